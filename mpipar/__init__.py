@@ -1,0 +1,91 @@
+"""Run a kernel over MPI ranks, a node-local pool, or both, and get the same bits every time.
+
+Names are loaded when they are first used: ``import mpipar`` loads neither MPI, HDF5 nor NumPy.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from mpipar._version import __version__
+
+if TYPE_CHECKING:
+    from mpipar.command.driver import Driver, driver
+    from mpipar.core.errors import BadInput, MpiparError, RunFailed
+    from mpipar.core.parameters import AtLeast, NonNegativeInt, PositiveInt
+    from mpipar.core.plan import Block, Plan
+    from mpipar.core.reduction import (
+        Concatenate,
+        Count,
+        Each,
+        Estimate,
+        ExactSum,
+        Histogram,
+        InOrder,
+        MinMax,
+        Moments,
+        Reduction,
+    )
+    from mpipar.core.streams import stream
+
+_HOME = {
+    "driver": "command.driver",
+    "Driver": "command.driver",
+    "BadInput": "core.errors",
+    "MpiparError": "core.errors",
+    "RunFailed": "core.errors",
+    "AtLeast": "core.parameters",
+    "NonNegativeInt": "core.parameters",
+    "PositiveInt": "core.parameters",
+    "Block": "core.plan",
+    "Plan": "core.plan",
+    "Concatenate": "core.reduction",
+    "Count": "core.reduction",
+    "Each": "core.reduction",
+    "Estimate": "core.reduction",
+    "ExactSum": "core.reduction",
+    "Histogram": "core.reduction",
+    "InOrder": "core.reduction",
+    "MinMax": "core.reduction",
+    "Moments": "core.reduction",
+    "Reduction": "core.reduction",
+    "stream": "core.streams",
+}
+
+__all__ = [
+    "AtLeast",
+    "BadInput",
+    "Block",
+    "Concatenate",
+    "Count",
+    "Driver",
+    "Each",
+    "Estimate",
+    "ExactSum",
+    "Histogram",
+    "InOrder",
+    "MinMax",
+    "Moments",
+    "MpiparError",
+    "NonNegativeInt",
+    "Plan",
+    "PositiveInt",
+    "Reduction",
+    "RunFailed",
+    "__version__",
+    "driver",
+    "stream",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'mpipar' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"mpipar.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,38 @@
+"""A progress bar on stderr. Imports nothing of mpipar."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+_SHOWN_AS = "{desc}: {percentage:3.0f}%|{bar}| {elapsed} < {remaining}"
+
+
+class Progress:
+    """A bar that a run moves by calling it with the fraction that is done; a context manager.
+
+    Parameters
+    ----------
+    name : str
+        What is running.
+    wanted : bool or None
+        Whether to show it; None is "on a terminal".
+    """
+
+    def __init__(self, name: str, wanted: bool | None) -> None:
+        self._bar: Any = None
+        if wanted or (wanted is None and sys.stderr.isatty()):
+            from tqdm import tqdm  # takes time to load
+
+            self._bar = tqdm(desc=name, total=1.0, bar_format=_SHOWN_AS, file=sys.stderr, dynamic_ncols=True)
+
+    def __call__(self, fraction: float) -> None:
+        if self._bar is not None:
+            self._bar.update(fraction - self._bar.n)
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.close()

@@ -1,0 +1,88 @@
+"""What a run prints: a few lines of text, or one JSON object. Imports mpipar.core and mpipar.runtime."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from mpipar._version import __version__
+from mpipar.runtime.run import Result
+
+
+def as_json(result: Result) -> str:
+    """Return a result as one line of JSON. Floats round-trip; NaN and infinities, which JSON hasn't, are null."""
+    return json.dumps(
+        {
+            "driver": result.name,
+            "value": plain(result.value),
+            "error": plain(result.error),
+            "n": result.plan.n,
+            "block": result.plan.block,
+            "n_blocks": result.plan.n_blocks,
+            "seed": result.seed,
+            "ranks": result.ranks,
+            "workers": result.workers,
+            "nodes": result.nodes,
+            "schedule": result.schedule,
+            "elapsed": result.elapsed,
+            "evaluated_blocks": result.evaluated_blocks,
+            "resumed_blocks": 0,
+            "retried_blocks": 0,
+            "skipped_blocks": 0,
+            "lost_ranks": 0,
+            "parameters": plain(result.parameters),
+            "mpi": result.library or None,
+            "mpipar": __version__,
+        },
+        allow_nan=False,
+    )
+
+
+def as_text(result: Result) -> str:
+    """Return a result as a few lines for people."""
+    plan = result.plan
+    lines = [f"{result.name} = {_shown(result.value)}"]
+    if isinstance(result.error, float):
+        lines[0] += f" ± {result.error:.2g}"
+    lines.append(f"{plan.n:_} items in {plan.n_blocks:_} blocks of {plan.block:_}, {result.schedule} schedule")
+    where = f"{_several(result.ranks, 'rank')} × {_several(result.workers, 'worker')} on {_several(result.nodes, 'node')}"
+    if result.library:
+        where += f" ({result.library})"
+    rate = f", {plan.n / result.elapsed:.3g} items/s" if result.elapsed > 0 else ""
+    lines.append(f"{where}: {result.elapsed:.3f} s{rate}")
+    return "\n".join(lines)
+
+
+def plain(value: Any) -> Any:
+    """Return a value as what JSON has: null, true, numbers, text, lists and objects."""
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
+    elif isinstance(value, np.generic):
+        value = value.item()
+    if hasattr(value, "_asdict"):
+        value = value._asdict()
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if value is None or isinstance(value, (bool, int, str)) else str(value)
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, np.ndarray):
+        return f"array of shape {value.shape}\n{np.array2string(value, threshold=20, edgeitems=4)}"
+    if hasattr(value, "_asdict"):
+        value = value._asdict()
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} = {_shown(item)}" for key, item in value.items())
+    return str(value)
+
+
+def _several(count: int, thing: str) -> str:
+    return f"{count} {thing}{'s' * (count != 1)}"

@@ -1,0 +1,168 @@
+"""Sums of doubles without any rounding, until the end. Imports nothing of mpipar.
+
+Every finite double is a whole multiple of 2⁻¹⁰⁷⁴. A sum held as a whole number of that unit is exact, hence the same in
+whatever order its terms come; it is rounded once, when it is asked for. That makes a correctly rounded, order-free sum
+(the idea of Kulisch's long accumulator; U. Kulisch, *Computer Arithmetic and Validity*, 2008).
+
+One sum is a Python integer (:func:`to_fixed`, :func:`from_fixed`). Many sums side by side, for arrays, are
+:class:`ExactArray`: 32-bit digits in 64-bit words, for just the range of exponents that occurs.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+FRACTION_BITS = 1074
+"""The smallest positive double is 2 to the minus this."""
+
+_ONE = 1 << FRACTION_BITS
+
+_DIGIT = 32  # bits of a digit
+_MASK = np.int64(2**_DIGIT - 1)
+_PADDING = 2 * _DIGIT  # digits below the smallest double, so that no mantissa starts under digit 0
+_ADDITIONS = 2**28  # a word takes this many digits before it could overflow; see ExactArray._carry
+
+
+def to_fixed(x: float) -> int:
+    """Return the finite ``x`` as a whole number of 2⁻¹⁰⁷⁴."""
+    numerator, denominator = x.as_integer_ratio()
+    return numerator << (FRACTION_BITS + 1 - denominator.bit_length())
+
+
+def from_fixed(total: int) -> float:
+    """Return the double nearest to ``total`` · 2⁻¹⁰⁷⁴ (ties to even; ±inf beyond the range of doubles)."""
+    try:
+        return total / _ONE  # Python rounds the quotient of two integers correctly
+    except OverflowError:
+        return math.copysign(math.inf, total)
+
+
+class ExactArray:
+    """An array of exact sums, all of one shape.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Shape of what is added and of the result.
+
+    Notes
+    -----
+    The sum of element ``e`` is ``Σₖ words[k, e] · 2**(32·(low + k) − 1074 − 64)``, plus whatever non-finite values came.
+    Words are signed and hold more than one digit until :meth:`_carry` brings them back into 0 … 2³² − 1 (the topmost
+    keeps the sign). Memory: 8 bytes a word, three words for values of one magnitude, one more for each factor of 2³²
+    between the smallest and the largest.
+    """
+
+    __slots__ = ("additions", "low", "shape", "special", "words")
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self.shape = shape
+        self.low = 0
+        self.words: npt.NDArray[np.int64] = np.zeros((0, math.prod(shape)), np.int64)
+        self.special: npt.NDArray[np.float64] | None = None
+        self.additions = 0
+
+    def add(self, values: npt.NDArray[Any]) -> None:
+        """Add ``values``, real and of this shape."""
+        if values.shape != self.shape:
+            raise ValueError(f"partials must have one shape: got {values.shape} after {self.shape}")
+        x = values.astype(np.float64, copy=False).ravel()
+        finite = np.isfinite(x)
+        if not finite.all():
+            self._add_special(np.where(finite, 0.0, x))
+            x = np.where(finite, x, 0.0)
+        if not x.any():
+            return
+        fraction, exponent = np.frexp(x)
+        mantissa = np.ldexp(fraction, 53).astype(np.int64)
+        lowest_bit = exponent.astype(np.int64) + (FRACTION_BITS + _PADDING - 53)
+        lowest_bit[mantissa == 0] = lowest_bit[mantissa != 0].min()  # zeros widen nothing
+        digit, shift = lowest_bit // _DIGIT, lowest_bit % _DIGIT
+        self._make_room(int(digit.min()), int(digit.max()) + 3)
+        low_part = (mantissa & _MASK) << shift  # < 2⁶³
+        high_part = (mantissa >> _DIGIT) << shift  # signed
+        row, column = digit - self.low, np.arange(x.size)
+        self.words[row, column] += low_part & _MASK
+        self.words[row + 1, column] += (low_part >> _DIGIT) + (high_part & _MASK)
+        self.words[row + 2, column] += high_part >> _DIGIT
+        self._count(1)
+
+    def merge(self, other: ExactArray) -> None:
+        """Add the sums of ``other``, of the same shape."""
+        if other.shape != self.shape:
+            raise ValueError(f"partials must have one shape: got {other.shape} after {self.shape}")
+        if other.special is not None:
+            self._add_special(other.special)
+        if len(other.words):
+            self._make_room(other.low, other.low + len(other.words))
+            first = other.low - self.low
+            self.words[first : first + len(other.words)] += other.words
+            self._count(other.additions)
+
+    def value(self) -> npt.NDArray[np.float64]:
+        """Return the sums, each rounded once to the nearest double (ties to even)."""
+        rounded = self._rounded() if len(self.words) else np.zeros(math.prod(self.shape))
+        if self.special is not None:
+            rounded = np.where(self.special == 0, rounded, self.special)
+        return rounded.reshape(self.shape)
+
+    def _add_special(self, values: npt.NDArray[np.float64]) -> None:
+        with np.errstate(invalid="ignore"):  # inf − inf is nan, in whatever order they come
+            self.special = values if self.special is None else self.special + values
+
+    def _make_room(self, low: int, high: int) -> None:
+        """Hold digits ``low`` … ``high - 1`` at least."""
+        if not len(self.words):
+            self.low = low
+        below, above = max(0, self.low - low), max(0, high - self.low - len(self.words))
+        if below or above:
+            columns = self.words.shape[1]
+            self.words = np.concatenate(
+                [np.zeros((below, columns), np.int64), self.words, np.zeros((above, columns), np.int64)]
+            )
+            self.low -= below
+
+    def _count(self, additions: int) -> None:
+        self.additions += additions
+        if self.additions >= _ADDITIONS:
+            self._carry()
+
+    def _carry(self) -> None:
+        """Bring all words but the topmost into 0 … 2³² − 1.
+
+        An addition changes a word by less than 2³⁴, so 2²⁸ of them (and as many again in a merge) stay below 2⁶³.
+        """
+        if np.abs(self.words[-1]).max(initial=0) >= 2**30:
+            self._make_room(self.low, self.low + len(self.words) + 1)
+        for k in range(len(self.words) - 1):
+            self.words[k + 1] += self.words[k] >> _DIGIT
+            self.words[k] &= _MASK
+        self.additions = 1
+
+    def _rounded(self) -> npt.NDArray[np.float64]:
+        self._make_room(self.low - 2, self.low + len(self.words) + 2)  # room for the carry, and two digits to look below
+        self._carry()
+        negative = self.words[-1] < 0
+        self.words[:, negative] *= -1
+        self._carry()
+        words, column = self.words, np.arange(self.words.shape[1])
+        top = len(words) - 1 - np.argmax(words[::-1] != 0, axis=0)  # the first digit that isn't 0
+        top = np.maximum(top, 2)
+        first, second, third = (words[top - k, column].astype(np.uint64) for k in range(3))
+        length = np.frexp(first.astype(np.float64))[1]  # bits of the first digit, exact as it is below 2³²
+        up = (_DIGIT - length).astype(np.uint64)
+        # 64 bits from the first set bit on, then one "sticky" bit for all that is below.
+        leading = (first << (up + _DIGIT)) | (second << up) | (third >> (_DIGIT - up))
+        below = (third << up) & np.uint64(_MASK) != 0
+        below |= (np.cumsum(words != 0, axis=0)[top - 2, column] - (third != 0)) > 0
+        leading |= below.astype(np.uint64)
+        scale = _DIGIT * (top + self.low) - (FRACTION_BITS + _PADDING) - _DIGIT - up.astype(np.int64)
+        with np.errstate(over="ignore"):  # beyond the range of doubles is inf
+            # Below the normal range nothing is rounded here: such a sum has fewer than 53 bits above 2⁻¹⁰⁷⁴.
+            magnitude = np.ldexp(leading.astype(np.float64), scale)
+        self.words[:, negative] *= -1
+        return np.where(negative, -magnitude, magnitude)

@@ -1,0 +1,216 @@
+"""Typed keyword parameters of a kernel, and how text becomes their values. Imports mpipar.core alone."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import re
+import types
+import typing
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple
+
+from mpipar.core.errors import BadInput
+
+LARGEST_INT = 2**63 - 1
+"""Whole numbers given as options may not be larger: NumPy, HDF5 and MPI count in 64 bits."""
+
+
+class AtLeast(NamedTuple):
+    """Lower bound of a parameter, inclusive: ``Annotated[float, AtLeast(0)]``."""
+
+    minimum: float
+
+
+PositiveInt = Annotated[int, AtLeast(1)]
+"""A whole number from 1 on."""
+
+NonNegativeInt = Annotated[int, AtLeast(0)]
+"""A whole number from 0 on."""
+
+_REQUIRED: Any = inspect.Parameter.empty
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One option of a driver.
+
+    Attributes
+    ----------
+    name : str
+        As in the kernel's signature.
+    type : type
+        int, float, str, bool or pathlib.Path.
+    default : object
+        Value if none is given; :attr:`required` tells whether there is one.
+    choices : tuple
+        Allowed values, or empty.
+    minimum : float or None
+        Smallest allowed number.
+    many : bool
+        Whether it takes a list of values.
+    optional : bool
+        Whether None is allowed.
+    help : str
+        One line from the kernel's docstring.
+    """
+
+    name: str
+    type: type
+    default: Any = _REQUIRED
+    choices: tuple[Any, ...] = ()
+    minimum: float | None = None
+    many: bool = False
+    optional: bool = False
+    help: str = ""
+
+    @property
+    def required(self) -> bool:
+        """Whether a value must be given."""
+        return self.default is _REQUIRED
+
+    @property
+    def allowed(self) -> str:
+        """What values are allowed, in words."""
+        if self.choices:
+            return one_of(self.choices)
+        words = {int: "a whole number", float: "a number", str: "text", bool: "true or false", Path: "a path"}[self.type]
+        if self.minimum is not None:
+            words += f" from {self.minimum:g} on"
+        return words
+
+    def parse(self, text: str) -> Any:
+        """Return the (single) value that ``text`` stands for. Raises BadInput."""
+        try:
+            value = _PARSERS[self.type](text)
+        except (ValueError, OverflowError) as error:
+            raise BadInput(str(error) or f"expected {self.allowed}, got {text!r}") from None
+        return self.check(value)
+
+    def check(self, value: Any) -> Any:
+        """Return one value as this parameter's type, or raise BadInput."""
+        fits: tuple[type, ...] = {float: (float, int), Path: (Path, str)}.get(self.type, (self.type,))
+        if hasattr(value, "item") and getattr(value, "ndim", None) == 0:
+            value = value.item()  # a NumPy scalar
+        if not isinstance(value, fits) or (isinstance(value, bool) and self.type is not bool):
+            raise BadInput(f"expected {self.allowed}, got {value!r}")
+        value = self.type(value)
+        if self.type is float and not math.isfinite(value):
+            raise BadInput(f"expected {self.allowed}, got {value!r}")
+        if self.type is int and abs(value) > LARGEST_INT:
+            raise BadInput(f"expected {self.allowed} of at most 64 bits, got a larger one")
+        if (self.minimum is not None and value < self.minimum) or (self.choices and value not in self.choices):
+            raise BadInput(f"expected {self.allowed}, got {value!s}")
+        return value
+
+    def check_all(self, value: Any) -> Any:
+        """Return a whole value (None, one, or a list) as this parameter takes it, or raise BadInput naming it."""
+        try:
+            if value is None and self.optional:
+                return None
+            if self.many:
+                if isinstance(value, str) or not hasattr(value, "__iter__"):
+                    raise BadInput(f"expected a list, each {self.allowed}, got {value!r}")
+                return [self.check(item) for item in value]
+            return self.check(value)
+        except BadInput as error:
+            raise BadInput(f"{self.name}: {error}") from None
+
+
+def one_of(choices: tuple[Any, ...]) -> str:
+    """Return "a, b or c"."""
+    *others, last = map(str, choices)
+    return f"{', '.join(others)} or {last}" if others else last
+
+
+def parse_int(text: str) -> int:
+    """Return the whole number in ``text``, which may be written as 1000, 1_000, 1e3 or 1.5e3. Raises ValueError."""
+    try:
+        number = Decimal(text.strip())
+    except InvalidOperation:
+        raise ValueError(f"expected a whole number, got {text!r}") from None
+    if not number.is_finite():
+        raise ValueError(f"expected a whole number, got {text!r}")
+    if number.adjusted() > 19:
+        raise ValueError(f"expected a whole number of at most 64 bits, got {text!r}")
+    if number != number.to_integral_value():
+        raise ValueError(f"expected a whole number, got {text!r}")
+    return int(number)
+
+
+def _parse_float(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"expected a number, got {text!r}") from None
+
+
+def _parse_bool(text: str) -> bool:
+    try:
+        return {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}[text.lower()]
+    except KeyError:
+        raise ValueError(f"expected true or false, got {text!r}") from None
+
+
+_PARSERS: dict[type, Callable[[str], Any]] = {
+    int: parse_int,
+    float: _parse_float,
+    str: str,
+    bool: _parse_bool,
+    Path: Path,
+}
+
+
+def parameters_of(function: Callable[..., Any]) -> tuple[Parameter, ...]:
+    """Return the keyword-only parameters of ``function``. Raises TypeError for an annotation that can't be an option."""
+    hints = typing.get_type_hints(function, include_extras=True)
+    described = _described_parameters(inspect.getdoc(function) or "")
+    found = []
+    for parameter in inspect.signature(function).parameters.values():
+        if parameter.kind is not parameter.KEYWORD_ONLY:
+            continue
+        if parameter.name not in hints:
+            raise TypeError(f"{function.__name__}: parameter {parameter.name!r} needs a type, such as int or float")
+        try:
+            traits = _traits(hints[parameter.name])
+        except TypeError as error:
+            raise TypeError(f"{function.__name__}: parameter {parameter.name!r}: {error}") from None
+        found.append(
+            Parameter(
+                parameter.name, default=parameter.default, help=described.get(parameter.name, ""), **traits
+            )
+        )
+    return tuple(found)
+
+
+def _traits(hint: Any) -> dict[str, Any]:
+    """Return the fields of a Parameter that an annotation says."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Annotated:
+        traits = _traits(arguments[0])
+        for note in arguments[1:]:
+            if isinstance(note, AtLeast):
+                traits["minimum"] = note.minimum
+        return traits
+    if origin is Literal:
+        return {"type": type(arguments[0]), "choices": arguments}
+    if origin in (typing.Union, types.UnionType) and len(arguments) == 2 and types.NoneType in arguments:
+        inner = next(argument for argument in arguments if argument is not types.NoneType)
+        return {**_traits(inner), "optional": True}
+    if origin in (list, tuple) and arguments and (origin is list or arguments[1:] == (...,)):
+        return {**_traits(arguments[0]), "many": True}
+    if hint in _PARSERS:
+        return {"type": hint}
+    raise TypeError(f"{hint!r} can't be an option; int, float, str, bool, Path, Literal, lists and | None can")
+
+
+def _described_parameters(doc: str) -> dict[str, str]:
+    """Return {name: first paragraph} from the Parameters section of a NumPy-style docstring."""
+    section = re.search(r"^Parameters\n-+\n(.*?)(?=^\S[^\n]*\n-+$|\Z)", doc, re.DOTALL | re.MULTILINE)
+    if not section:
+        return {}
+    entries = re.finditer(r"^(\w+) ?:[^\n]*\n((?:[ \t]+\S[^\n]*\n?)+)", section.group(1) + "\n", re.MULTILINE)
+    return {entry.group(1): " ".join(entry.group(2).split()) for entry in entries}

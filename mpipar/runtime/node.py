@@ -1,0 +1,149 @@
+"""The node: how many cores a rank may use, pinning, and threads in libraries. Imports mpipar.runtime.launcher alone."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "BLIS_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+)
+"""What BLAS and OpenMP libraries read when they are loaded."""
+
+
+def affinity() -> frozenset[int]:
+    """Return the cores that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return frozenset(os.sched_getaffinity(0))
+    return frozenset(range(os.cpu_count() or 1))
+
+
+def cgroup_cores(root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> float | None:
+    """Return the cores' worth of time that control groups (version 1 or 2) grant this process, or None if any.
+
+    The limit of a group holds for those inside it: the smallest on the way up counts.
+    """
+    limits = []
+    try:
+        lines = own.read_text().splitlines()
+    except OSError:
+        return None
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if not controllers:
+            top, read = root, _quota_2
+        elif "cpu" in controllers.split(","):
+            top, read = root / "cpu", _quota_1
+        else:
+            continue
+        group = top / path.lstrip("/")
+        for folder in (group, *group.parents):
+            if folder.is_relative_to(top):
+                limits.append(read(folder))
+    return min((limit for limit in limits if limit is not None), default=None)
+
+
+def _quota_2(folder: Path) -> float | None:
+    try:
+        quota, period = (folder / "cpu.max").read_text().split()
+        return None if quota == "max" else int(quota) / int(period)
+    except (OSError, ValueError):
+        return None
+
+
+def _quota_1(folder: Path) -> float | None:
+    try:
+        quota = int((folder / "cpu.cfs_quota_us").read_text())
+        return None if quota <= 0 else quota / int((folder / "cpu.cfs_period_us").read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def usable_cores() -> int:
+    """Return how many cores the processes here may keep busy: the least of affinity, control group and Slurm's word."""
+    cores = len(affinity())
+    quota = cgroup_cores()
+    if quota is not None:
+        cores = min(cores, max(1, round(quota)))
+    return min(cores, _slurm("SLURM_CPUS_ON_NODE") or cores)
+
+
+def share_of_cores(affinities: list[frozenset[int]], local_rank: int) -> int:
+    """Return how many workers one rank of a node should have.
+
+    Parameters
+    ----------
+    affinities : list of frozenset of int
+        The cores that each rank of the node may run on.
+    local_rank : int
+        Which of them is asked for.
+
+    Returns
+    -------
+    int
+        ≥ 1. Ranks that share cores share them equally; pinned ranks have their own.
+    """
+    own = affinities[local_rank]
+    sharing = sum(bool(own & other) for other in affinities)
+    share = max(1, usable_cores() // sharing)
+    return min(share, _slurm("SLURM_CPUS_PER_TASK") or share)
+
+
+def pinning_advice(cores: int, workers: int) -> str | None:
+    """Return how to mend it if a rank was pinned to fewer ``cores`` than its ``workers`` need, else None."""
+    if cores >= workers or cores >= (os.cpu_count() or 1):
+        return None
+    if "OMPI_COMM_WORLD_SIZE" in os.environ:
+        flag = "pass --bind-to none to mpirun"
+    elif any(name.startswith("I_MPI_") for name in os.environ):
+        flag = "set I_MPI_PIN=off"
+    elif "SLURM_STEP_ID" in os.environ and "PMI_RANK" not in os.environ:
+        flag = f"pass --cpus-per-task={workers} or --cpu-bind=none to srun"
+    elif "PMI_RANK" in os.environ:
+        flag = "pass -bind-to none to mpirun"
+    else:
+        flag = "ask for more cores, or for fewer workers"
+    return f"its {workers} workers share {cores} core{'s' * (cores > 1)}, as the rank is pinned: {flag}"
+
+
+def threads_asked_for() -> bool:
+    """Return whether the user chose the number of threads in the environment."""
+    return any(os.environ.get(name) for name in THREAD_VARIABLES)
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Hold libraries to one thread inside this context, now and in processes started here, unless the user chose.
+
+    mpipar is parallel over blocks: more threads would fight for the same cores, and the last bits of BLAS results
+    depend on their number.
+    """
+    if threads_asked_for():
+        yield
+        return
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))  # for libraries that are loaded later
+    limits = None
+    if "numpy" in sys.modules:
+        from threadpoolctl import threadpool_limits
+
+        limits = threadpool_limits(limits=1)
+    try:
+        yield
+    finally:
+        for name in THREAD_VARIABLES:
+            os.environ.pop(name, None)
+        if limits is not None:
+            limits.restore_original_limits()
+
+
+def _slurm(name: str) -> int | None:
+    value = os.environ.get(name, "")
+    return int(value) if value.isdigit() and int(value) > 0 else None
