@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -140,13 +141,21 @@ def _deliver(result: Result, options: Options, program: str) -> int:
     return DONE
 
 
+def say_bad_input(message: str) -> int:
+    """Write one line to stderr, once for all ranks, and return the exit code. Collective over all ranks."""
+    return _say_once(message, sys.stderr, BAD_INPUT)
+
+
 def _say_once(text: str, stream: Any, code: int) -> int:
     """Write a text that all ranks have, once, and let none leave before: a launcher may end all when one fails."""
-    if speaks_for_all():
+    speaks = speaks_for_all()
+    if speaks:
         print(text.rstrip("\n"), file=stream, flush=True)
     try:
         comm: Comm = world()
     except BadInput:
+        if not speaks:
+            time.sleep(1.0)  # copies that don't know of each other have no barrier
         return code
     comm.barrier()
     return code

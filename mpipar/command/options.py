@@ -109,7 +109,6 @@ def _parser(kernel: Kernel, program: str) -> _Parser:
         description=kernel.__doc__.split("\n\n")[0] if kernel.__doc__ else None,
         epilog=f"example: mpirun -np 4 {program} {_example(kernel)}",
         allow_abbrev=False,
-        exit_on_error=False,
     )
     parser.add_argument("--version", action="version", version=f"mpipar {__version__}")
     own = parser.add_argument_group(f"parameters of {kernel.name}")

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import functools
 import os
-import socket
 import sys
 import time
 import warnings
@@ -64,7 +63,7 @@ class Comm:
     library = ""
 
     def __init__(self) -> None:
-        self.host = socket.gethostname()
+        self.host = os.uname().nodename
 
     @property
     def is_root(self) -> bool:
@@ -173,21 +172,19 @@ class MPIComm(Comm):
         return bool(self._comm.Iprobe(self._mpi.ANY_SOURCE, _STOP))
 
     def agree(self, stopping: bool, last_words: Callable[[], None]) -> int | None:  # noqa: D102
-        lowest, stopping_ranks = array("q", [0]), array("q", [0])
-        first = array("q", [self.rank if stopping else self.size])
-        requests = [
-            self._comm.Iallreduce(first, lowest, self._mpi.MIN),
-            self._comm.Iallreduce(array("q", [stopping]), stopping_ranks, self._mpi.SUM),
-        ]
+        # Both buffers have names: MPI uses them until the request is done.
+        mine, lowest = array("q", [self.rank if stopping else self.size]), array("q", [0])
+        request = self._comm.Iallreduce(mine, lowest, self._mpi.MIN)
         # Later for higher ranks, so that of several failing ranks the lowest has the last word.
         deadline = time.monotonic() + PATIENCE + min(0.1 * self.rank, PATIENCE) if stopping else None
-        for request in requests:
-            if not _wait(request, deadline):
-                last_words()
-                self.abort(1)
-        for _ in range(stopping_ranks[0] - stopping):  # nothing stays behind for a later run on this communicator
+        if not _wait(request, deadline):
+            last_words()
+            self.abort(1)
+        if lowest[0] == self.size:
+            return None
+        for _ in range(self._comm.allreduce(int(stopping)) - stopping):  # leave no message behind for a later run
             self._comm.Recv([bytearray(1), self._mpi.BYTE], self._mpi.ANY_SOURCE, _STOP)
-        return lowest[0] if stopping_ranks[0] else None
+        return lowest[0]
 
     def abort(self, code: int) -> NoReturn:  # noqa: D102
         sys.stdout.flush()
@@ -212,8 +209,8 @@ class _SharedCounter(Counter):
         self._window.Lock_all(mpi.MODE_NOCHECK)
 
     def add(self, increment: int) -> int:
-        before = array("q", [0])
-        self._window.Fetch_and_op(array("q", [increment]), before, 0, 0, self._sum)
+        addend, before = array("q", [increment]), array("q", [0])  # named, as MPI uses both until Flush
+        self._window.Fetch_and_op(addend, before, 0, 0, self._sum)
         self._window.Flush(0)
         return before[0]
 
@@ -238,9 +235,14 @@ def world() -> Comm:
         mpi = _load_mpi()
     except (ImportError, RuntimeError) as error:
         raise BadInput(_not_loaded(launched, error)) from None
+    library = library_name(mpi.Get_library_version())
+    if not mpi.Is_initialized():
+        if launched is not None and _sure_to_be_alone(launched, library):
+            raise BadInput(_worlds_of_one(launched, library))
+        mpi.Init_thread()
     if mpi.COMM_WORLD.Get_size() == 1:
         if launched is not None and launched.size > 1:
-            raise BadInput(_worlds_of_one(launched, library_name(mpi.Get_library_version())))
+            raise BadInput(_worlds_of_one(launched, library))
         return Comm()
     return MPIComm(mpi)
 
@@ -263,9 +265,9 @@ def library_name(version: str) -> str:
     if version.startswith("Open MPI"):
         return f"Open MPI {words[2].lstrip('v')}"
     if version.startswith("Intel"):
-        return f"Intel MPI {words[words.index('Version') + 1]}" if "Version" in words else "Intel MPI"
+        return f"Intel MPI {words[words.index('Library') + 1]}"
     if version.startswith("MPICH"):
-        return f"MPICH {words[words.index('Version') + 1]}" if "Version" in words else "MPICH"
+        return f"MPICH {words[words.index('Version') + 1]}"
     return version.splitlines()[0][:60]
 
 
@@ -275,6 +277,7 @@ def _mpi_in_use() -> bool:
 
 
 def _load_mpi() -> Any:
+    """Return mpi4py.MPI, initialised or not."""
     if not _mpi_in_use():
         # Read by Open MPI alone. Its ucx component for one-sided operations warns at exit, and spinning ranks would take
         # the cores from computing ones; a user's own setting wins.
@@ -282,11 +285,24 @@ def _load_mpi() -> Any:
         local_size = os.environ.get("OMPI_COMM_WORLD_LOCAL_SIZE", "")
         if local_size.isdigit() and int(local_size) > (os.cpu_count() or 1):
             os.environ.setdefault("OMPI_MCA_mpi_yield_when_idle", "1")
+        import mpi4py
+
+        mpi4py.rc.initialize = False  # world() looks first whether the library fits the launcher
+        mpi4py.rc.finalize = True
     with warnings.catch_warnings():
-        # mpi4py warns of a launcher of another MPI, once a rank; _worlds_of_one says more, once.
+        # mpi4py warns of a launcher of another MPI, in every rank; _worlds_of_one says more, once.
         warnings.filterwarnings("ignore", message=".*suspicious MPI execution environment", category=RuntimeWarning)
         from mpi4py import MPI
     return MPI
+
+
+def _sure_to_be_alone(launched: Launch, library: str) -> bool:
+    """Return whether the library can't be of that launcher; its initialisation would print noise or abort."""
+    if launched.variable == "OMPI_COMM_WORLD_SIZE":
+        return launched.size > 1 and not library.startswith("Open MPI")
+    # Open MPI speaks PMIx alone from version 5 on.
+    major = library.removeprefix("Open MPI ").split(".")[0]
+    return launched.size > 1 and launched.variable == "PMI_SIZE" and major.isdigit() and int(major) >= 5
 
 
 def _not_loaded(launched: Launch | None, error: Exception) -> str:

