@@ -1,4 +1,6 @@
-"""π by Monte Carlo: the share of random points that fall into a circle.   mpirun -np 4 python -m mpipar.mcpi --samples 1e9"""
+"""π by Monte Carlo: the share of points that fall into a circle.   mpirun -np 4 python -m mpipar.mcpi --samples 1e9"""
+
+from __future__ import annotations
 
 import math
 
@@ -20,7 +22,7 @@ def mcpi(block: Block, rng: np.random.Generator, *, samples: PositiveInt = 10**8
     x *= x
     y *= y
     x += y
-    return np.count_nonzero(x < 1.0)
+    return int(np.count_nonzero(x < 1.0))
 
 
 @mcpi.finish

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 
-
 import numpy as np
 import numpy.typing as npt
 
@@ -13,10 +12,15 @@ from mpipar import Block, ExactSum, PositiveInt, driver
 Doubles = npt.NDArray[np.float64]
 
 
+def radius(steps: int) -> float:
+    """Return the length that the kernel gives to the unit interval: about ``steps``, with an exact square."""
+    return float(np.float32(steps))  # 24 bits
+
+
 @functools.lru_cache(maxsize=2)  # of whole blocks, and of the last one
-def buffers(pairs: int) -> tuple[Doubles, Doubles, Doubles, Doubles]:
-    """Return the middles 1, 3, 5, … of pairs of steps, and room for three arrays of that size."""
-    middles = np.arange(1.0, 2.0 * pairs, 2.0)
+def buffers(pairs: int, steps: int) -> tuple[Doubles, Doubles, Doubles, Doubles]:
+    """Return the middles of the first pairs of steps, and room for three arrays of that size."""
+    middles = np.arange(1.0, 2.0 * pairs, 2.0) * radius(steps) / steps
     return middles, np.empty_like(middles), np.empty_like(middles), np.empty_like(middles)
 
 
@@ -29,24 +33,26 @@ def pi(block: Block, *, steps: PositiveInt = 10**9) -> float:
     steps : int
         Number of intervals.
     """
-    # In units of a step, ¼ of the sum is Σ n/(n² + y²) with y = ½, 1½, …. Two neighbours y = c ∓ ½ share a division,
-    # the slowest operation: with s = n² + c² + ¼ they are 2s / (s² − c²), of which each pass below does one step.
-    square = float(steps) ** 2
-    middles, c2, s, bottom = buffers(block.size // 2)
-    np.add(middles, block.start, out=c2)
+    # In units of a step the sum is 4 Σ n/(n² + y²) with y = ½, 1½, …. Two neighbours y = c ∓ ½ share one division, the
+    # slowest operation: with s = n² + c² + ¼ they are 2s / (s² − c²). Each line is one pass over arrays in the cache.
+    # The unit is stretched by up to 2⁻²⁴, so that n² is exact: rounding it would shift the whole sum.
+    n = radius(steps)
+    middles, c2, s, bottom = buffers(block.size // 2, steps)
+    np.add(middles, block.start * n / steps, out=c2)
     np.multiply(c2, c2, out=c2)
-    np.add(c2, square + 0.25, out=s)
+    np.add(c2, n * n + 0.25, out=s)
     np.multiply(s, s, out=bottom)
     np.subtract(bottom, c2, out=bottom)
     np.divide(s, bottom, out=s)
-    odd_one = 1.0 / (square + (block.stop - 0.5) ** 2) if block.size % 2 else 0.0
+    odd_one = 1.0 / (n * n + ((block.stop - 0.5) * n / steps) ** 2) if block.size % 2 else 0.0
     return 2.0 * float(s.sum()) + odd_one
 
 
 @pi.finish
 def scale(total: float, *, steps: int) -> float:
-    """Return 4 Σ n/(n² + y²) for n steps."""
-    return 4.0 * steps * total
+    """Return π from Σ 1/(n² + y²), with one rounding."""
+    numerator, denominator = total.as_integer_ratio()
+    return 4 * int(radius(steps)) ** 2 * numerator / (denominator * steps)
 
 
 if __name__ == "__main__":

@@ -35,10 +35,13 @@ class Finished:
     @property
     def own_errors(self) -> list[str]:
         """The lines on stderr, without those of the launcher."""
-        return [line for line in self.stderr.splitlines() if line.strip() and not line.strip().startswith(LAUNCHER_NOISE)]
+        lines = map(str.strip, self.stderr.splitlines())
+        return [line for line in lines if line and not line.startswith(LAUNCHER_NOISE)]
 
 
-def start(command: list[str], *, timeout: float = TIME_LIMIT, env: dict[str, str] | None = None, **options: Any) -> Finished:
+def start(
+    command: list[str], *, timeout: float = TIME_LIMIT, env: dict[str, str] | None = None, **options: Any
+) -> Finished:
     """Run a command in a process group of its own, and end the group whatever happens."""
     environment = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", **(env or {})}
     process = subprocess.Popen(

@@ -53,7 +53,7 @@ def driver(
     Parameters
     ----------
     n : str or callable
-        Name of the parameter that is the number of items, or a function of parameters (named as the kernel's) giving it.
+        Name of the parameter that is the number of items, or a function of parameters (named as the kernel's).
     reduction : Reduction, or a subclass of it that needs no arguments
         How the partials of blocks become the result.
     block : int, optional

@@ -48,7 +48,7 @@ class Options(NamedTuple):
     progress: bool | None
 
 
-class HelpWanted(Exception):  # noqa: N818
+class HelpWanted(Exception):
     """The user asked for a text (help, version) rather than a run; its argument is the text."""
 
 
@@ -191,5 +191,3 @@ def _example(kernel: Kernel) -> str:
     if isinstance(kernel.n, str):
         return f"--{kernel.n.replace('_', '-')} 1e6 --schedule dynamic"
     return "--workers auto"
-
-

@@ -27,12 +27,15 @@ class Progress:
             self._bar = tqdm(desc=name, total=1.0, bar_format=_SHOWN_AS, file=sys.stderr, dynamic_ncols=True)
 
     def __call__(self, fraction: float) -> None:
+        """Show the fraction that is done, 0 to 1."""
         if self._bar is not None:
             self._bar.update(fraction - self._bar.n)
 
     def __enter__(self) -> Progress:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if self._bar is not None:
+            if kind is None:
+                self(1.0)
             self._bar.close()

@@ -49,7 +49,8 @@ def as_text(result: Result) -> str:
     if isinstance(result.error, float):
         lines[0] += f" ± {result.error:.2g}"
     lines.append(f"{plan.n:_} items in {plan.n_blocks:_} blocks of {plan.block:_}, {result.schedule} schedule")
-    where = f"{_several(result.ranks, 'rank')} × {_several(result.workers, 'worker')} on {_several(result.nodes, 'node')}"
+    where = f"{_several(result.ranks, 'rank')} × {_several(result.workers, 'worker')}"
+    where += f" on {_several(result.nodes, 'node')}"
     if result.library:
         where += f" ({result.library})"
     rate = f", {plan.n / result.elapsed:.3g} items/s" if result.elapsed > 0 else ""

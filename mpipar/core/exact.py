@@ -51,9 +51,9 @@ class ExactArray:
 
     Notes
     -----
-    The sum of element ``e`` is ``Σₖ words[k, e] · 2**(32·(low + k) − 1074 − 64)``, plus whatever non-finite values came.
-    Words are signed and hold more than one digit until :meth:`_carry` brings them back into 0 … 2³² − 1 (the topmost
-    keeps the sign). Memory: 8 bytes a word, three words for values of one magnitude, one more for each factor of 2³²
+    The sum of element ``e`` is ``Σₖ words[k, e] · 2**(32·(low + k) − 1074 − 64)``, plus what came non-finite.
+    Words are signed and hold more than one digit until a carry brings them back into 0 … 2³² − 1 (the topmost keeps
+    the sign). Memory: 8 bytes a word, three words for values of one magnitude, one more for each factor of 2³²
     between the smallest and the largest.
     """
 
@@ -144,7 +144,9 @@ class ExactArray:
         self.additions = 1
 
     def _rounded(self) -> npt.NDArray[np.float64]:
-        self._make_room(self.low - 2, self.low + len(self.words) + 2)  # room for the carry, and two digits to look below
+        self._make_room(
+            self.low - 2, self.low + len(self.words) + 2
+        )  # for the carry, and to look below the first digit
         self._carry()
         negative = self.words[-1] < 0
         self.words[:, negative] *= -1
@@ -163,6 +165,7 @@ class ExactArray:
         scale = _DIGIT * (top + self.low) - (FRACTION_BITS + _PADDING) - _DIGIT - up.astype(np.int64)
         with np.errstate(over="ignore"):  # beyond the range of doubles is inf
             # Below the normal range nothing is rounded here: such a sum has fewer than 53 bits above 2⁻¹⁰⁷⁴.
-            magnitude = np.ldexp(leading.astype(np.float64), scale)
+            magnitude: npt.NDArray[np.float64] = np.ldexp(leading.astype(np.float64), scale)
         self.words[:, negative] *= -1
-        return np.where(negative, -magnitude, magnitude)
+        np.negative(magnitude, out=magnitude, where=negative)
+        return magnitude

@@ -24,7 +24,7 @@ class Kernel:
         ``function(block, *, …)`` or ``function(block, rng, *, …)``, returning the partial of the block. ``rng`` is the
         block's own :class:`numpy.random.Generator`. Keyword-only parameters must have types and are the options.
     n : str or callable
-        Name of the parameter that is the number of items, or a function of parameters (named as the kernel's) giving it.
+        Name of the parameter that is the number of items, or a function of parameters (named as the kernel's).
     reduction : Reduction, or a subclass of it that needs no arguments
         How partials become the result.
     block : int, optional
@@ -63,12 +63,13 @@ class Kernel:
             raise TypeError(f"{self.name}: reduction must be a Reduction, got {reduction!r}")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the function."""
         return self.function(*args, **kwargs)
+
+    __qualname__: str
 
     def __reduce__(self) -> str:
         return self.__qualname__
-
-    __qualname__: str
 
     def finish(self, function: Finish) -> Finish:
         """Use ``function(total, *, …)`` to make the result of what the reduction gives; a decorator.

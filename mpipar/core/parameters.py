@@ -77,7 +77,7 @@ class Parameter:
         """What values are allowed, in words."""
         if self.choices:
             return one_of(self.choices)
-        words = {int: "a whole number", float: "a number", str: "text", bool: "true or false", Path: "a path"}[self.type]
+        words = _WORDS[self.type]
         if self.minimum is not None:
             words += f" from {self.minimum:g} on"
         return words
@@ -155,6 +155,8 @@ def _parse_bool(text: str) -> bool:
         raise ValueError(f"expected true or false, got {text!r}") from None
 
 
+_WORDS = {int: "a whole number", float: "a number", str: "text", bool: "true or false", Path: "a path"}
+
 _PARSERS: dict[type, Callable[[str], Any]] = {
     int: parse_int,
     float: _parse_float,
@@ -165,7 +167,7 @@ _PARSERS: dict[type, Callable[[str], Any]] = {
 
 
 def parameters_of(function: Callable[..., Any]) -> tuple[Parameter, ...]:
-    """Return the keyword-only parameters of ``function``. Raises TypeError for an annotation that can't be an option."""
+    """Return the keyword-only parameters of ``function``. Raises TypeError for a type that can't be an option."""
     hints = typing.get_type_hints(function, include_extras=True)
     described = _described_parameters(inspect.getdoc(function) or "")
     found = []
@@ -179,9 +181,7 @@ def parameters_of(function: Callable[..., Any]) -> tuple[Parameter, ...]:
         except TypeError as error:
             raise TypeError(f"{function.__name__}: parameter {parameter.name!r}: {error}") from None
         found.append(
-            Parameter(
-                parameter.name, default=parameter.default, help=described.get(parameter.name, ""), **traits
-            )
+            Parameter(parameter.name, default=parameter.default, help=described.get(parameter.name, ""), **traits)
         )
     return tuple(found)
 

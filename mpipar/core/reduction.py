@@ -90,7 +90,7 @@ class Reduction(ABC):
 
     @abstractmethod
     def add(self, total: Any, partial: Any, block: Block) -> Any:
-        """Return ``total`` with the ``partial`` of ``block``; may change ``total``. Raises TypeError for a bad partial."""
+        """Return ``total`` with the ``partial`` of ``block``; may change ``total``. Raises TypeError for bad ones."""
 
     @abstractmethod
     def merge(self, total: Any, other: Any) -> Any:

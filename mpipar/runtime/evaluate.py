@@ -1,4 +1,4 @@
-"""Evaluating chunks of blocks, and what goes wrong in it. Imports mpipar.core alone: it runs in ranks and in workers."""
+"""Evaluating chunks of blocks, in ranks and in workers, and what goes wrong in it. Imports mpipar.core alone."""
 
 from __future__ import annotations
 
@@ -95,12 +95,18 @@ class Tally:
     records: list[Record] = field(default_factory=list)
     partials: dict[int, Any] = field(default_factory=dict)
 
-    def add(self, outcome: Outcome, record: Record) -> None:
-        """Take in the outcome of a chunk that the process of ``record`` evaluated."""
-        self.total = self.bound.kernel.reduction.merge(self.total, outcome.total)
+    def add(self, outcome: Outcome, record: Record) -> Failure | None:
+        """Take in the outcome of a chunk that the process of ``record`` evaluated; return why that can't be done."""
+        if outcome.failure is not None:
+            return outcome.failure
+        try:
+            self.total = self.bound.kernel.reduction.merge(self.total, outcome.total)
+        except Exception as error:
+            return Failure("combining the partials of blocks", one_line(error), traceback.format_exc())
         self.partials.update(outcome.partials)
         record.blocks += outcome.blocks
         record.seconds += outcome.seconds
+        return None
 
     @property
     def blocks(self) -> int:

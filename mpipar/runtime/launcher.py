@@ -18,7 +18,10 @@ _SIZE_AND_RANK = (
 )
 
 # What makes a child process believe that it is a rank itself; its own import of MPI could hang.
-_PREFIXES = ("PMI_", "PMIX_", "OMPI_", "PRTE_", "MPI_LOCAL", "HYDI_", "HYDRA_", "I_MPI_", "MV2_", "JSM_", "FLUX_", "PALS_")
+_PREFIXES = (
+    *("PMI_", "PMIX_", "OMPI_", "PRTE_", "MPI_LOCAL"),
+    *("HYDI_", "HYDRA_", "I_MPI_", "MV2_", "JSM_", "FLUX_", "PALS_"),
+)
 _SLURM_STEP = ("SLURM_STEP", "SLURM_PROCID", "SLURM_LOCALID", "SLURM_TASK_PID", "SLURM_PMI")
 
 

@@ -214,9 +214,9 @@ class _InRank:
         function = self._bound.evaluator()
         while (chunk := share.take()) is not None:
             outcome = evaluate(self._bound, function, chunk, keep_partials=self._keep_partials, stop=stop)
-            tally.add(outcome, self.records[0])
-            if outcome.failure is not None or stop():
-                return outcome.failure
+            failure = tally.add(outcome, self.records[0])
+            if failure is not None or stop():
+                return failure
             share.note(outcome.blocks, outcome.seconds)
             progress(share.fraction_taken)
         return None

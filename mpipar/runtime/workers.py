@@ -34,9 +34,7 @@ from mpipar.runtime.evaluate import POLL_SECONDS, Failure, Outcome, Record, Tall
 from mpipar.runtime.launcher import hidden_from_children
 from mpipar.runtime.schedule import Share
 
-START_METHOD = "forkserver"
-
-_context = multiprocessing.get_context(START_METHOD)
+_context = multiprocessing.get_context("forkserver")
 
 _FAREWELL_SECONDS = 2.0  # that workers are given to end by themselves
 
@@ -63,8 +61,9 @@ class Worker:
     @property
     def pid(self) -> int:
         """Process number."""
-        assert self.process.pid is not None
-        return self.process.pid
+        pid: int | None = self.process.pid
+        assert pid is not None
+        return pid
 
     def receive(self) -> Any:
         """Return what the worker sent, or the Failure that it is."""
@@ -153,9 +152,9 @@ class Workers:
                 if isinstance(outcome, Failure):
                     return outcome
                 worker.chunk = None
-                tally.add(outcome, records[worker])
-                if outcome.failure is not None:
-                    return Failure(f"worker {worker.pid}, {outcome.failure.where}", *outcome.failure[1:])
+                failure = tally.add(outcome, records[worker])
+                if failure is not None:
+                    return failure._replace(where=f"worker {worker.pid}, {failure.where}")
                 share.note(outcome.blocks, outcome.seconds)
                 if self._give(worker, share):
                     busy[ready] = worker

@@ -1,4 +1,4 @@
-"""The result file: one HDF5 file that plain h5py, pandas or xarray can read. Imports mpipar.core and mpipar.runtime.run.
+"""The result file: one HDF5 file that plain h5py, pandas or xarray can read. Imports mpipar.core, mpipar.runtime.run.
 
 ::
 
@@ -133,7 +133,9 @@ def _put_tables(file: h5py.File, result: Result) -> None:
         own = rows[rows["rank"] == rank]
         ranks[rank] = (rank, host, own["blocks"].sum(), own["seconds"].sum())
     table = file.create_dataset("ranks", data=ranks)
-    table.attrs["description"] = "blocks that each rank evaluated with its workers, and the sum of their times in kernels"
+    table.attrs["description"] = (
+        "blocks that each rank and its workers evaluated, and the sum of their times in kernels"
+    )
     table.attrs["units"] = "blocks: 1, seconds: s"
 
 

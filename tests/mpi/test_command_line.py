@@ -1,0 +1,119 @@
+"""What a user meets: bad input, output, help, exit codes; without a launcher and over ranks."""
+
+import json
+
+import h5py
+import numpy as np
+import pytest
+from conftest import LAUNCHER_NOISE, chosen_ranks, mpirun, over, python, start
+
+KEYS = {
+    *("driver", "value", "error", "n", "block", "seed", "ranks", "workers", "nodes", "schedule", "elapsed"),
+    *("resumed_blocks", "evaluated_blocks", "retried_blocks", "skipped_blocks", "lost_ranks"),
+}
+
+BAD_INPUT = [
+    ("--steps", "-1"),
+    ("--steps", "abc"),
+    ("--steps", "1e400"),
+    ("--steps", "1.5"),
+    ("--schedule", "foo"),
+    ("--workers", "0"),
+    ("--workers", "many"),
+    ("--block", "0"),
+    ("--seed", "-1"),
+    ("--output", "missing/folder/x.h5"),
+    ("--output", "."),
+    ("--output", "notes.txt"),
+    ("--no-such-option", "1"),
+]
+
+
+@pytest.mark.parametrize("ranks", [None, 3])
+@pytest.mark.parametrize(("option", "text"), BAD_INPUT)
+def test_bad_input_is_one_line_and_exit_code_2(ranks, option, text, tmp_path):
+    (tmp_path / "notes.txt").write_text("precious")
+    finished = over(ranks)("-m", "mpipar.pi", option, text, cwd=tmp_path)
+    assert finished.code == 2
+    assert finished.stdout == ""
+    assert len(finished.own_errors) == 1, finished.stderr
+    assert option.removeprefix("--") in finished.own_errors[0]
+    assert "Traceback" not in finished.stderr
+    assert (tmp_path / "notes.txt").read_text() == "precious"
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_the_filter_of_launcher_noise_knows_no_message_of_ours():
+    assert not any("mpipar" in noise or "error" in noise for noise in LAUNCHER_NOISE)
+
+
+@pytest.mark.parametrize("ranks", [None, *chosen_ranks(2)])
+def test_json_is_one_object_with_the_promised_keys(ranks):
+    finished = over(ranks)("-m", "mpipar.mcpi", "--samples", "1e5", "--seed", "3", "--json")
+    assert finished.stdout.count("\n") == 1
+    result = json.loads(finished.stdout)
+    assert result.keys() >= KEYS
+    assert (result["driver"], result["n"], result["seed"], result["ranks"]) == ("mcpi", 10**5, 3, ranks or 1)
+    assert finished.own_errors == []
+
+
+def test_text_has_value_and_standard_error():
+    finished = mpirun(2, "-m", "mpipar.mcpi", "--samples", "1e6")
+    first, *_ = finished.stdout.splitlines()
+    assert first.startswith("mcpi = 3.1")
+    assert "±" in first
+    assert "2 ranks" in finished.stdout
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("--version",)])
+def test_help_is_printed_once(arguments):
+    finished = mpirun(3, "-m", "mpipar.pi", *arguments)
+    assert finished.code == 0
+    assert finished.stdout.count("mpipar") >= 1
+    assert finished.stdout.count("usage:") == (arguments == ("--help",))
+    if arguments == ("--help",):
+        for word in ("--steps", "Number of intervals", "--workers", "--schedule", "--json", "example: mpirun"):
+            assert word in finished.stdout
+
+
+def test_progress_is_shown_on_request_alone():
+    assert mpirun(2, "-m", "mpipar.pi", "--steps", "1e7").own_errors == []
+    shown = mpirun(2, "-m", "mpipar.pi", "--steps", "1e7", "--progress", "--json")
+    assert "100%" in shown.stderr
+    assert shown.json["value"] == pytest.approx(np.pi)
+
+
+@pytest.mark.parametrize("ranks", [None, 2])
+def test_result_file(ranks, tmp_path):
+    path = tmp_path / "pi.h5"
+    result = over(ranks)("-m", "mpipar.pi", "--steps", "1e6", "--output", str(path), "--json").json
+    with h5py.File(path) as file:
+        assert file["value"][()] == result["value"]
+        assert file.attrs["driver"] == "pi"
+        assert file.attrs["n"] == 10**6
+        assert file["parameters"].attrs["steps"] == 10**6
+        assert len(file["ranks"]) == (ranks or 1)
+        assert file["ranks"]["blocks"].sum() == result["evaluated_blocks"] == file.attrs["n_blocks"]
+        assert len(file["partials"]) == result["evaluated_blocks"]
+        assert file["partials"][:].sum() * 4e6 == pytest.approx(np.pi, rel=1e-14)
+    assert [path.name for path in tmp_path.iterdir()] == ["pi.h5"]
+
+
+def test_an_older_result_is_replaced(tmp_path):
+    path = tmp_path / "pi.h5"
+    for steps in ("1e4", "1e5"):
+        python("-m", "mpipar.pi", "--steps", steps, "--output", str(path), "--json").json  # noqa: B018
+    with h5py.File(path) as file:
+        assert file.attrs["n"] == 10**5
+
+
+def test_the_mpipar_command():
+    from conftest import BIN
+
+    command = str(BIN / "mpipar")
+    assert "mcpi" in start([command]).stdout
+    assert start([command, "pi", "--steps", "1e5", "--workers", "2", "--json"]).json["workers"] == 2
+    unknown = start([command, "nonsense"])
+    assert (unknown.code, len(unknown.own_errors)) == (2, 1)
+    assert "nonsense" in unknown.stderr
+    assert mpirun(2, "-m", "mpipar", "pi", "--steps", "1e5", "--json").json["ranks"] == 2

@@ -1,0 +1,78 @@
+"""A failure on any rank or worker: exit 1, one message with rank, host, block and traceback, and no hang."""
+
+import re
+import time
+from pathlib import Path
+
+import pytest
+from conftest import mpirun, over
+
+PROGRAMS = str(Path(__file__).with_name("programs.py"))
+
+
+def assert_one_message(finished, *, reason):
+    assert finished.code == 1
+    assert finished.stdout == ""
+    first, *_ = finished.own_errors
+    assert re.search(r"rank \d+ on host \S+, ", first)
+    assert reason in first
+    assert sum("on host" in line for line in finished.own_errors) == 1, finished.stderr
+
+
+@pytest.mark.parametrize("ranks", [None, 4])
+@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize(
+    ("how", "reason"),
+    [("raise", "ValueError: this block is bad"), ("unpicklable", "Unpicklable: with a lock"), ("exit", "SystemExit: 3")],
+)
+def test_exception_in_a_kernel(ranks, workers, how, reason):
+    options = ("--workers", workers, "--how", how)
+    flags = {"env": {"PRTE_MCA_hwloc_default_binding_policy": "none", "I_MPI_PIN": "off"}}
+    began = time.monotonic()
+    finished = over(ranks)(PROGRAMS, "failing", *options, **flags)
+    assert time.monotonic() - began < 10 + 5  # of which up to 5 are the start of Python and MPI
+    assert_one_message(finished, reason=reason)
+    assert "block 57 (items 570 to 579)" in finished.stderr
+    assert finished.stderr.count("in failing\n") == 1, "the kernel's own traceback, once"
+    assert "in evaluate\n" not in finished.stderr, "none of mpipar's frames"
+
+
+def test_failure_in_finish():
+    finished = mpirun(4, PROGRAMS, "bad_finish", "--schedule", "stride")
+    assert_one_message(finished, reason="KeyError")
+
+
+@pytest.mark.parametrize("ranks", [None, 3])
+def test_partial_that_is_no_number(ranks):
+    finished = over(ranks)(PROGRAMS, "failing", "--how", "text")
+    assert_one_message(finished, reason="TypeError: ExactSum needs real numbers")
+
+
+@pytest.mark.parametrize("ranks", [None, 2])
+def test_killed_worker(ranks):
+    finished = over(ranks)(PROGRAMS, "failing", "--workers", "2", "--how", "killed")
+    assert finished.code == 1
+    assert "killed by SIGKILL" in finished.stderr
+    assert re.search(r"worker \d+, blocks? .*57|blocks \d+ to \d+", finished.stderr)
+
+
+def test_failure_while_others_are_busy_for_long_aborts_them():
+    began = time.monotonic()
+    finished = mpirun(4, PROGRAMS, "failing", "--others-sleep", "1000", "--at", "1")
+    assert time.monotonic() - began < 15
+    assert finished.code != 0
+    assert finished.stderr.count("rank ") >= 1
+    assert "ValueError: this block is bad" in finished.stderr
+
+
+@pytest.mark.parametrize("ranks", [2, 4])
+def test_failure_in_the_reduction(ranks):
+    finished = mpirun(ranks, PROGRAMS, "bad_merge")
+    assert_one_message(finished, reason="ZeroDivisionError")
+
+
+def test_failure_between_ranks_alone():
+    # One block a rank: nothing is merged inside a rank, all of it in comm.reduce.
+    finished = mpirun(2, PROGRAMS, "bad_merge", "--items", "20", "--schedule", "stride")
+    assert_one_message(finished, reason="ZeroDivisionError")
+    assert "combining the totals of ranks" in finished.stderr
