@@ -71,6 +71,7 @@ $(VENV)/bin/python:
 
 $(VENV)/.run-installed: $(VENV)/bin/python setup.cfg pyproject.toml
 	$(INSTALL) --editable '.[$(MPI)]'
+	@python -m compileall -q mpipar  # an editable install doesn't, nor does Python under PYTHONDONTWRITEBYTECODE
 	@touch $@
 
 $(VENV)/.test-installed: $(VENV)/.run-installed

@@ -89,8 +89,16 @@ def run_command(kernel: Kernel, arguments: Sequence[str], program: str) -> int:
         return _say_once(f"{program}: error: {error}", sys.stderr, BAD_INPUT)
     except BaseException as error:
         # A bug, or Ctrl-C: other ranks may be waiting for this one in a collective call, so end them all.
-        _say_all_that_happened(error)
-        raise
+        interrupted = isinstance(error, KeyboardInterrupt)
+        if not interrupted:
+            traceback.print_exc()
+        comm = world()
+        if comm.is_root or not interrupted:
+            what = "interrupted" if interrupted else f"a bug, on rank {comm.rank}, host {comm.host}"
+            print(f"{program}: {what}", file=sys.stderr)
+        if comm.size > 1:
+            comm.abort(FAILED)
+        return FAILED
 
 
 def _run(options: Options, program: str) -> int:
@@ -159,14 +167,6 @@ def _say_once(text: str, stream: Any, code: int) -> int:
         return code
     comm.barrier()
     return code
-
-
-def _say_all_that_happened(error: BaseException) -> None:
-    comm = world()
-    if comm.size > 1:
-        traceback.print_exc()
-        print(f"mpipar: rank {comm.rank} on host {comm.host} ends the job", file=sys.stderr)
-        comm.abort(FAILED)
 
 
 def _program() -> str:

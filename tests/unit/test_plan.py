@@ -149,6 +149,10 @@ def test_ranks_beyond_the_blocks_get_nothing(share):
 def test_block_boundaries_do_not_depend_on_the_number_of_ranks(n, block, sizes):
     def boundaries(size):
         plan = Plan(n, block)
-        return {(b.start, b.stop) for rank in range(size) for b in map(plan.__getitem__, slice_share(plan.n_blocks, rank, size))}
+        return {
+            (b.start, b.stop)
+            for rank in range(size)
+            for b in map(plan.__getitem__, slice_share(plan.n_blocks, rank, size))
+        }
 
     assert len({frozenset(boundaries(size)) for size in sizes}) == 1

@@ -1,0 +1,132 @@
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import mpipar
+
+ROOT = Path(mpipar.__file__).parent
+FILES = sorted(ROOT.rglob("*.py"))
+LAYERS = ("core", "runtime", "store", "command")
+TOP = len(LAYERS)
+
+
+def module_name(path: Path) -> str:
+    parts = ("mpipar", *path.relative_to(ROOT).with_suffix("").parts)
+    return ".".join(parts).removesuffix(".__init__")
+
+
+MODULES = {module_name(path): path for path in FILES}
+
+
+def layer(module: str) -> int:
+    """Return the number of a module's layer, from 0; what isn't in a subpackage is the topmost."""
+    parts = module.split(".")
+    return LAYERS.index(parts[1]) if len(parts) > 1 and parts[1] in LAYERS else TOP
+
+
+def imports(source: str, package: str, known=frozenset(MODULES)) -> set[str]:
+    """Return all modules that a source imports, anywhere in it."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                parents = package.split(".")[: len(package.split(".")) - node.level + 1]
+                base = ".".join([*parents, *([base] if base else [])])
+            for alias in node.names:
+                whole = f"{base}.{alias.name}"
+                found.add(whole if whole in known or base in ("mpi4py", "mpipar") else base)
+        elif isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) in (
+            "import_module",
+            "__import__",
+        ):
+            found.update(arg.value for arg in node.args if isinstance(arg, ast.Constant))
+    return found
+
+
+def imports_of(module: str) -> set[str]:
+    path = MODULES[module]
+    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+    return imports(path.read_text(encoding="utf-8"), package)
+
+
+def loads(module: str, *packages: str) -> bool:
+    return any(name.split(".")[0] in packages for name in imports_of(module))
+
+
+def test_imports_are_found_wherever_they_are():
+    source = """
+import os.path
+from mpipar.core import plan
+from mpipar import driver
+from ..core.exact import to_fixed
+from . import comm
+def f():
+    from mpi4py import MPI
+    if True: import h5py as h
+"""
+    found = imports(source, "mpipar.runtime")
+    assert found >= {"os.path", "mpipar.core.plan", "mpipar.driver", "mpipar.core.exact", "mpipar.runtime.comm"}
+    assert found >= {"mpi4py.MPI", "h5py"}
+
+
+def test_all_layers_and_modules_are_looked_at():
+    assert {name.split(".")[1] for name in MODULES if name.count(".") == 2} == set(LAYERS)
+    assert {"mpipar", "mpipar.pi", "mpipar.__main__", "mpipar.core.exact"} <= MODULES.keys()
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if layer(name) < TOP])
+def test_subpackages_import_only_from_layers_at_or_under_their_own(module):
+    own = {name for name in imports_of(module) if name.split(".")[0] == "mpipar" and name != "mpipar._version"}
+    above = {name for name in own if layer(name) > layer(module)}
+    assert not above, f"{module} imports {', '.join(sorted(above))}"
+
+
+def test_one_module_alone_imports_mpi():
+    assert [module for module in MODULES if loads(module, "mpi4py")] == ["mpipar.runtime.comm"]
+
+
+def test_files_are_the_business_of_the_store():
+    assert {module.split(".")[1] for module in MODULES if loads(module, "h5py")} == {"store"}
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if layer(name) == 0])
+def test_core_is_free_of_mpi_files_processes_and_printing(module):
+    assert not loads(module, "h5py", "multiprocessing", "mpi4py", "subprocess", "tqdm", "matplotlib")
+    calls = {
+        node.func.id
+        for node in ast.walk(ast.parse(MODULES[module].read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    }
+    assert not calls & {"print", "open", "input", "exec", "eval"}
+
+
+def loaded_by(statement: str) -> set[str]:
+    """Return the modules that a new process loads for a statement."""
+    ended = subprocess.run(
+        [sys.executable, "-X", "importtime", "-c", statement],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    return {line.rpartition("|")[2].strip() for line in ended.stderr.splitlines() if line.startswith("import time:")}
+
+
+def test_import_of_mpipar_loads_nothing_heavy():
+    loaded = loaded_by("import mpipar")
+    assert "mpipar._version" in loaded
+    assert not loaded & {"mpi4py", "mpi4py.MPI", "h5py", "matplotlib", "numpy", "tqdm", "multiprocessing", "argparse"}
+
+
+def test_names_of_mpipar_are_loaded_when_they_are_used():
+    assert set(dir(mpipar)) == set(mpipar.__all__)
+    for name in mpipar.__all__:
+        assert getattr(mpipar, name) is not None
+    with pytest.raises(AttributeError, match="'mpipar' has no attribute 'nonsense'"):
+        mpipar.nonsense  # noqa: B018

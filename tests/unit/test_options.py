@@ -1,0 +1,178 @@
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+import mpipar.pi
+from mpipar import BadInput, ExactSum, Plan, PositiveInt, driver
+from mpipar._version import __version__
+from mpipar.command.options import HelpWanted, Options, check_output, parse
+
+MODERATE = settings(max_examples=200, deadline=None)
+
+
+@driver(n=lambda items: items[0] if items else 0, reduction=ExactSum, block=10)
+def many(
+    block,
+    *,
+    items: list[int],
+    kind: Literal["fast", "slow"] = "fast",
+    at_most: float | None = None,
+    shift: bool = True,
+    folder: Path = Path("."),
+) -> float:
+    """Take 100 % of all kinds of options."""
+    return 0.0
+
+
+def pi(*arguments) -> Options:
+    return parse(mpipar.pi.pi, arguments, "prog")
+
+
+def test_no_argument_gives_the_defaults():
+    assert pi() == (mpipar.pi.pi.bind({}), 1, "dynamic", None, False, None)
+
+
+def test_all_options_of_every_driver_are_understood():
+    options = pi(
+        *("--steps", "1e6", "--block", "1_000", "--seed", "5", "--workers", "4"),
+        *("--schedule", "slice", "--output", "a/b.h5", "--json", "--no-progress"),
+    )
+    assert options.bound.parameters == {"steps": 10**6}
+    assert options.bound.plan == Plan(10**6, 1000)
+    assert options.bound.seed == 5
+    assert options[1:] == (4, "slice", Path("a/b.h5"), True, False)
+    assert pi("--workers", "auto", "--progress")[1::4] == ("auto", True)
+
+
+def test_last_one_wins_and_equals_signs_are_allowed():
+    assert pi("--steps=5", "--steps", "7").bound.plan.n == 7
+
+
+def test_parameters_of_a_kernel_are_options_by_their_types():
+    given = "--items 30 2e1 --kind slow --at-most 1.5 --no-shift --folder a/b".split()
+    bound = parse(many, given, "prog").bound
+    assert bound.parameters == {
+        "items": [30, 20],
+        "kind": "slow",
+        "at_most": 1.5,
+        "shift": False,
+        "folder": Path("a/b"),
+    }
+    assert bound.plan.n == 30
+    assert parse(many, ["--items"], "prog").bound.parameters["items"] == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named", "said"),
+    [
+        (["--steps", "0"], "--steps", "a whole number from 1 on, got 0"),
+        (["--steps", "1.5"], "--steps", "a whole number, got '1.5'"),
+        (["--steps", "1e999999999"], "--steps", "at most 64 bits"),
+        (["--steps", "50%s%(x)d"], "--steps", "50%s%(x)d"),
+        (["--steps"], "--steps", "expected one argument"),
+        (["--steps", ""], "--steps", "a whole number"),
+        (["--workers", "0"], "--workers", "a whole number from 1 on, or auto, got '0'"),
+        (["--workers", "many"], "--workers", "or auto, got 'many'"),
+        (["--schedule", "static"], "--schedule", "'static'"),
+        (["--block", "0"], "--block", "a whole number from 1 on"),
+        (["--seed", "-1"], "--seed", "a whole number from 0 on"),
+        (["--output"], "--output", "expected one argument"),
+        (["--json=yes"], "--json", "yes"),
+        (["--step", "5"], "--step", "unrecognized"),
+        (["--nonsense"], "--nonsense", "unrecognized"),
+        (["7"], "7", "unrecognized"),
+    ],
+)
+def test_bad_option_is_refused_by_name(arguments, named, said):
+    with pytest.raises(BadInput) as caught:
+        pi(*arguments)
+    assert named in str(caught.value)
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "--items"),
+        (["--items", "3", "x"], "--items: expected a whole number, got 'x'"),
+        (["--items", "3", "--kind", "quick"], "--kind: expected fast or slow, got quick"),
+        (["--items", "3", "--at-most", "nan"], "--at-most: expected a number, got nan"),
+        (["--items", "-3"], "many can't have -3 items"),
+    ],
+)
+def test_bad_value_of_a_parameter_is_refused_by_name(arguments, said):
+    with pytest.raises(BadInput) as caught:
+        parse(many, arguments, "prog")
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("flag", ["--help", "-h"])
+def test_help_tells_all_options_with_their_defaults(flag):
+    with pytest.raises(HelpWanted) as wanted:
+        parse(many, ["--items", "3", flag], "prog")
+    text = str(wanted.value)
+    for option in ("--items", "--kind {fast,slow}", "--at-most", "--no-shift", "--workers", "--schedule", "--output"):
+        assert option in text
+    assert "Take 100 % of all kinds of options." in text
+    assert "(default: fast)" in text
+    with pytest.raises(HelpWanted, match=r"Number of intervals\. \(default: 1_000_000_000\)"):
+        pi(flag)
+
+
+def test_version_is_told():
+    with pytest.raises(HelpWanted) as wanted:
+        pi("--version")
+    assert str(wanted.value).strip() == f"mpipar {__version__}"
+
+
+FLAGS = (
+    *("--steps", "--workers", "--schedule", "--block", "--seed", "--output", "--json", "--progress", "--no-progress"),
+    *("--help", "--version", "-h", "--steps=1e3", "--items", "--kind", "--shift", "--folder", "--", "-", "-1", "@file"),
+)
+words = st.sampled_from((*FLAGS, "auto", "slice", "1e6", "0", "-5", "%s", "fast")) | st.text(max_size=6)
+
+
+@MODERATE
+@given(arguments=st.lists(words, max_size=6), kernel=st.sampled_from([mpipar.pi.pi, many]))
+@example(arguments=["--output", "\0"], kernel=mpipar.pi.pi)
+@example(arguments=["--steps", "\ud800"], kernel=mpipar.pi.pi)
+def test_any_command_line_is_understood_or_refused(arguments, kernel):
+    try:
+        options = parse(kernel, arguments, "prog")
+    except (BadInput, HelpWanted) as error:
+        assert str(error)
+    else:
+        assert isinstance(options, Options)
+
+
+@pytest.mark.parametrize(
+    "name", ["workers", "schedule", "output", "json", "block_", "seed", "help", "version", "no_progress"]
+)
+def test_parameter_named_like_an_option_of_every_driver_raises(name):
+    name = name.rstrip("_")
+
+    def kernel(block, rng, **options): ...
+
+    namespace = {"PositiveInt": PositiveInt}
+    first = "index" if name == "block" else "block"
+    exec(f"def kernel({first}, *, items: PositiveInt = 3, {name}: int = 1): ...", namespace)
+    clashing = driver(n="items", reduction=ExactSum)(namespace["kernel"])
+    with pytest.raises(TypeError, match=f"kernel: a parameter can't be named '{name}'"):
+        parse(clashing, [], "prog")
+
+
+def test_output_must_be_a_file_in_a_folder_that_exists(tmp_path):
+    check_output(tmp_path / "new.h5")
+    with pytest.raises(BadInput, match="--output: there is no folder"):
+        check_output(tmp_path / "missing" / "new.h5")
+    with pytest.raises(BadInput, match="--output: .* is a folder"):
+        check_output(tmp_path)
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(BadInput, match="--output: there is no folder"):
+        check_output(tmp_path / "file" / "new.h5")
+    with pytest.raises(BadInput, match="--output: File name too long"):
+        check_output(tmp_path / ("x" * 300))

@@ -1,0 +1,238 @@
+import math
+import os
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+import mpipar
+from mpipar import BadInput, Estimate, Plan
+from mpipar.core.reduction import Statistics
+from mpipar.runtime.evaluate import Record
+from mpipar.runtime.run import Result
+from mpipar.store.result import FORMAT, check_is_ours, write
+
+PARAMETERS = {"steps": 1000, "x": 0.5, "kind": "fast", "on": True, "xs": [1, 2], "none": None, "path": Path("a/b")}
+
+
+def result(outcome=1.5, **changes) -> Result:
+    fields = {
+        "outcome": outcome,
+        "name": "pi",
+        "parameters": PARAMETERS,
+        "plan": Plan(1000, 300),
+        "seed": 7,
+        "schedule": "slice",
+        "workers": 2,
+        "elapsed": 0.5,
+        "library": "MPICH 5",
+        "hosts": ["node-a", "knoten-ä"],
+        "records": [
+            Record(0, "node-a", 11, 2, 0.25),
+            Record(0, "node-a", 12, 1, 0.5),
+            Record(1, "knoten-ä", 13, 1, 2.0),
+        ],
+        "partials": {2: 2.5, 0: 0.5, 1: 1.5, 3: 3.5},
+    }
+    return Result(**{**fields, **changes})
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "result.h5"
+
+
+def stored(path, outcome):
+    """Return what reads back as the value of an outcome."""
+    write(path, result(outcome))
+    with h5py.File(path) as file:
+        return file["value"][()]
+
+
+def test_attributes_tell_about_the_run(path):
+    write(path, result())
+    with h5py.File(path) as file:
+        told = dict(file.attrs)
+    assert (
+        told.items()
+        >= {
+            "mpipar_format": FORMAT,
+            "mpipar": mpipar.__version__,
+            "driver": "pi",
+            "n": 1000,
+            "block": 300,
+            "n_blocks": 4,
+            "seed": 7,
+            "schedule": "slice",
+            "ranks": 2,
+            "workers": 2,
+            "nodes": 2,
+            "elapsed": 0.5,
+            "elapsed_units": "s",
+            "mpi": "MPICH 5",
+            "numpy": np.__version__,
+        }.items()
+    )
+
+
+def test_parameters_are_attributes_of_a_group(path):
+    write(path, result())
+    with h5py.File(path) as file:
+        attributes = file["parameters"].attrs
+        assert {name: attributes[name] for name in ("steps", "x", "kind", "path")} == {
+            "steps": 1000,
+            "x": 0.5,
+            "kind": "fast",
+            "path": "a/b",
+        }
+        assert attributes["on"].dtype == bool
+        assert attributes["xs"].tolist() == [1, 2]
+        assert isinstance(attributes["none"], h5py.Empty)
+
+
+def test_numbers_and_arrays_come_back_bit_by_bit(path):
+    for value in (0.1, -0.0, math.nan, 3, 2**64 - 1, True):
+        np.testing.assert_equal(stored(path, value), value)
+    for array in (np.arange(6.0).reshape(2, 3) / 7, np.zeros((0, 2)), np.array([1, 2], np.uint8), np.array([1 + 2j])):
+        back = stored(path, array)
+        assert (back.dtype, back.shape, back.tobytes()) == (array.dtype, array.shape, array.tobytes())
+
+
+def test_value_and_error_of_an_estimate_are_two_datasets(path):
+    write(path, result(Estimate(3.0, 0.25)))
+    with h5py.File(path) as file:
+        assert (file["value"][()], file["error"][()]) == (3.0, 0.25)
+        assert file["error"].attrs["description"]
+    write(path, result(3.0))
+    with h5py.File(path) as file:
+        assert "error" not in file
+
+
+def test_result_of_several_fields_is_a_group(path):
+    write(path, result({"moments": Statistics(1.0, 0.5, 2.0, 8), "rows": np.arange(3)}))
+    with h5py.File(path) as file:
+        assert file["value/moments/variance"][()] == 2.0
+        assert file["value/moments/n"][()] == 8
+        assert file["value/rows"][()].tolist() == [0, 1, 2]
+
+
+def test_text_comes_back_as_it_was(path):
+    assert stored(path, "some text, ä").decode() == "some text, ä"
+
+
+@pytest.mark.parametrize("value", [None, 2**70, [[1], [1, 2]], np.array([2**70, 1], object), {1, 2}])
+def test_what_hdf5_cannot_hold_is_stored_as_text(path, value):
+    assert stored(path, value).decode() == repr(value)
+
+
+def test_numbers_beyond_64_bits_are_attributes_as_text(path):
+    write(path, result(plan=Plan(2**70, 2**40), seed=2**64 - 1, partials={}))
+    with h5py.File(path) as file:
+        assert file.attrs["n"] == str(2**70)
+        assert file.attrs["block"] == 2**40
+        assert file.attrs["seed"] == 2**64 - 1
+
+
+def test_tables_tell_who_evaluated_what(path):
+    write(path, result())
+    with h5py.File(path) as file:
+        workers, ranks = file["workers"], file["ranks"]
+        assert workers.dtype.names == ("rank", "host", "pid", "blocks", "seconds")
+        assert workers["pid"].tolist() == [11, 12, 13]
+        assert workers["blocks"].tolist() == [2, 1, 1]
+        assert ranks.dtype.names == ("rank", "host", "blocks", "seconds")
+        assert ranks["rank"].tolist() == [0, 1]
+        assert [host.decode() for host in ranks["host"]] == ["node-a", "knoten-ä"]
+        assert ranks["blocks"].tolist() == [3, 1]
+        assert ranks["seconds"].tolist() == [0.75, 2.0]
+
+
+def test_rank_without_records_has_evaluated_nothing(path):
+    write(path, result(records=[Record(0, "node-a", 11, 4, 1.0)]))
+    with h5py.File(path) as file:
+        assert file["ranks"]["blocks"].tolist() == [4, 0]
+
+
+@pytest.mark.parametrize(
+    ("partials", "expected"),
+    [
+        ({2: 2.5, 0: 0.5, 1: 1.5, 3: 3.5}, [0.5, 1.5, 2.5, 3.5]),
+        ({k: np.array([k, 1]) for k in range(4)}, [[0, 1], [1, 1], [2, 1], [3, 1]]),
+        ({}, None),  # not kept
+        ({0: 1.0, 1: 2.0, 3: 3.0}, None),  # one missing
+        ({k: np.ones(k) for k in range(4)}, None),  # of several shapes
+        ({k: {"a": 1} for k in range(4)}, None),
+    ],
+)
+def test_partials_are_stored_in_block_order_if_they_fit_an_array(path, partials, expected):
+    write(path, result(partials=partials))
+    with h5py.File(path) as file:
+        assert (file["partials"][()].tolist() if "partials" in file else None) == expected
+
+
+def test_older_result_is_replaced_and_nothing_else_is_left(path):
+    write(path, result(1.0))
+    inode = path.stat().st_ino
+    with path.open("rb") as older:
+        before = older.read()
+        write(path, result(2.0))
+        older.seek(0)
+        assert older.read() == before  # a reader of the older one is not disturbed
+    assert path.stat().st_ino != inode
+    with h5py.File(path) as file:
+        assert file["value"][()] == 2.0
+    assert list(path.parent.iterdir()) == [path]
+
+
+def refuse(*_):
+    raise OSError("no space left")
+
+
+@pytest.mark.parametrize("failing", ["replace", "fsync"])
+@pytest.mark.parametrize("older", [True, False])
+def test_failing_write_leaves_what_was_there_and_nothing_else(path, monkeypatch, failing, older):
+    if older:
+        write(path, result(1.0))
+    before = {file: file.read_bytes() for file in path.parent.iterdir()}
+    monkeypatch.setattr(os, failing, refuse)
+    with pytest.raises(OSError, match="no space left"):
+        write(path, result(2.0))
+    assert {file: file.read_bytes() for file in path.parent.iterdir()} == before
+
+
+def test_failing_fill_leaves_what_was_there_and_nothing_else(path):
+    write(path, result(1.0))
+    before = path.read_bytes()
+    with pytest.raises(AttributeError):
+        write(path, result(2.0, records=None, plan=None))
+    assert path.read_bytes() == before
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_own_file_is_recognised(path):
+    write(path, result())
+    check_is_ours(path)
+
+
+def make_foreign(path):
+    with h5py.File(path, "w") as file:
+        file["value"] = 1.0
+
+
+def make_truncated(path):
+    write(path, result(np.arange(10_000.0)))
+    path.write_bytes(path.read_bytes()[:20_000])
+
+
+@pytest.mark.parametrize(
+    "make",
+    [lambda path: path.write_text("notes"), lambda path: path.write_bytes(b""), make_foreign, make_truncated],
+    ids=["text", "empty", "foreign HDF5", "truncated"],
+)
+def test_files_that_are_not_ours_are_refused_and_left_as_they_are(path, make):
+    make(path)
+    before = path.read_bytes()
+    with pytest.raises(BadInput, match=r"result\.h5.*not a result of mpipar"):
+        check_is_ours(path)
+    assert path.read_bytes() == before
