@@ -18,10 +18,13 @@ def radius(steps: int) -> float:
 
 
 @functools.lru_cache(maxsize=2)  # of whole blocks, and of the last one
-def buffers(pairs: int, steps: int) -> tuple[Doubles, Doubles, Doubles, Doubles]:
-    """Return the middles of the first pairs of steps, and room for three arrays of that size."""
-    middles = np.arange(1.0, 2.0 * pairs, 2.0) * radius(steps) / steps
-    return middles, np.empty_like(middles), np.empty_like(middles), np.empty_like(middles)
+def buffers(pairs: int, steps: int) -> Doubles:
+    """Return an array of 4 rows: the middles of the first pairs of steps, and room for three arrays of that size."""
+    room = np.empty(4 * pairs + 7)
+    first = -room.ctypes.data // 8 % 8  # rows that begin with a cache line are a sixth faster to pass over
+    rows = room[first : first + 4 * pairs].reshape(4, pairs)
+    rows[0] = np.arange(1.0, 2.0 * pairs, 2.0) * radius(steps) / steps
+    return rows
 
 
 @driver(n="steps", reduction=ExactSum, block=2**16)

@@ -95,7 +95,9 @@ def run_command(kernel: Kernel, arguments: Sequence[str], program: str) -> int:
         comm = world()
         if comm.is_root or not interrupted:
             what = "interrupted" if interrupted else f"a bug, on rank {comm.rank}, host {comm.host}"
-            print(f"{program}: {what}", file=sys.stderr)
+            print(f"{program}: {what}", file=sys.stderr, flush=True)
+        else:
+            time.sleep(0.5)  # all ranks are interrupted, and the first to abort silences the root
         if comm.size > 1:
             comm.abort(FAILED)
         return FAILED

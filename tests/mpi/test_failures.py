@@ -1,5 +1,6 @@
 """A failure on any rank or worker: exit 1, one message with rank, host, block and traceback, and no hang."""
 
+import os
 import re
 import time
 from pathlib import Path
@@ -76,3 +77,53 @@ def test_failure_between_ranks_alone():
     finished = mpirun(2, PROGRAMS, "bad_merge", "--items", "20", "--schedule", "stride")
     assert_one_message(finished, reason="ZeroDivisionError")
     assert "combining the totals of ranks" in finished.stderr
+
+
+def leftovers(marker):
+    """Return the processes that have a variable in their environment."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if marker.encode() in (process / "environ").read_bytes():
+                found.append((process / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+        except OSError:
+            continue
+    return found
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_killed_rank_ends_the_job_and_leaves_no_process_behind(workers):
+    code = f"""
+import os, signal, sys, threading
+sys.path.insert(0, {str(Path(PROGRAMS).parent)!r})
+import programs
+rank = int(os.environ.get("PMI_RANK") or os.environ["OMPI_COMM_WORLD_RANK"])
+if rank == 1:
+    threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGKILL)).start()
+programs.failing.main(["--at", "-1", "--others-sleep", "1", "--workers", "{workers}"])
+"""
+    marker = f"MPIPAR_TEST_MARKER={os.getpid()}-{workers}"
+    began = time.monotonic()
+    finished = mpirun(3, "-c", code, env=dict([marker.split("=")]))
+    assert time.monotonic() - began < 25, "100 blocks of a second would take 33 s"
+    assert finished.code != 0
+    assert "failing =" not in finished.stdout
+    deadline = time.monotonic() + 10
+    while leftovers(marker) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert leftovers(marker) == []
+
+
+@pytest.mark.parametrize("ranks", [None, 2])
+def test_interrupt_ends_the_job_without_traceback(ranks):
+    code = f"""
+import os, signal, sys, threading
+sys.path.insert(0, {str(Path(PROGRAMS).parent)!r})
+import programs
+threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT)).start()
+programs.failing.main(["--at", "-1", "--others-sleep", "1", "--workers", "2"])
+"""
+    finished = over(ranks)("-c", code)
+    assert finished.code != 0
+    assert "interrupted" in finished.stderr
+    assert "Traceback" not in finished.stderr

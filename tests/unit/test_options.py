@@ -52,7 +52,7 @@ def test_last_one_wins_and_equals_signs_are_allowed():
 
 
 def test_parameters_of_a_kernel_are_options_by_their_types():
-    given = "--items 30 2e1 --kind slow --at-most 1.5 --no-shift --folder a/b".split()
+    given = ["--items", "30", "2e1", "--kind", "slow", "--at-most", "1.5", "--no-shift", "--folder", "a/b"]
     bound = parse(many, given, "prog").bound
     assert bound.parameters == {
         "items": [30, 20],
@@ -142,11 +142,10 @@ words = st.sampled_from((*FLAGS, "auto", "slice", "1e6", "0", "-5", "%s", "fast"
 @example(arguments=["--steps", "\ud800"], kernel=mpipar.pi.pi)
 def test_any_command_line_is_understood_or_refused(arguments, kernel):
     try:
-        options = parse(kernel, arguments, "prog")
+        outcome = parse(kernel, arguments, "prog")
     except (BadInput, HelpWanted) as error:
-        assert str(error)
-    else:
-        assert isinstance(options, Options)
+        outcome = str(error)
+    assert isinstance(outcome, Options) or outcome.strip()
 
 
 @pytest.mark.parametrize(
@@ -154,8 +153,6 @@ def test_any_command_line_is_understood_or_refused(arguments, kernel):
 )
 def test_parameter_named_like_an_option_of_every_driver_raises(name):
     name = name.rstrip("_")
-
-    def kernel(block, rng, **options): ...
 
     namespace = {"PositiveInt": PositiveInt}
     first = "index" if name == "block" else "block"
@@ -169,7 +166,7 @@ def test_output_must_be_a_file_in_a_folder_that_exists(tmp_path):
     check_output(tmp_path / "new.h5")
     with pytest.raises(BadInput, match="--output: there is no folder"):
         check_output(tmp_path / "missing" / "new.h5")
-    with pytest.raises(BadInput, match="--output: .* is a folder"):
+    with pytest.raises(BadInput, match=r"--output: .* is a folder"):
         check_output(tmp_path)
     (tmp_path / "file").write_text("x")
     with pytest.raises(BadInput, match="--output: there is no folder"):

@@ -91,10 +91,12 @@ def test_any_text_is_parsed_or_refused(text, kind, minimum, choices):
     try:
         value = parameter.parse(text)
     except BadInput as error:
-        assert "expected" in str(error)
+        refused = str(error)
     else:
+        refused = None
         assert isinstance(value, kind)
         assert parameter.check(value) == value
+    assert refused is None or "expected" in refused
 
 
 @pytest.mark.parametrize(
@@ -132,6 +134,7 @@ def test_values_become_the_type_of_their_parameter(kind, given, value):
         *[(str, bad) for bad in (1, b"a", Path("a"), None)],
         *[(Path, bad) for bad in (1, b"a", None)],
     ],
+    ids=lambda given: getattr(given, "__name__", f"{given!s:.12}"),
 )
 def test_values_of_another_type_or_out_of_range_are_refused(kind, given):
     with pytest.raises(BadInput, match="expected"):
@@ -141,7 +144,7 @@ def test_values_of_another_type_or_out_of_range_are_refused(kind, given):
 def test_minimum_is_inclusive_and_named():
     parameter = Parameter("x", float, minimum=0.5)
     assert parameter.check(0.5) == 0.5
-    with pytest.raises(BadInput, match="a number from 0.5 on, got 0.25"):
+    with pytest.raises(BadInput, match=r"a number from 0\.5 on, got 0\.25"):
         parameter.check(0.25)
 
 

@@ -1,3 +1,4 @@
+import itertools
 import pickle
 
 import pytest
@@ -124,7 +125,7 @@ def test_slices_are_contiguous_and_in_rank_order(n, size):
     shares = [slice_share(n, rank, size) for rank in range(size)]
     assert shares[0].start == 0
     assert shares[-1].stop == n
-    for left, right in zip(shares, shares[1:], strict=False):
+    for left, right in itertools.pairwise(shares):
         assert left.stop == right.start
         assert left.step == 1
 

@@ -151,7 +151,8 @@ def test_text_shows_every_digit_of_a_float():
 
 
 def test_text_shows_fields_and_a_large_array_in_short():
-    assert as_text(result(Statistics(1.5, 0.25, 4.0, 64))).startswith("pi = mean = 1.5, error = 0.25")
+    text = as_text(result({"x": Statistics(1.5, 0.25, 4.0, 64), "y": None}))
+    assert text.startswith("pi = x = value = 1.5, error = 0.25, variance = 4.0, n = 64, y = None\n")
     text = as_text(result({"a": 1, "rows": np.arange(10**6)}))
     assert text.startswith("pi = a = 1, rows = array of shape (1000000,)")
     assert len(text) < 400
