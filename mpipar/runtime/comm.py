@@ -12,6 +12,7 @@ from __future__ import annotations
 import functools
 import os
 import sys
+import threading
 import time
 import warnings
 from array import array
@@ -25,6 +26,8 @@ T = TypeVar("T")
 
 PATIENCE = 3.0
 """Seconds that a failing rank gives the others to finish their blocks, before it aborts them."""
+
+_HELPER_SECONDS = 5e-4  # between the looks of the counter's helper for what other nodes ask
 
 _STOP = 1  # tag of the one kind of message between ranks
 
@@ -207,6 +210,10 @@ class _SharedCounter(Counter):
         comm.Barrier()
         # One shared lock for the counter's whole life, and no check: taking a lock would be a message to a busy root.
         self._window.Lock_all(mpi.MODE_NOCHECK)
+        self._helper: threading.Thread | None = None
+        self._helper_may_end = threading.Event()
+        if _spans_nodes(mpi, comm) and is_root and mpi.Query_thread() == mpi.THREAD_MULTIPLE:
+            self._start_helper(comm)
 
     def add(self, increment: int) -> int:
         addend, before = array("q", [increment]), array("q", [0])  # named, as MPI uses both until Flush
@@ -215,8 +222,34 @@ class _SharedCounter(Counter):
         return before[0]
 
     def free(self) -> None:
+        if self._helper is not None:
+            self._helper_may_end.set()
+            self._helper.join()
         self._window.Unlock_all()
         self._window.Free()
+
+    def _start_helper(self, comm: Any) -> None:
+        """Let a thread of the root give MPI a chance to answer other nodes while the root is in a long block.
+
+        Within a node the counter is plain shared memory; over a network, most MPI libraries serve one-sided operations
+        only inside their own calls, and a rank would wait for the end of the root's block.
+        """
+
+        def help_along() -> None:
+            while not self._helper_may_end.wait(_HELPER_SECONDS):
+                comm.Iprobe()
+
+        self._helper = threading.Thread(target=help_along, name="mpipar counter", daemon=True)
+        self._helper.start()
+
+
+def _spans_nodes(mpi: Any, comm: Any) -> bool:
+    """Return whether there are ranks on other nodes. Collective over comm."""
+    node_comm = comm.Split_type(mpi.COMM_TYPE_SHARED)
+    try:
+        return bool(node_comm.Get_size() < comm.Get_size())
+    finally:
+        node_comm.Free()
 
 
 @functools.cache

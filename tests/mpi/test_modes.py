@@ -72,6 +72,30 @@ def test_dynamic_keeps_all_ranks_busy():
     assert result["elapsed"] < 1.5 * bound  # a static schedule is at about 2; benchmarks/dynamic.py has the figure
 
 
+def test_the_counters_helper_for_other_nodes_works_and_ends():
+    # As if each rank were a node of its own: the root's helper thread runs beside its blocks.
+    code = f"""
+import sys, threading
+sys.path.insert(0, {str(Path(PROGRAMS).parent)!r})
+import programs
+from mpipar.runtime import comm
+comm._spans_nodes = lambda mpi, comm: True
+seen = set()
+evaluate = programs.where.function
+def watching(block, **options):
+    seen.update(thread.name for thread in threading.enumerate())
+    return evaluate(block, **options)
+programs.where.function = watching
+try:
+    programs.where.main(["--items", "2000", "--json"])
+finally:
+    after = [thread.name for thread in threading.enumerate()]
+    assert comm.world().is_root == ("mpipar counter" in seen), seen
+    assert "mpipar counter" not in after
+"""
+    assert mpirun(3, "-c", code).json["evaluated_blocks"] == 80
+
+
 def test_memory_does_not_grow_with_the_plan():
     # A small block makes many of them: 1,000 and 100,000.
     code = """

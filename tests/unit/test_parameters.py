@@ -102,20 +102,11 @@ def test_any_text_is_parsed_or_refused(text, kind, minimum, choices):
 @pytest.mark.parametrize(
     ("kind", "given", "value"),
     [
-        (int, 3, 3),
-        (int, np.int32(3), 3),
-        (int, np.uint8(3), 3),
-        (int, np.array(3), 3),
-        (float, 3, 3.0),
-        (float, 2.5, 2.5),
-        (float, np.float32(2.5), 2.5),
-        (float, np.int64(2), 2.0),
-        (bool, True, True),
-        (bool, np.False_, False),
-        (str, "a", "a"),
-        (str, np.str_("a"), "a"),
-        (Path, "a/b", Path("a/b")),
-        (Path, Path("a"), Path("a")),
+        *[(int, same, 3) for same in (3, np.int32(3), np.uint8(3), np.array(3))],
+        *[(float, same, 2.0) for same in (2, 2.0, np.float32(2), np.int64(2))],
+        *[(bool, same, False) for same in (False, np.False_)],
+        *[(str, same, "a") for same in ("a", np.str_("a"))],
+        *[(Path, same, Path("a")) for same in ("a", Path("a"))],
     ],
 )
 def test_values_become_the_type_of_their_parameter(kind, given, value):
