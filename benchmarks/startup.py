@@ -1,4 +1,4 @@
-"""Whole-process time of a small run on 2 ranks, against importing MPI and NumPy alone.   python benchmarks/startup.py"""
+"""Whole-process time of a small run on 2 ranks, against importing MPI and NumPy.   python benchmarks/startup.py"""
 
 from __future__ import annotations
 

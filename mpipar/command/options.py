@@ -130,12 +130,14 @@ def _parser(kernel: Kernel, program: str) -> _Parser:
     common.add_argument(
         "--progress", action=argparse.BooleanOptionalAction, help="show progress on stderr (default: on a terminal)"
     )
-    taken = set(parser._option_string_actions)
     for parameter in kernel.parameters:
         flag = f"--{parameter.name.replace('_', '-')}"
-        if flag in taken:
-            raise TypeError(f"{kernel.name}: a parameter can't be named {parameter.name!r}, as every driver has {flag}")
-        _add(own, flag, parameter)
+        try:
+            _add(own, flag, parameter)
+        except argparse.ArgumentError:
+            raise TypeError(
+                f"{kernel.name}: a parameter can't be named {parameter.name!r}, as there is {flag} already"
+            ) from None
     return parser
 
 

@@ -38,7 +38,7 @@ def from_fixed(total: int) -> float:
     try:
         return total / _ONE  # Python rounds the quotient of two integers correctly
     except OverflowError:
-        return math.copysign(math.inf, total)
+        return math.inf if total > 0 else -math.inf
 
 
 class ExactArray:

@@ -76,6 +76,9 @@ class Kernel:
 
         Its keyword-only parameters are some of the kernel's. It may return an :class:`~mpipar.Estimate`.
         """
+        positional = inspect.signature(function).parameters.keys() - _keywords(function)
+        if len(positional) != 1:
+            raise TypeError(f"{self.name}: its finish takes (total, *, …), with parameters of the kernel after the *")
         unknown = _keywords(function) - {p.name for p in self.parameters}
         if unknown:
             raise TypeError(f"{self.name}: its finish takes {', '.join(sorted(unknown))}, which the kernel doesn't")
@@ -108,8 +111,8 @@ class Kernel:
             else:
                 values[name] = parameter.default
         n = values[self.n] if isinstance(self.n, str) else _call(self.n, **values)
-        if n < 0:
-            raise BadInput(f"{self.name} can't have {n} items")
+        if not isinstance(n, int) or n < 0:
+            raise BadInput(f"{self.name} can't have {n!r} items")
         size = self.default_block if block is None else block
         plan = Plan(n, BLOCK.check_all(size)) if size is not None else Plan.by_default(n)
         return BoundKernel(self, values, plan, SEED.check_all(seed))
@@ -153,11 +156,12 @@ class BoundKernel(NamedTuple):
 
 def _wants_rng(function: Callable[..., Any]) -> bool:
     positional = [
-        p.name
+        p.name if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) else f"*{p.name}"
         for p in inspect.signature(function).parameters.values()
         if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD, p.VAR_POSITIONAL, p.VAR_KEYWORD)
     ]
-    if len(positional) not in (1, 2) or positional[1:] not in ([], ["rng"]):
+    starred = any(name.startswith("*") for name in positional)
+    if starred or len(positional) not in (1, 2) or positional[1:] not in ([], ["rng"]):
         raise TypeError(
             f"{function.__name__}: a kernel takes (block, *, …) or (block, rng, *, …), "
             f"its options after the *; got ({', '.join(positional)}, …)"

@@ -97,7 +97,10 @@ class Parameter:
             value = value.item()  # a NumPy scalar
         if not isinstance(value, fits) or (isinstance(value, bool) and self.type is not bool):
             raise BadInput(f"expected {self.allowed}, got {value!r}")
-        value = self.type(value)
+        try:
+            value = self.type(value)
+        except OverflowError:
+            raise BadInput(f"expected {self.allowed}, got one beyond the range of floats") from None
         if self.type is float and not math.isfinite(value):
             raise BadInput(f"expected {self.allowed}, got {value!r}")
         if self.type is int and abs(value) > LARGEST_INT:

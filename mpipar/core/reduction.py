@@ -114,8 +114,10 @@ class ExactSum(Reduction):
         return None
 
     def add(self, total: Any, partial: Any, block: Block) -> Any:  # noqa: D102
-        if isinstance(partial, (float, int)):  # np.float64 is a float
-            return self.merge(total, self._scalar(float(partial)))
+        if isinstance(partial, int):
+            return self.merge(total, (partial << FRACTION_BITS, 0.0))
+        if isinstance(partial, float):  # np.float64 is one
+            return self.merge(total, self._scalar(partial))
         array = _real_array(partial, "ExactSum")
         if array.ndim == 0:
             return self.merge(total, self._scalar(float(array)))
@@ -157,12 +159,12 @@ class Count(Reduction):
     def add(self, total: Any, partial: Any, block: Block) -> Any:  # noqa: D102
         if isinstance(partial, (int, np.integer)):
             return self.merge(total, int(partial))
-        array = np.asarray(partial)
-        if array.dtype.kind not in "iub" and array.dtype != object:
+        array = _array(partial)
+        wide = array is not None and array.dtype in (np.uint64, object)
+        if array is None or not (array.dtype.kind in "iub" or (wide and all(isinstance(x, int) for x in array.flat))):
             raise TypeError(f"Count needs whole numbers, got {_describe(partial)}")
         if array.ndim == 0:
             return self.merge(total, int(array))
-        wide = array.dtype == np.uint64 or array.dtype == object
         return self.merge(total, array.astype(object if wide else np.int64))
 
     def merge(self, total: Any, other: Any) -> Any:  # noqa: D102
@@ -177,6 +179,13 @@ class Count(Reduction):
         sums = total + other
         overflow = ((total ^ sums) & (other ^ sums)) < 0  # the operands have one sign, the sum the other
         return total.astype(object) + other if overflow.any() else sums
+
+    def finish(self, total: Any) -> Any:
+        """Return an int, or an array: of int64 if all of its numbers fit, of Python integers if not."""
+        if isinstance(total, int) or total.dtype != object:
+            return total
+        fits = all(-(2**63) <= x < 2**63 for x in total.flat)
+        return total.astype(np.int64) if fits else total
 
 
 class MinMax(Reduction):
@@ -229,8 +238,9 @@ class Moments(Reduction):
         n = len(samples)
         if n == 0:
             return total
-        mean = samples.mean(axis=0)
-        deviations = np.square(samples - mean).sum(axis=0)
+        with np.errstate(over="ignore", invalid="ignore"):  # refused below
+            mean = samples.mean(axis=0)
+            deviations = np.square(samples - mean).sum(axis=0)
         if not np.all(np.isfinite(mean)) or not np.all(np.isfinite(deviations)):
             raise TypeError("Moments needs finite samples, and the sum of their squares in the range of doubles")
         mean_fixed = _to_fixed_each(mean)
@@ -397,10 +407,18 @@ def _describe(partial: Any) -> str:
     return f"{type(partial).__name__} {partial!r:.60}"
 
 
+def _array(partial: Any) -> Array | None:
+    """Return ``partial`` as an array, or None for a ragged list."""
+    try:
+        return np.asarray(partial)
+    except ValueError:
+        return None
+
+
 def _real_array(partial: Any, who: str) -> Array:
     """Return ``partial`` as an array of real numbers. Raises TypeError for anything else."""
-    array = np.asarray(partial)
-    if array.dtype.kind not in "fiub" or array.dtype.itemsize > 8:
+    array = _array(partial)
+    if array is None or array.dtype.kind not in "fiub" or array.dtype.itemsize > 8:
         raise TypeError(f"{who} needs real numbers (of 64 bits at most), got {_describe(partial)}")
     return array
 
@@ -418,7 +436,17 @@ def _comparable(pair: tuple[float, int], sign: int) -> tuple[float, int]:
 _to_fixed_each: Callable[[Any], Any] = np.frompyfunc(lambda x: to_fixed(float(x)), 1, 1)
 
 
+def _divide(numerator: int, denominator: int) -> float:
+    try:
+        return numerator / denominator
+    except OverflowError:
+        return math.inf if numerator > 0 else -math.inf
+
+
+_divide_all: Callable[[Any, Any], Any] = np.frompyfunc(_divide, 2, 1)
+
+
 def _divide_each(numerator: Any, denominator: int) -> Any:
     """Divide integers by one, each quotient correctly rounded; an array of doubles for an array."""
-    quotient = numerator / denominator
+    quotient = _divide_all(numerator, denominator)
     return quotient.astype(np.float64) if isinstance(quotient, np.ndarray) else float(quotient)

@@ -70,10 +70,14 @@ def _quota_1(folder: Path) -> float | None:
 def usable_cores() -> int:
     """Return how many cores the processes here may keep busy: the least of affinity, control group and Slurm's word."""
     cores = len(affinity())
+    return min(cores, _granted() or cores)
+
+
+def _granted() -> int | None:
+    """Return how many cores control group and Slurm grant to all processes of this job on this node, if they say so."""
     quota = cgroup_cores()
-    if quota is not None:
-        cores = min(cores, max(1, round(quota)))
-    return min(cores, _slurm("SLURM_CPUS_ON_NODE") or cores)
+    grants = (quota and max(1, round(quota)), _slurm("SLURM_CPUS_ON_NODE"))
+    return min((grant for grant in grants if grant), default=None)
 
 
 def share_of_cores(affinities: list[frozenset[int]], local_rank: int) -> int:
@@ -93,8 +97,14 @@ def share_of_cores(affinities: list[frozenset[int]], local_rank: int) -> int:
     """
     own = affinities[local_rank]
     sharing = sum(bool(own & other) for other in affinities)
-    share = max(1, usable_cores() // sharing)
-    return min(share, _slurm("SLURM_CPUS_PER_TASK") or share)
+    shares = [len(own) // sharing]
+    granted = _granted()
+    if granted is not None:
+        shares.append(granted // len(affinities))
+    per_task = _slurm("SLURM_CPUS_PER_TASK")
+    if per_task is not None:
+        shares.append(per_task)
+    return max(1, min(shares))
 
 
 def pinning_advice(cores: int, workers: int) -> str | None:
@@ -129,6 +139,7 @@ def one_thread() -> Iterator[None]:
     if threads_asked_for():
         yield
         return
+    before = {name: os.environ[name] for name in THREAD_VARIABLES if name in os.environ}  # set, but to nothing
     os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))  # for libraries that are loaded later
     limits = None
     if "numpy" in sys.modules:
@@ -140,6 +151,7 @@ def one_thread() -> Iterator[None]:
     finally:
         for name in THREAD_VARIABLES:
             os.environ.pop(name, None)
+        os.environ.update(before)
         if limits is not None:
             limits.restore_original_limits()
 

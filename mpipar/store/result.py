@@ -116,9 +116,19 @@ def _put(group: h5py.Group, name: str, value: Any, description: str) -> None:
             _put(inner, str(key), item, f"{key} of the {description}")
         made: Any = inner
     else:
-        array = np.asarray(value)
-        made = group.create_dataset(name, data=repr(value) if array.dtype.kind in "OUSMm" else array)
+        made = group.create_dataset(name, data=_data(value))
     made.attrs["description"] = description
+
+
+def _data(value: Any) -> Any:
+    """Return a value as what HDF5 can hold: numbers as an array, anything else as text."""
+    if isinstance(value, str):
+        return value
+    try:
+        array = np.asarray(value)
+    except ValueError:  # a ragged list
+        return repr(value)
+    return array if array.dtype.kind in "biufc" else repr(value)
 
 
 def _put_tables(file: h5py.File, result: Result) -> None:

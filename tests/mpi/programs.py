@@ -1,4 +1,4 @@
-"""Drivers for the tests: kernels that sleep, fail or tell where they ran.   mpirun -np 4 python programs.py NAME options"""
+"""Drivers for the tests.   mpirun -np 4 python programs.py NAME options"""
 
 from __future__ import annotations
 

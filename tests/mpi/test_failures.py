@@ -24,7 +24,11 @@ def assert_one_message(finished, *, reason):
 @pytest.mark.parametrize("workers", ["1", "2"])
 @pytest.mark.parametrize(
     ("how", "reason"),
-    [("raise", "ValueError: this block is bad"), ("unpicklable", "Unpicklable: with a lock"), ("exit", "SystemExit: 3")],
+    [
+        ("raise", "ValueError: this block is bad"),
+        ("unpicklable", "Unpicklable: with a lock"),
+        ("exit", "SystemExit: 3"),
+    ],
 )
 def test_exception_in_a_kernel(ranks, workers, how, reason):
     options = ("--workers", workers, "--how", how)

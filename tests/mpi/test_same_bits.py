@@ -9,7 +9,14 @@ from same_bits import PROBLEMS, value
 
 PROGRAMS = str(Path(__file__).with_name("programs.py"))
 
-MODES = [(None, 2, "stride"), (1, 3, "dynamic"), (2, 1, "slice"), (2, 2, "dynamic"), (3, 1, "stride"), (7, 1, "dynamic")]
+MODES = [
+    (None, 2, "stride"),
+    (1, 3, "dynamic"),
+    (2, 1, "slice"),
+    (2, 2, "dynamic"),
+    (3, 1, "stride"),
+    (7, 1, "dynamic"),
+]
 
 
 @pytest.mark.parametrize("problem", PROBLEMS)

@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
@@ -192,6 +192,7 @@ def test_another_shape_raises_and_names_both():
 
 @MODERATE
 @given(row=npst.arrays(np.float64, 3, elements=st.floats(-1e290, 1e290)), times=st.integers(1, exact._ADDITIONS - 1))
+@example(row=np.array([1.0, -1.0, 2.0**21]) * np.nextafter(2.0, 0.0), times=exact._ADDITIONS - 1)
 def test_very_many_additions_do_not_overflow_the_words(row, times):
     def added(times):  # as if the row had been added so many times
         total = array_of([row], (3,))
@@ -200,9 +201,10 @@ def test_very_many_additions_do_not_overflow_the_words(row, times):
         return total
 
     total = added(times)
-    total.merge(added(exact._ADDITIONS - 1))
+    for _ in range(8):
+        total.merge(added(exact._ADDITIONS - 1))
     total.add(row)
-    factor = times + exact._ADDITIONS
+    factor = times + 8 * (exact._ADDITIONS - 1) + 1
     assert total.value().tolist() == [rounded(Fraction(x) * factor) for x in row.tolist()]
 
 

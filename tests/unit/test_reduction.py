@@ -1,4 +1,5 @@
 import functools
+import itertools
 import math
 import pickle
 from fractions import Fraction
@@ -46,10 +47,8 @@ def bits(value):
         return {key: bits(item) for key, item in value.items()}
     if isinstance(value, tuple):
         return type(value), [bits(item) for item in value]
-    if isinstance(value, np.ndarray) and value.dtype != object:
-        return value.dtype, value.shape, value.tobytes()
     if isinstance(value, np.ndarray):
-        return value.dtype, value.shape, value.tolist()
+        return value.dtype, value.shape, value.tolist() if value.dtype == object else value.tobytes()
     return type(value), value.hex() if isinstance(value, float) else value
 
 
@@ -77,7 +76,7 @@ CASES = {
     "count": (Count(), lambda seed, block: 10**18 + seed * block.index),
     "counts": (Count(), lambda seed, block: np.array([block.size, seed])),
     "counts beyond 64 bits": (Count(), lambda seed, block: rng_of(seed, block).integers(2**61, 2**63, 3)),
-    "counts of both signs": (Count(), lambda seed, block: rng_of(seed, block).choice([2**62, -(2**62)], 2)),
+    "counts of both signs": (Count(), lambda seed, block: rng_of(seed, block).integers(-(2**50), 2**50, 2)),
     "extremes": (MinMax(), draws),
     "extremes with ties": (MinMax(), chosen(-1.0, 0.0, -0.0, 1.0)),
     "extremes with NaN": (MinMax(), chosen(1.0, 2.0, 3.0, math.nan)),
@@ -117,10 +116,8 @@ def test_exact_sum_is_the_correctly_rounded_sum(plan, seed):
 def test_exact_sum_takes_all_kinds_of_real_numbers():
     partials = [1, 0.5, True, np.float32(0.25), np.int16(2), np.array(4.0)]
     assert reduce_in_order(ExactSum(), Plan(6, 1), lambda block: partials[block.index]) == 8.75
-    for bad in (math.inf, math.nan):
-        np.testing.assert_equal(
-            reduce_in_order(ExactSum(), Plan(2, 1), lambda block, x=bad: [x, 1.0][block.index]), bad
-        )
+    assert reduce_in_order(ExactSum(), Plan(2, 1), lambda block: [math.inf, 1.0][block.index]) == math.inf
+    assert math.isnan(reduce_in_order(ExactSum(), Plan(2, 1), lambda block: [math.nan, 1.0][block.index]))
 
 
 def test_counts_never_overflow():
@@ -133,6 +130,14 @@ def test_counts_never_overflow():
 
 def test_counts_in_small_types_do_not_wrap_around():
     assert reduce_in_order(Count(), Plan(3, 1), lambda block: np.array([200, 3], np.uint8)).tolist() == [600, 9]
+
+
+def test_type_of_counts_does_not_depend_on_overflows_on_the_way():
+    results = [
+        reduce_in_order(Count(), Plan(3, 1), lambda block, order=order: np.array([order[block.index]]))
+        for order in itertools.permutations([2**63 - 1, 1, -1])
+    ]
+    assert {(result.dtype, result.item()) for result in results} == {(results[0].dtype, 2**63 - 1)}
 
 
 def test_extremes_are_those_of_numpy_and_ties_go_to_the_first_item():
@@ -199,10 +204,7 @@ def test_kernel_may_use_its_buffer_again(reduction):
 @pytest.mark.parametrize(
     ("reduction", "partial", "message"),
     [
-        *[
-            (ExactSum(), bad, "ExactSum needs real numbers")
-            for bad in ("1", None, 1j, {}, np.array(["a"]), [[1], [1, 2]])
-        ],
+        *[(ExactSum(), bad, "ExactSum needs real") for bad in ("1", None, 1j, {}, np.array(["a"]), [[1], [1, 2]])],
         *[(Count(), bad, "Count needs whole numbers") for bad in (1.5, "1", None, {}, np.array([1.0]), Fraction(3, 2))],
         (Count(), np.array([1.5, 2], object), "Count needs whole numbers"),
         *[(MinMax(), bad, "MinMax needs one value for each of the 2 items") for bad in (1.0, [1.0] * 3, [[1.0, 2.0]])],

@@ -54,38 +54,17 @@ def test_attributes_tell_about_the_run(path):
     write(path, result())
     with h5py.File(path) as file:
         told = dict(file.attrs)
-    assert (
-        told.items()
-        >= {
-            "mpipar_format": FORMAT,
-            "mpipar": mpipar.__version__,
-            "driver": "pi",
-            "n": 1000,
-            "block": 300,
-            "n_blocks": 4,
-            "seed": 7,
-            "schedule": "slice",
-            "ranks": 2,
-            "workers": 2,
-            "nodes": 2,
-            "elapsed": 0.5,
-            "elapsed_units": "s",
-            "mpi": "MPICH 5",
-            "numpy": np.__version__,
-        }.items()
-    )
+    versions = {"mpipar_format": FORMAT, "mpipar": mpipar.__version__, "numpy": np.__version__, "mpi": "MPICH 5"}
+    what = {"driver": "pi", "n": 1000, "block": 300, "n_blocks": 4, "seed": 7}
+    how = {"schedule": "slice", "ranks": 2, "workers": 2, "nodes": 2, "elapsed": 0.5, "elapsed_units": "s"}
+    assert {name: told.get(name) for name in (versions | what | how)} == versions | what | how
 
 
 def test_parameters_are_attributes_of_a_group(path):
     write(path, result())
     with h5py.File(path) as file:
         attributes = file["parameters"].attrs
-        assert {name: attributes[name] for name in ("steps", "x", "kind", "path")} == {
-            "steps": 1000,
-            "x": 0.5,
-            "kind": "fast",
-            "path": "a/b",
-        }
+        assert [attributes[name] for name in ("steps", "x", "kind", "path")] == [1000, 0.5, "fast", "a/b"]
         assert attributes["on"].dtype == bool
         assert attributes["xs"].tolist() == [1, 2]
         assert isinstance(attributes["none"], h5py.Empty)

@@ -153,6 +153,14 @@ def test_fraction_taken_goes_from_0_to_1():
     assert Share(range(0), Counter(), 1).fraction_taken == 1.0
 
 
+def test_fraction_taken_counts_what_others_took_of_the_shared_counter():
+    mine, other = shares("dynamic", 100, 2, 1)
+    for _ in range(50):
+        other.take()
+    mine.take()
+    assert mine.fraction_taken == 0.51
+
+
 def test_unknown_schedule_is_refused():
     with pytest.raises(BadInput, match="schedule: expected stride, slice or dynamic, got 'static'"):
         share("static", 3, Comm(), 1)
