@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 import json
+import math
 import statistics
 import sys
 from pathlib import Path
@@ -17,9 +18,14 @@ import numpy as np
 import numpy.typing as npt
 from common import mpirun
 
+from mpipar import stream
+
+PROGRAM = Path(__file__).parent.parent / "tests" / "mpi" / "programs.py"
+sys.path.insert(0, str(PROGRAM.parent))
+from programs import sleep_seconds  # noqa: E402
+
 RANKS = 8
 SEEDS = 5
-PROGRAM = str(Path(__file__).parent.parent / "tests" / "mpi" / "programs.py")
 
 
 def greedy(seconds: npt.NDArray[np.float64]) -> float:
@@ -33,8 +39,9 @@ def greedy(seconds: npt.NDArray[np.float64]) -> float:
 def measure(schedule: str, blocks: int, mean: float, seed: int) -> tuple[float, float]:
     """Return the time of one run over the lower bound, and that of greedy list scheduling over it."""
     options = ("--schedule", schedule, "--blocks", str(blocks), "--mean", str(mean), "--seed", str(seed), "--json")
-    result = json.loads(mpirun(RANKS, sys.executable, PROGRAM, "sleeping", *options))
-    slept = np.array(result["value"])
+    result = json.loads(mpirun(RANKS, sys.executable, str(PROGRAM), "sleeping", *options))
+    slept = np.array([sleep_seconds(stream(seed, index), mean, 1.2) for index in range(blocks)])
+    assert result["value"] == math.fsum(slept)
     bound = max(slept.sum() / RANKS, slept.max() + 0.005)
     return float(result["elapsed"] / bound), greedy(slept) / bound
 

@@ -201,6 +201,7 @@ class _InRank:
 
     def __init__(self, bound: BoundKernel, comm: Comm, keep_partials: bool) -> None:
         self._bound = bound
+        self._function = bound.evaluator()
         self._keep_partials = keep_partials
         self.records = [Record(comm.rank, comm.host, os.getpid())]
         self.cores = 1
@@ -211,9 +212,8 @@ class _InRank:
     def evaluate(
         self, share: Share, tally: Tally, stop: Callable[[], bool], progress: Callable[[float], None]
     ) -> Failure | None:
-        function = self._bound.evaluator()
         while (chunk := share.take()) is not None:
-            outcome = evaluate(self._bound, function, chunk, keep_partials=self._keep_partials, stop=stop)
+            outcome = evaluate(self._bound, self._function, chunk, keep_partials=self._keep_partials, stop=stop)
             failure = tally.add(outcome, self.records[0])
             if failure is not None or stop():
                 return failure

@@ -46,14 +46,19 @@ def failing(
     return threading.Lock() if how == "none" else "text"
 
 
-@driver(n="blocks", reduction=Concatenate, block=1)
+def sleep_seconds(rng: np.random.Generator, mean: float, sigma: float) -> float:
+    """Return how long a block of ``sleeping`` sleeps."""
+    return mean * rng.lognormal(-sigma * sigma / 2, sigma)
+
+
+@driver(n="blocks", reduction=ExactSum, block=1)
 def sleeping(
     block: Block, rng: np.random.Generator, *, blocks: PositiveInt = 400, mean: float = 0.01, sigma: float = 1.2
-) -> np.ndarray:
+) -> float:
     """Sleep for a lognormal time, and return it."""
-    seconds = mean * rng.lognormal(-sigma * sigma / 2, sigma)
+    seconds = sleep_seconds(rng, mean, sigma)
     time.sleep(seconds)
-    return np.array([seconds])
+    return seconds
 
 
 @driver(n="items", reduction=Concatenate, block=25)
