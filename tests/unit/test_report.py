@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from mpipar import Estimate, Plan
 from mpipar.command.report import as_json, as_text, plain
-from mpipar.core.reduction import Statistics
+from mpipar.core.statistics import Statistics
 from mpipar.runtime.evaluate import Record
 from mpipar.runtime.run import Result
 

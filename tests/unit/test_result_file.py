@@ -8,7 +8,7 @@ import pytest
 
 import mpipar
 from mpipar import BadInput, Estimate, Plan
-from mpipar.core.reduction import Statistics
+from mpipar.core.statistics import Statistics
 from mpipar.runtime.evaluate import Record
 from mpipar.runtime.run import Result
 from mpipar.store.result import FORMAT, check_is_ours, write

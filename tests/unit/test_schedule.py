@@ -5,7 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mpipar import BadInput
-from mpipar.runtime.comm import Comm, Counter
+from mpipar.runtime.comm import Comm
+from mpipar.runtime.counter import Counter
 from mpipar.runtime.schedule import SCHEDULES, Share, share
 
 MODERATE = settings(max_examples=80, deadline=None)
