@@ -155,22 +155,22 @@ def run(
     """
     keep_partials = keep_partials and bound.plan.n_blocks <= MOST_KEPT_PARTIALS
     count = _number_of_workers(comm, workers)
-    blocks_share, counter = share(schedule, bound.plan.n_blocks, comm, count)
-    try:
-        with _evaluator(bound, comm, count, keep_partials) as evaluator:
-            _agree(comm, evaluator.wait_until_ready())
-            _advise(comm, evaluator.cores, count, notify)
-            comm.barrier()
-            began = time.perf_counter()
-            tally = Tally(bound, bound.kernel.reduction.start(), evaluator.records)
+    with _evaluator(bound, comm, count, keep_partials) as evaluator:
+        _agree(comm, evaluator.wait_until_ready())
+        _advise(comm, evaluator.cores, count, notify)
+        blocks_share, counter = share(schedule, bound.plan.n_blocks, comm, count)
+        tally = Tally(bound, bound.kernel.reduction.start(), evaluator.records)
+        comm.barrier()
+        began = time.perf_counter()
+        try:
             report = progress if comm.is_root else _no_progress
             _agree(comm, evaluator.evaluate(blocks_share, tally, comm.stop_posted, report))
             total = comm.reduce(tally.total, _guarded(bound.kernel.reduction.merge))
             elapsed = time.perf_counter() - began
-    except RunFailed:  # on all ranks, hence the collective call is safe; after any other exception it would hang
+        except RunFailed:  # on all ranks, hence the collective call is safe; after any other exception it would hang
+            counter.free()
+            raise
         counter.free()
-        raise
-    counter.free()
     gathered = comm.gather((comm.host, tally.records, tally.partials))
     outcome = _finish(bound, total) if comm.is_root else None
     failure = comm.bcast(outcome if isinstance(outcome, Failure) else None)

@@ -28,6 +28,7 @@ from multiprocessing.reduction import ForkingPickler
 from types import TracebackType
 from typing import Any
 
+from mpipar.core.errors import BadInput
 from mpipar.core.kernel import BoundKernel
 from mpipar.runtime import node
 from mpipar.runtime.evaluate import POLL_SECONDS, Failure, Outcome, Record, Tally, evaluate, one_line
@@ -40,7 +41,10 @@ _FAREWELL_SECONDS = 2.0  # that workers are given to end by themselves
 
 
 def prepare() -> None:
-    """Start the fork server, to be called before MPI is initialised. What workers import first, it imports once."""
+    """Start the fork server, unless it runs. To be called before MPI is initialised.
+
+    What all workers import, it imports once.
+    """
     _context.set_forkserver_preload(["numpy", __name__])
     with hidden_from_children():
         forkserver.ensure_running()
@@ -98,7 +102,11 @@ class Workers:
     """
 
     def __init__(self, bound: BoundKernel, count: int, *, rank: int, host: str, keep_partials: bool) -> None:
-        pickled = bytes(ForkingPickler.dumps(bound))
+        try:
+            pickled = bytes(ForkingPickler.dumps(bound))
+        except Exception as error:
+            raise BadInput(f"workers: the kernel can't be sent to workers ({one_line(error)})") from None
+        prepare()
         self._workers: list[Worker] = []
         self.records: list[Record] = []
         for _ in range(count):

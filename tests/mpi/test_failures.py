@@ -83,6 +83,23 @@ def test_failure_between_ranks_alone():
     assert "combining the totals of ranks" in finished.stderr
 
 
+@pytest.mark.parametrize("ranks", [None, 2])
+def test_kernel_that_cannot_be_sent_to_workers(ranks):
+    code = """
+from mpipar import Count, driver
+def make():
+    @driver(n="items", reduction=Count)
+    def inner(block, *, items: int = 1000):
+        return block.size
+    return inner
+make().main(["--workers", "2"])
+"""
+    finished = over(ranks)("-c", code)
+    assert finished.code == 2
+    assert len(finished.own_errors) == 1, finished.stderr
+    assert "the kernel can't be sent to workers" in finished.stderr
+
+
 def leftovers(marker):
     """Return the processes that have a variable in their environment."""
     found = []
@@ -124,6 +141,7 @@ def test_interrupt_ends_the_job_without_traceback(ranks):
 import os, signal, sys, threading
 sys.path.insert(0, {str(Path(PROGRAMS).parent)!r})
 import programs
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs start with it ignored
 threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT)).start()
 programs.failing.main(["--at", "-1", "--others-sleep", "1", "--workers", "2"])
 """
