@@ -45,7 +45,10 @@ def as_json(result: Result) -> str:
 def as_text(result: Result) -> str:
     """Return a result as a few lines for people."""
     plan = result.plan
-    lines = [f"{result.name} = {_shown(result.value)}"]
+    if isinstance(result.value, Mapping):
+        lines = [f"{result.name}:", *(f"  {name} = {_shown(value)}" for name, value in result.value.items())]
+    else:
+        lines = [f"{result.name} = {_shown(result.value)}"]
     if isinstance(result.error, float):
         lines[0] += f" ± {result.error:.2g}"
     lines.append(f"{plan.n:_} items in {plan.n_blocks:_} blocks of {plan.block:_}, {result.schedule} schedule")
@@ -81,7 +84,7 @@ def _shown(value: Any) -> str:
     if hasattr(value, "_asdict"):
         value = value._asdict()
     if isinstance(value, Mapping):
-        return ", ".join(f"{key} = {_shown(item)}" for key, item in value.items())
+        return ", ".join(f"{key} {_shown(item)}" for key, item in value.items())
     return str(value)
 
 

@@ -45,7 +45,7 @@ def worlds_of_one(launched: Launch, library: str) -> str:
     beside = os.path.join(os.path.dirname(sys.executable), "mpirun")
     if os.path.exists(beside):
         mending += f" ({beside})"
-    if launched.variable.startswith("SLURM"):
+    if "SLURM_STEP_NUM_TASKS" in os.environ:
         mending += ", or by srun --mpi=pmix (Open MPI) or --mpi=pmi2 (MPICH, Intel MPI)"
     else:
         mending += ", or let MPI4PY_LIBMPI name the MPI library of the launcher that you use"
