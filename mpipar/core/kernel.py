@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from mpipar.core.errors import BadInput
-from mpipar.core.parameters import NonNegativeInt, Parameter, PositiveInt, parameters_of
+from mpipar.core.parameters import Parameter, parameters_of
 from mpipar.core.plan import Block, Plan
 from mpipar.core.reduction import Reduction
 
@@ -178,6 +178,3 @@ def _call(function: Callable[..., Any], *args: Any, **available: Any) -> Any:
     """Call ``function`` with those of ``available`` that it takes by keyword."""
     wanted = set(inspect.signature(function).parameters) if not args else _keywords(function)
     return function(*args, **{name: value for name, value in available.items() if name in wanted})
-
-
-__all__ = ["BLOCK", "SEED", "BoundKernel", "Kernel", "NonNegativeInt", "PositiveInt"]
