@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 import traceback
 from collections.abc import Callable
@@ -108,11 +109,6 @@ class Tally:
         record.seconds += outcome.seconds
         return None
 
-    @property
-    def blocks(self) -> int:
-        """Number of blocks evaluated."""
-        return sum(record.blocks for record in self.records)
-
 
 def evaluate(
     bound: BoundKernel,
@@ -152,7 +148,7 @@ def evaluate(
             failure = block_failure(block, error)
             break
         if keep_partials:
-            partials[index] = partial
+            partials[index] = copy.copy(partial)  # a kernel may use its buffer again
         blocks += 1
         now = time.perf_counter()
         if now - last_poll > POLL_SECONDS:

@@ -99,6 +99,23 @@ def test_result_file(ranks, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["pi.h5"]
 
 
+def test_partials_in_the_file_are_copies_of_a_buffer_that_the_kernel_uses_again(tmp_path):
+    (tmp_path / "reuse.py").write_text(
+        "import numpy as np\n"
+        "from mpipar import ExactSum, driver\n\n"
+        "buffer = np.empty(2)\n\n"
+        '@driver(n="items", reduction=ExactSum, block=1)\n'
+        "def reuse(block, *, items: int = 4):\n"
+        "    buffer[:] = block.start\n"
+        "    return buffer\n\n"
+        'if __name__ == "__main__":\n'
+        "    reuse.main()\n"
+    )
+    assert python("reuse.py", "--output", "reuse.h5", "--json", cwd=tmp_path).json["value"] == [6.0, 6.0]
+    with h5py.File(tmp_path / "reuse.h5") as file:
+        assert file["partials"][:].tolist() == [[0.0, 0.0], [1.0, 1.0], [2.0, 2.0], [3.0, 3.0]]
+
+
 def test_an_older_result_is_replaced(tmp_path):
     path = tmp_path / "pi.h5"
     for steps in ("1e4", "1e5"):
