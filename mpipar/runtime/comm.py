@@ -238,7 +238,7 @@ def _load_mpi() -> Any:
         mpi4py.rc.initialize = False  # world() looks first whether the library fits the launcher
         mpi4py.rc.finalize = True
     with warnings.catch_warnings():
-        # mpi4py warns of a launcher of another MPI, in every rank; _worlds_of_one says more, once.
+        # mpi4py warns of a launcher of another MPI, in every rank; worlds_of_one says more, once.
         warnings.filterwarnings("ignore", message=".*suspicious MPI execution environment", category=RuntimeWarning)
         from mpi4py import MPI
     return MPI

@@ -1,13 +1,12 @@
 """Every shell line and code block of the README, run as a reader would."""
 
-import os
 import re
 import shlex
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import BIN, python, start
+from conftest import BIN, FOR_OPEN_MPI, python, start
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -32,10 +31,7 @@ def folder(tmp_path_factory):
 def test_shell_line(line, folder):
     command = shlex.split(line)
     assert command[0] in ("python", "mpirun")
-    env = {"PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe"}
-    if os.geteuid() == 0:
-        env |= {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
-    finished = start([str(BIN / command[0]), *command[1:]], cwd=folder, env=env)
+    finished = start([str(BIN / command[0]), *command[1:]], cwd=folder, env=FOR_OPEN_MPI)
     assert finished.code == 0, finished.stderr
     assert finished.stdout
 
