@@ -100,14 +100,6 @@ class Plan:
         return Block(index, start, min(start + self.block, self.n))
 
 
-def stride_share(n: int, rank: int, size: int) -> range:
-    """Return the share of ``rank``, every ``size``-th of ``n`` from its own number on (cyclic distribution).
-
-    Shares differ in length by at most one, together they are ``range(n)``.
-    """
-    return range(rank, n, size)
-
-
 def slice_share(n: int, rank: int, size: int) -> range:
     """Return the share of ``rank``, one contiguous slice of ``range(n)``, longer by one in the first ``n % size``."""
     length, longer = divmod(n, size)

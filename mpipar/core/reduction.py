@@ -15,13 +15,16 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from mpipar.core.exact import FRACTION_BITS, ExactArray, from_fixed, to_fixed
 from mpipar.core.plan import Block
+
+if TYPE_CHECKING:
+    from mpipar.core.dataset import Dataset
 
 Array: TypeAlias = npt.NDArray[Any]
 
@@ -60,6 +63,14 @@ class Reduction(ABC):
     def finish(self, total: Any) -> Any:
         """Return the result of a total."""
         return total
+
+    def datasets(self) -> tuple[Dataset, ...]:
+        """Return the datasets that partials have rows for: of most reductions none."""
+        return ()
+
+    def rows(self, partial: Any) -> dict[str, Array]:
+        """Return the rows in a partial that :meth:`add` has taken, {name of a dataset: rows}."""
+        return {}
 
 
 class ExactSum(Reduction):
@@ -176,6 +187,15 @@ class Each(Reduction):
 
     def finish(self, total: Any) -> Any:  # noqa: D102
         return {name: reduction.finish(total[name]) for name, reduction in self.reductions.items()}
+
+    def datasets(self) -> tuple[Dataset, ...]:  # noqa: D102
+        return tuple(dataset for reduction in self.reductions.values() for dataset in reduction.datasets())
+
+    def rows(self, partial: Any) -> dict[str, Array]:  # noqa: D102
+        rows: dict[str, Array] = {}
+        for name, reduction in self.reductions.items():
+            rows |= reduction.rows(partial[name])
+        return rows
 
 
 def describe(partial: Any) -> str:

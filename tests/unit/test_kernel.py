@@ -3,7 +3,20 @@ import pickle
 import numpy as np
 import pytest
 
-from mpipar import BadInput, Block, Count, Estimate, ExactSum, NonNegativeInt, Plan, PositiveInt, driver, stream
+from mpipar import (
+    BadInput,
+    Block,
+    Count,
+    Each,
+    Estimate,
+    ExactSum,
+    Histogram,
+    NonNegativeInt,
+    Plan,
+    PositiveInt,
+    driver,
+    stream,
+)
 from mpipar.core.kernel import Kernel
 
 
@@ -26,7 +39,7 @@ def pixels(block: Block, rng: np.random.Generator, *, width: int, height: int = 
 
 def evaluate(bound):
     """Return the result of a bound kernel, as one process without any runtime would."""
-    reduction, evaluator = bound.kernel.reduction, bound.evaluator()
+    reduction, evaluator = bound.reduction, bound.evaluator()
     total = reduction.start()
     for index in range(bound.plan.n_blocks):
         block = bound.plan[index]
@@ -42,8 +55,8 @@ def test_driver_is_still_its_function():
 
 
 def test_kernel_wants_a_random_generator_only_if_it_takes_one():
-    assert pixels.wants_rng
-    assert not squares.wants_rng
+    assert pixels.arrays == ("rng",)
+    assert squares.arrays == ()
 
 
 def test_evaluator_passes_the_parameters():
@@ -58,15 +71,15 @@ def test_evaluator_gives_each_block_its_own_stream():
 
 
 def no_block(): ...
-def other_second(block, generator): ...
-def three(block, rng, width): ...
-def options_not_after_the_star(block, items: int = 3): ...
 def only_keywords(**options): ...
 def any_keywords(block, **options): ...
+def any_positionals(block, *arrays): ...
+def positional_only(block, /, *, items: int = 3): ...
+def only_options(*, items: int = 3): ...
 
 
 @pytest.mark.parametrize(
-    "function", [no_block, other_second, three, options_not_after_the_star, only_keywords, any_keywords]
+    "function", [no_block, only_keywords, any_keywords, any_positionals, positional_only, only_options]
 )
 def test_kernel_of_another_signature_raises(function):
     with pytest.raises(TypeError, match=rf"^{function.__name__}: a kernel takes \(block, \*, …\)"):
@@ -84,7 +97,159 @@ def test_reduction_must_be_one():
     def kernel(block, *, items: int): ...
 
     with pytest.raises(TypeError, match="kernel: reduction must be a Reduction"):
-        driver(n="items", reduction=sum)(kernel)
+        driver(n="items", reduction=3)(kernel)
+    with pytest.raises(TypeError, match="kernel: reduction must be a Reduction, got "):
+        driver(n="items", reduction=lambda items: [items])(kernel).bind({"items": 3})
+
+
+def test_reduction_may_be_made_of_parameters():
+    def reduction(low, high):
+        return Histogram([low, high])
+
+    @driver(n="items", reduction=reduction)
+    def kernel(block, *, items: int = 1, low: float = 0.0, high: float = 1.0): ...
+
+    assert kernel.bind({"high": 2.5}).reduction.edges.tolist() == [0.0, 2.5]
+    assert kernel.bind({"low": -1.0}).reduction.edges.tolist() == [-1.0, 1.0]
+    with pytest.raises(ValueError, match="Histogram needs two edges"):
+        kernel.bind({"low": 1.0})
+
+
+def powers(power):
+    return ExactSum() if power > 1 else Each(a=ExactSum(), b=Count())
+
+
+@driver(n="items", reduction=powers, block=5)
+def either(block: Block, *, items: PositiveInt = 10, power: float = 2.0): ...
+
+
+def test_reduction_of_parameters_is_made_anew_where_a_bound_kernel_is_sent():
+    for power, kind in ((2.0, ExactSum), (1.0, Each)):
+        bound = either.bind({"power": power})
+        sent = pickle.loads(pickle.dumps(bound))
+        assert type(sent.reduction) is type(bound.reduction) is kind
+        assert sent == bound
+
+
+def test_check_sees_the_parameters_before_anything_else_is_done_with_them():
+    seen = []
+
+    def items_of(low, high):
+        seen.append("n")
+        return high - low
+
+    def reduction(low):
+        seen.append("reduction")
+        return ExactSum()
+
+    @driver(n=items_of, reduction=reduction)
+    def kernel(block, *, low: int = 0, high: int, scale: float = 1.0): ...
+
+    @kernel.check
+    def check(*, low, high):
+        seen.append((low, high))
+        if low > high:
+            raise BadInput(f"low: expected at most {high}, got {low}")
+
+    with pytest.raises(BadInput, match=r"^low: expected at most 2, got 3$"):
+        kernel.bind({"low": 3, "high": 2})
+    assert seen == [(3, 2)]
+    assert kernel.bind({"high": 2}).plan.n == 2
+    assert seen[1:] == [(0, 2), "n", "reduction"]
+    check(low=1, high=2)
+
+
+@pytest.mark.parametrize(
+    ("hook", "function", "message"),
+    [
+        ("finish", lambda: 0, r"its finish takes \(total, \*, …\)"),
+        ("finish", lambda total, other: 0, r"its finish takes \(total, \*, …\)"),
+        ("finish", lambda *totals: 0, None),
+        ("check", lambda items: 0, r"its check takes \(\*, …\)"),
+        ("check", lambda **options: 0, r"its check takes \(\*, …\)"),
+        ("check", lambda *, colour: 0, "its check takes colour, which the kernel doesn't"),
+        ("enough", lambda: 0, r"its enough takes \(result, \*, …\)"),
+        ("enough", lambda result, items: 0, r"its enough takes \(result, \*, …\)"),
+        ("enough", lambda result, *, colour: 0, "its enough takes colour, which"),
+    ],
+)
+def test_hooks_have_their_signatures(hook, function, message):
+    @driver(n="items", reduction=ExactSum)
+    def kernel(block, *, items: int = 3): ...
+
+    if message is None:
+        assert getattr(kernel, hook)(function) is function
+        return
+    with pytest.raises(TypeError, match=f"^kernel: {message}"):
+        getattr(kernel, hook)(function)
+
+
+def test_enough_is_asked_with_the_parameters_it_takes():
+    @driver(n="items", reduction=ExactSum)
+    def kernel(block, *, items: int = 3, limit: float | None = None): ...
+
+    assert not kernel.bind({"limit": 1.0}).may_end_early
+
+    @kernel.enough
+    def enough(result, *, limit):
+        return np.float64(result) > limit
+
+    bound = kernel.bind({"limit": 2.0})
+    assert bound.may_end_early
+    assert [bound.is_enough(result) for result in (1.0, 3.0)] == [False, True]
+    assert type(bound.is_enough(3.0)) is bool
+    assert not kernel.bind({}).may_end_early, "one of its parameters is None"
+
+
+@driver(n="items", reduction=ExactSum, block=4)
+def looked_up(block: Block, table, rng, *, items: PositiveInt = 12, scale: float = 2.0, size: int = 5):
+    return float(table[block.start % len(table)]) + rng.random()
+
+
+@looked_up.shared
+def table(empty, *, size, scale):
+    made = empty(size)
+    made[:] = scale * np.arange(size)
+    return made
+
+
+def test_shared_arrays_are_made_of_parameters_and_handed_to_the_kernel():
+    bound = looked_up.bind({"size": 3})
+    assert bound.shared_names == ("table",)
+    made = bound.make_shared("table", np.empty)
+    assert made.tolist() == [0.0, 2.0, 4.0]
+    evaluator = bound.evaluator({"table": made})
+    for index in range(3):
+        expected = made[4 * index % 3] + stream(0, index).random()
+        assert evaluator(bound.plan[index]) == expected
+    assert looked_up(Block(0, 1, 2), made, stream(0, 0)) == 2.0 + stream(0, 0).random()
+
+
+def test_shared_array_is_named_like_the_function_that_makes_it():
+    @driver(n="items", reduction=ExactSum)
+    def kernel(block, tables, *, items: int = 3): ...
+
+    with pytest.raises(TypeError, match="kernel: it takes no positional parameter 'table' to be shared"):
+        kernel.shared(table)
+    for function in (lambda: 0, lambda empty, more: 0, lambda empty, *, size: 0):
+        function.__name__ = "tables"
+        with pytest.raises(TypeError, match=r"kernel: its shared array takes (\(empty, \*, …\)|size)"):
+            kernel.shared(function)
+
+
+def test_the_generator_of_random_numbers_cannot_be_a_shared_array():
+    def rng(empty): ...
+
+    with pytest.raises(TypeError, match="rng"):
+        driver(n=lambda: 3, reduction=ExactSum)(lambda block, rng: 0).shared(rng)
+
+
+@pytest.mark.parametrize("function", [lambda block, generator: 0, lambda block, rng, table: 0, lambda block, items: 0])
+def test_array_that_nothing_makes_raises(function):
+    kernel = driver(n=lambda: 3, reduction=ExactSum)(function)
+    name = next(name for name in kernel.arrays if name != "rng")
+    with pytest.raises(TypeError, match=rf"nothing makes its array '{name}'; decorate a function with \.shared"):
+        kernel.bind({})
 
 
 def test_bind_fills_in_defaults_and_converts():
@@ -143,7 +308,8 @@ def test_finish_makes_the_result_from_the_total():
 
 
 def test_without_finish_the_result_is_that_of_the_reduction():
-    assert squares.bind({"items": 0}).result(squares.reduction.start()) == 0.0
+    bound = squares.bind({"items": 0})
+    assert bound.result(bound.reduction.start()) == 0.0
 
 
 def test_finish_may_not_take_what_the_kernel_lacks():

@@ -1,0 +1,147 @@
+"""Rows of datasets: what a map makes. Imports mpipar.core alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mpipar.core.plan import Block
+from mpipar.core.reduction import Array, Reduction, describe
+
+
+class Dataset(Reduction):
+    """Rows of a dataset, in block order: what a map makes. The result is the number of rows.
+
+    The rows themselves never meet in one process: each block's go from the process that evaluated it straight to the
+    file. Only where there is no file are they kept, and handed over in memory.
+
+    Parameters
+    ----------
+    name : str
+        Name of the dataset in the result file.
+    dtype : dtype, optional
+        Type of the rows; if None, that of what the kernel returns.
+    row : tuple of int
+        Shape of a row.
+    one_each : bool
+        Whether a block has one row for each item, or else any number of them.
+    units, description : str
+        Attributes of the dataset.
+    """
+
+    # A total is the number of rows.
+
+    def __init__(
+        self,
+        name: str,
+        dtype: npt.DTypeLike | None = None,
+        *,
+        row: tuple[int, ...] = (),
+        one_each: bool = True,
+        units: str = "1",
+        description: str = "",
+    ) -> None:
+        self.name = name
+        self.dtype = None if dtype is None else np.dtype(dtype)
+        self.row = tuple(row)
+        self.one_each = one_each
+        self.units = units
+        self.description = description
+
+    def start(self) -> Any:  # noqa: D102
+        return 0
+
+    def add(self, total: Any, partial: Any, block: Block) -> Any:  # noqa: D102
+        rows = self.rows(partial)[self.name]
+        if rows.shape[1:] != self.row or (self.one_each and len(rows) != block.size):
+            shape = ", ".join(map(str, (block.size if self.one_each else "any", *self.row)))
+            raise TypeError(f"the dataset {self.name!r} needs rows of shape ({shape}), got {describe(partial)}")
+        if self.dtype is not None and not _fits(rows.dtype, self.dtype):
+            raise TypeError(f"the dataset {self.name!r} needs {self.dtype}, got {describe(partial)}")
+        return total + len(rows)
+
+    def merge(self, total: Any, other: Any) -> Any:  # noqa: D102
+        return total + other
+
+    def datasets(self) -> tuple[Dataset, ...]:  # noqa: D102
+        return (self,)
+
+    def rows(self, partial: Any) -> dict[str, Array]:  # noqa: D102
+        return {self.name: np.atleast_1d(partial)}
+
+    @property
+    def known_beforehand(self) -> bool:
+        """Whether the place of each block's rows is known before any is evaluated."""
+        return self.one_each and self.dtype is not None and _is_of_numbers(self.dtype)
+
+    def missing(self, block: Block, dtype: np.dtype[Any]) -> Array:
+        """Return what stands in for the rows of a block that was skipped: NaN, or 0 where there is no NaN."""
+        return _blank((block.size if self.one_each else 0, *self.row), dtype)
+
+
+def common_dtype(dtypes: Iterable[np.dtype[Any]]) -> np.dtype[Any]:
+    """Return a type that can hold rows of all these types.
+
+    Tables get the columns of all, in order of appearance; among tables, rows without columns have one named "value".
+    Columns with numbers and text become text; whole numbers that some rows lack become floats, as NaN can stand for
+    them there.
+    """
+    kinds = list(dict.fromkeys(dtypes))
+    if not any(kind.names for kind in kinds):
+        return np.result_type(*kinds) if kinds else np.dtype(float)
+    tables = [_columns(kind) for kind in kinds]
+    columns: dict[str, np.dtype[Any]] = {}
+    for table in tables:
+        for name, column in table.items():
+            columns[name] = np.promote_types(columns.get(name, column), column)
+    for name, column in columns.items():
+        if column.kind in "biu" and not all(name in table for table in tables):
+            columns[name] = np.promote_types(column, float)
+    return np.dtype(list(columns.items()))
+
+
+def converted(rows: Array, dtype: np.dtype[Any]) -> Array:
+    """Return rows as ``dtype``, which :func:`common_dtype` gave; columns that they lack are NaN, 0 or empty text."""
+    if dtype.names is None or rows.dtype == dtype:
+        return rows.astype(dtype, copy=False)
+    table = _blank(rows.shape, dtype)
+    for name in _columns(rows.dtype):
+        table[name] = rows[name] if rows.dtype.names else rows
+    return table
+
+
+def _columns(dtype: np.dtype[Any]) -> dict[str, np.dtype[Any]]:
+    """Return the columns of a type; numbers and text are a column named "value"."""
+    return {name: dtype[name] for name in dtype.names} if dtype.names else {"value": dtype}
+
+
+def _blank(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    """Return rows of NaN, or of 0 or empty text where there is no NaN."""
+    rows = np.zeros(shape, dtype)
+    for name in dtype.names or ():
+        rows[name] = _blank(shape + dtype[name].shape, dtype[name].base)
+    if dtype.kind in "fc":
+        rows[...] = np.nan
+    return rows
+
+
+def _fits(rows: np.dtype[Any], dtype: np.dtype[Any]) -> bool:
+    """Return whether rows of a type can be stored as another."""
+    if rows.names is None or dtype.names is None:
+        return rows.names == dtype.names and np.can_cast(rows, dtype, "same_kind")
+    return set(rows.names) == set(dtype.names) and all(_fits(rows[name], dtype[name]) for name in dtype.names)
+
+
+def _is_of_numbers(dtype: np.dtype[Any]) -> bool:
+    """Return whether HDF5 stores the same bytes as NumPy has: not so for text."""
+    if dtype.names is None:
+        return dtype.base.kind in "biufc"
+    return all(_is_of_numbers(dtype[name]) for name in dtype.names)
+
+
+def storable(text: str) -> str:
+    """Return a text as HDF5 can hold it: what isn't Unicode, or is a NUL, is spelled out."""
+    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")

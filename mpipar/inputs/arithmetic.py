@@ -1,0 +1,49 @@
+"""The names that an expression may use besides its variables. Imports NumPy alone.
+
+Functions (:data:`FUNCTIONS`)
+    NumPy's ufuncs of one result, such as sin, exp, hypot and maximum; where, clip, interp, sinc and others; and its
+    types, such as float64(x).
+
+Constants (:data:`CONSTANTS`)
+    pi, e, euler_gamma, inf and nan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+TYPES = ("bool_", "int32", "int64", "uint64", "float32", "float64", "complex128")
+"""Names of types, which are functions, and what ``dtype`` may be."""
+
+KEYWORDS = ("axis", "keepdims", "dtype", "ddof", "decimals", "deg", "posinf", "neginf")
+"""Arguments that may be given by name: none that is an array to write into."""
+
+_UFUNCS = {name: f for name, f in vars(np).items() if isinstance(f, np.ufunc) and f.nout == 1}
+_OTHERS = {
+    **dict.fromkeys(("real", "imag", "sinc", "i0", "nan_to_num", "zeros_like", "ones_like", *TYPES), (1, 1)),
+    **dict.fromkeys(("sum", "prod", "mean", "std", "var", "median", "min", "max", "argmin", "argmax"), (1, 2)),
+    **dict.fromkeys(("any", "all", "cumsum", "cumprod", "sort", "round", "angle"), (1, 2)),
+    **dict.fromkeys(("full_like", "dot", "polyval"), (2, 2)),
+    **dict.fromkeys(("where", "clip", "interp"), (3, 3)),
+}
+
+ARITIES = {**{name: (ufunc.nin, ufunc.nin) for name, ufunc in _UFUNCS.items()}, **_OTHERS}
+"""Fewest and most arguments by position; NumPy takes more of them as arrays to write into."""
+
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    **_UFUNCS,
+    **{name: getattr(np, name) for name in _OTHERS},
+    # For a Python number, NumPy's give a Python number, and these have no limit.
+    "real": lambda x: np.real(np.asarray(x)),
+    "imag": lambda x: np.imag(np.asarray(x)),
+}
+"""Functions that may be called. None gives whole numbers of Python, nor a tuple or a list."""
+
+CONSTANTS: dict[str, float] = {name: getattr(np, name) for name in ("pi", "e", "euler_gamma", "inf", "nan")}
+"""Constants that may be named."""
+
+ARITHMETIC_NAMES = tuple(sorted({*FUNCTIONS, *CONSTANTS}))
+"""All names that expressions may use besides their variables."""

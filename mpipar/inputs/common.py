@@ -1,0 +1,91 @@
+"""What the readers share: checking and reading files, and words for messages. Imports mpipar.core alone."""
+
+from __future__ import annotations
+
+import codecs
+import difflib
+import itertools
+import re
+import stat
+from collections.abc import Iterable
+from pathlib import Path
+
+from mpipar.core.errors import BadInput
+
+_HDF5_SUFFIXES = (".h5", ".hdf5", ".hdf", ".he5", ".nc")
+_IN_HDF5 = re.compile(rf"(.*(?:{'|'.join(map(re.escape, _HDF5_SUFFIXES))})):(.*)", re.IGNORECASE | re.DOTALL)
+
+
+def split_where(where: str) -> tuple[Path, str]:
+    """Return the file and what is named in it, or "", of ``file.h5:/group/name``."""
+    found = _IN_HDF5.fullmatch(where)
+    return (Path(found[1]), found[2]) if found else (Path(where), "")
+
+
+def is_hdf5(where: str) -> bool:
+    """Return whether ``where`` is ``file.h5`` or ``file.h5:/name``, by its look."""
+    return split_where(where)[0].suffix.lower() in _HDF5_SUFFIXES
+
+
+def check_file(path: Path) -> None:
+    """Raise BadInput unless ``path`` is a regular file that can be read."""
+    try:
+        # A pipe or a device isn't opened: that could wait forever.
+        if not stat.S_ISREG(path.stat().st_mode) and not path.is_dir():
+            raise BadInput(f"{str(path)!r}: not a regular file")
+        path.open("rb").close()
+    except OSError as error:
+        raise BadInput(f"{str(path)!r}: {(error.strerror or one_line(error)).lower()}") from None
+    except BadInput:
+        raise
+    except ValueError as error:  # a NUL byte, or what UTF-8 can't hold
+        raise BadInput(f"{str(path)!r}: not a path ({error})") from None
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a file in UTF-8, with a line feed at each line end. Raises BadInput, naming the line."""
+    check_file(path)
+    data = path.read_bytes().removeprefix(codecs.BOM_UTF8)
+    if not data.strip():
+        raise BadInput(f"{str(path)!r}: the file is empty")
+    where = data.find(b"\0")
+    reason = "there is a NUL byte"
+    if where < 0:
+        try:
+            return data.decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
+        except UnicodeDecodeError as error:
+            where, reason = error.start, "not UTF-8 text"
+    raise at_line(path, data.count(b"\n", 0, where) + 1, f"{reason}; save it as UTF-8")
+
+
+def at_line(path: Path, line: int, what: object) -> BadInput:
+    """Return the exception that says what is wrong in a line of a file."""
+    return BadInput(f"{str(path)!r}, line {line}: {what}")
+
+
+def one_line(error: BaseException) -> str:
+    """Return the type and the first line of the message of an exception."""
+    return f"{type(error).__name__}: {reason}" if (reason := reason_of(error)) else type(error).__name__
+
+
+def reason_of(error: BaseException) -> str:
+    """Return the first line of the message of an exception."""
+    text = error.args[0] if isinstance(error, KeyError) and error.args else error  # a KeyError quotes its message
+    return next(iter(str(text).splitlines()), "")
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return "; did you mean a, b?" with the names that are like ``name``, or nothing."""
+    matches = difflib.get_close_matches(name, list(known), n=3)
+    return f"; did you mean {', '.join(matches)}?" if matches else ""
+
+
+def listed(names: Iterable[str], most: int = 10) -> str:
+    """Return "a, b, c", with at most so many of the names."""
+    first = list(itertools.islice(names, most + 1))
+    return ", ".join(first[:most]) + (", …" if len(first) > most else "") if first else "none"
+
+
+def shortened(text: str, most: int = 60) -> str:
+    """Return ``text``, quoted, on one line, and cut if it is long."""
+    return repr(text if len(text) <= most else text[: most - 1] + "…")

@@ -1,0 +1,134 @@
+"""Datasets in HDF5 files: ``file.h5:/group/name``. Imports mpipar.core alone, of mpipar."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Iterator
+from pathlib import Path
+
+import h5py
+
+from mpipar.core.errors import BadInput
+from mpipar.inputs.common import check_file, listed, reason_of, split_where
+
+
+@functools.cache
+def open_dataset(where: str, numeric: bool = True) -> h5py.Dataset:
+    """Return a dataset, open for reading; the same object at every call in a process.
+
+    Parameters
+    ----------
+    where : str
+        ``file.h5:/group/name``, or ``file.h5`` if there is one dataset in the file.
+    numeric : bool
+        Whether it must hold numbers (or true and false).
+
+    Raises
+    ------
+    BadInput
+        If it can't be opened, or if it has no rows or no numbers. Whether all of it can be read is not looked at; see
+        :func:`check_readable`.
+    """
+    path, name = split_where(where)
+    dataset = open_object(path, name or _sole_dataset(path))
+    if not isinstance(dataset, h5py.Dataset):
+        raise BadInput(f"{where!r}: a group, not a dataset; {_what_there_is(path)}")
+    if dataset.shape is None or dataset.size == 0:
+        raise BadInput(f"{where!r}: the dataset is empty")
+    if dataset.shape == ():
+        raise BadInput(f"{where!r}: the dataset is a single value, without rows")
+    if numeric and dataset.dtype.kind not in "biufc":
+        raise BadInput(f"{where!r}: expected numbers, got a dataset of {dataset.dtype}")
+    return dataset
+
+
+def open_object(path: Path, name: str) -> h5py.Dataset | h5py.Group:
+    """Return a dataset or a group of a file. Raises BadInput if it isn't there."""
+    file = _open_file(str(path))
+    try:
+        found = file[name]
+    except (KeyError, ValueError, OSError, RuntimeError) as error:
+        raise BadInput(f"{str(path)!r} has no {name!r} ({reason_of(error)}); {_what_there_is(path)}") from None
+    if not isinstance(found, h5py.Dataset | h5py.Group):
+        raise BadInput(f"{str(path)!r}: {name!r} is a type, not a dataset; {_what_there_is(path)}")
+    return found
+
+
+def check_readable(dataset: h5py.Dataset) -> None:
+    """Raise BadInput if the first or the last row can't be read, or if files that hold the data are missing."""
+    with reading(dataset):
+        dataset[0]
+        dataset[-1]
+        if not dataset.is_virtual:
+            return
+        # HDF5 gives fill values for what isn't there.
+        folder = Path(dataset.file.filename).parent
+        for file, name in {(source.file_name, source.dset_name) for source in dataset.virtual_sources()}:
+            if "%" not in file + name:  # patterns stand for as many files as there are
+                _check_source(dataset, folder, file, name)
+
+
+@contextlib.contextmanager
+def reading(dataset: h5py.Dataset | h5py.Group) -> Iterator[None]:
+    """Turn what HDF5 raises if it can't read into BadInput."""
+    try:
+        yield
+    except (OSError, RuntimeError, KeyError) as error:
+        raise BadInput(f"{_name_of(dataset)!r}: can't be read ({reason_of(error)})") from None
+
+
+def _check_source(dataset: h5py.Dataset, folder: Path, file: str, name: str) -> None:
+    """Check that a source of a virtual dataset is there."""
+    if file == ".":
+        there = name in dataset.file
+    else:
+        path = next((path for path in (folder / file, Path(file)) if path.is_file()), None)
+        if path is None:
+            raise BadInput(f"{_name_of(dataset)!r}: its data is in {file!r}, which isn't there")
+        with h5py.File(path, "r") as source:
+            there = name in source
+    if not there:
+        raise BadInput(f"{_name_of(dataset)!r}: its data is in {f'{file}:{name}'!r}, which isn't there")
+
+
+def _name_of(dataset: h5py.Dataset | h5py.Group) -> str:
+    return f"{dataset.file.filename}:{dataset.name}"
+
+
+@functools.cache
+def _open_file(path: str) -> h5py.File:
+    check_file(Path(path))
+    if not h5py.is_hdf5(path):
+        raise BadInput(f"{path!r}: not an HDF5 file")
+    try:
+        return h5py.File(path, "r")
+    except (OSError, RuntimeError, ValueError) as error:
+        raise BadInput(f"{path!r}: can't be opened as HDF5 ({reason_of(error)})") from None
+
+
+def _sole_dataset(path: Path) -> str:
+    """Return the name of the dataset of a file that has one."""
+    names = _datasets(path, most=2)
+    if len(names) != 1:
+        raise BadInput(f"{str(path)!r}: which dataset? Write {f'{path}:NAME'!r}; {_what_there_is(path)}")
+    return names[0]
+
+
+def _what_there_is(path: Path) -> str:
+    """Return the datasets of a file, in words."""
+    return f"datasets in it are {listed(names)}" if (names := _datasets(path)) else "there are no datasets in it"
+
+
+def _datasets(path: Path, most: int = 11) -> list[str]:
+    """Return the names of the first datasets in a file."""
+    names: list[str] = []
+
+    def note(name: str, found: h5py.HLObject) -> bool | None:
+        if isinstance(found, h5py.Dataset):
+            names.append(f"/{name}")
+        return True if len(names) >= most else None  # True ends the visit
+
+    with contextlib.suppress(OSError, RuntimeError, KeyError):  # of a damaged file: those that were found
+        _open_file(str(path)).visititems(note)
+    return names

@@ -1,0 +1,137 @@
+"""Formulas that are given as text, such as ``"exp(-x**2) * sin(3*y)"``. Imports mpipar.core alone, of mpipar.
+
+An expression may use its variables, and those functions and constants of NumPy that are in
+:mod:`mpipar.inputs.arithmetic`.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import re
+import unicodedata
+import warnings
+from collections.abc import Callable, Sequence
+from types import CodeType
+from typing import Any
+
+import numpy as np
+
+from mpipar.core.errors import BadInput
+from mpipar.inputs.arithmetic import CONSTANTS, FUNCTIONS
+from mpipar.inputs.common import one_line, reason_of, shortened
+from mpipar.inputs.function import load_callable
+from mpipar.inputs.syntax import check_syntax
+
+LONGEST = 10_000
+"""How many characters an expression may have."""
+
+_NAMES: dict[str, Any] = {"__builtins__": {}, **FUNCTIONS, **CONSTANTS}
+
+# An expression has colons only inside of [], hence none before a name at its end.
+_FUNCTION_NAME = re.compile(r".*\S:[^\W\d]\w*(\.[^\W\d]\w*)*")
+
+
+class Expression:
+    """A formula that can be called with NumPy arrays, and be sent to workers.
+
+    Parameters
+    ----------
+    text : str
+        The formula, in Python's syntax for arithmetic, comparisons, calls and indices.
+    variables : sequence of str
+        Names of the arguments. They hide functions and constants of the same name.
+
+    Raises
+    ------
+    BadInput
+        If it isn't a formula, uses what isn't allowed, or can't be computed whatever the variables.
+    """
+
+    def __init__(self, text: str, variables: Sequence[str]) -> None:
+        self.text = text.strip()
+        self.variables = tuple(variables)
+        # As Python does with names: it takes the micro sign and mu for the same.
+        self._names = tuple(unicodedata.normalize("NFKC", name) for name in self.variables)
+        try:
+            self._code = _compiled(self.text, self._names)
+        except BadInput as error:
+            raise BadInput(f"expression {shortened(self.text)}: {error}") from None
+
+    def __repr__(self) -> str:
+        return f"Expression({self.text!r}, {list(self.variables)!r})"
+
+    def __reduce__(self) -> Any:
+        return Expression, (self.text, self.variables)
+
+    def __call__(self, *values: Any) -> Any:
+        """Return the value for one array or number for each variable.
+
+        Returns
+        -------
+        ndarray or NumPy scalar
+            It has the shape that NumPy gives it: a scalar for the expression ``1``, whatever the variables.
+
+        Raises
+        ------
+        BadInput
+            If NumPy can't compute it, or a value isn't numbers.
+        TypeError
+            If the number of values is not that of the variables.
+        """
+        if len(values) != len(self.variables):
+            raise TypeError(f"{self!r} takes {len(self.variables)} values, got {len(values)}")
+        arrays = dict(zip(self._names, map(np.asarray, values), strict=True))
+        for name, array in arrays.items():
+            if array.dtype.kind not in "biufc":  # whole numbers of Python, which know no limit, are objects
+                raise BadInput(f"expression {shortened(self.text)}: {name} is not numbers but {array.dtype}")
+        try:
+            return np.asarray(eval(self._code, _NAMES, arrays))[()]
+        except MemoryError:
+            raise
+        except Exception as error:
+            raise BadInput(f"expression {shortened(self.text)}: {one_line(error)}") from error
+
+
+def _compiled(text: str, names: Sequence[str]) -> CodeType:
+    """Return the code of an expression, if it is one."""
+    if not text:
+        raise BadInput("there is nothing in it")
+    if len(text) > LONGEST:
+        raise BadInput(f"longer than {LONGEST} characters")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about what is refused anyway
+        try:
+            tree = ast.parse(text, mode="eval")
+            check_syntax(text, tree, names)
+            return compile(tree, "<expression>", "eval")
+        except (RecursionError, MemoryError):
+            raise BadInput("nested too deep") from None
+        except SyntaxError as error:
+            raise BadInput(f"not a formula: {error.msg}") from None
+        except UnicodeError as error:
+            raise BadInput(f"not a formula: {reason_of(error)}") from None
+
+
+def function_of(text: str, variables: Sequence[str]) -> Callable[..., Any]:
+    """Return the function that ``text`` names or is; the same object at every call in a process.
+
+    Parameters
+    ----------
+    text : str
+        ``package.module:name`` or ``path/to/file.py:name``, see :func:`mpipar.inputs.function.load`; or a formula, see
+        :class:`Expression`.
+    variables : sequence of str
+        Variables of the formula.
+
+    Raises
+    ------
+    BadInput
+        If it is neither.
+    """
+    return _function_of(text.strip(), tuple(variables))
+
+
+@functools.cache
+def _function_of(text: str, variables: tuple[str, ...]) -> Callable[..., Any]:
+    return load_callable(text) if _FUNCTION_NAME.fullmatch(text) else Expression(text, variables)

@@ -1,0 +1,108 @@
+"""Image files: find them, and make others of them. Imports mpipar.core alone."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import glob
+import os
+import re
+import zlib
+from pathlib import Path
+from typing import NoReturn
+
+from mpipar.core.errors import BadInput
+
+with contextlib.suppress(ImportError):  # check_pillow says so
+    from PIL import Image, ImageOps
+
+
+def check_pillow() -> None:
+    """Raise BadInput if Pillow isn't there."""
+    if "Image" not in globals():
+        raise BadInput("images needs Pillow: pip install 'mpipar[images]'")
+
+
+def refuse(error: OSError) -> NoReturn:
+    """Raise BadInput for a folder that can't be listed: its images would be left out, and nobody told."""
+    raise BadInput(f"input: {error.strerror}: {error.filename!r}")
+
+
+@functools.lru_cache(maxsize=1)
+def listing(input: str) -> tuple[str, list[str], int]:
+    """Return the folder of the images, their paths relative to it, sorted, and a checksum of these."""
+    if os.path.isdir(input):
+        base, kinds = input, Image.registered_extensions()  # which loads all formats
+        decoded = {*Image.OPEN, "MPO"} - {"BUFR", "GRIB", "HDF5", "MPEG", "WMF"}  # these are recognised, no more
+        paths = [os.path.join(folder, name) for folder, _, files in os.walk(base, onerror=refuse) for name in files]
+        paths = [path for path in paths if kinds.get(os.path.splitext(path)[1].lower()) in decoded]
+        names = [name for path in paths if not re.search(r"(^|/)\.", name := os.path.relpath(path, base))]
+    else:
+        base = os.path.dirname(re.split(r"[*?[]", input)[0]) or "."
+        names = [os.path.relpath(path, base) for path in glob.glob(input, recursive=True) if os.path.isfile(path)]
+    names = sorted(set(names))
+    return base, names, zlib.crc32(os.fsencode("\0".join(names)))
+
+
+def renamed(name: str, format: str) -> str:
+    """Return the name of a result: the original's, with another suffix if that is not one of the format."""
+    stem, suffix = os.path.splitext(name)
+    kind = Image.registered_extensions().get(suffix.lower(), "")
+    return name if format in ("keep", kind.lower()) else f"{stem}.{format}"
+
+
+def check_places(input: str, into: Path, format: str) -> None:
+    """Raise BadInput unless each image can have a result of its own, away from the originals."""
+    base, names, _ = listing(input)
+    source, result = Path(base).resolve(), into.resolve()
+    flat = not os.path.isdir(input) and "**" not in input and Path(base) == Path(input).parent  # subfolders don't count
+    if result == source or (source in result.parents and not flat):
+        raise BadInput(f"into: {str(into)!r} is, or lies in, the folder of the originals, {base!r}")
+    room = result if result.exists() else result.parent
+    if not room.is_dir() or not os.access(room, os.W_OK | os.X_OK):
+        raise BadInput(f"into: expected a folder to write to, or a new one in such a folder, got {str(into)!r}")
+    taken = {os.path.join(source, name): name for name in names}  # by the originals
+    for name in names:
+        path = os.path.normpath(os.path.join(result, renamed(name, format)))
+        if path in taken:
+            raise BadInput(f"input: {taken[path]!r} and {name!r} would both be {path!r}")
+        taken[path] = name
+
+
+def size_after(resize: str, width: int, height: int) -> tuple[int, int]:
+    """Return the size that ``resize`` makes of another one. Raises BadInput."""
+    found = re.fullmatch(r"([0-9]{1,5}(?:\.[0-9]+)?)%|([1-9][0-9]{0,5})?x([1-9][0-9]{0,5})?", resize)
+    percent, x, y = found.groups() if found else (None, None, None)
+    scale = float(percent or 0) / 100 or int(x or 0) / width or int(y or 0) / height
+    if not scale:
+        raise BadInput(f"resize: expected text such as 50%, 640x480, 640x or x480, got {resize!r}")
+    return int(x or max(1, round(scale * width))), int(y or max(1, round(scale * height)))
+
+
+def convert(source: str, target: Path, rotate: float, resize: str, format: str, quality: int) -> None:
+    """Make one result of one original."""
+    with Image.open(source) as original:
+        kind = str(original.format) if format == "keep" else format.upper()
+        profile = original.info.get("icc_profile")
+        image = ImageOps.exif_transpose(original)  # decodes the whole file
+    clipped = image.mode[0] in "IF" and kind not in ("PNG", "TIFF", original.format)  # more than 8 bits
+    if clipped or kind not in Image.SAVE:
+        raise ValueError(f"Pillow can't write {kind} of {image.mode} pixels")
+    few = image.mode in ("1", "P") and (kind == "JPEG" or rotate % 90 or resize != "100%")  # too few colours
+    unfit = {"LA": ("BMP",), "CMYK": ("PNG", "WEBP", "BMP", "GIF")}.get(image.mode, ())
+    if few or kind in unfit:
+        profile = None if image.mode == "CMYK" else profile
+        image = image.convert("RGBA" if image.has_transparency_data else "RGB")
+    image = image.rotate(rotate, Image.Resampling.BICUBIC, expand=True)
+    image = image.resize(size_after(resize, *image.size), Image.Resampling.LANCZOS)
+    if kind == "JPEG" and image.has_transparency_data:
+        image, above = Image.new("RGB", image.size, "white"), image.convert("RGBA")
+        image.paste(above, mask=above)
+    options = {"quality": quality} if kind in ("JPEG", "MPO", "WEBP") else {}
+    target.parent.mkdir(parents=True, exist_ok=True)
+    aside = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        image.save(aside, kind, icc_profile=profile, **options)
+        os.replace(aside, target)
+    finally:
+        aside.unlink(missing_ok=True)

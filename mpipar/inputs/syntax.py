@@ -1,0 +1,196 @@
+"""Checks that an expression can do nothing but NumPy maths. Imports mpipar.core alone, of mpipar.
+
+No attributes, no text, no functions but those of :mod:`mpipar.inputs.arithmetic`, and these only with arguments that
+they read. What Python itself would compute, of constants, is bounded to 64 bits, since its whole numbers know no limit:
+``9**9**9**9`` would never end.
+"""
+
+from __future__ import annotations
+
+import ast
+import operator
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
+
+from mpipar.core.errors import BadInput
+from mpipar.inputs.arithmetic import ARITHMETIC_NAMES, ARITIES, CONSTANTS, FUNCTIONS, KEYWORDS, TYPES
+from mpipar.inputs.common import did_you_mean, listed, one_line, shortened
+
+DEEPEST = 500
+"""How many levels an expression may have. Python's own limit is another in each version."""
+
+_OPERATORS: dict[type, Callable[..., Any]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.FloorDiv: operator.floordiv,
+    ast.Mod: operator.mod,
+    ast.Pow: operator.pow,
+    ast.MatMult: operator.matmul,
+    ast.BitAnd: operator.and_,
+    ast.BitOr: operator.or_,
+    ast.BitXor: operator.xor,
+    ast.LShift: operator.lshift,
+    ast.RShift: operator.rshift,
+    ast.UAdd: operator.pos,
+    ast.USub: operator.neg,
+    ast.Invert: operator.invert,
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+}
+
+_HINTS: dict[type, str] = {
+    ast.BoolOp: "'and' and 'or' don't work on arrays; write (…) & (…) or (…) | (…)",
+    ast.Not: "'not' doesn't work on arrays; write ~(…)",
+    ast.IfExp: "'if' doesn't work on arrays; write where(condition, a, b)",
+    ast.Attribute: "attributes are not allowed; functions are written without 'np.'",
+    ast.JoinedStr: "text is not allowed",
+    ast.Tuple: "a list is allowed as an argument of a function only",
+    ast.List: "a list is allowed as an argument of a function only",
+}
+
+_HARMLESS = (ast.Slice, ast.keyword, ast.expr_context, ast.operator, ast.unaryop, ast.cmpop)
+
+
+def check_syntax(text: str, tree: ast.Expression, variables: Collection[str]) -> None:
+    """Raise BadInput unless ``tree``, parsed from ``text``, may be evaluated."""
+    _Checker(text, variables).check(tree)
+
+
+class _Checker:
+    """Looks at the nodes of a tree level by level, without recursion, so that none is too deep for it."""
+
+    def __init__(self, text: str, variables: Collection[str]) -> None:
+        self.text = text
+        self.variables = variables
+        self.functions: set[ast.AST] = set()  # names that are where a function or a type is expected
+        self.arguments: set[ast.AST] = set()  # where a list is allowed
+        self.values: dict[ast.AST, Any] = {}  # of nodes with no array in them
+
+    def check(self, tree: ast.Expression) -> None:
+        levels: list[Sequence[ast.AST]] = [[tree.body]]
+        while levels[-1]:
+            if len(levels) > DEEPEST:
+                raise BadInput(f"nested more than {DEEPEST} levels deep")
+            for node in levels[-1]:
+                self._check_node(node)
+            levels.append([child for node in levels[-1] for child in ast.iter_child_nodes(node)])
+        for level in reversed(levels):
+            for node in level:
+                self._compute(node)
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Subscript):
+                self._check_subscript(node)
+
+    def refusal(self, node: ast.AST, why: str) -> BadInput:
+        """Return the exception that names a part of the text."""
+        part = ast.get_source_segment(self.text, node)
+        return BadInput(f"{shortened(part)}: {why}" if part and part != self.text else why)
+
+    def _check_node(self, node: ast.AST) -> None:
+        """Check what can be said before the nodes below are looked at."""
+        match node:
+            case ast.Name():
+                self._check_name(node)
+            case ast.Call():
+                self._check_call(node)
+            case ast.Constant():
+                if type(node.value) not in (int, float, complex, bool):
+                    raise self.refusal(node, "text is not allowed" if isinstance(node.value, str) else "not a number")
+            case ast.Compare(ops=[_, _, *_]):
+                raise self.refusal(node, "comparisons can't be chained on arrays; write (a < b) & (b < c)")
+            case ast.Compare(ops=[symbol]) | ast.UnaryOp(op=symbol) | ast.BinOp(op=symbol):
+                if type(symbol) not in _OPERATORS:
+                    raise self.refusal(node, _HINTS.get(type(symbol), "this comparison is not allowed"))
+            case ast.Tuple() | ast.List() if node in self.arguments:
+                self.arguments.update(node.elts)
+            case ast.Subscript():
+                self.arguments.add(node.slice)
+            case _ if not isinstance(node, _HARMLESS):
+                raise self.refusal(node, _HINTS.get(type(node), "this is not allowed in an expression"))
+
+    def _check_name(self, node: ast.Name) -> None:
+        name = node.id
+        if node in self.functions or name in self.variables or name in CONSTANTS:
+            return
+        if name in FUNCTIONS:
+            raise self.refusal(node, f"a function; write {name}(…)")
+        hint = did_you_mean(name, {*self.variables, *ARITHMETIC_NAMES})
+        raise BadInput(f"there is no {name!r}{hint or f'; its variables are {listed(self.variables)}'}")
+
+    def _check_call(self, node: ast.Call) -> None:
+        if isinstance(node.func, ast.Attribute):
+            raise self.refusal(node.func, _HINTS[ast.Attribute])
+        name = node.func.id if isinstance(node.func, ast.Name) else None
+        if name is None or name in self.variables or name in CONSTANTS:
+            raise self.refusal(node, "this can't be called; write * to multiply")
+        if name not in FUNCTIONS:
+            raise BadInput(f"there is no function {name!r}{did_you_mean(name, FUNCTIONS)}")
+        fewest, most = ARITIES[name]
+        if not fewest <= len(node.args) <= most:
+            takes = f"{fewest}" if fewest == most else f"{fewest} to {most}"
+            raise self.refusal(node, f"{name} takes {takes} argument{'s' * (most > 1)}, got {len(node.args)}")
+        self.functions.add(node.func)
+        self.arguments.update(node.args)
+        for keyword in node.keywords:
+            self._check_keyword(keyword)
+
+    def _check_keyword(self, keyword: ast.keyword) -> None:
+        if keyword.arg not in KEYWORDS:
+            raise self.refusal(keyword, f"arguments that have names are {', '.join(KEYWORDS)}")
+        if keyword.arg == "dtype":
+            if not isinstance(keyword.value, ast.Name) or keyword.value.id not in TYPES:
+                raise self.refusal(keyword, f"dtype is one of {', '.join(TYPES)}")
+            self.functions.add(keyword.value)
+        self.arguments.add(keyword.value)
+
+    def _compute(self, node: ast.AST) -> None:
+        """Note the value of a node if there is no array in it; the nodes below have been computed."""
+        match node:
+            case ast.Constant(value):
+                self.values[node] = self._bounded(node, value)
+            case ast.Name(name) if name in CONSTANTS and name not in self.variables:
+                self.values[node] = CONSTANTS[name]
+            case ast.UnaryOp(symbol, operand) if operand in self.values:
+                self.values[node] = self._computed(node, symbol, self.values[operand])
+            case ast.BinOp(left, symbol, right) | ast.Compare(left, [symbol], [right]):
+                if left in self.values and right in self.values:
+                    self.values[node] = self._computed(node, symbol, self.values[left], self.values[right])
+
+    def _computed(self, node: ast.AST, symbol: ast.AST, *values: Any) -> Any:
+        """Return what Python gives for numbers, if that is no problem."""
+        if all(isinstance(value, int) for value in values):
+            match symbol, values:
+                case ast.Pow(), (base, power) if power > 0 and abs(base) > 1 and power * base.bit_length() > 128:
+                    raise self.refusal(node, "a whole number of more than 64 bits; write it with a point, as 10.0**30")
+                case ast.LShift(), (_, shift) if shift > 64:
+                    raise self.refusal(node, "a whole number of more than 64 bits")
+                case ast.Invert(), (bool(),):
+                    raise self.refusal(node, "~ is for arrays; write True or False")
+        try:
+            return self._bounded(node, _OPERATORS[type(symbol)](*values))
+        except (ArithmeticError, TypeError, ValueError) as error:
+            if isinstance(error, BadInput):
+                raise
+            raise self.refusal(node, one_line(error)) from None
+
+    def _bounded(self, node: ast.AST, value: Any) -> Any:
+        if isinstance(value, int) and not -(2**63) <= value < 2**64:
+            raise self.refusal(node, "a whole number of more than 64 bits; write it with a point, as 10.0**30")
+        return value
+
+    def _check_subscript(self, node: ast.Subscript) -> None:
+        """Check that an index is whole numbers: arrays in it could make large arrays of small ones."""
+        if node.value in self.values:
+            raise self.refusal(node, "a number has no elements")
+        for part in node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]:
+            indices = [part.lower, part.upper, part.step] if isinstance(part, ast.Slice) else [part]
+            if any(index is not None and type(self.values.get(index)) is not int for index in indices):
+                raise self.refusal(
+                    node, "an index is a whole number or a slice; to choose, write where(condition, a, b)"
+                )

@@ -1,0 +1,426 @@
+import pickle
+import time
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from mpipar.core.errors import BadInput
+from mpipar.inputs.arithmetic import ARITHMETIC_NAMES, ARITIES, CONSTANTS, FUNCTIONS
+from mpipar.inputs.expression import LONGEST, Expression, function_of
+
+MODERATE = settings(max_examples=200, deadline=None)
+X = np.linspace(0.5, 2, 5)
+Y = np.linspace(-1, 1, 5)
+
+
+def refusal_of(text, variables=("x", "y")):
+    with pytest.raises(BadInput) as caught:
+        Expression(text, variables)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert len(message) < 400
+    assert message.startswith("expression ")
+    return message
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("x**2", X**2),
+        (" x**3\n", X**3),
+        ("2**10 * x", 1024 * X),
+        ("10**-3 + x", 1e-3 + X),
+        ("exp(-x**2) * sin(3*y)", np.exp(-(X**2)) * np.sin(3 * Y)),
+        ("where(y < 0, -y, x)", np.where(Y < 0, -Y, X)),
+        ("(x > 1) & ~(y < 0)", (X > 1) & ~(Y < 0)),
+        ("clip(x, 1, 1.5)", np.clip(X, 1, 1.5)),
+        ("sinc(x) + pi + e + euler_gamma", np.sinc(X) + np.pi + np.e + np.euler_gamma),
+        ("max([x, y], axis=0)", np.maximum(X, Y)),
+        ("sum((x, y, (x + y)), axis=0)", 2 * (X + Y)),
+        ("abs(x + 1j*y)", np.abs(X + 1j * Y)),
+        ("float32(x)", X.astype(np.float32)),
+        ("zeros_like(x, dtype=int64)", np.zeros(5, np.int64)),
+        ("x[0] + x[-1] + y[1:3]", X[0] + X[-1] + Y[1:3]),
+        ("x[::-1]", X[::-1]),
+        ("polyval((1, 2), x)", X + 2),
+        ("x @ y", X @ Y),
+        ("round(x, decimals=1)", np.round(X, 1)),
+        ("y // x", Y // X),
+        ("2**63 + 0*x", 2.0**63 + 0 * X),
+        ("(x\n+ y)", X + Y),
+        ("-inf < x", np.ones(5, bool)),
+    ],
+)
+def test_expressions_are_what_numpy_gives(text, value):
+    with np.errstate(all="ignore"):
+        got = Expression(text, ["x", "y"])(X, Y)
+    np.testing.assert_array_equal(got, value)
+    assert got.dtype == value.dtype
+    assert np.shape(got) == np.shape(value)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"), [("3", np.int64), ("1.5", np.float64), ("1j", np.complex128), ("x", np.float64)]
+)
+def test_result_is_an_array_or_a_numpy_scalar(text, kind):
+    assert type(Expression(text, ["x"])(2.0)) is kind
+
+
+def test_variables_hide_constants_and_functions():
+    assert Expression("e + sum", ["e", "sum"])(1, 2) == 3
+    assert Expression("x", ["x", "__builtins__"])(1, 2) == 1
+    assert "can't be called" in refusal_of("sum(e)", ["e", "sum"])
+
+
+def test_names_are_compared_as_python_does():
+    assert Expression("µ + μ", ["µ"])(2) == 4  # the micro sign and the Greek letter
+
+
+def test_expression_can_be_pickled():
+    expression = pickle.loads(pickle.dumps(Expression("x**2 + y", ["x", "y"])))
+    assert expression.text == "x**2 + y"
+    assert expression.variables == ("x", "y")
+    assert expression(3, 1) == 10
+    assert repr(expression) == "Expression('x**2 + y', ['x', 'y'])"
+
+
+numbers = st.sampled_from(["x", "y", "2", "0.5", "pi", "1.25"])
+
+
+def combined(inner):
+    pairs = st.tuples(inner, st.sampled_from(["+", "-", "*", "<", ">="]), inner).map(
+        lambda t: f"({t[0]} {t[1]} {t[2]})"
+    )
+    calls = st.tuples(st.sampled_from(["sin", "exp", "arctan", "abs", "sinc", "float64"]), inner).map(
+        "{0[0]}({0[1]})".format
+    )
+    two = st.tuples(st.sampled_from(["maximum", "hypot", "copysign"]), inner, inner).map(
+        "{0[0]}({0[1]}, {0[2]})".format
+    )
+    return pairs | calls | two
+
+
+@MODERATE
+@given(text=st.recursive(numbers, combined, max_leaves=12))
+def test_any_formula_is_what_numpy_gives(text):
+    names = {name: getattr(np, name, None) for name in ARITHMETIC_NAMES}
+    with np.errstate(all="ignore"):
+        try:
+            expected = eval(text, {**names, "x": X, "y": Y})
+        except TypeError:  # true - true
+            with pytest.raises(BadInput):
+                Expression(text, ["x", "y"])(X, Y)
+            return
+        np.testing.assert_array_equal(Expression(text, ["x", "y"])(X, Y), expected)
+
+
+TOKENS = """
+    x y 1 2.5 9 ** * + - / // % @ ( ) [ ] { } , : . = == < & | ~ << not and or if else lambda for in is
+    await yield sin where sum None True ... 'a' f'{x}' := 1j 1e400 \\ # $ axis out dtype float64
+"""
+tokens = st.sampled_from(TOKENS.split())
+
+
+@MODERATE
+@given(text=st.text(max_size=30) | st.lists(tokens, max_size=12).map(" ".join))
+@example(text="\ud800")
+@example(text="\0")
+@example(text="x" * LONGEST)
+@example(text="1" * 5000)
+@example(text="'\\8'")
+@example(text="1if x else 2")
+@example(text="0x1for x in y")
+@example(text="x is 1")
+@example(text="1(2)[3]")
+@example(text="~True")
+@example(text="\n")
+@example(text="x\r\n")
+@example(text="1e999999999")
+def test_any_text_is_an_expression_or_refused(text):
+    try:
+        with np.errstate(all="ignore"):
+            got = Expression(text, ["x", "y"])(X, Y)
+    except BadInput as error:
+        refused = str(error)
+    else:
+        refused = ""
+        assert isinstance(got, np.generic | np.ndarray)
+    assert "\n" not in refused
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "().__class__",
+        "().__class__.__base__.__subclasses__()",
+        "(1).real",
+        "1.0.hex()",
+        "x.__array_interface__",
+        "x.tofile(y)",
+        "x.ctypes.data",
+        "x.dtype.type.mro()",
+        "sin.__self__",
+        "sin.reduce(x)",
+        "add.at(x, 0, 1)",
+        "where.__globals__",
+        "(lambda: x)()",
+        "[c for c in x]",
+        "(c for c in x)",
+        "{c for c in x}",
+        "{x: y}",
+        "{x}",
+        "f'{x}'",
+        "f'{x.__class__}'",
+        "'{0.__class__}'.format(x)",
+        "'%s' % x",
+        "'a'",
+        "b'a'",
+        "x['__class__']",
+        "__import__('os')",
+        "__builtins__",
+        "__builtins__['open']",
+        "__debug__",
+        "open('/etc/passwd')",
+        "eval('1')",
+        "exec('1')",
+        "getattr(x, 'T')",
+        "globals()",
+        "vars()",
+        "type(x)",
+        "print(x)",
+        "breakpoint()",
+        "import os",
+        "x = 1",
+        "x; y",
+        "(x := 1)",
+        "del x",
+        "yield x",
+        "(yield)",
+        "await x",
+        "*x",
+        "sum(*x)",
+        "sum(x, **y)",
+        "None",
+        "...",
+        "fromfile(x)",
+        "load(x)",
+        "save(x, y)",
+        "savez(x)",
+        "savetxt(x, y)",
+        "memmap(x)",
+        "genfromtxt(x)",
+        "loadtxt(x)",
+        "fromregex(x, y, float64)",
+        "f2py(x)",
+        "test()",
+        "lib(x)",
+        "ctypeslib(x)",
+        "vectorize(sin)",
+        "apply_along_axis(sin, 0, x)",
+        "apply_over_axes(sum, x, 0)",
+        "frompyfunc(sin, 1, 1)",
+        "fromfunction(sin, x)",
+        "piecewise(x, [x > 0], [sin])",
+        "seterrcall(sin)",
+        "array(x, dtype=object)",
+        "dtype(x)",
+        "object(x)",
+        "frombuffer(x)",
+        "copyto(x, y)",
+        "put(x, 0, 1)",
+        "place(x, y, 0)",
+        "einsum(x)",
+        "bmat(x)",
+    ],
+)
+def test_ways_out_of_the_sandbox_are_refused(text):
+    refusal_of(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "exp(x, x)",
+        "add(x, 1, x)",
+        "exp(x, out=x)",
+        "exp(x, where=y)",
+        "sum(x, 0, float64, x)",
+        "sum(x, 0, None, x)",
+        "sum(x, out=x)",
+        "clip(x, 0, 1, x)",
+        "round(x, 0, x)",
+        "cumsum(x, 0, float64, x)",
+        "nan_to_num(x, False)",
+        "nan_to_num(x, copy=False)",
+        "median(x, overwrite_input=True)",
+        "dot(x, y, x)",
+        "max(x, 0, x)",
+    ],
+)
+def test_arguments_are_not_written_to(text):
+    refusal_of(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "9**9**9**9",
+        "x + 9**9**9",
+        "10**400",
+        "(2**60)**(2**60)",
+        "2**64",
+        "2**62 * 4",
+        "-2**63 - 1",
+        "1 << 10**9",
+        "1 << 2**62",
+        "(1 < 2) << 10**9",
+        "(pi < 4) << 10**9",
+        "~(1 << 62) << 62",
+        "(9, 9)[0]**(9, 9)[0]",
+        "(0,) * 10**9",
+        "[0] * 10**9",
+        "[x] * 10**9",
+        "'a' * 10**9",
+        "divmod(1, 2) * 10**9",
+        "modf(x) * 10**9",
+        "frexp(x) * 10**9",
+        "zeros(10**12)",
+        "ones_like(x, shape=10**12)",
+        "full_like(x, 1, shape=10**12)",
+        "linspace(0, 1, 10**12)",
+        "x[x > 0]",
+        "x[[0, 0]]",
+        "x[(0, [0, 0])]",
+        "99999999999999999999999",
+        "1" * 5000,
+        "(" * 150 + "x" + ")" * 150 + "**" + "9**9**9",
+    ],
+)
+def test_resource_bombs_are_refused_at_once(text):
+    began = time.perf_counter()
+    refusal_of(text)
+    assert time.perf_counter() - began < 1
+
+
+@pytest.mark.parametrize(
+    "text", ["-" * 9000 + "1", "(" * 5000 + "x" + ")" * 5000, "x" + "[0]" * 3000, "x+" * 4000 + "x", "x+" * 501 + "x"]
+)
+def test_deep_expressions_are_refused(text):
+    refusal_of(text)
+
+
+def test_long_expressions_are_refused():
+    assert f"longer than {LONGEST}" in refusal_of("x" + " " * LONGEST + "y")
+
+
+def test_long_sums_are_allowed():
+    assert Expression("+".join(["x"] * 400), ["x"])(1.0) == 400
+
+
+def test_functions_give_neither_python_integers_nor_tuples():
+    # These know no limit, so that arithmetic with them could go on forever.
+    for name, function in FUNCTIONS.items():
+        for number in (3, 2**40, 2**63):
+            try:
+                with np.errstate(all="ignore"):
+                    got = function(*[number] * ARITIES[name][0])
+            except (TypeError, ValueError, OverflowError):  # of the wrong type for it
+                continue
+            assert isinstance(got, np.generic | np.ndarray), name
+            assert got.dtype.kind in "biufc", name
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("sinn(x)", "no function 'sinn'; did you mean sin"),
+        ("x + z", "there is no 'z'"),
+        ("alpa", "did you mean alpha?"),
+        ("x * np.sin(alpha)", "'np.sin': attributes are not allowed; functions are written without 'np.'"),
+        ("x and alpha", "&"),
+        ("not x", "~"),
+        ("x if alpha else 1", "where(condition, a, b)"),
+        ("0 < x < 1", "(a < b) & (b < c)"),
+        ("1 in x", "not allowed"),
+        ("x(2)", "write * to multiply"),
+        ("2(x)", "write * to multiply"),
+        ("pi(x)", "write * to multiply"),
+        ("sin + 1", "'sin': a function; write sin(…)"),
+        ("sin(cos)", "'cos': a function; write cos(…)"),
+        ("where(x)", "where takes 3 arguments, got 1"),
+        ("sum()", "sum takes 1 to 2 arguments, got 0"),
+        ("sin()", "sin takes 1 argument, got 0"),
+        ("zeros_like(x, dtype=x)", "dtype is one of"),
+        ("3 * (x, 1)", "'(x, 1)': a list is allowed"),
+        ("1/0", "ZeroDivisionError"),
+        ("x + 2.0**5000", "'2.0**5000': OverflowError"),
+        ("1.5 & 2", "TypeError"),
+        ("", "there is nothing in it"),
+        ("x +", "not a formula: invalid syntax"),
+        ("x[1.5]", "an index is a whole number or a slice"),
+        ("2[0]", "a number has no elements"),
+        ("10**30", "write it with a point"),
+    ],
+)
+def test_refusal_names_the_part_and_what_to_do(text, part):
+    assert part in refusal_of(text, ["x", "alpha"])
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("x[7]", (X,)),
+        ("x & 1", (X,)),
+        ("x @ x", (np.ones((2, 3)),)),
+        ("sum(x, axis=3)", (X,)),
+        ("sum([x, [1, 2]])", (X,)),
+        ("x // 1", (2**70,)),
+        ("x**x**x", (10**100,)),
+        ("x", ("text",)),
+        ("x", (None,)),
+        ("x + 300", (np.int8(1),)),
+    ],
+)
+def test_what_numpy_cannot_compute_is_refused_when_called(text, values):
+    with pytest.raises(BadInput, match=r"^expression ") as caught:
+        Expression(text, ["x"])(*values)
+    assert "\n" not in str(caught.value)
+
+
+def test_python_integers_become_numpys():
+    with np.errstate(all="ignore"):
+        assert Expression("x**x**x", ["x"])(9).dtype == np.int64
+
+
+def test_wrong_number_of_values_is_a_type_error():
+    with pytest.raises(TypeError, match="takes 2 values, got 1"):
+        Expression("x + y", ["x", "y"])(1)
+
+
+def test_all_names_are_listed():
+    assert set(ARITHMETIC_NAMES) == {*FUNCTIONS, *CONSTANTS}
+    assert {"sin", "where", "clip", "heaviside", "pi", "float64", "sum"} <= set(ARITHMETIC_NAMES)
+    assert FUNCTIONS.keys() == ARITIES.keys()
+
+
+@pytest.mark.parametrize("text", ["math:sin", " math:sin ", "os.path:join"])
+def test_name_of_a_function_is_loaded(text):
+    assert function_of(text, ["x"]) is function_of(text, ["x"])
+    assert function_of(text, ["x"]).__name__ in ("sin", "join")
+
+
+@pytest.mark.parametrize("text", ["x[1:3]", "x[1:]", "x[:2] + 1", "x**2"])
+def test_formula_is_an_expression(text):
+    assert isinstance(function_of(text, ["x"]), Expression)
+    assert function_of(text, ("x",)) is function_of(text, ["x"])
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [("nowhere.py:f", "no such file"), ("a b.py:f", "no such file"), ("math:pi", "expected a function")],
+)
+def test_name_of_no_function_is_refused(text, part):
+    with pytest.raises(BadInput, match=part):
+        function_of(text, ["x"])
