@@ -12,7 +12,9 @@ from mpipar._version import __version__
 
 if TYPE_CHECKING:
     from mpipar.command.driver import Driver, driver
-    from mpipar.core.errors import BadInput, MpiparError, RunFailed
+    from mpipar.command.execute import run
+    from mpipar.core.dataset import Dataset
+    from mpipar.core.errors import BadInput, MpiparError, RunFailed, StoppedEarly
     from mpipar.core.ordered import Concatenate, InOrder
     from mpipar.core.parameters import AtLeast, NonNegativeInt, PositiveInt
     from mpipar.core.plan import Block, Plan
@@ -22,10 +24,13 @@ if TYPE_CHECKING:
 
 _HOME = {
     "driver": "command.driver",
+    "run": "command.execute",
+    "Dataset": "core.dataset",
     "Driver": "command.driver",
     "BadInput": "core.errors",
     "MpiparError": "core.errors",
     "RunFailed": "core.errors",
+    "StoppedEarly": "core.errors",
     "AtLeast": "core.parameters",
     "NonNegativeInt": "core.parameters",
     "PositiveInt": "core.parameters",
@@ -50,6 +55,7 @@ __all__ = [
     "Block",
     "Concatenate",
     "Count",
+    "Dataset",
     "Driver",
     "Each",
     "Estimate",
@@ -64,8 +70,10 @@ __all__ = [
     "PositiveInt",
     "Reduction",
     "RunFailed",
+    "StoppedEarly",
     "__version__",
     "driver",
+    "run",
     "stream",
 ]
 

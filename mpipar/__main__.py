@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import importlib
 import sys
+from typing import NoReturn
 
 from mpipar._version import __version__
+from mpipar.runtime.launcher import launch
 
 DRIVERS = {
     "pi": "π by the midpoint rule",
     "mcpi": "π by Monte Carlo, with its standard error",
+    "integrate": "integral of a function over a box",
+    "primes": "prime numbers: count, list, test",
+    "roots": "an expression of many numbers, into a dataset",
+    "images": "rotate, resize, convert images",
+    "load": "an uneven load, to see what a schedule does",
+    "sweep": "a function of your own for each row of a table",
 }
 
 
@@ -17,19 +25,29 @@ def main() -> None:
     """Run the driver that the command line names, or tell which there are."""
     arguments = sys.argv[1:]
     if arguments == ["--version"]:
-        print(f"mpipar {__version__}")
-    elif not arguments or arguments[0] in ("-h", "--help"):
-        print(_usage())
+        _say(f"mpipar {__version__}")
+    elif not arguments or arguments[0] in ("-h", "--help") or arguments[:2] in (["run", "-h"], ["run", "--help"]):
+        _say(_usage())
     elif arguments[0] in DRIVERS:
         name = arguments[0]
-        getattr(importlib.import_module(f"mpipar.{name}"), name).main(arguments[1:])
+        getattr(importlib.import_module(f"mpipar.{name}"), name).main(arguments[1:], f"python -m mpipar.{name}")
+    elif arguments[0] == "run":
+        _run(arguments[1:])
     else:
-        sys.exit(_unknown(arguments[0]))
+        _refuse(f"there is no driver {arguments[0]!r}; there are {', '.join(DRIVERS)}")
+
+
+def _say(text: str) -> None:
+    """Print a text, once for all ranks."""
+    launched = launch()
+    if launched is None or launched.rank == 0:
+        print(text)
 
 
 def _usage() -> str:
-    drivers = "\n".join(f"  {name:8}{text}" for name, text in DRIVERS.items())
-    return f"""usage: mpipar DRIVER [options]        mpirun -np N mpipar DRIVER [options]
+    drivers = "\n".join(f"  {name:10}{text}" for name, text in DRIVERS.items())
+    return f"""usage: mpipar DRIVER [options]                 mpirun -np N mpipar DRIVER [options]
+       mpipar run FILE.py:KERNEL [options]     a driver of your own
 
 drivers:
 {drivers}
@@ -37,10 +55,27 @@ drivers:
 mpipar DRIVER --help tells the options of one."""
 
 
-def _unknown(name: str) -> int:
+def _run(arguments: list[str]) -> None:
+    """Run a driver of the user's, named as path/file.py:kernel or package.module:kernel."""
+    from mpipar.command.driver import Driver
+    from mpipar.core.errors import BadInput
+    from mpipar.inputs.function import load
+
+    if not arguments or arguments[0].startswith("-"):
+        _refuse("run: expected FILE.py:KERNEL or MODULE:KERNEL, and its options")
+    try:
+        kernel = load(arguments[0])
+    except BadInput as error:
+        _refuse(f"run: {error}")
+    if not isinstance(kernel, Driver):
+        _refuse(f"run: {arguments[0]} is not a driver (decorate it with @mpipar.driver)")
+    kernel.main(arguments[1:], f"python -m mpipar run {arguments[0]}")
+
+
+def _refuse(message: str) -> NoReturn:
     from mpipar.command.driver import say_bad_input
 
-    return say_bad_input(f"mpipar: error: there is no driver {name!r}; there are {', '.join(DRIVERS)}")
+    sys.exit(say_bad_input(f"mpipar: error: {message}"))
 
 
 if __name__ == "__main__":

@@ -2,51 +2,52 @@
 
 The way of a command through the layers::
 
-    main(argv) ─▶ options ─▶ fork server ─▶ world ─▶ run ─▶ report on stdout, result file ─▶ exit code
-                  bad: 2     (workers > 1)  MPI      fails: 1
+    main(argv) ─▶ options ─▶ execution ─▶ report on stdout, result file ─▶ exit code
+                  bad: 2     fails: 1
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
-import traceback
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mpipar.command.options import HelpWanted, Options, check_output, parse
-from mpipar.command.progress import Progress
-from mpipar.core.errors import BadInput, MpiparError, RunFailed
-from mpipar.core.kernel import Kernel
-from mpipar.core.reduction import Reduction
-from mpipar.runtime.comm import Comm, speaks_for_all, world
-from mpipar.runtime.node import one_thread
-from mpipar.runtime.run import Result, run
+from mpipar.command.execute import end_all_ranks, execution
+from mpipar.command.options import HelpWanted, Options, parse
+from mpipar.core.errors import BadInput, MpiparError, RunFailed, StoppedEarly
+from mpipar.core.kernel import AnyReduction, Kernel
+from mpipar.inputs.function import is_loading
+from mpipar.runtime.comm import Comm, RankLost, leave, speaks_for_all, world
+from mpipar.runtime.result import Result
 
-DONE, FAILED, BAD_INPUT = 0, 1, 2
+if TYPE_CHECKING:
+    from mpipar.store.output import OutputFile
+
+DONE, FAILED, BAD_INPUT, STOPPED_EARLY = 0, 1, 2, 75
 """Exit codes."""
 
 
 class Driver(Kernel):
     """A kernel with a command line: what :func:`driver` makes of a function."""
 
-    def main(self, arguments: Sequence[str] | None = None) -> None:
+    def main(self, arguments: Sequence[str] | None = None, program: str | None = None) -> None:
         """Run the command line ``arguments`` (default: this process's) and exit with its code.
 
         Collective over all ranks that the launcher started.
         """
-        if self.function.__module__ == "__mp_main__":
-            return  # a worker is importing the script, to find the kernel in it
-        program = _program()
-        code = run_command(self, sys.argv[1:] if arguments is None else arguments, program)
+        if self.function.__module__ == "__mp_main__" or is_loading():
+            return  # the script is being imported for the kernel in it
+        code = run_command(self, sys.argv[1:] if arguments is None else arguments, program or _program())
         sys.stdout.flush()
+        leave(code)
         sys.exit(code)
 
 
 def driver(
-    *, n: str | Callable[..., int], reduction: Reduction | type[Reduction], block: int | None = None
+    *, n: str | Callable[..., int], reduction: AnyReduction, block: int | Callable[..., int] | None = None
 ) -> Callable[[Callable[..., Any]], Driver]:
     """Make a driver of a kernel; a decorator.
 
@@ -54,10 +55,11 @@ def driver(
     ----------
     n : str or callable
         Name of the parameter that is the number of items, or a function of parameters (named as the kernel's).
-    reduction : Reduction, or a subclass of it that needs no arguments
+    reduction : Reduction, a subclass of it that needs no arguments, or a function of parameters
         How the partials of blocks become the result.
-    block : int, optional
-        Default block size, in items. If None, a size that depends on n alone: 1/4096 of n, at most 32768.
+    block : int or callable, optional
+        Default block size, in items, or a function of parameters. If None, a size that depends on n alone: 1/4096 of n,
+        at most 32768.
 
     Returns
     -------
@@ -79,81 +81,71 @@ def driver(
 def run_command(kernel: Kernel, arguments: Sequence[str], program: str) -> int:
     """Run a kernel as the command line says, and return the exit code. Collective over all ranks."""
     try:
-        with one_thread():
-            return _run(parse(kernel, arguments, program), program)
+        return _run(parse(kernel, arguments, program), program)
     except HelpWanted as wanted:
         return _say_once(str(wanted), sys.stdout, DONE)
     except RunFailed as error:
         return _say_once(f"{program}: {error}", sys.stderr, FAILED)
+    except StoppedEarly as error:
+        return _say_once(f"{program}: {error}", sys.stderr, STOPPED_EARLY)
     except MpiparError as error:
-        return _say_once(f"{program}: error: {error}", sys.stderr, BAD_INPUT)
+        return say_bad_input(f"{program}: error: {error}")
     except BaseException as error:
-        # A bug, or Ctrl-C: other ranks may be waiting for this one in a collective call, so end them all.
-        interrupted = isinstance(error, KeyboardInterrupt)
-        if not interrupted:
-            traceback.print_exc()
-        comm = world()
-        if comm.is_root or not interrupted:
-            what = "interrupted" if interrupted else f"a bug, on rank {comm.rank}, host {comm.host}"
-            print(f"{program}: {what}", file=sys.stderr, flush=True)
-        else:
-            time.sleep(0.5)  # all ranks are interrupted, and the first to abort silences the root
-        if comm.size > 1:
-            comm.abort(FAILED)
+        end_all_ranks(program, error, FAILED)
         return FAILED
 
 
 def _run(options: Options, program: str) -> int:
-    if options.workers != 1:
-        from mpipar.runtime.workers import prepare
+    def notify(text: str) -> None:
+        print(f"{program}: {text}", file=sys.stderr, flush=True)
 
-        prepare()
-    comm = world()
-    problem = None
-    if options.output is not None:
-        problem = comm.bcast(_problem_with(options.output) if comm.is_root else None)
-    if problem is not None:
-        raise BadInput(problem)
-    with Progress(options.bound.kernel.name, options.progress if comm.is_root else False) as progress:
-        result = run(
-            options.bound,
-            comm,
-            schedule=options.schedule,
-            workers=options.workers,
-            keep_partials=options.output is not None,
-            progress=progress,
-            notify=lambda text: print(f"{program}: {text}", file=sys.stderr),
-        )
-    return comm.bcast(DONE if result is None else _deliver(result, options, program))
-
-
-def _problem_with(output: Path) -> str | None:
-    try:
-        check_output(output)
-    except BadInput as error:
-        return str(error)
-    return None
-
-
-def _deliver(result: Result, options: Options, program: str) -> int:
-    """Print the result and write it, on the root. Return the exit code."""
-    from mpipar.command.report import as_json, as_text
-
-    print(as_json(result) if options.json else as_text(result), flush=True)
-    if options.output is not None:
-        from mpipar.store.result import write
-
+    code = None
+    while True:
         try:
-            write(options.output, result)
-        except (OSError, RuntimeError) as error:  # h5py raises both
-            print(f"{program}: the result could not be written to {options.output}: {error}", file=sys.stderr)
-            return FAILED
+            with execution(options.bound, options.settings, notify) as (comm, result, output):
+                code = DONE if result is None else _deliver(result, options, output, notify)
+                return _settled(comm, code)
+        except RankLost:
+            # The run survives that by itself; this was before it or after it. Begin again, unless the root lives and
+            # has delivered.
+            comm = world()
+            comm.repair()
+            with contextlib.suppress(RankLost):
+                told = comm.bcast(code if comm.is_root and code is not None else None)
+                if told is not None:
+                    return int(told)
+            resumed = options.settings._replace(resume=options.settings.output is not None)
+            options = options._replace(settings=resumed)
+
+
+def _settled(comm: Comm, code: int) -> int:
+    """Return the root's exit code, or raise RankLost on all ranks."""
+    code = comm.bcast(code)
+    comm.settle()
+    return code
+
+
+def _deliver(result: Result, options: Options, output: OutputFile | None, notify: Callable[[str], None]) -> int:
+    """Print the result and write it, on the root. Return the exit code."""
+    from mpipar.command.report import as_json, as_text, skipped_lines
+
+    for line in skipped_lines(result):
+        notify(line)
+    try:
+        print(as_json(result) if options.json else as_text(result), flush=True)
+    except BrokenPipeError:  # as in "| head -1"; Python would complain again at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    problem = None if output is None else output.write(result)
+    if problem is not None:
+        notify(problem)
+        return FAILED
     return DONE
 
 
 def say_bad_input(message: str) -> int:
     """Write one line to stderr, once for all ranks, and return the exit code. Collective over all ranks."""
-    return _say_once(message, sys.stderr, BAD_INPUT)
+    one_line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in message)  # what the user gave may have several
+    return _say_once(one_line, sys.stderr, BAD_INPUT)
 
 
 def _say_once(text: str, stream: Any, code: int) -> int:

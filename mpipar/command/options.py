@@ -6,19 +6,19 @@ Every driver has these options; a kernel's parameters come on top of them.
 from __future__ import annotations
 
 import argparse
-import os
-import stat
+import inspect
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 from mpipar._version import __version__
+from mpipar.command.execute import BLOCK_TIMEOUT, CHECKPOINT, STOP_BEFORE, WORKERS, Settings
 from mpipar.core.errors import BadInput
 from mpipar.core.kernel import BLOCK, SEED, BoundKernel, Kernel
 from mpipar.core.parameters import Parameter
+from mpipar.runtime.failure import STOP, OnError
 from mpipar.runtime.schedule import SCHEDULES
-
-WORKERS = Parameter("workers", int, 1, minimum=1)
 
 
 class Options(NamedTuple):
@@ -28,24 +28,15 @@ class Options(NamedTuple):
     ----------
     bound : BoundKernel
         The kernel with its parameters, plan and seed.
-    workers : int or "auto"
-        Worker processes in each rank.
-    schedule : str
-        stride, slice or dynamic.
-    output : Path or None
-        The result file.
+    settings : Settings
+        How it is run.
     json : bool
         Whether to print one JSON object, rather than text.
-    progress : bool or None
-        Whether to show progress; None is "on a terminal".
     """
 
     bound: BoundKernel
-    workers: int | str
-    schedule: str
-    output: Path | None
+    settings: Settings
     json: bool
-    progress: bool | None
 
 
 class HelpWanted(Exception):
@@ -77,39 +68,26 @@ def parse(kernel: Kernel, arguments: Sequence[str], program: str) -> Options:
     """
     parser = _parser(kernel, program)
     given = vars(parser.parse_args(arguments))
-    of_every_driver = {name: given.pop(name) for name in Options._fields if name != "bound"}
-    block, seed = given.pop("block"), given.pop("seed")
-    return Options(kernel.bind(given, block=block, seed=seed), **of_every_driver)
-
-
-def check_output(path: Path) -> None:
-    """Raise BadInput if a result can't be written to ``path``. To be called on the root alone."""
-    folder = path.parent
-    if not folder.is_dir():
-        raise BadInput(f"argument --output: there is no folder {str(folder)!r}")
-    try:
-        kind = path.stat().st_mode
-    except FileNotFoundError:
-        pass
-    except OSError as error:
-        raise BadInput(f"argument --output: {error.strerror}: {str(path)!r}") from None
-    else:
-        if stat.S_ISDIR(kind):
-            raise BadInput(f"argument --output: {str(path)!r} is a folder, expected a file")
-        from mpipar.store.result import check_is_ours  # HDF5 takes time to load
-
-        check_is_ours(path)
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise BadInput(f"argument --output: the folder {str(folder)!r} can't be written to")
+    settings = Settings(**{name: given.pop(name) for name in Settings._fields})
+    block, seed, json = given.pop("block"), given.pop("seed"), given.pop("json")
+    bound = kernel.bind(given, block=block, seed=seed)
+    if settings.output is None and (settings.resume or settings.stop_before is not None):
+        raise BadInput(f"argument {'--resume' if settings.resume else '--stop-before'}: needs --output")
+    datasets = [dataset.name for dataset in bound.reduction.datasets()]
+    if datasets and settings.output is None:
+        raise BadInput(f"argument --output: needed for what this makes, the dataset {', '.join(datasets)!r}")
+    return Options(bound, settings, json)
 
 
 def _parser(kernel: Kernel, program: str) -> _Parser:
     parser = _Parser(
         prog=program,
-        description=kernel.__doc__.split("\n\n")[0] if kernel.__doc__ else None,
-        epilog=f"example: mpirun -np 4 {program} {_example(kernel)}",
+        description=inspect.cleandoc(kernel.__doc__).split("\n\n")[0] if kernel.__doc__ else None,
+        epilog=_example(kernel, program),
+        formatter_class=argparse.RawDescriptionHelpFormatter,  # an example is to be pasted: one line
         allow_abbrev=False,
     )
+    parser._negative_number_matcher = re.compile("-[^-]")  # else -1e3 and -x**2 would be taken for options
     parser.add_argument("--version", action="version", version=f"mpipar {__version__}")
     own = parser.add_argument_group(f"parameters of {kernel.name}")
     common = parser.add_argument_group("options of every driver")
@@ -126,6 +104,24 @@ def _parser(kernel: Kernel, program: str) -> _Parser:
         "--seed", type=_typed(SEED), default=SEED.default, metavar="N", help=f"{SEED.help} (default: {SEED.default})"
     )
     common.add_argument("--output", type=Path, metavar="FILE.h5", help="write the result to this HDF5 file")
+    common.add_argument(
+        "--checkpoint", type=_typed(CHECKPOINT), default=CHECKPOINT.default, metavar="SECONDS",
+        help="commit what is done to the output so often (default: 60)",
+    )  # fmt: skip
+    common.add_argument("--resume", action="store_true", help="go on with the run that the output is of, if it exists")
+    common.add_argument(
+        "--stop-before", type=_typed(STOP_BEFORE), metavar="SECONDS",
+        help="commit and stop so long before the end of the Slurm job (exit code 75)",
+    )  # fmt: skip
+    common.add_argument("--compress", action="store_true", help="compress the datasets in it (gzip)")
+    common.add_argument(
+        "--on-error", type=_parse_on_error, default=STOP, metavar="ACTION",
+        help="if a block fails: stop, skip it, or retry:N, N times before the run stops (default: stop)",
+    )  # fmt: skip
+    common.add_argument(
+        "--block-timeout", type=_typed(BLOCK_TIMEOUT), metavar="SECONDS",
+        help="a block that takes longer has failed; its worker is replaced",
+    )  # fmt: skip
     common.add_argument("--json", action="store_true", help="print one JSON object")
     common.add_argument(
         "--progress", action=argparse.BooleanOptionalAction, help="show progress on stderr (default: on a terminal)"
@@ -179,6 +175,13 @@ def _typed(parameter: Parameter) -> Any:
     return convert
 
 
+def _parse_on_error(text: str) -> OnError:
+    try:
+        return OnError.parse(text)
+    except BadInput as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
 def _parse_workers(text: str) -> int | str:
     if text == "auto":
         return text
@@ -189,7 +192,10 @@ def _parse_workers(text: str) -> int | str:
     return workers
 
 
-def _example(kernel: Kernel) -> str:
-    if isinstance(kernel.n, str):
-        return f"--{kernel.n.replace('_', '-')} 1e6 --schedule dynamic"
-    return "--workers auto"
+def _example(kernel: Kernel, program: str) -> str:
+    """Return a command line: that of the docstring's Examples section, or else one made up."""
+    section = re.search(r"^Examples\n-+\n((?:.*\S.*\n?)+)", inspect.getdoc(kernel) or "", re.MULTILINE)
+    if section:
+        return f"example: {section[1].strip()}"
+    options = f"--{kernel.n.replace('_', '-')} 1e6 --workers 2" if isinstance(kernel.n, str) else "--workers auto"
+    return f"example: mpirun -np 4 {program} {options}"

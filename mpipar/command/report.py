@@ -10,7 +10,12 @@ from typing import Any
 import numpy as np
 
 from mpipar._version import __version__
-from mpipar.runtime.run import Result
+from mpipar.runtime.result import Result
+
+MOST_SKIPPED_SHOWN = 20
+"""So many skipped blocks are told one by one."""
+
+_SKIPPED = ("block", "start", "stop", "reason")
 
 
 def as_json(result: Result) -> str:
@@ -30,10 +35,14 @@ def as_json(result: Result) -> str:
             "schedule": result.schedule,
             "elapsed": result.elapsed,
             "evaluated_blocks": result.evaluated_blocks,
-            "resumed_blocks": 0,
-            "retried_blocks": 0,
-            "skipped_blocks": 0,
-            "lost_ranks": 0,
+            "resumed_blocks": result.resumed_blocks,
+            "retried_blocks": result.retried_blocks,
+            "skipped_blocks": len(result.skipped),
+            "skipped": [dict(zip(_SKIPPED, block, strict=False)) for block in result.skipped],
+            "lost_ranks": result.lost_ranks,
+            "lost_workers": result.lost_workers,
+            "imbalance": result.imbalance,
+            "lower_bound": result.lower_bound,
             "parameters": plain(result.parameters),
             "mpi": result.library or None,
             "mpipar": __version__,
@@ -52,13 +61,29 @@ def as_text(result: Result) -> str:
     if isinstance(result.error, float):
         lines[0] += f" ± {result.error:.2g}"
     lines.append(f"{plan.n:_} items in {plan.n_blocks:_} blocks of {plan.block:_}, {result.schedule} schedule")
+    if result.resumed_blocks:
+        lines.append(f"{result.resumed_blocks:_} blocks were done before, {result.evaluated_blocks:_} in this run")
     where = f"{_several(result.ranks, 'rank')} × {_several(result.workers, 'worker')}"
     where += f" on {_several(result.nodes, 'node')}"
     if result.library:
         where += f" ({result.library})"
     rate = f", {plan.n / result.elapsed:.3g} items/s" if result.elapsed > 0 else ""
     lines.append(f"{where}: {result.elapsed:.3f} s{rate}")
+    if len(result.records) > 1:
+        over = f", {result.elapsed / result.lower_bound:.3f} × the lower bound" if result.lower_bound > 0 else ""
+        lines.append(f"imbalance {result.imbalance:.3f} (longest time in kernels over the mean){over}")
     return "\n".join(lines)
+
+
+def skipped_lines(result: Result) -> list[str]:
+    """Return a line for each of the first blocks that were skipped, and how many more there are."""
+    first = result.skipped[:MOST_SKIPPED_SHOWN]
+    lines = [
+        f"skipped block {block.block} (items {block.start} to {block.stop - 1}): {block.reason}" for block in first
+    ]
+    if len(result.skipped) > len(first):
+        lines.append(f"skipped {len(result.skipped) - len(first)} more blocks")
+    return lines
 
 
 def plain(value: Any) -> Any:

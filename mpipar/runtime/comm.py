@@ -9,13 +9,15 @@ there are more ranks than cores.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import sys
+import threading
 import time
 import warnings
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NoReturn, TypeVar
 
 from mpipar.core.errors import BadInput
@@ -28,7 +30,17 @@ T = TypeVar("T")
 PATIENCE = 3.0
 """Seconds that a failing rank gives the others to finish their blocks, before it aborts them."""
 
+INIT_SECONDS = 300.0
+"""How long MPI may take to start: some libraries wait for ever for a rank that died before it came."""
+
+FAILING, STOPPING, GOING_ON = range(3)
+"""What a rank says to :meth:`Comm.agree`; a failure on any rank counts more than an early stop of another."""
+
 _STOP = 1  # tag of the one kind of message between ranks
+
+
+class RankLost(Exception):
+    """A rank has died, and the others can go on: call :meth:`Comm.repair`, which is collective, and begin again."""
 
 
 class Comm:
@@ -42,11 +54,17 @@ class Comm:
         Name of this node.
     library : str
         Name and version of the MPI library; empty if there is none.
+    survives : bool
+        Whether the others can go on when a rank dies. Then any method may raise RankLost, but for those that say so.
+    lost_ranks : int
+        How many have died so far.
     """
 
     rank = 0
     size = 1
     library = ""
+    survives = False
+    lost_ranks = 0
 
     def __init__(self) -> None:
         self.host = os.uname().nodename
@@ -83,16 +101,33 @@ class Comm:
         """Tell all other ranks to stop after the blocks in flight; then call :meth:`agree`."""
 
     def stop_posted(self) -> bool:
-        """Return whether another rank said to stop. Gives MPI a chance to make progress, too."""
+        """Return whether another rank said to stop, or is lost. Gives MPI a chance to make progress. Raises nothing."""
         return False
 
-    def agree(self, stopping: bool, last_words: Callable[[], None]) -> int | None:
-        """Wait until all ranks are done with their local work; return the lowest rank that is stopping, or None.
+    def settle(self) -> None:
+        """Make sure that all ranks have come here, or else let all raise RankLost. Collective over comm."""
 
-        Collective over comm. A rank that is stopping must have called :meth:`post_stop` before. If the others don't
-        come within :data:`PATIENCE` seconds, it calls ``last_words`` and aborts the job.
+    def repair(self) -> None:
+        """Go on without the ranks that have died; rank and size change. Collective over those that live."""
+
+    def agree(self, state: int, last_words: Callable[[], None]) -> tuple[int, int] | None:
+        """Wait until all ranks are done with their local work; return the lowest rank that fails or stops, or None.
+
+        Collective over comm. A rank that doesn't go on must have called :meth:`post_stop` before. If a rank fails, and
+        the others don't come within :data:`PATIENCE` seconds, it calls ``last_words`` and aborts the job.
+
+        Parameters
+        ----------
+        state : int
+            :data:`FAILING`, :data:`STOPPING` or :data:`GOING_ON`.
+        last_words : callable
+
+        Returns
+        -------
+        rank, state : int
+            Of the lowest rank that fails, or else of the lowest one that stops.
         """
-        return self.rank if stopping else None
+        return None if state == GOING_ON else (self.rank, state)
 
     def abort(self, code: int) -> NoReturn:
         """End all ranks at once."""
@@ -157,20 +192,22 @@ class MPIComm(Comm):
     def stop_posted(self) -> bool:  # noqa: D102
         return bool(self._comm.Iprobe(self._mpi.ANY_SOURCE, _STOP))
 
-    def agree(self, stopping: bool, last_words: Callable[[], None]) -> int | None:  # noqa: D102
+    def agree(self, state: int, last_words: Callable[[], None]) -> tuple[int, int] | None:  # noqa: D102
         # Both buffers have names: MPI uses them until the request is done.
-        mine, lowest = array("q", [self.rank if stopping else self.size]), array("q", [0])
+        mine, lowest = array("q", [state * self.size + self.rank]), array("q", [0])
         request = self._comm.Iallreduce(mine, lowest, self._mpi.MIN)
         # Later for higher ranks, so that of several failing ranks the lowest has the last word.
-        deadline = time.monotonic() + PATIENCE + min(0.1 * self.rank, PATIENCE) if stopping else None
-        if not _wait(request, deadline):
+        patience = PATIENCE + min(0.1 * self.rank, PATIENCE)
+        if not _wait(request, time.monotonic() + patience if state == FAILING else None):
             last_words()
             self.abort(1)
-        if lowest[0] == self.size:
+        verdict, rank = divmod(lowest[0], self.size)
+        if verdict == GOING_ON:
             return None
-        for _ in range(self._comm.allreduce(int(stopping)) - stopping):  # leave no message behind for a later run
+        posted = int(state != GOING_ON)
+        for _ in range(self._comm.allreduce(posted) - posted):  # leave no message behind for a later run
             self._comm.Recv([bytearray(1), self._mpi.BYTE], self._mpi.ANY_SOURCE, _STOP)
-        return lowest[0]
+        return rank, verdict
 
     def abort(self, code: int) -> NoReturn:  # noqa: D102
         sys.stdout.flush()
@@ -199,12 +236,27 @@ def world() -> Comm:
     if not mpi.Is_initialized():
         if launched is not None and sure_to_be_alone(launched, library):
             raise BadInput(worlds_of_one(launched, library))
-        mpi.Init_thread()
+        with _time_limit(INIT_SECONDS):
+            mpi.Init_thread()
     if mpi.COMM_WORLD.Get_size() == 1:
         if launched is not None and launched.size > 1:
             raise BadInput(worlds_of_one(launched, library))
         return Comm()
+    if os.environ.get("OMPI_MCA_mpi_ft_enable") == "1":  # noqa: SIM112 (mpirun --with-ft ulfm sets it)
+        from mpipar.runtime.ulfm import SurvivingComm
+
+        return SurvivingComm(mpi)
     return MPIComm(mpi)
+
+
+def leave(code: int) -> None:
+    """End this process at once if ranks have died: MPI_Finalize may then wait for them. Else do nothing."""
+    if not _mpi_in_use() or not sys.modules["mpi4py.MPI"].Is_initialized():
+        return
+    with contextlib.suppress(BadInput):  # of copies that don't know of each other
+        if world().lost_ranks:
+            sys.stderr.flush()
+            os._exit(code)
 
 
 def speaks_for_all() -> bool:
@@ -242,6 +294,23 @@ def _load_mpi() -> Any:
         warnings.filterwarnings("ignore", message=".*suspicious MPI execution environment", category=RuntimeWarning)
         from mpi4py import MPI
     return MPI
+
+
+@contextlib.contextmanager
+def _time_limit(seconds: float) -> Iterator[None]:
+    """End this process if what is inside the context takes too long."""
+
+    def end() -> None:
+        print(f"mpipar: MPI has not started within {seconds:g} s; a rank may have died", file=sys.stderr, flush=True)
+        os._exit(1)
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _wait(request: Any, deadline: float | None = None) -> bool:

@@ -1,44 +1,52 @@
-"""Evaluating chunks of blocks, in ranks and in workers, and what goes wrong in it. Imports mpipar.core alone."""
+"""Evaluating chunks of blocks, in ranks and in workers. Imports mpipar.core, and failure and shared beside it."""
 
 from __future__ import annotations
 
 import copy
 import time
-import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, Protocol
 
+import numpy as np
+
+from mpipar.core.blocks import Blocks
 from mpipar.core.kernel import BoundKernel
 from mpipar.core.plan import Block
+from mpipar.core.reduction import Array
+from mpipar.runtime.failure import STOP, Failure, OnError, Skipped, block_failure, items_of, one_line
+from mpipar.runtime.shared import NodeArray
 
 POLL_SECONDS = 0.05
 """How long a rank evaluates blocks before it looks whether it should stop."""
 
 
-class Failure(NamedTuple):
-    """Why a run can't go on.
-
-    Attributes
-    ----------
-    where : str
-        The block or what else was being done, and the process.
-    reason : str
-        One line.
-    details : str
-        The traceback, or nothing.
-    """
-
-    where: str
-    reason: str
-    details: str = ""
-
-    def message(self, rank: int, host: str) -> str:
-        """Return what the user is told: one line, then the traceback if there is one."""
-        return f"rank {rank} on host {host}, {self.where}: {self.reason}\n{self.details}".strip()
+MOST_KEPT_NUMBERS = 16
+"""A partial that is larger is not kept beside the total."""
 
 
-class Outcome(NamedTuple):
+class Writer(Protocol):
+    """Puts the rows of blocks into datasets."""
+
+    def __call__(self, block: Block, rows: Mapping[str, Array]) -> None:
+        """Write the rows of one block, {name of a dataset: rows}."""
+
+    def close(self) -> None:
+        """Close the files."""
+
+
+class Output(Protocol):
+    """Where the rows of datasets go. Can be sent to a worker."""
+
+    def writer(self) -> Writer:
+        """Return what writes rows from this process."""
+
+    def flush(self) -> None:
+        """Wait until all that this node has written is on the disk."""
+
+
+@dataclass(slots=True)
+class Outcome:
     """What came out of a chunk.
 
     Attributes
@@ -47,125 +55,169 @@ class Outcome(NamedTuple):
         The combined partials.
     blocks : int
         How many were evaluated.
-    seconds : float
-        Time that took.
+    seconds, longest : float
+        Time that all took, and the longest.
     partials : dict
-        {block index: partial}, if partials are kept.
+        {block number: partial}, if partials are kept.
+    rows : dict
+        {block number: {dataset: rows}}, if they have no file to go to.
+    skipped : list of Skipped
+        Blocks that failed, if the run goes on without them.
+    retried : int
+        How many times a block was evaluated again.
     failure : Failure or None
         Why it ended early.
     """
 
     total: Any
-    blocks: int
-    seconds: float
-    partials: dict[int, Any]
-    failure: Failure | None
+    blocks: int = 0
+    seconds: float = 0.0
+    longest: float = 0.0
+    partials: dict[int, Any] = field(default_factory=dict)
+    rows: dict[int, dict[str, Array]] = field(default_factory=dict)
+    skipped: list[Skipped] = field(default_factory=list)
+    retried: int = 0
+    failure: Failure | None = None
+
+    @property
+    def handled(self) -> int:
+        """How many blocks are done with."""
+        return self.blocks + len(self.skipped)
 
 
-@dataclass(slots=True)
-class Record:
-    """What one process evaluated.
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What a process needs to evaluate blocks. Can be sent to a worker.
 
     Attributes
     ----------
-    rank : int
-        Its rank.
-    host : str
-        Its node.
-    pid : int
-        Its process number.
-    blocks : int
-        Blocks evaluated.
-    seconds : float
-        Time in kernels.
-    """
-
-    rank: int
-    host: str
-    pid: int
-    blocks: int = 0
-    seconds: float = 0.0
-
-
-@dataclass(slots=True)
-class Tally:
-    """All that a rank, with its workers, has evaluated so far."""
-
-    bound: BoundKernel
-    total: Any
-    records: list[Record] = field(default_factory=list)
-    partials: dict[int, Any] = field(default_factory=dict)
-
-    def add(self, outcome: Outcome, record: Record) -> Failure | None:
-        """Take in the outcome of a chunk that the process of ``record`` evaluated; return why that can't be done."""
-        if outcome.failure is not None:
-            return outcome.failure
-        try:
-            self.total = self.bound.kernel.reduction.merge(self.total, outcome.total)
-        except Exception as error:
-            return Failure("combining the partials of blocks", one_line(error), traceback.format_exc())
-        self.partials.update(outcome.partials)
-        record.blocks += outcome.blocks
-        record.seconds += outcome.seconds
-        return None
-
-
-def evaluate(
-    bound: BoundKernel,
-    function: Callable[[Block], Any],
-    chunk: range,
-    *,
-    keep_partials: bool,
-    stop: Callable[[], bool] = bool,
-) -> Outcome:
-    """Evaluate the blocks of a chunk one after the other.
-
-    Parameters
-    ----------
     bound : BoundKernel
         What is evaluated.
-    function : callable
-        ``bound.evaluator()``, made once.
-    chunk : range
-        Block numbers.
+    shared : dict
+        The kernel's arrays that exist once on this node.
+    output : Output or None
+        Where rows go; None keeps them in the outcome.
+    on_error : OnError
+        What is done about an exception in the kernel.
     keep_partials : bool
-        Whether to return the partial of each block beside the total.
-    stop : callable
-        Asked from time to time whether to end early; by default never.
+        Whether the outcome has the partial of each block beside the total.
     """
-    plan, reduction = bound.plan, bound.kernel.reduction
-    total = reduction.start()
-    partials: dict[int, Any] = {}
-    blocks = 0
-    failure = None
-    began = last_poll = time.perf_counter()
-    for index in chunk:
-        block = plan[index]
+
+    bound: BoundKernel
+    shared: Mapping[str, NodeArray] = field(default_factory=dict)
+    output: Output | None = None
+    on_error: OnError = STOP
+    keep_partials: bool = False
+
+
+class Evaluator:
+    """Evaluates the blocks of a task in this process."""
+
+    def __init__(self, task: Task) -> None:
+        self._task = task
+        self._function = task.bound.evaluator({name: array.attach() for name, array in task.shared.items()})
+        self._has_rows = bool(task.bound.reduction.datasets())
+        self._is_plain = task.on_error == STOP and not self._has_rows and not task.keep_partials
+        self._write = task.output.writer() if task.output is not None and self._has_rows else None
+
+    def close(self) -> None:
+        """Close the files that rows were written to."""
+        if self._write is not None:
+            self._write.close()
+
+    def evaluate(self, chunk: Blocks, stop: Callable[[], bool] = bool) -> Outcome:
+        """Evaluate the blocks of a chunk one after the other; ``stop`` is asked now and then whether to end early."""
+        plan = self._task.bound.plan
+        outcome = Outcome(self._task.bound.reduction.start())
+        began = before = last_poll = time.perf_counter()
+        function, add = self._function, self._task.bound.reduction.add
+        for index in chunk:
+            block = plan[index]
+            if self._is_plain:  # as short as can be: blocks may be of some ten microseconds
+                try:
+                    partial = function(block)
+                except (Exception, SystemExit) as error:
+                    outcome.failure = block_failure(block, error)
+                    break
+                try:
+                    outcome.total = add(outcome.total, partial, block)
+                except (Exception, SystemExit) as error:
+                    self._spoil(outcome, block_failure(block, error))
+                    break
+                outcome.blocks += 1
+            else:
+                self._evaluate_block(block, outcome)
+                if outcome.failure is not None:
+                    break
+            now = time.perf_counter()
+            if now - before > outcome.longest:
+                outcome.longest = now - before
+            before = now
+            if now - last_poll > POLL_SECONDS:
+                last_poll = now
+                if stop():
+                    break
+        outcome.seconds = time.perf_counter() - began
+        return outcome
+
+    def _evaluate_block(self, block: Block, outcome: Outcome) -> None:
+        on_error = self._task.on_error
+        for attempts_left in range(on_error.retries, -1, -1):
+            try:
+                partial = self._function(block)
+                self._add(partial, block, outcome)
+            except (Exception, SystemExit) as error:
+                if attempts_left:
+                    outcome.retried += 1
+                elif on_error.skip:
+                    failure = block_failure(block, error)
+                    outcome.skipped.append(Skipped.of(block, failure.reason, failure.details))
+                else:
+                    outcome.failure = block_failure(block, error)
+            else:
+                if outcome.failure is None:
+                    outcome.blocks += 1
+                    self._put_rows(partial, block, outcome)
+                return
+
+    def _add(self, partial: Any, block: Block, outcome: Outcome) -> None:
+        reduction = self._task.bound.reduction
+        keep = self._task.keep_partials and _is_small(partial)
+        kept = copy.copy(partial) if keep else None  # a copy, as a kernel may use its buffer again
+        in_place = self._task.on_error == STOP
+        # Else by itself first: a partial that is refused half-way must leave no trace in the total.
+        alone = None if in_place else reduction.add(reduction.start(), partial, block)
         try:
-            partial = function(block)
-            total = reduction.add(total, partial, block)
+            if in_place:
+                outcome.total = reduction.add(outcome.total, partial, block)
+            else:
+                outcome.total = reduction.merge(outcome.total, alone)
         except (Exception, SystemExit) as error:
-            failure = block_failure(block, error)
-            break
-        if keep_partials:
-            partials[index] = copy.copy(partial)  # a kernel may use its buffer again
-        blocks += 1
-        now = time.perf_counter()
-        if now - last_poll > POLL_SECONDS:
-            last_poll = now
-            if stop():
-                break
-    return Outcome(total, blocks, time.perf_counter() - began, partials, failure)
+            self._spoil(outcome, block_failure(block, error))
+            return
+        if keep:
+            outcome.partials[block.index] = kept
+
+    def _put_rows(self, partial: Any, block: Block, outcome: Outcome) -> None:
+        if not self._has_rows:
+            return
+        rows = self._task.bound.reduction.rows(partial)
+        if self._write is None:
+            outcome.rows[block.index] = {name: array.copy() for name, array in rows.items()}
+            return
+        try:
+            self._write(block, rows)
+        except (OSError, ValueError, TypeError) as error:
+            self._spoil(outcome, Failure(f"writing the rows of {items_of(block)}", one_line(error)))
+
+    def _spoil(self, outcome: Outcome, failure: Failure) -> None:
+        """Let nothing of a chunk count: its total has something of a block in it that isn't done."""
+        outcome.total, outcome.blocks, outcome.failure = self._task.bound.reduction.start(), 0, failure
+        outcome.partials, outcome.rows, outcome.skipped = {}, {}, []
 
 
-def block_failure(block: Block, error: BaseException) -> Failure:
-    """Return the failure of an exception in a kernel, with the traceback from the kernel on."""
-    below_us = error.__traceback__.tb_next if error.__traceback__ else None
-    details = "".join(traceback.format_exception(type(error), error, below_us))
-    return Failure(f"block {block.index} (items {block.start} to {block.stop - 1})", one_line(error), details)
-
-
-def one_line(error: BaseException) -> str:
-    """Return the type and the first line of the message of an exception."""
-    first = next(iter(str(error).splitlines()), "")
-    return f"{type(error).__name__}: {first}" if first else type(error).__name__
+def _is_small(partial: Any) -> bool:
+    try:
+        return np.size(partial) <= MOST_KEPT_NUMBERS
+    except ValueError:  # a ragged list
+        return False

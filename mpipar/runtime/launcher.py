@@ -22,6 +22,7 @@ _PREFIXES = (
     *("PMI_", "PMIX_", "OMPI_", "PRTE_", "MPI_LOCAL"),
     *("HYDI_", "HYDRA_", "I_MPI_", "MV2_", "JSM_", "FLUX_", "PALS_"),
 )
+_NO_INIT = "MPI4PY_RC_INITIALIZE"  # what mpi4py reads when it is imported
 _SLURM_STEP = ("SLURM_STEP", "SLURM_PROCID", "SLURM_LOCALID", "SLURM_TASK_PID", "SLURM_PMI")
 
 
@@ -52,9 +53,12 @@ def launch(environment: Mapping[str, str] = os.environ) -> Launch | None:
 
 @contextlib.contextmanager
 def hidden_from_children() -> Iterator[None]:
-    """Hide the launcher's variables from processes that are started inside this context."""
+    """Let processes that are started inside this context not know of the launcher, nor initialise MPI."""
     hidden = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith(_PREFIXES + _SLURM_STEP)}
+    before = os.environ.get(_NO_INIT)
+    os.environ[_NO_INIT] = "false"  # an h5py that is built with MPI imports it
     try:
         yield
     finally:
-        os.environ.update(hidden)
+        os.environ.pop(_NO_INIT)
+        os.environ.update(hidden if before is None else {**hidden, _NO_INIT: before})

@@ -2,29 +2,35 @@
 
 ::
 
-    plan ─▶ share out the missing blocks ─▶ evaluate ─▶ agree ─▶ comm.reduce ─▶ result on the root
-            stride, slice, dynamic          in the rank  all well?  one total a rank
-                                            or its pool
+    what is done ─▶ share out the missing blocks ─▶ evaluate ─▶ agree ─▶ comm.reduce ─▶ result on the root
+    (checkpoint)    stride, slice, dynamic          in the rank  all well?  one total a rank
+                                                    or its pool
 """
 
 from __future__ import annotations
 
-import contextlib
-import os
-import sys
+import copy
 import time
 import traceback
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mpipar.core.errors import RunFailed
+from mpipar.core.blocks import Blocks, missing, united
+from mpipar.core.errors import BadInput, RunFailed, StoppedEarly
 from mpipar.core.kernel import BoundKernel
 from mpipar.core.plan import Plan
 from mpipar.runtime import node
-from mpipar.runtime.comm import Comm
-from mpipar.runtime.evaluate import Failure, Record, Tally, evaluate, one_line
-from mpipar.runtime.schedule import Share, share
+from mpipar.runtime.agreement import Verdict, agree, all_well, guarded
+from mpipar.runtime.comm import Comm, RankLost
+from mpipar.runtime.evaluate import Output, Task
+from mpipar.runtime.failure import STOP, Failure, OnError, one_line
+from mpipar.runtime.in_rank import InRank
+from mpipar.runtime.result import Result, joined_rows
+from mpipar.runtime.schedule import share
+from mpipar.runtime.shared import shared_arrays
+from mpipar.runtime.tally import Done, Tally
+from mpipar.runtime.watch import Checkpoint, Watch
 
 if TYPE_CHECKING:
     from mpipar.runtime.workers import Workers
@@ -32,76 +38,8 @@ if TYPE_CHECKING:
 MOST_KEPT_PARTIALS = 2**14
 """Plans of up to so many blocks have their partials kept, if asked for."""
 
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What came out of a run, and how.
-
-    Attributes
-    ----------
-    outcome : object
-        What the kernel's finish, or else its reduction, gave.
-    name : str
-        Name of the kernel.
-    parameters : dict
-        Values of all parameters of the kernel.
-    plan : Plan
-        n, block size and blocks.
-    seed : int
-        Seed of the random streams.
-    schedule : str
-        Who took which blocks.
-    workers : int
-        Worker processes in each rank; 1 is the rank itself.
-    elapsed : float
-        Seconds from the barrier before the first block to the end of the reduction.
-    library : str
-        The MPI library, or nothing.
-    hosts : list of str
-        The node of each rank.
-    records : list of Record
-        What each process evaluated.
-    partials : dict
-        {block index: partial}, if they were kept.
-    """
-
-    outcome: Any
-    name: str
-    parameters: dict[str, Any]
-    plan: Plan
-    seed: int
-    schedule: str
-    workers: int
-    elapsed: float
-    library: str
-    hosts: list[str]
-    records: list[Record]
-    partials: dict[int, Any] = field(repr=False)
-
-    @property
-    def value(self) -> Any:
-        """The value alone, where the outcome has an error too."""
-        return getattr(self.outcome, "value", self.outcome)
-
-    @property
-    def error(self) -> Any:
-        """The standard error of the value, or None."""
-        return getattr(self.outcome, "error", None)
-
-    @property
-    def ranks(self) -> int:
-        """Number of ranks."""
-        return len(self.hosts)
-
-    @property
-    def nodes(self) -> int:
-        """Number of nodes."""
-        return len(set(self.hosts))
-
-    @property
-    def evaluated_blocks(self) -> int:
-        """Number of blocks evaluated in this run."""
-        return sum(record.blocks for record in self.records)
+FIRST_STAGE = 2**4
+"""After so many blocks, and then after each doubling, a kernel that may end early is asked whether it is enough."""
 
 
 def _no_progress(fraction: float) -> None:
@@ -112,16 +50,51 @@ def _no_notice(text: str) -> None:
     """Say nothing."""
 
 
-def run(
-    bound: BoundKernel,
-    comm: Comm,
-    *,
-    schedule: str = "dynamic",
-    workers: int | str = 1,
-    keep_partials: bool = False,
-    progress: Callable[[float], None] = _no_progress,
-    notify: Callable[[str], None] = _no_notice,
-) -> Result | None:
+def _no_interruption() -> None:
+    """Go on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conduct:
+    """How a run is conducted; nothing here changes the value of its result.
+
+    Attributes
+    ----------
+    schedule : str
+        stride, slice or dynamic.
+    workers : int or "auto"
+        Worker processes in each rank. With 1 the rank evaluates its blocks itself; "auto" is its share of the cores.
+    on_error : OnError
+        What is done about an exception in the kernel.
+    block_timeout : float, optional
+        Seconds after which a block has failed; it needs a worker that can be replaced, so there is a pool even of one.
+    output : Output, optional
+        Where the rows of datasets go; without it they come with the result.
+    checkpoint : Checkpoint, optional
+        What keeps on disk which blocks are done.
+    keep_partials : bool
+        Whether to keep the partial of each block, for plans of up to :data:`MOST_KEPT_PARTIALS` blocks without rows.
+    interruption : callable
+        Returns what says that this rank is to stop early, or None.
+    progress : callable
+        Called on the root with the fraction that is done, now and then.
+    notify : callable
+        Called on the root with what the user should know.
+    """
+
+    schedule: str = "dynamic"
+    workers: int | str = 1
+    on_error: OnError = STOP
+    block_timeout: float | None = None
+    output: Output | None = None
+    checkpoint: Checkpoint | None = None
+    keep_partials: bool = False
+    interruption: Callable[[], str | None] = _no_interruption
+    progress: Callable[[float], None] = _no_progress
+    notify: Callable[[str], None] = _no_notice
+
+
+def run(bound: BoundKernel, comm: Comm, conduct: Conduct = Conduct()) -> Result | None:
     """Evaluate all blocks over the ranks of ``comm`` and reduce them. Collective over comm.
 
     Parameters
@@ -130,16 +103,8 @@ def run(
         What is evaluated.
     comm : Comm
         The ranks.
-    schedule : str
-        stride, slice or dynamic.
-    workers : int or "auto"
-        Worker processes in each rank. With 1 the rank evaluates its blocks itself; "auto" is its share of the cores.
-    keep_partials : bool
-        Whether to keep the partial of each block, for plans of up to :data:`MOST_KEPT_PARTIALS` blocks.
-    progress : callable
-        Called on the root with the fraction that is done, now and then.
-    notify : callable
-        Called on the root with what the user should know.
+    conduct : Conduct
+        How.
 
     Returns
     -------
@@ -149,87 +114,243 @@ def run(
     Raises
     ------
     RunFailed
-        On all ranks, if a block failed on any, with the same message.
+        On all ranks, if a block failed on any, with the same message. What was done is committed before.
+    StoppedEarly
+        On all ranks, if any was interrupted, once that is done.
     BadInput
         If there is no such schedule.
     """
-    keep_partials = keep_partials and bound.plan.n_blocks <= MOST_KEPT_PARTIALS
-    count = _number_of_workers(comm, workers)
-    with _evaluator(bound, comm, count, keep_partials) as evaluator:
-        _agree(comm, evaluator.wait_until_ready())
-        _advise(comm, evaluator.cores, count, notify)
-        blocks_share, counter = share(schedule, bound.plan.n_blocks, comm, count)
-        tally = Tally(bound, bound.kernel.reduction.start(), evaluator.records)
+    _check_plans(bound, comm)
+    workers = _number_of_workers(comm, conduct.workers)
+    keep_partials = conduct.keep_partials and bound.plan.n_blocks <= MOST_KEPT_PARTIALS
+    with shared_arrays(bound, comm) as arrays:
+        task = Task(bound, arrays, conduct.output, conduct.on_error, keep_partials and not bound.reduction.datasets())
+        with _evaluator(task, comm, workers, conduct) as evaluator:
+            all_well(comm, evaluator.wait_until_ready())
+            _advise(comm, evaluator.cores, workers, conduct.notify)
+            return _Run(bound, comm, conduct, workers, evaluator).result()
+
+
+class _Run:
+    """A run, once the evaluators of all ranks are ready. Its methods are collective over comm."""
+
+    def __init__(
+        self, bound: BoundKernel, comm: Comm, conduct: Conduct, workers: int, evaluator: InRank | Workers
+    ) -> None:
+        self._bound, self._comm, self._conduct, self._workers = bound, comm, conduct, workers
+        self._evaluator = evaluator
+        self._schedule = conduct.schedule
+        if comm.survives and self._schedule == "dynamic":
+            self._schedule = "stride"  # a counter in the memory of a rank would be lost with it
+        self._tally = Tally(bound.reduction)
+        self._tally.records = evaluator.records
+        self._watch = Watch(
+            comm, self._tally, conduct.checkpoint, conduct.output, conduct.interruption, conduct.progress
+        )
+        self._take_up()
+
+    def _take_up(self) -> None:
+        """Begin with what is done already."""
+        checkpoint, reduction = self._conduct.checkpoint, self._bound.reduction
+        base = checkpoint.base if checkpoint is not None else None
+        self._base = Done(reduction.start()) if base is None else Done(base.total, base.ranges)
+        self._whole = self._base
+        self._done: list[range] = united(self._comm.bcast(self._base.ranges))
+        self._resumed = Blocks(self._done).count
+
+    def result(self) -> Result | None:
+        """Evaluate what is missing; return the result on the root."""
+        while True:
+            try:
+                result = self._attempt()
+                self._comm.settle()
+            except RankLost:
+                self._recover()
+            else:
+                return result
+
+    def _recover(self) -> None:
+        """Go on without ranks that have died: what they had not committed will be missing."""
+        while True:
+            try:
+                self._comm.repair()
+                if self._comm.is_root:
+                    self._conduct.notify(f"a rank was lost; {self._comm.size} go on")
+                if self._conduct.checkpoint is not None:
+                    self._watch.commit()  # so that all that is left of this run is on the disk, …
+                    self._tally.kept = Done(self._bound.reduction.start())
+                    self._comm.barrier()
+                    self._conduct.checkpoint.reload(self._comm.is_root)  # … and what the dead have committed, too
+                    self._comm.settle()
+                self._take_up()
+                self._done = united(self._done + self._comm.bcast(self._ranges_of_all()))
+                return
+            except RankLost:
+                continue
+
+    def _ranges_of_all(self) -> list[range]:
+        """Return which blocks ranks have done that no checkpoint has, on the root."""
+        own = self._tally.kept.ranges + self._tally.new.ranges
+        return [r for ranges in self._comm.gather(own) for r in ranges]
+
+    def _attempt(self) -> Result | None:
+        comm = self._comm
         comm.barrier()
         began = time.perf_counter()
-        try:
-            report = progress if comm.is_root else _no_progress
-            _agree(comm, evaluator.evaluate(blocks_share, tally, comm.stop_posted, report))
-            total = comm.reduce(tally.total, _guarded(bound.kernel.reduction.merge))
-            elapsed = time.perf_counter() - began
-        except RunFailed:  # on all ranks, hence the collective call is safe; after any other exception it would hang
-            counter.free()
-            raise
+        plan = self._evaluate()
+        elapsed = time.perf_counter() - began
+        outcome = _finish(self._bound, copy.deepcopy(self._whole.total)) if comm.is_root else None
+        failure = comm.bcast(outcome if isinstance(outcome, Failure) else None)
+        if failure is not None:
+            self._end(Verdict(True, failure.message(0, comm.host)))
+        tally = self._tally
+        gathered = comm.gather(
+            (comm.host, tally.records, tally.partials, tally.rows, tally.retried, tally.lost_workers)
+        )
+        if not comm.is_root:
+            return None
+        rows = {index: rows for part in gathered for index, rows in part[3].items()}
+        skipped = sorted(self._whole.skipped)
+        records = [record for part in gathered for record in part[1]]
+        evaluated = sum(record.blocks for record in records)
+        result = Result(
+            outcome=outcome,
+            name=self._bound.kernel.name,
+            parameters=self._bound.parameters,
+            plan=plan,
+            seed=self._bound.seed,
+            schedule=self._schedule,
+            workers=self._workers,
+            elapsed=elapsed,
+            library=comm.library,
+            hosts=[host for host, *_ in gathered],
+            records=records,
+            resumed_blocks=plan.n_blocks - len(skipped) - evaluated,
+            retried_blocks=sum(part[4] for part in gathered),
+            lost_workers=sum(part[5] for part in gathered),
+            lost_ranks=comm.lost_ranks,
+            skipped=skipped,
+            datasets={} if self._conduct.output is not None else joined_rows(self._bound, plan, rows, skipped),
+            partials={index: partial for part in gathered for index, partial in part[2].items()},
+            done=self._whole,
+        )
+        assert self._whole.count + len(skipped) == plan.n_blocks, "not all blocks are done"
+        return result
+
+    def _evaluate(self) -> Plan:
+        """Evaluate all blocks that are missing, or the first ones that are enough; return the plan of these."""
+        plan = self._bound.plan
+        for stop in _stages(self._bound):
+            todo = missing(self._done, stop)
+            if todo.count == 0 and self._done and self._done[-1].stop > stop:
+                continue  # it wasn't enough, or there wouldn't be more
+            self._evaluate_blocks(todo)
+            if stop < plan.n_blocks:
+                enough = self._comm.bcast(self._is_enough() if self._comm.is_root else None)
+                if isinstance(enough, Failure):
+                    self._end(Verdict(True, enough.message(0, self._comm.host)))
+                if enough:
+                    return Plan(stop * plan.block, plan.block)
+        return plan
+
+    def _evaluate_blocks(self, todo: Blocks) -> None:
+        """Evaluate some blocks, and take in what all ranks have evaluated."""
+        comm, watch = self._comm, self._watch
+        done_before, n_blocks = Blocks(self._done).count, max(1, self._bound.plan.n_blocks)
+        watch.progress = lambda fraction: self._conduct.progress((done_before + fraction * todo.count) / n_blocks)
+        own, counter = share(self._schedule, todo, comm, self._workers)
+        failure = self._evaluator.evaluate(own, self._tally, watch) or watch.flush_rows()
+        verdict = agree(comm, failure, watch.interruption(), watch.commit)
         counter.free()
-    gathered = comm.gather((comm.host, tally.records, tally.partials))
-    outcome = _finish(bound, total) if comm.is_root else None
-    failure = comm.bcast(outcome if isinstance(outcome, Failure) else None)
-    if failure is not None:
-        raise RunFailed(failure.message(0, comm.host))
-    if not comm.is_root:
-        return None
-    result = Result(
-        outcome=outcome,
-        name=bound.kernel.name,
-        parameters=bound.parameters,
-        plan=bound.plan,
-        seed=bound.seed,
-        schedule=schedule,
-        workers=count,
-        elapsed=elapsed,
-        library=comm.library,
-        hosts=[host for host, _, _ in gathered],
-        records=[record for _, records, _ in gathered for record in records],
-        partials={index: partial for *_, partials in gathered for index, partial in partials.items()},
-    )
-    assert result.evaluated_blocks == bound.plan.n_blocks, "the shares of the schedule are not the plan"
-    return result
+        self._collect()
+        left_out = [range(block.block, block.block + 1) for block in comm.bcast(self._whole.skipped)]
+        if verdict is not None and (verdict.failed or missing(self._done + left_out, self._bound.plan.n_blocks).count):
+            self._end(verdict)
+
+    def _collect(self) -> None:
+        """Reduce what all ranks have evaluated onto the root, and tell all which blocks are done."""
+        comm, reduction, tally = self._comm, self._bound.reduction, self._tally
+        merge = guarded(lambda one, other: one.merge(other, reduction))
+        if comm.survives:  # a rank that is lost in the middle must not take anything with it
+            part = merge(copy.deepcopy(tally.kept), copy.deepcopy(tally.new))
+            whole = copy.deepcopy(self._base)
+        else:
+            part, whole = tally.fold(), self._whole
+            tally.kept = Done(reduction.start())
+        reduced = comm.reduce(part, merge)
+        combined: Any = merge(whole, reduced) if comm.is_root else None
+        failure = comm.bcast(combined if isinstance(combined, Failure) else None)
+        if failure is not None:
+            raise RunFailed(failure.message(0, comm.host))
+        if comm.is_root:
+            self._whole = combined
+        self._done = united(comm.bcast(self._whole.ranges))
+
+    def _end(self, verdict: Verdict) -> None:
+        """Commit all that is done, and raise RunFailed or StoppedEarly on all ranks."""
+        comm, checkpoint = self._comm, self._conduct.checkpoint
+        note, committed = "", False
+        if checkpoint is not None:
+            problem = None
+            if comm.is_root:
+                try:
+                    checkpoint.commit(self._whole)
+                except (OSError, TypeError, RuntimeError) as error:  # h5py raises the last one, too
+                    problem = one_line(error)
+            problem = comm.bcast(problem)
+            committed = problem is None
+            count, n_blocks = Blocks(self._done).count, self._bound.plan.n_blocks
+            note = f"{count} of {n_blocks} blocks are done and committed: --resume goes on from there"
+            if problem is not None:
+                note = f"{count} of {n_blocks} blocks are done, but could not be committed ({problem})"
+        if verdict.failed or not committed:
+            raise RunFailed("\n".join(filter(None, (verdict.message, note))))
+        raise StoppedEarly(f"stopped early ({verdict.message}); {note}")
+
+    def _is_enough(self) -> bool | Failure:
+        """Return whether the first blocks are enough, or why that can't be told. On the root."""
+        outcome = _finish(self._bound, copy.deepcopy(self._whole.total))  # to make a result may change the total
+        if isinstance(outcome, Failure):
+            return outcome
+        try:
+            return self._bound.is_enough(outcome)
+        except Exception as error:
+            return Failure("asking whether it is enough", one_line(error), traceback.format_exc())
 
 
-class _InRank:
-    """The evaluator of a rank without a pool: the rank itself. Has the methods of Workers."""
-
-    def __init__(self, bound: BoundKernel, comm: Comm, keep_partials: bool) -> None:
-        self._bound = bound
-        self._function = bound.evaluator()
-        self._keep_partials = keep_partials
-        self.records = [Record(comm.rank, comm.host, os.getpid())]
-        self.cores = 1
-
-    def wait_until_ready(self) -> Failure | None:
-        return None
-
-    def evaluate(
-        self, share: Share, tally: Tally, stop: Callable[[], bool], progress: Callable[[float], None]
-    ) -> Failure | None:
-        while (chunk := share.take()) is not None:
-            outcome = evaluate(self._bound, self._function, chunk, keep_partials=self._keep_partials, stop=stop)
-            failure = tally.add(outcome, self.records[0])
-            if failure is not None or stop():
-                return failure
-            share.note(outcome.blocks, outcome.seconds)
-            progress(share.fraction_taken)
-        return None
+def _stages(bound: BoundKernel) -> Iterator[int]:
+    """Yield how many blocks are to be done before a kernel is asked whether they are enough, and in the end all."""
+    stop = FIRST_STAGE
+    while bound.may_end_early and stop < bound.plan.n_blocks:
+        yield stop
+        stop *= 2
+    yield bound.plan.n_blocks
 
 
-def _evaluator(
-    bound: BoundKernel, comm: Comm, count: int, keep_partials: bool
-) -> contextlib.AbstractContextManager[_InRank | Workers]:
-    if count == 1:
-        return contextlib.nullcontext(_InRank(bound, comm, keep_partials))
+def _finish(bound: BoundKernel, total: Any) -> Any:
+    """Return the result of a total, or the Failure to make one."""
+    try:
+        return bound.result(total)
+    except Exception as error:
+        return Failure("making the result", one_line(error), traceback.format_exc())
+
+
+def _evaluator(task: Task, comm: Comm, count: int, conduct: Conduct) -> InRank | Workers:
+    if count == 1 and conduct.block_timeout is None:
+        return InRank(task, comm)
     from mpipar.runtime.workers import Workers  # multiprocessing takes time to load
 
-    return Workers(bound, count, rank=comm.rank, host=comm.host, keep_partials=keep_partials)
+    return Workers(task, count, rank=comm.rank, host=comm.host, block_timeout=conduct.block_timeout)
+
+
+def _check_plans(bound: BoundKernel, comm: Comm) -> None:
+    """Raise BadInput if ranks don't have the same blocks before them. Collective over comm."""
+    plans = comm.gather(bound.plan)
+    others = [rank for rank, plan in enumerate(plans) if plan != bound.plan]
+    other = comm.bcast((others[0], plans[others[0]].n, bound.plan.n) if others else None)
+    if other is not None:
+        rank, theirs, ours = other
+        raise BadInput(f"{bound.kernel.name}: rank {rank} found {theirs} items, and the root {ours}")
 
 
 def _number_of_workers(comm: Comm, workers: int | str) -> int:
@@ -250,38 +371,3 @@ def _advise(comm: Comm, cores: int, workers: int, notify: Callable[[str], None])
         rank, host, text = pinned[0]
         others = f" (and {len(pinned) - 1} more)" if len(pinned) > 1 else ""
         notify(f"rank {rank} on host {host}{others}: {text}")
-
-
-def _agree(comm: Comm, failure: Failure | None) -> None:
-    """Raise RunFailed on all ranks if there is a failure on any. Collective over comm."""
-    message = failure.message(comm.rank, comm.host) if failure else ""
-    if failure is not None:
-        comm.post_stop()
-    first = comm.agree(failure is not None, lambda: print(f"mpipar: {message}", file=sys.stderr))
-    if first is not None:
-        raise RunFailed(comm.bcast(message, root=first))
-
-
-def _guarded(merge: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    """Return ``merge`` with exceptions turned into a Failure, which wins: a rank must not leave a reduction early."""
-
-    def guarded(total: Any, other: Any) -> Any:
-        for side in (total, other):
-            if isinstance(side, Failure):
-                return side
-        try:
-            return merge(total, other)
-        except Exception as error:
-            return Failure("combining the totals of ranks", one_line(error), traceback.format_exc())
-
-    return guarded
-
-
-def _finish(bound: BoundKernel, total: Any) -> Any:
-    """Return the result of a total, or the Failure to make one."""
-    if isinstance(total, Failure):
-        return total
-    try:
-        return bound.result(total)
-    except Exception as error:
-        return Failure("making the result", one_line(error), traceback.format_exc())

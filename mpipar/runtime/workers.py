@@ -4,13 +4,14 @@
 
     rank ──────────────┐   one pipe a worker: a chunk of block numbers there,
       share.take()     │   the combined partials of the chunk back
-                       ├──▶ worker 0     function = bound.evaluator()
-      tally.add(…)  ◀──┤    worker 1     evaluate(chunk)
+                       ├──▶ worker 0     evaluator = Evaluator(task)
+      tally.add(…)  ◀──┤    worker 1     evaluator.evaluate(chunk)
                        └──▶ …
 
 Workers are forked by multiprocessing's fork server, a clean process that is started before MPI is initialised and that
 never sees the launcher's variables: no worker is a copy of a process with MPI in it, nor takes itself for a rank.
-A pipe for each worker, and no shared queue, means that a worker that dies can't take a lock with it.
+A pipe for each worker, and no shared queue, means that a worker that dies can't take a lock with it: it is replaced,
+and the blocks that it had are evaluated again, one by one, so that a block that kills its workers becomes known.
 """
 
 from __future__ import annotations
@@ -20,20 +21,29 @@ import multiprocessing
 import os
 import pickle
 import signal
+import sys
 import threading
-from collections.abc import Callable
+import time
+import traceback
+from collections import Counter
 from multiprocessing import connection, forkserver
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import ForkingPickler
 from types import TracebackType
 from typing import Any
 
+from mpipar.core.blocks import Blocks
 from mpipar.core.errors import BadInput
-from mpipar.core.kernel import BoundKernel
 from mpipar.runtime import node
-from mpipar.runtime.evaluate import POLL_SECONDS, Failure, Outcome, Record, Tally, evaluate, one_line
+from mpipar.runtime.evaluate import POLL_SECONDS, Evaluator, Outcome, Task
+from mpipar.runtime.failure import Failure, Skipped, items_of, one_line
 from mpipar.runtime.launcher import hidden_from_children
 from mpipar.runtime.schedule import Share
+from mpipar.runtime.tally import Record, Tally
+from mpipar.runtime.watch import Watch
+
+MOST_DEATHS = 3
+"""A block has failed when so many workers have died of it."""
 
 _context = multiprocessing.get_context("forkserver")
 
@@ -45,43 +55,71 @@ def prepare() -> None:
 
     What all workers import, it imports once.
     """
-    _context.set_forkserver_preload(["numpy", __name__])
+    main = sys.modules["__main__"]
+    if not os.path.exists(getattr(main, "__file__", None) or ""):  # "<stdin>" is no file, and workers would look for it
+        vars(main).pop("__file__", None)
+    _context.set_forkserver_preload(["numpy", __name__, "mpipar.runtime.deaf"])
     with hidden_from_children():
         forkserver.ensure_running()
 
 
 class Worker:
-    """One worker process, and the rank's end of its pipe."""
+    """One worker process, and the rank's end of its pipe.
 
-    def __init__(self, bound: bytes, keep_partials: bool) -> None:
+    Attributes
+    ----------
+    chunk : Blocks or None
+        What it evaluates.
+    since : float
+        When it got that, by time.monotonic.
+    cores : int
+        How many cores it may run on; 0 until it is ready.
+    """
+
+    def __init__(self, task: bytes, rank: int, host: str) -> None:
         self.connection, theirs = _context.Pipe()
         # The other end must be closed here, or the death of the worker could not be seen.
         with theirs:
-            self.process = _context.Process(target=_serve, args=(theirs, bound, keep_partials), daemon=True)
+            self.process = _context.Process(target=_serve, args=(theirs, task), daemon=True)
             self.process.start()
-        self.chunk: range | None = None
+        assert self.process.pid is not None
+        self.record = Record(rank, host, self.process.pid)
+        self.chunk: Blocks | None = None
+        self.since = 0.0
         self.cores = 0
 
-    @property
-    def pid(self) -> int:
-        """Process number."""
-        pid: int | None = self.process.pid
-        assert pid is not None
-        return pid
+    def give(self, chunk: Blocks) -> None:
+        """Send a chunk."""
+        self.chunk, self.since = chunk, time.monotonic()
+        # A worker that has died is noticed by what can be received from it.
+        with contextlib.suppress(OSError):
+            self.connection.send_bytes(pickle.dumps(chunk))
 
     def receive(self) -> Any:
-        """Return what the worker sent, or the Failure that it is."""
+        """Return what the worker sent: its number of cores, an Outcome or a Failure; or None if it has died."""
         try:
+            if self.process.exitcode is not None and not self.connection.poll():
+                return None
             return pickle.loads(self.connection.recv_bytes())
         except (EOFError, OSError):
-            self.process.join(_FAREWELL_SECONDS)
-            return Failure(self._where(), _how_it_ended(self.process.exitcode))
+            return None
 
-    def _where(self) -> str:
-        if self.chunk is None:
-            return f"worker {self.pid}, before its first block"
-        blocks = f"block {self.chunk[0]}" if len(self.chunk) == 1 else f"blocks {self.chunk[0]} to {self.chunk[-1]}"
-        return f"worker {self.pid}, {blocks}"
+    def end(self) -> None:
+        """End the process, whatever it does, and wait for that."""
+        self.process.kill()
+        self.process.join()
+        self.connection.close()
+
+    def how_it_ended(self) -> str:
+        """Return what became of the process."""
+        self.process.join(_FAREWELL_SECONDS)
+        code = self.process.exitcode
+        if code is None:
+            return "the worker closed its pipe"
+        if code < 0:
+            with contextlib.suppress(ValueError):
+                return f"the worker was killed by {signal.Signals(-code).name}"
+        return f"the worker ended with exit code {code}"
 
 
 class Workers:
@@ -89,7 +127,7 @@ class Workers:
 
     Parameters
     ----------
-    bound : BoundKernel
+    task : Task
         What is evaluated.
     count : int
         Number of worker processes.
@@ -97,22 +135,33 @@ class Workers:
         Rank of this process, for the records.
     host : str
         Its node.
-    keep_partials : bool
-        Whether workers return the partial of each block.
+    block_timeout : float, optional
+        Seconds after which a block has failed.
+
+    Attributes
+    ----------
+    records : list of Record
+        One for each worker, also of those that have died.
     """
 
-    def __init__(self, bound: BoundKernel, count: int, *, rank: int, host: str, keep_partials: bool) -> None:
+    def __init__(self, task: Task, count: int, *, rank: int, host: str, block_timeout: float | None = None) -> None:
         try:
-            pickled = bytes(ForkingPickler.dumps(bound))
+            self._pickled = _task_as_bytes(task)
         except Exception as error:
             raise BadInput(f"workers: the kernel can't be sent to workers ({one_line(error)})") from None
         prepare()
-        self._workers: list[Worker] = []
+        self._task, self._rank, self._host = task, rank, host
+        self._timeout = float("inf") if block_timeout is None else block_timeout
+        self._again: list[Blocks] = []  # single blocks of workers that have died
+        self._failures: Counter[int] = Counter()  # {block: how often it failed that way}
+        self._stillborn = 0  # workers that died before their first block, one after the other
         self.records: list[Record] = []
-        for _ in range(count):
-            worker = Worker(pickled, keep_partials)
-            self._workers.append(worker)
-            self.records.append(Record(rank, host, worker.pid))
+        self._workers = [self._new_worker() for _ in range(count)]
+
+    def _new_worker(self) -> Worker:
+        worker = Worker(self._pickled, self._rank, self._host)
+        self.records.append(worker.record)
+        return worker
 
     def __enter__(self) -> Workers:
         return self
@@ -124,21 +173,17 @@ class Workers:
             if worker.chunk is None:
                 with contextlib.suppress(OSError):
                     worker.connection.send_bytes(b"")
-            else:
-                worker.process.terminate()  # its block is no longer wanted
         for worker in self._workers:
-            worker.process.join(_FAREWELL_SECONDS)
-            worker.process.kill()
-            worker.process.join()
-            worker.connection.close()
+            if worker.chunk is None:  # else its block is no longer wanted
+                worker.process.join(_FAREWELL_SECONDS)
+            worker.end()
 
     def wait_until_ready(self) -> Failure | None:
         """Wait until all workers have loaded the kernel; return why one can't."""
         for worker in self._workers:
-            hello = worker.receive()
-            if isinstance(hello, Failure):
-                return hello
-            worker.cores = hello
+            failure = self._greet(worker, worker.receive())
+            if failure is not None:
+                return failure
         return None
 
     @property
@@ -146,52 +191,145 @@ class Workers:
         """How many cores a worker may run on."""
         return min(worker.cores for worker in self._workers)
 
-    def evaluate(
-        self, share: Share, tally: Tally, stop: Callable[[], bool], progress: Callable[[float], None]
-    ) -> Failure | None:
-        """Evaluate this rank's share, until nothing is left, a block fails or ``stop`` says so."""
-        records = dict(zip(self._workers, self.records, strict=True))
-        busy = {worker.connection: worker for worker in self._workers if self._give(worker, share)}
-        while busy:
-            for ready in connection.wait(list(busy), POLL_SECONDS):
-                assert isinstance(ready, Connection)
-                worker = busy.pop(ready)
-                outcome = worker.receive()
-                if isinstance(outcome, Failure):
-                    return outcome
-                worker.chunk = None
-                failure = tally.add(outcome, records[worker])
-                if failure is not None:
-                    return failure._replace(where=f"worker {worker.pid}, {failure.where}")
-                share.note(outcome.blocks, outcome.seconds)
-                if self._give(worker, share):
-                    busy[ready] = worker
-            if stop():
+    def evaluate(self, share: Share, tally: Tally, watch: Watch) -> Failure | None:
+        """Evaluate this rank's share, until nothing is left, a block fails or the watch says stop.
+
+        Blocks in flight are finished in any case but a failure.
+        """
+        self._again.clear()
+        while True:
+            stopping = watch.stop()
+            for worker in self._workers:
+                if not stopping and worker.chunk is None and worker.cores:
+                    chunk = self._again.pop() if self._again else share.take()
+                    if chunk is not None:
+                        worker.give(chunk)
+            # A worker that is ready has found nothing to take; those that have just been replaced haven't looked yet.
+            looked = any(worker.cores for worker in self._workers)
+            if not any(worker.chunk is not None for worker in self._workers) and (stopping or looked):
                 return None
-            progress(share.fraction_taken)
+            for worker in self._heard_of():
+                failure = self._take_from(worker, share, tally)
+                if failure is not None:
+                    return failure
+            failure = self._replace_overdue(tally) or watch.chunk_done(share.fraction_taken)
+            if failure is not None:
+                return failure
+
+    def _heard_of(self) -> list[Worker]:
+        """Wait a moment; return the workers that have sent something or have died."""
+        ears: dict[Any, Worker] = {}
+        for worker in self._workers:
+            if worker.chunk is not None or not worker.cores:
+                ears[worker.connection] = ears[worker.process.sentinel] = worker
+        ready = connection.wait(list(ears), POLL_SECONDS)
+        return list(dict.fromkeys(ears[ear] for ear in ready))
+
+    def _take_from(self, worker: Worker, share: Share, tally: Tally) -> Failure | None:
+        message = worker.receive()
+        if not worker.cores:
+            return self._greet(worker, message) if message is not None else self._replace_stillborn(worker)
+        if message is None:
+            return self._replace_lost(worker, tally, worker.how_it_ended(), MOST_DEATHS)
+        chunk, worker.chunk = worker.chunk, None
+        assert chunk is not None
+        share.note(message.handled, message.seconds)
+        failure = tally.add(chunk, message, worker.record)
+        return failure and failure._replace(where=f"worker {worker.record.pid}, {failure.where}")
+
+    def _greet(self, worker: Worker, hello: Any) -> Failure | None:
+        """Take the first message of a worker; return why it can't work."""
+        if hello is None:
+            return Failure(f"worker {worker.record.pid}, before its first block", worker.how_it_ended())
+        if isinstance(hello, Failure):
+            return hello
+        worker.cores, self._stillborn = hello, 0
         return None
 
-    @staticmethod
-    def _give(worker: Worker, share: Share) -> bool:
-        """Hand the next chunk to ``worker``; return whether there was one."""
-        worker.chunk = share.take()
-        if worker.chunk is not None:
-            # A worker that has died is noticed by what can be received from it.
-            with contextlib.suppress(OSError):
-                worker.connection.send_bytes(pickle.dumps(worker.chunk))
-        return worker.chunk is not None
+    def _replace_stillborn(self, worker: Worker) -> Failure | None:
+        self._stillborn += 1
+        if self._stillborn == MOST_DEATHS:
+            return self._greet(worker, None)
+        self._replace(worker)
+        return None
+
+    def _replace_lost(self, worker: Worker, tally: Tally, reason: str, most: int) -> Failure | None:
+        """Replace a worker that has died or hangs, and have its blocks evaluated again; return why the run can't go on.
+
+        Parameters
+        ----------
+        worker : Worker
+        tally : Tally
+        reason : str
+            What became of it.
+        most : int
+            A block has failed when this has happened to it so often.
+        """
+        chunk = worker.chunk
+        assert chunk is not None
+        first, last = chunk.ranges[0][0], chunk.ranges[-1][-1]
+        blocks = f"block {first}" if chunk.count == 1 else f"one of blocks {first} to {last}"
+        print(
+            f"mpipar: rank {self._rank} on host {self._host}, worker {worker.record.pid}, {blocks}: {reason}; "
+            "it is replaced",
+            file=sys.stderr,
+            flush=True,
+        )
+        self._replace(worker)
+        tally.lost_workers += 1
+        if chunk.count > 1:
+            self._again += [chunk[position : position + 1] for position in range(chunk.count)]
+            return None
+        self._failures[first] += 1
+        if self._failures[first] < most:
+            tally.retried += 1
+            self._again.append(chunk)
+            return None
+        block = self._task.bound.plan[first]
+        if self._task.on_error.skip:
+            tally.new.skipped.append(Skipped.of(block, reason))
+            return None
+        times = f", {most} times" if most > 1 else ""
+        return Failure(f"worker {worker.record.pid}, {items_of(block)}", f"{reason}{times}")
+
+    def _replace_overdue(self, tally: Tally) -> Failure | None:
+        """Replace workers that have been in their chunk for too long; return why the run can't go on."""
+        now = time.monotonic()
+        for worker in list(self._workers):
+            if worker.chunk is not None and now - worker.since > self._timeout and not worker.connection.poll():
+                reason = f"took more than {self._timeout:g} s"
+                failure = self._replace_lost(worker, tally, reason, 1 + self._task.on_error.retries)
+                if failure is not None:
+                    return failure
+        return None
+
+    def _replace(self, worker: Worker) -> None:
+        worker.end()
+        self._workers[self._workers.index(worker)] = self._new_worker()
 
 
-def _serve(pipe: Connection, bound_bytes: bytes, keep_partials: bool) -> None:
+def _task_as_bytes(task: Task) -> bytes:
+    if hasattr(sys.modules["__main__"], "__file__"):
+        return bytes(ForkingPickler.dumps(task))
+    import cloudpickle  # a notebook: what was typed into it goes by value
+
+    pickled: bytes = cloudpickle.dumps(task)
+    return pickled
+
+
+def _serve(pipe: Connection, task: bytes) -> None:
     """Evaluate the chunks that come through ``pipe``, until an empty message: the life of a worker."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all processes; the rank decides
     threading.Thread(target=_die_with_parent, daemon=True).start()
-    bound: BoundKernel = pickle.loads(bound_bytes)
-    function = bound.evaluator()
+    try:
+        evaluator = Evaluator(pickle.loads(task))
+    except Exception as error:
+        pipe.send(Failure(f"worker {os.getpid()}, before its first block", one_line(error), traceback.format_exc()))
+        return
     pipe.send(len(node.affinity()))
     while message := pipe.recv_bytes():
-        chunk: range = pickle.loads(message)
-        pipe.send_bytes(_dumps(evaluate(bound, function, chunk, keep_partials=keep_partials)))
+        chunk: Blocks = pickle.loads(message)
+        pipe.send_bytes(_dumps(evaluator.evaluate(chunk)))
 
 
 def _dumps(outcome: Outcome) -> bytes:
@@ -200,7 +338,7 @@ def _dumps(outcome: Outcome) -> bytes:
         return bytes(ForkingPickler.dumps(outcome))
     except Exception as error:
         reason = f"the kernel's partial can't be sent to the rank: {one_line(error)}"
-        return pickle.dumps(Outcome(None, 0, 0.0, {}, Failure("sending partials", reason)))
+        return pickle.dumps(Outcome(None, failure=Failure("sending partials", reason)))
 
 
 def _die_with_parent() -> None:
@@ -209,12 +347,3 @@ def _die_with_parent() -> None:
     assert parent is not None
     connection.wait([parent.sentinel])
     os._exit(1)
-
-
-def _how_it_ended(code: int | None) -> str:
-    if code is None:
-        return "the worker closed its pipe"
-    if code < 0:
-        with contextlib.suppress(ValueError):
-            return f"the worker was killed by {signal.Signals(-code).name}"
-    return f"the worker ended with exit code {code}"

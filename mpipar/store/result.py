@@ -6,78 +6,39 @@
     /parameters       attributes: the kernel's parameters
     /value  /error    the result; a group with one dataset a field, where the result has several
     /ranks            table: rank, host, blocks, seconds
-    /workers          table: rank, host, pid, blocks, seconds (one row a process that evaluated blocks)
+    /workers          table: rank, host, pid, blocks, seconds, longest (one row a process that evaluated blocks)
+    /skipped          table: block, start, stop, reason, traceback of blocks that failed, if there are any
     /partials         the partial of each block, for small plans and partials of one shape
+
+and beside these the datasets that the kernel makes.
 """
 
 from __future__ import annotations
 
-import contextlib
 import datetime
-import os
 import platform
 from collections.abc import Mapping
 from dataclasses import astuple
-from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 
 from mpipar._version import __version__
-from mpipar.core.errors import BadInput
-from mpipar.runtime.run import Result
+from mpipar.core.dataset import storable
+from mpipar.runtime.result import Result
 
-FORMAT = 1
+FORMAT = 2
 """Version of the layout, in the attribute ``mpipar_format``."""
 
 _TEXT = h5py.string_dtype()
 
 
-def check_is_ours(path: Path) -> None:
-    """Raise BadInput if there is a file at ``path`` that mpipar has not written: it would be replaced."""
-    try:
-        with h5py.File(path, "r") as file:
-            ours = "mpipar_format" in file.attrs
-    except OSError:
-        ours = False
-    if not ours:
-        raise BadInput(f"output: {str(path)!r} exists and is not a result of mpipar; it is left as it is")
-
-
-def write(path: Path, result: Result) -> None:
-    """Write a result file: aside, flushed to disk, then renamed, so that ``path`` is whole at any time.
-
-    Raises
-    ------
-    OSError
-        If the file can't be written; what was at ``path`` is still there.
-    """
-    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with h5py.File(aside, "w") as file:
-            _fill(file, result)
-        _flush_to_disk(aside)
-        os.replace(aside, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            aside.unlink()
-        raise
-    _flush_to_disk(path.parent)
-
-
-def _flush_to_disk(path: Path) -> None:
-    """Wait until a file's bytes, or a folder's entries, are on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _fill(file: h5py.File, result: Result) -> None:
+def fill(file: h5py.File, result: Result) -> None:
+    """Put a result into a file, which may have datasets of rows already."""
     file.attrs.update(
         mpipar_format=FORMAT,
+        finished=True,
         mpipar=__version__,
         numpy=np.__version__,
         h5py=h5py.__version__,
@@ -95,6 +56,11 @@ def _fill(file: h5py.File, result: Result) -> None:
         nodes=result.nodes,
         elapsed=result.elapsed,
         elapsed_units="s",
+        skipped_blocks=len(result.skipped),
+        resumed_blocks=result.resumed_blocks,
+        retried_blocks=result.retried_blocks,
+        lost_workers=result.lost_workers,
+        lost_ranks=result.lost_ranks,
     )
     parameters = file.create_group("parameters")
     for name, value in result.parameters.items():
@@ -103,6 +69,7 @@ def _fill(file: h5py.File, result: Result) -> None:
     if result.error is not None:
         _put(file, "error", result.error, "standard error of the value")
     _put_tables(file, result)
+    _put_skipped(file, result)
     _put_partials(file, result)
 
 
@@ -123,22 +90,22 @@ def _put(group: h5py.Group, name: str, value: Any, description: str) -> None:
 def _data(value: Any) -> Any:
     """Return a value as what HDF5 can hold: numbers as an array, anything else as text."""
     if isinstance(value, str):
-        return value
+        return storable(value)
     try:
         array = np.asarray(value)
     except ValueError:  # a ragged list
         return repr(value)
-    return array if array.dtype.kind in "biufc" else repr(value)
+    return array if array.dtype.kind in "biufc" else storable(repr(value))
 
 
 def _put_tables(file: h5py.File, result: Result) -> None:
-    processes = [("rank", "i8"), ("host", _TEXT), ("pid", "i8"), ("blocks", "i8"), ("seconds", "f8")]
+    processes = [("rank", "i8"), ("host", _TEXT), ("pid", "i8"), ("blocks", "i8"), ("seconds", "f8"), ("longest", "f8")]
     rows = np.array([astuple(record) for record in result.records], np.dtype(processes))
     table = file.create_dataset("workers", data=rows)
     table.attrs["description"] = "processes that evaluated blocks, and for how long they were in kernels"
-    table.attrs["units"] = "blocks: 1, seconds: s"
+    table.attrs["units"] = "blocks: 1, seconds: s, longest: s"
 
-    ranks = np.zeros(result.ranks, np.dtype([field for field in processes if field[0] != "pid"]))
+    ranks = np.zeros(result.ranks, np.dtype([field for field in processes if field[0] not in ("pid", "longest")]))
     for rank, host in enumerate(result.hosts):
         own = rows[rows["rank"] == rank]
         ranks[rank] = (rank, host, own["blocks"].sum(), own["seconds"].sum())
@@ -147,6 +114,14 @@ def _put_tables(file: h5py.File, result: Result) -> None:
         "blocks that each rank and its workers evaluated, and the sum of their times in kernels"
     )
     table.attrs["units"] = "blocks: 1, seconds: s"
+
+
+def _put_skipped(file: h5py.File, result: Result) -> None:
+    if result.skipped:
+        columns = [("block", "i8"), ("start", "i8"), ("stop", "i8"), ("reason", _TEXT), ("traceback", _TEXT)]
+        rows = [(*block[:3], storable(block.reason), storable(block.details)) for block in result.skipped]
+        table = file.create_dataset("skipped", data=np.array(rows, np.dtype(columns)))
+        table.attrs["description"] = "blocks that failed, their items, and why"
 
 
 def _put_partials(file: h5py.File, result: Result) -> None:
@@ -169,4 +144,4 @@ def _attribute(value: Any) -> Any:
         return _number(value)
     if isinstance(value, list):
         return [_attribute(item) for item in value] if value else h5py.Empty("f8")
-    return value if isinstance(value, (bool, float, str)) else str(value)
+    return value if isinstance(value, (bool, float)) else storable(str(value))

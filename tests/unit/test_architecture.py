@@ -9,7 +9,7 @@ import mpipar
 
 ROOT = Path(mpipar.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
-LAYERS = ("core", "runtime", "store", "command")
+LAYERS = ("core", "inputs", "runtime", "store", "command")
 TOP = len(LAYERS)
 
 
@@ -87,23 +87,47 @@ def test_subpackages_import_only_from_layers_at_or_under_their_own(module):
     assert not above, f"{module} imports {', '.join(sorted(above))}"
 
 
+@pytest.mark.parametrize("module", [name for name in MODULES if name.startswith("mpipar.inputs")])
+def test_inputs_import_core_alone(module):
+    own = {name for name in imports_of(module) if name.startswith("mpipar.")}
+    assert all(name.startswith(("mpipar.core", "mpipar.inputs")) for name in own), own
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if layer(name) < TOP])
+def test_only_drivers_and_inputs_themselves_know_of_inputs(module):
+    known = {name for name in imports_of(module) if name.startswith("mpipar.inputs")}
+    if module == "mpipar.command.driver":  # it must know when a script is imported as an input, and not run it
+        assert known == {"mpipar.inputs.function"}
+    elif not module.startswith("mpipar.inputs"):
+        assert not known
+
+
 def test_one_module_alone_imports_mpi():
     assert [module for module in MODULES if loads(module, "mpi4py")] == ["mpipar.runtime.comm"]
 
 
-def test_files_are_the_business_of_the_store():
-    assert {module.split(".")[1] for module in MODULES if loads(module, "h5py")} == {"store"}
+def test_files_are_the_business_of_the_store_and_of_inputs():
+    assert {module.split(".")[1] for module in MODULES if loads(module, "h5py")} == {"store", "inputs"}
+
+
+def test_pickle_is_for_processes_of_one_run_alone():
+    assert {module for module in MODULES if loads(module, "pickle", "cloudpickle")} == {"mpipar.runtime.workers"}
+
+
+def calls_of(module: str) -> set[str]:
+    """Return the names of the functions that a module calls by their bare names."""
+    tree = ast.walk(ast.parse(MODULES[module].read_text(encoding="utf-8")))
+    return {node.func.id for node in tree if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
+
+
+def test_text_is_evaluated_in_one_module_alone():
+    assert {module for module in MODULES if calls_of(module) & {"eval", "exec"}} == {"mpipar.inputs.expression"}
 
 
 @pytest.mark.parametrize("module", [name for name in MODULES if layer(name) == 0])
 def test_core_is_free_of_mpi_files_processes_and_printing(module):
     assert not loads(module, "h5py", "multiprocessing", "mpi4py", "subprocess", "tqdm", "matplotlib")
-    calls = {
-        node.func.id
-        for node in ast.walk(ast.parse(MODULES[module].read_text(encoding="utf-8")))
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
-    }
-    assert not calls & {"print", "open", "input", "exec", "eval"}
+    assert not calls_of(module) & {"print", "open", "input", "exec", "eval"}
 
 
 def loaded_by(statement: str) -> set[str]:

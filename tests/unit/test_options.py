@@ -6,9 +6,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import mpipar.pi
-from mpipar import BadInput, ExactSum, Plan, PositiveInt, driver
+from mpipar import BadInput, Dataset, Each, ExactSum, Plan, PositiveInt, driver
 from mpipar._version import __version__
-from mpipar.command.options import HelpWanted, Options, check_output, parse
+from mpipar.command.execute import Settings
+from mpipar.command.options import HelpWanted, Options, parse
+from mpipar.runtime.failure import OnError
 
 MODERATE = settings(max_examples=200, deadline=None)
 
@@ -27,24 +29,46 @@ def many(
     return 0.0
 
 
+@driver(n="items", reduction=Each(sum=ExactSum(), table=Dataset("rows", float), more=Dataset("names")), block=10)
+def mapped(block, *, items: PositiveInt = 100):
+    """Map items.
+
+    Examples
+    --------
+    mpirun -np 3 python map.py --items 7 --output map.h5
+    """
+
+
 def pi(*arguments) -> Options:
     return parse(mpipar.pi.pi, arguments, "prog")
 
 
 def test_no_argument_gives_the_defaults():
-    assert pi() == (mpipar.pi.pi.bind({}), 1, "dynamic", None, False, None)
+    assert pi() == (mpipar.pi.pi.bind({}), Settings(), False)
+    defaults = {"workers": 1, "schedule": "dynamic", "on_error": OnError(), "output": None, "compress": False}
+    assert Settings()._asdict().items() >= (defaults | {"progress": None}).items()
 
 
 def test_all_options_of_every_driver_are_understood():
     options = pi(
         *("--steps", "1e6", "--block", "1_000", "--seed", "5", "--workers", "4"),
-        *("--schedule", "slice", "--output", "a/b.h5", "--json", "--no-progress"),
+        *("--schedule", "slice", "--output", "a/b.h5", "--compress", "--on-error", "retry:3"),
+        *("--json", "--no-progress"),
     )
     assert options.bound.parameters == {"steps": 10**6}
     assert options.bound.plan == Plan(10**6, 1000)
     assert options.bound.seed == 5
-    assert options[1:] == (4, "slice", Path("a/b.h5"), True, False)
-    assert pi("--workers", "auto", "--progress")[1::4] == ("auto", True)
+    assert options.settings == Settings(
+        workers=4,
+        schedule="slice",
+        on_error=OnError(retries=3),
+        output=Path("a/b.h5"),
+        compress=True,
+        progress=False,
+    )
+    assert options.json
+    settings = pi("--workers", "auto", "--progress", "--on-error", "skip").settings
+    assert (settings.workers, settings.progress, settings.on_error) == ("auto", True, OnError(skip=True))
 
 
 def test_last_one_wins_and_equals_signs_are_allowed():
@@ -80,6 +104,9 @@ def test_parameters_of_a_kernel_are_options_by_their_types():
         (["--block", "0"], "--block", "a whole number from 1 on"),
         (["--seed", "-1"], "--seed", "a whole number from 0 on"),
         (["--output"], "--output", "expected one argument"),
+        (["--on-error", "ignore"], "--on-error", "stop, skip or retry:N with N from 1 to 1000, got 'ignore'"),
+        (["--on-error", "retry:0"], "--on-error", "got 'retry:0'"),
+        (["--compress=9"], "--compress", "9"),
         (["--json=yes"], "--json", "yes"),
         (["--step", "5"], "--step", "unrecognized"),
         (["--nonsense"], "--nonsense", "unrecognized"),
@@ -132,12 +159,13 @@ def test_version_is_told():
 FLAGS = (
     *("--steps", "--workers", "--schedule", "--block", "--seed", "--output", "--json", "--progress", "--no-progress"),
     *("--help", "--version", "-h", "--steps=1e3", "--items", "--kind", "--shift", "--folder", "--", "-", "-1", "@file"),
+    *("--compress", "--on-error", "retry:2", "skip", "retry:"),
 )
 words = st.sampled_from((*FLAGS, "auto", "slice", "1e6", "0", "-5", "%s", "fast")) | st.text(max_size=6)
 
 
 @MODERATE
-@given(arguments=st.lists(words, max_size=6), kernel=st.sampled_from([mpipar.pi.pi, many]))
+@given(arguments=st.lists(words, max_size=6), kernel=st.sampled_from([mpipar.pi.pi, many, mapped]))
 @example(arguments=["--output", "\0"], kernel=mpipar.pi.pi)
 @example(arguments=["--steps", "\ud800"], kernel=mpipar.pi.pi)
 def test_any_command_line_is_understood_or_refused(arguments, kernel):
@@ -149,7 +177,11 @@ def test_any_command_line_is_understood_or_refused(arguments, kernel):
 
 
 @pytest.mark.parametrize(
-    "name", ["workers", "schedule", "output", "json", "block_", "seed", "help", "version", "no_progress"]
+    "name",
+    [
+        *("workers", "schedule", "output", "json", "block_", "seed", "help", "version", "no_progress"),
+        *("compress", "on_error"),
+    ],
 )
 def test_parameter_named_like_an_option_of_every_driver_raises(name):
     name = name.rstrip("_")
@@ -162,14 +194,18 @@ def test_parameter_named_like_an_option_of_every_driver_raises(name):
         parse(clashing, [], "prog")
 
 
-def test_output_must_be_a_file_in_a_folder_that_exists(tmp_path):
-    check_output(tmp_path / "new.h5")
-    with pytest.raises(BadInput, match="--output: there is no folder"):
-        check_output(tmp_path / "missing" / "new.h5")
-    with pytest.raises(BadInput, match=r"--output: .* is a folder"):
-        check_output(tmp_path)
-    (tmp_path / "file").write_text("x")
-    with pytest.raises(BadInput, match="--output: there is no folder"):
-        check_output(tmp_path / "file" / "new.h5")
-    with pytest.raises(BadInput, match="--output: File name too long"):
-        check_output(tmp_path / ("x" * 300))
+def test_datasets_need_an_output():
+    with pytest.raises(BadInput, match=r"--output: needed .* 'rows, names'"):
+        parse(mapped, [], "prog")
+    assert parse(mapped, ["--output", "x.h5"], "prog").settings.output == Path("x.h5")
+    with pytest.raises(HelpWanted):
+        parse(mapped, ["--help"], "prog")
+
+
+def test_example_in_the_help_is_that_of_the_docstring_or_made_up():
+    with pytest.raises(HelpWanted, match=r"example: mpirun -np 3 python map\.py --items 7 --output map\.h5"):
+        parse(mapped, ["--help"], "prog")
+    with pytest.raises(HelpWanted, match="example: mpirun -np 4 prog --steps 1e6 --workers 2"):
+        pi("--help")
+    with pytest.raises(HelpWanted, match="example: mpirun -np 4 prog --workers auto"):
+        parse(many, ["--help"], "prog")

@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mpipar import Estimate, Plan
-from mpipar.command.report import as_json, as_text, plain
+from mpipar.command.report import MOST_SKIPPED_SHOWN, as_json, as_text, plain, skipped_lines
 from mpipar.core.statistics import Statistics
-from mpipar.runtime.evaluate import Record
-from mpipar.runtime.run import Result
+from mpipar.runtime.failure import Skipped
+from mpipar.runtime.result import Result
+from mpipar.runtime.tally import Done, Record
 
 MODERATE = settings(max_examples=80, deadline=None)
 
@@ -35,8 +36,15 @@ def result(outcome, **changes) -> Result:
         "elapsed": 0.5,
         "library": "",
         "hosts": ["a", "b", "a"],
-        "records": [Record(0, "a", 11, 3, 0.1), Record(2, "a", 12, 1, 0.2)],
+        "records": [Record(0, "a", 11, 3, 0.1, 0.05), Record(2, "a", 12, 1, 0.2, 0.2)],
+        "resumed_blocks": 0,
+        "retried_blocks": 0,
+        "lost_workers": 0,
+        "lost_ranks": 0,
+        "skipped": [],
+        "datasets": {},
         "partials": {},
+        "done": Done(0, [range(4)]),
     }
     return Result(**{**fields, **changes})
 
@@ -119,10 +127,46 @@ def test_json_is_one_line_that_tells_all_of_the_run():
             "schedule": "slice",
             "elapsed": 0.5,
             "evaluated_blocks": 4,
+            "resumed_blocks": 0,
+            "retried_blocks": 0,
+            "skipped_blocks": 0,
+            "lost_ranks": 0,
             "parameters": {"steps": 1000, "folder": "a/b", "scales": [1.0, None], "none": None},
             "mpi": "MPICH 5",
         }.items()
     )
+
+
+def skipped(*numbers: int) -> list[Skipped]:
+    return [Skipped(k, 300 * k, 300 * k + 300, f"ValueError: {k}", "Traceback …\n") for k in numbers]
+
+
+def test_json_tells_of_skipped_and_retried_blocks():
+    told = json.loads(as_json(result(1.0, skipped=skipped(1, 3), retried_blocks=5)))
+    assert (told["skipped_blocks"], told["retried_blocks"]) == (2, 5)
+    assert told["skipped"] == [
+        {"block": 1, "start": 300, "stop": 600, "reason": "ValueError: 1"},
+        {"block": 3, "start": 900, "stop": 1200, "reason": "ValueError: 3"},
+    ]
+
+
+def test_skipped_blocks_are_told_line_by_line_the_first_of_them():
+    assert skipped_lines(result(1.0)) == []
+    assert skipped_lines(result(1.0, skipped=skipped(2))) == ["skipped block 2 (items 600 to 899): ValueError: 2"]
+    lines = skipped_lines(result(1.0, skipped=skipped(*range(MOST_SKIPPED_SHOWN + 7))))
+    assert len(lines) == MOST_SKIPPED_SHOWN + 1
+    assert lines[-1] == "skipped 7 more blocks"
+
+
+def test_imbalance_and_lower_bound_are_those_of_the_times_in_kernels():
+    def told(*records):
+        made = json.loads(as_json(result(1.0, records=list(records))))
+        return made["imbalance"], made["lower_bound"]
+
+    quick = Record(0, "a", 1, 3, 0.25, 0.125)
+    assert told(quick, Record(1, "a", 2, 1, 0.75, 0.5)) == (1.5, 0.5), "the mean is more than any block"
+    assert told(quick, Record(1, "a", 2, 1, 0.75, 0.75)) == (1.5, 0.75), "a block is more than the mean"
+    assert told(Record(0, "a", 1)) == (1.0, 0.0)
 
 
 def test_json_of_a_run_without_mpi_or_an_error_says_null():
@@ -131,19 +175,21 @@ def test_json_of_a_run_without_mpi_or_an_error_says_null():
 
 
 def test_text_shows_value_error_and_where_it_ran():
-    first, second, third = as_text(result(Estimate(3.25, 0.0625))).splitlines()
+    first, second, third, fourth = as_text(result(Estimate(3.25, 0.0625))).splitlines()
     assert first == "pi = 3.25 ± 0.062"
     assert second == "1_000 items in 4 blocks of 300, slice schedule"
     assert third == "3 ranks × 2 workers on 2 nodes: 0.500 s, 2e+03 items/s"
+    assert fourth == "imbalance 1.333 (longest time in kernels over the mean), 2.500 × the lower bound"
 
 
 def test_text_of_one_of_each_has_no_plural_and_names_the_library():
-    last = as_text(result(1.0, hosts=["a"], workers=1, library="MPICH 5")).splitlines()[-1]
+    alone = result(1.0, hosts=["a"], workers=1, library="MPICH 5", records=[Record(0, "a", 11, 4, 0.1, 0.1)])
+    *_, last = as_text(alone).splitlines()
     assert last.startswith("1 rank × 1 worker on 1 node (MPICH 5): ")
 
 
 def test_text_of_a_run_that_took_no_time_has_no_rate():
-    assert as_text(result(1.0, elapsed=0.0)).endswith(": 0.000 s")
+    assert as_text(result(1.0, elapsed=0.0)).splitlines()[2].endswith(": 0.000 s")
 
 
 def test_text_shows_every_digit_of_a_float():

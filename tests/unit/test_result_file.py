@@ -7,11 +7,15 @@ import numpy as np
 import pytest
 
 import mpipar
+import mpipar.pi
 from mpipar import BadInput, Estimate, Plan
 from mpipar.core.statistics import Statistics
-from mpipar.runtime.evaluate import Record
-from mpipar.runtime.run import Result
-from mpipar.store.result import FORMAT, check_is_ours, write
+from mpipar.runtime.comm import Comm
+from mpipar.runtime.failure import Skipped
+from mpipar.runtime.result import Result
+from mpipar.runtime.tally import Done, Record
+from mpipar.store.output import OutputFile, check
+from mpipar.store.result import FORMAT
 
 PARAMETERS = {"steps": 1000, "x": 0.5, "kind": "fast", "on": True, "xs": [1, 2], "none": None, "path": Path("a/b")}
 
@@ -29,11 +33,18 @@ def result(outcome=1.5, **changes) -> Result:
         "library": "MPICH 5",
         "hosts": ["node-a", "knoten-ä"],
         "records": [
-            Record(0, "node-a", 11, 2, 0.25),
-            Record(0, "node-a", 12, 1, 0.5),
-            Record(1, "knoten-ä", 13, 1, 2.0),
+            Record(0, "node-a", 11, 2, 0.25, 0.125),
+            Record(0, "node-a", 12, 1, 0.5, 0.5),
+            Record(1, "knoten-ä", 13, 1, 2.0, 2.0),
         ],
+        "resumed_blocks": 0,
+        "retried_blocks": 0,
+        "lost_workers": 0,
+        "lost_ranks": 0,
+        "skipped": [],
+        "datasets": {},
         "partials": {2: 2.5, 0: 0.5, 1: 1.5, 3: 3.5},
+        "done": Done(0, [range(4)]),
     }
     return Result(**{**fields, **changes})
 
@@ -41,6 +52,17 @@ def result(outcome=1.5, **changes) -> Result:
 @pytest.fixture
 def path(tmp_path):
     return tmp_path / "result.h5"
+
+
+def attempt(path, result) -> str | None:
+    """Write a result as a run does; return why that can't be done."""
+    with OutputFile(path, mpipar.pi.pi.bind({}), Comm()) as output:
+        return output.write(result)
+
+
+def write(path, result) -> None:
+    problem = attempt(path, result)
+    assert problem is None, problem
 
 
 def stored(path, outcome):
@@ -117,7 +139,8 @@ def test_tables_tell_who_evaluated_what(path):
     write(path, result())
     with h5py.File(path) as file:
         workers, ranks = file["workers"], file["ranks"]
-        assert workers.dtype.names == ("rank", "host", "pid", "blocks", "seconds")
+        assert workers.dtype.names == ("rank", "host", "pid", "blocks", "seconds", "longest")
+        assert workers["longest"].tolist() == [0.125, 0.5, 2.0]
         assert workers["pid"].tolist() == [11, 12, 13]
         assert workers["blocks"].tolist() == [2, 1, 1]
         assert ranks.dtype.names == ("rank", "host", "blocks", "seconds")
@@ -131,6 +154,41 @@ def test_rank_without_records_has_evaluated_nothing(path):
     write(path, result(records=[Record(0, "node-a", 11, 4, 1.0)]))
     with h5py.File(path) as file:
         assert file["ranks"]["blocks"].tolist() == [4, 0]
+
+
+def test_skipped_blocks_are_a_table_with_tracebacks(path):
+    lost = [Skipped(1, 300, 600, "ValueError: ä", "Traceback …\n  in pi\n"), Skipped(3, 900, 1000, "KeyError", "")]
+    write(path, result(skipped=lost, retried_blocks=4))
+    with h5py.File(path) as file:
+        table = file["skipped"][:]
+        assert table.dtype.names == ("block", "start", "stop", "reason", "traceback")
+        assert [[int(row[k]) for k in range(3)] for row in table] == [[1, 300, 600], [3, 900, 1000]]
+        assert [row["reason"].decode() for row in table] == ["ValueError: ä", "KeyError"]
+        assert [row["traceback"].decode() for row in table] == ["Traceback …\n  in pi\n", ""]
+        assert (file.attrs["skipped_blocks"], file.attrs["retried_blocks"]) == (2, 4)
+    write(path, result())
+    with h5py.File(path) as file:
+        assert "skipped" not in file
+        assert (file.attrs["skipped_blocks"], file.attrs["retried_blocks"]) == (0, 0)
+
+
+ODD_TEXTS = pytest.mark.parametrize("text", ["a\0b", "from a file name: \udcff", "\ud800", "x" * 100_000, ""])
+
+
+@ODD_TEXTS
+def test_a_skipped_blocks_message_may_be_any_text(path, text):
+    write(path, result(skipped=[Skipped(1, 300, 600, f"ValueError: {text}", text)]))
+    with h5py.File(path) as file:
+        assert file["skipped"]["block"].tolist() == [1]
+        assert file["skipped"]["reason"][0].startswith(b"ValueError: ")
+
+
+@ODD_TEXTS
+def test_parameters_and_values_may_be_any_text(path, text):
+    write(path, result({"text": text}, parameters={"text": text, "path": Path(text), "several": ["a", text]}))
+    with h5py.File(path) as file:
+        assert set(file["parameters"].attrs) == {"text", "path", "several"}
+        assert "text" in file["value"]
 
 
 @pytest.mark.parametrize(
@@ -168,16 +226,77 @@ def refuse(*_):
     raise OSError("no space left")
 
 
-@pytest.mark.parametrize("failing", ["replace", "fsync"])
+FAILING = pytest.mark.parametrize("failing", ["replace", "fsync", "pwrite"])
+
+
+def contents(path):
+    """Return all files in the folder of a result, and in those inside it."""
+    return {str(file.relative_to(path.parent)): file.is_file() and file.read_bytes() for file in path.parent.rglob("*")}
+
+
+@FAILING
+@pytest.mark.parametrize("older", [True, False])
+def test_failing_start_leaves_what_was_there_and_nothing_else(path, monkeypatch, failing, older):
+    if older:
+        write(path, result(1.0))
+    before = contents(path)
+    monkeypatch.setattr(os, failing, refuse)
+    with pytest.raises(BadInput, match=r"^output: .*no space left.*result\.h5"):
+        attempt(path, result(2.0))
+    assert contents(path) == before
+
+
+@FAILING
 @pytest.mark.parametrize("older", [True, False])
 def test_failing_write_leaves_what_was_there_and_nothing_else(path, monkeypatch, failing, older):
     if older:
         write(path, result(1.0))
-    before = {file: file.read_bytes() for file in path.parent.iterdir()}
-    monkeypatch.setattr(os, failing, refuse)
-    with pytest.raises(OSError, match="no space left"):
-        write(path, result(2.0))
-    assert {file: file.read_bytes() for file in path.parent.iterdir()} == before
+    before = contents(path)
+    with OutputFile(path, mpipar.pi.pi.bind({}), Comm()) as output:
+        monkeypatch.setattr(os, failing, refuse)
+        problem = output.write(result(2.0))
+        monkeypatch.undo()
+        assert problem.startswith(f"the result could not be written to {path}: ")
+        assert "no space left" in problem
+    assert contents(path) == before
+
+
+@FAILING
+@pytest.mark.parametrize("older", [True, False])
+def test_failing_write_leaves_what_is_committed_and_the_older_result(path, monkeypatch, failing, older):
+    if older:
+        write(path, result(1.0))
+    before = contents(path)
+    with OutputFile(path, mpipar.pi.pi.bind({}), Comm()) as output:
+        begun = path.read_bytes()
+        output.append(Done(5, [range(3)]))
+        monkeypatch.setattr(os, failing, refuse)
+        assert "no space left" in output.write(result(2.0))
+    monkeypatch.undo()
+    assert path.read_bytes() == begun
+    assert contents(path).get("result.h5.previous") == before.get("result.h5")
+    with pytest.raises(BadInput, match="holds an unfinished run: --resume goes on with it"):
+        attempt(path, result(2.0))
+    with OutputFile(path, mpipar.pi.pi.bind({}), Comm(), resume=True) as output:
+        assert (output.base.count, output.base.total, output.finished) == (3, 5, False)
+        assert output.write(result(2.0)) is None
+    with h5py.File(path) as file:
+        assert file["value"][()] == 2.0
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_result_that_takes_too_much_room_leaves_what_is_done(path, monkeypatch):
+    outcome = result(np.ones(10**6), done=Done(5, [range(4)]))
+    with OutputFile(path, mpipar.pi.pi.bind({}), Comm()) as output:
+        pwrite = os.pwrite
+        monkeypatch.setattr(
+            os, "pwrite", lambda file, data, at: refuse() if len(data) > 10**6 else pwrite(file, data, at)
+        )
+        assert "no space left" in output.write(outcome)
+    monkeypatch.undo()
+    assert list(path.parent.iterdir()) == [path]
+    with OutputFile(path, mpipar.pi.pi.bind({}), Comm(), resume=True) as output:
+        assert (output.base.count, output.base.total, output.finished) == (4, 5, False)
 
 
 def test_failing_fill_leaves_what_was_there_and_nothing_else(path):
@@ -191,7 +310,7 @@ def test_failing_fill_leaves_what_was_there_and_nothing_else(path):
 
 def test_own_file_is_recognised(path):
     write(path, result())
-    check_is_ours(path)
+    check(path)
 
 
 def make_foreign(path):
@@ -213,5 +332,45 @@ def test_files_that_are_not_ours_are_refused_and_left_as_they_are(path, make):
     make(path)
     before = path.read_bytes()
     with pytest.raises(BadInput, match=r"result\.h5.*not a result of mpipar"):
-        check_is_ours(path)
+        check(path)
     assert path.read_bytes() == before
+
+
+def test_output_must_be_a_file_in_a_folder_that_exists(tmp_path):
+    check(tmp_path / "new.h5")
+    with pytest.raises(BadInput, match=r"^output: there is no folder"):
+        check(tmp_path / "missing" / "new.h5")
+    with pytest.raises(BadInput, match=r"^output: .* is a folder"):
+        check(tmp_path)
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(BadInput, match=r"^output: there is no folder"):
+        check(tmp_path / "file" / "new.h5")
+    with pytest.raises(BadInput, match=r"^output: File name too long"):
+        check(tmp_path / ("x" * 300))
+
+
+def test_folder_that_cannot_be_written_to_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write everywhere
+    with pytest.raises(BadInput, match=r"^output: the folder .* can't be written to"):
+        check(tmp_path / "new.h5")
+
+
+def test_bad_output_is_refused_before_anything_is_made(tmp_path):
+    with pytest.raises(BadInput, match=r"^output: there is no folder"):
+        OutputFile(tmp_path / "missing" / "new.h5", mpipar.pi.pi.bind({}), Comm())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_output_that_is_not_written_leaves_nothing(path):
+    with OutputFile(path, mpipar.pi.pi.bind({}), Comm()) as output:
+        assert output.rows is None
+    assert list(path.parent.iterdir()) == []
+
+
+def test_a_relative_path_stays_where_it_was_when_the_folder_changes(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "elsewhere").mkdir()
+    with OutputFile(Path("x.h5"), mpipar.pi.pi.bind({}), Comm()) as output:
+        monkeypatch.chdir(tmp_path / "elsewhere")
+        assert output.write(result()) is None
+    assert (tmp_path / "x.h5").exists()

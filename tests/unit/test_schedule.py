@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mpipar import BadInput
+from mpipar.core.blocks import Blocks, missing
 from mpipar.runtime.comm import Comm
 from mpipar.runtime.counter import Counter
 from mpipar.runtime.schedule import SCHEDULES, Share, share
@@ -27,12 +28,14 @@ class FakeComm(Comm):
         return self._counter
 
 
-def shares(schedule: str, n_blocks: int, size: int, workers: int) -> list[Share]:
+def shares(schedule: str, blocks: int | Blocks, size: int, workers: int) -> list[Share]:
     counter = Counter()
-    return [share(schedule, n_blocks, FakeComm(rank, size, counter), workers)[0] for rank in range(size)]
+    if isinstance(blocks, int):
+        blocks = Blocks([range(blocks)])
+    return [share(schedule, blocks, FakeComm(rank, size, counter), workers)[0] for rank in range(size)]
 
 
-def take_all(takers: list[Share], order: random.Random, block_seconds) -> list[list[range]]:
+def take_all(takers: list[Share], order: random.Random, block_seconds) -> list[list[Blocks]]:
     """Let the ranks take their chunks in a random order, until nothing is left; return the chunks of each rank."""
     taken = [[] for _ in takers]
     active = list(range(len(takers)))
@@ -44,7 +47,7 @@ def take_all(takers: list[Share], order: random.Random, block_seconds) -> list[l
             assert takers[rank].take() is None
             continue
         taken[rank].append(chunk)
-        takers[rank].note(len(chunk), len(chunk) * block_seconds(order))
+        takers[rank].note(chunk.count, chunk.count * block_seconds(order))
     return taken
 
 
@@ -54,14 +57,16 @@ def take_all(takers: list[Share], order: random.Random, block_seconds) -> list[l
     n_blocks=st.integers(0, 2000),
     size=st.integers(1, 9),
     workers=st.integers(1, 5),
+    done=st.lists(st.builds(range, st.integers(0, 2000), st.integers(0, 2000), st.integers(1, 4)), max_size=6),
     longest=st.sampled_from([0.0, 1e-6, 1e-3, 1.0]),
     order=st.randoms(use_true_random=False),
 )
-def test_chunks_of_all_ranks_are_the_plan(schedule, n_blocks, size, workers, longest, order):
-    takers = shares(schedule, n_blocks, size, workers)
+def test_chunks_of_all_ranks_are_the_blocks(schedule, n_blocks, size, workers, done, longest, order):
+    takers = shares(schedule, missing(done, n_blocks), size, workers)
     taken = take_all(takers, order, lambda order: longest * order.random())
-    assert sorted(index for chunks in taken for chunk in chunks for index in chunk) == list(range(n_blocks))
-    assert all(len(chunk) > 0 for chunks in taken for chunk in chunks)
+    todo = sorted(set(range(n_blocks)).difference(*done))
+    assert sorted(index for chunks in taken for chunk in chunks for index in chunk) == todo
+    assert all(chunk.count > 0 for chunks in taken for chunk in chunks)
 
 
 @pytest.mark.parametrize("schedule", ["stride", "slice"])
@@ -77,7 +82,7 @@ def test_static_schedules_give_a_rank_the_same_blocks_whatever_the_timing(schedu
 
 def test_dynamic_schedule_leaves_the_work_to_the_free_ranks():
     stuck, free = shares("dynamic", 50, 2, 1)
-    assert stuck.take() == range(1)
+    assert stuck.take() == Blocks([range(1)])
     free_blocks = [index for chunk in iter(free.take, None) for index in chunk]
     assert free_blocks == list(range(1, 50))
     assert stuck.take() is None
@@ -85,7 +90,7 @@ def test_dynamic_schedule_leaves_the_work_to_the_free_ranks():
 
 @EVERY_SCHEDULE
 def test_first_chunk_is_one_block_as_its_time_is_unknown(schedule):
-    assert len(shares(schedule, 10**6, 3, 1)[1].take()) == 1
+    assert shares(schedule, 10**6, 3, 1)[1].take().count == 1
 
 
 @EVERY_SCHEDULE
@@ -94,33 +99,33 @@ def test_chunks_are_no_longer_than_a_fraction_of_a_second(schedule, seconds):
     taker = shares(schedule, 10**9, 4, 1)[0]
     for _ in range(20):
         chunk = taker.take()
-        assert len(chunk) == 1 or len(chunk) * seconds <= 0.0201
-        taker.note(len(chunk), len(chunk) * seconds)
-    assert len(chunk) == max(1, int(0.02 / seconds + 1e-9)) or len(chunk) * seconds > 0.0199
+        assert chunk.count == 1 or chunk.count * seconds <= 0.0201
+        taker.note(chunk.count, chunk.count * seconds)
+    assert chunk.count == max(1, int(0.02 / seconds + 1e-9)) or chunk.count * seconds > 0.0199
 
 
 def test_chunk_time_adapts_to_blocks_that_become_slower():
-    taker = Share(range(10**9), Counter(), 1)
+    taker = Share(Blocks([range(10**9)]), Counter(), 1)
     taker.note(1, 1e-5)
-    early = len(taker.take())
+    early = taker.take().count
     for _ in range(40):
         taker.note(1, 1e-2)
-    late = len(taker.take())
+    late = taker.take().count
     assert early > 1000
     assert late <= 2
 
 
 def test_chunks_grow_with_many_takers_to_spare_the_counter():
-    few, many = Share(range(10**9), Counter(), 8), Share(range(10**9), Counter(), 10_000)
+    few, many = Share(Blocks([range(10**9)]), Counter(), 8), Share(Blocks([range(10**9)]), Counter(), 10_000)
     for taker in (few, many):
         taker.note(1, 1e-4)
-    assert len(many.take()) > 5 * len(few.take())
+    assert many.take().count > 5 * few.take().count
 
 
 def test_chunks_shrink_towards_the_end():
-    taker = Share(range(1000), Counter(), 4)
+    taker = Share(Blocks([range(1000)]), Counter(), 4)
     taker.note(1, 1e-9)
-    sizes = [len(chunk) for chunk in iter(taker.take, None)]
+    sizes = [chunk.count for chunk in iter(taker.take, None)]
     assert sum(sizes) == 1000
     assert sizes == sorted(sizes, reverse=True)
     assert sizes[0] == 125  # 1000 / (2 · 4 takers)
@@ -139,19 +144,19 @@ def test_plans_beyond_64_bits_are_shared_out(schedule, n_blocks, size, data):
     for _ in range(3):
         chunk = taker.take()
         taken += chunk
-        taker.note(len(chunk), len(chunk) * 1e-3)
+        taker.note(chunk.count, chunk.count * 1e-3)
     assert taken == [first + k * step for k in range(len(taken))]
     assert len(taken) > 3
     assert 0 <= taker.fraction_taken < 1e-9
 
 
 def test_fraction_taken_goes_from_0_to_1():
-    taker = Share(range(4), Counter(), 1)
+    taker = Share(Blocks([range(4)]), Counter(), 1)
     seen = [taker.fraction_taken]
     while taker.take() is not None:
         seen.append(taker.fraction_taken)
     assert seen == [0.0, 0.25, 0.5, 0.75, 1.0]
-    assert Share(range(0), Counter(), 1).fraction_taken == 1.0
+    assert Share(Blocks([range(0)]), Counter(), 1).fraction_taken == 1.0
 
 
 def test_fraction_taken_counts_what_others_took_of_the_shared_counter():
@@ -164,4 +169,4 @@ def test_fraction_taken_counts_what_others_took_of_the_shared_counter():
 
 def test_unknown_schedule_is_refused():
     with pytest.raises(BadInput, match="schedule: expected stride, slice or dynamic, got 'static'"):
-        share("static", 3, Comm(), 1)
+        share("static", Blocks([range(3)]), Comm(), 1)

@@ -1,0 +1,264 @@
+"""Running a kernel with all that users may ask for. Imports mpipar.core, mpipar.runtime, mpipar.store and progress.
+
+The way of a run through the layers::
+
+    settings ─▶ fork server ─▶ world ─▶ output file ─▶ run ─▶ (result, output file)
+                (workers > 1)  MPI      checked                to print, and to write
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from mpipar.command.progress import Progress
+from mpipar.core.errors import BadInput, MpiparError, RunFailed
+from mpipar.core.kernel import BoundKernel, Kernel
+from mpipar.core.parameters import Parameter
+from mpipar.runtime.comm import Comm, world
+from mpipar.runtime.failure import STOP, OnError
+from mpipar.runtime.interrupt import Interruption
+from mpipar.runtime.node import one_thread
+from mpipar.runtime.result import Result
+from mpipar.runtime.run import Conduct
+from mpipar.runtime.run import run as run_blocks
+from mpipar.runtime.schedule import SCHEDULES
+
+if TYPE_CHECKING:
+    from mpipar.store.output import OutputFile
+
+WORKERS = Parameter("workers", int, 1, minimum=1)
+SCHEDULE = Parameter("schedule", str, "dynamic", choices=SCHEDULES)
+CHECKPOINT = Parameter("checkpoint", float, 60.0, minimum=0.0)
+STOP_BEFORE = Parameter("stop_before", float, None, minimum=0.0, optional=True)
+BLOCK_TIMEOUT = Parameter("block_timeout", float, None, minimum=0.0, optional=True)
+
+
+class Settings(NamedTuple):
+    """How a kernel is run; nothing here changes the value of its result.
+
+    Attributes
+    ----------
+    workers : int or "auto"
+        Worker processes in each rank.
+    schedule : str
+        stride, slice or dynamic.
+    on_error : OnError
+        What is done about an exception in the kernel.
+    block_timeout : float or None
+        Seconds after which a block has failed.
+    output : Path or None
+        The result file.
+    checkpoint : float
+        Seconds between commits to it.
+    resume : bool
+        Whether to go on with a run that was stopped.
+    stop_before : float or None
+        Seconds before the end of the Slurm job at which to stop.
+    compress : bool
+        Whether its datasets are compressed.
+    progress : bool or None
+        Whether to show progress; None is "on a terminal".
+    """
+
+    workers: int | str = 1
+    schedule: str = "dynamic"
+    on_error: OnError = STOP
+    block_timeout: float | None = None
+    output: Path | None = None
+    checkpoint: float = 60.0
+    resume: bool = False
+    stop_before: float | None = None
+    compress: bool = False
+    progress: bool | None = None
+
+
+Execution = tuple[Comm, Result | None, "OutputFile | None"]
+
+
+@contextlib.contextmanager
+def execution(bound: BoundKernel, settings: Settings, notify: Callable[[str], None]) -> Iterator[Execution]:
+    """Run a kernel. Collective over all ranks that the launcher started.
+
+    Parameters
+    ----------
+    bound : BoundKernel
+    settings : Settings
+    notify : callable
+        Called on the root with what the user should know.
+
+    Yields
+    ------
+    comm : Comm
+        The ranks.
+    result : Result or None
+        The result on the root, None elsewhere.
+    output : OutputFile or None
+        The file that it is to be written to, if any; what isn't written is gone after this context.
+    """
+    with one_thread(), contextlib.ExitStack() as stack:
+        if settings.workers != 1:
+            from mpipar.runtime.workers import prepare
+
+            prepare()
+        comm = world()
+        output = None
+        interruption = Interruption(settings.stop_before)  # says nothing until it is entered
+        if settings.output is not None:
+            from mpipar.store.output import OutputFile  # HDF5 takes time to load
+
+            stack.enter_context(interruption)
+            output = stack.enter_context(
+                OutputFile(
+                    settings.output,
+                    bound,
+                    comm,
+                    compress=settings.compress,
+                    resume=settings.resume,
+                    every=settings.checkpoint,
+                )
+            )
+            if comm.is_root and output.finished:
+                notify(f"{settings.output} is finished; nothing is left to evaluate")
+        with Progress(bound.kernel.name, settings.progress if comm.is_root else False) as progress:
+            conduct = Conduct(
+                schedule=settings.schedule,
+                workers=1 if output is not None and output.finished else settings.workers,
+                on_error=settings.on_error,
+                block_timeout=settings.block_timeout,
+                output=None if output is None else output.rows,
+                checkpoint=output,
+                keep_partials=output is not None,
+                interruption=interruption,
+                progress=progress,
+                notify=notify,
+            )
+            result = run_blocks(bound, comm, conduct)
+        yield comm, result, output
+
+
+def end_all_ranks(program: str, error: BaseException, code: int) -> None:
+    """End the other ranks after a bug or Ctrl-C on this one: they may be waiting for it in a collective call."""
+    interrupted = isinstance(error, KeyboardInterrupt)
+    if not interrupted:
+        traceback.print_exception(error)
+    comm = world()
+    if comm.is_root or not interrupted:
+        what = "interrupted" if interrupted else f"a bug, on rank {comm.rank}, host {comm.host}"
+        print(f"{program}: {what}", file=sys.stderr, flush=True)
+    else:
+        time.sleep(0.5)  # all ranks are interrupted, and the first to abort silences the root
+    if comm.size > 1:
+        comm.abort(code)
+
+
+def run(
+    kernel: Kernel,
+    *,
+    workers: int | str = 1,
+    schedule: str = "dynamic",
+    block: int | None = None,
+    seed: int = 0,
+    on_error: str = "stop",
+    block_timeout: float | None = None,
+    output: str | Path | None = None,
+    checkpoint: float = 60.0,
+    resume: bool = False,
+    compress: bool = False,
+    progress: bool | None = None,
+    everywhere: bool = True,
+    **parameters: Any,
+) -> Result | None:
+    """Run a kernel from Python: over all ranks under a launcher, or else here. Collective over all ranks.
+
+    Parameters
+    ----------
+    kernel : Kernel
+        What :func:`mpipar.driver` made.
+    workers : int or "auto"
+        Worker processes in each rank; 1 is the rank itself, "auto" its share of the cores.
+    schedule : str
+        stride, slice or dynamic.
+    block : int, optional
+        Items in a block; by default the kernel's own choice.
+    seed : int
+        Seed of the random streams.
+    on_error : str
+        What is done about an exception in the kernel: stop, skip or retry:N.
+    block_timeout : float, optional
+        Seconds after which a block has failed, and its worker is replaced.
+    output : path, optional
+        HDF5 file for the result.
+    checkpoint : float
+        Seconds between commits to it.
+    resume : bool
+        Whether to go on with a run that was stopped, if the output is of one.
+    compress : bool
+        Whether datasets in it are compressed.
+    progress : bool, optional
+        Whether to show progress on stderr; by default on a terminal.
+    everywhere : bool
+        Whether all ranks get the result, or else the root alone.
+    **parameters
+        The kernel's own.
+
+    Returns
+    -------
+    Result or None
+        With ``value``, ``error``, ``elapsed``, ``records`` and more; ``datasets`` has the rows of datasets as arrays,
+        if there is no output. None on ranks other than the root, unless ``everywhere``.
+
+    Raises
+    ------
+    BadInput
+        If an argument can't be used.
+    RunFailed
+        On all ranks, if a block failed on any, or the output can't be written.
+    StoppedEarly
+        On all ranks, if there is an output and any was told to stop by SIGTERM, SIGUSR1 or SIGINT.
+
+    Examples
+    --------
+    >>> from mpipar.pi import pi
+    >>> run(pi, steps=1000).value
+    3.1415927369231267
+    """
+    if not isinstance(kernel, Kernel):
+        raise BadInput(f"run: expected a kernel, such as mpipar.driver makes, got {kernel!r:.60}")
+    settings = Settings(
+        workers if workers == "auto" else WORKERS.check_all(workers),
+        SCHEDULE.check_all(schedule),
+        OnError.parse(str(on_error)),
+        BLOCK_TIMEOUT.check_all(block_timeout),
+        None if output is None else Path(output),
+        CHECKPOINT.check_all(checkpoint),
+        resume,
+        None,
+        compress,
+        progress,
+    )
+    bound = kernel.bind(parameters, block=block, seed=seed)
+    try:
+        with execution(bound, settings, _notify) as (comm, result, output_file):
+            problem = None
+            if result is not None and output_file is not None:
+                problem = output_file.write(result)
+            problem = comm.bcast(problem)
+            if problem is not None:
+                raise RunFailed(problem)
+            return comm.bcast(result) if everywhere else result
+    except MpiparError:
+        raise
+    except BaseException as error:
+        if world().size > 1:
+            end_all_ranks("mpipar.run", error, 1)
+        raise
+
+
+def _notify(text: str) -> None:
+    print(f"mpipar.run: {text}", file=sys.stderr)

@@ -1,0 +1,108 @@
+"""What goes wrong in a run, and what is done about it. Imports mpipar.core alone."""
+
+from __future__ import annotations
+
+import traceback
+from typing import NamedTuple
+
+from mpipar.core.errors import BadInput
+from mpipar.core.parameters import parse_int
+from mpipar.core.plan import Block
+
+
+class OnError(NamedTuple):
+    """What is done about an exception in a kernel.
+
+    Attributes
+    ----------
+    skip : bool
+        Whether the run goes on without the block, or else stops.
+    retries : int
+        How many times the block is evaluated again before that.
+    """
+
+    skip: bool = False
+    retries: int = 0
+
+    @classmethod
+    def parse(cls, text: str) -> OnError:
+        """Return what "stop", "skip" or "retry:N" stands for. Raises BadInput."""
+        if text in ("stop", "skip"):
+            return cls(skip=text == "skip")
+        action, _, times = text.partition(":")
+        try:
+            retries = parse_int(times) if action == "retry" else 0
+        except ValueError:
+            retries = 0
+        if not 1 <= retries <= 1000:
+            raise BadInput(f"expected stop, skip or retry:N with N from 1 to 1000, got {text!r}")
+        return cls(retries=retries)
+
+
+STOP = OnError()
+"""The default: the first exception stops the run."""
+
+
+class Failure(NamedTuple):
+    """Why a run can't go on.
+
+    Attributes
+    ----------
+    where : str
+        The block or what else was being done, and the process.
+    reason : str
+        One line.
+    details : str
+        The traceback, or nothing.
+    """
+
+    where: str
+    reason: str
+    details: str = ""
+
+    def message(self, rank: int, host: str) -> str:
+        """Return what the user is told: one line, then the traceback if there is one."""
+        return f"rank {rank} on host {host}, {self.where}: {self.reason}\n{self.details}".strip()
+
+
+class Skipped(NamedTuple):
+    """A block that failed, and that the run went on without.
+
+    Attributes
+    ----------
+    block, start, stop : int
+        Its number and its items.
+    reason : str
+        One line.
+    details : str
+        The traceback.
+    """
+
+    block: int
+    start: int
+    stop: int
+    reason: str
+    details: str
+
+    @classmethod
+    def of(cls, block: Block, reason: str, details: str = "") -> Skipped:
+        """Return that a block was skipped, and why."""
+        return cls(block.index, block.start, block.stop, reason, details)
+
+
+def items_of(block: Block) -> str:
+    """Return which block it is, in words."""
+    return f"block {block.index} (items {block.start} to {block.stop - 1})"
+
+
+def block_failure(block: Block, error: BaseException) -> Failure:
+    """Return the failure of an exception in a kernel, with the traceback from the kernel on."""
+    below_us = error.__traceback__.tb_next if error.__traceback__ else None
+    details = "".join(traceback.format_exception(type(error), error, below_us))
+    return Failure(items_of(block), one_line(error), details)
+
+
+def one_line(error: BaseException) -> str:
+    """Return the type and the first line of the message of an exception."""
+    first = next(iter(str(error).splitlines()), "")
+    return f"{type(error).__name__}: {first}" if first else type(error).__name__

@@ -1,0 +1,61 @@
+"""What tells a rank to stop early: signals, and the end of the allocation. Imports mpipar.core alone."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from types import FrameType
+from typing import Any
+
+from mpipar.core.errors import BadInput
+
+SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
+"""After each of these a rank finishes the blocks in flight; after a second SIGINT it doesn't."""
+
+
+class Interruption:
+    """Called, returns what says that this rank is to stop early, or None; a context manager.
+
+    Parameters
+    ----------
+    stop_before : float, optional
+        Seconds before the end of the Slurm job at which to stop.
+
+    Raises
+    ------
+    BadInput
+        If the end of the job is asked for, but not known.
+    """
+
+    def __init__(self, stop_before: float | None = None) -> None:
+        self._reason: str | None = None
+        self._stop_at = float("inf")
+        self._handlers: dict[signal.Signals, Any] = {}
+        if stop_before is not None:
+            end = os.environ.get("SLURM_JOB_END_TIME", "")
+            if not end.isdigit():
+                raise BadInput("stop_before: the end of the job is not known (Slurm's SLURM_JOB_END_TIME is not set)")
+            self._stop_at = int(end) - stop_before
+
+    def __call__(self) -> str | None:
+        """Return the reason to stop, or None."""
+        if self._reason is None and time.time() >= self._stop_at:
+            self._reason = "the end of the job is near"
+        return self._reason
+
+    def __enter__(self) -> Interruption:
+        if threading.current_thread() is threading.main_thread():
+            self._handlers = {number: signal.signal(number, self._note) for number in SIGNALS}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._handlers.items():
+            if handler is not None:  # else a library in C had set one, which Python can't put back
+                signal.signal(number, handler)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        if number == signal.SIGINT and self._reason is not None:
+            raise KeyboardInterrupt
+        self._reason = signal.Signals(number).name

@@ -1,0 +1,133 @@
+"""What came out of a run. Imports mpipar.core, and failure and tally beside it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from mpipar.core.dataset import common_dtype, converted
+from mpipar.core.kernel import BoundKernel
+from mpipar.core.plan import Plan
+from mpipar.core.reduction import Array
+from mpipar.runtime.failure import Skipped
+from mpipar.runtime.tally import Done, Record
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came out of a run, and how.
+
+    Attributes
+    ----------
+    outcome : object
+        What the kernel's finish, or else its reduction, gave.
+    name : str
+        Name of the kernel.
+    parameters : dict
+        Values of all parameters of the kernel.
+    plan : Plan
+        n, block size and blocks: of those that were evaluated, if the run ended early because that was enough.
+    seed : int
+        Seed of the random streams.
+    schedule : str
+        Who took which blocks.
+    workers : int
+        Worker processes in each rank; 1 is the rank itself.
+    elapsed : float
+        Seconds from the barrier before the first block to the end of the reduction.
+    library : str
+        The MPI library, or nothing.
+    hosts : list of str
+        The node of each rank.
+    records : list of Record
+        What each process evaluated.
+    resumed_blocks : int
+        How many blocks were done before this run.
+    retried_blocks : int
+        How many times a block was evaluated again.
+    lost_workers : int
+        How many worker processes died, or hung, and were replaced.
+    lost_ranks : int
+        How many ranks died, and the others went on.
+    skipped : list of Skipped
+        Blocks that failed, in order, if the run was to go on without them.
+    datasets : dict
+        {name: rows}, if they had no file to go to.
+    partials : dict
+        {block index: partial}, if they were kept.
+    done : Done
+        All blocks that are done, and their total.
+    """
+
+    outcome: Any
+    name: str
+    parameters: dict[str, Any]
+    plan: Plan
+    seed: int
+    schedule: str
+    workers: int
+    elapsed: float
+    library: str
+    hosts: list[str]
+    records: list[Record]
+    resumed_blocks: int
+    retried_blocks: int
+    lost_workers: int
+    lost_ranks: int
+    skipped: list[Skipped]
+    datasets: dict[str, Array] = field(repr=False)
+    partials: dict[int, Any] = field(repr=False)
+    done: Done = field(repr=False)
+
+    @property
+    def value(self) -> Any:
+        """The value alone, where the outcome has an error too."""
+        return getattr(self.outcome, "value", self.outcome)
+
+    @property
+    def error(self) -> Any:
+        """The standard error of the value, or None."""
+        return getattr(self.outcome, "error", None)
+
+    @property
+    def ranks(self) -> int:
+        """Number of ranks."""
+        return len(self.hosts)
+
+    @property
+    def nodes(self) -> int:
+        """Number of nodes."""
+        return len(set(self.hosts))
+
+    @property
+    def evaluated_blocks(self) -> int:
+        """Number of blocks evaluated in this run."""
+        return sum(record.blocks for record in self.records)
+
+    @property
+    def imbalance(self) -> float:
+        """The largest of the processes' times in kernels over their mean; 1 is perfect."""
+        busy = [record.seconds for record in self.records]
+        return max(busy) * len(busy) / sum(busy) if sum(busy) > 0 else 1.0
+
+    @property
+    def lower_bound(self) -> float:
+        """Seconds that no schedule can beat: the longest block, or an equal share of the time in kernels."""
+        busy = sum(record.seconds for record in self.records)
+        return max(busy / len(self.records), *(record.longest for record in self.records))
+
+
+def joined_rows(
+    bound: BoundKernel, plan: Plan, kept: dict[int, dict[str, Array]], skipped: list[Skipped]
+) -> dict[str, Array]:
+    """Return the rows of each dataset in block order, from the rows of all blocks, {block: {dataset: rows}}."""
+    joined = {}
+    for dataset in bound.reduction.datasets():
+        pieces = {index: rows[dataset.name] for index, rows in kept.items()}
+        dtype = dataset.dtype or common_dtype(piece.dtype for _, piece in sorted(pieces.items()))
+        pieces |= {block.block: dataset.missing(plan[block.block], dtype) for block in skipped}
+        empty = np.zeros((0, *dataset.row), dtype)
+        joined[dataset.name] = np.concatenate([empty, *(converted(pieces[index], dtype) for index in sorted(pieces))])
+    return joined

@@ -1,0 +1,219 @@
+"""Which blocks of a run are done, and what came out of them, on disk. Imports mpipar.core, runtime and store.
+
+::
+
+    run.h5              /checkpoint: the state of the run when it was last written as a whole, with a checksum
+    run.h5.parts/       while the run goes on, or after it was killed
+        lock            held by the root
+        *.log           what each rank has done since then: a record with a checksum for each commit
+
+A rank commits by itself, to a log of its own, what is new: no rank waits for another, and the cost doesn't grow with
+what is done. The root writes ``run.h5`` as a whole, aside and then renamed, at the start, when the run stops and in the
+end. What is done is the state and all whole records. Nothing here is pickled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import struct
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import h5py
+import numpy as np
+
+from mpipar.core.blocks import Blocks, united
+from mpipar.core.errors import BadInput
+from mpipar.core.kernel import BoundKernel
+from mpipar.runtime.failure import Skipped
+from mpipar.runtime.tally import Done
+from mpipar.store.codec import decode, encode
+from mpipar.store.files import flush_to_disk, own_name, write_at
+
+_HEAD = struct.Struct("<8sQI")  # mark, bytes of what follows, its CRC-32
+_MARK = b"mpipar-2"
+
+
+class State(NamedTuple):
+    """The state of a run.
+
+    Attributes
+    ----------
+    run : str
+        A random name; the logs and rows of another run are not of this one.
+    identity : dict
+        What decides the result: a run can be resumed by the same alone.
+    done : Done
+        Blocks that are done.
+    finished : bool
+        Whether the run is complete, but for skipped blocks.
+    """
+
+    run: str
+    identity: dict[str, Any]
+    done: Done
+    finished: bool
+
+
+def identity_of(bound: BoundKernel) -> dict[str, Any]:
+    """Return what decides the result of a kernel, as plain values."""
+    parameters = {name: _plain(value) for name, value in bound.parameters.items()}
+    return {
+        "driver": bound.kernel.name,
+        **{f"parameter {name}": value for name, value in parameters.items()},
+        "n": bound.plan.n,
+        "block": bound.plan.block,
+        "seed": bound.seed,
+    }
+
+
+def check_identity(path: Path, there: dict[str, Any], here: dict[str, Any]) -> None:
+    """Raise BadInput, with the differences spelled out, if a run isn't the one that a file has the state of."""
+    names = [name for name in {**there, **here} if there.get(name) != here.get(name)]
+    if names:
+        told = "; ".join(f"{name}: {there.get(name)!r} there, {here.get(name)!r} here" for name in names)
+        raise BadInput(f"resume: {str(path)!r} is of another run ({told})")
+
+
+def put(file: h5py.File, state: State) -> None:
+    """Put a state into a file. Raises TypeError if a total can't be stored."""
+    data = encode([state.run, state.identity, *_packed(state.done), state.finished])
+    stored = file.create_dataset("checkpoint", data=np.frombuffer(data, np.uint8))
+    stored.attrs["sha256"] = hashlib.sha256(data).hexdigest()
+    stored.attrs["description"] = "which blocks are done and their total, as JSON: what --resume goes on from"
+
+
+def get(path: Path, file: h5py.File) -> State:
+    """Return the state in a file. Raises BadInput if there is none, or it is damaged."""
+    try:
+        if not isinstance(file.get("checkpoint", getlink=True), h5py.HardLink):
+            raise ValueError("there is none in this file itself")
+        stored = file["checkpoint"]
+        if stored.dtype != np.uint8 or stored.external or stored.id.get_storage_size() != stored.nbytes:
+            raise ValueError("it is not made of bytes in this file")
+        data = stored[...].tobytes()
+        if stored.attrs["sha256"] != hashlib.sha256(data).hexdigest():
+            raise ValueError("the checksum is wrong")
+        run, identity, *packed, finished = decode(data)
+        if not isinstance(run, str) or not isinstance(identity, dict) or not isinstance(finished, bool):
+            raise ValueError("it is not of a run")
+        return State(run, identity, _unpacked(packed), finished)
+    except (KeyError, ValueError, TypeError, OSError, RuntimeError, AttributeError) as error:
+        reason = " ".join(str(error).split())[:100]
+        raise BadInput(f"resume: the checkpoint in {str(path)!r} is missing or damaged ({reason})") from None
+
+
+def check_state(path: Path, state: State, bound: BoundKernel) -> None:
+    """Raise BadInput if blocks are done that the run hasn't, or if it is finished without being so."""
+    check_done(path, state.done, bound)
+    done = united(state.done.ranges)
+    if state.finished and not state.done.skipped:
+        whole = [range(bound.plan.n_blocks)] if bound.plan.n_blocks else []
+        if done != whole and not (bound.may_end_early and [r.start for r in done] == [0]):
+            raise BadInput(f"resume: the checkpoint in {str(path)!r} is damaged (blocks are missing)")
+
+
+def check_done(path: Path, done: Done, bound: BoundKernel) -> None:
+    """Raise BadInput if blocks are done that the run hasn't."""
+    plan = bound.plan
+    inside = all(r.step > 0 and r[0] >= 0 and r[-1] < plan.n_blocks for r in done.ranges if r)
+    if not inside or Blocks(united(done.ranges)).count != done.count:
+        raise BadInput(f"resume: the checkpoint of {str(path)!r} is damaged (there are no such blocks)")
+    for skipped in done.skipped:
+        index = skipped.block
+        block = plan[index] if type(index) is int and 0 <= index < plan.n_blocks else None
+        texts = isinstance(skipped.reason, str) and isinstance(skipped.details, str)
+        if block is None or (block.start, block.stop) != (skipped.start, skipped.stop) or not texts:
+            raise BadInput(f"resume: the checkpoint of {str(path)!r} is damaged (there is no such skipped block)")
+
+
+class Log:
+    """The commits of one rank, a record each.
+
+    Parameters
+    ----------
+    folder : Path
+        ``run.h5.parts``.
+    run : str
+        The name of the run.
+    """
+
+    def __init__(self, folder: Path, run: str) -> None:
+        self._path = folder / own_name("log")
+        self._run = run
+        self._file = -1
+        self._length = 0
+
+    def append(self, done: Done) -> None:
+        """Commit some blocks. Raises OSError, and TypeError if a total can't be stored; then nothing has changed."""
+        data = encode([self._run, *_packed(done)])
+        record = _HEAD.pack(_MARK, len(data), zlib.crc32(data)) + data
+        new = self._file < 0
+        if new:
+            self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        try:
+            write_at(self._file, record, self._length)
+            os.fsync(self._file)
+        except OSError:
+            os.ftruncate(self._file, self._length)
+            raise
+        if new:
+            flush_to_disk(self._path.parent)
+        self._length += len(record)
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file >= 0:
+            os.close(self._file)
+
+
+def logged(folder: Path, run: str) -> Iterator[Done]:
+    """Yield what ranks of a run have committed to their logs; what follows a record that isn't whole doesn't count."""
+    for path in sorted(folder.glob("*.log")):
+        with path.open("rb") as file:
+            while len(head := file.read(_HEAD.size)) == _HEAD.size:
+                mark, size, checksum = _HEAD.unpack(head)
+                if mark != _MARK or size > path.stat().st_size:
+                    break
+                data = file.read(size)
+                if len(data) < size or zlib.crc32(data) != checksum:
+                    break
+                of_run, *packed = decode(data)
+                if of_run != run:
+                    break
+                yield _unpacked(packed)
+
+
+def without_repeats(parts: Iterator[Done], base: Done, reduction: Any) -> Done:
+    """Return base and parts together; parts that base has already, as a commit was cut short, are left out."""
+    for part in parts:
+        known, new = Blocks(united(base.ranges)).count, Blocks(united(part.ranges)).count
+        together = Blocks(united(base.ranges + part.ranges)).count
+        if together == known + new:
+            base = base.merge(part, reduction)
+        elif together != known:
+            raise BadInput("resume: the logs of the run contradict its checkpoint")
+    return base
+
+
+def _packed(done: Done) -> list[Any]:
+    return [
+        done.total,
+        [[r.start, r.stop, r.step] for r in done.ranges],
+        [list(block) for block in done.skipped],
+    ]
+
+
+def _unpacked(packed: list[Any]) -> Done:
+    total, ranges, skipped = packed
+    return Done(total, [range(*ends) for ends in ranges], [Skipped(*block) for block in skipped])
+
+
+def _plain(value: Any) -> Any:
+    """Return the value of a parameter as what JSON has."""
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)

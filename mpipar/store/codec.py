@@ -1,0 +1,118 @@
+"""Totals as bytes and back, without pickle: reading them can't run code. Imports mpipar.core alone.
+
+The bytes are JSON. What JSON hasn't is an object with one key that names it::
+
+    {"i": "123"}  integers beyond 53 bits    {"f": "0x1.8p+1"}  floats    {"t": […]}  tuples
+    {"d": [[key, value], …]}  dicts          {"a": "…"}  arrays, as .npy in base 64
+    {"o": [shape, […]]}  arrays of integers  {"x": […]}  ExactArray       {"b": "…"}  bytes
+    {"c": ["…", "…"]}  complex numbers
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from mpipar.core.exact import ExactArray
+
+_EXACT_IN_JSON = 2**53
+
+
+def encode(value: Any) -> bytes:
+    """Return a value as bytes. Raises TypeError for what isn't plain Python or NumPy."""
+    return json.dumps(_plain(value), separators=(",", ":"), allow_nan=False).encode()
+
+
+def decode(data: bytes) -> Any:
+    """Return the value that :func:`encode` got. Raises ValueError for anything else."""
+    try:
+        return _value(json.loads(data))
+    except Exception as error:  # NumPy's reader alone raises half a dozen kinds
+        raise ValueError(f"not a stored total: {error!r}") from None
+
+
+def _plain(value: Any) -> Any:
+    if value is None or isinstance(value, (bool, str)):
+        return value
+    if isinstance(value, np.generic) and not value.dtype.hasobject:
+        return {"a": _npy(np.asarray(value)), "s": 1}
+    if isinstance(value, int):
+        return value if abs(value) < _EXACT_IN_JSON else {"i": hex(value)}
+    if isinstance(value, float):
+        return {"f": value.hex()}
+    if isinstance(value, complex):
+        return {"c": [value.real.hex(), value.imag.hex()]}
+    if isinstance(value, bytes):
+        return {"b": base64.b64encode(value).decode()}
+    if isinstance(value, np.ndarray):
+        return _plain_array(value)
+    if isinstance(value, ExactArray):
+        state = (value.shape, value.low, value.words, value.special, value.additions)
+        return {"x": [_plain(item) for item in state]}
+    if type(value) is list:
+        return [_plain(item) for item in value]
+    if type(value) is tuple:
+        return {"t": [_plain(item) for item in value]}
+    if type(value) is dict:
+        return {"d": [[_plain(key), _plain(item)] for key, item in value.items()]}
+    raise TypeError(f"a {type(value).__name__} can't be stored")
+
+
+def _plain_array(array: np.ndarray[Any, Any]) -> Any:
+    if array.dtype == object and all(isinstance(item, int) for item in array.flat):
+        return {"o": [list(array.shape), [_plain(int(item)) for item in array.flat]]}
+    if array.dtype.hasobject:
+        raise TypeError(f"an array of {array.dtype} can't be stored")
+    return {"a": _npy(array)}
+
+
+def _npy(array: np.ndarray[Any, Any]) -> str:
+    file = io.BytesIO()
+    np.lib.format.write_array(file, array, (3, 0), allow_pickle=False)  # 3.0: in UTF-8
+    return base64.b64encode(file.getbuffer()).decode()
+
+
+def _value(plain: Any) -> Any:
+    if isinstance(plain, list):
+        return [_value(item) for item in plain]
+    if not isinstance(plain, dict):
+        return plain
+    kind = next(iter(plain))
+    return _READERS[kind](plain)
+
+
+def _array(plain: dict[str, Any]) -> Any:
+    array = np.lib.format.read_array(io.BytesIO(base64.b64decode(plain["a"], validate=True)), allow_pickle=False)
+    return array[()] if "s" in plain else array
+
+
+def _integers(plain: dict[str, Any]) -> Any:
+    shape, items = plain["o"]
+    array = np.empty(len(items), object)
+    array[:] = [_value(item) for item in items]
+    return array.reshape(shape)
+
+
+def _exact(plain: dict[str, Any]) -> ExactArray:
+    shape, low, words, special, additions = map(_value, plain["x"])
+    exact = ExactArray(shape)
+    exact.low, exact.words, exact.special, exact.additions = low, words, special, additions
+    return exact
+
+
+_READERS: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "a": _array,
+    "b": lambda plain: base64.b64decode(plain["b"], validate=True),
+    "c": lambda plain: complex(*map(float.fromhex, plain["c"])),
+    "d": lambda plain: {_value(key): _value(item) for key, item in plain["d"]},
+    "f": lambda plain: float.fromhex(plain["f"]),
+    "i": lambda plain: int(plain["i"], 16),
+    "o": _integers,
+    "t": lambda plain: tuple(_value(item) for item in plain["t"]),
+    "x": _exact,
+}

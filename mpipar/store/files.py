@@ -1,0 +1,62 @@
+"""Writing files so that they survive. Imports nothing of mpipar."""
+
+from __future__ import annotations
+
+import io
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import h5py
+
+
+def own_name(suffix: str) -> str:
+    """Return a file name that no other process has had, even one with the same number: it begins with the node."""
+    return f"{os.uname().nodename}-{os.getpid()}-{time.time_ns():x}.{suffix}"
+
+
+def write_at(descriptor: int, data: Any, offset: int) -> None:
+    """Write all bytes of a buffer to a place in a file."""
+    view = memoryview(data).cast("B")
+    while view:
+        written = os.pwrite(descriptor, view, offset)
+        view, offset = view[written:], offset + written
+
+
+def write_hdf5(path: Path, fill: Callable[[h5py.File], None]) -> None:
+    """Write an HDF5 file that ``fill`` puts things into, made in memory: HDF5 itself takes a full disk badly."""
+    image = io.BytesIO()
+    with h5py.File(image, "w") as file:
+        fill(file)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+    try:
+        write_at(descriptor, image.getbuffer(), 0)
+    finally:
+        os.close(descriptor)
+
+
+def reserve(path: Path, size: int) -> None:
+    """Extend a file, which is made if need be, so that HDF5 finds room in it. Raises OSError if there isn't any.
+
+    HDF5 can't cope with a full disk: it raises, prints, and may crash as the process ends.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    length = os.fstat(descriptor).st_size
+    try:
+        os.posix_fallocate(descriptor, length, size)
+    except OSError:
+        os.ftruncate(descriptor, length)
+        raise
+    finally:
+        os.close(descriptor)
+
+
+def flush_to_disk(path: Path) -> None:
+    """Wait until a file's bytes, or a folder's entries, are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

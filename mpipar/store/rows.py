@@ -1,0 +1,337 @@
+"""Rows of datasets on their way to the result file. Imports mpipar.core and files.
+
+While a run goes on, a folder beside the result file holds what its processes have written::
+
+    run.h5.parts/
+        rows.h5     datasets with a row for each item: the root has laid them out, and each process writes the bytes of
+                    its blocks to their place (MPI isn't needed for that, nor a parallel HDF5)
+        *.skeleton  what rows.h5 was before HDF5 made a result file of it
+        *.part      other datasets, whose rows are of unknown number or type, or to be compressed: each process appends
+                    a record for each block, and the root joins the records in block order
+
+``rows.h5`` becomes the result file. No rows are ever gathered in one process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import io
+import os
+import struct
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import h5py
+import numpy as np
+
+from mpipar.core.dataset import Dataset, common_dtype, converted
+from mpipar.core.errors import BadInput
+from mpipar.core.kernel import BoundKernel
+from mpipar.core.plan import Block, Plan
+from mpipar.core.reduction import Array
+from mpipar.store.codec import decode, encode
+from mpipar.store.files import flush_to_disk, own_name, reserve, write_at
+
+# Mark, block, number of the dataset, bytes of the header and of the rows that follow.
+_RECORD = struct.Struct("<8sQQQQ")
+_MARK = b"mpipar-2"
+_MOST_OPEN = 64  # parts
+_JOINED_AT_ONCE, _LARGE = 1000, 2**16  # so many records, or one of so many bytes, go to the file at once
+_GZIP_LEVEL = 4
+
+ROOM = 2**16
+"""Bytes that HDF5 may need beside the rows."""
+
+RESERVED = ("checkpoint", "error", "parameters", "partials", "ranks", "skipped", "value", "workers")
+"""Names in the result file that are taken."""
+
+
+class Rows(NamedTuple):
+    """Where the rows of a run go: the Output of its processes. Can be sent to a worker.
+
+    Attributes
+    ----------
+    folder : Path
+    datasets : tuple of Dataset
+    places : dict
+        {name of a dataset: offset of its first byte in ``rows.h5``}, for those whose rows have a place.
+    compress : bool
+    """
+
+    folder: Path
+    datasets: tuple[Dataset, ...]
+    places: dict[str, int]
+    compress: bool
+
+    def writer(self) -> _Writer:
+        """Return what writes rows from this process."""
+        return _Writer(self)
+
+    def flush(self) -> None:
+        """Wait until all that the processes of this node have written is on the disk."""
+        for path in (self.base, *self.folder.glob(f"{os.uname().nodename}-*.part")):
+            flush_to_disk(path)
+
+    @property
+    def base(self) -> Path:
+        """The file with datasets that are written in place, which becomes the result file."""
+        return self.folder / "rows.h5"
+
+    def reserve_room(self) -> None:
+        """Make sure that there is room for the rows to be joined, and for the result. Raises OSError if there isn't."""
+        joined = sum(path.stat().st_size for path in self.folder.glob("*.part"))
+        reserve(self.base, ROOM + joined + joined // 4)
+
+    @property
+    def skeleton(self) -> Path:
+        """A copy of what HDF5 itself has put into that file."""
+        return self.folder / "rows.skeleton"
+
+
+class _Writer:
+    """Writes the rows of blocks that one process evaluates."""
+
+    def __init__(self, rows: Rows) -> None:
+        self._rows = rows
+        self._base = os.open(rows.base, os.O_WRONLY) if rows.places else -1
+        self._part = -1
+        self._length = 0  # of the part
+
+    def close(self) -> None:
+        for descriptor in (self._base, self._part):
+            if descriptor >= 0:
+                os.close(descriptor)
+
+    def __call__(self, block: Block, rows: Mapping[str, Array]) -> None:
+        for number, dataset in enumerate(self._rows.datasets):
+            array = rows[dataset.name]
+            if dataset.dtype is not None:
+                array = converted(array, dataset.dtype)
+            place = self._rows.places.get(dataset.name)
+            if place is None:
+                self._append(block, number, array)
+            elif array.size:
+                row_bytes = array.nbytes // len(array)
+                flat = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+                write_at(self._base, flat.data, place + block.start * row_bytes)
+
+    def _append(self, block: Block, number: int, array: Array) -> None:
+        if self._part < 0:
+            _check_type(array.dtype)
+            self._part = os.open(self._rows.folder / own_name("part"), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        rows = np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
+        header = encode([np.lib.format.dtype_to_descr(array.dtype), array.shape])
+        head = _RECORD.pack(_MARK, block.index, number, len(header), len(rows)) + header
+        write_at(self._part, head + rows, self._length)
+        self._length += len(head) + len(rows)
+
+
+def begin(folder: Path, bound: BoundKernel, compress: bool, run: str) -> Rows:
+    """Lay out the datasets of a run in an empty folder. For the root.
+
+    Raises
+    ------
+    BadInput
+        If a dataset can't have its name.
+    OSError
+        If that can't be written.
+    """
+    rows = Rows(folder, bound.reduction.datasets(), {}, compress)
+    for dataset in rows.datasets:
+        if dataset.name in RESERVED or "/" in dataset.name:
+            raise BadInput(f"output: a dataset can't be named {dataset.name!r}; the name is taken, or has a slash")
+        if dataset.dtype is not None:
+            _check_type(dataset.dtype)
+    reserve(rows.base, ROOM)
+    with h5py.File(rows.base, "w", libver="latest") as file:
+        file.attrs["run"] = run
+        for dataset in rows.datasets:
+            if dataset.known_beforehand and not compress and not bound.may_end_early:
+                _lay_out(file, dataset, bound.plan.n)
+        _note_places(rows, file)
+        sizes = {name: file[name].id.get_storage_size() for name in rows.places}
+    _save_skeleton(rows, sizes)
+    return rows
+
+
+def resume(folder: Path, bound: BoundKernel, compress: bool, run: str) -> Rows:
+    """Return the rows of a run that was begun in this folder. For the root. Raises BadInput if they aren't there."""
+    rows = Rows(folder, bound.reduction.datasets(), {}, compress)
+    try:
+        _restore_skeleton(rows)
+        with h5py.File(rows.base, "r") as file:
+            if file.attrs["run"] != run:
+                raise KeyError("they are of another run")
+            _note_places(rows, file)
+    except (OSError, KeyError, RuntimeError, ValueError) as error:
+        reason = " ".join(str(error).split())[:100]
+        raise BadInput(f"resume: the rows that are done are not in {str(folder)!r} ({reason})") from None
+    return rows
+
+
+def _note_places(rows: Rows, file: h5py.File) -> None:
+    for dataset in rows.datasets:
+        place = file[dataset.name].id.get_offset() if dataset.name in file else None
+        if place is not None:  # no rows, no place
+            rows.places[dataset.name] = place
+
+
+def _save_skeleton(rows: Rows, sizes: dict[str, int]) -> None:
+    """Save what HDF5 has written to the file, all but the rows, which it doesn't touch any more.
+
+    When the root makes the result file of it, and is killed or has no room, HDF5 may leave a file that it refuses.
+    """
+    length, position, pieces = rows.base.stat().st_size, 0, []
+    with rows.base.open("rb") as file:
+        for place, size in sorted((place, sizes[name]) for name, place in rows.places.items()):
+            file.seek(position)
+            pieces.append([position, file.read(place - position)])
+            position = place + size
+        file.seek(position)
+        pieces.append([position, file.read(length - position)])
+    rows.skeleton.write_bytes(encode([length, pieces]))
+    flush_to_disk(rows.skeleton)
+    flush_to_disk(rows.base)
+
+
+def _restore_skeleton(rows: Rows) -> None:
+    """Make the file again what it was at the start, with the rows that have been written since."""
+    length, pieces = decode(rows.skeleton.read_bytes())
+    descriptor = os.open(rows.base, os.O_WRONLY)
+    try:
+        os.ftruncate(descriptor, length)
+        for position, data in pieces:
+            write_at(descriptor, data, position)
+    finally:
+        os.close(descriptor)
+
+
+def _check_type(dtype: np.dtype[Any]) -> None:
+    """Raise TypeError for rows that HDF5 can't hold."""
+    for name in dtype.names or ():
+        _check_type(dtype[name])
+    if dtype.base.kind not in "biufcSUV":
+        raise TypeError(f"datasets can't hold {dtype}")
+
+
+def _lay_out(file: h5py.File, dataset: Dataset, n: int) -> None:
+    """Make a dataset of known size, with its place in the file, but write nothing."""
+    settings = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    settings.set_layout(h5py.h5d.CONTIGUOUS)
+    settings.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+    settings.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+    space = h5py.h5s.create_simple((n, *dataset.row))
+    kind = h5py.h5t.py_create(dataset.dtype, logical=True)
+    h5py.h5d.create(file.id, dataset.name.encode(), kind, space, settings)
+
+
+def complete(rows: Rows, file: h5py.File, plan: Plan, skipped: list[int]) -> None:
+    """Put all rows into ``file``, which is ``rows.base`` opened: those in place are there, the others are joined.
+
+    Parameters
+    ----------
+    rows : Rows
+    file : h5py.File
+    plan : Plan
+        The blocks of the run: fewer than planned at first, if it ended early.
+    skipped : list of int
+        Blocks that have no rows; rows that stand for items are NaN, or 0 for whole numbers.
+    """
+    records = _records(rows.folder)
+    for number, dataset in enumerate(rows.datasets):
+        if dataset.name in file:
+            made = file[dataset.name]
+            for index in skipped:
+                block = plan[index]
+                made[block.start : block.stop] = dataset.missing(block, made.dtype)
+        else:
+            found = {block: record for (block, which), record in records.items() if which == number}
+            made = _join(rows, file, dataset, found, plan, skipped)
+        made.attrs.update(units=dataset.units, description=dataset.description)
+
+
+class _Record(NamedTuple):
+    """Where a block's rows are in a part, and what they are."""
+
+    path: Path
+    offset: int
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+
+def _records(folder: Path) -> dict[tuple[int, int], _Record]:
+    """Return the record of each (block, number of the dataset). Of several of a block, all are the same."""
+    found = {}
+    for path in sorted(folder.glob("*.part")):
+        length = path.stat().st_size
+        with path.open("rb") as file:
+            while len(head := file.read(_RECORD.size)) == _RECORD.size:
+                mark, block, number, header_size, size = _RECORD.unpack(head)
+                end = file.tell() + header_size + size
+                if mark != _MARK or end > length:
+                    break  # of a process that was killed as it wrote
+                shape, dtype = _read_header(file.read(header_size))
+                found[block, number] = _Record(path, file.tell(), shape, dtype)
+                file.seek(end)
+    return found
+
+
+@functools.lru_cache(maxsize=100)
+def _read_header(header: bytes) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    descr, shape = decode(header)
+    return shape, np.lib.format.descr_to_dtype(descr)
+
+
+def _join(
+    rows: Rows, file: h5py.File, dataset: Dataset, found: dict[int, _Record], plan: Plan, skipped: list[int]
+) -> h5py.Dataset:
+    """Make a dataset of the records of all blocks, in block order."""
+    if len(found) + len(skipped) < plan.n_blocks:
+        raise OSError(f"{plan.n_blocks - len(found) - len(skipped)} blocks have no rows of {dataset.name!r}")
+    dtype = dataset.dtype or common_dtype(found[index].dtype for index in sorted(found))
+    stand_ins = {index: dataset.missing(plan[index], dtype) for index in skipped}
+    n = sum(record.shape[0] for record in found.values()) + sum(map(len, stand_ins.values()))
+    settings: dict[str, Any] = {}
+    if n and rows.compress:
+        settings = {"compression": "gzip", "compression_opts": _GZIP_LEVEL, "shuffle": True, "chunks": True}
+    made = file.create_dataset(dataset.name, (n, *dataset.row), _in_hdf5(dtype), **settings)
+    position = 0
+    for piece in _pieces(found, stand_ins, dtype):
+        made[position : position + len(piece)] = piece.astype(made.dtype, copy=False)
+        position += len(piece)
+    return made
+
+
+def _pieces(found: dict[int, _Record], stand_ins: dict[int, Array], dtype: np.dtype[Any]) -> Iterator[Array]:
+    """Yield the rows of all blocks in order, small ones joined."""
+    waiting: list[Array] = []
+    files: dict[Path, io.BufferedReader] = {}
+    with contextlib.ExitStack() as stack:
+        for index in sorted(found.keys() | stand_ins.keys()):
+            if index in found:
+                record = found[index]
+                if record.path not in files:
+                    if len(files) == _MOST_OPEN:
+                        stack.close()
+                        files.clear()
+                    files[record.path] = stack.enter_context(record.path.open("rb"))
+                files[record.path].seek(record.offset)
+                rows = np.empty(record.shape, record.dtype)
+                files[record.path].readinto(rows.reshape(-1).view(np.uint8).data)
+                waiting.append(converted(rows, dtype))
+            else:
+                waiting.append(stand_ins[index])
+            if len(waiting) == _JOINED_AT_ONCE or waiting[-1].nbytes > _LARGE:
+                yield np.concatenate(waiting)
+                waiting = []
+    if waiting:
+        yield np.concatenate(waiting)
+
+
+def _in_hdf5(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Return a type as HDF5 stores it: text of any length for NumPy's text of fixed length."""
+    if dtype.names:
+        return np.dtype([(name, _in_hdf5(dtype[name])) for name in dtype.names])
+    return h5py.string_dtype() if dtype.kind == "U" else dtype
