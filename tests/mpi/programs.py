@@ -7,11 +7,27 @@ import os
 import sys
 import threading
 import time
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 
-from mpipar import Block, Concatenate, Count, Each, ExactSum, Histogram, InOrder, MinMax, Moments, PositiveInt, driver
+from mpipar import (
+    Block,
+    Concatenate,
+    Count,
+    Dataset,
+    Each,
+    Estimate,
+    ExactSum,
+    Histogram,
+    InOrder,
+    MinMax,
+    Moments,
+    PositiveInt,
+    Reduction,
+    driver,
+)
 
 
 class Unpicklable(Exception):
@@ -118,6 +134,163 @@ def bad_finish(block: Block, *, items: PositiveInt = 1000) -> float:
 def fail(total: float) -> float:
     """Raise."""
     raise KeyError("no result")
+
+
+ROWS: dict[str, Reduction] = {
+    "mapped": Dataset("mapped", "f4", row=(2,), units="m", description="a row for each item"),
+    "filtered": Dataset("filtered", int, one_each=False),
+    "table": Dataset("table", description="columns of several types"),
+    "sum": ExactSum(),
+}
+
+Kind = Literal["mapped", "filtered", "table", "all"]
+
+
+def rows_of(kind: Kind) -> Reduction:
+    """Return one dataset, or all of them beside a sum."""
+    return Each(**ROWS) if kind == "all" else ROWS[kind]
+
+
+@driver(n="items", reduction=rows_of, block=23)
+def rows(
+    block: Block,
+    rng: np.random.Generator,
+    *,
+    items: int = 500,
+    kind: Kind = "all",
+    bad: list[int] = [],  # noqa: B006
+) -> Any:
+    """Make rows of several kinds."""
+    time.sleep(0.002)  # so that all processes get blocks
+    k = np.arange(block.start, block.stop)
+    x = rng.standard_normal((block.size, 2))
+    if block.index in bad:
+        raise ValueError("this block is bad")
+    if block.index % 3:
+        table = np.array([(i, f"name π {i}") for i in k], [("k", int), ("name", "U12")])
+    else:
+        table = np.array([(i, i / 7) for i in k], [("k", float if block.index else int), ("x", float)])
+    made = {"mapped": x, "filtered": k[k * k % 11 == 3] if block.index % 5 else k[:0], "table": table, "sum": x.sum()}
+    return made if kind == "all" else made[kind]
+
+
+@driver(n="items", reduction=ExactSum, block=10)
+def unlucky(
+    block: Block,
+    rng: np.random.Generator,
+    *,
+    items: PositiveInt = 400,
+    bad: list[int] = [],  # noqa: B006
+    marks: Path | None = None,
+) -> float:
+    """Fail in some blocks: always, or once each if there is a folder to leave a mark in."""
+    time.sleep(0.002)
+    x = float(rng.standard_normal(block.size).sum())
+    if block.index in bad:
+        mark = None if marks is None else marks / str(block.index)
+        if mark is None or not mark.exists():
+            if mark is not None:
+                mark.touch()
+            raise ValueError(f"unlucky number {block.index}")
+    return x
+
+
+@driver(
+    n="items",
+    reduction=lambda keep: Each(x=Moments(), rows=Dataset("x", float)) if keep else Each(x=Moments()),
+    block=20,
+)
+def until(
+    block: Block,
+    rng: np.random.Generator,
+    *,
+    items: PositiveInt = 20_000,
+    error: float | None = None,
+    keep: bool = False,
+    how: Literal["well", "enough raises", "finish raises"] = "well",
+    bad: list[int] = [],  # noqa: B006
+) -> dict[str, object]:
+    """Sample until the error is small enough."""
+    if block.index in bad:
+        raise ValueError("this block is bad")
+    x = rng.standard_normal(block.size)
+    return {"x": x, "rows": x} if keep else {"x": x}
+
+
+@until.finish
+def mean(total: dict[str, Any], *, how: str) -> Estimate:
+    """Return the mean."""
+    if how == "finish raises":
+        raise KeyError("no result")
+    return Estimate(total["x"].value, total["x"].error)
+
+
+@until.enough
+def small_error(result: Estimate, *, error: float, how: str) -> bool:
+    """Return whether the error is small enough."""
+    if how == "enough raises":
+        raise KeyError("no answer")
+    return result.error <= error
+
+
+def meet(folder: Path, what: str, processes: int) -> None:
+    """Wait until so many processes are here."""
+    (folder / f"{what}-{os.getpid()}").touch()
+    deadline = time.monotonic() + 60
+    while len(list(folder.glob(f"{what}-*"))) < processes:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{what}: not all {processes} processes came")
+        time.sleep(0.002)
+
+
+def pss(pid: int | str = "self") -> int:
+    """Return the memory of a process in bytes, of shared pages its share."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    [kib] = [line.split()[1] for line in lines if line.startswith("Pss:")]
+    return 1024 * int(kib)
+
+
+@driver(n="items", reduction=Each(sum=ExactSum(), memory=Concatenate()), block=1)
+def lookup(
+    block: Block,
+    table: np.ndarray,
+    weights: np.ndarray,
+    *,
+    items: PositiveInt = 40,
+    kib: PositiveInt = 64,
+    folder: Path | None = None,
+    measure: int = 0,
+    fail: bool = False,
+) -> dict[str, object]:
+    """Look numbers up in a table that all processes of a node share, and measure their memory."""
+    total = float(table.sum() * weights[block.index % 3] + table[block.index % len(table)])
+    memory = np.zeros((0, 2), int)
+    if measure and folder is not None:
+        meet(folder, "touched", measure)
+        maker = int((folder / "makers").read_text().split()[0])
+        memory = np.array([[os.getpid(), pss()], [maker, pss(maker)]])
+        meet(folder, "measured", measure)
+    return {"sum": total, "memory": memory}
+
+
+@lookup.shared
+def table(empty: Any, *, kib: int, folder: Path | None, fail: bool) -> np.ndarray:
+    """Make a table of this size."""
+    if folder is not None:
+        with (folder / "makers").open("a") as makers:
+            makers.write(f"{os.getpid()}\n")
+    if fail:
+        raise ValueError("no table today")
+    made: np.ndarray = empty(128 * kib)
+    made[:] = 1.0
+    made[::1000] = np.sqrt(np.arange(len(made[::1000])))
+    return made
+
+
+@lookup.shared
+def weights(empty: Any) -> list[float]:
+    """Return what is to be copied."""
+    return [1.5, 2.5, -0.1]
 
 
 if __name__ == "__main__":

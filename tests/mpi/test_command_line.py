@@ -1,6 +1,8 @@
 """What a user meets: bad input, output, help, exit codes; without a launcher and over ranks."""
 
 import json
+import shlex
+import sys
 
 import h5py
 import numpy as np
@@ -134,3 +136,10 @@ def test_the_mpipar_command():
     assert (unknown.code, len(unknown.own_errors)) == (2, 1)
     assert "nonsense" in unknown.stderr
     assert mpirun(2, "-m", "mpipar", "pi", "--steps", "1e5", "--json").json["ranks"] == 2
+
+
+def test_output_that_is_closed_is_no_failure(tmp_path):
+    command = f"{shlex.quote(sys.executable)} -m mpipar.pi --steps 1e5 --output pi.h5 | true"
+    finished = start(["bash", "-c", f"set -o pipefail; {command}"], cwd=tmp_path)
+    assert (finished.code, finished.stderr) == (0, "")
+    assert [path.name for path in tmp_path.iterdir()] == ["pi.h5"]

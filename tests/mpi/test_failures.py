@@ -83,21 +83,30 @@ def test_failure_between_ranks_alone():
     assert "combining the totals of ranks" in finished.stderr
 
 
-@pytest.mark.parametrize("ranks", [None, 2])
-def test_kernel_that_cannot_be_sent_to_workers(ranks):
-    code = """
+INNER = """
 from mpipar import Count, driver
 def make():
     @driver(n="items", reduction=Count)
     def inner(block, *, items: int = 1000):
         return block.size
     return inner
-make().main(["--workers", "2"])
+if __name__ == "__main__":
+    make().main(["--workers", "2", "--json"])
 """
-    finished = over(ranks)("-c", code)
+
+
+@pytest.mark.parametrize("ranks", [None, 2])
+def test_kernel_that_cannot_be_sent_to_workers(ranks, tmp_path):
+    (tmp_path / "script.py").write_text(INNER)
+    finished = over(ranks)("script.py", cwd=tmp_path)
     assert finished.code == 2
     assert len(finished.own_errors) == 1, finished.stderr
     assert "the kernel can't be sent to workers" in finished.stderr
+
+
+@pytest.mark.parametrize("ranks", [None, 2])
+def test_kernel_that_has_no_file_goes_to_workers_by_value(ranks):
+    assert over(ranks)("-c", INNER).json["value"] == 1000
 
 
 def leftovers(marker):

@@ -1,0 +1,80 @@
+"""Prime numbers: count, list, test.   mpirun -np 4 python -m mpipar.primes --below 1e9"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+
+from mpipar import BadInput, Block, Count, Dataset, Each, NonNegativeInt, Reduction, driver
+from mpipar.core.reduction import Array
+from mpipar.core.sieve import SEGMENT, count, is_prime, primes_in
+from mpipar.inputs.numbers import read_numbers
+
+
+@functools.lru_cache(maxsize=1)
+def numbers_in(test: str) -> Array:
+    """Return the numbers to test."""
+    return read_numbers(test, int)
+
+
+def items(below: int | None, test: str | None) -> int:
+    """Return how many integers are looked at."""
+    return len(numbers_in(test)) if test is not None else below or 0
+
+
+def block_size(below: int | None, list: bool, test: str | None) -> int:
+    """Return the default block size: large, as each block strikes out multiples of all primes up to a square root."""
+    if test is not None:
+        return 1000
+    return min(SEGMENT // 4 if list else SEGMENT, max(2**20, (below or 0) // 8))
+
+
+def kept(list: bool, test: str | None) -> Reduction:
+    """Return what is made of the blocks: a count, and a dataset if asked for."""
+    if test is not None:
+        return Each(primes=Count(), is_prime=Dataset("is_prime", bool, description="whether each number is prime"))
+    return Dataset("primes", np.int64, one_each=False, description="primes in order") if list else Count()
+
+
+@driver(n=items, reduction=kept, block=block_size)
+def primes(block: Block, *, below: NonNegativeInt | None = None, list: bool = False, test: str | None = None) -> Any:
+    """Count the prime numbers below a bound, list them, or test given numbers.
+
+    Parameters
+    ----------
+    below : int
+        The bound.
+    list : bool
+        Put the primes into the output file, too.
+    test : str
+        Test the whole numbers (of 64 bits at most) in this file instead: text, CSV with one column, or FILE.h5:/NAME.
+
+    Examples
+    --------
+    mpirun -np 2 python -m mpipar.primes --below 1e8
+    """
+    if test is not None:
+        flags = np.array([is_prime(n) for n in numbers_in(test)[block.start : block.stop].tolist()])
+        return {"primes": np.count_nonzero(flags), "is_prime": flags}
+    return primes_in(block.start, block.stop) if list else count(block.start, block.stop)
+
+
+@primes.check
+def check(*, below: int | None, list: bool, test: str | None) -> None:
+    """Refuse two tasks at once, and none."""
+    if (below is None) == (test is None) or (list and test is not None):
+        raise BadInput("primes: expected --below N, with or without --list, or else --test FILE")
+    if test is not None:
+        numbers_in(test)
+
+
+@primes.finish
+def number(total: Any) -> int:
+    """Return the number of primes."""
+    return int(total["primes"] if isinstance(total, dict) else total)
+
+
+if __name__ == "__main__":
+    primes.main()

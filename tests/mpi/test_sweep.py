@@ -1,0 +1,223 @@
+"""The driver that calls a function for each row of a table: its results, and its failing rows."""
+
+import itertools
+import math
+import re
+
+import h5py
+import numpy as np
+import pytest
+from conftest import chosen_ranks, over
+
+from mpipar import BadInput, RunFailed, run
+from mpipar.sweep import sweep
+
+FAILING = [13, 200, 201, 500, 713, 998, 999]
+
+MODEL = f"""
+FAILING = {FAILING}
+
+def model(n, x, label):
+    if n in FAILING:
+        raise ArithmeticError(f"n = {{n}} has no result")
+    return {{"product": n * x, "text": label.upper(), "even": n % 2 == 0}}
+"""
+
+
+serial = itertools.count()  # functions are imported, hence need names of their own
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Make the same table of 1000 rows in CSV and HDF5, and a function that fails for some."""
+    folder = tmp_path_factory.mktemp("a sweep")
+    n, x, label = np.arange(1000), np.random.default_rng(3).random(1000), [f"row {i}" for i in range(1000)]
+    lines = [f"{row[0]},{row[1]!r},{row[2]}" for row in zip(n.tolist(), x.tolist(), label, strict=True)]
+    (folder / "my table.csv").write_text("n,x,label\n" + "\n".join(lines) + "\n")
+    with h5py.File(folder / "tables.h5", "w") as file:
+        file["as columns/n"], file["as columns/x"], file["as columns/label"] = n, x, label
+        kind = np.dtype([("n", int), ("x", float), ("label", h5py.string_dtype())])
+        file["records"] = np.array([*zip(n.tolist(), x.tolist(), label, strict=True)], kind)
+    (folder / "model.py").write_text(MODEL)
+    return folder
+
+
+def table_in(path, name="results"):
+    """Return the rows of a table as dicts, with text as str."""
+    with h5py.File(path) as file:
+        table = file[name][()]
+    return [dict(zip(table.dtype.names, map(plain, row), strict=True)) for row in table]
+
+
+def plain(value):
+    return value.decode() if isinstance(value, bytes) else value.item()
+
+
+@pytest.mark.parametrize(
+    ("ranks", "table"), [(None, "my table.csv"), (2, "tables.h5:/as columns"), (3, "tables.h5:records")]
+)
+def test_1000_rows_of_which_7_fail(ranks, table, folder, tmp_path):
+    path = tmp_path / "out.h5"
+    options = ("--function", "model.py:model", "--table", table, "--output", str(path), "--on-error", "skip")
+    finished = over(ranks)("-m", "mpipar.sweep", *options, "--json", cwd=folder)
+    assert finished.json["value"] == 993
+    assert finished.json["skipped_blocks"] == 7
+    assert [line.split(": ", 2)[1:] for line in finished.own_errors] == [
+        [f"skipped block {n} (items {n} to {n})", f"ArithmeticError: n = {n} has no result"] for n in FAILING
+    ]
+    results, skipped = table_in(path), table_in(path, "skipped")
+    with h5py.File(folder / "tables.h5") as file:
+        x = file["as columns/x"][()].tolist()
+    assert results == [
+        {"row": n, "n": n, "x": x[n], "label": f"row {n}", "product": n * x[n], "text": f"ROW {n}", "even": n % 2 == 0}
+        for n in range(1000)
+        if n not in FAILING
+    ]
+    assert [row["block"] for row in skipped] == FAILING
+    for row in skipped:
+        assert row["traceback"].startswith("Traceback (most recent call last):\n")
+        assert row["traceback"].rstrip().endswith(f"ArithmeticError: n = {row['block']} has no result")
+        assert "model.py" in row["traceback"]
+
+
+@pytest.mark.parametrize("ranks", [None, *chosen_ranks(2)])
+def test_a_failing_row_stops_the_run_with_one_traceback(ranks, folder, tmp_path):
+    options = ("--function", "model.py:model", "--table", "my table.csv", "--output", str(tmp_path / "out.h5"))
+    finished = over(ranks)("-m", "mpipar.sweep", *options, cwd=folder)
+    assert (finished.code, finished.stdout) == (1, "")
+    assert finished.stderr.count("Traceback (most recent call last)") == 1
+    reasons = re.findall(r"ArithmeticError: n = \d+ has no result", finished.stderr)
+    assert len(reasons) == 2, "in the first line, and at the end of the traceback"
+    assert "rank" in finished.own_errors[0]
+    if (tmp_path / "out.h5").exists():  # to be resumed
+        with h5py.File(tmp_path / "out.h5") as file:
+            assert not {"results", "value"} & {*file}
+
+
+def results_of(source, folder, table="a\n1\n2\n3\n", **options):
+    """Return the table that a function makes of the rows a = 1, 2, 3."""
+    number = next(serial)
+    (folder / f"function{number}.py").write_text(f"import numpy as np\n\n{source}\n")
+    (folder / f"table{number}.csv").write_text(table)
+    options |= {"function": f"{folder}/function{number}.py:f", "table": f"{folder}/table{number}.csv"}
+    in_memory = run(sweep, **options).datasets["results"]
+    on_disk = run(sweep, output=folder / "out.h5", **options)
+    columns = table_in(folder / "out.h5")
+    assert len(columns) == on_disk.value == len(in_memory)
+    assert [*columns[0]] == [*in_memory.dtype.names]
+    for row, kept in zip(columns, in_memory, strict=True):
+        assert all(same(row[name], kept[name].item()) for name in row)
+    return columns
+
+
+def same(left, right):
+    return left == right or (left != left and right != right)
+
+
+def test_a_number_is_a_column_named_value(tmp_path):
+    assert results_of("def f(a): return a / 2", tmp_path) == [
+        {"row": 0, "a": 1, "value": 0.5},
+        {"row": 1, "a": 2, "value": 1.0},
+        {"row": 2, "a": 3, "value": 1.5},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        *(("'é' * a", ["é", "éé", "ééé"]), ("''", ["", "", ""]), ("a > 1", [False, True, True])),
+        *(("1j * a", [1j, 2j, 3j]), ("-a", [-1, -2, -3]), ("np.inf", [np.inf] * 3)),
+        *(("np.float32(a) / 2", [0.5, 1.0, 1.5]), ("np.array(a)", [1, 2, 3]), ("np.str_('x')", ["x", "x", "x"])),
+        *(("a if a < 3 else 0.5", [1.0, 2.0, 0.5]), ("a if a < 3 else 'x'", ["1", "2", "x"]), ("2**63", [2**63] * 3)),
+    ],
+)
+def test_one_value_of_any_kind(expression, expected, tmp_path):
+    assert [row["value"] for row in results_of(f"def f(a): return {expression}", tmp_path)] == expected
+
+
+def test_nothing_returned_leaves_the_columns_of_the_table(tmp_path):
+    assert results_of("def f(a): pass", tmp_path) == [{"row": i, "a": i + 1} for i in range(3)]
+
+
+def test_rows_may_have_different_columns(tmp_path):
+    source = "def f(a): return [{'n': a, 'x': 0.5}, {'text': 'b', 'x': None}, {'n': -1, 'none': None}][a - 1]"
+    first, second, third = results_of(source, tmp_path)
+    assert [*first] == ["row", "a", "n", "x", "text", "none"]
+    assert (first["n"], first["x"], first["text"]) == (1.0, 0.5, "")
+    assert (second["text"], third["n"], third["text"]) == ("b", -1.0, "")
+    for missing in (first["none"], second["n"], second["x"], second["none"], third["x"], third["none"]):
+        assert math.isnan(missing)
+
+
+def test_a_column_of_the_table_may_be_replaced(tmp_path):
+    assert results_of("def f(a): return {'a': -a}", tmp_path) == [{"row": i, "a": -i - 1} for i in range(3)]
+
+
+def test_columns_of_the_table_have_types_and_defaults_count(tmp_path):
+    table = "i,x,on,name\n1,,true,a b\n-2,1e3,false,c\n"
+    found = results_of("def f(i, x, on, name, other=3): return f'{i!r} {x!r} {on!r} {name!r} {other}'", tmp_path, table)
+    assert [row["value"] for row in found] == ["1 nan True 'a b' 3", "-2 1000.0 False 'c' 3"]
+
+
+def test_a_grid(tmp_path):
+    (tmp_path / "grid.toml").write_text('t = [280.0, 300]\np = [1, 2, 5]\nname = "ideal"\n')
+    (tmp_path / "gas.py").write_text("def pv(t, p, name): return {'v': t / p, 'name': name + '!'}\n")
+    result = run(sweep, function=f"{tmp_path}/gas.py:pv", table=str(tmp_path / "grid.toml"))
+    rows = result.datasets["results"]
+    assert rows[["row", "t", "p", "v"]].tolist() == [
+        (i, t, p, t / p) for i, (t, p) in enumerate((t, p) for t in (280.0, 300.0) for p in (1, 2, 5))
+    ]
+    assert set(rows["name"]) == {"ideal!"}
+
+
+@pytest.mark.parametrize(
+    ("expression", "reason"),
+    [
+        *(("[1, 2]", r"'value' .*list \[1, 2\]"), ("{'x': [1]}", r"'x' .*list \[1\]"), ("f", "'value' .*function")),
+        *(("np.zeros(2)", "'value' .*ndarray"), ("{'x': {}}", "'x' .*dict"), ("b'abc'", "'value' .*bytes")),
+        *(("2**70", "'value' .*int"), ("object()", "'value' .*object"), ("{1, 2}", "'value' .*set")),
+    ],
+)
+def test_what_is_no_number_or_text_is_a_failing_row_with_the_reason(expression, reason, tmp_path):
+    source = f"def f(a): return {expression} if a == 2 else a"
+    with pytest.raises(RunFailed, match=f"block 1 .*items 1 to 1.*TypeError: column {reason}"):
+        results_of(source, tmp_path)
+    found = results_of(source, tmp_path, on_error="skip")
+    assert [row["row"] for row in found] == [0, 2]
+
+
+def test_columns_have_names_in_any_script(tmp_path):
+    found = results_of("def f(λ): return {'größe': λ / 2, '温度': 300}", tmp_path, "λ\n1\n2\n")
+    assert found == [{"row": i, "λ": i + 1, "größe": (i + 1) / 2, "温度": 300} for i in range(2)]
+
+
+@pytest.mark.parametrize(("text", "stored"), [("a\0b", r"a\x00b"), ("\ud800", r"\ud800")])
+def test_text_that_hdf5_can_not_hold_is_spelled_out(text, stored, tmp_path):
+    source = f"def f(a): return {text!r} if a == 2 else 'a'"
+    assert stored in [row["value"] for row in results_of(source, tmp_path)]
+
+
+def test_arguments_that_do_not_fit_are_failing_rows(tmp_path):
+    with pytest.raises(RunFailed, match=r"unexpected keyword argument 'a'"):
+        results_of("def f(b): return 1", tmp_path)
+
+
+def test_a_function_that_exits_is_a_failing_row(tmp_path):
+    with pytest.raises(RunFailed, match=r"SystemExit: 3"):
+        results_of("def f(a): raise SystemExit(3)", tmp_path)
+
+
+def test_all_rows_may_fail(tmp_path):
+    (tmp_path / "bad.py").write_text("def f(a): return 1 / 0\n")
+    (tmp_path / "t.csv").write_text("a\n1\n2\n")
+    options = {"function": f"{tmp_path}/bad.py:f", "table": str(tmp_path / "t.csv"), "on_error": "skip"}
+    result = run(sweep, output=tmp_path / "out.h5", **options)
+    assert (result.value, len(result.skipped)) == (0, 2)
+    with h5py.File(tmp_path / "out.h5") as file:
+        assert len(file["results"]) == 0
+        assert len(file["skipped"]) == 2
+
+
+def test_a_table_without_a_function_is_refused(folder):
+    with pytest.raises(BadInput, match="needs a value for 'function'"):
+        run(sweep, table=str(folder / "my table.csv"))
