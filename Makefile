@@ -24,15 +24,18 @@ endif
 # compat: a plain path entry, which costs nothing at the start of Python, as setuptools' import hook would
 INSTALL = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --config-settings editable_mode=compat
 
-.PHONY: help run test same-bits bench lint clean
+.PHONY: help run test test-parallel-hdf5 same-bits faults bench lint clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make run          π on $(NP) ranks (NP=4 STEPS=1e10 for more)"
 	@echo "make test         all tests, with MPICH"
 	@echo "make test-4       the tests that run over ranks, on 4 ranks (or any other number)"
+	@echo "make test-parallel-hdf5   the tests of datasets, with an h5py that is built with MPI (see Makefile for what that needs)"
 	@echo "make same-bits    the result of every mode, compared to the last bit (some minutes)"
-	@echo "make bench        pi against the same sum in C + MPI, start-up, memory (some minutes; needs a C compiler)"
+	@echo "make faults       hundreds of kills, signals, full disks, damaged files (half an hour)"
+	@echo "make bench        pi against C + MPI, primes against primesieve, rows against h5py, start-up, memory, uneven blocks,"
+	@echo "                  the cost of checkpoints (half an hour; needs a C compiler, and primesieve for its part)"
 	@echo "make lint         ruff and mypy"
 	@echo "make clean        remove the environments and all that was made"
 	@echo
@@ -44,17 +47,27 @@ run: $(VENV)/.run-installed
 test: $(VENV)/.test-installed
 	python -m pytest
 
+# Needs libhdf5-openmpi-dev and openmpi-bin (Debian's names). Such an h5py imports MPI by itself, in workers too.
+test-parallel-hdf5: .venv-parallel-hdf5/.installed
+	OMPI_MCA_rmaps_base_oversubscribe=1 MPIPAR_TEST_MPIRUN=mpirun.openmpi .venv-parallel-hdf5/bin/python -m pytest tests/mpi/test_datasets.py tests/mpi/test_roots.py
+
 test-%: $(VENV)/.test-installed
 	MPIPAR_TEST_RANKS=$* python -m pytest tests/mpi
 
 same-bits: $(VENV)/.test-installed
 	python tests/same_bits.py
 
+faults: $(VENV)/.test-installed
+	python tests/faults/campaign.py
+
 bench: $(VENV)/.run-installed
 	python benchmarks/pi.py
 	python benchmarks/startup.py
 	python benchmarks/memory.py
 	python benchmarks/dynamic.py
+	python benchmarks/primes.py
+	python benchmarks/roots.py
+	python benchmarks/checkpoint.py
 
 lint: $(VENV)/.test-installed
 	ruff check .
@@ -62,7 +75,7 @@ lint: $(VENV)/.test-installed
 	mypy
 
 clean:
-	rm -rf .venv .venv-openmpi .venv-impi build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis benchmarks/build
+	rm -rf .venv .venv-openmpi .venv-impi .venv-parallel-hdf5 build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis benchmarks/build
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/bin/python:
@@ -76,4 +89,13 @@ $(VENV)/.run-installed: $(VENV)/bin/python setup.cfg pyproject.toml
 
 $(VENV)/.test-installed: $(VENV)/.run-installed
 	$(INSTALL) --editable '.[$(MPI),test]'
+	@touch $@
+
+.venv-parallel-hdf5/.installed: setup.cfg pyproject.toml
+	$(PYTHON) -m venv .venv-parallel-hdf5
+	.venv-parallel-hdf5/bin/python -m pip install --quiet --disable-pip-version-check numpy cython pkgconfig 'setuptools>=80' wheel mpi4py
+	CC=mpicc.openmpi HDF5_MPI=ON HDF5_DIR=/usr/lib/x86_64-linux-gnu/hdf5/openmpi CFLAGS=-O1 .venv-parallel-hdf5/bin/python -m pip \
+	    install --quiet --disable-pip-version-check --no-cache-dir --no-build-isolation --no-binary=h5py h5py
+	.venv-parallel-hdf5/bin/python -m pip install --quiet --disable-pip-version-check --config-settings editable_mode=compat --editable '.[test]'
+	.venv-parallel-hdf5/bin/python -c 'import h5py; assert h5py.get_config().mpi'
 	@touch $@

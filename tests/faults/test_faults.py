@@ -1,0 +1,53 @@
+"""A few of each kind of fault; hundreds of them are in campaign.py (make faults)."""
+
+import random
+import signal
+
+import pytest
+import scenarios
+from scenarios import IS_OPEN_MPI, leave_nothing  # noqa: F401
+
+twice = pytest.mark.parametrize("seed", [1, 2])
+
+
+@twice
+def test_a_job_that_is_killed_goes_on_where_it_committed(seed, tmp_path):
+    scenarios.whole_job(random.Random(seed), tmp_path)
+
+
+@twice
+def test_a_worker_that_is_killed_is_replaced(seed, tmp_path):
+    scenarios.one_worker(random.Random(seed), tmp_path)
+
+
+@twice
+@pytest.mark.skipif(not IS_OPEN_MPI, reason="other MPIs have no ulfm; the next test is for them")
+def test_ranks_go_on_without_one_that_is_killed(seed, tmp_path):
+    scenarios.one_rank_survived(random.Random(seed), tmp_path)
+
+
+@twice
+def test_a_killed_rank_ends_the_job_which_goes_on_later(seed, tmp_path):
+    scenarios.one_rank_fatal(random.Random(seed), tmp_path)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])
+def test_a_signal_stops_all_ranks_together(number, tmp_path):
+    if IS_OPEN_MPI and number != signal.SIGUSR1:
+        scenarios.ended_by_its_launcher(random.Random(number), tmp_path, number)
+    else:
+        scenarios.told_to_stop(random.Random(number), tmp_path, number)
+
+
+@pytest.mark.parametrize("kilobytes", [8, 30, 120, 300])
+def test_a_full_disk(kilobytes, tmp_path):
+    assert scenarios.may_mount(), "this test needs the right to mount a file system"
+    scenarios.full_disk(random.Random(kilobytes), tmp_path, kilobytes)
+
+
+@pytest.mark.parametrize("how", ["truncated", "flipped"])
+def test_a_damaged_checkpoint_is_refused_or_right(how, tmp_path):
+    rng = random.Random(how)
+    stopped = scenarios.stopped_run(tmp_path)
+    for _ in range(3):
+        scenarios.damaged(rng, tmp_path, stopped, how)

@@ -1,0 +1,59 @@
+"""Blocks that kill their workers, or never end: they are named, and fail as others do."""
+
+import pytest
+from scenarios import ended, leave_nothing  # noqa: F401
+
+TOTAL = float(sum(range(40)))
+
+
+@pytest.mark.parametrize("ranks", [0, 2])
+@pytest.mark.parametrize("action", ["stop", "skip"])
+def test_a_block_that_kills_its_workers_is_named(ranks, action, tmp_path):
+    output = tmp_path / "run.h5"
+    end = ended(ranks, "deadly", "--workers", "2", "--on-error", action, "--output", str(output))
+    lost = [line for line in end.errors if "; it is replaced" in line]
+    assert all("killed by SIGKILL" in line for line in lost)
+    # Once in a chunk of several blocks, perhaps, then three times by itself.
+    assert 3 <= len(lost) <= 4
+    assert sum("block 17: " in line for line in lost) >= 3
+    assert "Traceback" not in end.stderr
+    if action == "stop":
+        assert (end.returncode, end.stdout) == (1, "")
+        [line] = [line for line in end.errors if "block 17 (items 17 to 17)" in line]
+        assert line.endswith("killed by SIGKILL, 3 times")
+    else:
+        assert end.json["value"] == TOTAL - 17
+        assert end.json["lost_workers"] == len(lost)
+        [skipped] = end.json["skipped"]
+        assert (skipped["block"], skipped["start"], skipped["stop"]) == (17, 17, 18)
+        assert "SIGKILL" in skipped["reason"]
+        assert sum("skipped block 17 (items 17 to 17): " in line for line in end.errors) == 1
+
+
+@pytest.mark.parametrize(
+    ("ranks", "workers", "action"), [(0, "1", "skip"), (0, "2", "stop"), (2, "1", "retry:1"), (2, "2", "skip")]
+)
+def test_a_block_that_hangs_has_failed(ranks, workers, action, tmp_path):
+    options = ("--how", "hang", "--block-timeout", "0.5", "--workers", workers, "--on-error", action)
+    end = ended(ranks, "deadly", *options)
+    lost = [line for line in end.errors if "took more than 0.5 s; it is replaced" in line]
+    assert 1 <= len(lost) <= 3
+    assert "Traceback" not in end.stderr
+    if action == "skip":
+        assert end.json["value"] == TOTAL - 17
+        [skipped] = end.json["skipped"]
+        assert (skipped["block"], skipped["reason"]) == (17, "took more than 0.5 s")
+    else:
+        assert (end.returncode, end.stdout) == (1, "")
+        [line] = [line for line in end.errors if "block 17 (items 17 to 17)" in line]
+        assert line.endswith("took more than 0.5 s" + ", 2 times" * (action != "stop"))
+
+
+@pytest.mark.parametrize(("ranks", "workers"), [(0, "2"), (2, "1")])
+def test_a_block_that_hangs_once_is_evaluated_again(ranks, workers, tmp_path):
+    mark = tmp_path / "mark"
+    options = ("--how", "hang", "--block-timeout", "0.5", "--workers", workers, "--on-error", "retry:1")
+    result = ended(ranks, "deadly", *options, "--once", str(mark)).json
+    assert mark.exists()
+    assert (result["value"], result["evaluated_blocks"], result["lost_workers"]) == (TOTAL, 40, 1)
+    assert result["skipped"] == []
