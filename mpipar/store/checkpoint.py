@@ -28,7 +28,7 @@ import numpy as np
 from mpipar.core.blocks import Blocks, united
 from mpipar.core.errors import BadInput
 from mpipar.core.kernel import BoundKernel
-from mpipar.runtime.failure import Skipped
+from mpipar.runtime.failure import Skipped, one_line
 from mpipar.runtime.tally import Done
 from mpipar.store.codec import decode, encode
 from mpipar.store.files import flush_to_disk, own_name, write_at
@@ -193,7 +193,10 @@ def without_repeats(parts: Iterator[Done], base: Done, reduction: Any) -> Done:
         known, new = Blocks(united(base.ranges)).count, Blocks(united(part.ranges)).count
         together = Blocks(united(base.ranges + part.ranges)).count
         if together == known + new:
-            base = base.merge(part, reduction)
+            try:
+                base = base.merge(part, reduction)
+            except Exception as error:  # an operation of the user's
+                raise BadInput(f"resume: what the run has committed can't be combined ({one_line(error)})") from None
         elif together != known:
             raise BadInput("resume: the logs of the run contradict its checkpoint")
     return base
