@@ -14,13 +14,16 @@ if TYPE_CHECKING:
     from mpipar.command.driver import Driver, driver
     from mpipar.command.execute import run
     from mpipar.core.dataset import Dataset
-    from mpipar.core.errors import BadInput, MpiparError, RunFailed, StoppedEarly
+    from mpipar.core.errors import BadInput, MpiparError, PoolTerminated, RunFailed, StoppedEarly, WorkerLost
     from mpipar.core.ordered import Concatenate, InOrder
     from mpipar.core.parameters import AtLeast, NonNegativeInt, PositiveInt
     from mpipar.core.plan import Block, Plan
     from mpipar.core.reduction import Count, Each, Estimate, ExactSum, Reduction
     from mpipar.core.statistics import Histogram, MinMax, Moments
     from mpipar.core.streams import stream
+    from mpipar.pool.executor import Executor
+    from mpipar.pool.manager import Manager
+    from mpipar.pool.pool import Pool
 
 _HOME = {
     "driver": "command.driver",
@@ -47,6 +50,11 @@ _HOME = {
     "Moments": "core.statistics",
     "Reduction": "core.reduction",
     "stream": "core.streams",
+    "Executor": "pool.executor",
+    "Manager": "pool.manager",
+    "Pool": "pool.pool",
+    "PoolTerminated": "core.errors",
+    "WorkerLost": "core.errors",
 }
 
 __all__ = [
@@ -60,17 +68,22 @@ __all__ = [
     "Each",
     "Estimate",
     "ExactSum",
+    "Executor",
     "Histogram",
     "InOrder",
+    "Manager",
     "MinMax",
     "Moments",
     "MpiparError",
     "NonNegativeInt",
     "Plan",
+    "Pool",
+    "PoolTerminated",
     "PositiveInt",
     "Reduction",
     "RunFailed",
     "StoppedEarly",
+    "WorkerLost",
     "__version__",
     "driver",
     "run",

@@ -26,8 +26,12 @@ def main() -> None:
     arguments = sys.argv[1:]
     if arguments == ["--version"]:
         _say(f"mpipar {__version__}")
-    elif not arguments or arguments[0] in ("-h", "--help") or arguments[:2] in (["run", "-h"], ["run", "--help"]):
+    elif not arguments or arguments[0] in ("-h", "--help"):
         _say(_usage())
+    elif arguments[:2] in (["run", "-h"], ["run", "--help"]):
+        from mpipar.command.run_script import USAGE
+
+        _say(USAGE)
     elif arguments[0] in DRIVERS:
         name = arguments[0]
         getattr(importlib.import_module(f"mpipar.{name}"), name).main(arguments[1:], f"python -m mpipar.{name}")
@@ -48,28 +52,46 @@ def _usage() -> str:
     drivers = "\n".join(f"  {name:10}{text}" for name, text in DRIVERS.items())
     return f"""usage: mpipar DRIVER [options]                 mpirun -np N mpipar DRIVER [options]
        mpipar run FILE.py:KERNEL [options]     a driver of your own
+       mpipar run SCRIPT.py [arguments]        a script with pools of multiprocessing, as it is
 
 drivers:
 {drivers}
 
-mpipar DRIVER --help tells the options of one."""
+mpipar DRIVER --help tells the options of one, mpipar run --help those of scripts."""
 
 
 def _run(arguments: list[str]) -> None:
-    """Run a driver of the user's, named as path/file.py:kernel or package.module:kernel."""
+    """Run a script of the user's, or a driver named as path/file.py:kernel or package.module:kernel."""
+    from mpipar.command import run_script
+    from mpipar.core.errors import BadInput
+
+    try:
+        wanted = run_script.parse(arguments)
+        if wanted.ranks is not None:
+            run_script.under_mpirun(wanted)
+        if wanted.is_kernel:
+            _run_kernel(wanted.target, [*wanted.options, *wanted.arguments])
+            return
+        from mpipar.pool.script import run_script as run
+
+        code = run(wanted.target, wanted.arguments, wanted.is_module, wanted.workers, wanted.seed)
+    except BadInput as error:
+        _refuse(str(error))
+    sys.exit(code)
+
+
+def _run_kernel(name: str, arguments: list[str]) -> None:
     from mpipar.command.driver import Driver
     from mpipar.core.errors import BadInput
     from mpipar.inputs.function import load
 
-    if not arguments or arguments[0].startswith("-"):
-        _refuse("run: expected FILE.py:KERNEL or MODULE:KERNEL, and its options")
     try:
-        kernel = load(arguments[0])
+        kernel = load(name)
     except BadInput as error:
-        _refuse(f"run: {error}")
+        raise BadInput(f"run: {error}") from None
     if not isinstance(kernel, Driver):
-        _refuse(f"run: {arguments[0]} is not a driver (decorate it with @mpipar.driver)")
-    kernel.main(arguments[1:], f"python -m mpipar run {arguments[0]}")
+        raise BadInput(f"run: {name} is not a driver (decorate it with @mpipar.driver)")
+    kernel.main(arguments, f"python -m mpipar run {name}")
 
 
 def _refuse(message: str) -> NoReturn:

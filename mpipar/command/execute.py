@@ -107,6 +107,8 @@ def execution(bound: BoundKernel, settings: Settings, notify: Callable[[str], No
 
             prepare()
         comm = world()
+        if comm.is_lent:
+            raise BadInput(f"{bound.kernel.name}: the other ranks serve pools here; run it without `mpipar run`")
         output = None
         interruption = Interruption(settings.stop_before)  # says nothing until it is entered
         if settings.output is not None:

@@ -13,5 +13,13 @@ class StoppedEarly(MpiparError, RuntimeError):
     """The run was told to stop, and did so with its checkpoint committed. Exit code 75."""
 
 
+class WorkerLost(MpiparError, RuntimeError):
+    """A task of a pool was given up, as the workers that had it died; the message names both."""
+
+
+class PoolTerminated(MpiparError, RuntimeError):
+    """A task of a pool had no outcome yet when the pool was terminated."""
+
+
 class RunFailed(MpiparError, RuntimeError):
     """The run ended without a result; the message names rank, host and block. Exit code 1."""

@@ -1,4 +1,4 @@
-"""The one door to MPI: no other module imports mpi4py. Imports mpipar.core; counter, launcher, mismatch beside it.
+"""The one door to MPI: no other module imports mpi4py. Imports mpipar.core, and modules beside it.
 
 :func:`world` gives a :class:`Comm`, which is a stand-in for one process where no launcher started several, and an
 :class:`MPIComm` elsewhere. Both are used in the same way; MPI is loaded for the second alone.
@@ -23,6 +23,7 @@ from typing import Any, NoReturn, TypeVar
 from mpipar.core.errors import BadInput
 from mpipar.runtime.counter import Counter, SharedCounter
 from mpipar.runtime.launcher import launch
+from mpipar.runtime.link import Link
 from mpipar.runtime.mismatch import library_name, not_loaded, sure_to_be_alone, worlds_of_one
 
 T = TypeVar("T")
@@ -58,6 +59,8 @@ class Comm:
         Whether the others can go on when a rank dies. Then any method may raise RankLost, but for those that say so.
     lost_ranks : int
         How many have died so far.
+    is_lent : bool
+        Whether the other ranks serve pools, and can't take part in anything else.
     """
 
     rank = 0
@@ -65,6 +68,7 @@ class Comm:
     library = ""
     survives = False
     lost_ranks = 0
+    is_lent = False
 
     def __init__(self) -> None:
         self.host = os.uname().nodename
@@ -96,6 +100,10 @@ class Comm:
     def shared_counter(self) -> Counter:
         """Return a counter, from 0, that all ranks add to. Collective over comm."""
         return Counter()
+
+    def link(self) -> Link | None:
+        """Return messages between the ranks that nobody waits for; None if there is one rank. Collective over comm."""
+        return None
 
     def post_stop(self) -> None:
         """Tell all other ranks to stop after the blocks in flight; then call :meth:`agree`."""
@@ -184,6 +192,12 @@ class MPIComm(Comm):
     def shared_counter(self) -> Counter:  # noqa: D102
         return SharedCounter(self._mpi, self._comm)
 
+    def link(self) -> Link | None:  # noqa: D102
+        comm = self._comm.Dup()
+        if self.survives:
+            comm.Set_errhandler(self._mpi.ERRORS_RETURN)
+        return Link(self._mpi, comm, survives=self.survives)
+
     def post_stop(self) -> None:  # noqa: D102
         for rank in range(self.size):
             if rank != self.rank:
@@ -247,6 +261,15 @@ def world() -> Comm:
 
         return SurvivingComm(mpi)
     return MPIComm(mpi)
+
+
+def end(code: int) -> NoReturn:
+    """End this process at once, but leave MPI in order if all ranks live."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if world().size > 1 and not world().lost_ranks:
+        sys.modules["mpi4py.MPI"].Finalize()
+    os._exit(code)
 
 
 def leave(code: int) -> None:

@@ -51,10 +51,15 @@ def launch(environment: Mapping[str, str] = os.environ) -> Launch | None:
     return None
 
 
+def is_launchers(name: str) -> bool:
+    """Return whether an environment variable is the launcher's, and no process but the rank may see it."""
+    return name.startswith(_PREFIXES + _SLURM_STEP)
+
+
 @contextlib.contextmanager
 def hidden_from_children() -> Iterator[None]:
     """Let processes that are started inside this context not know of the launcher, nor initialise MPI."""
-    hidden = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith(_PREFIXES + _SLURM_STEP)}
+    hidden = {name: os.environ.pop(name) for name in list(os.environ) if is_launchers(name)}
     before = os.environ.get(_NO_INIT)
     os.environ[_NO_INIT] = "false"  # an h5py that is built with MPI imports it
     try:

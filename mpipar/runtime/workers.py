@@ -8,8 +8,6 @@
       tally.add(…)  ◀──┤    worker 1     evaluator.evaluate(chunk)
                        └──▶ …
 
-Workers are forked by multiprocessing's fork server, a clean process that is started before MPI is initialised and that
-never sees the launcher's variables: no worker is a copy of a process with MPI in it, nor takes itself for a rank.
 A pipe for each worker, and no shared queue, means that a worker that dies can't take a lock with it: it is replaced,
 and the blocks that it had are evaluated again, one by one, so that a block that kills its workers becomes known.
 """
@@ -17,16 +15,13 @@ and the blocks that it had are evaluated again, one by one, so that a block that
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
 import os
 import pickle
-import signal
 import sys
-import threading
 import time
 import traceback
 from collections import Counter
-from multiprocessing import connection, forkserver
+from multiprocessing import connection
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import ForkingPickler
 from types import TracebackType
@@ -34,10 +29,9 @@ from typing import Any
 
 from mpipar.core.blocks import Blocks
 from mpipar.core.errors import BadInput
-from mpipar.runtime import node
+from mpipar.runtime import child, node
 from mpipar.runtime.evaluate import POLL_SECONDS, Evaluator, Outcome, Task
 from mpipar.runtime.failure import Failure, Skipped, items_of, one_line
-from mpipar.runtime.launcher import hidden_from_children
 from mpipar.runtime.schedule import Share
 from mpipar.runtime.tally import Record, Tally
 from mpipar.runtime.watch import Watch
@@ -45,22 +39,10 @@ from mpipar.runtime.watch import Watch
 MOST_DEATHS = 3
 """A block has failed when so many workers have died of it."""
 
-_context = multiprocessing.get_context("forkserver")
-
-_FAREWELL_SECONDS = 2.0  # that workers are given to end by themselves
-
 
 def prepare() -> None:
-    """Start the fork server, unless it runs. To be called before MPI is initialised.
-
-    What all workers import, it imports once.
-    """
-    main = sys.modules["__main__"]
-    if not os.path.exists(getattr(main, "__file__", None) or ""):  # "<stdin>" is no file, and workers would look for it
-        vars(main).pop("__file__", None)
-    _context.set_forkserver_preload(["numpy", __name__, "mpipar.runtime.deaf"])
-    with hidden_from_children():
-        forkserver.ensure_running()
+    """Start the fork server for workers, unless it runs. To be called before MPI is initialised."""
+    child.prepare(__name__, "mpipar.runtime.deaf")
 
 
 class Worker:
@@ -77,11 +59,10 @@ class Worker:
     """
 
     def __init__(self, task: bytes, rank: int, host: str) -> None:
-        self.connection, theirs = _context.Pipe()
+        self.connection, theirs = child.context.Pipe()
         # The other end must be closed here, or the death of the worker could not be seen.
         with theirs:
-            self.process = _context.Process(target=_serve, args=(theirs, task), daemon=True)
-            self.process.start()
+            self.process = child.start(_serve, theirs, task)
         assert self.process.pid is not None
         self.record = Record(rank, host, self.process.pid)
         self.chunk: Blocks | None = None
@@ -109,17 +90,6 @@ class Worker:
         self.process.kill()
         self.process.join()
         self.connection.close()
-
-    def how_it_ended(self) -> str:
-        """Return what became of the process."""
-        self.process.join(_FAREWELL_SECONDS)
-        code = self.process.exitcode
-        if code is None:
-            return "the worker closed its pipe"
-        if code < 0:
-            with contextlib.suppress(ValueError):
-                return f"the worker was killed by {signal.Signals(-code).name}"
-        return f"the worker ended with exit code {code}"
 
 
 class Workers:
@@ -175,7 +145,7 @@ class Workers:
                     worker.connection.send_bytes(b"")
         for worker in self._workers:
             if worker.chunk is None:  # else its block is no longer wanted
-                worker.process.join(_FAREWELL_SECONDS)
+                worker.process.join(child.FAREWELL_SECONDS)
             worker.end()
 
     def wait_until_ready(self) -> Failure | None:
@@ -230,7 +200,7 @@ class Workers:
         if not worker.cores:
             return self._greet(worker, message) if message is not None else self._replace_stillborn(worker)
         if message is None:
-            return self._replace_lost(worker, tally, worker.how_it_ended(), MOST_DEATHS)
+            return self._replace_lost(worker, tally, child.how_it_ended(worker.process), MOST_DEATHS)
         chunk, worker.chunk = worker.chunk, None
         assert chunk is not None
         share.note(message.handled, message.seconds)
@@ -240,7 +210,7 @@ class Workers:
     def _greet(self, worker: Worker, hello: Any) -> Failure | None:
         """Take the first message of a worker; return why it can't work."""
         if hello is None:
-            return Failure(f"worker {worker.record.pid}, before its first block", worker.how_it_ended())
+            return Failure(f"worker {worker.record.pid}, before its first block", child.how_it_ended(worker.process))
         if isinstance(hello, Failure):
             return hello
         worker.cores, self._stillborn = hello, 0
@@ -319,8 +289,6 @@ def _task_as_bytes(task: Task) -> bytes:
 
 def _serve(pipe: Connection, task: bytes) -> None:
     """Evaluate the chunks that come through ``pipe``, until an empty message: the life of a worker."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all processes; the rank decides
-    threading.Thread(target=_die_with_parent, daemon=True).start()
     try:
         evaluator = Evaluator(pickle.loads(task))
     except Exception as error:
@@ -339,11 +307,3 @@ def _dumps(outcome: Outcome) -> bytes:
     except Exception as error:
         reason = f"the kernel's partial can't be sent to the rank: {one_line(error)}"
         return pickle.dumps(Outcome(None, failure=Failure("sending partials", reason)))
-
-
-def _die_with_parent() -> None:
-    """End this process when its rank does, even in the midst of a long block."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    connection.wait([parent.sentinel])
-    os._exit(1)

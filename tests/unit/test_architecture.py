@@ -9,7 +9,7 @@ import mpipar
 
 ROOT = Path(mpipar.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
-LAYERS = ("core", "inputs", "runtime", "store", "command")
+LAYERS = ("core", "inputs", "runtime", "store", "pool", "command")
 TOP = len(LAYERS)
 
 

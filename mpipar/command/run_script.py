@@ -1,0 +1,132 @@
+"""``mpipar run``: a script as it is, or a driver of the user's, perhaps under mpirun. Imports all layers below."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple, NoReturn
+
+from mpipar.command.execute import WORKERS
+from mpipar.core.errors import BadInput
+from mpipar.core.kernel import SEED
+from mpipar.core.parameters import Parameter
+from mpipar.runtime.launcher import launch
+from mpipar.runtime.node import usable_cores
+
+USAGE = """usage: mpipar run [-n N] [--workers W|auto] [--seed S] SCRIPT.py [arguments of the script]
+       mpipar run [-n N] [--workers W|auto] [--seed S] -m MODULE [arguments of the module]
+       mpipar run [-n N] FILE.py:KERNEL [options of the driver]
+
+Run a script as it is: its pools of multiprocessing and concurrent.futures become the workers of all ranks. The script
+runs on the root alone. Or run a driver of your own.
+
+options:
+  -n N           start mpirun with N ranks; without it, this is to be run by mpirun or srun, or on this node alone
+  --workers W    worker processes in each rank (default: 1 under a launcher; auto: the rank's share of the cores)
+  --seed S       seed random and numpy.random in tasks by (S, task): the same numbers whoever does the task
+
+example: mpirun -np 4 mpipar run --workers 8 script.py"""
+
+
+class Wanted(NamedTuple):
+    """What a command line of ``mpipar run`` says.
+
+    Attributes
+    ----------
+    target : str
+        The script, module or kernel.
+    arguments : list of str
+        What follows it.
+    is_module : bool
+        Whether it is a module.
+    ranks : int or None
+        How many ranks to start.
+    workers : int, "auto" or None
+        Worker processes in each rank.
+    seed : int or None
+        Of random numbers in tasks.
+    """
+
+    target: str
+    arguments: list[str]
+    is_module: bool
+    ranks: int | None
+    workers: int | str | None
+    seed: int | None
+
+    @property
+    def options(self) -> list[str]:
+        """Return the options again, but for the number of ranks."""
+        workers = [] if self.workers is None else ["--workers", str(self.workers)]
+        return workers if self.seed is None else [*workers, "--seed", str(self.seed)]
+
+    @property
+    def is_kernel(self) -> bool:
+        """Whether the target names a kernel, as FILE.py:KERNEL."""
+        return not self.is_module and ":" in self.target and not os.path.exists(self.target)
+
+
+_RANKS = Parameter("n", int, minimum=1)
+
+
+def parse(arguments: Sequence[str]) -> Wanted:
+    """Return what a command line says. Raises BadInput if it isn't a valid one."""
+    rest = list(arguments)
+    ranks: int | None = None
+    workers: int | str | None = None
+    seed: int | None = None
+    while rest and rest[0].startswith("-"):
+        option, _, value = rest.pop(0).partition("=")
+        if option not in ("-n", "-np", "--workers", "--seed", "-m"):
+            raise BadInput(f"run: there is no option {option}; there are -n, --workers, --seed and -m")
+        if not value:
+            if not rest:
+                raise BadInput(f"run: {option} needs a value")
+            value = rest.pop(0)
+        if option == "-m":
+            return Wanted(value, rest, True, ranks, workers, seed)
+        try:
+            if option == "--workers":
+                workers = value if value == "auto" else WORKERS.parse(value)
+            elif option == "--seed":
+                seed = SEED.parse(value)
+            else:
+                ranks = _RANKS.parse(value)
+        except BadInput as error:
+            raise BadInput(f"run: {option}: {error}") from None
+    if not rest:
+        raise BadInput("run: expected SCRIPT.py, -m MODULE or FILE.py:KERNEL")
+    return Wanted(rest[0], rest[1:], False, ranks, workers, seed)
+
+
+def under_mpirun(wanted: Wanted) -> NoReturn:
+    """Replace this process by an mpirun that starts all ranks. Raises BadInput if there is none, or one already."""
+    if launch() is not None:
+        raise BadInput("run: -n: this was started by a launcher already")
+    beside = Path(sys.executable).with_name("mpirun")
+    mpirun = str(beside) if beside.exists() else shutil.which("mpirun") or shutil.which("mpiexec")
+    if mpirun is None:
+        raise BadInput("run: -n: there is no mpirun (pip install 'mpipar[mpich]' brings one)")
+    assert wanted.ranks is not None
+    for name, value in _settings(wanted.ranks, wanted.workers).items():
+        os.environ.setdefault(name, value)
+    target = ["-m", wanted.target] if wanted.is_module else [wanted.target]
+    command = [sys.executable, "-m", "mpipar", "run", *wanted.options, *target, *wanted.arguments]
+    sys.stdout.flush()
+    os.execv(mpirun, [mpirun, "-n", str(wanted.ranks), *command])
+
+
+def _settings(ranks: int, workers: int | str | None) -> dict[str, str]:
+    """Return what MPI libraries must know for so many ranks and workers on this node; each reads its own."""
+    settings: dict[str, str] = {}
+    if ranks > usable_cores():
+        settings |= {
+            "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
+            "OMPI_MCA_rmaps_base_oversubscribe": "1",
+        }
+    if workers not in (None, 1):
+        settings |= {"PRTE_MCA_hwloc_default_binding_policy": "none", "I_MPI_PIN": "off"}
+    return settings

@@ -1,0 +1,12 @@
+"""The faces people know: Pool, Executor, Manager, joblib, scripts as they are. Imports mpipar.core and runtime.
+
+::
+
+    Pool, Executor, joblib ──▶ Job ──▶ Engine ────────▶ Station of the root ──▶ its worker processes
+      the script's threads             a thread    └─▶ Relay, another rank ──▶ Station ──▶ its worker processes
+                                       of the root      (MPI messages)           (sockets)
+
+The root's script hands in jobs. The engine cuts them into batches that take some milliseconds each, and gives these to
+workers as they become free. No rank computes itself: each has at least one worker process, so that whatever a task
+does to its process, the rank is there to tell of it, and the root's cores compute, too.
+"""

@@ -1,0 +1,298 @@
+"""Pickles of what is defined in the main script, which workers can't import. Imports mpipar.runtime.channel alone.
+
+The script may not be imported again: without ``if __name__ == "__main__"`` it would run again. So what is pickled names
+its functions and classes, and the *definitions* of these names, pickled by value, follow once for each worker::
+
+    root                                              worker
+    f(x) uses g, DATA ──▶ pickle: "main's f"     ──▶  looks f up in its copy of main's names
+                          definitions: f, g, DATA ──▶ puts them there, unless it has them
+
+A name is sent again when another object is bound to it; an object that is changed in place is not, as for the workers
+of multiprocessing, which are copies of the script from when the pool was made. A worker's own changes (an initializer
+that sets a global variable) stay, until the script binds that name again.
+
+Functions without a name in the script (lambdas, closures) get one here when they are handed to a pool.
+"""
+
+from __future__ import annotations
+
+import builtins
+import contextlib
+import io
+import itertools
+import pickle
+import sys
+from collections import OrderedDict
+from collections.abc import Iterable
+from types import FunctionType, ModuleType
+from typing import Any, NamedTuple
+
+import cloudpickle
+from cloudpickle.cloudpickle import _function_setstate
+
+from mpipar.runtime.channel import Frames
+
+_LARGE = 2**16  # bytes; buffers from here on travel as frames of their own
+_MOST_NAMELESS = 256  # functions without a name that are remembered
+
+_GIVEN = "#"  # in names that are given here
+
+_ABSENT = object()
+
+
+class Definition(NamedTuple):
+    """What a name of the main script stands for.
+
+    Attributes
+    ----------
+    name : str
+    version : int
+        Grows with each definition that is made.
+    pickled : bytes
+    """
+
+    name: str
+    version: int
+    pickled: bytes
+
+
+_own_names: dict[str, Any] | None = None  # a worker's copy of the main script's names
+_undone: dict[str, bytes] = {}  # pickled definitions that have just come
+_given_names: dict[str, Any] = {}  # {name given here: function}, in a worker
+
+
+def become_worker(definitions: Iterable[Definition] = ()) -> None:
+    """Let names of the main script mean what is defined by :func:`define`, in this process."""
+    global _own_names
+    main = sys.modules["__main__"] = ModuleType("__main__")  # for what is pickled by other means
+    _own_names = vars(main)
+    _own_names["__builtins__"] = builtins
+    define(definitions)
+
+
+def define(definitions: Iterable[Definition]) -> None:
+    """Take in definitions, in a worker. Raises whatever unpickling them raises."""
+    _undone.update((name, pickled) for name, _, pickled in definitions)
+    while _undone:
+        _define(next(iter(_undone)))
+
+
+def _define(name: str) -> None:
+    value = pickle.loads(_undone.pop(name))
+    (_given_names if _GIVEN in name else _names())[name] = value
+
+
+def _names() -> dict[str, Any]:
+    return vars(sys.modules["__main__"]) if _own_names is None else _own_names
+
+
+def _named(path: str) -> Any:
+    """Return what a name of the main script stands for: what such a pickle calls."""
+    name, *attributes = path.split("\0")
+    if name in _undone:
+        _define(name)
+    value = (_given_names if _GIVEN in name else _names()).get(name, _ABSENT)
+    if value is _ABSENT:
+        raise AttributeError(f"the main script has no {name!r}")
+    for attribute in attributes:
+        value = getattr(value, attribute)
+    return value
+
+
+def _function(code: Any, closure: Any) -> FunctionType:
+    """Return a function that uses the names of the main script: what such a pickle calls."""
+    return FunctionType(code, _names(), None, None, closure)
+
+
+class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+    def __init__(
+        self, file: io.BytesIO, nameless: dict[int, str] | None = None, defined: str | None = None, **options: Any
+    ) -> None:
+        super().__init__(file, protocol=5, **options)
+        self.needed: set[str] = set()  # names of the main script
+        self._nameless = nameless or {}
+        self._defined = defined  # the name whose definition this is
+        self._main = _names()
+
+    def reducer_override(self, obj: Any) -> Any:
+        is_function = type(obj) is FunctionType
+        if not is_function and not isinstance(obj, type):
+            return NotImplemented
+        path = self._path(obj)
+        if path is not None:
+            name = path.partition("\0")[0]
+            if name != self._defined:  # neither what is being defined, nor something inside it
+                self.needed.add(name)
+                return _named, (path,)
+        if is_function and obj.__globals__ is self._main:
+            _, arguments, (state, slots), *_ = self._dynamic_function_reduce(obj)
+            self.needed.update(slots["__globals__"])
+            slots["__globals__"] = {}
+            return _function, (arguments[0], arguments[4]), (state, slots), None, None, _function_setstate
+        return super().reducer_override(obj)
+
+    def _path(self, obj: Any) -> str | None:
+        """Return the name of a function or class, if it is in the main script and has one there."""
+        if getattr(obj, "__module__", None) == "__main__":
+            first, *rest = obj.__qualname__.split(".")
+            found = self._main.get(first)
+            for attribute in rest:
+                found = getattr(found, attribute, None)
+            if found is obj:
+                return "\0".join((first, *rest))
+        return self._nameless.get(id(obj))
+
+
+class Pickled(NamedTuple):
+    """A pickle.
+
+    Attributes
+    ----------
+    frames : list
+        The pickle itself, and its large buffers.
+    needed : set of str
+        The names of the main script in it.
+    """
+
+    frames: Frames
+    needed: set[str]
+
+
+def dumps(value: Any, nameless: dict[int, str] | None = None) -> Pickled:
+    """Pickle a value.
+
+    Parameters
+    ----------
+    value : object
+    nameless : dict, optional
+        {id of a function: the name that it was given}.
+    """
+    file, buffers = io.BytesIO(), []
+
+    def keep_apart(buffer: pickle.PickleBuffer) -> bool:
+        with buffer.raw() as view:
+            if view.nbytes < _LARGE:
+                return True
+        buffers.append(buffer.raw())
+        return False
+
+    pickler = _Pickler(file, nameless, buffer_callback=keep_apart)
+    pickler.dump(value)
+    return Pickled([file.getbuffer(), *buffers], pickler.needed)
+
+
+def loads(frames: Frames) -> Any:
+    """Return the value of a pickle; its arrays use the memory of the frames."""
+    return pickle.loads(frames[0], buffers=frames[1:])
+
+
+class Definitions:
+    """The definitions of the main script's names, on the root. Thread-safe as far as threads use it one at a time."""
+
+    def __init__(self) -> None:
+        self._versions = itertools.count(1)
+        self._known: dict[str, tuple[Any, Definition | Exception, set[str]]] = {}
+        self._nameless: OrderedDict[int, tuple[Any, str]] = OrderedDict()
+        self._contents: dict[str, list[Any]] = {}  # of the closures of functions without a name
+        self._names: dict[int, str] = {}
+
+    def dumps(self, value: Any) -> Pickled:
+        """Pickle a value for workers."""
+        return dumps(value, self._names)
+
+    def remember(self, function: Any) -> None:
+        """Give a function without a name one, if it is one; so its definition is sent once and not with each task."""
+        if type(function) is not FunctionType or (
+            "<locals>" not in function.__qualname__ and function.__name__ != "<lambda>"
+        ):
+            return
+        contents = [_contents(cell) for cell in function.__closure__ or ()]
+        known = self._nameless.get(id(function))
+        if known is not None:
+            self._nameless.move_to_end(id(function))
+            name = known[1]
+            before = self._contents[name]
+            if len(before) == len(contents) and all(map(_is, before, contents)):
+                return
+        else:
+            name = f"{function.__name__}{_GIVEN}{next(self._versions)}"
+            self._nameless[id(function)] = function, name
+            self._names[id(function)] = name
+            while len(self._nameless) > _MOST_NAMELESS:
+                key, (_, old) = self._nameless.popitem(last=False)
+                del self._names[key], self._contents[old]
+                self._known.pop(old, None)
+        self._contents[name] = contents
+        self._known.pop(name, None)
+
+    def missing(self, needed: set[str], has: dict[str, int]) -> list[Definition]:
+        """Return the definitions that a worker needs for some names, and hasn't; note that it has them.
+
+        Raises
+        ------
+        Exception
+            If a function or class can't be pickled. Of other things that can't, a worker has no name.
+        """
+        found, todo, seen = [], list(needed), set(needed)
+        while todo:
+            name = todo.pop()
+            definition, more = self._definition(name)
+            if isinstance(definition, Exception):
+                if name in needed:
+                    raise definition
+                continue
+            if definition is not None and has.get(name) != definition.version:
+                found.append(definition)
+            todo += more - seen
+            seen |= more
+        has.update((definition.name, definition.version) for definition in found)
+        return found
+
+    def unsendable(self, name: str) -> Exception | None:
+        """Return why a name of the main script can't be sent to workers, if that has been tried."""
+        known = self._known.get(name)
+        return known[1] if known is not None and isinstance(known[1], Exception) else None
+
+    def _definition(self, name: str) -> tuple[Definition | Exception | None, set[str]]:
+        value = self._value(name)
+        if value is _ABSENT:  # perhaps a builtin, or not defined yet
+            return None, set()
+        known = self._known.get(name)
+        if known is None or known[0] is not value:
+            file = io.BytesIO()
+            try:
+                pickler = _Pickler(file, self._names, defined=name)
+                pickler.dump(value)
+                made: Definition | Exception = Definition(name, next(self._versions), file.getvalue())
+                known = value, made, pickler.needed
+            except Exception as error:
+                known = value, error, set()
+            self._known[name] = known
+        return known[1], known[2]
+
+    def _value(self, name: str) -> Any:
+        if _GIVEN in name:
+            return next((function for function, its in self._nameless.values() if its == name), _ABSENT)
+        return _names().get(name, _ABSENT)
+
+
+def _contents(cell: Any) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:  # empty
+        return _ABSENT
+
+
+def _is(one: Any, other: Any) -> bool:
+    return one is other
+
+
+def definitions_of_main() -> list[Definition]:
+    """Return all functions and classes that the main script has defined so far, but for those that can't be pickled."""
+    table = Definitions()
+    found: dict[str, Definition] = {}
+    for name, value in list(_names().items()):
+        if isinstance(value, (FunctionType, type)) and value.__module__ == "__main__":
+            with contextlib.suppress(Exception):
+                found.update((definition.name, definition) for definition in table.missing({name}, {}))
+    return list(found.values())

@@ -1,0 +1,203 @@
+"""An executor of concurrent.futures over ranks. Imports mpipar.runtime, and modules beside it."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import math
+import time
+import weakref
+from collections.abc import Callable, Iterable, Iterator
+from multiprocessing import TimeoutError as PoolTimeoutError
+from typing import Any
+
+from mpipar.pool.engine import Session
+from mpipar.pool.jobs import FedJob, Raised
+from mpipar.pool.presence import attend, before_end, workers_of_pool
+
+_open: weakref.WeakSet[Executor] = weakref.WeakSet()
+
+
+class _Sink:
+    """A future, as the engine sees it."""
+
+    __slots__ = ("_future",)
+
+    def __init__(self, future: concurrent.futures.Future[Any]) -> None:
+        self._future = future
+
+    def start(self) -> bool:
+        """Return whether the future was not cancelled."""
+        return self._future.set_running_or_notify_cancel()
+
+    def cancel(self) -> None:
+        """Cancel the future."""
+        self._future.cancel()
+
+    def put(self, outcome: Any) -> None:
+        """Take in the outcome."""
+        if type(outcome) is Raised:
+            self._future.set_exception(outcome.error)
+        else:
+            self._future.set_result(outcome)
+
+
+class Executor(concurrent.futures.Executor):
+    """Worker processes of all ranks as a :class:`concurrent.futures.Executor`.
+
+    Where the workers are is as for :class:`mpipar.Pool`. Collective over all ranks, at the first call.
+
+    Parameters
+    ----------
+    max_workers : int, optional
+        Number of worker processes, without a launcher; by default one for each core.
+    mp_context : optional
+        Ignored: how processes start is not the script's choice here.
+    initializer : callable, optional
+        Called in each worker process at its start.
+    initargs : tuple
+        Its arguments.
+    max_tasks_per_child : int, optional
+        After so many tasks a worker process is replaced by a new one.
+    retries : int
+        How often a task is tried again after its worker has died. With 0, no task is ever begun twice.
+
+    Raises
+    ------
+    BadInput
+        If the launcher started several copies, but MPI can't be loaded or sees one rank alone.
+
+    Examples
+    --------
+    >>> with Executor(2) as executor:
+    ...     executor.submit(pow, 2, 10).result()
+    1024
+    """
+
+    def __init__(
+        self,
+        max_workers: int | None = None,
+        mp_context: object = None,
+        initializer: Callable[..., object] | None = None,
+        initargs: Iterable[Any] = (),
+        *,
+        max_tasks_per_child: int | None = None,
+        retries: int = 1,
+    ) -> None:
+        if max_workers is not None and max_workers <= 0:
+            raise ValueError("max_workers must be greater than 0")
+        if initializer is not None and not callable(initializer):
+            raise TypeError("initializer must be a callable")
+        if max_tasks_per_child is not None and max_tasks_per_child <= 0:
+            raise ValueError("max_tasks_per_child must be >= 1")
+        if retries < 0:
+            raise ValueError(f"retries must be 0 or more, got {retries}")
+        engine = attend()
+        self._session: Session = engine.session(
+            workers=workers_of_pool(engine, max_workers),
+            initializer=None if initializer is None else (initializer, tuple(initargs)),
+            retries=retries,
+            max_tasks=max_tasks_per_child,
+        )
+        self._is_shut_down = False
+        weakref.finalize(self, self._session.close).atexit = False
+        _open.add(self)
+
+    @property
+    def _max_workers(self) -> int:
+        """Number of workers; programs look at it, though its name is private in concurrent.futures, too."""
+        return self._session.size
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> concurrent.futures.Future[Any]:
+        """Have ``fn(*args, **kwargs)`` done, and return a future. Raises RuntimeError after :meth:`shutdown`."""
+        self._check()
+        future: concurrent.futures.Future[Any] = concurrent.futures.Future()
+        self._session.call(fn, args, kwargs, _Sink(future))
+        return future
+
+    def map(
+        self,
+        fn: Callable[..., Any],
+        *iterables: Iterable[Any],
+        timeout: float | None = None,
+        chunksize: int = 1,
+        buffersize: int | None = None,
+    ) -> Iterator[Any]:
+        """Return an iterator over ``fn(*items)`` in order.
+
+        Parameters
+        ----------
+        fn : callable
+        *iterables : iterable
+            Of its arguments.
+        timeout : float, optional
+            Seconds from now after which :class:`TimeoutError` is raised for a value that isn't there.
+        chunksize : int
+            How many tasks a worker gets together at least. Short tasks are handed out together in any case.
+        buffersize : int, optional
+            How many items are taken from the iterables, at most, before the value of the first is fetched; by default
+            all are taken now.
+        """
+        self._check()
+        if chunksize < 1:
+            raise ValueError("chunksize must be >= 1.")
+        if buffersize is not None and buffersize < 1:
+            raise ValueError("buffersize must be None or > 0")
+        deadline = None if timeout is None else time.monotonic() + timeout
+        arguments: Iterable[Any] = zip(*iterables, strict=False)
+        job = FedJob(
+            fn,
+            "star",
+            list(arguments) if buffersize is None else arguments,
+            chunksize=chunksize,
+            wake=self._session.wake,
+            window=math.inf if buffersize is None else buffersize,
+            owner=self,
+        )
+        self._session.submit(job)
+        return _values(self._session, job, deadline)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Take no more tasks; the workers end when all are done.
+
+        Parameters
+        ----------
+        wait : bool
+            Whether to wait for that.
+        cancel_futures : bool
+            Whether to cancel what no worker has yet.
+        """
+        if not self._is_shut_down or cancel_futures:
+            self._is_shut_down = True
+            if cancel_futures:
+                self._session.cancel_waiting()
+            self._session.close()
+        if wait:
+            self._session.ended.wait()
+
+    def _check(self) -> None:
+        if self._is_shut_down:
+            raise RuntimeError("cannot schedule new futures after shutdown")
+
+
+def _values(session: Session, job: FedJob, deadline: float | None) -> Iterator[Any]:
+    """Yield the values of a job; cancel what is left of it when that is enough."""
+    try:
+        while True:
+            try:
+                value = job.next(None if deadline is None else max(0.0, deadline - time.monotonic()))
+            except StopIteration:
+                return
+            except PoolTimeoutError:
+                raise TimeoutError from None
+            yield value
+    finally:
+        session.abandon(job)
+
+
+def _shut_down_all() -> None:
+    """Have all done that was submitted, as the executors of concurrent.futures do at the end of a script."""
+    for executor in list(_open):
+        executor.shutdown()
+
+
+before_end(_shut_down_all)

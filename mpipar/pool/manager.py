@@ -1,0 +1,49 @@
+"""Shared lists, dicts, queues, locks and values for all ranks. Imports mpipar.runtime, and modules beside it."""
+
+from __future__ import annotations
+
+from multiprocessing.managers import SyncManager
+from typing import Any, ClassVar
+
+from mpipar.pool import by_value
+from mpipar.pool.pool import Pool
+from mpipar.pool.presence import attend
+from mpipar.runtime import child
+
+
+class _Manager(SyncManager):
+    # Its process gets this table by pickling, which takes the classes in it by name: but the name of multiprocessing's
+    # pool may stand for another one.
+    _registry: ClassVar[dict[str, Any]] = {
+        name: entry
+        for name, entry in SyncManager._registry.items()  # type: ignore[attr-defined]
+        if name != "Pool"
+    }
+
+    def Pool(self, *arguments: Any, **options: Any) -> Pool:  # type: ignore[override]  # noqa: N802
+        """Return a pool; there is no need to have it in the manager's process."""
+        return Pool(*arguments, **options)
+
+
+def Manager() -> SyncManager:  # noqa: N802 (as in multiprocessing)
+    """Start a manager: as :func:`multiprocessing.Manager`, but its proxies are valid in the workers of all ranks.
+
+    Its process runs on the root's node, and listens on the loopback if all ranks are on that node, or else on an
+    address in a network that they share. Who connects must know a random key, which ranks have from MPI. Collective
+    over all ranks, at the first call of this or of another of the faces of mpipar.
+
+    Returns
+    -------
+    multiprocessing.managers.SyncManager
+        Started; it ends with ``shutdown()``, at the end of a ``with`` block, or with the script.
+
+    Raises
+    ------
+    RunFailed
+        If the nodes share no network.
+    """
+    engine = attend()
+    manager = _Manager((engine.address(), 0), ctx=child.context)
+    with child.main_hidden_from_children():
+        manager.start(by_value.become_worker, (by_value.definitions_of_main(),))
+    return manager

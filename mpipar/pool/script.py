@@ -1,0 +1,142 @@
+"""Running a script as it is, with the names of multiprocessing standing for mpipar's. Imports modules beside it."""
+
+from __future__ import annotations
+
+import builtins
+import concurrent.futures
+import concurrent.futures.process
+import io
+import multiprocessing
+import multiprocessing.context
+import multiprocessing.pool
+import os
+import runpy
+import sys
+from importlib.machinery import SourceFileLoader
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from mpipar.core.errors import BadInput
+from mpipar.pool import presence, relay
+from mpipar.pool.executor import Executor
+from mpipar.pool.manager import Manager
+from mpipar.pool.pool import AsyncResult, Pool
+from mpipar.runtime.comm import leave
+
+
+def run_script(target: str, arguments: list[str], is_module: bool, workers: int | str | None, seed: int | None) -> int:
+    """Run a script on the root, with the workers of all ranks; return its exit code. Collective over all ranks.
+
+    Parameters
+    ----------
+    target : str
+        The script's file, or the name of a module.
+    arguments : list of str
+        The script's own.
+    is_module : bool
+        Whether the target is a module.
+    workers : int or "auto", optional
+        Worker processes in each rank.
+    seed : int, optional
+        Of ``random`` and ``numpy.random`` in tasks.
+
+    Raises
+    ------
+    BadInput
+        If there is no such script, or the launcher started several copies, but MPI can't be loaded or sees one alone.
+    """
+    if not is_module and not os.path.exists(target):
+        raise BadInput(f"there is no file {target!r}")
+    # As Python itself does; a worker finds the modules beside the script, too.
+    sys.path[0] = os.getcwd() if is_module else os.path.dirname(os.path.abspath(target))
+    presence.configure(workers, seed)
+    comm = presence.enter()
+    if not comm.is_root:
+        relay.serve(comm, workers or 1)
+        leave(0)
+        return 0
+    sys.argv = [target, *arguments]
+    try:
+        presence.attend()
+        _stand_in()
+        code = _exit_code_of(target, is_module=is_module)
+    finally:
+        presence.finish()
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    leave(code)
+    return code
+
+
+def _exit_code_of(target: str, *, is_module: bool) -> int:
+    """Run the script, and return what Python would exit with."""
+    try:
+        if is_module:
+            runpy.run_module(target, run_name="__main__", alter_sys=True)
+        elif Path(target).is_dir() or target.endswith((".zip", ".pyz")):
+            runpy.run_path(target, run_name="__main__")
+        else:
+            _execute(target)
+        presence.drain()
+    except SystemExit as end:
+        presence.drain()
+        if end.code is None or isinstance(end.code, int):
+            return end.code or 0
+        print(end.code, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        _print_traceback()
+        return 130
+    except BaseException:
+        _print_traceback()
+        return 1
+    return 0
+
+
+def _execute(path: str) -> None:
+    """Run a file as the main module, which it stays until the end of the process."""
+    main = ModuleType("__main__")
+    main.__file__ = path
+    main.__loader__ = SourceFileLoader("__main__", path)
+    main.__dict__["__builtins__"] = builtins
+    with io.open_code(path) as file:
+        code = compile(file.read(), path, "exec", dont_inherit=True)
+    sys.modules["__main__"] = main
+    exec(code, main.__dict__)
+
+
+def _print_traceback() -> None:
+    """Print the exception as Python would have, without the lines of this module."""
+    kind, error, trace = sys.exc_info()
+    while trace is not None and trace.tb_frame.f_code.co_filename in (__file__, runpy.__file__, "<frozen runpy>"):
+        trace = trace.tb_next
+    assert kind is not None
+    assert error is not None
+    sys.excepthook(kind, error.with_traceback(trace), trace)
+
+
+def _stand_in() -> None:
+    """Let the names that scripts take from multiprocessing and concurrent.futures stand for mpipar's."""
+
+    def cpu_count() -> int:
+        """Return the number of workers of all ranks."""
+        return sum(presence.workers_of_pool(presence.attend(), None))
+
+    stand_ins: list[tuple[Any, dict[str, Any]]] = [
+        (multiprocessing, {"Pool": Pool, "Manager": Manager, "cpu_count": cpu_count}),
+        (multiprocessing.pool, {"Pool": Pool, "ApplyResult": AsyncResult, "AsyncResult": AsyncResult}),
+        (
+            multiprocessing.context.BaseContext,  # what get_context("spawn") and the like return
+            {
+                "Pool": lambda _, *arguments, **options: Pool(*arguments, **options),
+                "Manager": lambda _: Manager(),
+                "cpu_count": lambda _: cpu_count(),
+            },
+        ),
+        (concurrent.futures, {"ProcessPoolExecutor": Executor}),
+        (concurrent.futures.process, {"ProcessPoolExecutor": Executor}),
+    ]
+    for place, names in stand_ins:
+        for name, value in names.items():
+            setattr(place, name, value)

@@ -1,0 +1,277 @@
+"""The worker processes of one rank, for all pools. Imports mpipar.runtime and worker.
+
+The engine, on the root or through a relay, says what is to be done; the station tells what happened. Workers that die
+are replaced without being asked.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import pickle
+import selectors
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from multiprocessing.process import BaseProcess
+from typing import NamedTuple
+
+from mpipar.pool.worker import BROKEN, END, READY, work, work_in_thread
+from mpipar.runtime import child
+from mpipar.runtime.channel import Channel, Frames
+from mpipar.runtime.doorbell import Doorbell
+
+OPEN, SEND, RETIRE, CLOSE, KILL, LEAVE = "open", "send", "retire", "close", "kill", "leave"
+MESSAGE, LOST, BROKE = "message", "lost", "broke"
+
+MOST_STILLBORN = 3
+"""A pool is given up when so many workers, one after the other, die before they are ready."""
+
+_LOOK_SECONDS = 0.01  # between looks at workers that are to end
+
+
+def may_have_children() -> bool:
+    """Return whether this process may start workers: one that is itself a child of multiprocessing has a thread."""
+    return multiprocessing.parent_process() is None
+
+
+class Order(NamedTuple):
+    """What a station is to do.
+
+    Attributes
+    ----------
+    what : str
+        OPEN: start the workers of a pool; frames: their number, their setup. SEND: pass a message to a worker.
+        RETIRE: replace a worker, which is idle. CLOSE: end the workers of a pool, which are idle. KILL: end them
+        whatever they do. LEAVE: there will be no more orders.
+    pool, slot : int
+        Which pool, and which of its workers in this rank.
+    """
+
+    what: str
+    pool: int = 0
+    slot: int = 0
+
+
+class Event(NamedTuple):
+    """What happened at a station.
+
+    Attributes
+    ----------
+    what : str
+        MESSAGE: a worker sent one. LOST: a worker has died, and a new one comes; the frame says how. BROKE: no worker
+        of the pool can start; the frame is the pickled exception.
+    pool, slot : int
+        Which pool, and which of its workers in this rank.
+    """
+
+    what: str
+    pool: int
+    slot: int
+
+
+class _Thread(threading.Thread):
+    """A thread with the methods of a process, for where there may be no more processes."""
+
+    exitcode = None
+    sentinel = None
+
+    def kill(self) -> None:
+        """Do nothing: it ends when its socket is closed and its task is over."""
+
+    def join(self, timeout: float | None = None) -> None:
+        """Wait, but not for ever: nothing ends a task in a thread."""
+        super().join(min(timeout or 0.0, 0.1))
+        if not self.is_alive():
+            self.exitcode = 0
+
+
+class _Worker:
+    def __init__(self, crew: _Crew, slot: int) -> None:
+        self.crew, self.slot = crew, slot
+        ours, theirs = socket.socketpair()
+        self.channel = Channel(ours)
+        self.process: BaseProcess | _Thread
+        if may_have_children():
+            with theirs:
+                self.process = child.start(work, theirs, main=False)
+        else:
+            self.process = _Thread(target=work_in_thread, args=(theirs,), daemon=True)
+            self.process.start()
+        self.ears = [ear for ear in (self.channel, self.process.sentinel) if ear is not None]
+        self.is_ready = False
+        self.channel.send([crew.setup])
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.channel.close()
+        self.process.join()
+
+
+class _Crew:
+    """The workers of a pool in this rank."""
+
+    def __init__(self, pool: int, setup: bytearray) -> None:
+        self.pool, self.setup = pool, setup
+        self.workers: dict[int, _Worker] = {}
+        self.stillborn = 0
+
+
+class Station:
+    """The worker processes of one rank.
+
+    Parameters
+    ----------
+    bell : Doorbell
+        What else to wake up for.
+    """
+
+    def __init__(self, bell: Doorbell) -> None:
+        self._bell = bell
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(bell, selectors.EVENT_READ)
+        self._crews: dict[int, _Crew] = {}
+        self._leaving: list[tuple[_Worker, float]] = []
+        self._happened: list[tuple[Event, Frames]] = []
+
+    def obey(self, order: Order, frames: Frames = ()) -> None:
+        """Do what is ordered."""
+        if order.what == OPEN:
+            crew = self._crews[order.pool] = _Crew(order.pool, bytearray(frames[1]))
+            for slot in range(int(bytes(frames[0]))):
+                self._start(crew, slot)
+            return
+        crew_or_none = self._crews.get(order.pool)
+        if crew_or_none is None:  # it has just been given up
+            return
+        crew = crew_or_none
+        if order.what in (CLOSE, KILL):
+            del self._crews[order.pool]
+            for worker in list(crew.workers.values()):
+                self._let_go(worker, kill=order.what == KILL)
+            return
+        worker_or_none = crew.workers.get(order.slot)
+        if worker_or_none is None:
+            return
+        if order.what == RETIRE:
+            self._let_go(worker_or_none)
+            self._start(crew, order.slot)
+        else:
+            worker_or_none.channel.send(frames)
+            self._watch(worker_or_none)
+
+    def wait(self, seconds: float) -> None:
+        """Wait until something happens, the bell rings or the time is over, and take in what happened."""
+        if self._leaving:
+            seconds = min(seconds, _LOOK_SECONDS)
+            self._look_after_leaving()
+        for key, mask in self._selector.select(0 if self._happened else seconds):
+            worker = key.data
+            if worker is None:
+                self._bell.quiet()
+                continue
+            if worker.crew.workers.get(worker.slot) is not worker:
+                continue  # it was let go a moment ago
+            if mask & selectors.EVENT_WRITE:
+                worker.channel.flush()
+                self._watch(worker)
+            if mask & selectors.EVENT_READ:
+                self._listen(worker, has_ended=key.fileobj is not worker.channel)
+
+    def events(self) -> Iterator[tuple[Event, Frames]]:
+        """Yield what happened, once."""
+        happened, self._happened = self._happened, []
+        yield from happened
+
+    def end(self) -> None:
+        """End all workers, and wait for that."""
+        for crew in self._crews.values():
+            for worker in list(crew.workers.values()):
+                self._let_go(worker, kill=True)
+        self._crews.clear()
+        while self._leaving:
+            self._look_after_leaving()
+            time.sleep(1e-3)
+
+    def _start(self, crew: _Crew, slot: int) -> None:
+        worker = crew.workers[slot] = _Worker(crew, slot)
+        for ear in worker.ears:
+            self._selector.register(ear, selectors.EVENT_READ, worker)
+        self._watch(worker)
+
+    def _watch(self, worker: _Worker) -> None:
+        """Wait for room in the socket of a worker, if there is more to send."""
+        events = selectors.EVENT_READ | (selectors.EVENT_WRITE if worker.channel.has_unsent else 0)
+        if self._selector.get_key(worker.channel).events != events:
+            self._selector.modify(worker.channel, events, worker)
+
+    def _listen(self, worker: _Worker, *, has_ended: bool) -> None:
+        """Take in what a worker has sent."""
+        try:
+            while True:
+                heard = False
+                for frames in worker.channel.receive():
+                    heard = True
+                    self._take_in(worker, frames)
+                if not heard or not has_ended:
+                    break
+        except EOFError:
+            has_ended = True
+        if has_ended and worker.crew.workers.get(worker.slot) is worker:
+            self._replace(worker)
+
+    def _take_in(self, worker: _Worker, frames: Frames) -> None:
+        crew = worker.crew
+        if not worker.is_ready:
+            what = pickle.loads(frames[0])[0]
+            worker.is_ready = what == READY
+            if what == BROKEN:
+                self._give_up(crew, worker.slot, frames[1])
+                return
+            crew.stillborn = 0
+        self._happened.append((Event(MESSAGE, crew.pool, worker.slot), frames))
+
+    def _replace(self, worker: _Worker) -> None:
+        crew = worker.crew
+        self._forget(worker)
+        process = worker.process
+        reason = "the worker has ended" if isinstance(process, _Thread) else child.how_it_ended(process)
+        worker.kill()
+        if not worker.is_ready:
+            crew.stillborn += 1
+            if crew.stillborn >= MOST_STILLBORN:
+                error = RuntimeError(f"{reason} before its first task, {crew.stillborn} times")
+                self._give_up(crew, worker.slot, pickle.dumps(error))
+                return
+        self._start(crew, worker.slot)
+        self._happened.append((Event(LOST, crew.pool, worker.slot), [reason.encode()]))
+
+    def _give_up(self, crew: _Crew, slot: int, error: bytes | bytearray | memoryview) -> None:
+        self._crews.pop(crew.pool, None)
+        for worker in list(crew.workers.values()):
+            self._let_go(worker, kill=True)
+        self._happened.append((Event(BROKE, crew.pool, slot), [error]))
+
+    def _let_go(self, worker: _Worker, *, kill: bool = False) -> None:
+        """End a worker: at once, or when it has read that."""
+        self._forget(worker)
+        if kill:
+            worker.kill()
+        else:
+            worker.channel.send([pickle.dumps((END,))])
+            self._leaving.append((worker, time.monotonic() + child.FAREWELL_SECONDS))
+
+    def _forget(self, worker: _Worker) -> None:
+        if worker.crew.workers.get(worker.slot) is worker:
+            del worker.crew.workers[worker.slot]
+            for ear in worker.ears:
+                self._selector.unregister(ear)
+
+    def _look_after_leaving(self) -> None:
+        now = time.monotonic()
+        for worker, deadline in list(self._leaving):
+            worker.channel.flush()
+            worker.process.join(0)
+            if worker.process.exitcode is not None or now > deadline:
+                worker.kill()
+                self._leaving.remove((worker, deadline))
