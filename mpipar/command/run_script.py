@@ -115,6 +115,7 @@ def under_mpirun(wanted: Wanted) -> NoReturn:
         os.environ.setdefault(name, value)
     target = ["-m", wanted.target] if wanted.is_module else [wanted.target]
     command = [sys.executable, "-m", "mpipar", "run", *wanted.options, *target, *wanted.arguments]
+    os.environ["PATH"] = os.pathsep.join((os.path.dirname(mpirun), os.environ.get("PATH", os.defpath)))  # for its parts
     sys.stdout.flush()
     os.execv(mpirun, [mpirun, "-n", str(wanted.ranks), *command])
 
