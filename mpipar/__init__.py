@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from mpipar._version import __version__
+from mpipar.pool.joblib_hook import introduce
 
 if TYPE_CHECKING:
     from mpipar.command.driver import Driver, driver
@@ -89,6 +90,9 @@ __all__ = [
     "run",
     "stream",
 ]
+
+
+introduce()  # to joblib, which may come later, or never
 
 
 def __getattr__(name: str) -> Any:

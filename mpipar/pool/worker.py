@@ -26,7 +26,7 @@ from multiprocessing.pool import ExceptionWithTraceback, MaybeEncodingError  # t
 from typing import Any, NamedTuple
 
 from mpipar.pool import by_value
-from mpipar.runtime.channel import receive, send
+from mpipar.runtime.channel import Message, receive, send
 
 BATCH, END = "batch", "end"
 READY, BROKEN, DONE, PART = "ready", "broken", "done", "part"
@@ -197,7 +197,7 @@ class _Worker:
     def _send(self, head: tuple[Any, ...], *frames: Any) -> None:
         send(self._socket, [pickle.dumps(head), *frames])
 
-    def _do(self, batch: Batch, frames: list[bytearray]) -> None:
+    def _do(self, batch: Batch, frames: Message) -> None:
         for job in batch.forget:
             self._functions.pop(job, None)
         failure = None

@@ -15,6 +15,7 @@ from typing import TypeAlias
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
 Frames: TypeAlias = Sequence[Buffer]
+Message: TypeAlias = list[bytearray]
 
 _COUNT = struct.Struct("<I")
 _MOST_AT_ONCE = 2**24  # bytes that are read of one channel before others have their turn
@@ -34,9 +35,9 @@ def send(sock: socket.socket, frames: Frames) -> None:
         sock.sendall(buffer)
 
 
-def receive(sock: socket.socket) -> list[bytearray]:
+def receive(sock: socket.socket) -> Message:
     """Return the next message, waiting for it. Raises EOFError when the other end is gone."""
-    message: list[bytearray] | None = None
+    message: Message | None = None
     parser = _parser()
     view = next(parser)
     while True:
@@ -53,7 +54,7 @@ def receive(sock: socket.socket) -> list[bytearray]:
                 return message
 
 
-def _parser() -> Generator[memoryview, None, list[bytearray]]:
+def _parser() -> Generator[memoryview, None, Message]:
     """Yield the buffers that a message is to be read into, one after the other; return its frames."""
     count = bytearray(_COUNT.size)
     yield memoryview(count)
@@ -113,7 +114,7 @@ class Channel:
             if sent:
                 unsent[0] = unsent[0][sent:]
 
-    def receive(self) -> Iterator[list[bytearray]]:
+    def receive(self) -> Iterator[Message]:
         """Yield the messages that are complete. Raises EOFError when the child has closed its end."""
         allowance = _MOST_AT_ONCE
         while allowance > 0:

@@ -8,22 +8,24 @@ more than 2³¹ − 1 bytes at once.
 from __future__ import annotations
 
 import struct
+import time
 from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
-from mpipar.runtime.channel import Frames
+from mpipar.runtime.channel import Frames, Message
 
 _HEAD, _PIECE = 0, 1  # tags
 _LARGEST_INLINE = 2**15  # bytes
 _LARGEST_PIECE = 2**30
+_BURST_SECONDS = 1e-3  # that a large message is given at once
 _COUNTS = struct.Struct("<I?")  # frames, whether they are inline
 
 
 class _Incoming:
     """A message on its way here."""
 
-    def __init__(self, frames: list[bytearray], requests: list[Any]) -> None:
+    def __init__(self, frames: Message, requests: list[Any]) -> None:
         self.frames, self.requests = frames, requests
 
 
@@ -80,7 +82,7 @@ class Link:
     def _begin(self, rank: int, buffer: Any, tag: int) -> None:
         self._outgoing.append((rank, self._comm.Isend([buffer, self._mpi.BYTE], rank, tag), buffer))
 
-    def receive(self) -> Iterator[tuple[int, list[bytearray]]]:
+    def receive(self) -> Iterator[tuple[int, Message]]:
         """Yield the messages that have arrived, with their senders; those of one rank in the order of sending."""
         self._forget_sent()
         while self._probe():
@@ -110,7 +112,8 @@ class Link:
         lengths = struct.unpack_from(f"<{count}Q", data, _COUNTS.size)
         requests = []
         if inline:
-            at, frames = _COUNTS.size + 8 * count, []
+            frames: Message = []
+            at = _COUNTS.size + 8 * count
             for length in lengths:
                 frames.append(data[at : at + length])
                 at += length
@@ -124,7 +127,7 @@ class Link:
 
     def _is_complete(self, rank: int, message: _Incoming) -> bool:
         try:
-            while message.requests and message.requests[0].Test():
+            while message.requests and _test(message.requests[0]):
                 del message.requests[0]
         except self._mpi.Exception as error:
             self._note(error)
@@ -136,7 +139,7 @@ class Link:
         for _ in range(len(self._outgoing)):
             rank, request, buffer = self._outgoing.popleft()
             try:
-                if not request.Test():
+                if not (_test(request) if len(buffer) > _LARGEST_INLINE else request.Test()):
                     self._outgoing.append((rank, request, buffer))
             except self._mpi.Exception as error:
                 self._note(error)
@@ -151,3 +154,12 @@ class Link:
         self.lost |= new
         self._comm.Ack_failed()  # those that live can be received from again
         return bool(new)
+
+
+def _test(request: Any) -> bool:
+    """Return whether a piece of a large message is through; test many times, as MPI moves but a little at each."""
+    deadline = time.perf_counter() + _BURST_SECONDS
+    while not request.Test():
+        if time.perf_counter() > deadline:
+            return False
+    return True

@@ -1,0 +1,207 @@
+"""The workers of all ranks as a backend of joblib. Imports mpipar.runtime, and modules beside it.
+
+::
+
+    Parallel ──BatchedCalls──▶ submit ──pickle──▶ Session.call ──▶ a worker
+       ▲                                                              │
+       └──callback, which submits the next── a thread of the crew ◀───┘
+
+Tasks are pickled as joblib's own backend does it: what they use of the main script travels with each batch, as it is at
+that moment.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import threading
+from collections import Counter
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Any
+
+import cloudpickle
+from joblib.parallel import AutoBatchingMixin, FallbackToBackend, ParallelBackendBase, SequentialBackend
+
+from mpipar.pool import station
+from mpipar.pool.engine import Engine
+from mpipar.pool.jobs import Raised
+from mpipar.pool.presence import attend, workers_of_pool
+
+_idle: list[_Crew] = []  # at most one: the next Parallel is likely to want the same
+
+
+class MpiparBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc]
+    """What ``joblib.parallel_config(backend="mpipar")`` stands for: worker processes of all ranks.
+
+    Under a launcher each rank has one worker process, or as many as ``mpipar run --workers`` says, and ``n_jobs`` says
+    how many of these are used at most. Without a launcher, that many are started on this node, by default one for each
+    core. They stay for the next call. Inside a task, joblib's own choice is in effect: threads, if any.
+
+    Parameters
+    ----------
+    retries : int
+        How often a batch of tasks is tried again after its worker has died. With 0, no task is ever begun twice.
+
+    Examples
+    --------
+    >>> with joblib.parallel_config(backend="mpipar"):  # doctest: +SKIP
+    ...     scores = cross_val_score(model, X, y)
+    """
+
+    default_n_jobs = -1  # who names this backend wants its workers
+    supports_retrieve_callback = True
+
+    def __init__(self, *, retries: int = 1, **options: Any) -> None:
+        if retries < 0:
+            raise ValueError(f"retries must be 0 or more, got {retries}")
+        super().__init__(**options)
+        self._retries = retries
+        self._n_jobs = 1
+        self._crew: _Crew | None = None
+        self._lock = threading.Lock()
+
+    def __reduce__(self) -> Any:
+        return _again, (self._retries, self.nesting_level)
+
+    def effective_n_jobs(self, n_jobs: int | None) -> int:
+        """Return how many workers there are for ``n_jobs``; -1 is all. Collective at the first call, as a pool is."""
+        if n_jobs == 0:
+            raise ValueError("n_jobs == 0 in Parallel has no meaning")
+        return 1 if n_jobs == 1 or not station.may_have_children() else sum(_workers(attend(), n_jobs))
+
+    def configure(self, n_jobs: int | None = 1, parallel: Any = None, **options: Any) -> int:
+        """Return how many workers there will be; they start with the first task."""
+        self._n_jobs = self.effective_n_jobs(n_jobs)
+        if self._n_jobs == 1:
+            raise FallbackToBackend(SequentialBackend(nesting_level=self.nesting_level))
+        self.parallel = parallel
+        self._retries = options.get("retries", self._retries)
+        return self._n_jobs
+
+    def submit(self, func: Any, callback: Callable[[Any], object] | None = None) -> _Call:
+        """Have a batch of tasks done; afterwards, ``callback`` is called with the outcome."""
+        with self._lock:
+            if self._crew is None:
+                self._crew = _hire(self._n_jobs, self._retries)
+            crew = self._crew
+        call = _Call(crew, callback)
+        buffers: list[pickle.PickleBuffer] = []
+        try:
+            pickled = cloudpickle.dumps(func, protocol=5, buffer_callback=buffers.append)
+        except Exception as error:  # to be raised where values are fetched, not where the last batch came out
+            call.put(Raised(error))
+        else:
+            crew.session.call(_do, (pickled, buffers), {}, call)
+        return call
+
+    apply_async = submit  # before joblib 1.5
+
+    def retrieve_result_callback(self, out: Any) -> Any:
+        """Return the values of a batch, or raise what a task raised."""
+        if type(out) is Raised:
+            raise out.error
+        return out
+
+    def terminate(self) -> None:
+        """Let the workers go: the next call may want them."""
+        crew, self._crew = self._crew, None
+        if crew is not None:
+            crew.rest()
+        self.reset_batch_stats()
+
+    def abort_everything(self, ensure_ready: bool = True) -> None:
+        """End the workers, whatever they do. There will be new ones if there are more tasks."""
+        crew, self._crew = self._crew, None
+        if crew is not None:
+            crew.session.terminate()
+            crew.end()
+        self.reset_batch_stats()
+
+
+class _Call:
+    """A batch of tasks, as the engine sees it."""
+
+    def __init__(self, crew: _Crew, callback: Callable[[Any], object] | None) -> None:
+        self._crew, self._callback = crew, callback
+
+    def start(self) -> bool:
+        """Return True: the engine's way to ask whether the result is still wanted."""
+        return True
+
+    def cancel(self) -> None:
+        """Do nothing: who wants no more results ends the workers."""
+
+    def put(self, outcome: Any) -> None:
+        """Take in the outcome."""
+        if self._callback is not None:
+            self._crew.done.put((self._callback, outcome))
+
+
+class _Crew:
+    """The workers of a call of Parallel, with a thread for its callbacks: these take tasks from the script's iterator.
+
+    That may itself wait for other calls of Parallel, and so may no thread that they need.
+    """
+
+    def __init__(self, engine: Engine, workers: list[int], retries: int) -> None:
+        self.key = engine, workers, retries
+        self.session = engine.session(workers=workers, retries=retries)
+        self.done: SimpleQueue[tuple[Callable[[Any], object], Any] | None] = SimpleQueue()
+        threading.Thread(target=self._call_back, name="mpipar joblib", daemon=True).start()
+
+    def _call_back(self) -> None:
+        while (item := self.done.get()) is not None:
+            callback, outcome = item
+            callback(outcome)
+            del item, callback, outcome  # or the last values would stay
+
+    def rest(self) -> None:
+        """Wait for the next call of Parallel, unless others do so already."""
+        if _idle or self.session.ended.is_set():
+            self.end()
+        else:
+            _idle.append(self)
+
+    def end(self) -> None:
+        """End the workers when they have done what they have."""
+        self.session.close()
+        self.done.put(None)
+
+
+def _hire(n_jobs: int, retries: int) -> _Crew:
+    """Return so many workers that nobody else uses."""
+    engine = attend()
+    workers = _workers(engine, n_jobs)
+    try:
+        crew = _idle.pop()
+    except IndexError:
+        return _Crew(engine, workers, retries)
+    if crew.key == (engine, workers, retries) and not crew.session.ended.is_set():
+        return crew
+    crew.end()
+    return _Crew(engine, workers, retries)
+
+
+def _workers(engine: Engine, n_jobs: int | None) -> list[int]:
+    """Return how many workers each rank has when a call of Parallel asks for ``n_jobs``."""
+    is_all = n_jobs is None or n_jobs < 0
+    workers = workers_of_pool(engine, None if is_all else n_jobs)
+    count = sum(workers)
+    if n_jobs is not None:
+        count = min(n_jobs, count) if n_jobs > 0 else max(1, count + 1 + n_jobs)
+    chosen = sorted((number, rank) for rank, most in enumerate(workers) for number in range(most))[:count]
+    counts = Counter(rank for _, rank in chosen)
+    return [counts[rank] for rank in range(len(workers))]
+
+
+def _do(pickled: bytes, buffers: list[Any]) -> Any:
+    """Do a batch of tasks, in a worker."""
+    return pickle.loads(pickled, buffers=buffers)()
+
+
+def _again(retries: int, nesting_level: int | None) -> MpiparBackend:
+    return MpiparBackend(retries=retries, nesting_level=nesting_level)
+
+
+os.register_at_fork(after_in_child=_idle.clear)
