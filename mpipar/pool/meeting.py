@@ -13,7 +13,7 @@ from mpipar.runtime.interfaces import own_interfaces
 from mpipar.runtime.link import Link
 
 ACTIVE_SECONDS, IDLE_SECONDS = 1e-3, 0.02
-"""Between looks at MPI where nobody can ring: soon after a message, and later."""
+"""Between looks at MPI where nobody can ring: soon after a message, and later. The first, too, while one is sent."""
 ACTIVE_FOR_SECONDS = 0.2
 RUNG_SECONDS = 0.25
 """Between looks at MPI where somebody rings."""
@@ -88,9 +88,9 @@ class Patience:
         self._last = time.monotonic()
 
     def seconds(self) -> float:
-        """Return how long to sleep: not at all while a message is on its way."""
+        """Return how long to sleep: not at all while a large message is on its way."""
         if self._link is not None and self._link.is_busy:
-            return 0.0
+            return 0.0 if self._link.is_streaming else ACTIVE_SECONDS
         if self._link is None or self._rung:
             return RUNG_SECONDS
         return ACTIVE_SECONDS if time.monotonic() < self._last + ACTIVE_FOR_SECONDS else IDLE_SECONDS

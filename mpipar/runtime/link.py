@@ -16,8 +16,9 @@ from typing import Any
 from mpipar.runtime.channel import Frames, Message
 
 _HEAD, _PIECE = 0, 1  # tags
-_LARGEST_INLINE = 2**15  # bytes
+_LARGEST_INLINE = 2**14  # bytes; MPI libraries send so much without asking the receiver
 _LARGEST_PIECE = 2**30
+_PROBES = 2  # without success, until there is nothing: the first may do no more than look whether something came
 _BURST_SECONDS = 1e-3  # that a large message is given at once
 _COUNTS = struct.Struct("<I?")  # frames, whether they are inline
 
@@ -57,8 +58,13 @@ class Link:
 
     @property
     def is_busy(self) -> bool:
-        """Whether messages are on their way: then MPI must be given a chance often."""
+        """Whether messages are on their way: then MPI must be given a chance now and then."""
         return bool(self._outgoing or self._incoming)
+
+    @property
+    def is_streaming(self) -> bool:
+        """Whether large messages are on their way: then MPI must be given all the time that there is."""
+        return bool(self._incoming) or any(_is_large(buffer) for _, _, buffer in self._outgoing)
 
     def send(self, rank: int, frames: Frames) -> None:
         """Begin to send a message. Its frames must not change until they have been received."""
@@ -85,8 +91,9 @@ class Link:
     def receive(self) -> Iterator[tuple[int, Message]]:
         """Yield the messages that have arrived, with their senders; those of one rank in the order of sending."""
         self._forget_sent()
-        while self._probe():
-            pass
+        failed = 0
+        while failed < _PROBES:
+            failed = 0 if self._probe() else failed + 1
         for rank, queue in list(self._incoming.items()):
             while queue and self._is_complete(rank, queue[0]):
                 yield rank, queue.popleft().frames
@@ -139,7 +146,7 @@ class Link:
         for _ in range(len(self._outgoing)):
             rank, request, buffer = self._outgoing.popleft()
             try:
-                if not (_test(request) if len(buffer) > _LARGEST_INLINE else request.Test()):
+                if not (_test(request) if _is_large(buffer) else request.Test()):
                     self._outgoing.append((rank, request, buffer))
             except self._mpi.Exception as error:
                 self._note(error)
@@ -154,6 +161,10 @@ class Link:
         self.lost |= new
         self._comm.Ack_failed()  # those that live can be received from again
         return bool(new)
+
+
+def _is_large(buffer: Any) -> bool:
+    return len(buffer) > 2 * _LARGEST_INLINE  # more than one with its head
 
 
 def _test(request: Any) -> bool:
