@@ -521,10 +521,12 @@ class Engine(threading.Thread):
         if batch is None:
             return
         job = batch.job
+        all_well = not told.failed
         try:
             outcomes = by_value.loads(frames[1:])
         except Exception as error:
             outcomes = [Raised(MaybeEncodingError(error, "a result, which can't be unpickled"))] * told.tasks
+            all_well = False
         else:
             for index in told.failed:
                 outcomes[index] = Raised(self._explained(outcomes[index]))
@@ -534,7 +536,7 @@ class Engine(threading.Thread):
             job.note_size(told.tasks, size_of(frames))
             job.narrow(session.size)
         if not job.is_done:  # else it was cancelled
-            job.put(indices, outcomes)
+            job.put(indices, outcomes, all_well=all_well)
         if what == worker.DONE:
             slot.batches.remove(batch)
             self._set_free(session, slot)

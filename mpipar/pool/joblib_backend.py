@@ -52,6 +52,8 @@ class MpiparBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[mis
     default_n_jobs = -1  # who names this backend wants its workers
     supports_retrieve_callback = True
 
+    parallel: Any = None
+
     def __init__(self, *, retries: int = 1, **options: Any) -> None:
         if retries < 0:
             raise ValueError(f"retries must be 0 or more, got {retries}")
@@ -59,10 +61,8 @@ class MpiparBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[mis
         self._retries = retries
         self._n_jobs = 1
         self._crew: _Crew | None = None
-        self._lock = threading.Lock()
-
-    def __reduce__(self) -> Any:
-        return _again, (self._retries, self.nesting_level)
+        self._is_aborted = False
+        self._lock = threading.Lock()  # of these two
 
     def effective_n_jobs(self, n_jobs: int | None) -> int:
         """Return how many workers there are for ``n_jobs``; -1 is all. Collective at the first call, as a pool is."""
@@ -75,24 +75,31 @@ class MpiparBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[mis
         self._n_jobs = self.effective_n_jobs(n_jobs)
         if self._n_jobs == 1:
             raise FallbackToBackend(SequentialBackend(nesting_level=self.nesting_level))
-        self.parallel = parallel
-        self._retries = options.get("retries", self._retries)
+        if parallel is not self.parallel:  # this is parallel_config's, for all calls: which may be in one another
+            own = MpiparBackend(retries=options.get("retries", self._retries), nesting_level=self.nesting_level)
+            own.parallel = parallel
+            raise FallbackToBackend(own)
         return self._n_jobs
 
-    def submit(self, func: Any, callback: Callable[[Any], object] | None = None) -> _Call:
+    def start_call(self) -> None:
+        """Begin."""
+        self._is_aborted = False
+
+    def submit(self, func: Any, callback: Callable[[Any], object] | None = None) -> _Call | None:
         """Have a batch of tasks done; afterwards, ``callback`` is called with the outcome."""
         with self._lock:
+            if self._is_aborted:  # meanwhile
+                return None
             if self._crew is None:
                 self._crew = _hire(self._n_jobs, self._retries)
             crew = self._crew
         call = _Call(crew, callback)
-        buffers: list[pickle.PickleBuffer] = []
         try:
-            pickled = cloudpickle.dumps(func, protocol=5, buffer_callback=buffers.append)
+            batch = _Batch(func)
         except Exception as error:  # to be raised where values are fetched, not where the last batch came out
             call.put(Raised(error))
         else:
-            crew.session.call(_do, (pickled, buffers), {}, call)
+            crew.session.call(batch, (), {}, call)
         return call
 
     apply_async = submit  # before joblib 1.5
@@ -105,22 +112,39 @@ class MpiparBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[mis
 
     def terminate(self) -> None:
         """Let the workers go: the next call may want them."""
-        crew, self._crew = self._crew, None
+        crew = self._let_go()
         if crew is not None:
             crew.rest()
-        self.reset_batch_stats()
 
     def abort_everything(self, ensure_ready: bool = True) -> None:
-        """End the workers, whatever they do. There will be new ones if there are more tasks."""
-        crew, self._crew = self._crew, None
+        """End the workers, whatever they do. There will be new ones for the next call."""
+        crew = self._let_go(is_aborted=True)
         if crew is not None:
             crew.session.terminate()
             crew.end()
+
+    def _let_go(self, *, is_aborted: bool = False) -> _Crew | None:
         self.reset_batch_stats()
+        with self._lock:
+            self._is_aborted |= is_aborted
+            crew, self._crew = self._crew, None
+        return crew
+
+
+class _Batch:
+    """Tasks of joblib as they travel. Raises whatever pickling them raises."""
+
+    def __init__(self, tasks: Any) -> None:
+        self.__qualname__ = getattr(tasks.items[0][0], "__qualname__", "a task")  # for messages
+        self._buffers: list[Any] = []
+        self._pickled = cloudpickle.dumps(tasks, protocol=5, buffer_callback=self._buffers.append)
+
+    def __call__(self) -> Any:
+        return pickle.loads(self._pickled, buffers=self._buffers)()
 
 
 class _Call:
-    """A batch of tasks, as the engine sees it."""
+    """Who wants the outcome of a batch."""
 
     def __init__(self, crew: _Crew, callback: Callable[[Any], object] | None) -> None:
         self._crew, self._callback = crew, callback
@@ -193,15 +217,6 @@ def _workers(engine: Engine, n_jobs: int | None) -> list[int]:
     chosen = sorted((number, rank) for rank, most in enumerate(workers) for number in range(most))[:count]
     counts = Counter(rank for _, rank in chosen)
     return [counts[rank] for rank in range(len(workers))]
-
-
-def _do(pickled: bytes, buffers: list[Any]) -> Any:
-    """Do a batch of tasks, in a worker."""
-    return pickle.loads(pickled, buffers=buffers)()
-
-
-def _again(retries: int, nesting_level: int | None) -> MpiparBackend:
-    return MpiparBackend(retries=retries, nesting_level=nesting_level)
 
 
 os.register_at_fork(after_in_child=_idle.clear)

@@ -23,6 +23,8 @@ DISPATCH_SECONDS = 1e-4
 
 _ABSENT = object()
 
+_FIRST = 8  # the first batches have such a part of what counts as one task, if the script doesn't say how many
+
 _GROWTH = 4  # a batch has at most so many times the tasks of the largest one before
 
 
@@ -102,8 +104,8 @@ class Job(ABC):
         """Return the items of tasks that are out."""
 
     @abstractmethod
-    def put(self, indices: Sequence[int], outcomes: list[Any]) -> None:
-        """Take in the outcomes of tasks: values, or Raised."""
+    def put(self, indices: Sequence[int], outcomes: list[Any], *, all_well: bool = False) -> None:
+        """Take in the outcomes of tasks: values, or Raised, but for ``all_well``: then there is none of these."""
 
     @abstractmethod
     def cancel(self, error: BaseException) -> None:
@@ -119,7 +121,7 @@ class Job(ABC):
         """Return how many tasks the next batch should have: some milliseconds' worth, and few when few are left."""
         smallest = self.chunksize or 1
         if self._seconds is None:
-            return smallest
+            return self.chunksize or max(1, self.unit // _FIRST)
         wanted = self.target(workers) / max(self._seconds, 1e-8)
         share = math.ceil(self.waiting / (2 * workers))
         return max(smallest, int(min(wanted, share, _GROWTH * max(self._largest, smallest))))
@@ -182,8 +184,8 @@ class ListJob(Job):
     def items(self, indices: Sequence[int]) -> Any:  # noqa: D102
         return [self._items[index] for index in indices]
 
-    def put(self, indices: Sequence[int], outcomes: list[Any]) -> None:  # noqa: D102
-        if isinstance(indices, range) and Raised not in map(type, outcomes):
+    def put(self, indices: Sequence[int], outcomes: list[Any], *, all_well: bool = False) -> None:  # noqa: D102
+        if all_well and isinstance(indices, range):
             self._values[indices.start : indices.stop] = outcomes
         else:
             for index, outcome in zip(indices, outcomes, strict=True):
@@ -246,7 +248,7 @@ class CallsJob(Job):
     def describe(self, task: int) -> str:  # noqa: D102
         return _name(self._out[task][0][0])
 
-    def put(self, indices: Sequence[int], outcomes: list[Any]) -> None:  # noqa: D102
+    def put(self, indices: Sequence[int], outcomes: list[Any], *, all_well: bool = False) -> None:  # noqa: D102
         for index, outcome in zip(indices, outcomes, strict=True):
             out = self._out.pop(index, None)
             if out is not None:
@@ -371,7 +373,7 @@ class FedJob(Job):
     def items(self, indices: Sequence[int]) -> Any:  # noqa: D102
         return [self._out[index] for index in indices]
 
-    def put(self, indices: Sequence[int], outcomes: list[Any]) -> None:  # noqa: D102
+    def put(self, indices: Sequence[int], outcomes: list[Any], *, all_well: bool = False) -> None:  # noqa: D102
         for index in indices:
             del self._out[index]
         with self._condition:
