@@ -21,6 +21,8 @@ Scenario = Callable[[random.Random, Path], str]
 KINDS: dict[str, tuple[int, Scenario]] = {
     "whole-job": (200, scenarios.whole_job),
     "one-worker": (100, scenarios.one_worker),
+    "pool-workers": (30, scenarios.pool_workers),
+    "pool-rank": (30, scenarios.pool_rank),
     "sigterm": (50, functools.partial(scenarios.told_to_stop, number=signal.SIGTERM)),
     "sigint": (50, functools.partial(scenarios.told_to_stop, number=signal.SIGINT)),
     "sigusr1": (50, functools.partial(scenarios.told_to_stop, number=signal.SIGUSR1)),

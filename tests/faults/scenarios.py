@@ -29,6 +29,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from conftest import BIN, FOR_OPEN_MPI, LAUNCHER_NOISE
 
 PROGRAMS = Path(__file__).with_name("fault_programs.py")
+POOL = Path(__file__).with_name("fault_pool.py")
+FACES = ("map", "imap", "imap_unordered", "apply_async", "executor")
+PROMPT = 10.0  # seconds after which a job that can't go on must have ended
 TIME_LIMIT = 30.0  # seconds after which a process that should end hangs
 IS_OPEN_MPI = (BIN / "prterun").exists()
 
@@ -120,7 +123,7 @@ class Job:
 
     def ranks(self) -> list[int]:
         """Return the ranks: Python processes that run the program, and that aren't workers."""
-        return self.having("fault_programs.py", "python")
+        return self.having("fault_programs.py", "python") + self.having("fault_pool.py", "python")
 
     def workers(self) -> list[int]:
         """Return the worker processes: children of fork servers."""
@@ -283,6 +286,63 @@ def whole_job(rng: random.Random, folder: Path) -> str:
     assert resumed <= before
     check_result(output, result, name)
     return f"{name} on {ranks}: {before} evaluated, {before - resumed} of them not committed"
+
+
+def start_pool(ranks: int, workers: int, face: str, log: Path, flags: tuple[str, ...] = ()) -> Job:
+    """Start the script with pools."""
+    command = (sys.executable, "-m", "mpipar", "run", "--workers", str(workers), str(POOL), face, str(log))
+    return Job(str(MPIRUN), *flags, "-np", str(ranks), *command)
+
+
+def pool_workers(rng: random.Random, folder: Path) -> str:
+    """Kill one or two workers of a pool: their tasks are done by others."""
+    _, log = fresh(folder)
+    face, times = rng.choice(FACES), rng.choice([1, 1, 2])
+    job = start_pool(2, 2, face, log)
+    for _ in range(times):
+        wait_for_blocks(job, log, len(logged(log)) + rng.randrange(1, 120))
+        victims = job.workers()
+        if victims:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(rng.choice(victims), signal.SIGKILL)
+    end = job.end()
+    assert end.json is True, end.stdout
+    assert set(logged(log)) == set(range(300))
+    return f"{face}: {end.stderr.count('it is replaced')} workers replaced, {len(logged(log)) - 300} tasks done again"
+
+
+def rank_of(pid: int) -> int:
+    """Return which rank a process is."""
+    environment = Path(f"/proc/{pid}/environ").read_bytes().decode().split("\0")
+    pairs = dict(pair.split("=", 1) for pair in environment if "=" in pair)
+    return int(pairs.get("OMPI_COMM_WORLD_RANK") or pairs["PMI_RANK"])
+
+
+def pool_rank(rng: random.Random, folder: Path) -> str:
+    """Kill one rank of a pool: the others do its tasks, or the job ends at once."""
+    _, log = fresh(folder)
+    face, workers = rng.choice(FACES), rng.choice([1, 2])
+    flags = ("--with-ft", "ulfm", "--oversubscribe", "--bind-to", "none") if IS_OPEN_MPI else ()
+    job = start_pool(4, workers, face, log, flags)
+    wait_for_blocks(job, log, rng.randrange(1, 200))
+    victim = rng.choice(job.ranks() or [0])
+    if not victim:
+        assert job.end().json is True
+        return f"{face}: ended before"
+    with contextlib.suppress(OSError):
+        is_root = rank_of(victim) == 0
+        os.kill(victim, signal.SIGKILL)
+    killed = time.monotonic()
+    end = job.end()
+    seconds = time.monotonic() - killed
+    if IS_OPEN_MPI and not is_root:
+        assert end.json is True, end.stdout
+        assert set(logged(log)) == set(range(300))
+        return f"{face}: went on, {len(logged(log)) - 300} tasks done again"
+    if end.returncode == 0 and '"' not in end.stdout:  # it was over before it was killed
+        assert end.json is True, end.stdout
+    assert seconds < PROMPT, f"took {seconds:.1f} s to end"
+    return f"{face}: exit {end.returncode} after {seconds:.1f} s"
 
 
 def one_worker(rng: random.Random, folder: Path) -> str:

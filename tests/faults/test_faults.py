@@ -21,6 +21,16 @@ def test_a_worker_that_is_killed_is_replaced(seed, tmp_path):
 
 
 @twice
+def test_tasks_of_a_pool_are_done_again_when_their_worker_is_killed(seed, tmp_path):
+    scenarios.pool_workers(random.Random(seed), tmp_path)
+
+
+@twice
+def test_tasks_of_a_pool_are_done_again_or_the_job_ends_when_their_rank_is_killed(seed, tmp_path):
+    scenarios.pool_rank(random.Random(seed), tmp_path)
+
+
+@twice
 @pytest.mark.skipif(not IS_OPEN_MPI, reason="other MPIs have no ulfm; the next test is for them")
 def test_ranks_go_on_without_one_that_is_killed(seed, tmp_path):
     scenarios.one_rank_survived(random.Random(seed), tmp_path)
