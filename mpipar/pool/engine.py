@@ -159,6 +159,8 @@ class Engine(threading.Thread):
         Worker processes in each rank.
     seed : int, optional
         Of random numbers in tasks.
+    stands_in : bool
+        Whether in workers, too, the names of multiprocessing stand for mpipar's.
 
     Attributes
     ----------
@@ -166,9 +168,9 @@ class Engine(threading.Thread):
         Worker processes in each rank.
     """
 
-    def __init__(self, comm: Comm, workers: int | str = 1, seed: int | None = None) -> None:
+    def __init__(self, comm: Comm, workers: int | str = 1, *, seed: int | None = None, stands_in: bool = False) -> None:
         super().__init__(name="mpipar engine", daemon=True)
-        self._comm, self._seed = comm, seed
+        self._comm, self._seed, self._stands_in = comm, seed, stands_in
         self._bell = Doorbell()
         self._link, self._peers = meet(comm, self._bell, workers)
         self.workers = [peer.workers for peer in self._peers]
@@ -307,6 +309,7 @@ class Engine(threading.Thread):
                 os.getcwd(),
                 environment,
                 self._seed,
+                self._stands_in,
             )
         )
 

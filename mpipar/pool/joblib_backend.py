@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 import pickle
 import threading
+import traceback
 from collections import Counter
 from collections.abc import Callable
 from queue import SimpleQueue
@@ -51,8 +52,7 @@ class MpiparBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[mis
 
     default_n_jobs = -1  # who names this backend wants its workers
     supports_retrieve_callback = True
-
-    parallel: Any = None
+    parallel: Any = None  # whose own this is
 
     def __init__(self, *, retries: int = 1, **options: Any) -> None:
         if retries < 0:
@@ -177,12 +177,20 @@ class _Crew:
     def _call_back(self) -> None:
         while (item := self.done.get()) is not None:
             callback, outcome = item
-            callback(outcome)
+            try:
+                callback(outcome)
+            except Exception:
+                traceback.print_exc()
             del item, callback, outcome  # or the last values would stay
+
+    @property
+    def is_fit(self) -> bool:
+        """Return whether there may be more calls."""
+        return self.session.error is None and not self.session.ended.is_set()
 
     def rest(self) -> None:
         """Wait for the next call of Parallel, unless others do so already."""
-        if _idle or self.session.ended.is_set():
+        if _idle or not self.is_fit:
             self.end()
         else:
             _idle.append(self)
@@ -201,7 +209,7 @@ def _hire(n_jobs: int, retries: int) -> _Crew:
         crew = _idle.pop()
     except IndexError:
         return _Crew(engine, workers, retries)
-    if crew.key == (engine, workers, retries) and not crew.session.ended.is_set():
+    if crew.key == (engine, workers, retries) and crew.is_fit:
         return crew
     crew.end()
     return _Crew(engine, workers, retries)

@@ -18,13 +18,14 @@ _engine: Engine | None = None
 _lock = threading.Lock()
 _workers: int | str | None = None
 _seed: int | None = None
+_stands_in = False
 _before_end: list[Callable[[], None]] = []
 
 
 def configure(workers: int | str | None, seed: int | None) -> None:
-    """Choose what the script itself doesn't: how many workers a rank has, and the seed of random numbers in tasks."""
-    global _workers, _seed
-    _workers, _seed = workers, seed
+    """Prepare for a script as it is, and choose what it doesn't: the workers of a rank, and the seed of its tasks."""
+    global _workers, _seed, _stands_in
+    _workers, _seed, _stands_in = workers, seed, True
 
 
 def attend() -> Engine:
@@ -48,7 +49,7 @@ def attend() -> Engine:
             if not comm.is_root:
                 relay.serve(comm, _workers or 1)
                 end(0)
-            _engine = Engine(comm, _workers or 1, _seed)
+            _engine = Engine(comm, _workers or 1, seed=_seed, stands_in=_stands_in)
             if comm.size > 1:
                 comm.is_lent = True
             atexit.register(finish)
@@ -59,7 +60,7 @@ def attend() -> Engine:
 def enter() -> Comm:
     """Return all ranks, with the fork server running. Collective over them. Raises BadInput as :func:`attend`."""
     with one_thread():
-        child.prepare("mpipar.pool.worker")
+        child.prepare("mpipar.pool.stand_in" if _stands_in else "mpipar.pool.worker")
     return world()
 
 

@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 import builtins
-import concurrent.futures
-import concurrent.futures.process
 import io
-import multiprocessing
-import multiprocessing.context
-import multiprocessing.pool
 import os
 import runpy
 import sys
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 from mpipar.core.errors import BadInput
-from mpipar.pool import presence, relay
-from mpipar.pool.executor import Executor
-from mpipar.pool.manager import Manager
-from mpipar.pool.pool import AsyncResult, Pool
+from mpipar.pool import presence, relay, stand_in
 from mpipar.runtime.comm import leave
 
 
@@ -59,7 +50,7 @@ def run_script(target: str, arguments: list[str], is_module: bool, workers: int 
     sys.argv = [target, *arguments]
     try:
         presence.attend()
-        _stand_in()
+        stand_in.install()
         code = _exit_code_of(target, is_module=is_module)
     finally:
         presence.finish()
@@ -114,29 +105,3 @@ def _print_traceback() -> None:
     assert kind is not None
     assert error is not None
     sys.excepthook(kind, error.with_traceback(trace), trace)
-
-
-def _stand_in() -> None:
-    """Let the names that scripts take from multiprocessing and concurrent.futures stand for mpipar's."""
-
-    def cpu_count() -> int:
-        """Return the number of workers of all ranks."""
-        return sum(presence.workers_of_pool(presence.attend(), None))
-
-    stand_ins: list[tuple[Any, dict[str, Any]]] = [
-        (multiprocessing, {"Pool": Pool, "Manager": Manager, "cpu_count": cpu_count}),
-        (multiprocessing.pool, {"Pool": Pool, "ApplyResult": AsyncResult, "AsyncResult": AsyncResult}),
-        (
-            multiprocessing.context.BaseContext,  # what get_context("spawn") and the like return
-            {
-                "Pool": lambda _, *arguments, **options: Pool(*arguments, **options),
-                "Manager": lambda _: Manager(),
-                "cpu_count": lambda _: cpu_count(),
-            },
-        ),
-        (concurrent.futures, {"ProcessPoolExecutor": Executor}),
-        (concurrent.futures.process, {"ProcessPoolExecutor": Executor}),
-    ]
-    for place, names in stand_ins:
-        for name, value in names.items():
-            setattr(place, name, value)

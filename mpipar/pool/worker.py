@@ -55,6 +55,8 @@ class Setup(NamedTuple):
         What it has changed in its environment; None is a variable that it has removed.
     seed : int or None
         Of the random numbers in tasks.
+    stands_in : bool
+        Whether the names of multiprocessing stand for mpipar's.
     """
 
     definitions: list[Any]
@@ -64,6 +66,7 @@ class Setup(NamedTuple):
     folder: str
     environment: dict[str, str | None]
     seed: int | None
+    stands_in: bool
 
 
 class Batch(NamedTuple):
@@ -158,6 +161,10 @@ def _set_up_process(setup: Setup) -> None:
             os.environ.pop(name, None)
         else:
             os.environ[name] = value
+    if setup.stands_in:
+        from mpipar.pool import stand_in
+
+        stand_in.install()
     if setup.seed is not None:
         from mpipar.pool import seeds
 
