@@ -89,6 +89,7 @@ class Session:
         self._engine = engine
         self.number, self.retries = number, retries
         self.units = float("inf") if max_tasks is None else max_tasks
+        self.definitions = by_value.Definitions()  # of its own: a new pool sees what has been changed in place
         self.names: dict[str, int] = {}
         self.slots: dict[tuple[int, int], _Slot] = {}
         self.free: deque[_Slot] = deque()  # that have nothing to do
@@ -177,7 +178,6 @@ class Engine(threading.Thread):
         rung = all(peer.bell is not None for peer in self._peers)
         self._station = Station(self._bell)
         self._patience = Patience(self._link, rung=rung)
-        self._definitions = by_value.Definitions()
         self._sessions: dict[int, Session] = {}
         self._numbers, self._job_numbers, self._batch_numbers = (itertools.count() for _ in range(3))
         self._lost: set[int] = set()
@@ -292,8 +292,8 @@ class Engine(threading.Thread):
         return [rank for rank in range(self._comm.size) if rank not in self._lost]
 
     def _setup(self, session: Session, initializer: tuple[Any, tuple[Any, ...]] | None) -> bytes:
-        pickled = self._definitions.dumps(initializer)
-        definitions = self._definitions.missing(pickled.needed, session.names)
+        pickled = session.definitions.dumps(initializer)
+        definitions = session.definitions.missing(pickled.needed, session.names)
         environment: dict[str, str | None] = {
             name: value
             for name, value in os.environ.items()
@@ -328,7 +328,7 @@ class Engine(threading.Thread):
         if session.error is not None or session.ended.is_set():
             job.cancel(session.error or _over())
             return
-        self._definitions.remember(job.function)
+        session.definitions.remember(job.function)
         session.jobs[job.number] = job
         session.ready.append(job)
         if isinstance(job, FedJob):
@@ -343,7 +343,7 @@ class Engine(threading.Thread):
             if sink.start():
                 sink.put(Raised(session.error or _over()))
             return
-        self._definitions.remember(function)
+        session.definitions.remember(function)
         session.calls.add(function, arguments, keywords, sink)
 
     def abandon(self, session: Session, job: Job) -> None:
@@ -452,18 +452,18 @@ class Engine(threading.Thread):
         try:
             if job.function is not None:
                 if job.pickled is None:
-                    job.pickled = self._definitions.dumps(job.function)
+                    job.pickled = session.definitions.dumps(job.function)
                 needed = job.pickled.needed
                 if job.number not in slot.jobs:
                     function = job.pickled.frames
-            definitions = self._definitions.missing(needed, slot.names)
+            definitions = session.definitions.missing(needed, slot.names)
         except Exception as error:  # the function can't be sent
             job.cancel(error)
             return False
         try:
-            pickled = self._definitions.dumps(items)
+            pickled = session.definitions.dumps(items)
             if pickled.needed:
-                definitions += self._definitions.missing(pickled.needed, slot.names)
+                definitions += session.definitions.missing(pickled.needed, slot.names)
         except Exception as error:  # nor can some of these
             if len(indices) == 1:
                 job.put(indices, [Raised(error)])
@@ -532,7 +532,7 @@ class Engine(threading.Thread):
             all_well = False
         else:
             for index in told.failed:
-                outcomes[index] = Raised(self._explained(outcomes[index]))
+                outcomes[index] = Raised(self._explained(session, outcomes[index]))
         indices, batch.indices = batch.indices[: told.tasks], batch.indices[told.tasks :]
         job.note(told.tasks, told.seconds)
         if isinstance(job, FedJob):
@@ -568,10 +568,10 @@ class Engine(threading.Thread):
                 slot.jobs.remove(job.number)
                 slot.forget.append(job.number)
 
-    def _explained(self, error: Any) -> BaseException:
+    def _explained(self, session: Session, error: Any) -> BaseException:
         """Return an exception, with a note if it comes from what could not be sent."""
         if isinstance(error, NameError):
-            reason = self._definitions.unsendable(getattr(error, "name", None) or "")
+            reason = session.definitions.unsendable(getattr(error, "name", None) or "")
             if reason is not None:
                 error.add_note(f"{error.name!r} of the script could not be sent to workers: {reason}")
         return error  # type: ignore[no-any-return]

@@ -7,6 +7,8 @@ import concurrent.futures.process
 import multiprocessing
 import multiprocessing.context
 import multiprocessing.pool
+import sys
+from types import ModuleType
 from typing import Any
 
 from mpipar.pool import presence
@@ -24,7 +26,7 @@ def install() -> None:
 
     stand_ins: list[tuple[Any, dict[str, Any]]] = [
         (multiprocessing, {"Pool": Pool, "Manager": Manager, "cpu_count": cpu_count}),
-        (multiprocessing.pool, {"Pool": Pool, "ApplyResult": AsyncResult, "AsyncResult": AsyncResult}),
+        (_copy_of_pool_module(), {"Pool": Pool, "ApplyResult": AsyncResult, "AsyncResult": AsyncResult}),
         (
             multiprocessing.context.BaseContext,  # what get_context("spawn") and the like return
             {
@@ -39,3 +41,11 @@ def install() -> None:
     for place, names in stand_ins:
         for name, value in names.items():
             setattr(place, name, value)
+
+
+def _copy_of_pool_module() -> ModuleType:
+    """Put a copy in the place of ``multiprocessing.pool``, and return it: the module's own ThreadPool uses its Pool."""
+    copy = ModuleType("multiprocessing.pool")
+    vars(copy).update(vars(multiprocessing.pool))
+    sys.modules["multiprocessing.pool"] = multiprocessing.pool = copy
+    return copy
