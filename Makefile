@@ -36,7 +36,8 @@ help:
 	@echo "make same-bits    the result of every mode, compared to the last bit (some minutes)"
 	@echo "make faults       hundreds of kills, signals, full disks, damaged files (half an hour)"
 	@echo "make bench        pi against C + MPI, primes against primesieve, rows against h5py, start-up, memory, uneven blocks,"
-	@echo "                  the cost of checkpoints (half an hour; needs a C compiler, and primesieve for its part)"
+	@echo "                  pools against multiprocessing and mpi4py, the cost of checkpoints (half an hour; needs a C"
+	@echo "                  compiler, and primesieve for its part)"
 	@echo "make lint         ruff and mypy"
 	@echo "make clean        remove the environments and all that was made"
 	@echo
@@ -66,6 +67,7 @@ bench: $(VENV)/.run-installed
 	python benchmarks/startup.py
 	python benchmarks/memory.py
 	python benchmarks/dynamic.py
+	python benchmarks/pool.py
 	python benchmarks/primes.py
 	python benchmarks/roots.py
 	python benchmarks/checkpoint.py

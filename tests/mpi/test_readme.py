@@ -19,11 +19,12 @@ SHELL_LINES = [
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A folder with the README's own driver in it."""
+    """A folder with the README's own files in it."""
     folder = tmp_path_factory.mktemp("reader")
-    [code] = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    name = re.search(r"Save this as `(\w+\.py)`", README).group(1)
-    (folder / name).write_text(code)
+    codes = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    names = re.findall(r"Save this as `(\w+\.py)`", README)
+    for name, code in zip(names, codes, strict=True):
+        (folder / name).write_text(code)
     return folder
 
 
