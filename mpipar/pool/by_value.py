@@ -18,13 +18,14 @@ from __future__ import annotations
 
 import builtins
 import contextlib
+import functools
 import io
 import itertools
 import pickle
 import sys
 from collections import OrderedDict
-from collections.abc import Iterable
-from types import FunctionType, ModuleType
+from collections.abc import Callable, Iterable, Mapping
+from types import CodeType, FunctionType, ModuleType
 from typing import Any, NamedTuple
 
 import cloudpickle
@@ -57,7 +58,8 @@ class Definition(NamedTuple):
 
 
 _own_names: dict[str, Any] | None = None  # a worker's copy of the main script's names
-_undone: dict[str, bytes] = {}  # pickled definitions that have just come
+_undone: dict[str, Definition] = {}  # definitions that have just come
+_begun: set[str] = set()  # those of them whose value is there, though perhaps not complete
 _given_names: dict[str, Any] = {}  # {name given here: function}, in a worker
 
 
@@ -72,14 +74,27 @@ def become_worker(definitions: Iterable[Definition] = ()) -> None:
 
 def define(definitions: Iterable[Definition]) -> None:
     """Take in definitions, in a worker. Raises whatever unpickling them raises."""
-    _undone.update((name, pickled) for name, _, pickled in definitions)
-    while _undone:
-        _define(next(iter(_undone)))
+    _undone.update((definition.name, definition) for definition in definitions)
+    try:
+        while _undone:
+            _define(next(iter(_undone)))
+    finally:
+        _undone.clear()
+        _begun.clear()
+
+
+def define_given(definitions: Iterable[Definition]) -> None:
+    """Take in definitions in a thread of a process that has the script's names already, but not those given here."""
+    define(definition for definition in definitions if _GIVEN in definition.name)
 
 
 def _define(name: str) -> None:
-    value = pickle.loads(_undone.pop(name))
+    # Of classes that refer to each other, one is met again while it is being made, and made then: cloudpickle sees to it
+    # that both are the same.
+    value = pickle.loads(_undone[name].pickled)
     (_given_names if _GIVEN in name else _names())[name] = value
+    _undone.pop(name, None)
+    _begun.discard(name)
 
 
 def _names() -> dict[str, Any]:
@@ -89,7 +104,7 @@ def _names() -> dict[str, Any]:
 def _named(path: str) -> Any:
     """Return what a name of the main script stands for: what such a pickle calls."""
     name, *attributes = path.split("\0")
-    if name in _undone:
+    if name in _undone and name not in _begun:
         _define(name)
     value = (_given_names if _GIVEN in name else _names()).get(name, _ABSENT)
     if value is _ABSENT:
@@ -99,34 +114,93 @@ def _named(path: str) -> Any:
     return value
 
 
+# What pickles of functions and the like call.
+
+
 def _function(code: Any, closure: Any) -> FunctionType:
-    """Return a function that uses the names of the main script: what such a pickle calls."""
+    """Return a function that uses the names of the main script."""
     return FunctionType(code, _names(), None, None, closure)
 
 
+def _begin(name: str, make: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    """Return a class or function that is being made, and let its name mean it already: others may refer to it."""
+    value = make(*arguments)
+    if _own_names is not None:
+        _own_names[name] = value
+        _begun.add(name)
+    return value
+
+
+def _cached(function: Any, parameters: dict[str, Any]) -> Any:
+    return functools.lru_cache(**parameters)(function)
+
+
+def _cached_property(function: Any, name: str | None) -> Any:
+    made = functools.cached_property(function)
+    made.attrname = name
+    return made
+
+
+def _single_dispatch(registry: dict[Any, Any]) -> Any:
+    made = functools.singledispatch(registry[object])
+    for kind, function in registry.items():
+        made.register(kind, function)
+    return made
+
+
+_Cached: Any = type(functools.cache(len))
+_DISPATCHER = functools.singledispatch(len).__code__  # type: ignore[attr-defined]
+_LOOK_UP = {"eval", "exec", "globals", "__main__"}  # a function that uses these may use any name
+
+
 class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+    """Pickles by name what the main script has a name for.
+
+    Attributes
+    ----------
+    needed : set of str
+        The main script's names that are used.
+    """
+
     def __init__(
-        self, file: io.BytesIO, nameless: dict[int, str] | None = None, defined: str | None = None, **options: Any
+        self, file: io.BytesIO, given: dict[int, str] | None = None, defined: str | None = None, **options: Any
     ) -> None:
         super().__init__(file, protocol=5, **options)
-        self.needed: set[str] = set()  # names of the main script
-        self._nameless = nameless or {}
+        self.needed: set[str] = set()
+        self._given = given or {}
         self._defined = defined  # the name whose definition this is
         self._main = _names()
 
     def reducer_override(self, obj: Any) -> Any:
         is_function = type(obj) is FunctionType
-        if not is_function and not isinstance(obj, type):
+        if not is_function and not isinstance(obj, (type, _Cached, functools.cached_property)):
             return NotImplemented
+        if isinstance(obj, functools.cached_property):
+            return _cached_property, (obj.func, obj.attrname)  # it may have a lock
         path = self._path(obj)
         if path is not None:
             name = path.partition("\0")[0]
             if name != self._defined:  # neither what is being defined, nor something inside it
                 self.needed.add(name)
                 return _named, (path,)
+            reduced = self._reduced(obj, is_function=is_function)
+            if path == name and isinstance(reduced, tuple):
+                return _begin, (name, *reduced[:2]), *reduced[2:]
+            return reduced
+        return self._reduced(obj, is_function=is_function)
+
+    def _reduced(self, obj: Any, *, is_function: bool) -> Any:
+        """Reduce a function, class or the like by value."""
+        if isinstance(obj, _Cached):
+            by_name = getattr(obj, "__module__", None) != "__main__"
+            return NotImplemented if by_name else (_cached, (obj.__wrapped__, obj.cache_parameters()))
+        if is_function and obj.__code__ is _DISPATCHER:
+            return _single_dispatch, (dict(obj.registry),)
         if is_function and obj.__globals__ is self._main:
             _, arguments, (state, slots), *_ = self._dynamic_function_reduce(obj)
             self.needed.update(slots["__globals__"])
+            if _uses(obj.__code__, _LOOK_UP):
+                self.needed.update(name for name in self._main if not name.startswith("__"))
             slots["__globals__"] = {}
             return _function, (arguments[0], arguments[4]), (state, slots), None, None, _function_setstate
         return super().reducer_override(obj)
@@ -140,7 +214,13 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
                 found = getattr(found, attribute, None)
             if found is obj:
                 return "\0".join((first, *rest))
-        return self._nameless.get(id(obj))
+        return self._given.get(id(obj))
+
+
+def _uses(code: CodeType, names: set[str]) -> bool:
+    """Return whether a function, or one inside it, uses one of some names."""
+    inner = (constant for constant in code.co_consts if isinstance(constant, CodeType))
+    return not names.isdisjoint(code.co_names) or any(_uses(each, names) for each in inner)
 
 
 class Pickled(NamedTuple):
@@ -158,14 +238,19 @@ class Pickled(NamedTuple):
     needed: set[str]
 
 
-def dumps(value: Any, nameless: dict[int, str] | None = None) -> Pickled:
+def dumps(value: Any, given: dict[int, str] | None = None) -> Pickled:
     """Pickle a value.
 
     Parameters
     ----------
     value : object
-    nameless : dict, optional
+    given : dict, optional
         {id of a function: the name that it was given}.
+
+    Raises
+    ------
+    Exception
+        If it can't be pickled.
     """
     file, buffers = io.BytesIO(), []
 
@@ -176,8 +261,13 @@ def dumps(value: Any, nameless: dict[int, str] | None = None) -> Pickled:
         buffers.append(buffer.raw())
         return False
 
-    pickler = _Pickler(file, nameless, buffer_callback=keep_apart)
-    pickler.dump(value)
+    pickler = _Pickler(file, given, buffer_callback=keep_apart)
+    try:
+        pickler.dump(value)
+    except RuntimeError as error:
+        if "inheritance" in str(error):
+            error.add_note("it reaches only processes that inherit it, on one node; take one of a Manager()")
+        raise
     return Pickled([file.getbuffer(), *buffers], pickler.needed)
 
 
@@ -186,12 +276,20 @@ def loads(frames: Frames) -> Any:
     return pickle.loads(frames[0], buffers=frames[1:])
 
 
+class _Made(NamedTuple):
+    """A definition, or why there is none, what it was made of, and the names that it needs."""
+
+    value: Any
+    definition: Definition | Exception
+    needed: set[str]
+
+
 class Definitions:
     """The definitions of the main script's names, on the root. Thread-safe as far as threads use it one at a time."""
 
     def __init__(self) -> None:
         self._versions = itertools.count(1)
-        self._known: dict[str, tuple[Any, Definition | Exception, set[str]]] = {}
+        self._known: dict[str, _Made] = {}
         self._nameless: OrderedDict[int, tuple[Any, str]] = OrderedDict()
         self._contents: dict[str, list[Any]] = {}  # of the closures of functions without a name
         self._names: dict[int, str] = {}
@@ -225,15 +323,22 @@ class Definitions:
         self._contents[name] = contents
         self._known.pop(name, None)
 
-    def missing(self, needed: set[str], has: dict[str, int]) -> list[Definition]:
-        """Return the definitions that a worker needs for some names, and hasn't; note that it has them.
+    def missing(self, needed: set[str], has: Mapping[str, int]) -> list[Definition]:
+        """Return the definitions that a worker needs for some names, and hasn't.
+
+        Parameters
+        ----------
+        needed : set of str
+        has : mapping
+            {name: version of the definition that the worker has}.
 
         Raises
         ------
         Exception
             If a function or class can't be pickled. Of other things that can't, a worker has no name.
         """
-        found, todo, seen = [], list(needed), set(needed)
+        found: list[Definition] = []
+        todo, seen = list(needed), set(needed)
         while todo:
             name = todo.pop()
             definition, more = self._definition(name)
@@ -245,30 +350,29 @@ class Definitions:
                 found.append(definition)
             todo += more - seen
             seen |= more
-        has.update((definition.name, definition.version) for definition in found)
         return found
 
     def unsendable(self, name: str) -> Exception | None:
         """Return why a name of the main script can't be sent to workers, if that has been tried."""
         known = self._known.get(name)
-        return known[1] if known is not None and isinstance(known[1], Exception) else None
+        return known.definition if known is not None and isinstance(known.definition, Exception) else None
 
     def _definition(self, name: str) -> tuple[Definition | Exception | None, set[str]]:
+        """Return the definition of a name, or why there is none, and what else it needs."""
         value = self._value(name)
         if value is _ABSENT:  # perhaps a builtin, or not defined yet
             return None, set()
         known = self._known.get(name)
-        if known is None or known[0] is not value:
+        if known is None or known.value is not value:
             file = io.BytesIO()
+            pickler = _Pickler(file, self._names, defined=name)
             try:
-                pickler = _Pickler(file, self._names, defined=name)
                 pickler.dump(value)
-                made: Definition | Exception = Definition(name, next(self._versions), file.getvalue())
-                known = value, made, pickler.needed
+                definition: Definition | Exception = Definition(name, next(self._versions), file.getvalue())
             except Exception as error:
-                known = value, error, set()
-            self._known[name] = known
-        return known[1], known[2]
+                definition = error
+            known = self._known[name] = _Made(value, definition, pickler.needed)
+        return known.definition, known.needed
 
     def _value(self, name: str) -> Any:
         if _GIVEN in name:

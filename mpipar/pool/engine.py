@@ -13,11 +13,13 @@ import contextlib
 import itertools
 import os
 import pickle
+import re
 import sys
 import threading
 import traceback
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import CancelledError
 from multiprocessing.pool import MaybeEncodingError  # type: ignore[attr-defined]
 from queue import SimpleQueue
 from typing import Any
@@ -106,6 +108,7 @@ class Session:
     def submit(self, job: Job) -> None:
         """Have a job done."""
         job.number = self._engine.new_job_number()
+        job.start()
         self._engine.post(self, lambda: self._engine.add(self, job))
 
     def call(self, function: Any, arguments: tuple[Any, ...], keywords: dict[str, Any], sink: Any) -> None:
@@ -135,13 +138,17 @@ class Session:
         self._engine.post(self, lambda: self._engine.abandon(self, job))
 
     def cancel_waiting(self) -> None:
-        """Cancel all single tasks that no worker has."""
-        self._engine.post(self, self.calls.cancel_waiting)
+        """Cancel all single tasks that no worker has, and what is left of all other jobs."""
+        self._engine.post(self, lambda: self._engine.cancel_waiting(self))
 
     def terminate(self) -> None:
         """End the workers at once, and wait for that."""
         self._engine.post(self, lambda: self._engine.terminate(self))
-        if threading.current_thread() is not self._engine:
+        self.wait()
+
+    def wait(self) -> None:
+        """Wait until all is over."""
+        if threading.current_thread() is not self._engine:  # else this is a callback of what is not over
             self.ended.wait()
 
 
@@ -293,7 +300,8 @@ class Engine(threading.Thread):
 
     def _setup(self, session: Session, initializer: tuple[Any, tuple[Any, ...]] | None) -> bytes:
         pickled = session.definitions.dumps(initializer)
-        definitions = session.definitions.missing(pickled.needed, session.names)
+        definitions = session.definitions.missing(pickled.needed, {})
+        session.names = {each.name: each.version for each in definitions}
         environment: dict[str, str | None] = {
             name: value
             for name, value in os.environ.items()
@@ -333,7 +341,6 @@ class Engine(threading.Thread):
         session.ready.append(job)
         if isinstance(job, FedJob):
             job.narrow(session.size)
-            job.start()
 
     def add_call(
         self, session: Session, function: Any, arguments: tuple[Any, ...], keywords: dict[str, Any], sink: Any
@@ -350,6 +357,13 @@ class Engine(threading.Thread):
         """End a job."""
         job.cancel(_over())
         self._end_job(session, job)
+
+    def cancel_waiting(self, session: Session) -> None:
+        """Cancel what no worker has."""
+        session.calls.cancel_waiting()
+        for job in list(session.jobs.values()):
+            job.cancel(CancelledError())
+            self._end_job(session, job)
 
     def close(self, session: Session) -> None:
         """End the workers when all is done."""
@@ -400,7 +414,7 @@ class Engine(threading.Thread):
         """Give tasks to workers that have none, or soon will have none."""
         while session.free and self._give(session, session.free[0]):
             slot = session.free.popleft()
-            if slot.batches[0].is_short and session.retries:
+            if slot.batches[0].is_short and session.retries and slot.units > 0:
                 session.almost_free.append(slot)
         while not session.free and session.almost_free and self._give(session, session.almost_free[0]):
             session.almost_free.popleft()
@@ -447,24 +461,22 @@ class Engine(threading.Thread):
 
     def _send(self, session: Session, job: Job, slot: _Slot, indices: Any, items: Any) -> bool:
         """Send tasks to a worker; return False if that can't be done, and they have been dealt with otherwise."""
-        function: Frames = ()
-        needed: set[str] = set()
-        try:
-            if job.function is not None:
+        definitions: list[by_value.Definition] = []
+        if job.function is not None:
+            try:
                 if job.pickled is None:
                     job.pickled = session.definitions.dumps(job.function)
-                needed = job.pickled.needed
-                if job.number not in slot.jobs:
-                    function = job.pickled.frames
-            definitions = session.definitions.missing(needed, slot.names)
-        except Exception as error:  # the function can't be sent
-            job.cancel(error)
-            return False
+                definitions = session.definitions.missing(job.pickled.needed, slot.names)
+            except Exception as error:  # the function can't be sent
+                job.cancel(error)
+                return False
+        function = job.pickled.frames if job.function is not None and job.number not in slot.jobs else ()
         try:
             pickled = session.definitions.dumps(items)
             if pickled.needed:
-                definitions += session.definitions.missing(pickled.needed, slot.names)
-        except Exception as error:  # nor can some of these
+                has = slot.names | {each.name: each.version for each in definitions}
+                definitions += session.definitions.missing(pickled.needed, has)
+        except Exception as error:  # some of these can't
             if len(indices) == 1:
                 job.put(indices, [Raised(error)])
             else:
@@ -481,6 +493,7 @@ class Engine(threading.Thread):
             slot.forget,
         )
         slot.forget = []
+        slot.names.update((each.name, each.version) for each in definitions)
         if function:
             slot.jobs.add(job.number)
         slot.units -= -(-len(indices) // job.unit)
@@ -496,7 +509,7 @@ class Engine(threading.Thread):
         if session is None:
             return
         if event.what == BROKE:
-            session.error = pickle.loads(frames[0])
+            session.error = by_value.loads(frames)
             self._end_workers(session, KILL)
             self._cancel(session, session.error)
             session.slots.clear()
@@ -571,9 +584,10 @@ class Engine(threading.Thread):
     def _explained(self, session: Session, error: Any) -> BaseException:
         """Return an exception, with a note if it comes from what could not be sent."""
         if isinstance(error, NameError):
-            reason = session.definitions.unsendable(getattr(error, "name", None) or "")
-            if reason is not None:
-                error.add_note(f"{error.name!r} of the script could not be sent to workers: {reason}")
+            name = re.search(r"name '(\w+)' is not defined", str(error))  # error.name doesn't travel
+            reason = name and session.definitions.unsendable(name[1])
+            if name and reason:
+                error.add_note(f"{name[1]!r} of the script could not be sent to workers: {reason}")
         return error  # type: ignore[no-any-return]
 
     # Losses.
@@ -632,7 +646,7 @@ class Engine(threading.Thread):
         while (action := self._callbacks.get()) is not None:
             try:
                 action()
-            except Exception:
+            except BaseException:  # of the script's callback
                 traceback.print_exc()
 
 

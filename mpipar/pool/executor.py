@@ -172,7 +172,7 @@ class Executor(concurrent.futures.Executor):
                 self._session.cancel_waiting()
             self._session.close()
         if wait:
-            self._session.ended.wait()
+            self._session.wait()
 
     def _check(self) -> None:
         if self._is_shut_down:

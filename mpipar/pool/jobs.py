@@ -11,7 +11,7 @@ import math
 import threading
 from abc import ABC, abstractmethod
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from multiprocessing import TimeoutError as PoolTimeoutError
 from typing import Any, NamedTuple, Protocol
 
@@ -84,6 +84,9 @@ class Job(ABC):
     def describe(self, task: int) -> str:
         """Return the name of a task's function, for messages."""
         return _name(self.function)
+
+    def start(self) -> None:  # noqa: B027 (most have nothing to do)
+        """Begin; called by the script's thread."""
 
     @property
     @abstractmethod
@@ -318,17 +321,18 @@ class FedJob(Job):
         self._arrived: dict[int, list[Any]] = {}  # {number of the first: outcomes}
         self._fetched = 0
         self._released = 0  # how many of these don't count for the window any more
-        self._current: Iterator[Any] = iter(())
+        self._current: deque[Any] = deque()
         self._cancelled: BaseException | None = None
         self._is_enough = False  # whether to take no more items
-        self._thread = threading.Thread(target=self._feed, name="mpipar imap", daemon=True)
 
-    def start(self) -> None:
-        """Begin to take items."""
-        self._thread.start()
+    def start(self) -> None:  # noqa: D102
+        if self._window == math.inf:
+            self._feed()  # all at once; there may be no more threads at the end of a script
+        else:
+            threading.Thread(target=self._feed, name="mpipar imap", daemon=True).start()
 
     def _feed(self) -> None:
-        error = None
+        error: BaseException | None = None
         try:
             for item in self._iterator:
                 self._source.append(item)
@@ -342,7 +346,9 @@ class FedJob(Job):
                             self._condition.wait()
                 if self._is_enough:
                     break
-        except Exception as raised:
+            if self._is_enough and self._cancelled is None and next(self._iterator, _ABSENT) is not _ABSENT:
+                error = RuntimeError("cannot schedule new futures after shutdown")
+        except BaseException as raised:  # of the script's iterator
             error = raised
         with self._condition:
             self._end = self._fed
@@ -435,39 +441,37 @@ class FedJob(Job):
         Exception
             Whatever its task raised.
         """
-        outcome = next(self._current, _ABSENT)
-        if outcome is _ABSENT:
-            outcome = self._next_of_next_batch(timeout)
-        if self._fixed_window is not None:
-            with self._condition:
+        with self._condition:
+            if not self._condition.wait_for(self._has_more, timeout):
+                raise PoolTimeoutError
+            if not self._current:
+                self._take_next_batch()
+            outcome = self._current.popleft()
+            if self._fixed_window is not None:
                 self._released += 1
                 self._condition.notify_all()
         if type(outcome) is Raised:
             raise outcome.error
         return outcome
 
-    def _next_of_next_batch(self, timeout: float | None) -> Any:
-        with self._condition:
-            if not self._condition.wait_for(self._has_more, timeout):
-                raise PoolTimeoutError
-            if self._fetched == self._end:
-                raise StopIteration
-            key = self._fetched if self._ordered else next(iter(self._arrived), self._fetched)
-            outcomes = self._arrived.pop(key, None)
-            if outcomes is None:
-                assert self._cancelled is not None
-                raise self._cancelled
-            self._fetched += len(outcomes)
-            if self._fixed_window is None:
-                self._released = self._fetched
-            self._current = iter(outcomes)
-            self._condition.notify_all()
-            return next(self._current)
-
     def _has_more(self) -> bool:
-        if self._cancelled is not None or self._fetched == self._end:
+        if self._current or self._cancelled is not None or self._fetched == self._end:
             return True
         return self._fetched in self._arrived if self._ordered else bool(self._arrived)
+
+    def _take_next_batch(self) -> None:
+        if self._fetched == self._end:
+            raise StopIteration
+        key = self._fetched if self._ordered else next(iter(self._arrived), self._fetched)
+        outcomes = self._arrived.pop(key, None)
+        if outcomes is None:
+            assert self._cancelled is not None
+            raise self._cancelled
+        self._fetched += len(outcomes)
+        self._current.extend(outcomes)
+        if self._fixed_window is None:
+            self._released = self._fetched
+            self._condition.notify_all()
 
 
 def size_of(frames: Iterable[Any]) -> int:

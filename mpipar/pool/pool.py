@@ -295,7 +295,7 @@ class Pool:
         """Wait for the workers to end, after :meth:`close` or :meth:`terminate`. Raises ValueError before."""
         if self._state == "RUN":
             raise ValueError("Pool is still running")
-        self._session.ended.wait()
+        self._session.wait()
 
 
 def default_chunksize(tasks: int, workers: int) -> int:

@@ -60,7 +60,7 @@ class Event(NamedTuple):
     ----------
     what : str
         MESSAGE: a worker sent one. LOST: a worker has died, and a new one comes; the frame says how. BROKE: no worker
-        of the pool can start; the frame is the pickled exception.
+        of the pool can start; the frames are the pickled exception.
     pool, slot : int
         Which pool, and which of its workers in this rank.
     """
@@ -226,7 +226,7 @@ class Station:
             what = pickle.loads(frames[0])[0]
             worker.is_ready = what == READY
             if what == BROKEN:
-                self._give_up(crew, worker.slot, frames[1])
+                self._give_up(crew, worker.slot, frames[1:])
                 return
             crew.stillborn = 0
         self._happened.append((Event(MESSAGE, crew.pool, worker.slot), frames))
@@ -241,16 +241,16 @@ class Station:
             crew.stillborn += 1
             if crew.stillborn >= MOST_STILLBORN:
                 error = RuntimeError(f"{reason} before its first task, {crew.stillborn} times")
-                self._give_up(crew, worker.slot, pickle.dumps(error))
+                self._give_up(crew, worker.slot, [pickle.dumps(error)])
                 return
         self._start(crew, worker.slot)
         self._happened.append((Event(LOST, crew.pool, worker.slot), [reason.encode()]))
 
-    def _give_up(self, crew: _Crew, slot: int, error: bytes | bytearray | memoryview) -> None:
+    def _give_up(self, crew: _Crew, slot: int, error: Frames) -> None:
         self._crews.pop(crew.pool, None)
         for worker in list(crew.workers.values()):
             self._let_go(worker, kill=True)
-        self._happened.append((Event(BROKE, crew.pool, slot), [error]))
+        self._happened.append((Event(BROKE, crew.pool, slot), error))
 
     def _let_go(self, worker: _Worker, *, kill: bool = False) -> None:
         """End a worker: at once, or when it has read that."""

@@ -138,14 +138,18 @@ def work(sock: socket.socket) -> None:
     global inside
     inside = True
     by_value.become_worker()
-    work_in_thread(sock, _set_up_process)
+    _work(sock, _set_up_process, by_value.define)
 
 
-def work_in_thread(sock: socket.socket, set_up: Callable[[Setup], None] = lambda _: None) -> None:
+def work_in_thread(sock: socket.socket) -> None:
     """Do the same in a thread of a process that is a worker already, or otherwise may have no children."""
+    _work(sock, lambda setup: None, by_value.define_given)
+
+
+def _work(sock: socket.socket, set_up: Callable[[Setup], None], define: Callable[[Any], None]) -> None:
     try:
         with contextlib.suppress(EOFError, ConnectionError), sock:  # the rank is gone
-            _Worker(sock, set_up).work()
+            _Worker(sock, set_up, define).work()
     finally:
         flush()
 
@@ -174,8 +178,8 @@ def _set_up_process(setup: Setup) -> None:
 
 
 class _Worker:
-    def __init__(self, sock: socket.socket, set_up: Callable[[Setup], None]) -> None:
-        self._socket, self._set_up = sock, set_up
+    def __init__(self, sock: socket.socket, set_up: Callable[[Setup], None], define: Callable[[Any], None]) -> None:
+        self._socket, self._set_up, self._define = sock, set_up, define
         self._functions: dict[int, Any] = {}  # {number of a job: its function}
         self._seed: int | None = None
 
@@ -184,14 +188,14 @@ class _Worker:
         try:
             self._seed = setup.seed
             self._set_up(setup)
-            by_value.define(setup.definitions)
+            self._define(setup.definitions)
             initializer = by_value.loads(setup.initializer)
             if initializer is not None:
                 function, arguments = initializer
                 function(*arguments)
                 flush()
         except Exception as error:
-            self._send((BROKEN,), pickle.dumps(_portable(error)))
+            self._send((BROKEN,), *by_value.dumps(_portable(error)).frames)
             return
         self._send((READY, os.getpid()))
         while True:
@@ -209,7 +213,7 @@ class _Worker:
             self._functions.pop(job, None)
         failure = None
         try:
-            by_value.define(batch.definitions)
+            self._define(batch.definitions)
             if batch.function_frames:
                 self._functions[batch.job] = by_value.loads(frames[: batch.function_frames])
             items = by_value.loads(frames[batch.function_frames :])
@@ -235,9 +239,14 @@ class _Worker:
 
                 seeds.seed((self._seed, batch.job, batch.indices[at]))
             stop = at + max(1, size)
+            error: Exception | None = None
             try:
                 values.extend(call(items[at:stop]))
-            except Exception as error:
+                if first + len(values) < min(stop, len(items)):
+                    error = StopIteration()  # of a task; it looks like the end of them all
+            except Exception as raised:
+                error = raised
+            if error is not None:
                 failed.append(len(values))
                 values.append(error)
                 stop = first + len(values)

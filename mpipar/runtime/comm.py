@@ -10,6 +10,7 @@ there are more ranks than cores.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import functools
 import os
 import sys
@@ -264,11 +265,12 @@ def world() -> Comm:
 
 
 def end(code: int) -> NoReturn:
-    """End this process at once, but leave MPI in order if all ranks live."""
+    """End this process with no more of the user's code, but leave MPI in order if all ranks live."""
     sys.stdout.flush()
     sys.stderr.flush()
     if world().size > 1 and not world().lost_ranks:
         sys.modules["mpi4py.MPI"].Finalize()
+        ctypes.CDLL(None).exit(code)  # MPICH's mpirun takes it for a failure if what libraries do at exit is left out
     os._exit(code)
 
 

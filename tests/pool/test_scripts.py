@@ -1,0 +1,233 @@
+"""Scripts as they are, in the manner of courses: over ranks and workers they print what they print without."""
+
+import functools
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import FOR_OPEN_MPI, UNBOUND, chosen_ranks, mpirun, over, python
+
+SCRIPTS = Path(__file__).parent / "scripts"
+MODULES = {"geometry"}
+NAMES = sorted(path.stem for path in SCRIPTS.glob("*.py") if path.stem not in MODULES)
+
+ARGUMENTS = {
+    "reads_stdin": ("-n", "3", "--workers", "2", "a title"),
+    "thumbnails": (".",),
+    "word_count": (".",),
+}
+INPUT = "3\n12 345\n6\n78901\n"  # mpirun of Open MPI 5 does not tell where it ends
+PRINTING = {"printing_tasks"}  # their tasks' lines come in any order
+
+MODES = [(None, None), *((ranks, None) for ranks in chosen_ranks(1, 2, 3)), (2, 2)]
+RUN = ("-m", "mpipar", "run")
+
+RANDOM = """
+import random
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import Pool
+
+import numpy as np
+
+def draw(_):
+    rng = np.random.default_rng()
+    return random.random(), random.sample(range(100), 3), np.random.rand(2).tolist(), rng.normal(), rng.integers(1000)
+
+def shuffled(n):
+    return np.random.default_rng().permutation(n).tolist(), np.random.default_rng(3).integers(100)
+
+with Pool(3) as pool:
+    print(pool.map(draw, range(40)))
+    print(pool.map(draw, range(3)), [pool.apply(draw, (0,)) for _ in range(3)])
+    print(sorted(pool.imap_unordered(draw, range(10), chunksize=3), key=str), pool.starmap(shuffled, [(4,), (5,)]))
+with Pool(2) as pool:
+    print(pool.map(draw, range(2)))
+with ProcessPoolExecutor() as executor:
+    print([future.result() for future in [executor.submit(draw, i) for i in range(5)]], [*executor.map(draw, "ab")])
+"""
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory):
+    """Return what a script does with the processes of multiprocessing itself."""
+    return functools.cache(lambda name: script_run(python, tmp_path_factory.mktemp("reference"), name))
+
+
+def script_run(run, folder, name, *options, env=None):
+    """Run a script in a folder, with its arguments and something on stdin."""
+    (folder / "input").write_text(INPUT)
+    env = {"PYTHONUNBUFFERED": "", **(env or {})}  # else lines of several tasks may mix
+    with open(folder / "input") as stdin:
+        return run(*options, str(SCRIPTS / f"{name}.py"), *ARGUMENTS.get(name, ()), cwd=folder, stdin=stdin, env=env)
+
+
+def settings(workers):
+    return ((), None) if workers is None else (("--workers", str(workers)), UNBOUND)
+
+
+def lines(finished, name):
+    printed = finished.stdout.splitlines()
+    return sorted(printed) if name in PRINTING else printed
+
+
+def complaints(finished):
+    """Return what is on stderr; the last line alone of a traceback."""
+    return finished.own_errors[-1:] if "Traceback" in finished.stderr else finished.own_errors
+
+
+@pytest.mark.parametrize(("ranks", "workers"), MODES)
+@pytest.mark.parametrize("name", NAMES)
+def test_a_script_does_the_same_as_without_mpipar(name, ranks, workers, reference, tmp_path):
+    options, env = settings(workers)
+    finished = script_run(over(ranks), tmp_path, name, *RUN, *options, env=env)
+    expected = reference(name)
+    assert lines(finished, name) == lines(expected, name), finished.stderr
+    assert finished.code == expected.code
+    assert complaints(finished) == complaints(expected)
+
+
+def test_the_scripts_print_something(reference):
+    assert len(NAMES) >= 20
+    assert all(reference(name).stdout for name in NAMES)
+    assert {name: reference(name).code for name in NAMES if reference(name).code} == {
+        "exit_code": 3,
+        "exit_message": 1,
+        "uncaught": 1,
+    }
+
+
+@pytest.mark.parametrize("ranks", [None, *chosen_ranks(2)])
+def test_a_module_is_run_as_a_script(ranks, reference):
+    for name in ("with_module", "exit_code"):
+        finished = over(ranks)(*RUN, "-m", name, cwd=SCRIPTS, env={"PYTHONDONTWRITEBYTECODE": "1"})
+        assert (finished.stdout, finished.code) == (reference(name).stdout, reference(name).code)
+        assert finished.own_errors == []
+
+
+def test_a_package_is_run_as_a_script(tmp_path):
+    package = tmp_path / "package"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "tools.py").write_text("def half(x):\n    return x / 2\n")
+    (package / "__main__.py").write_text(
+        "import sys\nfrom multiprocessing import Pool\nfrom .tools import half\n"
+        "def double_half(x):\n    return 2 * half(x)\n"
+        "if __name__ == '__main__':\n    with Pool(2) as pool:\n"
+        "        print(pool.map(half, range(4)), pool.map(double_half, range(4)), sys.argv[1:])\n"
+    )
+    expected = python("-m", "package", "--seed", "3", cwd=tmp_path)
+    assert expected.own_errors == []
+    for ranks in (None, chosen_ranks(2)[0]):
+        finished = over(ranks)(*RUN, "-m", "package", "--seed", "3", cwd=tmp_path)
+        assert (finished.stdout, finished.own_errors) == (expected.stdout, [])
+
+
+@pytest.mark.parametrize("workers", [None, 2])
+def test_n_starts_mpirun(workers, reference, tmp_path):
+    (tmp_path / "ranks.py").write_text("import multiprocessing; print(multiprocessing.cpu_count())")
+    options, _ = settings(workers)
+    finished = python(*RUN, "-n", "2", *options, str(tmp_path / "ranks.py"), env=FOR_OPEN_MPI)
+    assert (finished.stdout, finished.own_errors, finished.code) == (f"{2 * (workers or 1)}\n", [], 0)
+    for name in ("particles", "reads_stdin", "exit_code"):
+        finished = script_run(python, tmp_path, name, *RUN, "-n", "2", *options, env=FOR_OPEN_MPI)
+        assert (finished.stdout, finished.code) == (reference(name).stdout, reference(name).code)
+        assert finished.own_errors == []
+
+
+@pytest.mark.parametrize("ranks", [None, *chosen_ranks(1, 2)])
+def test_functions_without_a_name_are_tasks_too(ranks, tmp_path):
+    (tmp_path / "nameless.py").write_text(
+        "from multiprocessing import Pool\n"
+        "def power_of(n):\n    return lambda x: x ** n\n"
+        "with Pool(2) as pool:\n"
+        "    print(pool.map(lambda x: x + 1, range(3)), [pool.map(power_of(n), range(4)) for n in (2, 3)])\n"
+        "    for i in range(3):\n        print(pool.apply_async(lambda: 10 * i).get())\n"
+    )
+    finished = over(ranks)(*RUN, "nameless.py", cwd=tmp_path)
+    assert finished.stdout == "[1, 2, 3] [[0, 1, 4, 9], [0, 1, 8, 27]]\n0\n10\n20\n"
+    assert finished.own_errors == []
+
+
+@pytest.mark.parametrize("ranks", [None, *chosen_ranks(2)])
+def test_what_could_not_be_sent_is_told_where_it_is_missed(ranks, tmp_path):
+    (tmp_path / "locked.py").write_text(
+        "from multiprocessing import Lock, Pool\nlock = Lock()\n"
+        "def task(x):\n    with lock:\n        return x\n"
+        "with Pool(2) as pool:\n    print(pool.map(task, range(3)))\n"
+    )
+    finished = over(ranks)(*RUN, "locked.py", cwd=tmp_path)
+    assert (finished.code, finished.stdout) == (1, "")
+    assert "'lock' of the script could not be sent to workers: Lock objects should only" in finished.stderr
+
+
+def test_a_seed_makes_random_numbers_the_same_in_all_modes(tmp_path):
+    (tmp_path / "draws.py").write_text(RANDOM)
+    printed = set()
+    for ranks, workers in MODES:
+        options, env = settings(workers)
+        finished = over(ranks)(*RUN, *options, "--seed", "7", "draws.py", cwd=tmp_path, env=env)
+        assert (finished.code, finished.own_errors) == (0, [])
+        printed.add(finished.stdout)
+    assert len(printed) == 1
+    for column in zip(*eval(printed.pop().splitlines()[0], {"np": np}), strict=True):
+        assert len({str(drawn) for drawn in column}) > 35
+
+
+def test_another_seed_or_none_makes_others(tmp_path):
+    (tmp_path / "draws.py").write_text(RANDOM)
+    options = [("--seed", "7"), ("--seed=8",), (), ()]
+    printed = [python(*RUN, *chosen, "draws.py", cwd=tmp_path).stdout for chosen in options]
+    assert len(set(printed)) == 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (("missing.py",), "there is no file 'missing.py'"),
+        ((), "run: expected SCRIPT.py"),
+        (("--frobnicate", "3", "script.py"), "there is no option --frobnicate"),
+        (("-n", "0", "script.py"), "run: -n: "),
+        (("-n", "two", "script.py"), "run: -n: "),
+        (("--workers", "0", "script.py"), "run: --workers: "),
+        (("--workers", "many", "script.py"), "run: --workers: "),
+        (("--seed", "-1", "script.py"), "run: --seed: "),
+        (("--seed",), "run: --seed needs a value"),
+        (("-m",), "run: -m needs a value"),
+        (("missing.py:kernel",), "missing.py"),
+    ],
+)
+def test_wrong_options_are_refused_in_one_line(arguments, complaint, tmp_path):
+    (tmp_path / "script.py").write_text("print('runs')")
+    finished = python(*RUN, *arguments, cwd=tmp_path)
+    assert (finished.code, finished.stdout) == (2, "")
+    assert len(finished.own_errors) == 1, finished.stderr
+    assert finished.own_errors[0].startswith("mpipar: error: ")
+    assert complaint in finished.own_errors[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (("missing.py",), "there is no file 'missing.py'"),
+        (("--workers", "-1", "script.py"), "run: --workers: "),
+        (("-n", "2", "script.py"), "started by a launcher already"),
+    ],
+)
+def test_ranks_refuse_wrong_options_once(arguments, complaint, tmp_path):
+    (tmp_path / "script.py").write_text("print('runs')")
+    finished = mpirun(*chosen_ranks(3), *RUN, *arguments, cwd=tmp_path)
+    assert (finished.code, finished.stdout) == (2, "")
+    assert len(finished.own_errors) == 1, finished.stderr
+    assert complaint in finished.own_errors[0]
+
+
+@pytest.mark.parametrize("ranks", [None, *chosen_ranks(2)])
+def test_a_missing_module_and_wrong_syntax_are_told_as_python_does(ranks, tmp_path):
+    (tmp_path / "wrong.py").write_text("print('never'\n")
+    finished = over(ranks)(*RUN, "wrong.py", cwd=tmp_path)
+    assert (finished.code, finished.stdout) == (1, "")
+    assert "SyntaxError: '(' was never closed" in finished.stderr
+    assert finished.stderr.count("SyntaxError") == 1
+    finished = over(ranks)(*RUN, "-m", "missing_module", cwd=tmp_path)
+    assert (finished.code, finished.stdout) == (1, "")
+    assert "No module named" in finished.stderr
