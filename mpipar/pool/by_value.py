@@ -89,8 +89,8 @@ def define_given(definitions: Iterable[Definition]) -> None:
 
 
 def _define(name: str) -> None:
-    # Of classes that refer to each other, one is met again while it is being made, and made then: cloudpickle sees to it
-    # that both are the same.
+    # Of classes that refer to each other, one is met again while it is being made, and made then: that both are the
+    # same, cloudpickle sees to.
     value = pickle.loads(_undone[name].pickled)
     (_given_names if _GIVEN in name else _names())[name] = value
     _undone.pop(name, None)

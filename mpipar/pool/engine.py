@@ -34,6 +34,7 @@ from mpipar.runtime.comm import Comm
 from mpipar.runtime.doorbell import Doorbell
 from mpipar.runtime.interfaces import LOOPBACK, shared_address
 from mpipar.runtime.launcher import is_launchers
+from mpipar.runtime.node import pinning_advice
 
 _environment_at_start = dict(os.environ)
 
@@ -182,6 +183,7 @@ class Engine(threading.Thread):
         self._bell = Doorbell()
         self._link, self._peers = meet(comm, self._bell, workers)
         self.workers = [peer.workers for peer in self._peers]
+        self._advise()
         rung = all(peer.bell is not None for peer in self._peers)
         self._station = Station(self._bell)
         self._patience = Patience(self._link, rung=rung)
@@ -193,6 +195,14 @@ class Engine(threading.Thread):
         self._is_ending = False
         self._callbacks: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._callback_thread = threading.Thread(target=self._call_back, name="mpipar callbacks", daemon=True)
+
+    def _advise(self) -> None:
+        """Tell how to mend it where a rank's workers have too few cores."""
+        for rank, peer in enumerate(self._peers):
+            advice = pinning_advice(peer.cores, peer.workers)
+            if advice is not None:
+                print(f"mpipar: rank {rank} on host {peer.host}: {advice}", file=sys.stderr, flush=True)
+                return  # mostly it is the same everywhere
 
     # What the script's threads call.
 
@@ -262,9 +272,10 @@ class Engine(threading.Thread):
             self._leave()
         except BaseException as error:  # a bug; nobody may wait for ever
             traceback.print_exc()
+            if self._link is not None:
+                self._comm.abort(1)
             for session in list(self._sessions.values()):
                 self._abandon(session, error)
-            raise
 
     def _turn(self) -> None:
         self._is_sleeping = True

@@ -29,6 +29,8 @@ class Peer(NamedTuple):
         What to ring when there is a message for it; None where one can't, on another node.
     workers : int
         How many worker processes it has for a pool.
+    cores : int
+        How many cores it may use.
     networks : list of str
         The addresses of its interfaces.
     """
@@ -36,6 +38,7 @@ class Peer(NamedTuple):
     host: str
     bell: bytes | None
     workers: int
+    cores: int
     networks: list[str]
 
 
@@ -59,7 +62,7 @@ def meet(comm: Comm, bell: Doorbell, workers: int | str) -> tuple[Link | None, l
     affinity = node.affinity()
     local_rank, affinities = comm.node_neighbours(affinity)
     count = node.share_of_cores(affinities, local_rank) if workers == "auto" else int(workers)
-    peers = comm.bcast(comm.gather(Peer(comm.host, bell.name, count, own_interfaces())))
+    peers = comm.bcast(comm.gather(Peer(comm.host, bell.name, count, len(affinity), own_interfaces())))
     if comm.size == 1:
         return link, peers
     root = peers[0]
