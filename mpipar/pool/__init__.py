@@ -2,9 +2,10 @@
 
 ::
 
-    Pool, Executor, joblib ──▶ Job ──▶ Engine ────────▶ Station of the root ──▶ its worker processes
-      the script's threads             a thread    └─▶ Relay, another rank ──▶ Station ──▶ its worker processes
-                                       of the root      (MPI messages)           (sockets)
+    Pool, Executor, joblib ──▶ Session ──▶ Engine ─────────▶ Station of the root ──▶ its worker processes
+      the script's threads     jobs        a thread,     └─▶ relay of another rank ─▶ Station ──▶ its workers
+                                           a Dispatch        (MPI messages)                       (sockets)
+                                           for each pool
 
 The root's script hands in jobs. The engine cuts them into batches that take some milliseconds each, and gives these to
 workers as they become free. No rank computes itself: each has at least one worker process, so that whatever a task

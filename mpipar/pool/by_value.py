@@ -17,14 +17,11 @@ Functions without a name in the script (lambdas, closures) get one here when the
 from __future__ import annotations
 
 import builtins
-import contextlib
 import functools
 import io
-import itertools
 import pickle
 import sys
-from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from types import CodeType, FunctionType, ModuleType
 from typing import Any, NamedTuple
 
@@ -34,9 +31,9 @@ from cloudpickle.cloudpickle import _function_setstate
 from mpipar.runtime.channel import Frames
 
 _LARGE = 2**16  # bytes; buffers from here on travel as frames of their own
-_MOST_NAMELESS = 256  # functions without a name that are remembered
 
-_GIVEN = "#"  # in names that are given here
+GIVEN = "#"
+"""In names that functions without a name are given."""
 
 _ABSENT = object()
 
@@ -85,19 +82,20 @@ def define(definitions: Iterable[Definition]) -> None:
 
 def define_given(definitions: Iterable[Definition]) -> None:
     """Take in definitions in a thread of a process that has the script's names already, but not those given here."""
-    define(definition for definition in definitions if _GIVEN in definition.name)
+    define(definition for definition in definitions if GIVEN in definition.name)
 
 
 def _define(name: str) -> None:
     # Of classes that refer to each other, one is met again while it is being made, and made then: that both are the
     # same, cloudpickle sees to.
     value = pickle.loads(_undone[name].pickled)
-    (_given_names if _GIVEN in name else _names())[name] = value
+    (_given_names if GIVEN in name else own_names())[name] = value
     _undone.pop(name, None)
     _begun.discard(name)
 
 
-def _names() -> dict[str, Any]:
+def own_names() -> dict[str, Any]:
+    """Return the names of the main script, as they are in this process."""
     return vars(sys.modules["__main__"]) if _own_names is None else _own_names
 
 
@@ -106,7 +104,7 @@ def _named(path: str) -> Any:
     name, *attributes = path.split("\0")
     if name in _undone and name not in _begun:
         _define(name)
-    value = (_given_names if _GIVEN in name else _names()).get(name, _ABSENT)
+    value = (_given_names if GIVEN in name else own_names()).get(name, _ABSENT)
     if value is _ABSENT:
         raise AttributeError(f"the main script has no {name!r}")
     for attribute in attributes:
@@ -119,7 +117,7 @@ def _named(path: str) -> Any:
 
 def _function(code: Any, closure: Any) -> FunctionType:
     """Return a function that uses the names of the main script."""
-    return FunctionType(code, _names(), None, None, closure)
+    return FunctionType(code, own_names(), None, None, closure)
 
 
 def _begin(name: str, make: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
@@ -153,7 +151,7 @@ _DISPATCHER = functools.singledispatch(len).__code__  # type: ignore[attr-define
 _LOOK_UP = {"eval", "exec", "globals", "__main__"}  # a function that uses these may use any name
 
 
-class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
     """Pickles by name what the main script has a name for.
 
     Attributes
@@ -169,9 +167,9 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         self.needed: set[str] = set()
         self._given = given or {}
         self._defined = defined  # the name whose definition this is
-        self._main = _names()
+        self._main = own_names()
 
-    def reducer_override(self, obj: Any) -> Any:
+    def reducer_override(self, obj: Any) -> Any:  # noqa: D102
         is_function = type(obj) is FunctionType
         if not is_function and not isinstance(obj, (type, _Cached, functools.cached_property)):
             return NotImplemented
@@ -261,7 +259,7 @@ def dumps(value: Any, given: dict[int, str] | None = None) -> Pickled:
         buffers.append(buffer.raw())
         return False
 
-    pickler = _Pickler(file, given, buffer_callback=keep_apart)
+    pickler = Pickler(file, given, buffer_callback=keep_apart)
     try:
         pickler.dump(value)
     except RuntimeError as error:
@@ -274,129 +272,3 @@ def dumps(value: Any, given: dict[int, str] | None = None) -> Pickled:
 def loads(frames: Frames) -> Any:
     """Return the value of a pickle; its arrays use the memory of the frames."""
     return pickle.loads(frames[0], buffers=frames[1:])
-
-
-class _Made(NamedTuple):
-    """A definition, or why there is none, what it was made of, and the names that it needs."""
-
-    value: Any
-    definition: Definition | Exception
-    needed: set[str]
-
-
-class Definitions:
-    """The definitions of the main script's names, on the root. Thread-safe as far as threads use it one at a time."""
-
-    def __init__(self) -> None:
-        self._versions = itertools.count(1)
-        self._known: dict[str, _Made] = {}
-        self._nameless: OrderedDict[int, tuple[Any, str]] = OrderedDict()
-        self._contents: dict[str, list[Any]] = {}  # of the closures of functions without a name
-        self._names: dict[int, str] = {}
-
-    def dumps(self, value: Any) -> Pickled:
-        """Pickle a value for workers."""
-        return dumps(value, self._names)
-
-    def remember(self, function: Any) -> None:
-        """Give a function without a name one, if it is one; so its definition is sent once and not with each task."""
-        if type(function) is not FunctionType or (
-            "<locals>" not in function.__qualname__ and function.__name__ != "<lambda>"
-        ):
-            return
-        contents = [_contents(cell) for cell in function.__closure__ or ()]
-        known = self._nameless.get(id(function))
-        if known is not None:
-            self._nameless.move_to_end(id(function))
-            name = known[1]
-            before = self._contents[name]
-            if len(before) == len(contents) and all(map(_is, before, contents)):
-                return
-        else:
-            name = f"{function.__name__}{_GIVEN}{next(self._versions)}"
-            self._nameless[id(function)] = function, name
-            self._names[id(function)] = name
-            while len(self._nameless) > _MOST_NAMELESS:
-                key, (_, old) = self._nameless.popitem(last=False)
-                del self._names[key], self._contents[old]
-                self._known.pop(old, None)
-        self._contents[name] = contents
-        self._known.pop(name, None)
-
-    def missing(self, needed: set[str], has: Mapping[str, int]) -> list[Definition]:
-        """Return the definitions that a worker needs for some names, and hasn't.
-
-        Parameters
-        ----------
-        needed : set of str
-        has : mapping
-            {name: version of the definition that the worker has}.
-
-        Raises
-        ------
-        Exception
-            If a function or class can't be pickled. Of other things that can't, a worker has no name.
-        """
-        found: list[Definition] = []
-        todo, seen = list(needed), set(needed)
-        while todo:
-            name = todo.pop()
-            definition, more = self._definition(name)
-            if isinstance(definition, Exception):
-                if name in needed:
-                    raise definition
-                continue
-            if definition is not None and has.get(name) != definition.version:
-                found.append(definition)
-            todo += more - seen
-            seen |= more
-        return found
-
-    def unsendable(self, name: str) -> Exception | None:
-        """Return why a name of the main script can't be sent to workers, if that has been tried."""
-        known = self._known.get(name)
-        return known.definition if known is not None and isinstance(known.definition, Exception) else None
-
-    def _definition(self, name: str) -> tuple[Definition | Exception | None, set[str]]:
-        """Return the definition of a name, or why there is none, and what else it needs."""
-        value = self._value(name)
-        if value is _ABSENT:  # perhaps a builtin, or not defined yet
-            return None, set()
-        known = self._known.get(name)
-        if known is None or known.value is not value:
-            file = io.BytesIO()
-            pickler = _Pickler(file, self._names, defined=name)
-            try:
-                pickler.dump(value)
-                definition: Definition | Exception = Definition(name, next(self._versions), file.getvalue())
-            except Exception as error:
-                definition = error
-            known = self._known[name] = _Made(value, definition, pickler.needed)
-        return known.definition, known.needed
-
-    def _value(self, name: str) -> Any:
-        if _GIVEN in name:
-            return next((function for function, its in self._nameless.values() if its == name), _ABSENT)
-        return _names().get(name, _ABSENT)
-
-
-def _contents(cell: Any) -> Any:
-    try:
-        return cell.cell_contents
-    except ValueError:  # empty
-        return _ABSENT
-
-
-def _is(one: Any, other: Any) -> bool:
-    return one is other
-
-
-def definitions_of_main() -> list[Definition]:
-    """Return all functions and classes that the main script has defined so far, but for those that can't be pickled."""
-    table = Definitions()
-    found: dict[str, Definition] = {}
-    for name, value in list(_names().items()):
-        if isinstance(value, (FunctionType, type)) and value.__module__ == "__main__":
-            with contextlib.suppress(Exception):
-                found.update((definition.name, definition) for definition in table.missing({name}, {}))
-    return list(found.values())

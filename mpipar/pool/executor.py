@@ -11,8 +11,9 @@ from multiprocessing import TimeoutError as PoolTimeoutError
 from typing import Any
 
 from mpipar.pool.engine import Session
-from mpipar.pool.jobs import FedJob, Raised
-from mpipar.pool.presence import attend, before_end, workers_of_pool
+from mpipar.pool.fed_job import FedJob
+from mpipar.pool.jobs import Raised
+from mpipar.pool.presence import before_end, open_pool
 
 _open: weakref.WeakSet[Executor] = weakref.WeakSet()
 
@@ -85,19 +86,9 @@ class Executor(concurrent.futures.Executor):
     ) -> None:
         if max_workers is not None and max_workers <= 0:
             raise ValueError("max_workers must be greater than 0")
-        if initializer is not None and not callable(initializer):
-            raise TypeError("initializer must be a callable")
         if max_tasks_per_child is not None and max_tasks_per_child <= 0:
             raise ValueError("max_tasks_per_child must be >= 1")
-        if retries < 0:
-            raise ValueError(f"retries must be 0 or more, got {retries}")
-        engine = attend()
-        self._session: Session = engine.session(
-            workers=workers_of_pool(engine, max_workers),
-            initializer=None if initializer is None else (initializer, tuple(initargs)),
-            retries=retries,
-            max_tasks=max_tasks_per_child,
-        )
+        self._session = open_pool(max_workers, initializer, initargs, max_tasks_per_child, retries)
         self._is_shut_down = False
         weakref.finalize(self, self._session.close).atexit = False
         _open.add(self)

@@ -186,7 +186,7 @@ class _Crew:
     @property
     def is_fit(self) -> bool:
         """Return whether there may be more calls."""
-        return self.session.error is None and not self.session.ended.is_set()
+        return not self.session.is_over
 
     def rest(self) -> None:
         """Wait for the next call of Parallel, unless others do so already."""

@@ -6,6 +6,7 @@ from multiprocessing.managers import SyncManager
 from typing import Any, ClassVar
 
 from mpipar.pool import by_value
+from mpipar.pool.definitions import definitions_of_main
 from mpipar.pool.pool import Pool
 from mpipar.pool.presence import attend
 from mpipar.runtime import child
@@ -45,5 +46,5 @@ def Manager() -> SyncManager:  # noqa: N802 (as in multiprocessing)
     engine = attend()
     manager = _Manager((engine.address(), 0), ctx=child.context)
     with child.main_hidden_from_children():
-        manager.start(by_value.become_worker, (by_value.definitions_of_main(),))
+        manager.start(by_value.become_worker, (definitions_of_main(),))
     return manager

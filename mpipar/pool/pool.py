@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable, Sequence
 from multiprocessing import TimeoutError as PoolTimeoutError
 from typing import Any, NoReturn
 
-from mpipar.pool.engine import Session
-from mpipar.pool.jobs import FedJob, ListJob, Raised
-from mpipar.pool.presence import attend, workers_of_pool
+from mpipar.pool.fed_job import FedJob
+from mpipar.pool.jobs import ListJob, Raised
+from mpipar.pool.presence import open_pool
 
 Callback = Callable[[Any], object]
 
@@ -129,18 +129,8 @@ class Pool:
             raise ValueError("Number of processes must be at least 1")
         if maxtasksperchild is not None and (not isinstance(maxtasksperchild, int) or maxtasksperchild <= 0):
             raise ValueError("maxtasksperchild must be a positive int or None")
-        if initializer is not None and not callable(initializer):
-            raise TypeError("initializer must be a callable")
-        if retries < 0:
-            raise ValueError(f"retries must be 0 or more, got {retries}")
+        self._session = open_pool(processes, initializer, initargs, maxtasksperchild, retries)
         self._state = "RUN"
-        engine = attend()
-        self._session: Session = engine.session(
-            workers=workers_of_pool(engine, processes),
-            initializer=None if initializer is None else (initializer, tuple(initargs)),
-            retries=retries,
-            max_tasks=maxtasksperchild,
-        )
         self._finalizer = weakref.finalize(self, self._session.close)
         self._finalizer.atexit = False  # the engine looks after that
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import atexit
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from mpipar.pool import relay, station
-from mpipar.pool.engine import Engine
+from mpipar.pool.engine import Engine, Session
 from mpipar.runtime import child
 from mpipar.runtime.comm import Comm, end, world
 from mpipar.runtime.launcher import launch
@@ -18,14 +19,24 @@ _engine: Engine | None = None
 _lock = threading.Lock()
 _workers: int | str | None = None
 _seed: int | None = None
-_stands_in = False
+_stand_in: Callable[[], None] | None = None
 _before_end: list[Callable[[], None]] = []
 
 
-def configure(workers: int | str | None, seed: int | None) -> None:
-    """Prepare for a script as it is, and choose what it doesn't: the workers of a rank, and the seed of its tasks."""
-    global _workers, _seed, _stands_in
-    _workers, _seed, _stands_in = workers, seed, True
+def configure(workers: int | str | None, seed: int | None, stand_in: Callable[[], None]) -> None:
+    """Prepare for a script as it is.
+
+    Parameters
+    ----------
+    workers : int or "auto", optional
+        Worker processes in each rank.
+    seed : int, optional
+        Of random numbers in tasks.
+    stand_in : callable
+        Called in each worker: lets the names that scripts use stand for mpipar's.
+    """
+    global _workers, _seed, _stand_in
+    _workers, _seed, _stand_in = workers, seed, stand_in
 
 
 def attend() -> Engine:
@@ -49,7 +60,7 @@ def attend() -> Engine:
             if not comm.is_root:
                 relay.serve(comm, _workers or 1)
                 end(0)
-            _engine = Engine(comm, _workers or 1, seed=_seed, stands_in=_stands_in)
+            _engine = Engine(comm, _workers or 1, seed=_seed, stand_in=_stand_in)
             if comm.size > 1:
                 comm.is_lent = True
             atexit.register(finish)
@@ -60,7 +71,7 @@ def attend() -> Engine:
 def enter() -> Comm:
     """Return all ranks, with the fork server running. Collective over them. Raises BadInput as :func:`attend`."""
     with one_thread():
-        child.prepare("mpipar.pool.stand_in" if _stands_in else "mpipar.pool.worker")
+        child.prepare("mpipar.pool.worker", *([] if _stand_in is None else [_stand_in.__module__]))
     return world()
 
 
@@ -80,6 +91,48 @@ def finish() -> None:
     if _engine is not None and _engine.is_alive():
         drain()
         _engine.finish()
+
+
+def open_pool(
+    workers: int | None,
+    initializer: Callable[..., object] | None,
+    initargs: Iterable[Any],
+    max_tasks: int | None,
+    retries: int,
+) -> Session:
+    """Open a pool, with workers in all ranks. Collective over them, at the first call.
+
+    Parameters
+    ----------
+    workers : int, optional
+        How many in all the script asks for: see :func:`workers_of_pool`.
+    initializer : callable, optional
+        Called in each worker at its start.
+    initargs : iterable
+        Its arguments.
+    max_tasks : int, optional
+        After so many tasks (or chunks of them) a worker process is replaced.
+    retries : int
+        How often a task is tried again after its worker has died.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the initializer can't be called, or there can't be so many retries.
+    BadInput
+        As :func:`attend`.
+    """
+    if initializer is not None and not callable(initializer):
+        raise TypeError("initializer must be a callable")
+    if retries < 0:
+        raise ValueError(f"retries must be 0 or more, got {retries}")
+    engine = attend()
+    return engine.session(
+        workers=workers_of_pool(engine, workers),
+        initializer=None if initializer is None else (initializer, tuple(initargs)),
+        retries=retries,
+        max_tasks=max_tasks,
+    )
 
 
 def workers_of_pool(engine: Engine, processes: int | None) -> list[int]:

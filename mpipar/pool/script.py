@@ -41,7 +41,7 @@ def run_script(target: str, arguments: list[str], is_module: bool, workers: int 
         raise BadInput(f"there is no file {target!r}")
     # As Python itself does; a worker finds the modules beside the script, too.
     sys.path[0] = os.getcwd() if is_module else os.path.dirname(os.path.abspath(target))
-    presence.configure(workers, seed)
+    presence.configure(workers, seed, stand_in.install)
     comm = presence.enter()
     if not comm.is_root:
         relay.serve(comm, workers or 1)

@@ -55,8 +55,8 @@ class Setup(NamedTuple):
         What it has changed in its environment; None is a variable that it has removed.
     seed : int or None
         Of the random numbers in tasks.
-    stands_in : bool
-        Whether the names of multiprocessing stand for mpipar's.
+    stand_in : callable or None
+        Lets the names of multiprocessing stand for mpipar's.
     """
 
     definitions: list[Any]
@@ -66,7 +66,7 @@ class Setup(NamedTuple):
     folder: str
     environment: dict[str, str | None]
     seed: int | None
-    stands_in: bool
+    stand_in: Callable[[], None] | None
 
 
 class Batch(NamedTuple):
@@ -165,10 +165,8 @@ def _set_up_process(setup: Setup) -> None:
             os.environ.pop(name, None)
         else:
             os.environ[name] = value
-    if setup.stands_in:
-        from mpipar.pool import stand_in
-
-        stand_in.install()
+    if setup.stand_in is not None:
+        setup.stand_in()
     if setup.seed is not None:
         from mpipar.pool import seeds
 

@@ -1,0 +1,143 @@
+"""What the names of the main script stand for, to be sent to workers. Imports by_value beside it."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import itertools
+from collections import OrderedDict
+from collections.abc import Mapping
+from types import FunctionType
+from typing import Any, NamedTuple
+
+from mpipar.pool.by_value import GIVEN, Definition, Pickled, Pickler, dumps, own_names
+
+_MOST_NAMELESS = 256  # functions without a name that are remembered
+
+_ABSENT = object()
+
+
+class _Made(NamedTuple):
+    """A definition, or why there is none, what it was made of, and the names that it needs."""
+
+    value: Any
+    definition: Definition | Exception
+    needed: set[str]
+
+
+class Definitions:
+    """The definitions of the main script's names, on the root. Thread-safe as far as threads use it one at a time."""
+
+    def __init__(self) -> None:
+        self._versions = itertools.count(1)
+        self._known: dict[str, _Made] = {}
+        self._nameless: OrderedDict[int, tuple[Any, str]] = OrderedDict()
+        self._contents: dict[str, list[Any]] = {}  # of the closures of functions without a name
+        self._names: dict[int, str] = {}
+
+    def dumps(self, value: Any) -> Pickled:
+        """Pickle a value for workers."""
+        return dumps(value, self._names)
+
+    def remember(self, function: Any) -> None:
+        """Give a function without a name one, if it is one; so its definition is sent once and not with each task."""
+        if type(function) is not FunctionType or (
+            "<locals>" not in function.__qualname__ and function.__name__ != "<lambda>"
+        ):
+            return
+        contents = [_contents(cell) for cell in function.__closure__ or ()]
+        known = self._nameless.get(id(function))
+        if known is not None:
+            self._nameless.move_to_end(id(function))
+            name = known[1]
+            before = self._contents[name]
+            if len(before) == len(contents) and all(map(_is, before, contents)):
+                return
+        else:
+            name = f"{function.__name__}{GIVEN}{next(self._versions)}"
+            self._nameless[id(function)] = function, name
+            self._names[id(function)] = name
+            while len(self._nameless) > _MOST_NAMELESS:
+                key, (_, old) = self._nameless.popitem(last=False)
+                del self._names[key], self._contents[old]
+                self._known.pop(old, None)
+        self._contents[name] = contents
+        self._known.pop(name, None)
+
+    def missing(self, needed: set[str], has: Mapping[str, int]) -> list[Definition]:
+        """Return the definitions that a worker needs for some names, and hasn't.
+
+        Parameters
+        ----------
+        needed : set of str
+        has : mapping
+            {name: version of the definition that the worker has}.
+
+        Raises
+        ------
+        Exception
+            If a function or class can't be pickled. Of other things that can't, a worker has no name.
+        """
+        found: list[Definition] = []
+        todo, seen = list(needed), set(needed)
+        while todo:
+            name = todo.pop()
+            definition, more = self._definition(name)
+            if isinstance(definition, Exception):
+                if name in needed:
+                    raise definition
+                continue
+            if definition is not None and has.get(name) != definition.version:
+                found.append(definition)
+            todo += more - seen
+            seen |= more
+        return found
+
+    def unsendable(self, name: str) -> Exception | None:
+        """Return why a name of the main script can't be sent to workers, if that has been tried."""
+        known = self._known.get(name)
+        return known.definition if known is not None and isinstance(known.definition, Exception) else None
+
+    def _definition(self, name: str) -> tuple[Definition | Exception | None, set[str]]:
+        """Return the definition of a name, or why there is none, and what else it needs."""
+        value = self._value(name)
+        if value is _ABSENT:  # perhaps a builtin, or not defined yet
+            return None, set()
+        known = self._known.get(name)
+        if known is None or known.value is not value:
+            file = io.BytesIO()
+            pickler = Pickler(file, self._names, defined=name)
+            try:
+                pickler.dump(value)
+                definition: Definition | Exception = Definition(name, next(self._versions), file.getvalue())
+            except Exception as error:
+                definition = error
+            known = self._known[name] = _Made(value, definition, pickler.needed)
+        return known.definition, known.needed
+
+    def _value(self, name: str) -> Any:
+        if GIVEN in name:
+            return next((function for function, its in self._nameless.values() if its == name), _ABSENT)
+        return own_names().get(name, _ABSENT)
+
+
+def _contents(cell: Any) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:  # empty
+        return _ABSENT
+
+
+def _is(one: Any, other: Any) -> bool:
+    return one is other
+
+
+def definitions_of_main() -> list[Definition]:
+    """Return all functions and classes that the main script has defined so far, but for those that can't be pickled."""
+    table = Definitions()
+    found: dict[str, Definition] = {}
+    for name, value in list(own_names().items()):
+        if isinstance(value, (FunctionType, type)) and value.__module__ == "__main__":
+            with contextlib.suppress(Exception):
+                found.update((definition.name, definition) for definition in table.missing({name}, {}))
+    return list(found.values())

@@ -1,0 +1,416 @@
+"""Which worker gets which tasks of a pool. Imports mpipar.runtime, jobs, by_value, station and worker.
+
+All is called by the engine's thread.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import pickle
+import re
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import CancelledError
+from multiprocessing.pool import MaybeEncodingError  # type: ignore[attr-defined]
+from typing import Any
+
+from mpipar.core.errors import PoolTerminated, WorkerLost
+from mpipar.pool import by_value, worker
+from mpipar.pool.definitions import Definitions
+from mpipar.pool.fed_job import FedJob
+from mpipar.pool.jobs import CallsJob, Job, Raised
+from mpipar.pool.station import BROKE, CLOSE, KILL, LOST, OPEN, RETIRE, SEND, Event, Order
+from mpipar.runtime.channel import Frames
+
+
+class _Batch:
+    """Tasks that a worker has: those of them that it hasn't sent the outcome of."""
+
+    __slots__ = ("indices", "is_short", "job", "number")
+
+    def __init__(self, number: int, job: Job, indices: Any, *, is_short: bool) -> None:
+        self.number, self.job, self.indices, self.is_short = number, job, indices, is_short
+
+
+class _Slot:
+    """A place for a worker process, as the engine sees it: the process there may change."""
+
+    def __init__(self, rank: int, number: int, names: dict[str, int], units: float) -> None:
+        self.rank, self.number = rank, number
+        self.batches: deque[_Batch] = deque()
+        self.begin(names, units)
+
+    def begin(self, names: dict[str, int], units: float) -> None:
+        """Note that there is a new process."""
+        self.pid: int | None = None  # until it is ready
+        self.names = dict(names)  # {name of the main script: version of what it has been told}
+        self.jobs: set[int] = set()  # whose functions it has
+        self.forget: list[int] = []
+        self.units = units  # what it will still do before it is replaced
+
+
+class Dispatch:
+    """What is known of a pool, its workers and its jobs.
+
+    Parameters
+    ----------
+    number : int
+        Of the pool.
+    calls_number : int
+        Of the job that single tasks belong to.
+    order : callable
+        ``order(rank, order, frames)``: have something done by the station of a rank.
+    hosts : list of str
+        The nodes of all ranks.
+    retries : int
+        How often a task is tried again after its worker has died.
+    max_tasks : int, optional
+        After so many tasks (or chunks of them) a worker process is replaced.
+
+    Attributes
+    ----------
+    size : int
+        Number of worker processes in all ranks.
+    ended : threading.Event
+        Whether all is over.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        calls_number: int,
+        order: Callable[[int, Order, Frames], None],
+        hosts: list[str],
+        retries: int,
+        max_tasks: int | None,
+    ) -> None:
+        self.number, self.retries = number, retries
+        self._order, self._hosts = order, hosts
+        self.units = float("inf") if max_tasks is None else max_tasks
+        self.definitions = Definitions()  # of its own: a new pool sees what has been changed in place
+        self.names: dict[str, int] = {}  # {name of the main script: version of what all workers begin with}
+        self.slots: dict[tuple[int, int], _Slot] = {}
+        self.free: deque[_Slot] = deque()  # that have nothing to do
+        self.almost_free: deque[_Slot] = deque()  # that have one short batch
+        self.jobs: dict[int, Job] = {}
+        self.calls = CallsJob()
+        self.calls.number = calls_number
+        self.ready: deque[Job] = deque()  # jobs that have tasks to hand out
+        self.size = 0
+        self.is_closing = False
+        self.error: BaseException | None = None  # why nothing can be done any more
+        self.ended = threading.Event()
+        self._ranks: list[int] = []  # that live
+        self._batch_numbers = itertools.count()
+
+    def open(self, workers: dict[int, int], setup: bytes) -> None:
+        """Start so many workers in each rank."""
+        self._ranks = list(workers)
+        for rank, count in workers.items():
+            self._order(rank, Order(OPEN, self.number), [str(count).encode(), setup])
+        for number in range(max(workers.values())):  # few tasks go to different ranks
+            for rank, count in workers.items():
+                if number < count:
+                    slot = self.slots[rank, number] = _Slot(rank, number, self.names, self.units)
+                    self.free.append(slot)
+
+    def add(self, job: Job) -> None:
+        """Take in a job."""
+        if self.error is not None or self.ended.is_set():
+            job.cancel(self.error or _over())
+            return
+        self.definitions.remember(job.function)
+        self.jobs[job.number] = job
+        self.ready.append(job)
+        if isinstance(job, FedJob):
+            job.narrow(self.size)
+
+    def add_call(self, function: Any, arguments: tuple[Any, ...], keywords: dict[str, Any], sink: Any) -> None:
+        """Take in a single task."""
+        if self.error is not None or self.ended.is_set():
+            if sink.start():
+                sink.put(Raised(self.error or _over()))
+            return
+        self.definitions.remember(function)
+        self.calls.add(function, arguments, keywords, sink)
+
+    def abandon(self, job: Job) -> None:
+        """End a job that nobody waits for any more."""
+        job.cancel(_over())
+        self._end_job(job)
+
+    def cancel_waiting(self) -> None:
+        """Cancel all single tasks that no worker has, and what is left of all other jobs."""
+        self.calls.cancel_waiting()
+        for job in list(self.jobs.values()):
+            job.cancel(CancelledError())
+            self._end_job(job)
+
+    def close(self) -> None:
+        """End the workers when all is done, and don't wait for values to be fetched."""
+        self.is_closing = True
+        for job in list(self.jobs.values()):
+            if isinstance(job, FedJob):
+                job.hurry()
+
+    def terminate(self) -> None:
+        """End the workers at once."""
+        if not self.ended.is_set():
+            self._end_workers(KILL)
+            self._cancel(_over())
+            self._end()
+
+    def _end_workers(self, how: str) -> None:
+        for rank in self._ranks:
+            self._order(rank, Order(how, self.number), ())
+
+    def _cancel(self, error: BaseException) -> None:
+        for job in [*self.jobs.values(), self.calls]:
+            job.cancel(error)
+        self.jobs.clear()
+        self.ready.clear()
+
+    def _end(self) -> None:
+        self._drop_slots()
+        self.ended.set()
+
+    def _drop_slots(self) -> None:
+        self.slots.clear()
+        self.free.clear()
+        self.almost_free.clear()
+
+    def fail(self, error: BaseException) -> None:
+        """Let all that there is to come be an error, whatever state this is in."""
+        self.error = error
+        with contextlib.suppress(Exception):
+            self._cancel(error)
+        self._end()
+
+    # Handing out.
+
+    def assign(self) -> None:
+        """Give tasks to workers that have none, or soon will have none."""
+        while self.free and self._give(self.free[0]):
+            slot = self.free.popleft()
+            if slot.batches[0].is_short and self.retries and slot.units > 0:
+                self.almost_free.append(slot)
+        while not self.free and self.almost_free and self._give(self.almost_free[0]):
+            self.almost_free.popleft()
+        if self.is_closing and not self.jobs and not self.calls.unfinished:
+            if not self.ended.is_set():
+                self._end_workers(CLOSE)
+            self._end()
+
+    def _give(self, slot: _Slot) -> bool:
+        """Give a worker some tasks; return whether there were any."""
+        if (self.calls.waiting or self.calls.again) and self._give_of(self.calls, slot):
+            return True
+        for _ in range(len(self.ready)):
+            job = self.ready[0]
+            if self._give_of(job, slot):
+                return True
+            if not self.ready or self.ready[0] is not job:
+                continue  # it was cancelled
+            if isinstance(job, FedJob) and not job.is_done:
+                self.ready.rotate(-1)  # it may have more later
+                continue
+            self.ready.popleft()
+            if job.is_done:
+                self._end_job(job)
+        return False
+
+    def _give_of(self, job: Job, slot: _Slot) -> bool:
+        while True:
+            if job.again:
+                indices: Any = [job.again.popleft()]
+                items = job.items(indices)
+            else:
+                count = job.batch_size(self.size) if self.retries else 1
+                if slot.units != float("inf"):
+                    count = min(count, max(1, int(slot.units)) * job.unit)
+                indices, items = job.take(count)
+            if not len(indices):
+                return False
+            if self._send(job, slot, indices, items):
+                return True
+            if job.is_done:
+                self._end_job(job)
+                return False
+
+    def _send(self, job: Job, slot: _Slot, indices: Any, items: Any) -> bool:
+        """Send tasks to a worker; return False if that can't be done, and they have been dealt with otherwise."""
+        definitions: list[by_value.Definition] = []
+        if job.function is not None:
+            try:
+                if job.pickled is None:
+                    job.pickled = self.definitions.dumps(job.function)
+                definitions = self.definitions.missing(job.pickled.needed, slot.names)
+            except Exception as error:  # the function can't be sent
+                job.cancel(error)
+                return False
+        function = job.pickled.frames if job.function is not None and job.number not in slot.jobs else ()
+        try:
+            pickled = self.definitions.dumps(items)
+            if pickled.needed:
+                has = slot.names | {each.name: each.version for each in definitions}
+                definitions += self.definitions.missing(pickled.needed, has)
+        except Exception as error:  # some of these can't
+            if len(indices) == 1:
+                job.put(indices, [Raised(error)])
+            else:
+                job.again.extend(indices)
+            return False
+        batch = _Batch(next(self._batch_numbers), job, indices, is_short=job.is_short(len(indices), self.size))
+        told = worker.Batch(
+            batch.number,
+            job.number,
+            job.kind,
+            indices,
+            definitions,
+            len(function),
+            slot.forget,
+        )
+        slot.forget = []
+        slot.names.update((each.name, each.version) for each in definitions)
+        if function:
+            slot.jobs.add(job.number)
+        slot.units -= -(-len(indices) // job.unit)
+        slot.batches.append(batch)
+        head = pickle.dumps((worker.BATCH, told))
+        self._order(slot.rank, Order(SEND, self.number, slot.number), [head, *function, *pickled.frames])
+        return True
+
+    # Taking in.
+
+    def take_in(self, rank: int, event: Event, frames: Frames) -> None:
+        """Take in what happened at the station of a rank."""
+        if event.what == BROKE:
+            self.error = by_value.loads(frames)
+            self._end_workers(KILL)
+            self._cancel(self.error)
+            self._drop_slots()
+        elif (slot := self.slots.get((rank, event.slot))) is not None:
+            if event.what == LOST:
+                reason = bytes(frames[0]).decode()
+                self._tell_of_loss(slot, reason)
+                self._requeue(slot, reason)
+                self._set_free(slot)
+            else:
+                self._hear(slot, frames)
+        self.assign()
+
+    def _hear(self, slot: _Slot, frames: Frames) -> None:
+        """Take in a message from a worker."""
+        what, told = pickle.loads(frames[0])
+        if what == worker.READY:
+            slot.pid = told
+            return
+        batch = next((batch for batch in slot.batches if batch.number == told.number), None)
+        if batch is None:
+            return
+        job = batch.job
+        all_well = not told.failed
+        try:
+            outcomes = by_value.loads(frames[1:])
+        except Exception as error:
+            outcomes = [Raised(MaybeEncodingError(error, "a result, which can't be unpickled"))] * told.tasks
+            all_well = False
+        else:
+            for index in told.failed:
+                outcomes[index] = Raised(self._explained(outcomes[index]))
+        indices, batch.indices = batch.indices[: told.tasks], batch.indices[told.tasks :]
+        job.note(told.tasks, told.seconds)
+        if isinstance(job, FedJob):
+            job.note_size(told.tasks, frames)
+            job.narrow(self.size)
+        if not job.is_done:  # else it was cancelled
+            job.put(indices, outcomes, all_well=all_well)
+        if what == worker.DONE:
+            slot.batches.remove(batch)
+            self._set_free(slot)
+        if job.is_done:
+            self._end_job(job)
+
+    def _set_free(self, slot: _Slot) -> None:
+        """Note that a worker has less to do, or nothing."""
+        with contextlib.suppress(ValueError):
+            self.almost_free.remove(slot)
+        if not slot.batches:
+            if slot.units <= 0:
+                self._order(slot.rank, Order(RETIRE, self.number, slot.number), ())
+                slot.begin(self.names, self.units)
+            self.free.append(slot)
+        elif len(slot.batches) == 1 and slot.batches[0].is_short and slot.units > 0:
+            self.almost_free.append(slot)
+
+    def _end_job(self, job: Job) -> None:
+        if self.jobs.pop(job.number, None) is None:
+            return
+        with contextlib.suppress(ValueError):
+            self.ready.remove(job)
+        for slot in self.slots.values():
+            if job.number in slot.jobs:
+                slot.jobs.remove(job.number)
+                slot.forget.append(job.number)
+
+    def _explained(self, error: Any) -> BaseException:
+        """Return an exception, with a note if it comes from what could not be sent."""
+        if isinstance(error, NameError):
+            name = re.search(r"name '(\w+)' is not defined", str(error))  # error.name doesn't travel
+            reason = name and self.definitions.unsendable(name[1])
+            if name and reason:
+                error.add_note(f"{name[1]!r} of the script could not be sent to workers: {reason}")
+        return error  # type: ignore[no-any-return]
+
+    # Losses.
+
+    def lose(self, rank: int) -> None:
+        """Go on without a rank."""
+        self._ranks.remove(rank)
+        for key, slot in list(self.slots.items()):
+            if slot.rank == rank:
+                del self.slots[key]
+                for queue in (self.free, self.almost_free):
+                    with contextlib.suppress(ValueError):
+                        queue.remove(slot)
+                self._requeue(slot, "its rank was lost")
+        self.size = max(1, len(self.slots))
+        self.assign()
+
+    def _tell_of_loss(self, slot: _Slot, reason: str) -> None:
+        host = self._hosts[slot.rank]
+        print(f"mpipar: rank {slot.rank} on host {host}: {reason}; it is replaced", file=sys.stderr, flush=True)
+
+    def _requeue(self, slot: _Slot, reason: str) -> None:
+        """Have the tasks done again that a worker had."""
+        was_ready = slot.pid is not None
+        batches, slot.batches = slot.batches, deque()
+        slot.begin(self.names, self.units)
+        for position, batch in enumerate(batches):
+            job, indices = batch.job, list(batch.indices)
+            if job.is_done:
+                continue
+            if position == 0 and was_ready and len(indices) == 1:  # it alone can be to blame
+                task = indices[0]
+                job.deaths[task] += 1
+                if job.deaths[task] > self.retries:
+                    self._give_up(job, task, f"{reason}, rank {slot.rank} on host {self._hosts[slot.rank]}")
+                    continue
+            job.again.extend(indices)
+            if job is not self.calls and job not in self.ready:
+                self.ready.appendleft(job)
+
+    def _give_up(self, job: Job, task: int, reason: str) -> None:
+        """Let a task fail, as it ends every worker that has it."""
+        deaths = job.deaths[task]
+        last = f", the last of {deaths} workers that had it" if deaths > 1 else ""
+        job.put([task], [Raised(WorkerLost(f"task {task} of {job.describe(task)} was given up: {reason}{last}"))])
+        if job.is_done:
+            self._end_job(job)
+
+
+def _over() -> PoolTerminated:
+    return PoolTerminated("the pool was terminated")

@@ -1,0 +1,225 @@
+"""Tasks from an iterator, and an iterator over their values. Imports mpipar.runtime.channel, and jobs beside it."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from multiprocessing import TimeoutError as PoolTimeoutError
+from typing import Any
+
+from mpipar.pool.jobs import Job, Raised
+from mpipar.runtime.channel import Frames
+
+_ABSENT = object()
+
+
+class FedJob(Job):
+    """Tasks from an iterator that may be endless, whose values are wanted one by one; itself their iterator.
+
+    A thread takes items from the iterator as they are needed: at any time, no more of them have been taken than will
+    be handed out soon, or wait to be fetched. An exception in the iterator comes where its item would have.
+
+    Parameters
+    ----------
+    function, kind, chunksize
+        As for Job.
+    iterable : iterable
+    ordered : bool
+        Whether values come in the order of the items.
+    wake : callable
+        Called when there are new items, and the engine waits for them.
+    window : float, optional
+        How many items are taken at most before the value of the first is fetched.
+    owner : object, optional
+        What must live as long as the job.
+    """
+
+    LARGEST_WINDOW = 2**16
+    _BYTES = 2**25  # of values that wait to be fetched
+
+    def __init__(
+        self,
+        function: Any,
+        kind: str,
+        iterable: Iterable[Any],
+        *,
+        chunksize: int = 1,
+        ordered: bool = True,
+        wake: Callable[[], None],
+        window: float | None = None,
+        owner: object = None,
+    ) -> None:
+        super().__init__(function, kind, chunksize)
+        self.unit = chunksize
+        self._iterator = iter(iterable)
+        self._ordered, self._wake = ordered, wake
+        self._owner = owner
+        self._fixed_window = window
+        self._window: float = window or 64
+        self._source: deque[Any] = deque()
+        self._first = 0  # number of the first item in the source
+        self._out: dict[int, Any] = {}
+        self._fed = 0
+        self._end: int | None = None  # how many items there are, once that is known
+        self._put = 0
+        self._bytes_per_value = 0.0
+        self.is_starving = False  # whether the engine waits for items
+        # What follows is shared with the threads that fetch values.
+        self._condition = threading.Condition()
+        self._arrived: dict[int, list[Any]] = {}  # {number of the first: outcomes}
+        self._fetched = 0
+        self._released = 0  # how many of these don't count for the window any more
+        self._current: deque[Any] = deque()
+        self._cancelled: BaseException | None = None
+        self._is_enough = False  # whether to take no more items
+
+    def start(self) -> None:  # noqa: D102
+        if self._window == math.inf:
+            self._feed()  # all at once; there may be no more threads at the end of a script
+        else:
+            threading.Thread(target=self._feed, name="mpipar imap", daemon=True).start()
+
+    def _feed(self) -> None:
+        error: BaseException | None = None
+        try:
+            for item in self._iterator:
+                self._source.append(item)
+                self._fed += 1
+                if self.is_starving:
+                    self.is_starving = False
+                    self._wake()
+                if self._fed - self._released >= self._window:
+                    with self._condition:
+                        while self._fed - self._released >= self._window and not self._is_enough:
+                            self._condition.wait()
+                if self._is_enough:
+                    break
+            if self._is_enough and self._cancelled is None and next(self._iterator, _ABSENT) is not _ABSENT:
+                error = RuntimeError("cannot schedule new futures after shutdown")
+        except BaseException as raised:  # of the script's iterator
+            error = raised
+        with self._condition:
+            self._end = self._fed
+            if error is not None:
+                self._arrived[self._fed] = [Raised(error)]
+                self._end += 1
+                self._put += 1
+            self._condition.notify_all()
+        self._wake()
+
+    @property
+    def waiting(self) -> int:  # noqa: D102
+        return len(self._source)
+
+    @property
+    def is_done(self) -> bool:  # noqa: D102
+        return self._cancelled is not None or (self._end is not None and self._put >= self._end)
+
+    def take(self, count: int) -> tuple[Sequence[int], Any]:  # noqa: D102
+        if not self._source:
+            self.is_starving = True  # before the second look, or what is fed in between would wait
+        items = [self._source.popleft() for _ in range(min(count, len(self._source)))]
+        indices = range(self._first, self._first + len(items))
+        self._first = indices.stop
+        self._out.update(zip(indices, items, strict=True))
+        return indices, items
+
+    def items(self, indices: Sequence[int]) -> Any:  # noqa: D102
+        return [self._out[index] for index in indices]
+
+    def put(self, indices: Sequence[int], outcomes: list[Any], *, all_well: bool = False) -> None:  # noqa: D102
+        for index in indices:
+            del self._out[index]
+        with self._condition:
+            self._put += len(outcomes)
+            if isinstance(indices, range):
+                self._arrived[indices.start] = outcomes
+            else:
+                self._arrived.update((index, [outcome]) for index, outcome in zip(indices, outcomes, strict=True))
+            self._condition.notify_all()
+
+    def note_size(self, count: int, frames: Frames) -> None:
+        """Note how many bytes some values have."""
+        size = sum(memoryview(frame).nbytes for frame in frames)
+        self._bytes_per_value = max(self._bytes_per_value / 2, size / max(1, count))
+
+    def note(self, count: int, seconds: float) -> None:  # noqa: D102
+        super().note(count, seconds)
+        if self._window < self.LARGEST_WINDOW and self._fixed_window is None:
+            self._window = min(self.LARGEST_WINDOW, max(self._window, 64 * self._largest))
+
+    def narrow(self, workers: int) -> None:
+        """Hold the window to what fits into memory, and to what keeps all workers busy."""
+        if self._fixed_window is None and self._window != math.inf:
+            fits = self._BYTES / max(1.0, self._bytes_per_value)
+            self._window = max(4 * workers * self.unit, min(self._window, fits))
+
+    def hurry(self) -> None:
+        """Don't wait for values to be fetched: somebody waits for the end of all tasks.
+
+        All items are taken, however many; or no more, if the window is the user's.
+        """
+        with self._condition:
+            self._is_enough = self._fixed_window is not None and self._window != math.inf
+            self._window = math.inf
+            self._condition.notify_all()
+
+    def cancel(self, error: BaseException) -> None:  # noqa: D102
+        with self._condition:
+            if not self.is_done:
+                self._cancelled = error
+            self._is_enough = True
+            self._source.clear()
+            self._condition.notify_all()
+
+    def __iter__(self) -> FedJob:
+        return self
+
+    def __next__(self) -> Any:
+        return self.next()
+
+    def next(self, timeout: float | None = None) -> Any:
+        """Return the next value.
+
+        Raises
+        ------
+        StopIteration
+            After the last one.
+        multiprocessing.TimeoutError
+            If it doesn't come within ``timeout`` seconds.
+        Exception
+            Whatever its task raised.
+        """
+        with self._condition:
+            if not self._condition.wait_for(self._has_more, timeout):
+                raise PoolTimeoutError
+            if not self._current:
+                self._take_next_batch()
+            outcome = self._current.popleft()
+            if self._fixed_window is not None:
+                self._released += 1
+                self._condition.notify_all()
+        if type(outcome) is Raised:
+            raise outcome.error
+        return outcome
+
+    def _has_more(self) -> bool:
+        if self._current or self._cancelled is not None or self._fetched == self._end:
+            return True
+        return self._fetched in self._arrived if self._ordered else bool(self._arrived)
+
+    def _take_next_batch(self) -> None:
+        if self._fetched == self._end:
+            raise StopIteration
+        key = self._fetched if self._ordered else next(iter(self._arrived), self._fetched)
+        outcomes = self._arrived.pop(key, None)
+        if outcomes is None:
+            assert self._cancelled is not None
+            raise self._cancelled
+        self._fetched += len(outcomes)
+        self._current.extend(outcomes)
+        if self._fixed_window is None:
+            self._released = self._fetched
+            self._condition.notify_all()
