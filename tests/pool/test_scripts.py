@@ -17,6 +17,7 @@ ARGUMENTS = {
     "word_count": (".",),
 }
 INPUT = "3\n12 345\n6\n78901\n"  # mpirun of Open MPI 5 does not tell where it ends
+COMPLAINING = {"shared_memory_blocks"}  # each rank's resource tracker does
 PRINTING = {"printing_tasks"}  # their tasks' lines come in any order
 
 MODES = [(None, None), *((ranks, None) for ranks in chosen_ranks(1, 2, 3)), (2, 2)]
@@ -83,7 +84,8 @@ def test_a_script_does_the_same_as_without_mpipar(name, ranks, workers, referenc
     expected = reference(name)
     assert lines(finished, name) == lines(expected, name), finished.stderr
     assert finished.code == expected.code
-    assert complaints(finished) == complaints(expected)
+    if name not in COMPLAINING:
+        assert complaints(finished) == complaints(expected)
 
 
 def test_the_scripts_print_something(reference):
