@@ -25,13 +25,14 @@ endif
 # compat: a plain path entry, which costs nothing at the start of Python, as setuptools' import hook would
 INSTALL = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --config-settings editable_mode=compat
 
-.PHONY: help run test test-parallel-hdf5 same-bits faults bench lint clean
+.PHONY: help run test test-all-modes test-parallel-hdf5 same-bits faults bench lint clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make run          π on $(NP) ranks (NP=4 STEPS=1e10 for more)"
 	@echo "make test         all tests, with MPICH (TESTS=tests/unit for some)"
 	@echo "make test-4       the tests that run over ranks, on 4 ranks (or any other number)"
+	@echo "make test-all-modes   the scripts with pools in all modes, where make test takes two of five for each"
 	@echo "make test-parallel-hdf5   the tests of datasets, with an h5py that is built with MPI (see Makefile for what that needs)"
 	@echo "make same-bits    the result of every mode, compared to the last bit (some minutes)"
 	@echo "make faults       hundreds of kills, signals, full disks, damaged files (half an hour)"
@@ -55,6 +56,9 @@ test-parallel-hdf5: .venv-parallel-hdf5/.installed
 
 test-%: $(VENV)/.test-installed
 	MPIPAR_TEST_RANKS=$* python -m pytest tests/mpi
+
+test-all-modes: $(VENV)/.test-installed
+	MPIPAR_TEST_ALL_MODES=1 python -m pytest tests/pool/test_scripts.py
 
 same-bits: $(VENV)/.test-installed
 	python tests/same_bits.py

@@ -1,6 +1,7 @@
 """Scripts as they are, in the manner of courses: over ranks and workers they print what they print without."""
 
 import functools
+import os
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ COMPLAINING = {"shared_memory_blocks"}  # each rank's resource tracker does
 PRINTING = {"printing_tasks"}  # their tasks' lines come in any order
 
 MODES = [(None, None), *((ranks, None) for ranks in chosen_ranks(1, 2, 3)), (2, 2)]
+ALL_MODES = bool(os.environ.get("MPIPAR_TEST_ALL_MODES"))  # as `make test-all-modes` sets it
 RUN = ("-m", "mpipar", "run")
 
 RANDOM = """
@@ -76,8 +78,14 @@ def complaints(finished):
     return finished.own_errors[-1:] if "Traceback" in finished.stderr else finished.own_errors
 
 
-@pytest.mark.parametrize(("ranks", "workers"), MODES)
-@pytest.mark.parametrize("name", NAMES)
+def chosen_modes():
+    """Return each script in all modes, or else in hybrid mode and in one of the others, which differs."""
+    for number, name in enumerate(NAMES):
+        for mode in MODES if ALL_MODES else (MODES[number % (len(MODES) - 1)], MODES[-1]):
+            yield (name, *mode)
+
+
+@pytest.mark.parametrize(("name", "ranks", "workers"), chosen_modes())
 def test_a_script_does_the_same_as_without_mpipar(name, ranks, workers, reference, tmp_path):
     options, env = settings(workers)
     finished = script_run(over(ranks), tmp_path, name, *RUN, *options, env=env)
