@@ -85,7 +85,7 @@ def chosen_modes():
             yield (name, *mode)
 
 
-@pytest.mark.parametrize(("name", "ranks", "workers"), chosen_modes())
+@pytest.mark.parametrize(("name", "ranks", "workers"), list(chosen_modes()))
 def test_a_script_does_the_same_as_without_mpipar(name, ranks, workers, reference, tmp_path):
     options, env = settings(workers)
     finished = script_run(over(ranks), tmp_path, name, *RUN, *options, env=env)
