@@ -37,6 +37,10 @@ def main() -> None:
         getattr(importlib.import_module(f"mpipar.{name}"), name).main(arguments[1:], f"python -m mpipar.{name}")
     elif arguments[0] == "run":
         _run(arguments[1:])
+    elif arguments[0] == "doctor":
+        from mpipar.command.doctor import main as examine
+
+        sys.exit(examine(arguments[1:]))
     else:
         _refuse(f"there is no driver {arguments[0]!r}; there are {', '.join(DRIVERS)}")
 
@@ -53,6 +57,7 @@ def _usage() -> str:
     return f"""usage: mpipar DRIVER [options]                 mpirun -np N mpipar DRIVER [options]
        mpipar run FILE.py:KERNEL [options]     a driver of your own
        mpipar run SCRIPT.py [arguments]        a script with pools of multiprocessing, as it is
+       mpipar doctor [--workers N|auto]        what is here, and what is wrong with it; under mpirun or srun, too
 
 drivers:
 {drivers}

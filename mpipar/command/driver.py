@@ -83,11 +83,11 @@ def run_command(kernel: Kernel, arguments: Sequence[str], program: str) -> int:
     try:
         return _run(parse(kernel, arguments, program), program)
     except HelpWanted as wanted:
-        return _say_once(str(wanted), sys.stdout, DONE)
+        return say_once(str(wanted), sys.stdout, DONE)
     except RunFailed as error:
-        return _say_once(f"{program}: {error}", sys.stderr, FAILED)
+        return say_once(f"{program}: {error}", sys.stderr, FAILED)
     except StoppedEarly as error:
-        return _say_once(f"{program}: {error}", sys.stderr, STOPPED_EARLY)
+        return say_once(f"{program}: {error}", sys.stderr, STOPPED_EARLY)
     except MpiparError as error:
         return say_bad_input(f"{program}: error: {error}")
     except BaseException as error:
@@ -145,10 +145,10 @@ def _deliver(result: Result, options: Options, output: OutputFile | None, notify
 def say_bad_input(message: str) -> int:
     """Write one line to stderr, once for all ranks, and return the exit code. Collective over all ranks."""
     one_line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in message)  # what the user gave may have several
-    return _say_once(one_line, sys.stderr, BAD_INPUT)
+    return say_once(one_line, sys.stderr, BAD_INPUT)
 
 
-def _say_once(text: str, stream: Any, code: int) -> int:
+def say_once(text: str, stream: Any, code: int) -> int:
     """Write a text that all ranks have, once, and let none leave before: a launcher may end all when one fails."""
     speaks = speaks_for_all()
     if speaks:

@@ -60,3 +60,9 @@ def flush_to_disk(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def about_hdf5() -> str:
+    """Return the version of HDF5, and whether it is built with MPI."""
+    parallel = "built with MPI" if h5py.get_config().mpi else "built without MPI, which mpipar doesn't need"
+    return f"{h5py.version.hdf5_version}, {parallel}"

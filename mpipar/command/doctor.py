@@ -1,0 +1,232 @@
+"""``mpipar doctor``: one page on what is here, and what is wrong with it. Imports mpipar.core, runtime, store.
+
+Alone it looks at this machine; under a launcher, at all ranks; in an allocation, also at Slurm.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from mpipar._version import __version__
+from mpipar.command.driver import DONE, FAILED, say_bad_input, say_once
+from mpipar.command.execute import WORKERS
+from mpipar.core.errors import BadInput
+from mpipar.runtime import node
+from mpipar.runtime.comm import Comm, world
+from mpipar.runtime.launcher import launch
+from mpipar.store.files import about_hdf5
+
+_SECONDS = 10.0  # that another program is given
+_SIGNS = {"Open MPI": "Open MPI", "Open-MPI": "Open MPI", "Intel": "Intel MPI", "HYDRA": "MPICH"}  # in what mpirun says
+
+
+class Rank(NamedTuple):
+    """What a rank knows of itself.
+
+    Attributes
+    ----------
+    host : str
+    cores : frozenset of int
+        Those that it may use.
+    workers : int
+        Worker processes that it would have.
+    sees_folder : bool
+        Whether it sees a file that the root has made in its working folder.
+    """
+
+    host: str
+    cores: frozenset[int]
+    workers: int
+    sees_folder: bool
+
+
+class Problem(NamedTuple):
+    """What is wrong, and what to do about it."""
+
+    what: str
+    remedy: str
+
+
+Findings = tuple[list[tuple[str, str]], list[Problem]]
+
+
+def main(arguments: list[str]) -> int:
+    """Print the page; return the exit code: 1 if there is a problem. Collective over all ranks."""
+    try:
+        if arguments and (len(arguments) != 2 or arguments[0] != "--workers"):
+            raise BadInput("doctor: expected no more than --workers N, or auto")
+        workers = arguments[1] if arguments else "1"
+        findings = examine(workers if workers == "auto" else WORKERS.parse(workers))
+    except BadInput as error:
+        return say_bad_input(f"mpipar: error: {error}")
+    code = FAILED if findings is not None and findings[1] else DONE
+    with contextlib.suppress(BadInput):  # copies that don't know of each other
+        code = world().bcast(code)
+    return say_once(page(*findings) if findings is not None else "", sys.stdout, code)
+
+
+def examine(workers: int | str) -> Findings | None:
+    """Return what is here, and what is wrong with it, on the root; None elsewhere. Collective over all ranks.
+
+    Parameters
+    ----------
+    workers : int or "auto"
+        Worker processes that each rank is to have.
+    """
+    launched = launch()
+    try:
+        comm = world()
+    except BadInput as error:
+        if launched is not None and launched.rank:
+            return None
+        what, _, remedy = str(error).rpartition(": ")
+        return [*_programs(), ("ranks", f"1 seen of {launched.size if launched else 1}")], [Problem(what, remedy)]
+    ranks = _ranks(comm, workers)
+    if not comm.is_root:
+        return None
+    asked = launched.size if launched is not None else 1
+    facts = [
+        *_programs(),
+        ("MPI", comm.library or "not in use (one process)"),
+        ("launcher", f"{launched.variable}={launched.size}" if launched is not None else "none"),
+        ("ranks", f"{comm.size} seen of {asked}"),
+        *_by_host(ranks),
+        ("threads", ", ".join(f"{name}={os.environ[name]}" for name in node.THREAD_VARIABLES if name in os.environ)
+         or "libraries are held to 1 in each process"),
+        ("memory", _memory()),
+        *_slurm(),
+    ]  # fmt: skip
+    return facts, [*_problems(ranks), *_several_mpis(), *_unshared(ranks)]
+
+
+def _ranks(comm: Comm, workers: int | str) -> list[Rank]:
+    """Return what all ranks know of themselves, on the root."""
+    cores = node.affinity()
+    local_rank, affinities = comm.node_neighbours(cores)
+    count = node.share_of_cores(affinities, local_rank) if workers == "auto" else int(workers)
+    with tempfile.TemporaryDirectory(prefix=".mpipar-doctor-", dir=_writable()) as name:
+        seen = Path(comm.bcast(name)).is_dir()
+        ranks = comm.gather(Rank(comm.host, cores, count, seen))
+        comm.barrier()
+    return ranks
+
+
+def _writable() -> str | None:
+    """Return the working folder, if it can be written to, or else None for the system's."""
+    return os.getcwd() if os.access(".", os.W_OK) else None
+
+
+def _programs() -> list[tuple[str, str]]:
+    versions = [f"mpipar {__version__}", f"Python {sys.version.split()[0]}"]
+    for name in ("mpi4py", "numpy", "h5py"):
+        try:
+            versions.append(f"{name} {importlib.metadata.version(name)}")
+        except importlib.metadata.PackageNotFoundError:
+            versions.append(f"{name} is missing")
+    return [("versions", ", ".join(versions)), ("HDF5", about_hdf5())]
+
+
+def _memory() -> str:
+    pages, size = os.sysconf("SC_AVPHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
+    whole = os.sysconf("SC_PHYS_PAGES") * size
+    return f"{pages * size / 2**30:.1f} of {whole / 2**30:.1f} GiB free on {os.uname().nodename}"
+
+
+def _by_host(ranks: list[Rank]) -> Iterator[tuple[str, str]]:
+    for host, count in Counter(rank.host for rank in ranks).items():
+        here = [rank for rank in ranks if rank.host == host]
+        cores = sorted({len(rank.cores) for rank in here})
+        listed = " or ".join(map(str, cores))
+        yield f"host {host}", f"{_many(count, 'rank')} with {_many(here[0].workers, 'worker')} each, on {listed} cores"
+
+
+def _slurm() -> Iterator[tuple[str, str]]:
+    if shutil.which("srun") is None:
+        return
+    version = _output("srun", "--version")
+    if not version.startswith("slurm"):
+        yield "Slurm", "srun is here, but finds no cluster"
+        return
+    yield "Slurm", version
+    offered = [line.strip() for line in _output("srun", "--mpi=list").splitlines()]
+    yield "srun --mpi=", ", ".join(line for line in offered if line and not line.endswith(":")) or "unknown"
+    if "SLURM_JOB_ID" in os.environ:
+        names = ("SLURM_JOB_ID", "SLURM_JOB_NODELIST", "SLURM_NTASKS", "SLURM_CPUS_PER_TASK")
+        yield "allocation", ", ".join(f"{name}={os.environ[name]}" for name in names if name in os.environ)
+
+
+def _output(*command: str) -> str:
+    """Return what a program prints; nothing if it can't be run."""
+    try:
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return (ended.stdout + ended.stderr).strip()
+
+
+def _problems(ranks: list[Rank]) -> Iterator[Problem]:
+    """Yield where there are too few cores: for the workers of a rank, or for all ranks of a node."""
+    for number, rank in enumerate(ranks):
+        advice = node.pinning_advice(len(rank.cores), rank.workers)
+        if advice is not None:
+            what, _, remedy = advice.rpartition(": ")
+            yield Problem(f"rank {number} on host {rank.host}: {what}", remedy)
+            break  # mostly it is the same everywhere
+    for host in dict.fromkeys(rank.host for rank in ranks):
+        here = [rank for rank in ranks if rank.host == host]
+        cores = frozenset[int]().union(*(rank.cores for rank in here))
+        wanted = sum(rank.workers for rank in here)
+        if wanted > len(cores):
+            told = f"{_many(len(here), 'rank')} with {wanted} workers in all share {_many(len(cores), 'core')}"
+            yield Problem(f"host {host}: {told}", "start fewer ranks or workers, or ask for more cores or nodes")
+
+
+def _several_mpis() -> Iterator[Problem]:
+    """Yield whether there are launchers of several MPIs on the path: which one starts a job is then chance."""
+    found: dict[str, str] = {}
+    for folder in os.environ.get("PATH", "").split(os.pathsep):
+        path = shutil.which("mpirun", path=folder)
+        if path is not None and os.path.realpath(path) not in map(os.path.realpath, found.values()):
+            found.setdefault(_vendor(path), path)
+    if len(found) > 1:
+        listed = ", ".join(f"{path} ({vendor})" for vendor, path in found.items())
+        beside = os.path.join(os.path.dirname(sys.executable), "mpirun")
+        first = beside if os.path.exists(beside) else next(iter(found.values()))
+        yield Problem(
+            f"there is more than one MPI on the path: {listed}", f"call the one you mean by its path: {first}"
+        )
+
+
+def _vendor(mpirun: str) -> str:
+    text = _output(mpirun, "--version")
+    return next((vendor for sign, vendor in _SIGNS.items() if sign in text), "unknown")
+
+
+def _unshared(ranks: list[Rank]) -> Iterator[Problem]:
+    """Yield whether nodes can't see each other's files."""
+    blind = sorted({rank.host for rank in ranks if not rank.sees_folder})
+    if blind:
+        where = f"{', '.join(blind)} can't see what {ranks[0].host} writes to {os.getcwd()!r}"
+        yield Problem(where, "work in a folder that all nodes share, and write outputs there")
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count} {what}{'s' * (count != 1)}"
+
+
+def page(facts: list[tuple[str, str]], problems: list[Problem]) -> str:
+    """Return the page as text."""
+    width = max(len(name) for name, _ in facts)
+    lines = [f"{name:{width}}  {value}" for name, value in facts]
+    lines += [f"\nproblem: {problem.what}\n remedy: {problem.remedy}" for problem in problems]
+    return "\n".join([*lines, *([] if problems else ["\nno problem found"])])
