@@ -93,12 +93,14 @@ class Session:
     def terminate(self) -> None:
         """End the workers at once, and wait for that."""
         self._post(self._dispatch.terminate)
-        self.wait()
+        if threading.current_thread() is not self._engine:  # a future's callback
+            self._dispatch.ended.wait()
 
     def wait(self) -> None:
-        """Wait until all is over."""
-        if threading.current_thread() is not self._engine:  # else this is a callback of what is not over
+        """Wait until all is over, callbacks too; but don't in a callback."""
+        if not self._engine.is_calling_back():
             self._dispatch.ended.wait()
+            self._engine.wait_for_callbacks()
 
 
 def _nothing() -> None:
@@ -195,6 +197,16 @@ class Engine(threading.Thread):
     def later(self, action: Callable[[], None]) -> None:
         """Have something called by the thread for callbacks."""
         self._callbacks.put(action)
+
+    def is_calling_back(self) -> bool:
+        """Return whether this thread is one that calls back."""
+        return threading.current_thread() in (self, self._callback_thread)
+
+    def wait_for_callbacks(self) -> None:
+        """Wait until all is called back that has been handed in so far."""
+        done = threading.Event()
+        self.later(done.set)
+        done.wait()
 
     def finish(self) -> None:
         """End all pools at once, all workers, and the service of other ranks; wait for that."""
