@@ -159,7 +159,8 @@ def say_once(text: str, stream: Any, code: int) -> int:
         if not speaks:
             time.sleep(1.0)  # copies that don't know of each other have no barrier
         return code
-    comm.barrier()
+    if not comm.is_lent:  # to pools, which the others serve
+        comm.barrier()
     return code
 
 

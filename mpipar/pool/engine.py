@@ -29,7 +29,7 @@ from mpipar.pool.station import LEAVE, Event, Order, Station
 from mpipar.runtime.channel import Frames
 from mpipar.runtime.comm import Comm
 from mpipar.runtime.doorbell import Doorbell
-from mpipar.runtime.interfaces import LOOPBACK, shared_address
+from mpipar.runtime.interfaces import shared_address
 from mpipar.runtime.launcher import is_launchers
 from mpipar.runtime.node import pinning_advice
 
@@ -219,12 +219,18 @@ class Engine(threading.Thread):
         self.join()
         self._callbacks.put(None)
 
-    def address(self) -> str:
-        """Return an address of this node that all ranks can connect to. Raises RunFailed if there is none."""
+    def address(self) -> str | None:
+        """Return an address of this node that all ranks can connect to; None if all are on it.
+
+        Raises
+        ------
+        RunFailed
+            If there is none.
+        """
         own = self._peers[0]
         others = {peer.host: peer.networks for peer in self._peers if peer.host != own.host}
         if not others:
-            return LOOPBACK
+            return None
         address = shared_address(own.networks, list(others.values()))
         if address is None:
             told = "; ".join(f"{host}: {', '.join(found) or 'none'}" for host, found in others.items())

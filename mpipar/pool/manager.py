@@ -10,6 +10,7 @@ from mpipar.pool.definitions import definitions_of_main
 from mpipar.pool.pool import Pool
 from mpipar.pool.presence import attend
 from mpipar.runtime import child
+from mpipar.runtime.interfaces import connect_without_delay
 
 
 class _Manager(SyncManager):
@@ -29,9 +30,9 @@ class _Manager(SyncManager):
 def Manager() -> SyncManager:  # noqa: N802 (as in multiprocessing)
     """Start a manager: as :func:`multiprocessing.Manager`, but its proxies are valid in the workers of all ranks.
 
-    Its process runs on the root's node, and listens on the loopback if all ranks are on that node, or else on an
-    address in a network that they share. Who connects must know a random key, which ranks have from MPI. Collective
-    over all ranks, at the first call of this or of another of the faces of mpipar.
+    Its process runs on the root's node, and listens on a socket in a folder of the user's own if all ranks are on that
+    node, or else on an address in a network that they share. Who connects must know a random key, which ranks have from
+    MPI. Collective over all ranks, at the first call of this or of another of the faces of mpipar.
 
     Returns
     -------
@@ -44,7 +45,9 @@ def Manager() -> SyncManager:  # noqa: N802 (as in multiprocessing)
         If the nodes share no network.
     """
     engine = attend()
-    manager = _Manager((engine.address(), 0), ctx=child.context)
+    address = engine.address()
+    manager = _Manager(None if address is None else (address, 0), ctx=child.context)
+    connect_without_delay()
     with child.main_hidden_from_children():
         manager.start(by_value.become_worker, (definitions_of_main(),))
     return manager

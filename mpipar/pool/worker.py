@@ -27,6 +27,7 @@ from typing import Any, NamedTuple
 
 from mpipar.pool import by_value
 from mpipar.runtime.channel import Message, receive, send
+from mpipar.runtime.interfaces import connect_without_delay
 
 BATCH, END = "batch", "end"
 READY, BROKEN, DONE, PART = "ready", "broken", "done", "part"
@@ -156,6 +157,7 @@ def _work(sock: socket.socket, set_up: Callable[[Setup], None], define: Callable
 
 def _set_up_process(setup: Setup) -> None:
     """Make this process like the script's, as far as tasks can see."""
+    connect_without_delay()
     sys.path[:] = setup.path
     sys.argv[:] = setup.argv
     with contextlib.suppress(OSError):  # a folder that only the root's node has

@@ -1,0 +1,95 @@
+"""mpipar.Pool does what multiprocessing.Pool does."""
+
+import itertools
+import multiprocessing
+import time
+from pathlib import Path
+
+import pool_calls
+import pytest
+from conftest import UNBOUND, chosen_ranks, mpirun, over
+from pool_calls import CALLS, process_id, result_of, square
+
+from mpipar import Pool
+
+PROGRAM = str(Path(__file__).with_name("pool_calls.py"))
+theirs = multiprocessing.get_context("forkserver").Pool
+
+
+@pytest.fixture(scope="module")
+def pools():
+    with theirs(2) as reference, Pool(2) as pool:
+        yield reference, pool
+
+
+@pytest.fixture(scope="module")
+def expected(pools):
+    """Return what comes of all calls of multiprocessing's pool."""
+    return {name: result_of(name, pools[0], theirs) for name in CALLS}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_a_call_comes_to_what_it_does_in_multiprocessing(name, pools, expected):
+    assert result_of(name, pools[1], Pool) == expected[name]
+
+
+@pytest.mark.parametrize("ranks", [None, *chosen_ranks(1, 2, 3)])
+def test_all_calls_over_ranks(ranks, expected):
+    finished = over(ranks)(PROGRAM)
+    assert finished.json == expected
+    assert finished.own_errors == []
+
+
+def test_all_calls_over_ranks_with_several_workers_each(expected):
+    finished = mpirun(2, "-m", "mpipar", "run", "--workers", "2", PROGRAM, env=UNBOUND)
+    assert finished.json == expected
+    assert finished.own_errors == []
+
+
+@pytest.mark.parametrize(
+    ("processes", "limit", "tasks", "chunksize", "at_least"),
+    [(1, 2, 6, 1, 3), (1, 1, 4, 1, 4), (1, 1, 6, 2, 3), (2, 1, 6, 1, 6), (1, 3, 7, 1, 3)],
+)
+def test_a_worker_is_replaced_after_so_many_tasks(processes, limit, tasks, chunksize, at_least):
+    with Pool(processes, maxtasksperchild=limit) as pool, theirs(processes, maxtasksperchild=limit) as reference:
+        found = len(set(pool.map(process_id, range(tasks), chunksize)))
+        assert found == len(set(reference.map(process_id, range(tasks), chunksize))) == at_least
+
+
+def test_workers_stay_without_a_limit():
+    with Pool(2) as pool:
+        assert len(set(pool.map(process_id, range(20), 1))) == 2
+
+
+def test_an_endless_iterable():
+    with Pool(2) as pool:
+        squares = pool.imap(square, itertools.count())
+        assert [next(squares) for _ in range(1000)] == [n * n for n in range(1000)]
+        unordered = pool.imap_unordered(square, itertools.count())
+        assert len({next(unordered) for _ in range(1000)}) == 1000
+
+
+def test_short_tasks_are_handed_out_together():
+    began = time.monotonic()
+    with Pool(2) as pool:
+        assert sum(pool.imap(square, range(100_000))) == sum(n * n for n in range(100_000))
+        assert sum(pool.map(square, range(200_000), chunksize=1)) == sum(n * n for n in range(200_000))
+    assert time.monotonic() - began < 20
+
+
+def test_its_name_and_size_are_told():
+    with Pool(3) as pool:
+        assert repr(pool) == "<mpipar.pool.pool.Pool state=RUN pool_size=3>"
+    assert repr(pool).startswith("<mpipar.pool.pool.Pool state=TERMINATE")
+
+
+def test_retries_must_not_be_negative():
+    with pytest.raises(ValueError, match="retries must be 0 or more, got -1"):
+        Pool(1, retries=-1)
+
+
+def test_the_table_has_all_methods_of_a_pool():
+    text = Path(pool_calls.__file__).read_text()
+    assert all(
+        f"pool.{name}" in text for name in vars(multiprocessing.pool.Pool) if name[0] != "_" and name != "Process"
+    )
