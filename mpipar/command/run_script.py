@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import sys
 from collections.abc import Sequence
@@ -116,6 +117,7 @@ def under_mpirun(wanted: Wanted) -> NoReturn:
     target = ["-m", wanted.target] if wanted.is_module else [wanted.target]
     command = [sys.executable, "-m", "mpipar", "run", *wanted.options, *target, *wanted.arguments]
     os.environ["PATH"] = os.pathsep.join((os.path.dirname(mpirun), os.environ.get("PATH", os.defpath)))  # for its parts
+    os.environ.setdefault("PYTHONHASHSEED", str(secrets.randbelow(2**32)))  # sets of text in one order on all ranks
     sys.stdout.flush()
     os.execv(mpirun, [mpirun, "-n", str(wanted.ranks), *command])
 

@@ -170,7 +170,10 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         self._main = own_names()
 
     def reducer_override(self, obj: Any) -> Any:  # noqa: D102
-        is_function = type(obj) is FunctionType
+        kind = type(obj)
+        if kind.__name__ == "TqdmDefaultWriteLock" and kind.__module__ == "tqdm.std":
+            return kind, ()  # process_map of tqdm hands its lock to all workers
+        is_function = kind is FunctionType
         if not is_function and not isinstance(obj, (type, _Cached, functools.cached_property)):
             return NotImplemented
         if isinstance(obj, functools.cached_property):
@@ -198,7 +201,7 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
             _, arguments, (state, slots), *_ = self._dynamic_function_reduce(obj)
             self.needed.update(slots["__globals__"])
             if _uses(obj.__code__, _LOOK_UP):
-                self.needed.update(name for name in self._main if not name.startswith("__"))
+                self.needed.update(name for name in list(self._main) if not name.startswith("__"))
             slots["__globals__"] = {}
             return _function, (arguments[0], arguments[4]), (state, slots), None, None, _function_setstate
         return super().reducer_override(obj)

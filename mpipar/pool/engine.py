@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import pickle
@@ -17,10 +18,10 @@ import threading
 import traceback
 from collections import deque
 from collections.abc import Callable
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any
 
-from mpipar.core.errors import RunFailed
+from mpipar.core.errors import PoolTerminated, RunFailed
 from mpipar.pool import worker
 from mpipar.pool.dispatch import Dispatch
 from mpipar.pool.jobs import Job
@@ -35,6 +36,7 @@ from mpipar.runtime.node import pinning_advice
 
 _environment_at_start = dict(os.environ)
 
+_CALLBACK_SECONDS = 0.2  # between looks whether a pool is over, and its callbacks, too
 _FAREWELL_SECONDS = 2.0  # that last messages to other ranks are given
 
 
@@ -51,6 +53,8 @@ class Session:
     def __init__(self, engine: Engine, dispatch: Dispatch) -> None:
         self._engine, self._dispatch = engine, dispatch
         self.size = dispatch.size
+        self._callbacks: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._callback_thread: threading.Thread | None = None
 
     @property
     def is_over(self) -> bool:
@@ -71,8 +75,21 @@ class Session:
         self._post(lambda: self._dispatch.add_call(function, arguments, keywords, sink))
 
     def later(self, action: Callable[[], None]) -> None:
-        """Call back, in a thread for that alone: it may take long, or hand in more."""
-        self._engine.later(action)
+        """Call back, in a thread for that alone: it may take long, hand in more, or wait for other pools."""
+        if self._callback_thread is None:
+            self._callback_thread = threading.Thread(target=self._call_back, name="mpipar callbacks", daemon=True)
+            self._callback_thread.start()
+        self._callbacks.put(action)
+
+    def _call_back(self) -> None:
+        while not self.is_over or not self._callbacks.empty():
+            with contextlib.suppress(Empty):
+                action = self._callbacks.get(timeout=_CALLBACK_SECONDS)
+                try:
+                    action()
+                except BaseException:  # of the script's callback
+                    traceback.print_exc()
+        self._callback_thread = None
 
     def wake(self) -> None:
         """Have the engine look whether there are new tasks."""
@@ -98,9 +115,12 @@ class Session:
 
     def wait(self) -> None:
         """Wait until all is over, callbacks too; but don't in a callback."""
-        if not self._engine.is_calling_back():
+        if threading.current_thread() not in (self._engine, self._callback_thread):
             self._dispatch.ended.wait()
-            self._engine.wait_for_callbacks()
+            if self._callback_thread is not None:
+                done = threading.Event()
+                self.later(done.set)
+                done.wait()
 
 
 def _nothing() -> None:
@@ -145,8 +165,8 @@ class Engine(threading.Thread):
         self._actions: deque[tuple[Dispatch, Callable[[], None]]] = deque()
         self._is_sleeping = False
         self._is_ending = False
-        self._callbacks: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
-        self._callback_thread = threading.Thread(target=self._call_back, name="mpipar callbacks", daemon=True)
+        self._rest = threading.Lock()
+        self._error: BaseException | None = None  # why this has ended
 
     def _advise(self) -> None:
         """Tell how to mend it where a rank's workers have too few cores."""
@@ -157,11 +177,6 @@ class Engine(threading.Thread):
                 return  # mostly it is the same everywhere
 
     # What the script's threads call.
-
-    def start(self) -> None:
-        """Begin."""
-        self._callback_thread.start()
-        super().start()
 
     def session(
         self,
@@ -178,6 +193,8 @@ class Engine(threading.Thread):
         setup = self._setup(dispatch, initializer)
 
         def open_pool() -> None:
+            if self._error is not None:
+                return
             self._pools[dispatch.number] = dispatch
             dispatch.open({rank: workers[rank] for rank in self._ranks()}, setup)
 
@@ -191,22 +208,20 @@ class Engine(threading.Thread):
     def post(self, dispatch: Dispatch, action: Callable[[], None]) -> None:
         """Have the engine do something for a pool."""
         self._actions.append((dispatch, action))
-        if self._is_sleeping:
+        if self._error is not None:
+            self._answer_rest()
+        elif self._is_sleeping:
             self._bell.ring(self._bell.name)
 
-    def later(self, action: Callable[[], None]) -> None:
-        """Have something called by the thread for callbacks."""
-        self._callbacks.put(action)
-
-    def is_calling_back(self) -> bool:
-        """Return whether this thread is one that calls back."""
-        return threading.current_thread() in (self, self._callback_thread)
-
-    def wait_for_callbacks(self) -> None:
-        """Wait until all is called back that has been handed in so far."""
-        done = threading.Event()
-        self.later(done.set)
-        done.wait()
+    def _answer_rest(self) -> None:
+        """Let all that is still handed in fail, once this has ended."""
+        assert self._error is not None
+        with self._rest:
+            while self._actions:
+                dispatch, action = self._actions.popleft()
+                if not dispatch.ended.is_set():
+                    dispatch.fail(self._error)
+                action()
 
     def finish(self) -> None:
         """End all pools at once, all workers, and the service of other ranks; wait for that."""
@@ -217,7 +232,6 @@ class Engine(threading.Thread):
         self._is_ending = True
         self._bell.ring(self._bell.name)
         self.join()
-        self._callbacks.put(None)
 
     def address(self) -> str | None:
         """Return an address of this node that all ranks can connect to; None if all are on it.
@@ -245,17 +259,22 @@ class Engine(threading.Thread):
                 self._turn()
             self._leave()
         except BaseException as error:  # a bug; nobody may wait for ever
-            traceback.print_exc()
+            with contextlib.suppress(Exception):
+                traceback.print_exc()
             if self._link is not None:
                 self._comm.abort(1)
+            self._error = error
+        finally:
+            self._error = self._error or PoolTerminated("the script has ended")
             for dispatch in list(self._pools.values()):
-                dispatch.fail(error)
+                dispatch.fail(self._error)
+            self._answer_rest()
 
     def _turn(self) -> None:
         self._is_sleeping = True
         self._station.wait(0.0 if self._actions or self._is_ending else self._patience.seconds())
         self._is_sleeping = False
-        while self._actions:
+        for _ in range(len(self._actions)):
             dispatch, action = self._actions.popleft()
             action()
             self._look_at(dispatch)
@@ -334,10 +353,3 @@ class Engine(threading.Thread):
         print(f"mpipar: rank {rank} on host {host} was lost; the others go on", file=sys.stderr, flush=True)
         for dispatch in list(self._pools.values()):
             dispatch.lose(rank)
-
-    def _call_back(self) -> None:
-        while (action := self._callbacks.get()) is not None:
-            try:
-                action()
-            except BaseException:  # of the script's callback
-                traceback.print_exc()

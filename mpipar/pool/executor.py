@@ -15,16 +15,16 @@ from mpipar.pool.fed_job import FedJob
 from mpipar.pool.jobs import Raised
 from mpipar.pool.presence import before_end, open_pool
 
-_open: weakref.WeakSet[Executor] = weakref.WeakSet()
+_open: set[Session] = set()
 
 
 class _Sink:
     """A future, as the engine sees it."""
 
-    __slots__ = ("_future",)
+    __slots__ = ("_future", "_session")
 
-    def __init__(self, future: concurrent.futures.Future[Any]) -> None:
-        self._future = future
+    def __init__(self, future: concurrent.futures.Future[Any], session: Session) -> None:
+        self._future, self._session = future, session
 
     def start(self) -> bool:
         """Return whether the future was not cancelled."""
@@ -36,6 +36,12 @@ class _Sink:
 
     def put(self, outcome: Any) -> None:
         """Take in the outcome."""
+        if self._future._done_callbacks:  # type: ignore[attr-defined]
+            self._session.later(lambda: self._set(outcome))  # they may take long, and wait for other futures
+        else:
+            self._set(outcome)
+
+    def _set(self, outcome: Any) -> None:
         if type(outcome) is Raised:
             self._future.set_exception(outcome.error)
         else:
@@ -91,7 +97,8 @@ class Executor(concurrent.futures.Executor):
         self._session = open_pool(max_workers, initializer, initargs, max_tasks_per_child, retries)
         self._is_shut_down = False
         weakref.finalize(self, self._session.close).atexit = False
-        _open.add(self)
+        _open.difference_update([session for session in _open if session.is_over])
+        _open.add(self._session)  # not this: what was submitted is done even if nobody keeps the executor
 
     @property
     def _max_workers(self) -> int:
@@ -102,7 +109,7 @@ class Executor(concurrent.futures.Executor):
         """Have ``fn(*args, **kwargs)`` done, and return a future. Raises RuntimeError after :meth:`shutdown`."""
         self._check()
         future: concurrent.futures.Future[Any] = concurrent.futures.Future()
-        self._session.call(fn, args, kwargs, _Sink(future))
+        self._session.call(fn, args, kwargs, _Sink(future, self._session))
         return future
 
     def map(
@@ -187,8 +194,11 @@ def _values(session: Session, job: FedJob, deadline: float | None) -> Iterator[A
 
 def _shut_down_all() -> None:
     """Have all done that was submitted, as the executors of concurrent.futures do at the end of a script."""
-    for executor in list(_open):
-        executor.shutdown()
+    for session in list(_open):
+        session.close()
+    for session in list(_open):
+        session.wait()
+    _open.clear()
 
 
 before_end(_shut_down_all)

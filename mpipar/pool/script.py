@@ -7,6 +7,7 @@ import io
 import os
 import runpy
 import sys
+import threading
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import ModuleType
@@ -40,7 +41,7 @@ def run_script(target: str, arguments: list[str], is_module: bool, workers: int 
     if not is_module and not os.path.exists(target):
         raise BadInput(f"there is no file {target!r}")
     # As Python itself does; a worker finds the modules beside the script, too.
-    sys.path[0] = os.getcwd() if is_module else os.path.dirname(os.path.abspath(target))
+    sys.path[0] = os.getcwd() if is_module else os.path.dirname(os.path.realpath(target))
     presence.configure(workers, seed, stand_in.install)
     comm = presence.enter()
     if not comm.is_root:
@@ -52,6 +53,10 @@ def run_script(target: str, arguments: list[str], is_module: bool, workers: int 
         presence.attend()
         stand_in.install()
         code = _exit_code_of(target, is_module=is_module)
+        for thread in threading.enumerate():  # Python waits for these, too, and they may use pools
+            if thread is not threading.current_thread() and not thread.daemon:
+                thread.join()
+        presence.drain()
     finally:
         presence.finish()
     for stream in (sys.stdout, sys.stderr):
@@ -69,9 +74,7 @@ def _exit_code_of(target: str, *, is_module: bool) -> int:
             runpy.run_path(target, run_name="__main__")
         else:
             _execute(target)
-        presence.drain()
     except SystemExit as end:
-        presence.drain()
         if end.code is None or isinstance(end.code, int):
             return end.code or 0
         print(end.code, file=sys.stderr)

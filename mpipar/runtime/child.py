@@ -39,8 +39,11 @@ def prepare(*preload: str) -> None:
     ):  # "<stdin>" is no file, and children would look for it
         vars(main).pop("__file__", None)
     context.set_forkserver_preload(["numpy", *preload])
+    unset = multiprocessing.get_start_method(allow_none=True) is None
     with hidden_from_children():
         forkserver.ensure_running()
+    if unset:  # a script may still choose how its own processes start
+        multiprocessing.set_start_method(None, force=True)
 
 
 def start(target: Callable[..., None], *arguments: Any, main: bool = True) -> BaseProcess:
