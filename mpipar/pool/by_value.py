@@ -32,6 +32,8 @@ from mpipar.runtime.channel import Frames
 
 _LARGE = 2**16  # bytes; buffers from here on travel as frames of their own
 
+_PASSES = 3
+
 GIVEN = "#"
 """In names that functions without a name are given."""
 
@@ -46,17 +48,21 @@ class Definition(NamedTuple):
     name : str
     version : int
         Grows with each definition that is made.
+    is_code : bool
+        Whether it is a function or class: other values may need these to be unpickled.
     pickled : bytes
     """
 
     name: str
     version: int
+    is_code: bool
     pickled: bytes
 
 
 _own_names: dict[str, Any] | None = None  # a worker's copy of the main script's names
 _undone: dict[str, Definition] = {}  # definitions that have just come
 _begun: set[str] = set()  # those of them whose value is there, though perhaps not complete
+_failed: dict[str, Exception] = {}  # why names have no value in a worker
 _given_names: dict[str, Any] = {}  # {name given here: function}, in a worker
 
 
@@ -70,14 +76,26 @@ def become_worker(definitions: Iterable[Definition] = ()) -> None:
 
 
 def define(definitions: Iterable[Definition]) -> None:
-    """Take in definitions, in a worker. Raises whatever unpickling them raises."""
-    _undone.update((definition.name, definition) for definition in definitions)
-    try:
+    """Take in definitions, in a worker. One that can't be unpickled has no name: :func:`why_missing` tells why."""
+    todo = sorted(definitions, key=lambda each: not each.is_code)
+    for _ in range(_PASSES):  # to unpickle an object may need the value of another name
+        _undone.update((each.name, each) for each in todo)
         while _undone:
-            _define(next(iter(_undone)))
-    finally:
-        _undone.clear()
+            name = next(iter(_undone))
+            _failed.pop(name, None)
+            try:
+                _define(name)
+            except Exception as error:
+                _undone.pop(name, None)
+                own_names().pop(name, None)
+                _failed[name] = error
         _begun.clear()
+        todo = [each for each in todo if each.name in _failed]
+
+
+def why_missing(name: str) -> Exception | None:
+    """Return why a name of the main script has no value in this worker, if that is known."""
+    return _failed.get(name)
 
 
 def define_given(definitions: Iterable[Definition]) -> None:
@@ -106,6 +124,8 @@ def _named(path: str) -> Any:
         _define(name)
     value = (_given_names if GIVEN in name else own_names()).get(name, _ABSENT)
     if value is _ABSENT:
+        if name in _failed:
+            raise _failed[name]
         raise AttributeError(f"the main script has no {name!r}")
     for attribute in attributes:
         value = getattr(value, attribute)
@@ -270,6 +290,25 @@ def dumps(value: Any, given: dict[int, str] | None = None) -> Pickled:
             error.add_note("it reaches only processes that inherit it, on one node; take one of a Manager()")
         raise
     return Pickled([file.getbuffer(), *buffers], pickler.needed)
+
+
+class Snapshot:
+    """A value as it was when this was made: its pickle, which is unpickled where this is.
+
+    Attributes
+    ----------
+    needed : set of str
+        The names of the main script in it.
+    """
+
+    __slots__ = ("_frames", "needed")
+
+    def __init__(self, pickled: Pickled) -> None:
+        self._frames = [bytes(frame) for frame in pickled.frames]
+        self.needed = pickled.needed
+
+    def __reduce__(self) -> Any:
+        return loads, ([self._frames[0], *(pickle.PickleBuffer(bytearray(frame)) for frame in self._frames[1:])],)
 
 
 def loads(frames: Frames) -> Any:

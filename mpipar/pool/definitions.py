@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from mpipar.pool.by_value import GIVEN, Definition, Pickled, Pickler, dumps, own_names
 
-_MOST_NAMELESS = 256  # functions without a name that are remembered
+_MOST_NAMELESS = 64  # functions without a name that are remembered
 
 _ABSENT = object()
 
@@ -39,12 +39,18 @@ class Definitions:
         """Pickle a value for workers."""
         return dumps(value, self._names)
 
-    def remember(self, function: Any) -> None:
-        """Give a function without a name one, if it is one; so its definition is sent once and not with each task."""
+    def remember(self, function: Any) -> bool:
+        """Give a function without a name one, so that its definition is sent once and not with each task.
+
+        Returns
+        -------
+        bool
+            Whether it has got a name, or has one but other contents than before.
+        """
         if type(function) is not FunctionType or (
             "<locals>" not in function.__qualname__ and function.__name__ != "<lambda>"
         ):
-            return
+            return False
         contents = [_contents(cell) for cell in function.__closure__ or ()]
         known = self._nameless.get(id(function))
         if known is not None:
@@ -52,7 +58,7 @@ class Definitions:
             name = known[1]
             before = self._contents[name]
             if len(before) == len(contents) and all(map(_is, before, contents)):
-                return
+                return False
         else:
             name = f"{function.__name__}{GIVEN}{next(self._versions)}"
             self._nameless[id(function)] = function, name
@@ -63,6 +69,7 @@ class Definitions:
                 self._known.pop(old, None)
         self._contents[name] = contents
         self._known.pop(name, None)
+        return True
 
     def missing(self, needed: set[str], has: Mapping[str, int]) -> list[Definition]:
         """Return the definitions that a worker needs for some names, and hasn't.
@@ -109,7 +116,8 @@ class Definitions:
             pickler = Pickler(file, self._names, defined=name)
             try:
                 pickler.dump(value)
-                definition: Definition | Exception = Definition(name, next(self._versions), file.getvalue())
+                is_code = isinstance(value, (FunctionType, type))
+                definition: Definition | Exception = Definition(name, next(self._versions), is_code, file.getvalue())
             except Exception as error:
                 definition = error
             known = self._known[name] = _Made(value, definition, pickler.needed)

@@ -98,7 +98,7 @@ class Dispatch:
         self.jobs: dict[int, Job] = {}
         self.calls = CallsJob()
         self.calls.number = calls_number
-        self.ready: deque[Job] = deque()  # jobs that have tasks to hand out
+        self.ready: dict[int, Job] = {}  # jobs that have tasks to hand out, in this order
         self.size = 0
         self.is_closing = False
         self.error: BaseException | None = None  # why nothing can be done any more
@@ -109,8 +109,10 @@ class Dispatch:
     def open(self, workers: dict[int, int], setup: bytes) -> None:
         """Start so many workers in each rank."""
         self._ranks = list(workers)
+        first = 0
         for rank, count in workers.items():
-            self._order(rank, Order(OPEN, self.number), [str(count).encode(), setup])
+            self._order(rank, Order(OPEN, self.number), [f"{count} {first} {sum(workers.values())}".encode(), setup])
+            first += count
         for number in range(max(workers.values())):  # few tasks go to different ranks
             for rank, count in workers.items():
                 if number < count:
@@ -124,7 +126,7 @@ class Dispatch:
             return
         self.definitions.remember(job.function)
         self.jobs[job.number] = job
-        self.ready.append(job)
+        self.ready[job.number] = job
         if isinstance(job, FedJob):
             job.narrow(self.size)
 
@@ -209,16 +211,16 @@ class Dispatch:
         if (self.calls.waiting or self.calls.again) and self._give_of(self.calls, slot):
             return True
         for _ in range(len(self.ready)):
-            job = self.ready[0]
+            if not self.ready:
+                break
+            job = next(iter(self.ready.values()))
             if self._give_of(job, slot):
                 return True
-            if not self.ready or self.ready[0] is not job:
+            if self.ready.pop(job.number, None) is None:
                 continue  # it was cancelled
             if isinstance(job, FedJob) and not job.is_done:
-                self.ready.rotate(-1)  # it may have more later
-                continue
-            self.ready.popleft()
-            if job.is_done:
+                self.ready[job.number] = job  # it may have more later
+            elif job.is_done:
                 self._end_job(job)
         return False
 
@@ -244,6 +246,10 @@ class Dispatch:
         """Send tasks to a worker; return False if that can't be done, and they have been dealt with otherwise."""
         definitions: list[by_value.Definition] = []
         if job.function is not None:
+            if self.definitions.remember(job.function):  # under a new name, as it was forgotten meanwhile
+                job.pickled = None
+                for each in self.slots.values():
+                    each.jobs.discard(job.number)
             try:
                 if job.pickled is None:
                     job.pickled = self.definitions.dumps(job.function)
@@ -254,6 +260,7 @@ class Dispatch:
         function = job.pickled.frames if job.function is not None and job.number not in slot.jobs else ()
         try:
             pickled = self.definitions.dumps(items)
+            pickled.needed.update(*(item.needed for item in items if type(item) is by_value.Snapshot))
             if pickled.needed:
                 has = slot.names | {each.name: each.version for each in definitions}
                 definitions += self.definitions.missing(pickled.needed, has)
@@ -269,7 +276,7 @@ class Dispatch:
             job.number,
             job.kind,
             indices,
-            definitions,
+            [each._replace(pickled=b"") for each in definitions],
             len(function),
             slot.forget,
         )
@@ -280,7 +287,8 @@ class Dispatch:
         slot.units -= -(-len(indices) // job.unit)
         slot.batches.append(batch)
         head = pickle.dumps((worker.BATCH, told))
-        self._order(slot.rank, Order(SEND, self.number, slot.number), [head, *function, *pickled.frames])
+        frames = [head, *(each.pickled for each in definitions), *function, *pickled.frames]
+        self._order(slot.rank, Order(SEND, self.number, slot.number), frames)
         return True
 
     # Taking in.
@@ -288,7 +296,11 @@ class Dispatch:
     def take_in(self, rank: int, event: Event, frames: Frames) -> None:
         """Take in what happened at the station of a rank."""
         if event.what == BROKE:
-            self.error = by_value.loads(frames)
+            try:
+                self.error = by_value.loads(frames)
+            except Exception as error:
+                self.error = RuntimeError(f"an initializer raised what can't be unpickled: {error!r}")
+            assert self.error is not None
             self._end_workers(KILL)
             self._cancel(self.error)
             self._drop_slots()
@@ -349,8 +361,7 @@ class Dispatch:
     def _end_job(self, job: Job) -> None:
         if self.jobs.pop(job.number, None) is None:
             return
-        with contextlib.suppress(ValueError):
-            self.ready.remove(job)
+        self.ready.pop(job.number, None)
         for slot in self.slots.values():
             if job.number in slot.jobs:
                 slot.jobs.remove(job.number)
@@ -382,7 +393,8 @@ class Dispatch:
 
     def _tell_of_loss(self, slot: _Slot, reason: str) -> None:
         host = self._hosts[slot.rank]
-        print(f"mpipar: rank {slot.rank} on host {host}: {reason}; it is replaced", file=sys.stderr, flush=True)
+        with contextlib.suppress(Exception):  # whatever sys.stderr is now
+            print(f"mpipar: rank {slot.rank} on host {host}: {reason}; it is replaced", file=sys.stderr, flush=True)
 
     def _requeue(self, slot: _Slot, reason: str) -> None:
         """Have the tasks done again that a worker had."""
@@ -400,8 +412,8 @@ class Dispatch:
                     self._give_up(job, task, f"{reason}, rank {slot.rank} on host {self._hosts[slot.rank]}")
                     continue
             job.again.extend(indices)
-            if job is not self.calls and job not in self.ready:
-                self.ready.appendleft(job)
+            if job is not self.calls:
+                self.ready.setdefault(job.number, job)
 
     def _give_up(self, job: Job, task: int, reason: str) -> None:
         """Let a task fail, as it ends every worker that has it."""

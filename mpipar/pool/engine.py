@@ -22,7 +22,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from mpipar.core.errors import PoolTerminated, RunFailed
-from mpipar.pool import worker
+from mpipar.pool import by_value, worker
 from mpipar.pool.dispatch import Dispatch
 from mpipar.pool.jobs import Job
 from mpipar.pool.meeting import Patience, drain, meet
@@ -90,10 +90,19 @@ class Session:
                 except BaseException:  # of the script's callback
                     traceback.print_exc()
         self._callback_thread = None
+        if not self._callbacks.empty():  # it has come just now
+            self.later(_nothing)
 
     def wake(self) -> None:
         """Have the engine look whether there are new tasks."""
         self._post(_nothing)
+
+    def snapshot(self, item: Any) -> Any:
+        """Return an item as it is now; or itself, if it can't be pickled, which will be told when it is sent."""
+        try:
+            return by_value.Snapshot(self._dispatch.definitions.dumps(item))
+        except Exception:
+            return item
 
     def abandon(self, job: Job) -> None:
         """Have a job ended that nobody waits for any more."""

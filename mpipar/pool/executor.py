@@ -148,6 +148,7 @@ class Executor(concurrent.futures.Executor):
             list(arguments) if buffersize is None else arguments,
             chunksize=chunksize,
             wake=self._session.wake,
+            snapshot=self._session.snapshot,
             window=math.inf if buffersize is None else buffersize,
             owner=self,
         )

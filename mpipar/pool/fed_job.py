@@ -13,6 +13,7 @@ from mpipar.pool.jobs import Job, Raised
 from mpipar.runtime.channel import Frames
 
 _ABSENT = object()
+_CONSTANT = frozenset((int, float, complex, str, bytes, bool, type(None), range))
 
 
 class FedJob(Job):
@@ -30,6 +31,8 @@ class FedJob(Job):
         Whether values come in the order of the items.
     wake : callable
         Called when there are new items, and the engine waits for them.
+    snapshot : callable
+        Returns an item as it is now: the iterator may go on to change it, as one that fills a buffer again and again.
     window : float, optional
         How many items are taken at most before the value of the first is fetched.
     owner : object, optional
@@ -48,13 +51,14 @@ class FedJob(Job):
         chunksize: int = 1,
         ordered: bool = True,
         wake: Callable[[], None],
+        snapshot: Callable[[Any], Any],
         window: float | None = None,
         owner: object = None,
     ) -> None:
         super().__init__(function, kind, chunksize)
         self.unit = chunksize
         self._iterator = iter(iterable)
-        self._ordered, self._wake = ordered, wake
+        self._ordered, self._wake, self._snapshot = ordered, wake, snapshot
         self._owner = owner
         self._fixed_window = window
         self._window: float = window or 64
@@ -85,7 +89,7 @@ class FedJob(Job):
         error: BaseException | None = None
         try:
             for item in self._iterator:
-                self._source.append(item)
+                self._source.append(item if type(item) in _CONSTANT else self._snapshot(item))
                 self._fed += 1
                 if self.is_starving:
                     self.is_starving = False

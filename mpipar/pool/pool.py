@@ -265,7 +265,16 @@ class Pool:
         self._check_running()
         if chunksize < 1:
             raise ValueError(f"Chunksize must be 1+, not {chunksize:n}")
-        job = FedJob(func, "map", iterable, chunksize=chunksize, ordered=ordered, wake=self._session.wake, owner=self)
+        job = FedJob(
+            func,
+            "map",
+            iterable,
+            chunksize=chunksize,
+            ordered=ordered,
+            wake=self._session.wake,
+            snapshot=self._session.snapshot,
+            owner=self,
+        )
         self._session.submit(job)
         return job
 

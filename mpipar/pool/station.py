@@ -12,6 +12,7 @@ import selectors
 import socket
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from multiprocessing.process import BaseProcess
 from typing import NamedTuple
@@ -41,9 +42,9 @@ class Order(NamedTuple):
     Attributes
     ----------
     what : str
-        OPEN: start the workers of a pool; frames: their number, their setup. SEND: pass a message to a worker.
-        RETIRE: replace a worker, which is idle. CLOSE: end the workers of a pool, which are idle. KILL: end them
-        whatever they do. LEAVE: there will be no more orders.
+        OPEN: start the workers of a pool; frames: how many, how many lower ranks have and all have; their setup. SEND:
+        pass a message to a worker. RETIRE: replace a worker, which is idle. CLOSE: end the workers of a pool, which are
+        idle. KILL: end them whatever they do. LEAVE: there will be no more orders.
     pool, slot : int
         Which pool, and which of its workers in this rank.
     """
@@ -100,7 +101,7 @@ class _Worker:
             self.process.start()
         self.ears = [ear for ear in (self.channel, self.process.sentinel) if ear is not None]
         self.is_ready = False
-        self.channel.send([crew.setup])
+        self.channel.send([crew.setup, str(crew.next_number(slot)).encode()])
 
     def kill(self) -> None:
         self.process.kill()
@@ -111,10 +112,18 @@ class _Worker:
 class _Crew:
     """The workers of a pool in this rank."""
 
-    def __init__(self, pool: int, setup: bytearray) -> None:
+    def __init__(self, pool: int, setup: bytearray, first: int, size: int) -> None:
         self.pool, self.setup = pool, setup
+        self._first, self._size = first, size
+        self._generations: Counter[int] = Counter()
         self.workers: dict[int, _Worker] = {}
         self.stillborn = 0
+
+    def next_number(self, slot: int) -> int:
+        """Return a number, from 1, that no worker of the pool has had, in any rank."""
+        number = self._first + slot + self._size * self._generations[slot] + 1
+        self._generations[slot] += 1
+        return number
 
 
 class Station:
@@ -137,8 +146,9 @@ class Station:
     def obey(self, order: Order, frames: Frames = ()) -> None:
         """Do what is ordered."""
         if order.what == OPEN:
-            crew = self._crews[order.pool] = _Crew(order.pool, bytearray(frames[1]))
-            for slot in range(int(bytes(frames[0]))):
+            count, first, size = map(int, bytes(frames[0]).split())
+            crew = self._crews[order.pool] = _Crew(order.pool, bytearray(frames[1]), first, size)
+            for slot in range(count):
                 self._start(crew, slot)
             return
         crew_or_none = self._crews.get(order.pool)
@@ -194,7 +204,18 @@ class Station:
             time.sleep(1e-3)
 
     def _start(self, crew: _Crew, slot: int) -> None:
-        worker = crew.workers[slot] = _Worker(crew, slot)
+        if crew.pool not in self._crews:  # it has just been given up
+            return
+        try:
+            worker = crew.workers[slot] = _Worker(crew, slot)
+        except (
+            OSError,
+            EOFError,
+            MemoryError,
+            RuntimeError,
+        ) as error:  # of processes, descriptors, …
+            self._give_up(crew, slot, [pickle.dumps(RuntimeError(f"a worker can't be started: {error!r}"))])
+            return
         for ear in worker.ears:
             self._selector.register(ear, selectors.EVENT_READ, worker)
         self._watch(worker)

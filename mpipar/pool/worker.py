@@ -2,8 +2,8 @@
 
 Messages to a worker, frames of pickles::
 
-    Setup                                        the first one
-    (BATCH, Batch), the job's function if the worker hasn't it, the items
+    Setup, a number                              the first one
+    (BATCH, Batch), definitions, the job's function if the worker hasn't it, the items
     (END,)
 
 and from it::
@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import multiprocessing
 import os
 import pickle
 import socket
@@ -23,7 +24,7 @@ import sys
 import time
 from collections.abc import Callable
 from multiprocessing.pool import ExceptionWithTraceback, MaybeEncodingError  # type: ignore[attr-defined]
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from mpipar.pool import by_value
 from mpipar.runtime.channel import Message, receive, send
@@ -70,6 +71,9 @@ class Setup(NamedTuple):
     stand_in: Callable[[], None] | None
 
 
+SetUp: TypeAlias = Callable[[Setup, int], None]
+
+
 class Batch(NamedTuple):
     """Some tasks of a job.
 
@@ -84,7 +88,7 @@ class Batch(NamedTuple):
     indices : range or list of int
         Of the tasks within the job; for random numbers.
     definitions : list
-        Of names of the main script that the worker hasn't.
+        Of names of the main script that the worker hasn't; what they are pickled as is in frames of its own.
     function_frames : int
         How many frames the job's function has; 0 if the worker has it.
     forget : list of int
@@ -144,10 +148,10 @@ def work(sock: socket.socket) -> None:
 
 def work_in_thread(sock: socket.socket) -> None:
     """Do the same in a thread of a process that is a worker already, or otherwise may have no children."""
-    _work(sock, lambda setup: None, by_value.define_given)
+    _work(sock, lambda setup, number: None, by_value.define_given)
 
 
-def _work(sock: socket.socket, set_up: Callable[[Setup], None], define: Callable[[Any], None]) -> None:
+def _work(sock: socket.socket, set_up: SetUp, define: Callable[[Any], None]) -> None:
     try:
         with contextlib.suppress(EOFError, ConnectionError), sock:  # the rank is gone
             _Worker(sock, set_up, define).work()
@@ -155,8 +159,11 @@ def _work(sock: socket.socket, set_up: Callable[[Setup], None], define: Callable
         flush()
 
 
-def _set_up_process(setup: Setup) -> None:
-    """Make this process like the script's, as far as tasks can see."""
+def _set_up_process(setup: Setup, number: int) -> None:
+    """Make this process like the script's, as far as tasks can see, and give it a number that no other worker has."""
+    process = multiprocessing.current_process()
+    process._identity = (number,)
+    process.name = f"ForkPoolWorker-{number}"
     connect_without_delay()
     sys.path[:] = setup.path
     sys.argv[:] = setup.argv
@@ -178,16 +185,17 @@ def _set_up_process(setup: Setup) -> None:
 
 
 class _Worker:
-    def __init__(self, sock: socket.socket, set_up: Callable[[Setup], None], define: Callable[[Any], None]) -> None:
+    def __init__(self, sock: socket.socket, set_up: SetUp, define: Callable[[Any], None]) -> None:
         self._socket, self._set_up, self._define = sock, set_up, define
         self._functions: dict[int, Any] = {}  # {number of a job: its function}
         self._seed: int | None = None
 
     def work(self) -> None:
-        setup = pickle.loads(receive(self._socket)[0])
+        packed, number = receive(self._socket)
+        setup = pickle.loads(packed)
         try:
             self._seed = setup.seed
-            self._set_up(setup)
+            self._set_up(setup, int(bytes(number)))
             self._define(setup.definitions)
             initializer = by_value.loads(setup.initializer)
             if initializer is not None:
@@ -213,9 +221,15 @@ class _Worker:
             self._functions.pop(job, None)
         failure = None
         try:
-            self._define(batch.definitions)
+            count = len(batch.definitions)
+            pairs = zip(batch.definitions, frames[:count], strict=True)
+            self._define([each._replace(pickled=bytes(frame)) for each, frame in pairs])
+            frames = frames[count:]
             if batch.function_frames:
-                self._functions[batch.job] = by_value.loads(frames[: batch.function_frames])
+                self._functions[batch.job] = _loaded(frames[: batch.function_frames])
+            function = self._functions.get(batch.job)
+            if isinstance(function, _Unloadable):
+                raise function.error
             items = by_value.loads(frames[batch.function_frames :])
         except Exception as error:  # none of the tasks can be begun
             failure = error
@@ -223,7 +237,7 @@ class _Worker:
             items = [failure] * len(batch.indices)
             self._evaluate(batch, _raise_first, items)
         else:
-            function, call = self._functions.get(batch.job), _CALLS[batch.kind]
+            call = _CALLS[batch.kind]
             self._evaluate(batch, lambda some: call(function, some), items)
 
     def _evaluate(self, batch: Batch, call: Callable[[Any], Any], items: Any) -> None:
@@ -283,12 +297,29 @@ class _Worker:
         return part, by_value.dumps(values).frames
 
 
+class _Unloadable(NamedTuple):
+    """What a function is that can't be unpickled here."""
+
+    error: Exception
+
+
+def _loaded(frames: Message) -> Any:
+    try:
+        return by_value.loads(frames)
+    except Exception as error:
+        return _Unloadable(error)
+
+
 def _raise_first(errors: list[Exception]) -> Any:
     raise errors[0]
 
 
 def _portable(error: Exception) -> Any:
     """Return an exception with its traceback as cause, such that it can be sent; or another one that tells of it."""
+    if isinstance(error, NameError) and error.name:
+        reason = by_value.why_missing(error.name)
+        if reason is not None:
+            error.add_note(f"{error.name!r} of the script could not be unpickled in the worker: {reason!r}")
     with_traceback = ExceptionWithTraceback(error, error.__traceback__)
     try:
         by_value.loads(by_value.dumps(with_traceback).frames)

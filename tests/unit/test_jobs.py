@@ -23,7 +23,7 @@ def nothing() -> None:
 
 
 def fed(items, **options) -> FedJob:
-    job = FedJob(abs, "map", items, wake=nothing, **options)
+    job = FedJob(abs, "map", items, wake=nothing, snapshot=lambda item: item, **options)
     job.start()
     return job
 
