@@ -18,8 +18,9 @@ from multiprocessing.pool import MaybeEncodingError  # type: ignore[attr-defined
 from typing import Any
 
 from mpipar.core.errors import PoolTerminated, WorkerLost
-from mpipar.pool import by_value, worker
+from mpipar.pool import by_value
 from mpipar.pool.definitions import Definitions
+from mpipar.pool.evaluation import BATCH, DONE, READY, Batch
 from mpipar.pool.fed_job import FedJob
 from mpipar.pool.jobs import CallsJob, Job, Raised
 from mpipar.pool.station import BROKE, CLOSE, KILL, LOST, OPEN, RETIRE, SEND, Event, Order
@@ -208,7 +209,7 @@ class Dispatch:
 
     def _give(self, slot: _Slot) -> bool:
         """Give a worker some tasks; return whether there were any."""
-        if (self.calls.waiting or self.calls.again) and self._give_of(self.calls, slot):
+        if (self.calls.waiting or self.calls.again or self.calls.returned) and self._give_of(self.calls, slot):
             return True
         for _ in range(len(self.ready)):
             if not self.ready:
@@ -233,7 +234,7 @@ class Dispatch:
                 count = job.batch_size(self.size) if self.retries else 1
                 if slot.units != float("inf"):
                     count = min(count, max(1, int(slot.units)) * job.unit)
-                indices, items = job.take(count)
+                indices, items = job.take_again(count) if job.returned else job.take(count)
             if not len(indices):
                 return False
             if self._send(job, slot, indices, items):
@@ -271,7 +272,7 @@ class Dispatch:
                 job.again.extend(indices)
             return False
         batch = _Batch(next(self._batch_numbers), job, indices, is_short=job.is_short(len(indices), self.size))
-        told = worker.Batch(
+        told = Batch(
             batch.number,
             job.number,
             job.kind,
@@ -286,7 +287,7 @@ class Dispatch:
             slot.jobs.add(job.number)
         slot.units -= -(-len(indices) // job.unit)
         slot.batches.append(batch)
-        head = pickle.dumps((worker.BATCH, told))
+        head = pickle.dumps((BATCH, told))
         frames = [head, *(each.pickled for each in definitions), *function, *pickled.frames]
         self._order(slot.rank, Order(SEND, self.number, slot.number), frames)
         return True
@@ -317,7 +318,7 @@ class Dispatch:
     def _hear(self, slot: _Slot, frames: Frames) -> None:
         """Take in a message from a worker."""
         what, told = pickle.loads(frames[0])
-        if what == worker.READY:
+        if what == READY:
             slot.pid = told
             return
         batch = next((batch for batch in slot.batches if batch.number == told.number), None)
@@ -334,17 +335,33 @@ class Dispatch:
             for index in told.failed:
                 outcomes[index] = Raised(self._explained(outcomes[index]))
         indices, batch.indices = batch.indices[: told.tasks], batch.indices[told.tasks :]
-        job.note(told.tasks, told.seconds)
+        if told.seconds:
+            job.note(told.tasks or 1, told.seconds)
         if isinstance(job, FedJob):
             job.note_size(told.tasks, frames)
             job.narrow(self.size)
-        if not job.is_done:  # else it was cancelled
+        if told.tasks and not job.is_done:  # else it was cancelled
             job.put(indices, outcomes, all_well=all_well)
-        if what == worker.DONE:
+        if what != DONE:  # it takes longer than it should
+            self._lighten(slot, batch, told.returned)
+        if what == DONE:
             slot.batches.remove(batch)
             self._set_free(slot)
         if job.is_done:
             self._end_job(job)
+
+    def _lighten(self, slot: _Slot, batch: _Batch, returned: int) -> None:
+        """Take back the last tasks of a batch, which others may do; give its worker no more meanwhile."""
+        batch.is_short = False
+        with contextlib.suppress(ValueError):
+            self.almost_free.remove(slot)
+        if returned:
+            job = batch.job
+            if not job.is_done:
+                job.returned.extend(batch.indices[-returned:])
+                if job is not self.calls:
+                    self.ready.setdefault(job.number, job)
+            batch.indices = batch.indices[:-returned]
 
     def _set_free(self, slot: _Slot) -> None:
         """Note that a worker has less to do, or nothing."""

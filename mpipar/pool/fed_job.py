@@ -152,7 +152,7 @@ class FedJob(Job):
     def note(self, count: int, seconds: float) -> None:  # noqa: D102
         super().note(count, seconds)
         if self._window < self.LARGEST_WINDOW and self._fixed_window is None:
-            self._window = min(self.LARGEST_WINDOW, max(self._window, 64 * self._largest))
+            self._window = min(self.LARGEST_WINDOW, max(self._window, 256 * self._largest))
 
     def narrow(self, workers: int) -> None:
         """Hold the window to what fits into memory, and to what keeps all workers busy."""

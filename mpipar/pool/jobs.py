@@ -65,6 +65,8 @@ class Job(ABC):
         How many tasks count as one for workers that do only so many.
     again : deque of int
         Tasks that were handed out to workers that died, to be handed out one by one.
+    returned : deque of int
+        Tasks that were handed out, but given back before they were begun.
     deaths : Counter
         {task: how many workers have died of it alone}.
     """
@@ -74,6 +76,7 @@ class Job(ABC):
         self.unit = 1
         self.number = -1
         self.again: deque[int] = deque()
+        self.returned: deque[int] = deque()
         self.deaths: Counter[int] = Counter()
         self.pickled: Any = None  # the function, once it is
         self._seconds: float | None = None  # of a task, about
@@ -112,6 +115,11 @@ class Job(ABC):
     def cancel(self, error: BaseException) -> None:
         """End the job: what is still to come is this error."""
 
+    def take_again(self, count: int) -> tuple[Sequence[int], Any]:
+        """Hand out up to so many tasks of those that were given back."""
+        indices = [self.returned.popleft() for _ in range(min(count, len(self.returned)))]
+        return indices, self.items(indices)
+
     def note(self, count: int, seconds: float) -> None:
         """Note how long some tasks of a batch took."""
         mean = seconds / max(1, count)
@@ -124,7 +132,7 @@ class Job(ABC):
         if self._seconds is None:
             return self.chunksize or max(1, self.unit // _FIRST)
         wanted = self.target(workers) / max(self._seconds, 1e-8)
-        share = math.ceil(self.waiting / (2 * workers))
+        share = math.ceil((self.waiting + len(self.returned)) / (2 * workers))
         return max(smallest, int(min(wanted, share, _GROWTH * max(self._largest, smallest))))
 
     def is_short(self, count: int, workers: int) -> bool:

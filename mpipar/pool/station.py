@@ -17,7 +17,8 @@ from collections.abc import Iterator
 from multiprocessing.process import BaseProcess
 from typing import NamedTuple
 
-from mpipar.pool.worker import BROKEN, END, READY, work, work_in_thread
+from mpipar.pool.evaluation import BROKEN, END, READY
+from mpipar.pool.worker import work, work_in_thread
 from mpipar.runtime import child
 from mpipar.runtime.channel import Channel, Frames
 from mpipar.runtime.doorbell import Doorbell

@@ -21,20 +21,13 @@ import os
 import pickle
 import socket
 import sys
-import time
 from collections.abc import Callable
-from multiprocessing.pool import ExceptionWithTraceback, MaybeEncodingError  # type: ignore[attr-defined]
 from typing import Any, NamedTuple, TypeAlias
 
 from mpipar.pool import by_value
-from mpipar.runtime.channel import Message, receive, send
+from mpipar.pool.evaluation import BROKEN, END, READY, Batch, Evaluation, Mailbox, Overseer, flush, portable
+from mpipar.runtime.channel import Message
 from mpipar.runtime.interfaces import connect_without_delay
-
-BATCH, END = "batch", "end"
-READY, BROKEN, DONE, PART = "ready", "broken", "done", "part"
-
-_SLICE_SECONDS = 2e-3  # a slice of a batch is to take, between looks at the clock
-_FLUSH_SECONDS = 0.02  # what is done of a batch that takes longer is sent before its end
 
 inside = False
 """Whether this process is a worker."""
@@ -72,58 +65,6 @@ class Setup(NamedTuple):
 
 
 SetUp: TypeAlias = Callable[[Setup, int], None]
-
-
-class Batch(NamedTuple):
-    """Some tasks of a job.
-
-    Attributes
-    ----------
-    number : int
-        Of the batch.
-    job : int
-        Number of the job.
-    kind : str
-        How the function is called: a name in :data:`_CALLS`.
-    indices : range or list of int
-        Of the tasks within the job; for random numbers.
-    definitions : list
-        Of names of the main script that the worker hasn't; what they are pickled as is in frames of its own.
-    function_frames : int
-        How many frames the job's function has; 0 if the worker has it.
-    forget : list of int
-        Jobs that are over.
-    """
-
-    number: int
-    job: int
-    kind: str
-    indices: Any
-    definitions: list[Any]
-    function_frames: int
-    forget: list[int]
-
-
-class Part(NamedTuple):
-    """What came out of some tasks of a batch.
-
-    Attributes
-    ----------
-    number : int
-        Of the batch.
-    first, tasks : int
-        Which tasks of it: from which on, and how many.
-    seconds : float
-        How long they took.
-    failed : list of int
-        Those of them whose value is an exception that was raised.
-    """
-
-    number: int
-    first: int
-    tasks: int
-    seconds: float
-    failed: list[int]
 
 
 def _call(task: Any) -> Any:
@@ -186,12 +127,13 @@ def _set_up_process(setup: Setup, number: int) -> None:
 
 class _Worker:
     def __init__(self, sock: socket.socket, set_up: SetUp, define: Callable[[Any], None]) -> None:
-        self._socket, self._set_up, self._define = sock, set_up, define
+        self._mailbox = Mailbox(sock)
+        self._set_up, self._define = set_up, define
         self._functions: dict[int, Any] = {}  # {number of a job: its function}
         self._seed: int | None = None
 
     def work(self) -> None:
-        packed, number = receive(self._socket)
+        packed, number = self._mailbox.receive()
         setup = pickle.loads(packed)
         try:
             self._seed = setup.seed
@@ -203,23 +145,20 @@ class _Worker:
                 function(*arguments)
                 flush()
         except Exception as error:
-            self._send((BROKEN,), *by_value.dumps(_portable(error)).frames)
+            self._mailbox.send((BROKEN,), *by_value.dumps(portable(error)).frames)
             return
-        self._send((READY, os.getpid()))
+        self._mailbox.send((READY, os.getpid()))
+        overseer = Overseer(self._mailbox)
         while True:
-            head, *frames = receive(self._socket)
+            head, *frames = self._mailbox.receive()
             what, *batch = pickle.loads(head)
             if what == END:
                 return
-            self._do(batch[0], frames)
+            self._do(batch[0], frames, overseer)
 
-    def _send(self, head: tuple[Any, ...], *frames: Any) -> None:
-        send(self._socket, [pickle.dumps(head), *frames])
-
-    def _do(self, batch: Batch, frames: Message) -> None:
+    def _do(self, batch: Batch, frames: Message, overseer: Overseer) -> None:
         for job in batch.forget:
             self._functions.pop(job, None)
-        failure = None
         try:
             count = len(batch.definitions)
             pairs = zip(batch.definitions, frames[:count], strict=True)
@@ -230,71 +169,14 @@ class _Worker:
             function = self._functions.get(batch.job)
             if isinstance(function, _Unloadable):
                 raise function.error
-            items = by_value.loads(frames[batch.function_frames :])
+            items = list(by_value.loads(frames[batch.function_frames :]))
         except Exception as error:  # none of the tasks can be begun
-            failure = error
-        if failure is not None:
-            items = [failure] * len(batch.indices)
-            self._evaluate(batch, _raise_first, items)
-        else:
-            call = _CALLS[batch.kind]
-            self._evaluate(batch, lambda some: call(function, some), items)
-
-    def _evaluate(self, batch: Batch, call: Callable[[Any], Any], items: Any) -> None:
-        """Evaluate the tasks of a batch, and send what comes out: at its end, or some before if it takes long."""
-        values: list[Any] = []
-        failed: list[int] = []
-        first = at = 0
-        size = 1 if self._seed is None else 0
-        began = last_sent = time.perf_counter()
-        while at < len(items):
-            if self._seed is not None:
-                from mpipar.pool import seeds
-
-                seeds.seed((self._seed, batch.job, batch.indices[at]))
-            stop = at + max(1, size)
-            error: Exception | None = None
-            try:
-                values.extend(call(items[at:stop]))
-                if first + len(values) < min(stop, len(items)):
-                    error = StopIteration()  # of a task; it looks like the end of them all
-            except Exception as raised:
-                error = raised
-            if error is not None:
-                failed.append(len(values))
-                values.append(error)
-                stop = first + len(values)
-            now = time.perf_counter()
-            if size and now - began < _SLICE_SECONDS:
-                size *= 2
-            at = stop
-            if at < len(items) and now - last_sent > _FLUSH_SECONDS:
-                self._send_values(PART, Part(batch.number, first, len(values), now - last_sent, failed), values)
-                values, failed, first, last_sent = [], [], at, now
-                size = min(size, 1)
-        at = min(at, len(items))
-        self._send_values(DONE, Part(batch.number, first, len(values), time.perf_counter() - last_sent, failed), values)
-
-    def _send_values(self, what: str, part: Part, values: list[Any]) -> None:
-        flush()
-        for index in part.failed:
-            values[index] = _portable(values[index])
-        try:
-            frames = by_value.dumps(values).frames
-        except Exception:
-            part, frames = self._one_by_one(part, values)
-        self._send((what, part), *frames)
-
-    def _one_by_one(self, part: Part, values: list[Any]) -> tuple[Part, Any]:
-        """Replace the values that can't be pickled by exceptions that tell so."""
-        for index, value in enumerate(values):
-            try:
-                by_value.dumps(value)
-            except Exception as error:
-                values[index] = MaybeEncodingError(error, value)
-                if index not in part.failed:
-                    part.failed.append(index)
-        return part, by_value.dumps(values).frames
+            self._mailbox.send_outcomes(batch, [error] * len(batch.indices), range(len(batch.indices)))
+            return
+        call = _CALLS[batch.kind]
+        if self._mailbox.has_returned(batch):
+            items.clear()
+        Evaluation(batch, items, lambda source: call(function, source), self._seed).run(overseer)
 
 
 class _Unloadable(NamedTuple):
@@ -308,28 +190,3 @@ def _loaded(frames: Message) -> Any:
         return by_value.loads(frames)
     except Exception as error:
         return _Unloadable(error)
-
-
-def _raise_first(errors: list[Exception]) -> Any:
-    raise errors[0]
-
-
-def _portable(error: Exception) -> Any:
-    """Return an exception with its traceback as cause, such that it can be sent; or another one that tells of it."""
-    if isinstance(error, NameError) and error.name:
-        reason = by_value.why_missing(error.name)
-        if reason is not None:
-            error.add_note(f"{error.name!r} of the script could not be unpickled in the worker: {reason!r}")
-    with_traceback = ExceptionWithTraceback(error, error.__traceback__)
-    try:
-        by_value.loads(by_value.dumps(with_traceback).frames)
-    except Exception as problem:
-        return ExceptionWithTraceback(MaybeEncodingError(problem, error), error.__traceback__)
-    return with_traceback
-
-
-def flush() -> None:
-    """Write out what tasks have printed, before their results are known."""
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(Exception):  # closed, or replaced by something odd
-            stream.flush()

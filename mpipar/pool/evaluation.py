@@ -1,0 +1,291 @@
+"""Batches of tasks in a worker: evaluated in turn, and looked after if they take long. Imports by_value and seeds.
+
+A batch is to take some milliseconds, as its tasks did so far. If one of them takes longer, a thread of the worker sends
+what is done, and gives back what has not been begun, so that no task waits for a long one while others are idle.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import pickle
+import select
+import socket
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from multiprocessing.pool import ExceptionWithTraceback, MaybeEncodingError  # type: ignore[attr-defined]
+from typing import Any, NamedTuple
+
+from mpipar.pool import by_value
+from mpipar.runtime.channel import Message, receive, send
+
+BATCH, END = "batch", "end"
+READY, BROKEN, DONE, PART = "ready", "broken", "done", "part"
+
+_OVERDUE_SECONDS = 0.02  # a batch that takes longer is looked after
+
+
+class Batch(NamedTuple):
+    """Some tasks of a job.
+
+    Attributes
+    ----------
+    number : int
+        Of the batch.
+    job : int
+        Number of the job.
+    kind : str
+        How the function is called: a name in :data:`_CALLS`.
+    indices : range or list of int
+        Of the tasks within the job; for random numbers.
+    definitions : list
+        Of names of the main script that the worker hasn't; what they are pickled as is in frames of its own.
+    function_frames : int
+        How many frames the job's function has; 0 if the worker has it.
+    forget : list of int
+        Jobs that are over.
+    """
+
+    number: int
+    job: int
+    kind: str
+    indices: Any
+    definitions: list[Any]
+    function_frames: int
+    forget: list[int]
+
+
+class Part(NamedTuple):
+    """What came out of some tasks of a batch.
+
+    Attributes
+    ----------
+    number : int
+        Of the batch.
+    tasks : int
+        How many: the next ones of it.
+    seconds : float
+        How long they took.
+    failed : list of int
+        Those of them whose value is an exception that was raised.
+    returned : int
+        How many of its last tasks will not be begun.
+    """
+
+    number: int
+    tasks: int
+    seconds: float
+    failed: list[int]
+    returned: int = 0
+
+
+class Mailbox:
+    """A worker's end of its socket, for two threads.
+
+    Parameters
+    ----------
+    sock : socket
+    """
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._socket = sock
+        self._reading, self._writing = threading.Lock(), threading.Lock()
+        self._read: deque[Message] = deque()  # before its time
+        self._returned: set[int] = set()  # batches among these that will not be begun
+
+    def receive(self) -> Message:
+        """Return the next message, waiting for it."""
+        with self._reading:
+            return self._read.popleft() if self._read else receive(self._socket)
+
+    def send(self, head: tuple[Any, ...], *frames: Any) -> None:
+        """Send a message."""
+        with self._writing:
+            send(self._socket, [pickle.dumps(head), *frames])
+
+    def return_unread(self) -> None:
+        """Give back the batches that wait behind the one that is being evaluated."""
+        with self._reading:
+            while select.select([self._socket], [], [], 0)[0]:
+                message = receive(self._socket)
+                self._read.append(message)
+                what, *batch = pickle.loads(message[0])
+                if what == BATCH:
+                    self._returned.add(batch[0].number)
+                    part = Part(batch[0].number, 0, 0.0, [], len(batch[0].indices))
+                    self.send((PART, part), *by_value.dumps([]).frames)
+
+    def has_returned(self, batch: Batch) -> bool:
+        """Return whether a batch was given back, and forget that."""
+        was_returned = batch.number in self._returned
+        self._returned.discard(batch.number)
+        return was_returned
+
+    def send_outcomes(
+        self,
+        batch: Batch,
+        values: list[Any],
+        failed: Iterable[int],
+        seconds: float = 0.0,
+        *,
+        what: str = DONE,
+        returned: int = 0,
+    ) -> None:
+        """Send what came out of tasks; what can't be pickled is replaced by an exception that tells so."""
+        flush()
+        part = Part(batch.number, len(values), seconds, list(failed), returned)
+        for index in part.failed:
+            values[index] = portable(values[index])
+        try:
+            frames = by_value.dumps(values).frames
+        except Exception:
+            for index, value in enumerate(values):
+                try:
+                    by_value.dumps(value)
+                except Exception as error:
+                    values[index] = MaybeEncodingError(error, value)
+                    if index not in part.failed:
+                        part.failed.append(index)
+            frames = by_value.dumps(values).frames
+        self.send((what, part), *frames)
+
+
+class Evaluation:
+    """A batch that is being evaluated.
+
+    Parameters
+    ----------
+    batch : Batch
+    items : list
+        Of its tasks; what is not begun may be taken from its end.
+    call : callable
+        Returns an iterator over values, given one over items.
+    seed : int or None
+        Of random numbers.
+    """
+
+    def __init__(self, batch: Batch, items: list[Any], call: Callable[[Any], Any], seed: int | None) -> None:
+        self.batch = batch
+        self._items, self._call = items, call
+        self._iterator = iter(items)
+        self._source: Any = self._iterator if seed is None else self._seeded(seed)
+        self._lock = threading.Lock()  # of what follows
+        self._values: list[Any] = []
+        self._failed: list[int] = []
+        self._sent = 0
+        self._last_sent = time.perf_counter()
+
+    def run(self, overseer: Overseer) -> None:
+        """Evaluate all tasks that are not given back meanwhile, and send what comes out."""
+        overseer.look_after(self)
+        while True:
+            error: Exception | None = None
+            try:
+                self._values.extend(self._call(self._source))
+            except Exception as raised:
+                error = raised
+            if error is None and len(self._values) < self._begun():
+                error = StopIteration()  # of a task; it looks like the end of them all
+            if error is None:
+                break
+            with self._lock:
+                self._failed.append(len(self._values))
+                self._values.append(error)
+        overseer.look_after(None)
+        self.send(overseer.mailbox, DONE)
+
+    def send(self, mailbox: Mailbox, what: str, returned: int = 0) -> None:
+        """Send the outcomes that haven't been sent."""
+        with self._lock:
+            values = self._values[self._sent :]
+            if what == DONE or values or returned:
+                now = time.perf_counter()
+                failed = [index - self._sent for index in self._failed if index >= self._sent]
+                mailbox.send_outcomes(self.batch, values, failed, now - self._last_sent, what=what, returned=returned)
+                self._sent += len(values)
+                self._last_sent = now
+
+    def give_back(self) -> int:
+        """Take away the tasks that haven't been begun, and return how many; in any thread."""
+        count = 0
+        while self._items:
+            item = self._items.pop()
+            begun = self._position()
+            if begun is None or begun > len(self._items):
+                self._items.append(item)  # this one has
+                break
+            count += 1
+        return count
+
+    def _begun(self) -> int:
+        """Return how many tasks have been begun."""
+        position = self._position()
+        return len(self._items) if position is None else position
+
+    def _position(self) -> int | None:
+        """Return how many items have been taken from the list, or None if its end has been found."""
+        state: Any = self._iterator.__reduce__()
+        return state[2] if len(state) == 3 else None
+
+    def _seeded(self, seed: int) -> Iterator[Any]:
+        from mpipar.pool import seeds
+
+        for index, item in zip(self.batch.indices, self._iterator, strict=False):
+            seeds.seed((seed, self.batch.job, index))
+            yield item
+
+
+class Overseer(threading.Thread):
+    """The thread that looks after batches that take long.
+
+    Parameters
+    ----------
+    mailbox : Mailbox
+    """
+
+    def __init__(self, mailbox: Mailbox) -> None:
+        super().__init__(name="mpipar overseer", daemon=True)
+        self.mailbox = mailbox
+        self._evaluation: Evaluation | None = None
+        self._is_needed = threading.Event()
+        self.start()
+
+    def look_after(self, evaluation: Evaluation | None) -> None:
+        """Look after a batch from now on; None if there is none."""
+        self._evaluation = evaluation
+        if evaluation is None:
+            self._is_needed.clear()
+        else:
+            self._is_needed.set()
+
+    def run(self) -> None:  # noqa: D102
+        with contextlib.suppress(OSError, EOFError):  # the rank is gone
+            while self._is_needed.wait():
+                evaluation = self._evaluation
+                time.sleep(_OVERDUE_SECONDS)
+                if evaluation is not None and evaluation is self._evaluation:
+                    evaluation.send(self.mailbox, PART, evaluation.give_back())
+                    self.mailbox.return_unread()
+
+
+def portable(error: Exception) -> Any:
+    """Return an exception with its traceback as cause, such that it can be sent; or another one that tells of it."""
+    if isinstance(error, NameError) and error.name:
+        reason = by_value.why_missing(error.name)
+        if reason is not None:
+            error.add_note(f"{error.name!r} of the script could not be unpickled in the worker: {reason!r}")
+    with_traceback = ExceptionWithTraceback(error, error.__traceback__)
+    try:
+        by_value.loads(by_value.dumps(with_traceback).frames)
+    except Exception as problem:
+        return ExceptionWithTraceback(MaybeEncodingError(problem, error), error.__traceback__)
+    return with_traceback
+
+
+def flush() -> None:
+    """Write out what tasks have printed, before their results are known."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):  # closed, or replaced by something odd
+            stream.flush()
