@@ -48,14 +48,15 @@ class Definition(NamedTuple):
     name : str
     version : int
         Grows with each definition that is made.
-    is_code : bool
-        Whether it is a function or class: other values may need these to be unpickled.
+    place : int
+        Where it comes among others: functions first, then classes, bases before what is derived, then all other values,
+        which may need these to be unpickled.
     pickled : bytes
     """
 
     name: str
     version: int
-    is_code: bool
+    place: int
     pickled: bytes
 
 
@@ -77,7 +78,7 @@ def become_worker(definitions: Iterable[Definition] = ()) -> None:
 
 def define(definitions: Iterable[Definition]) -> None:
     """Take in definitions, in a worker. One that can't be unpickled has no name: :func:`why_missing` tells why."""
-    todo = sorted(definitions, key=lambda each: not each.is_code)
+    todo = sorted(definitions, key=lambda each: each.place)
     for _ in range(_PASSES):  # to unpickle an object may need the value of another name
         _undone.update((each.name, each) for each in todo)
         while _undone:

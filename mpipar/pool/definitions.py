@@ -14,6 +14,8 @@ from mpipar.pool.by_value import GIVEN, Definition, Pickled, Pickler, dumps, own
 
 _MOST_NAMELESS = 64  # functions without a name that are remembered
 
+_LAST = 2**31
+
 _ABSENT = object()
 
 
@@ -116,8 +118,9 @@ class Definitions:
             pickler = Pickler(file, self._names, defined=name)
             try:
                 pickler.dump(value)
-                is_code = isinstance(value, (FunctionType, type))
-                definition: Definition | Exception = Definition(name, next(self._versions), is_code, file.getvalue())
+                definition: Definition | Exception = Definition(
+                    name, next(self._versions), _place(value), file.getvalue()
+                )
             except Exception as error:
                 definition = error
             known = self._known[name] = _Made(value, definition, pickler.needed)
@@ -127,6 +130,12 @@ class Definitions:
         if GIVEN in name:
             return next((function for function, its in self._nameless.values() if its == name), _ABSENT)
         return own_names().get(name, _ABSENT)
+
+
+def _place(value: Any) -> int:
+    if isinstance(value, FunctionType):
+        return 0
+    return len(value.__mro__) if isinstance(value, type) else _LAST
 
 
 def _contents(cell: Any) -> Any:
