@@ -121,6 +121,8 @@ class Definitions:
                 definition: Definition | Exception = Definition(
                     name, next(self._versions), _place(value), file.getvalue()
                 )
+            except RuntimeError as error:  # it may have been changed in the middle of this
+                return error, set()
             except Exception as error:
                 definition = error
             known = self._known[name] = _Made(value, definition, pickler.needed)

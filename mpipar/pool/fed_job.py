@@ -87,9 +87,10 @@ class FedJob(Job):
 
     def _feed(self) -> None:
         error: BaseException | None = None
+        keeps = self._window == math.inf  # then all items have come, and been kept, before
         try:
             for item in self._iterator:
-                self._source.append(item if type(item) in _CONSTANT else self._snapshot(item))
+                self._source.append(item if keeps or _is_constant(item) else self._snapshot(item))
                 self._fed += 1
                 if self.is_starving:
                     self.is_starving = False
@@ -227,3 +228,9 @@ class FedJob(Job):
         if self._fixed_window is None:
             self._released = self._fetched
             self._condition.notify_all()
+
+
+def _is_constant(item: Any) -> bool:
+    """Return whether an item can't be changed, as far as that is told quickly."""
+    kind = type(item)
+    return kind in _CONSTANT or (kind is tuple and len(item) < 10 and _CONSTANT.issuperset(map(type, item)))

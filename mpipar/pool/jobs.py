@@ -21,7 +21,7 @@ DISPATCH_SECONDS = 1e-4
 
 _ABSENT = object()
 
-_FIRST = 8  # the first batches have such a part of what counts as one task, if the script doesn't say how many
+_FIRST = 2  # the first batches have such a part of what counts as one task, if the script doesn't say how many
 
 _GROWTH = 4  # a batch has at most so many times the tasks of the largest one before
 
