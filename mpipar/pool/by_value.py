@@ -21,6 +21,7 @@ import functools
 import io
 import pickle
 import sys
+import threading
 from collections.abc import Callable, Iterable
 from types import CodeType, FunctionType, ModuleType
 from typing import Any, NamedTuple
@@ -192,8 +193,8 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
 
     def reducer_override(self, obj: Any) -> Any:  # noqa: D102
         kind = type(obj)
-        if kind.__name__ == "TqdmDefaultWriteLock" and kind.__module__ == "tqdm.std":
-            return kind, ()  # process_map of tqdm hands its lock to all workers
+        if kind.__module__ == "multiprocessing.synchronize" and _is_tqdms(obj):
+            return threading.RLock, ()  # process_map of tqdm hands its lock to all workers
         is_function = kind is FunctionType
         if not is_function and not isinstance(obj, (type, _Cached, functools.cached_property)):
             return NotImplemented
@@ -237,6 +238,11 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
             if found is obj:
                 return "\0".join((first, *rest))
         return self._given.get(id(obj))
+
+
+def _is_tqdms(lock: Any) -> bool:
+    tqdm = sys.modules.get("tqdm.std")
+    return tqdm is not None and lock is getattr(tqdm.TqdmDefaultWriteLock, "mp_lock", None)
 
 
 def _uses(code: CodeType, names: set[str]) -> bool:

@@ -415,7 +415,7 @@ def test_help_of_a_driver_that_is_run_by_its_name(folder):
 
 
 CAN_NOT_BE_RUN = [
-    *(((), "expected FILE.py:KERNEL"), (("--workers", "2"), "expected FILE.py:KERNEL"), (("own.py",), "own.py")),
+    *(((), "or FILE.py:KERNEL"), (("--workers", "2"), "or FILE.py:KERNEL"), (("mine.py",), "no file 'mine.py'")),
     *((("missing.py:odd",), "no such file"), (("missing:odd",), "missing"), (("own:even",), "'even'")),
     *((("own.py:no_driver",), "not a driver"), (("json:dumps",), "not a driver"), (("broken.py:f",), "raised")),
     *((("own.py:odd", "--items", "x"), "--items"), (("own.py:odd", "--output", "no/out.h5"), "no folder")),

@@ -327,6 +327,8 @@ def started(*command):
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        # What started the tests in the background may have told them, and what they start, to ignore Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as process:
         family = []
         try:
