@@ -1,0 +1,101 @@
+"""Batches in a worker: each task is begun, or given back, never both."""
+
+import threading
+import time
+
+import pytest
+
+from mpipar.pool.evaluation import DONE, PART, Batch, Evaluation
+
+
+class Kept:
+    """A mailbox that keeps what is sent."""
+
+    def __init__(self):
+        self.values, self.failed, self.returned, self.ended = [], [], 0, False
+
+    def send_outcomes(self, batch, values, failed, seconds, *, what, returned):
+        self.failed += [len(self.values) + index for index in failed]
+        self.values += values
+        self.returned += returned
+        self.ended = what == DONE
+
+
+class Nobody:
+    """An overseer that looks after nothing."""
+
+    def __init__(self, mailbox):
+        self.mailbox = mailbox
+
+    def look_after(self, evaluation):
+        pass
+
+
+def batch(count):
+    return Batch(1, 1, "map", range(count), [], 0, [])
+
+
+def evaluated(items, function, seed=None, give_back_after=()):
+    kept = Kept()
+    evaluation = Evaluation(batch(len(items)), list(items), lambda source: map(function, source), seed)
+
+    def interfere():
+        for seconds in give_back_after:
+            time.sleep(seconds)
+            evaluation.send(kept, PART, evaluation.give_back())
+
+    thread = threading.Thread(target=interfere)
+    thread.start()
+    evaluation.run(Nobody(kept))
+    thread.join()
+    assert kept.ended or give_back_after
+    return kept
+
+
+@pytest.mark.parametrize("seed", [None, 7])
+@pytest.mark.parametrize("count", [0, 1, 2, 50])
+def test_all_tasks_are_evaluated(count, seed):
+    kept = evaluated(range(count), lambda x: x + 1, seed)
+    assert kept.values == list(range(1, count + 1))
+    assert (kept.failed, kept.returned) == ([], 0)
+
+
+@pytest.mark.parametrize("seed", [None, 7])
+@pytest.mark.parametrize("bad", [{0}, {49}, {0, 1, 2}, {7, 8, 30}, set(range(50))])
+@pytest.mark.parametrize("kind", [ValueError, StopIteration])
+def test_exceptions_come_at_their_places(kind, bad, seed):
+    def strict(x):
+        if x in bad:
+            raise kind(x)
+        return x
+
+    kept = evaluated(range(50), strict, seed)
+    assert kept.failed == sorted(bad)
+    assert [type(value) for value in kept.values] == [kind if x in bad else int for x in range(50)]
+
+
+@pytest.mark.parametrize("seed", [None, 7])
+@pytest.mark.parametrize("trial", range(20))
+def test_a_task_is_begun_or_given_back(trial, seed):
+    begun = []
+    kept = evaluated(range(3000), lambda x: begun.append(x) or x, seed, give_back_after=(trial * 1e-5, 1e-4))
+    assert kept.values == begun == list(range(len(begun)))
+    assert len(begun) + kept.returned == 3000
+
+
+def test_the_rest_is_given_back_while_a_task_takes_long():
+    go_on = threading.Event()
+    kept = Kept()
+    evaluation = Evaluation(
+        batch(10), list(range(10)), lambda source: map(lambda x: x < 3 or go_on.wait(30), source), None
+    )
+    thread = threading.Thread(target=evaluation.run, args=(Nobody(kept),))
+    thread.start()
+    while evaluation._begun() < 4:
+        time.sleep(1e-3)
+    assert evaluation.give_back() == 6
+    evaluation.send(kept, PART, 6)
+    assert (kept.values, kept.returned, kept.ended) == ([True] * 3, 6, False)
+    go_on.set()
+    thread.join()
+    assert (kept.values, kept.returned, kept.ended) == ([True] * 4, 6, True)
