@@ -1,5 +1,6 @@
 """Batches in a worker: each task is begun, or given back, never both."""
 
+import sys
 import threading
 import time
 
@@ -29,6 +30,15 @@ class Nobody:
 
     def look_after(self, evaluation):
         pass
+
+
+@pytest.fixture
+def eager_threads():
+    """Let threads take turns as often as they can."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
 
 
 def batch(count):
@@ -76,7 +86,7 @@ def test_exceptions_come_at_their_places(kind, bad, seed):
 
 @pytest.mark.parametrize("seed", [None, 7])
 @pytest.mark.parametrize("trial", range(20))
-def test_a_task_is_begun_or_given_back(trial, seed):
+def test_a_task_is_begun_or_given_back(trial, seed, eager_threads):
     begun = []
     kept = evaluated(range(3000), lambda x: begun.append(x) or x, seed, give_back_after=(trial * 1e-5, 1e-4))
     assert kept.values == begun == list(range(len(begun)))
