@@ -121,10 +121,10 @@ class Definitions:
                 definition: Definition | Exception = Definition(
                     name, next(self._versions), _place(value), file.getvalue()
                 )
-            except RuntimeError as error:  # it may have been changed in the middle of this
-                return error, set()
             except Exception as error:
                 definition = error
+                if "changed size during iteration" in str(error):  # it may do the next time
+                    return error, set()
             known = self._known[name] = _Made(value, definition, pickler.needed)
         return known.definition, known.needed
 
