@@ -21,6 +21,7 @@ DISPATCH_SECONDS = 1e-4
 
 _ABSENT = object()
 
+_SMALLEST = 0.1  # part of a batch that takes as long as it should, as long as there is that much for each worker
 _FIRST = 2  # the first batches have such a part of what counts as one task, if the script doesn't say how many
 
 _GROWTH = 4  # a batch has at most so many times the tasks of the largest one before
@@ -132,7 +133,8 @@ class Job(ABC):
         if self._seconds is None:
             return self.chunksize or max(1, self.unit // _FIRST)
         wanted = self.target(workers) / max(self._seconds, 1e-8)
-        share = math.ceil((self.waiting + len(self.returned)) / (2 * workers))
+        left = self.waiting + len(self.returned)
+        share = max(math.ceil(left / (2 * workers)), min(int(wanted * _SMALLEST), math.ceil(left / workers)))
         return max(smallest, int(min(wanted, share, _GROWTH * max(self._largest, smallest))))
 
     def is_short(self, count: int, workers: int) -> bool:
