@@ -111,12 +111,10 @@ def examine(workers: int | str) -> Findings | None:
 
 def _ranks(comm: Comm, workers: int | str) -> list[Rank]:
     """Return what all ranks know of themselves, on the root."""
-    cores = node.affinity()
-    local_rank, affinities = comm.node_neighbours(cores)
-    count = node.share_of_cores(affinities, local_rank) if workers == "auto" else int(workers)
+    count = node.workers_of_rank(comm, workers)
     with tempfile.TemporaryDirectory(prefix=".mpipar-doctor-", dir=_writable()) as name:
         seen = Path(comm.bcast(name)).is_dir()
-        ranks = comm.gather(Rank(comm.host, cores, count, seen))
+        ranks = comm.gather(Rank(comm.host, node.affinity(), count, seen))
         comm.barrier()
     return ranks
 

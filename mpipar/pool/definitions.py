@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import itertools
+import operator
 from collections import OrderedDict
 from collections.abc import Mapping
 from types import FunctionType
@@ -59,7 +60,7 @@ class Definitions:
             self._nameless.move_to_end(id(function))
             name = known[1]
             before = self._contents[name]
-            if len(before) == len(contents) and all(map(_is, before, contents)):
+            if len(before) == len(contents) and all(map(operator.is_, before, contents)):
                 return False
         else:
             name = f"{function.__name__}{GIVEN}{next(self._versions)}"
@@ -145,10 +146,6 @@ def _contents(cell: Any) -> Any:
         return cell.cell_contents
     except ValueError:  # empty
         return _ABSENT
-
-
-def _is(one: Any, other: Any) -> bool:
-    return one is other
 
 
 def definitions_of_main() -> list[Definition]:

@@ -125,7 +125,6 @@ class Dispatch:
         if self.error is not None or self.ended.is_set():
             job.cancel(self.error or _over())
             return
-        self.definitions.remember(job.function)
         self.jobs[job.number] = job
         self.ready[job.number] = job
         if isinstance(job, FedJob):
@@ -247,7 +246,7 @@ class Dispatch:
         """Send tasks to a worker; return False if that can't be done, and they have been dealt with otherwise."""
         definitions: list[by_value.Definition] = []
         if job.function is not None:
-            if self.definitions.remember(job.function):  # under a new name, as it was forgotten meanwhile
+            if self.definitions.remember(job.function):  # for the first time, or again
                 job.pickled = None
                 for each in self.slots.values():
                     each.jobs.discard(job.number)
@@ -313,7 +312,6 @@ class Dispatch:
                 self._set_free(slot)
             else:
                 self._hear(slot, frames)
-        self.assign()
 
     def _hear(self, slot: _Slot, frames: Frames) -> None:
         """Take in a message from a worker."""
@@ -406,7 +404,6 @@ class Dispatch:
                         queue.remove(slot)
                 self._requeue(slot, "its rank was lost")
         self.size = max(1, len(self.slots))
-        self.assign()
 
     def _tell_of_loss(self, slot: _Slot, reason: str) -> None:
         host = self._hosts[slot.rank]

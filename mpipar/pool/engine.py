@@ -362,3 +362,4 @@ class Engine(threading.Thread):
         print(f"mpipar: rank {rank} on host {host} was lost; the others go on", file=sys.stderr, flush=True)
         for dispatch in list(self._pools.values()):
             dispatch.lose(rank)
+            self._look_at(dispatch)

@@ -59,10 +59,8 @@ def meet(comm: Comm, bell: Doorbell, workers: int | str) -> tuple[Link | None, l
     process = multiprocessing.current_process()
     process.authkey = comm.bcast(bytes(process.authkey))
     link = comm.link()
-    affinity = node.affinity()
-    local_rank, affinities = comm.node_neighbours(affinity)
-    count = node.share_of_cores(affinities, local_rank) if workers == "auto" else int(workers)
-    peers = comm.bcast(comm.gather(Peer(comm.host, bell.name, count, len(affinity), own_interfaces())))
+    count = node.workers_of_rank(comm, workers)
+    peers = comm.bcast(comm.gather(Peer(comm.host, bell.name, count, len(node.affinity()), own_interfaces())))
     if comm.size == 1:
         return link, peers
     root = peers[0]

@@ -80,16 +80,11 @@ def before_end(action: Callable[[], None]) -> None:
     _before_end.append(action)
 
 
-def drain() -> None:
-    """Have done what must be done before the end of the script."""
-    for action in _before_end:
-        action()
-
-
 def finish() -> None:
     """End the engine, and the service of other ranks, if there is one."""
     if _engine is not None and _engine.is_alive():
-        drain()
+        for action in _before_end:
+            action()
         _engine.finish()
 
 

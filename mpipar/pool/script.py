@@ -56,7 +56,6 @@ def run_script(target: str, arguments: list[str], is_module: bool, workers: int 
         for thread in threading.enumerate():  # Python waits for these, too, and they may use pools
             if thread is not threading.current_thread() and not thread.daemon:
                 thread.join()
-        presence.drain()
     finally:
         presence.finish()
     for stream in (sys.stdout, sys.stderr):

@@ -29,9 +29,6 @@ from mpipar.pool.evaluation import BROKEN, END, READY, Batch, Evaluation, Mailbo
 from mpipar.runtime.channel import Message
 from mpipar.runtime.interfaces import connect_without_delay
 
-inside = False
-"""Whether this process is a worker."""
-
 
 class Setup(NamedTuple):
     """What a worker begins with.
@@ -81,8 +78,6 @@ _CALLS: dict[str, Callable[[Any, Any], Any]] = {
 
 def work(sock: socket.socket) -> None:
     """Do what comes through ``sock``, until it is told to end: the life of a worker process."""
-    global inside
-    inside = True
     by_value.become_worker()
     _work(sock, _set_up_process, by_value.define)
 

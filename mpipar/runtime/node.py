@@ -7,6 +7,10 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mpipar.runtime.comm import Comm
 
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -105,6 +109,14 @@ def share_of_cores(affinities: list[frozenset[int]], local_rank: int) -> int:
     if per_task is not None:
         shares.append(per_task)
     return max(1, min(shares))
+
+
+def workers_of_rank(comm: Comm, workers: int | str) -> int:
+    """Return the number of workers of this rank, which may be asked for as "auto": then collective over comm."""
+    if workers != "auto":
+        return int(workers)
+    local_rank, affinities = comm.node_neighbours(affinity())
+    return share_of_cores(affinities, local_rank)
 
 
 def pinning_advice(cores: int, workers: int) -> str | None:

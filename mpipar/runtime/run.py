@@ -121,7 +121,7 @@ def run(bound: BoundKernel, comm: Comm, conduct: Conduct = Conduct()) -> Result 
         If there is no such schedule.
     """
     _check_plans(bound, comm)
-    workers = _number_of_workers(comm, conduct.workers)
+    workers = node.workers_of_rank(comm, conduct.workers)
     keep_partials = conduct.keep_partials and bound.plan.n_blocks <= MOST_KEPT_PARTIALS
     with shared_arrays(bound, comm) as arrays:
         task = Task(bound, arrays, conduct.output, conduct.on_error, keep_partials and not bound.reduction.datasets())
@@ -351,14 +351,6 @@ def _check_plans(bound: BoundKernel, comm: Comm) -> None:
     if other is not None:
         rank, theirs, ours = other
         raise BadInput(f"{bound.kernel.name}: rank {rank} found {theirs} items, and the root {ours}")
-
-
-def _number_of_workers(comm: Comm, workers: int | str) -> int:
-    """Return the number of workers of this rank. Collective over comm for "auto"."""
-    if workers != "auto":
-        return int(workers)
-    local_rank, affinities = comm.node_neighbours(node.affinity())
-    return node.share_of_cores(affinities, local_rank)
 
 
 def _advise(comm: Comm, cores: int, workers: int, notify: Callable[[str], None]) -> None:
