@@ -15,6 +15,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from itertools import repeat
 from multiprocessing.pool import ExceptionWithTraceback, MaybeEncodingError  # type: ignore[attr-defined]
 from typing import Any, NamedTuple
 
@@ -168,10 +169,12 @@ class Evaluation:
 
     def __init__(self, batch: Batch, items: list[Any], call: Callable[[Any], Any], seed: int | None) -> None:
         self.batch = batch
-        self._items, self._call = items, call
-        self._iterator = iter(items)
-        self._source: Any = self._iterator if seed is None else self._seeded(seed)
+        self._call = call
+        self._waiting = deque(items)  # two threads take from its ends; each task goes to one of them
+        first_ones: Iterator[Any] = map(deque.popleft, repeat(self._waiting, len(items)))  # IndexError at an early end
+        self._source = first_ones if seed is None else self._seeded(first_ones, seed)
         self._lock = threading.Lock()  # of what follows
+        self._kept = len(items)  # tasks that have not been given back
         self._values: list[Any] = []
         self._failed: list[int] = []
         self._sent = 0
@@ -186,11 +189,11 @@ class Evaluation:
                 self._values.extend(self._call(self._source))
             except Exception as raised:
                 error = raised
-            if error is None and len(self._values) < self._begun():
-                error = StopIteration()  # of a task; it looks like the end of them all
-            if error is None:
-                break
             with self._lock:
+                if len(self._values) == self._begun():
+                    break
+                if error is None:
+                    error = StopIteration()  # of a task; it looks like the end of them all
                 self._failed.append(len(self._values))
                 self._values.append(error)
         overseer.look_after(None)
@@ -209,30 +212,22 @@ class Evaluation:
 
     def give_back(self) -> int:
         """Take away the tasks that haven't been begun, and return how many; in any thread."""
-        count = 0
-        while self._items:
-            item = self._items.pop()
-            begun = self._position()
-            if begun is None or begun > len(self._items):
-                self._items.append(item)  # this one has
-                break
-            count += 1
-        return count
+        with self._lock:
+            before = self._kept
+            with contextlib.suppress(IndexError):  # none is left
+                while True:
+                    self._waiting.pop()
+                    self._kept -= 1
+            return before - self._kept
 
     def _begun(self) -> int:
         """Return how many tasks have been begun."""
-        position = self._position()
-        return len(self._items) if position is None else position
+        return self._kept - len(self._waiting)
 
-    def _position(self) -> int | None:
-        """Return how many items have been taken from the list, or None if its end has been found."""
-        state: Any = self._iterator.__reduce__()
-        return state[2] if len(state) == 3 else None
-
-    def _seeded(self, seed: int) -> Iterator[Any]:
+    def _seeded(self, items: Iterator[Any], seed: int) -> Iterator[Any]:
         from mpipar.pool import seeds
 
-        for index, item in zip(self.batch.indices, self._iterator, strict=False):
+        for index, item in zip(self.batch.indices, items, strict=False):
             seeds.seed((seed, self.batch.job, index))
             yield item
 
