@@ -89,7 +89,8 @@ def test_exceptions_come_at_their_places(kind, bad, seed):
 def test_a_task_is_begun_or_given_back(trial, seed, eager_threads):
     for _ in range(25):
         begun = []
-        kept = evaluated(range(1500), lambda x, begun=begun: begun.append(x) or x, seed, give_back_after=(trial * 1e-5, 1e-4))
+        times = (trial * 1e-5, 1e-4)
+        kept = evaluated(range(1500), lambda x, begun=begun: begun.append(x) or x, seed, times)
         assert kept.values == begun == list(range(len(begun)))
         assert len(begun) + kept.returned == 1500
 
