@@ -13,6 +13,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mpipar.command.execute import end_all_ranks, execution
@@ -21,6 +22,7 @@ from mpipar.core.errors import BadInput, MpiparError, RunFailed, StoppedEarly
 from mpipar.core.kernel import AnyReduction, Kernel
 from mpipar.inputs.function import is_loading
 from mpipar.runtime.comm import Comm, RankLost, leave, speaks_for_all, world
+from mpipar.runtime.journal import OUTPUT, tell
 from mpipar.runtime.result import Result
 
 if TYPE_CHECKING:
@@ -99,10 +101,13 @@ def _run(options: Options, program: str) -> int:
     def notify(text: str) -> None:
         print(f"{program}: {text}", file=sys.stderr, flush=True)
 
+    def begun(path: Path) -> None:
+        tell(OUTPUT, path=str(path))
+
     code = None
     while True:
         try:
-            with execution(options.bound, options.settings, notify) as (comm, result, output):
+            with execution(options.bound, options.settings, notify, begun) as (comm, result, output):
                 code = DONE if result is None else _deliver(result, options, output, notify)
                 return _settled(comm, code)
         except RankLost:

@@ -82,7 +82,12 @@ Execution = tuple[Comm, Result | None, "OutputFile | None"]
 
 
 @contextlib.contextmanager
-def execution(bound: BoundKernel, settings: Settings, notify: Callable[[str], None]) -> Iterator[Execution]:
+def execution(
+    bound: BoundKernel,
+    settings: Settings,
+    notify: Callable[[str], None],
+    begun: Callable[[Path], None] = lambda path: None,
+) -> Iterator[Execution]:
     """Run a kernel. Collective over all ranks that the launcher started.
 
     Parameters
@@ -91,6 +96,8 @@ def execution(bound: BoundKernel, settings: Settings, notify: Callable[[str], No
     settings : Settings
     notify : callable
         Called on the root with what the user should know.
+    begun : callable, optional
+        Called on the root with the output's path, when it is this run's.
 
     Yields
     ------
@@ -125,8 +132,10 @@ def execution(bound: BoundKernel, settings: Settings, notify: Callable[[str], No
                     every=settings.checkpoint,
                 )
             )
-            if comm.is_root and output.finished:
-                notify(f"{settings.output} is finished; nothing is left to evaluate")
+            if comm.is_root:
+                begun(settings.output.absolute())
+                if output.finished:
+                    notify(f"{settings.output} is finished; nothing is left to evaluate")
         with Progress(bound.kernel.name, settings.progress if comm.is_root else False) as progress:
             conduct = Conduct(
                 schedule=settings.schedule,

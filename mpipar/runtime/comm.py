@@ -23,6 +23,7 @@ from typing import Any, NoReturn, TypeVar
 
 from mpipar.core.errors import BadInput
 from mpipar.runtime.counter import Counter, SharedCounter
+from mpipar.runtime.journal import ENDED, STARTED, tell
 from mpipar.runtime.launcher import launch
 from mpipar.runtime.link import Link
 from mpipar.runtime.mismatch import library_name, not_loaded, sure_to_be_alone, worlds_of_one
@@ -140,6 +141,7 @@ class Comm:
 
     def abort(self, code: int) -> NoReturn:
         """End all ranks at once."""
+        tell(ENDED, code=code)
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
@@ -225,6 +227,7 @@ class MPIComm(Comm):
         return rank, verdict
 
     def abort(self, code: int) -> NoReturn:  # noqa: D102
+        tell(ENDED, code=code)
         sys.stdout.flush()
         sys.stderr.flush()
         self._comm.Abort(code)
@@ -240,6 +243,13 @@ def world() -> Comm:
     BadInput
         If the launcher started several copies, but MPI can't be loaded or sees one rank alone.
     """
+    comm = _meet()
+    if comm.is_root:
+        tell(STARTED, ranks=comm.size)
+    return comm
+
+
+def _meet() -> Comm:
     launched = launch()
     if (launched is None or launched.size == 1) and not _mpi_in_use():
         return Comm()
@@ -275,7 +285,9 @@ def end(code: int) -> NoReturn:
 
 
 def leave(code: int) -> None:
-    """End this process at once if ranks have died: MPI_Finalize may then wait for them. Else do nothing."""
+    """Say that this program ends on purpose; end it at once if ranks have died: MPI_Finalize may then wait for them."""
+    if speaks_for_all():
+        tell(ENDED, code=code)
     if not _mpi_in_use() or not sys.modules["mpi4py.MPI"].Is_initialized():
         return
     with contextlib.suppress(BadInput):  # of copies that don't know of each other

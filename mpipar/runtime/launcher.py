@@ -23,6 +23,7 @@ _PREFIXES = (
     *("HYDI_", "HYDRA_", "I_MPI_", "MV2_", "JSM_", "FLUX_", "PALS_"),
 )
 _NO_INIT = "MPI4PY_RC_INITIALIZE"  # what mpi4py reads when it is imported
+_JOURNAL = "MPIPAR_JOURNAL"  # of the ranks of a batch job
 _SLURM_STEP = ("SLURM_STEP", "SLURM_PROCID", "SLURM_LOCALID", "SLURM_TASK_PID", "SLURM_PMI")
 
 
@@ -53,7 +54,7 @@ def launch(environment: Mapping[str, str] = os.environ) -> Launch | None:
 
 def is_launchers(name: str) -> bool:
     """Return whether an environment variable is the launcher's, and no process but the rank may see it."""
-    return name.startswith(_PREFIXES + _SLURM_STEP)
+    return name == _JOURNAL or name.startswith(_PREFIXES + _SLURM_STEP)
 
 
 @contextlib.contextmanager

@@ -1,0 +1,148 @@
+"""The folder of a submitted job: what was submitted, when, and as what. Imports mpipar.core and runtime.journal.
+
+::
+
+    runs/pi/                     the job's folder
+        job.toml  job.sbatch     what was submitted, as it was
+        submissions.jsonl        a Submission a line, the latest last
+        pi-12.out                what the job printed: its name and number
+        pi-12.journal            what happened to it (mpipar.runtime.journal)
+        pi.h5                    the result; and of a task of an array: pi-12_3.out, pi-12_3.journal, pi-3.h5
+
+Where the folders of jobs are is kept in the user's state folder, so that a job can be named by its number.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from mpipar.core.errors import BadInput
+
+_SUBMISSIONS = "submissions.jsonl"
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A job that was submitted.
+
+    Attributes
+    ----------
+    id : str
+        The number that Slurm gave it.
+    name : str
+        Its name.
+    cluster : str
+        Which Slurm that was: the configuration file or cluster name, empty if it is the only one.
+    folder : str
+        The job's folder, absolute.
+    outputs : dict
+        {task: result file}, absolute; the task of a job that is no array is "".
+    tasks : str
+        The tasks of an array that were submitted, as sbatch takes them ("1-10", "3,7"); empty if it is none.
+    command : list of str
+        What was run to submit it.
+    overrides : list of str
+        What was given by ``--set`` and the like.
+    time : float
+        When, in seconds since 1970.
+    """
+
+    id: str
+    name: str
+    cluster: str
+    folder: str
+    outputs: dict[str, str]
+    tasks: str
+    command: list[str]
+    overrides: list[str]
+    time: float
+
+    def log(self, task: str = "") -> Path:
+        """Return the file with what the job, or a task of it, printed."""
+        return self._file(task, "out")
+
+    def journal(self, task: str = "") -> Path:
+        """Return the file with what happened to the job, or a task of it."""
+        return self._file(task, "journal")
+
+    def _file(self, task: str, suffix: str) -> Path:
+        return Path(self.folder) / f"{self.name}-{self.id}{'_' * bool(task)}{task}.{suffix}"
+
+
+def add(submission: Submission) -> None:
+    """Put a submission on record, in its folder and in the user's index."""
+    line = json.dumps(asdict(submission)) + "\n"
+    _append(Path(submission.folder) / _SUBMISSIONS, line)
+    index = _index()
+    with contextlib.suppress(OSError):  # a home that can't be written to: the job can be named by its folder still
+        index.parent.mkdir(parents=True, exist_ok=True)
+        _append(index, line)
+
+
+def of_folder(folder: Path) -> list[Submission]:
+    """Return all submissions of a job's folder, the latest last; empty if it isn't one."""
+    return list(_read(folder / _SUBMISSIONS))
+
+
+def of_id(number: str, cluster: str) -> Submission | None:
+    """Return the latest submission with a number, from the user's index."""
+    found = [one for one in _read(_index()) if one.id == number and one.cluster == cluster]
+    return found[-1] if found else None
+
+
+def known(cluster: str) -> list[Submission]:
+    """Return the latest submission of each folder in the user's index that is still there, the latest last."""
+    latest: dict[str, Submission] = {}
+    for one in _read(_index()):
+        latest.pop(one.folder, None)
+        if one.cluster == cluster and (Path(one.folder) / _SUBMISSIONS).exists():
+            latest[one.folder] = one
+    return list(latest.values())
+
+
+def find(name: str, cluster: str) -> list[Submission]:
+    """Return the submissions that a user names, by job number or folder, the latest last.
+
+    Raises
+    ------
+    BadInput
+        If there is none.
+    """
+    number = name.partition("_")[0]
+    if number.isdigit() and not Path(name).is_dir():
+        one = of_id(number, cluster)
+        if one is None:
+            raise BadInput(f"no job {number} was submitted by mpipar from here; name its folder, if it has one")
+        return [one]
+    found = of_folder(Path(name))
+    if not found:
+        raise BadInput(f"expected the number of a job or its folder, got {name!r}, which has no {_SUBMISSIONS}")
+    return found
+
+
+def _append(path: Path, line: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+    try:
+        os.write(descriptor, line.encode())
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _read(path: Path) -> Iterator[Submission]:
+    names = {field.name for field in fields(Submission)}
+    with contextlib.suppress(OSError), path.open(encoding="utf-8", errors="replace") as file:
+        for line in file:
+            with contextlib.suppress(ValueError, TypeError):  # cut short, or by a later version
+                values = json.loads(line)
+                yield Submission(**{name: values[name] for name in names & values.keys()})
+
+
+def _index() -> Path:
+    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(state) / "mpipar" / "jobs.jsonl"

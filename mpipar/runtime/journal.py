@@ -1,0 +1,52 @@
+"""What happened to a batch job, one JSON object a line, for who looks after it. Imports nothing of mpipar.
+
+The batch step (mpipar.batch.step) names the file in the environment, and writes into it when ranks are started and how
+they ended; the root writes what only it knows: that all ranks have found each other, where the result goes, and that it
+ended on purpose. What ends without a last word was killed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+VARIABLE = "MPIPAR_JOURNAL"
+"""The environment variable with the file's name."""
+
+ALLOCATION, STARTED, OUTPUT, SIGNAL, ENDED, NEXT = "allocation", "started", "output", "signal", "ended", "next"
+"""Events: ranks are being started; they have found each other; the result file is theirs; a signal came; the program
+ended by itself; what the step does about that."""
+
+
+def tell(event: str, /, **details: Any) -> None:
+    """Append an event, if this process is part of a batch job; an error is no harm."""
+    name = os.environ.get(VARIABLE)
+    if name:
+        append(Path(name), event, **details)
+
+
+def append(path: Path, event: str, /, **details: Any) -> None:
+    """Append an event to a file; an error is no harm."""
+    line = json.dumps({"event": event, "time": time.time(), **details}) + "\n"
+    with contextlib.suppress(OSError):  # a full disk: the run is more than what is told of it
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+        try:
+            os.write(descriptor, line.encode())
+        finally:
+            os.close(descriptor)
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    """Return all events, in order; lines that aren't whole are left out, a file that isn't there has none."""
+    events = []
+    with contextlib.suppress(OSError), path.open(encoding="utf-8", errors="replace") as file:
+        for line in file:
+            with contextlib.suppress(ValueError):
+                event = json.loads(line)
+                if isinstance(event, dict) and isinstance(event.get("event"), str):
+                    events.append(event)
+    return events
