@@ -7,18 +7,11 @@ import sys
 from typing import NoReturn
 
 from mpipar._version import __version__
+from mpipar.core.drivers import DRIVERS
 from mpipar.runtime.launcher import launch
 
-DRIVERS = {
-    "pi": "π by the midpoint rule",
-    "mcpi": "π by Monte Carlo, with its standard error",
-    "integrate": "integral of a function over a box",
-    "primes": "prime numbers: count, list, test",
-    "roots": "an expression of many numbers, into a dataset",
-    "images": "rotate, resize, convert images",
-    "load": "an uneven load, to see what a schedule does",
-    "sweep": "a function of your own for each row of a table",
-}
+
+COMMANDS = ("submit", "status", "logs", "cancel", "doctor")
 
 
 def main() -> None:
@@ -37,10 +30,8 @@ def main() -> None:
         getattr(importlib.import_module(f"mpipar.{name}"), name).main(arguments[1:], f"python -m mpipar.{name}")
     elif arguments[0] == "run":
         _run(arguments[1:])
-    elif arguments[0] == "doctor":
-        from mpipar.command.doctor import main as examine
-
-        sys.exit(examine(arguments[1:]))
+    elif arguments[0] in COMMANDS:
+        sys.exit(importlib.import_module(f"mpipar.command.{arguments[0]}").main(arguments[1:]))
     else:
         _refuse(f"there is no driver {arguments[0]!r}; there are {', '.join(DRIVERS)}")
 
@@ -57,12 +48,16 @@ def _usage() -> str:
     return f"""usage: mpipar DRIVER [options]                 mpirun -np N mpipar DRIVER [options]
        mpipar run FILE.py:KERNEL [options]     a driver of your own
        mpipar run SCRIPT.py [arguments]        a script with pools of multiprocessing, as it is
+       mpipar submit JOB.toml [options]        put a job into Slurm's queue
+       mpipar status [JOB|FOLDER ...]          what became of it
+       mpipar logs [-f] [JOB|FOLDER]           what it printed
+       mpipar cancel JOB|FOLDER ...            end it, with a checkpoint
        mpipar doctor [--workers N|auto]        what is here, and what is wrong with it; under mpirun or srun, too
 
 drivers:
 {drivers}
 
-mpipar DRIVER --help tells the options of one, mpipar run --help those of scripts."""
+mpipar DRIVER --help tells the options of one; so do mpipar run --help, mpipar submit --help, and the others."""
 
 
 def _run(arguments: list[str]) -> None:

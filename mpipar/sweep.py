@@ -11,17 +11,17 @@ from mpipar import Block, Dataset, driver
 from mpipar.core.dataset import storable
 from mpipar.core.reduction import Array
 from mpipar.inputs.function import load_callable
-from mpipar.inputs.table import read_table
+from mpipar.inputs.table import read_table, rows_in_slice
 
 Row = dict[str, Any]
 
 
 @driver(
-    n=lambda table: len(read_table(table)),
+    n=lambda table, slice: len(rows_in_slice(table, slice)),
     reduction=Dataset("results", one_each=False, description="columns of the table, and of what the function returned"),
     block=1,
 )
-def sweep(block: Block, *, function: str, table: str) -> Array:
+def sweep(block: Block, *, function: str, table: str, slice: str = "1/1") -> Array:
     """Call a function with the columns of each row of a table, and collect what it returns in a table.
 
     Parameters
@@ -30,20 +30,23 @@ def sweep(block: Block, *, function: str, table: str) -> Array:
         module:function or path/file.py:function, called as f(**row). It returns a dict of numbers and text, or one.
     table : str
         A .csv file, a .toml grid (lists are axes of a Cartesian product), or a table in an HDF5 file, FILE.h5:/NAME.
+    slice : str
+        I/N takes the I-th of N slices of the rows alone, from 1/N to N/N, as tasks of a job array do.
 
     Examples
     --------
     mpirun -np 2 python -m mpipar.sweep --function model.py:model --table grid.toml --output results.h5
     """
     call, rows = load_callable(function), read_table(table)
-    return np.concatenate([record(item, rows.row(item), call) for item in block])
+    numbers = rows_in_slice(table, slice)[block.start : block.stop]
+    return np.concatenate([record(number, rows.row(number), call) for number in numbers])
 
 
 @sweep.check
-def check(*, function: str, table: str) -> None:
-    """Refuse a function or a table that isn't there."""
+def check(*, function: str, table: str, slice: str) -> None:
+    """Refuse a function, a table or a slice that isn't there."""
     load_callable(function)
-    read_table(table)
+    rows_in_slice(table, slice)
 
 
 def record(item: int, row: Row, call: Any) -> Array:

@@ -9,7 +9,6 @@ import contextlib
 import importlib.metadata
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections import Counter
@@ -24,10 +23,8 @@ from mpipar.core.errors import BadInput
 from mpipar.runtime import node
 from mpipar.runtime.comm import Comm, world
 from mpipar.runtime.launcher import launch
+from mpipar.runtime.mpirun import output_of, vendor_of
 from mpipar.store.files import about_hdf5
-
-_SECONDS = 10.0  # that another program is given
-_SIGNS = {"Open MPI": "Open MPI", "Open-MPI": "Open MPI", "Intel": "Intel MPI", "HYDRA": "MPICH"}  # in what mpirun says
 
 
 class Rank(NamedTuple):
@@ -151,25 +148,16 @@ def _by_host(ranks: list[Rank]) -> Iterator[tuple[str, str]]:
 def _slurm() -> Iterator[tuple[str, str]]:
     if shutil.which("srun") is None:
         return
-    version = _output("srun", "--version")
+    version = output_of("srun", "--version")
     if not version.startswith("slurm"):
         yield "Slurm", "srun is here, but finds no cluster"
         return
     yield "Slurm", version
-    offered = [line.strip() for line in _output("srun", "--mpi=list").splitlines()]
+    offered = [line.strip() for line in output_of("srun", "--mpi=list").splitlines()]
     yield "srun --mpi=", ", ".join(line for line in offered if line and not line.endswith(":")) or "unknown"
     if "SLURM_JOB_ID" in os.environ:
         names = ("SLURM_JOB_ID", "SLURM_JOB_NODELIST", "SLURM_NTASKS", "SLURM_CPUS_PER_TASK")
         yield "allocation", ", ".join(f"{name}={os.environ[name]}" for name in names if name in os.environ)
-
-
-def _output(*command: str) -> str:
-    """Return what a program prints; nothing if it can't be run."""
-    try:
-        ended = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return (ended.stdout + ended.stderr).strip()
 
 
 def _problems(ranks: list[Rank]) -> Iterator[Problem]:
@@ -195,7 +183,7 @@ def _several_mpis() -> Iterator[Problem]:
     for folder in os.environ.get("PATH", "").split(os.pathsep):
         path = shutil.which("mpirun", path=folder)
         if path is not None and os.path.realpath(path) not in map(os.path.realpath, found.values()):
-            found.setdefault(_vendor(path), path)
+            found.setdefault(vendor_of(path), path)
     if len(found) > 1:
         listed = ", ".join(f"{path} ({vendor})" for vendor, path in found.items())
         beside = os.path.join(os.path.dirname(sys.executable), "mpirun")
@@ -203,11 +191,6 @@ def _several_mpis() -> Iterator[Problem]:
         yield Problem(
             f"there is more than one MPI on the path: {listed}", f"call the one you mean by its path: {first}"
         )
-
-
-def _vendor(mpirun: str) -> str:
-    text = _output(mpirun, "--version")
-    return next((vendor for sign, vendor in _SIGNS.items() if sign in text), "unknown")
 
 
 def _unshared(ranks: list[Rank]) -> Iterator[Problem]:

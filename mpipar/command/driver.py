@@ -22,6 +22,7 @@ from mpipar.core.errors import BadInput, MpiparError, RunFailed, StoppedEarly
 from mpipar.core.kernel import AnyReduction, Kernel
 from mpipar.inputs.function import is_loading
 from mpipar.runtime.comm import Comm, RankLost, leave, speaks_for_all, world
+from mpipar.runtime.interrupt import outlive_warning
 from mpipar.runtime.journal import OUTPUT, tell
 from mpipar.runtime.result import Result
 
@@ -42,6 +43,7 @@ class Driver(Kernel):
         """
         if self.function.__module__ == "__mp_main__" or is_loading():
             return  # the script is being imported for the kernel in it
+        outlive_warning()
         code = run_command(self, sys.argv[1:] if arguments is None else arguments, program or _program())
         sys.stdout.flush()
         leave(code)
@@ -83,7 +85,10 @@ def driver(
 def run_command(kernel: Kernel, arguments: Sequence[str], program: str) -> int:
     """Run a kernel as the command line says, and return the exit code. Collective over all ranks."""
     try:
-        return _run(parse(kernel, arguments, program), program)
+        options = parse(kernel, arguments, program)
+        if options.dry_run:
+            return say_once(f"{program}: {_preview(options)}", sys.stdout, DONE)
+        return _run(options, program)
     except HelpWanted as wanted:
         return say_once(str(wanted), sys.stdout, DONE)
     except RunFailed as error:
@@ -121,6 +126,16 @@ def _run(options: Options, program: str) -> int:
                     return int(told)
             resumed = options.settings._replace(resume=options.settings.output is not None)
             options = options._replace(settings=resumed)
+
+
+def _preview(options: Options) -> str:
+    """Return what would be run. Raises BadInput if it can't be."""
+    plan, output = options.bound.plan, options.settings.output
+    if output is not None:
+        from mpipar.store.output import preview  # HDF5 takes time to load
+
+        preview(output.absolute(), options.bound, resume=options.settings.resume)
+    return f"would evaluate {plan.n:_} items in {plan.n_blocks:_} blocks of {plan.block:_}"
 
 
 def _settled(comm: Comm, code: int) -> int:

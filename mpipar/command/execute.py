@@ -9,6 +9,7 @@ The way of a run through the layers::
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import time
 import traceback
@@ -37,6 +38,18 @@ SCHEDULE = Parameter("schedule", str, "dynamic", choices=SCHEDULES)
 CHECKPOINT = Parameter("checkpoint", float, 60.0, minimum=0.0)
 STOP_BEFORE = Parameter("stop_before", float, None, minimum=0.0, optional=True)
 BLOCK_TIMEOUT = Parameter("block_timeout", float, None, minimum=0.0, optional=True)
+
+
+def default_workers() -> int | str | None:
+    """Return the number of workers that the environment asks for, or None. Raises BadInput."""
+    text = os.environ.get("MPIPAR_WORKERS")
+    if not text or text == "auto":
+        return text or None
+    try:
+        workers: int = WORKERS.parse(text)
+    except BadInput:
+        raise BadInput(f"MPIPAR_WORKERS: expected a whole number from 1 on, or auto, got {text!r}") from None
+    return workers
 
 
 class Settings(NamedTuple):

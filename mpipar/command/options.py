@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 from mpipar._version import __version__
-from mpipar.command.execute import BLOCK_TIMEOUT, CHECKPOINT, STOP_BEFORE, WORKERS, Settings
+from mpipar.command.execute import BLOCK_TIMEOUT, CHECKPOINT, STOP_BEFORE, WORKERS, Settings, default_workers
 from mpipar.core.errors import BadInput
 from mpipar.core.kernel import BLOCK, SEED, BoundKernel, Kernel
 from mpipar.core.parameters import Parameter
@@ -32,11 +32,14 @@ class Options(NamedTuple):
         How it is run.
     json : bool
         Whether to print one JSON object, rather than text.
+    dry_run : bool
+        Whether to check all of this, and run nothing.
     """
 
     bound: BoundKernel
     settings: Settings
     json: bool
+    dry_run: bool = False
 
 
 class HelpWanted(Exception):
@@ -69,14 +72,14 @@ def parse(kernel: Kernel, arguments: Sequence[str], program: str) -> Options:
     parser = _parser(kernel, program)
     given = vars(parser.parse_args(arguments))
     settings = Settings(**{name: given.pop(name) for name in Settings._fields})
-    block, seed, json = given.pop("block"), given.pop("seed"), given.pop("json")
+    block, seed, json, dry_run = (given.pop(name) for name in ("block", "seed", "json", "dry_run"))
     bound = kernel.bind(given, block=block, seed=seed)
     if settings.output is None and (settings.resume or settings.stop_before is not None):
         raise BadInput(f"argument {'--resume' if settings.resume else '--stop-before'}: needs --output")
     datasets = [dataset.name for dataset in bound.reduction.datasets()]
     if datasets and settings.output is None:
         raise BadInput(f"argument --output: needed for what this makes, the dataset {', '.join(datasets)!r}")
-    return Options(bound, settings, json)
+    return Options(bound, settings, json, dry_run)
 
 
 def _parser(kernel: Kernel, program: str) -> _Parser:
@@ -92,8 +95,9 @@ def _parser(kernel: Kernel, program: str) -> _Parser:
     own = parser.add_argument_group(f"parameters of {kernel.name}")
     common = parser.add_argument_group("options of every driver")
     common.add_argument(
-        "--workers", type=_parse_workers, default=1, metavar="N",
-        help="worker processes in each rank, or auto for its share of the cores (default: 1, the rank itself)",
+        "--workers", type=_parse_workers, default=default_workers() or 1, metavar="N",
+        help="worker processes in each rank, or auto for its share of the cores (default: MPIPAR_WORKERS, or else 1, "
+        "the rank itself)",
     )  # fmt: skip
     common.add_argument(
         "--schedule", choices=SCHEDULES, default="dynamic",
@@ -123,6 +127,9 @@ def _parser(kernel: Kernel, program: str) -> _Parser:
         help="a block that takes longer has failed; its worker is replaced",
     )  # fmt: skip
     common.add_argument("--json", action="store_true", help="print one JSON object")
+    common.add_argument(
+        "--dry-run", action="store_true", help="check options, input and output, print the plan, and run nothing"
+    )
     common.add_argument(
         "--progress", action=argparse.BooleanOptionalAction, help="show progress on stderr (default: on a terminal)"
     )

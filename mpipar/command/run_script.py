@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import os
 import secrets
-import shutil
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple, NoReturn
 
-from mpipar.command.execute import WORKERS
+from mpipar.command.execute import WORKERS, default_workers
 from mpipar.core.errors import BadInput
 from mpipar.core.kernel import SEED
 from mpipar.core.parameters import Parameter
 from mpipar.runtime.launcher import launch
+from mpipar.runtime.mpirun import find_mpirun, with_its_folder
 from mpipar.runtime.node import usable_cores
 
 USAGE = """usage: mpipar run [-n N] [--workers W|auto] [--seed S] SCRIPT.py [arguments of the script]
@@ -26,7 +25,8 @@ runs on the root alone. Or run a driver of your own.
 
 options:
   -n N           start mpirun with N ranks; without it, this is to be run by mpirun or srun, or on this node alone
-  --workers W    worker processes in each rank (default: 1 under a launcher; auto: the rank's share of the cores)
+  --workers W    worker processes in each rank (default: MPIPAR_WORKERS, or else 1 under a launcher; auto: the
+                 rank's share of the cores)
   --seed S       seed random and numpy.random in tasks by (S, task): the same numbers whoever does the task
 
 example: mpirun -np 4 mpipar run --workers 8 script.py"""
@@ -77,7 +77,7 @@ def parse(arguments: Sequence[str]) -> Wanted:
     """Return what a command line says. Raises BadInput if it isn't a valid one."""
     rest = list(arguments)
     ranks: int | None = None
-    workers: int | str | None = None
+    workers = default_workers()
     seed: int | None = None
     while rest and rest[0].startswith("-"):
         option, _, value = rest.pop(0).partition("=")
@@ -107,8 +107,7 @@ def under_mpirun(wanted: Wanted) -> NoReturn:
     """Replace this process by an mpirun that starts all ranks. Raises BadInput if there is none, or one already."""
     if launch() is not None:
         raise BadInput("run: -n: this was started by a launcher already")
-    beside = Path(sys.executable).with_name("mpirun")
-    mpirun = str(beside) if beside.exists() else shutil.which("mpirun") or shutil.which("mpiexec")
+    mpirun = find_mpirun()
     if mpirun is None:
         raise BadInput("run: -n: there is no mpirun (pip install 'mpipar[mpich]' brings one)")
     assert wanted.ranks is not None
@@ -116,7 +115,7 @@ def under_mpirun(wanted: Wanted) -> NoReturn:
         os.environ.setdefault(name, value)
     target = ["-m", wanted.target] if wanted.is_module else [wanted.target]
     command = [sys.executable, "-m", "mpipar", "run", *wanted.options, *target, *wanted.arguments]
-    os.environ["PATH"] = os.pathsep.join((os.path.dirname(mpirun), os.environ.get("PATH", os.defpath)))  # for its parts
+    os.environ["PATH"] = with_its_folder(mpirun)
     os.environ.setdefault("PYTHONHASHSEED", str(secrets.randbelow(2**32)))  # sets of text in one order on all ranks
     sys.stdout.flush()
     os.execv(mpirun, [mpirun, "-n", str(wanted.ranks), *command])

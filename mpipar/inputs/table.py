@@ -21,7 +21,7 @@ from mpipar.inputs.csv_table import CsvTable
 from mpipar.inputs.grid import Grid
 from mpipar.inputs.numbers import read_numbers
 
-__all__ = ["Table", "read_numbers", "read_table"]
+__all__ = ["Table", "read_numbers", "read_table", "rows_in_slice"]
 
 
 class Table(Protocol):
@@ -56,6 +56,15 @@ def read_table(path: Path | str) -> Table:
         If it can't be read, or isn't a table.
     """
     return _read_table(str(path))
+
+
+def rows_in_slice(path: str, text: str) -> range:
+    """Return the numbers of the rows in one of N near-equal slices of a table, such as ``"3/10"``. Raises BadInput."""
+    part, _, parts = text.partition("/")
+    if not (part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= int(parts)):
+        raise BadInput(f"slice: expected I/N with I from 1 to N, such as 3/10, got {text!r}")
+    count = len(read_table(path))
+    return range(count * (int(part) - 1) // int(parts), count * int(part) // int(parts))
 
 
 @functools.cache

@@ -15,6 +15,7 @@ from types import ModuleType
 from mpipar.core.errors import BadInput
 from mpipar.pool import presence, relay, stand_in
 from mpipar.runtime.comm import leave
+from mpipar.runtime.interrupt import outlive_warning
 
 
 def run_script(target: str, arguments: list[str], is_module: bool, workers: int | str | None, seed: int | None) -> int:
@@ -42,6 +43,7 @@ def run_script(target: str, arguments: list[str], is_module: bool, workers: int 
         raise BadInput(f"there is no file {target!r}")
     # As Python itself does; a worker finds the modules beside the script, too.
     sys.path[0] = os.getcwd() if is_module else os.path.dirname(os.path.realpath(target))
+    outlive_warning()
     presence.configure(workers, seed, stand_in.install)
     comm = presence.enter()
     if not comm.is_root:

@@ -1,4 +1,4 @@
-"""What tells a rank to stop early: signals, and the end of the allocation. Imports mpipar.core alone."""
+"""What tells a rank to stop early: signals, and the end of the allocation. Imports mpipar.core, and journal."""
 
 from __future__ import annotations
 
@@ -10,9 +10,16 @@ from types import FrameType
 from typing import Any
 
 from mpipar.core.errors import BadInput
+from mpipar.runtime import journal
 
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
 """After each of these a rank finishes the blocks in flight; after a second SIGINT it doesn't."""
+
+
+def outlive_warning() -> None:
+    """Ignore, in a batch job, the signal that warns of its end: it would kill what doesn't handle it."""
+    if journal.VARIABLE in os.environ and signal.getsignal(signal.SIGUSR1) is signal.SIG_DFL:
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
 
 
 class Interruption:

@@ -17,9 +17,10 @@ from typing import Any
 VARIABLE = "MPIPAR_JOURNAL"
 """The environment variable with the file's name."""
 
-ALLOCATION, STARTED, OUTPUT, SIGNAL, ENDED, NEXT = "allocation", "started", "output", "signal", "ended", "next"
+ALLOCATION, STARTED, OUTPUT, SIGNAL = "allocation", "started", "output", "signal"
+ENDED, NEXT, CANCEL = "ended", "next", "cancel"
 """Events: ranks are being started; they have found each other; the result file is theirs; a signal came; the program
-ended by itself; what the step does about that."""
+ended by itself; what the step does about that; the user has cancelled the job."""
 
 
 def tell(event: str, /, **details: Any) -> None:

@@ -191,11 +191,7 @@ class OutputFile:
         self._replace_by(aside)
 
     def _start(self, compress: bool, resume: bool) -> None:
-        there = check(self._path)
-        if there == "unfinished" and not resume:
-            raise BadInput(
-                f"output: {str(self._path)!r} holds an unfinished run: --resume goes on with it; or remove it"
-            )
+        there = _may_write(self._path, resume)
         resume = resume and there is not None
         if not resume:
             _check_is_free(self._folder)
@@ -221,13 +217,7 @@ class OutputFile:
 
     def _resume(self, compress: bool, has_rows: bool) -> None:
         """Take up what a run has left."""
-        with h5py.File(self._path, "r") as file:
-            version = file.attrs["mpipar_format"]
-            if version != FORMAT:
-                raise BadInput(f"resume: {str(self._path)!r} is of format {version}, expected {FORMAT}")
-            state = get(self._path, file)
-        check_identity(self._path, state.identity, identity_of(self._bound))
-        check_state(self._path, state, self._bound)
+        state = _state_of(self._path, self._bound)
         self._run = state.run
         self.finished = state.finished and not state.done.skipped
         if self.finished:
@@ -327,6 +317,35 @@ def check(path: Path) -> str | None:
     if not os.access(folder, os.W_OK | os.X_OK):
         raise BadInput(f"output: the folder {str(folder)!r} can't be written to")
     return there
+
+
+def preview(path: Path, bound: BoundKernel, *, resume: bool) -> None:
+    """Raise BadInput if a run could not have this output; nothing is written."""
+    try:
+        if _may_write(path, resume) is not None and resume:
+            _state_of(path, bound)
+    except (OSError, RuntimeError, KeyError) as error:
+        raise BadInput(f"output: {_reason(error)}: {str(path)!r}") from None
+
+
+def _may_write(path: Path, resume: bool) -> str | None:
+    """Return what is at ``path``, as :func:`check` does; what an unfinished run has left may be resumed alone."""
+    there = check(path)
+    if there == "unfinished" and not resume:
+        raise BadInput(f"output: {str(path)!r} holds an unfinished run: --resume goes on with it; or remove it")
+    return there
+
+
+def _state_of(path: Path, bound: BoundKernel) -> State:
+    """Return the state in a file. Raises BadInput if it isn't of the same run."""
+    with h5py.File(path, "r") as file:
+        version = file.attrs["mpipar_format"]
+        if version != FORMAT:
+            raise BadInput(f"resume: {str(path)!r} is of format {version}, expected {FORMAT}")
+        state = get(path, file)
+    check_identity(path, state.identity, identity_of(bound))
+    check_state(path, state, bound)
+    return state
 
 
 def _kind_of(path: Path) -> str | None:

@@ -1,0 +1,73 @@
+"""What a site does in its own way: launcher, partition, account, modules. Imports mpipar.core and document.
+
+The profile is ``site.toml`` in ``$XDG_CONFIG_HOME/mpipar``, or what ``--site`` names; see docs/sites.md.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mpipar.batch.document import Document, schema_of
+
+
+@dataclass(frozen=True)
+class Site:
+    """A site's profile.
+
+    Attributes
+    ----------
+    launcher : str
+        What starts the ranks.
+    partition, account : str
+        What jobs go to if they don't say; empty for the site's default.
+    prologue : str
+        Lines of shell that each job runs first.
+    python : str
+        The Python of jobs; empty for the one that submits.
+    scratch : str
+        Where relative output folders go; empty for the working folder.
+    start_seconds : float
+        How long ranks may take to find each other.
+    sbatch : dict
+        More options of sbatch.
+    """
+
+    launcher: str = "mpirun"
+    partition: str = ""
+    account: str = ""
+    prologue: str = ""
+    python: str = ""
+    scratch: str = ""
+    start_seconds: float = 300.0
+    sbatch: dict[str, Any] = field(default_factory=dict)
+
+    def folder(self, name: str) -> Path:
+        """Return where an output folder is, absolute."""
+        base = os.path.expandvars(os.path.expanduser(self.scratch))
+        return Path(os.path.abspath(os.path.join(base, name)))
+
+
+def read_site(path: Path | None = None) -> Site:
+    """Return the profile in a file; by default the user's, or one with nothing special if there is none.
+
+    Raises
+    ------
+    BadInput
+        If it isn't a valid one.
+    """
+    if path is None:
+        path = user_profile()
+        if not path.exists():
+            return Site()
+    document = Document(path)
+    document.check(schema_of("site"))
+    return Site(**document.values)
+
+
+def user_profile() -> Path:
+    """Return where the user's profile is, or would be."""
+    folder = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
+    return Path(folder) / "mpipar" / "site.toml"

@@ -1,0 +1,393 @@
+"""All that is asked of Slurm and told to it, by its own programs. Imports mpipar.core and runtime.launcher.
+
+Every call has a time limit, and all jobs are asked for at once: the controller is everybody's. ::
+
+    states     squeue, of what the controller remembers; then sacct, of the rest, where the cluster keeps accounts
+    cancel     scancel
+    submit     sbatch
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import subprocess
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Literal, NamedTuple
+
+from mpipar.core.errors import MpiparError
+from mpipar.runtime.launcher import is_launchers
+
+_PATIENCE = 30.0  # seconds that a program is given
+_KEPT = ("SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_CLUSTERS", "SLURM_JWT")  # which Slurm it is, and who asks
+_NOT_THERE = "Invalid job id specified"
+_TOO_LATE = (_NOT_THERE, "already completing or completed", "Job has already finished")
+
+Kind = Literal["waiting", "running", "ended"]
+
+
+class SlurmUnavailable(MpiparError, RuntimeError):
+    """Slurm's programs aren't here, or its controller doesn't answer."""
+
+
+class SubmitRefused(MpiparError, RuntimeError):
+    """Slurm doesn't take a job; the message is sbatch's own."""
+
+
+class _Meaning(NamedTuple):
+    kind: Kind
+    words: str
+    good: bool = False
+
+
+STATES = {
+    "PENDING": _Meaning("waiting", "waiting"),
+    "REQUEUED": _Meaning("waiting", "being requeued"),
+    "REQUEUE_FED": _Meaning("waiting", "being requeued"),
+    "REQUEUE_HOLD": _Meaning("waiting", "requeued, and held"),
+    "SPECIAL_EXIT": _Meaning("waiting", "requeued, and held, after an error"),
+    "RESV_DEL_HOLD": _Meaning("waiting", "held, as its reservation is gone"),
+    "CONFIGURING": _Meaning("running", "waiting for its nodes to boot"),
+    "RUNNING": _Meaning("running", "running"),
+    "COMPLETING": _Meaning("running", "ending"),
+    "RESIZING": _Meaning("running", "being resized"),
+    "SIGNALING": _Meaning("running", "running"),
+    "STAGE_OUT": _Meaning("running", "ending"),
+    "STOPPED": _Meaning("running", "stopped by a signal"),
+    "SUSPENDED": _Meaning("running", "suspended"),
+    "COMPLETED": _Meaning("ended", "completed", good=True),
+    "BOOT_FAIL": _Meaning("ended", "failed, as a node did not boot"),
+    "CANCELLED": _Meaning("ended", "cancelled"),
+    "DEADLINE": _Meaning("ended", "ended by its deadline"),
+    "FAILED": _Meaning("ended", "failed"),
+    "LAUNCH_FAILED": _Meaning("ended", "failed, as it could not be started"),
+    "NODE_FAIL": _Meaning("ended", "failed, as a node was lost"),
+    "OUT_OF_MEMORY": _Meaning("ended", "killed, as it was out of memory"),
+    "PREEMPTED": _Meaning("ended", "ended to make room for another job"),
+    "RECONFIG_FAIL": _Meaning("ended", "failed, as a node could not be set up"),
+    "REVOKED": _Meaning("ended", "taken over by another cluster"),
+    "TIMEOUT": _Meaning("ended", "ended by its time limit"),
+}
+"""Slurm's names of the states of a job: whether it waits, runs or has ended; in words; whether it ended well."""
+
+
+class JobState(NamedTuple):
+    """What Slurm says of a job, or of one task of an array.
+
+    Attributes
+    ----------
+    id : str
+        Its number; of a task such as "12_3".
+    name : str
+        Its name.
+    state : str
+        One of STATES, or what later versions add.
+    reason : str
+        Why it waits, in Slurm's word; empty if there is none.
+    nodes : str
+        The nodes it has or had, such as "n[1-4]".
+    elapsed : float
+        Seconds it has run, since it was last started.
+    limit : float or None
+        Seconds it may run; None if there is no limit.
+    restarts : int or None
+        How often it has been requeued; None if Slurm no longer knows.
+    exit_code : int or None
+        Of one that has ended; 128 + n for signal n, as shells have it.
+    submitted, started, ended : float or None
+        When, in seconds since 1970; of one that waits or runs the last two are what is expected.
+    """
+
+    id: str
+    name: str
+    state: str
+    reason: str
+    nodes: str
+    elapsed: float
+    limit: float | None
+    restarts: int | None
+    exit_code: int | None
+    submitted: float | None
+    started: float | None
+    ended: float | None
+
+    @property
+    def kind(self) -> Kind:
+        """Whether it waits, runs or has ended; what isn't known isn't taken for ended."""
+        return STATES[self.state].kind if self.state in STATES else "running"
+
+    @property
+    def words(self) -> str:
+        """The state in plain words."""
+        return STATES[self.state].words if self.state in STATES else self.state.lower().replace("_", " ")
+
+    @property
+    def good(self) -> bool:
+        """Whether it has ended well."""
+        return self.state in STATES and STATES[self.state].good
+
+
+def cluster() -> str:
+    """Return which Slurm is in use: its configuration file, empty for the system's own."""
+    return os.environ.get("SLURM_CONF", "")
+
+
+def environment() -> dict[str, str]:
+    """Return the environment for Slurm's programs: nothing in it of a job that this process is part of.
+
+    What a user sets for sbatch (``SBATCH_ACCOUNT``) is kept outside of jobs; within, it may be Slurm's own.
+    """
+    hidden = ["SLURM_", "SRUN_", "SQUEUE_", "SACCT_", "SCANCEL_", "SCONTROL_"]
+    if "SLURM_JOB_ID" in os.environ:
+        hidden.append("SBATCH_")
+    found = {
+        name: value
+        for name, value in os.environ.items()
+        if name in _KEPT or not (name.startswith(tuple(hidden)) or is_launchers(name))
+    }
+    return {**found, "LC_ALL": "C"}
+
+
+def states(ids: Iterable[str]) -> dict[str, JobState]:
+    """Return what Slurm knows of jobs, with two calls at most.
+
+    Parameters
+    ----------
+    ids : iterable of str
+        Numbers of jobs, of whole arrays or of tasks ("12_3").
+
+    Returns
+    -------
+    dict
+        {id: state}: of an array each task, and under its own number those that ended before they were started. What
+        nobody remembers is left out.
+
+    Raises
+    ------
+    SlurmUnavailable
+        If the controller doesn't answer, and accounts don't know either.
+    """
+    wanted = list(dict.fromkeys(ids))
+    if not wanted:
+        return {}
+    found: dict[str, JobState] = {}
+    problem: SlurmUnavailable | None = None
+    try:
+        found = _in_queue(wanted)
+    except SlurmUnavailable as error:
+        problem = error
+    # The controller forgets the tasks of an array one by one.
+    arrays = {id.partition("_")[0] for id in found if "_" in id}
+    rest = [id for id in wanted if id not in found and ("_" in id or id not in arrays)]
+    rest += [id for id in wanted if id in arrays]
+    if rest:
+        found = {**_accounted(rest), **found}
+    if problem is not None and not found:
+        raise problem
+    return found
+
+
+def state_of(found: dict[str, JobState], number: str, task: str = "") -> JobState | None:
+    """Return the state of a job, or of a task of an array, from what :func:`states` returned."""
+    return found.get(f"{number}_{task}", found.get(number)) if task else found.get(number)
+
+
+def cancel(
+    ids: Iterable[str],
+    signal: str | None = None,
+    batch: bool = False,
+    only: Literal["PENDING", "RUNNING"] | None = None,
+) -> None:
+    """Cancel jobs, or send those that run a signal; ones that have ended are no error.
+
+    Parameters
+    ----------
+    ids : iterable of str
+        Numbers of jobs, whole arrays or tasks.
+    signal : str, optional
+        What to send, such as "TERM"; if None, the jobs are cancelled.
+    batch : bool
+        Whether the batch script alone gets it, rather than all processes of the job.
+    only : "PENDING" or "RUNNING", optional
+        Leave jobs in other states alone.
+
+    Raises
+    ------
+    SlurmUnavailable
+        If the controller doesn't answer, or refuses.
+    """
+    # A signal for a job that waits would make scancel try again for a minute, and signal the tasks that run each time.
+    only = "RUNNING" if signal is not None else only
+    options = [*(["--batch"] if batch else []), *([f"--signal={signal}"] if signal is not None else [])]
+    options += [f"--state={only}"] if only is not None else []
+    ended = _run("scancel", *options, *ids)
+    if ended.returncode and not _all_of(ended.stderr, _TOO_LATE):
+        raise _unavailable("scancel", ended)
+
+
+def submit(arguments: Sequence[str], timeout: float = 60.0) -> str:
+    """Submit a batch job, and return its number.
+
+    Raises
+    ------
+    SubmitRefused
+        If Slurm doesn't take it.
+    SlurmUnavailable
+        If there is no sbatch, or it hasn't ended in time: the job may have been submitted then.
+    """
+    ended = _run("sbatch", "--parsable", *arguments, timeout=timeout)
+    number = ended.stdout.strip().splitlines()[-1].partition(";")[0] if ended.stdout.strip() else ""
+    if ended.returncode or not number.isdigit():
+        raise SubmitRefused(f"sbatch: {_message(ended)}")
+    return number
+
+
+def test(arguments: Sequence[str], timeout: float = 60.0) -> str:
+    """Ask whether Slurm would take a batch job, and return what it says of when that would start.
+
+    Raises
+    ------
+    SubmitRefused
+        If it would not.
+    SlurmUnavailable
+        If there is no sbatch, or it hasn't ended in time.
+    """
+    ended = _run("sbatch", "--test-only", *arguments, timeout=timeout)
+    if ended.returncode:
+        raise SubmitRefused(f"sbatch: {_message(ended)}")
+    return _message(ended)
+
+
+def tasks_of(text: str) -> list[str]:
+    """Return the tasks of an array from what sbatch takes: "1-5:2,9%2" is 1, 3, 5 and 9; empty if it isn't that."""
+    tasks: dict[str, None] = {}
+    for part in text.partition("%")[0].split(","):
+        found = re.fullmatch(r"(\d{1,9})(?:-(\d{1,9})(?::(\d{1,9}))?)?", part.strip())
+        if found is None:
+            return []
+        first, last, step = found.groups()
+        tasks |= dict.fromkeys(map(str, range(int(first), int(last or first) + 1, int(step or 1) or 1)))
+    return list(tasks)
+
+
+_QUEUE_FIELDS = (
+    *("JobArrayID", "State", "Reason", "NodeList", "TimeUsed", "TimeLimit", "RestartCnt", "exit_code"),
+    *("SubmitTime", "StartTime", "EndTime", "Name"),
+)
+_ACCOUNT_FIELDS = (
+    *("JobID", "State", "NodeList", "ElapsedRaw", "TimelimitRaw", "ExitCode"),
+    *("Submit", "Start", "End", "JobName"),
+)
+
+
+def _in_queue(ids: list[str]) -> dict[str, JobState]:
+    """Return what the controller remembers, ended jobs included."""
+    mark = _mark()
+    fields = ",".join(f"{field}:{mark}" for field in _QUEUE_FIELDS)
+    ended = _run("squeue", "--noheader", "--array", "--states=all", f"--jobs={','.join(ids)}", f"--Format={fields}")
+    if ended.returncode:
+        if _all_of(ended.stderr, (_NOT_THERE,)):  # what squeue says if it was asked for one job alone
+            return {}
+        raise _unavailable("squeue", ended)
+    found = {}
+    for id, state, reason, nodes, used, limit, restarts, code, *times, name in _records(ended.stdout, mark, 12):
+        found[id] = JobState(
+            id, name.removesuffix(mark), state, "" if reason == "None" else reason, nodes,
+            _seconds(used) or 0.0, _seconds(limit), int(restarts) if restarts.isdigit() else None,
+            _exit_code(state, code), *map(_time, times),
+        )  # fmt: skip
+    return found
+
+
+def _accounted(ids: list[str]) -> dict[str, JobState]:
+    """Return what the accounts have; nothing where there are none."""
+    mark = _mark()
+    options = ("--allocations", "--noheader", "--parsable2", f"--delimiter={mark}", f"--jobs={','.join(ids)}")
+    try:
+        ended = _run("sacct", *options, f"--format={','.join(_ACCOUNT_FIELDS)}")
+    except SlurmUnavailable:
+        return {}
+    found = {}
+    for listed, state, nodes, elapsed, minutes, code, *times, name in _records(ended.stdout, mark, 10):
+        state = state.partition(" ")[0]  # "CANCELLED by 1000"
+        number, _, bracket = listed.partition("_[")
+        limit = 60.0 * int(minutes) if minutes.isdigit() else None
+        nodes = "" if nodes == "None assigned" else nodes
+        for id in [f"{number}_{task}" for task in tasks_of(bracket.rstrip("]"))] if bracket else [listed]:
+            found[id] = JobState(
+                id, name, state, "", nodes, float(elapsed) if elapsed.isdigit() else 0.0, limit, None,
+                _exit_code(state, code), *map(_time, times),
+            )  # fmt: skip
+    return found
+
+
+def _mark() -> str:
+    """Return what to put between fields: nothing that anybody can put into the name of a job."""
+    return f"~x{secrets.token_hex(6)}~"
+
+
+def _records(text: str, mark: str, count: int) -> Iterator[list[str]]:
+    """Yield the fields of each record; the last one is a name, which may have lines, and all else is left out."""
+    begins = re.compile(rf"^(?=\d+(?:_\d+|_\[[^]\n]*\])?{re.escape(mark)})", re.MULTILINE)
+    for record in begins.split(text):
+        fields = record.rstrip("\n").split(mark, count - 1)
+        if len(fields) == count:
+            yield [field.strip() for field in fields[:-1]] + [fields[-1]]
+
+
+def _seconds(text: str) -> float | None:
+    """Return seconds from days-hours:minutes:seconds; None if it isn't that, as "UNLIMITED"."""
+    found = re.fullmatch(r"(?:(\d+)-)?(?:(\d+):)?(\d+):(\d+)", text)
+    if found is None:
+        return None
+    days, hours, minutes, seconds = (float(part or 0) for part in found.groups())
+    return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
+
+
+def _time(text: str) -> float | None:
+    return float(text) if text.isdigit() else None
+
+
+def _exit_code(state: str, text: str) -> int | None:
+    """Return an exit code from "code:signal", or from the number that has both, as in the system's calls."""
+    found = re.fullmatch(r"(\d+)(?::(\d+))?", text)
+    if found is None or state not in STATES or STATES[state].kind != "ended":
+        return None
+    code, signal = (int(found[1]), int(found[2])) if found[2] else (int(found[1]) >> 8, int(found[1]) & 127)
+    return 128 + signal if signal else code
+
+
+def _run(program: str, *arguments: str, timeout: float = _PATIENCE) -> subprocess.CompletedProcess[str]:
+    try:
+        return subprocess.run(
+            [program, *arguments],
+            env={**environment(), "SLURM_TIME_FORMAT": "%s"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=timeout,
+            check=False,
+        )
+    except FileNotFoundError:
+        raise SlurmUnavailable(f"there is no {program} on this machine: Slurm isn't here, or not on the path") from None
+    except subprocess.TimeoutExpired:
+        raise SlurmUnavailable(f"{program} has not answered for {timeout:g} s; Slurm may be overloaded") from None
+    except OSError as error:
+        raise SlurmUnavailable(f"{program} can't be run: {error.strerror}") from None
+
+
+def _unavailable(program: str, ended: subprocess.CompletedProcess[str]) -> SlurmUnavailable:
+    return SlurmUnavailable(f"{program}: {_message(ended)}")
+
+
+def _message(ended: subprocess.CompletedProcess[str]) -> str:
+    """Return one line of what a program said: all its errors, without its name before each."""
+    said = [re.sub(r"^(\w+: )?((error|fatal): )?", "", line.strip()) for line in ended.stderr.splitlines()]
+    return "; ".join(line for line in said if line) or f"exit code {ended.returncode}, and not a word"
+
+
+def _all_of(text: str, known: tuple[str, ...]) -> bool:
+    """Return whether each line has one of some texts in it."""
+    return all(any(part in line for part in known) for line in text.splitlines() if line.strip())

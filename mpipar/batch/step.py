@@ -1,0 +1,292 @@
+"""What a job runs on its first node: start the ranks, look after them, go on after what happens to them.
+
+``python -m mpipar.batch.step [options] -- ARGUMENTS OF PYTHON``. Imports mpipar.core, runtime, store and batch::
+
+    Slurm ─ USR1, TERM ─▶ step ─ USR1 ─▶ mpirun, srun ─▶ ranks ─┐ started, output, ended
+                           │ ▲                                  ▼
+                           │ └──────────── verdict ◀──────── journal
+                           └─▶ exit · start again here · scontrol requeue · scancel
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+from mpipar.batch import verdict as _verdict
+from mpipar.batch.allocation import Allocation, allocation
+from mpipar.batch.launchers import Launcher, launcher
+from mpipar.batch.site import Site, read_site
+from mpipar.batch.verdict import Ending, Verdict
+from mpipar.core.errors import BadInput
+from mpipar.runtime import journal
+
+_SIGNALS = (signal.SIGUSR1, signal.SIGTERM, signal.SIGINT)
+_POLL_SECONDS = 0.2
+_ANSWER_SECONDS = 20.0  # that a node is given to show that it lives
+_LEAVE_SECONDS = 120.0  # that Slurm is given to end a job that has been requeued
+_KILL_SECONDS = 10.0  # that a launcher is given to end its ranks
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a job's step, and return its exit code."""
+    try:
+        own, program = _split(sys.argv[1:] if arguments is None else arguments)
+        options = _parser().parse_args(own)
+        options.program = program
+        given = allocation()
+        site = read_site(options.site)
+        return Step(options, given, site).run()
+    except BadInput as error:
+        print(f"mpipar: error: {error}", file=sys.stderr)
+        return _verdict.BAD_INPUT
+
+
+def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return own options, and what follows ``python`` on the command line of each rank."""
+    if "--" not in arguments or not arguments[list(arguments).index("--") + 1 :]:
+        raise BadInput("expected what follows python on the command line, such as -m mpipar.pi --steps 1e9")
+    place = list(arguments).index("--")
+    return list(arguments[:place]), list(arguments[place + 1 :])
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise BadInput(message)
+
+
+def _parser() -> _Parser:
+    parser = _Parser(prog="mpipar.batch.step", allow_abbrev=False)
+    parser.add_argument("--serial", action="store_true", help="one process, without a launcher")
+    parser.add_argument("--workers", metavar="N|auto", help="worker processes in each rank")
+    parser.add_argument("--site", type=Path, metavar="FILE", help="the site's profile")
+    parser.add_argument("--folder", type=Path, help="where the journal goes (default: where the job was submitted)")
+    parser.add_argument("--attempts", type=int, default=3, help="starts in a row that may get no further")
+    parser.add_argument("--no-requeue", action="store_true", help="end the job when its time does")
+    parser.add_argument("--shrink", action="store_true", help="go on with the nodes that are left when some are lost")
+    return parser
+
+
+class Step:
+    """The ranks of a job, from their first start to the job's end.
+
+    Parameters
+    ----------
+    options : argparse.Namespace
+    given : Allocation
+    site : Site
+    """
+
+    def __init__(self, options: Any, given: Allocation, site: Site) -> None:
+        self._options, self._given, self._site = options, given, site
+        self._program = [word.replace("{task}", given.task) for word in options.program]
+        self._journal = (options.folder or Path(given.folder)) / f"{given.label}.journal"
+        self._signals: list[signal.Signals] = []  # that came, and have not been passed on
+        self._told_to_stop = False
+        self._lost: set[str] = set()
+
+    def run(self) -> int:
+        """Start the ranks, as often as need be, and return the job's exit code."""
+        for number in _SIGNALS:
+            signal.signal(number, self._note)
+        while True:
+            what, code, reason = self._run_once()
+            _say(
+                f"job {self._given.label}: {reason}"
+                + {"again": "; starting again", "requeue": "; requeued"}.get(what, "")
+            )
+            if what == _verdict.REQUEUE:
+                return self._end_by("scontrol", "requeue", self._given.own_id, code=code)
+            if what == _verdict.CANCEL:
+                return self._end_by("scancel", "--quiet", self._given.own_id, code=code)
+            if what == _verdict.EXIT:
+                return code
+
+    def _run_once(self) -> Verdict:
+        """Start the ranks, wait until they have ended, and return what is to be done then."""
+        left = self._given.without(self._lost) if self._lost else self._given
+        program, done = self._resumed(self._program), self._done()
+        starter = self._starter(left)
+        command = [*starter.command, sys.executable, *program]
+        self._tell(
+            journal.ALLOCATION, restart=self._given.restarts, nodes=left.nodes, ranks=left.ranks,
+            workers=self._options.workers, done=done, command=command,
+        )  # fmt: skip
+        told = "" if done is None else f"; {done} blocks are done"
+        _say(f"job {self._given.label}: {left.ranks} ranks on {', '.join(left.nodes)}{told}")
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, env=self._environment(starter), start_new_session=True
+        )
+        code, never_started = self._wait(process)
+        ending = self._ending(code, never_started)
+        found = _verdict.verdict(ending)
+        self._tell(journal.NEXT, what=found.what, code=found.code, reason=found.reason, done=self._done())
+        return found
+
+    def _starter(self, given: Allocation) -> Launcher:
+        if self._options.serial:
+            return Launcher([], {})
+        whole = len(given.nodes) == len(self._given.nodes)
+        return launcher(self._site.launcher, given, whole=whole, pinned=self._options.workers in (None, "1"))
+
+    def _environment(self, starter: Launcher) -> dict[str, str]:
+        environment = {**os.environ, journal.VARIABLE: str(self._journal.absolute()), **starter.environment}
+        environment.pop("SLURM_EXPORT_ENV", None)  # of sbatch --export=NONE; srun would start ranks with nothing
+        if self._options.workers:
+            environment["MPIPAR_WORKERS"] = self._options.workers
+        return environment
+
+    def _wait(self, process: subprocess.Popen[bytes]) -> tuple[int, bool]:
+        """Wait for the ranks, and pass signals on; return the exit code, and whether they have never started."""
+        deadline = time.monotonic() + self._site.start_seconds
+        tells = self._program[:1] == ["-m"] and self._program[1:2][0].partition(".")[0] == "mpipar"
+        while True:
+            try:
+                return process.wait(_POLL_SECONDS), False
+            except subprocess.TimeoutExpired:
+                pass
+            if self._signals and self._may_pass_on():
+                self._pass_on(process)
+            if tells and time.monotonic() > deadline:
+                if not self._told(journal.STARTED):
+                    return self._kill(process), True
+                tells = False
+
+    def _may_pass_on(self) -> bool:
+        """Return whether the ranks can take a signal; those of a driver begin to when their output is open."""
+        has_output = any(word == "--output" or word.startswith("--output=") for word in self._program)
+        return not has_output or bool(self._told(journal.OUTPUT))
+
+    def _pass_on(self, process: subprocess.Popen[bytes]) -> None:
+        """Send the launcher what came; as USR1 if the program can commit, as not all launchers pass on the others."""
+        can_commit = self._resume_point() is not None
+        for number in self._signals:
+            process.send_signal(signal.SIGUSR1 if can_commit else number)
+        self._signals.clear()
+
+    def _kill(self, process: subprocess.Popen[bytes]) -> int:
+        """End a launcher and what it started here, and return its exit code."""
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            os.killpg(process.pid, number)
+            try:
+                return process.wait(_KILL_SECONDS)
+            except subprocess.TimeoutExpired:
+                pass
+        return process.wait()
+
+    def _ending(self, code: int, never_started: bool) -> Ending:
+        """Return how the ranks ended, and what is known besides."""
+        last_words = self._told(journal.ENDED)
+        last_word = last_words[-1]["code"] if last_words else None
+        resumable = self._resume_point() is not None
+        if code != 0 and last_word not in (_verdict.DONE, _verdict.BAD_INPUT, _verdict.STOPPED_EARLY) and resumable:
+            self._lost |= self._lost_nodes()
+        return Ending(
+            code=code if code >= 0 else 128 - code,
+            last_word=last_word,
+            resumable=resumable,
+            never_started=never_started,
+            told_to_stop=self._told_to_stop,
+            cancelled=bool(self._told(journal.CANCEL, ever=True)),
+            lost_nodes=len(self._lost),
+            fruitless=self._fruitless(),
+            attempts=self._options.attempts,
+            may_requeue=not self._options.no_requeue,
+            may_shrink=self._options.shrink and len(self._lost) < len(self._given.nodes),
+        )
+
+    def _resumed(self, program: list[str]) -> list[str]:
+        """Return the program's arguments with --resume, if it is a driver that was stopped in this job."""
+        if self._resume_point() is None or "--resume" in program:
+            return program
+        return [*program, "--resume"]
+
+    def _resume_point(self) -> Path | None:
+        """Return the output of the driver that this job runs, once it is open; None if there is none."""
+        told = self._told(journal.OUTPUT, ever=True)
+        return Path(told[-1]["path"]) if told else None
+
+    def _done(self) -> int | None:
+        """Return how many blocks are done, if there is an output."""
+        path = self._resume_point()
+        if path is None:
+            return None
+        from mpipar.store.progress import progress  # HDF5 takes time to load
+
+        found = progress(path)
+        return None if found is None else found.done
+
+    def _fruitless(self) -> int:
+        """Return how many starts in a row, up to now, have got no further than the first of them."""
+        now, count = self._done() or 0, 0
+        for event in reversed(self._told(journal.ALLOCATION, ever=True)):
+            if (event.get("done") or 0) < now:
+                break
+            count += 1
+        return count
+
+    def _told(self, event: str, *, ever: bool = False) -> list[dict[str, Any]]:
+        """Return the events of a kind: since the ranks were last started, or ever."""
+        events = journal.read(self._journal)
+        if not ever:
+            starts = [index for index, one in enumerate(events) if one["event"] == journal.ALLOCATION]
+            events = events[starts[-1] :] if starts else events
+        return [one for one in events if one["event"] == event]
+
+    def _tell(self, event: str, **details: Any) -> None:
+        journal.append(self._journal, event, **details)
+
+    def _lost_nodes(self) -> set[str]:
+        """Return the nodes that don't run a program within some seconds."""
+        others = [node for node in self._given.nodes[1:] if node not in self._lost]
+        with ThreadPoolExecutor(max(1, min(len(others), 32))) as threads:
+            return {node for node, lives in zip(others, threads.map(_answers, others), strict=True) if not lives}
+
+    def _end_by(self, *command: str, code: int) -> int:
+        """Have Slurm end this job, and wait for that: whatever this process returned would decide its state."""
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        ended = subprocess.run(command, capture_output=True, text=True, check=False)
+        if ended.returncode == 0:
+            time.sleep(_LEAVE_SECONDS)
+        else:
+            _say(f"{' '.join(command)}: {ended.stderr.strip()}; the same submission goes on from there")
+        return code or _verdict.STOPPED_EARLY
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self._signals.append(signal.Signals(number))
+        self._tell(journal.SIGNAL, name=signal.Signals(number).name)
+        if number != signal.SIGUSR1:
+            self._told_to_stop = True
+
+
+def _answers(node: str) -> bool:
+    """Return whether a node of this job runs a program."""
+    options = ["--overlap", "--nodes=1", "--ntasks=1", "--cpus-per-task=1", "--mpi=none", "--input=none"]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("SLURM_NTASKS", "SRUN_"))}
+    try:
+        ended = subprocess.run(
+            ["srun", *options, f"--nodelist={node}", "true"], env=environment, stdin=subprocess.DEVNULL,
+            capture_output=True, timeout=_ANSWER_SECONDS, check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return False
+    except OSError:
+        return True  # there is no srun: nobody can tell
+    return ended.returncode == 0
+
+
+def _say(text: str) -> None:
+    print(f"mpipar: {text}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

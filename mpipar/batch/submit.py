@@ -1,0 +1,253 @@
+"""From a job file to a job in the queue. Imports mpipar.core, store and modules beside it.
+
+::
+
+    job file, --set ─▶ Job ─┐
+    site profile ───▶ Site ─┴▶ Plan: options of sbatch, script, command ─▶ sbatch ─▶ record
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mpipar.batch import record, slurm
+from mpipar.batch.document import Document
+from mpipar.batch.job_file import Job
+from mpipar.batch.record import Submission
+from mpipar.batch.script import job_script
+from mpipar.batch.site import Site
+from mpipar.core.errors import BadInput
+from mpipar.runtime import journal
+
+_CHECK_SECONDS = 60.0
+
+
+class Plan(NamedTuple):
+    """What is submitted.
+
+    Attributes
+    ----------
+    options : list of str
+        Of sbatch.
+    script : str
+        The text of the batch script.
+    path : Path
+        Where it goes.
+    command : list of str
+        The script's arguments: what it runs.
+    """
+
+    options: list[str]
+    script: str
+    path: Path
+    command: list[str]
+
+    def shown(self) -> str:
+        """Return the exact script and command, for people, and for a shell."""
+        return f"# {self.path}\n{self.script}\n# the command\n{shlex.join(self.words())}"
+
+    def words(self) -> list[str]:
+        """Return the command that submits."""
+        return ["sbatch", *self.options, str(self.path), *self.command]
+
+
+def plan(job: Job, site: Site, site_file: Path | None, tasks: list[int], after: list[str]) -> Plan:
+    """Return what is to be submitted for a job, or for some tasks of an array."""
+    ranks = job.ranks or (job.nodes or 1) * (job.ranks_per_node or 1)
+    step = ["--folder", job.folder, "--attempts", str(job.attempts)]
+    step += ["--serial"] if ranks == 1 else []
+    step += ["--workers", str(job.workers)] if job.workers is not None else []
+    step += [] if job.requeue else ["--no-requeue"]
+    step += ["--shrink"] if job.shrink else []
+    step += [] if site_file is None else ["--site", str(site_file.absolute())]
+    command = [site.python or sys.executable, "-m", "mpipar.batch.step", *step, "--", *job.arguments]
+    options = _options(job, site, tasks)
+    options += [f"--dependency=afterok:{':'.join(after)}", "--kill-on-invalid-dep=yes"] if after else []
+    return Plan(options, job_script(site.prologue), Path(job.folder) / "job.sbatch", command)
+
+
+def _options(job: Job, site: Site, tasks: list[int]) -> list[str]:
+    """Return the options of sbatch."""
+    cores = job.cores_per_rank or (job.workers if isinstance(job.workers, int) else None)
+    values: dict[str, Any] = {
+        "job-name": job.name,
+        "output": f"{job.folder}/{'%x-%A_%a' if job.tasks else '%x-%j'}.out",
+        "open-mode": "append",
+        "signal": f"B:USR1@{job.warn}",
+        "requeue" if job.requeue else "no-requeue": True,
+        "no-kill": job.shrink,
+        "array": _ranges(tasks) + (f"%{job.at_once}" if job.at_once else "") if job.tasks else "",
+        "nodes": job.nodes,
+        "ntasks": job.ranks,
+        "ntasks-per-node": job.ranks_per_node or (None if job.ranks else 1),
+        "cpus-per-task": cores,
+        "exclusive": job.workers == "auto" and cores is None,
+        "gpus-per-node": job.gpus_per_node,
+        "mem": job.memory,
+        "time": job.time,
+        "partition": job.partition or site.partition,
+        "account": job.account or site.account,
+        **site.sbatch,
+        **job.sbatch,
+    }
+    return [f"--{name}" if value is True else f"--{name}={value}" for name, value in values.items() if value]
+
+
+def _ranges(numbers: list[int]) -> str:
+    """Return numbers in the words of sbatch: [1, 2, 3, 7] is "1-3,7"."""
+    parts: list[str] = []
+    for number in numbers:
+        first, _, last = parts[-1].partition("-") if parts else ("", "", "")
+        if parts and int(last or first) == number - 1:
+            parts[-1] = f"{first}-{number}"
+        else:
+            parts.append(str(number))
+    return ",".join(parts)
+
+
+def look_at_program(job: Job) -> str | None:
+    """Let the driver itself look at its options and input; return what it says about its plan, if it can.
+
+    Raises
+    ------
+    BadInput
+        If it refuses them.
+    """
+    if job.check is None:
+        return None
+    first = "1" if job.tasks else ""
+    words = [word.replace("{task}", first) if job.tasks else word for word in job.check]
+    with tempfile.TemporaryDirectory() as stand_in:
+        if not os.path.isdir(job.folder):  # it will be made; the driver would miss it
+            words = [f"--output={stand_in}/{job.output}" if word.startswith("--output=") else word for word in words]
+        try:
+            ended = subprocess.run(
+                [sys.executable, *words], env=slurm.environment(), stdin=subprocess.DEVNULL, capture_output=True,
+                text=True, errors="replace", timeout=_CHECK_SECONDS, check=False,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired:
+            return None
+    lines = (ended.stdout if ended.returncode == 0 else ended.stderr).strip().splitlines() or ["it says nothing"]
+    told = lines[-1].partition(": ")[2] or lines[-1]
+    if ended.returncode != 0:
+        raise BadInput(f"run: {told.removeprefix('error: ')}")
+    return told
+
+
+def unfinished_tasks(job: Job) -> list[int]:
+    """Return the numbers of the tasks that earlier submissions have not finished; 0 is a job that is no array."""
+    earlier = record.of_folder(Path(job.folder))
+    return [task for task in all_tasks(job) if not _is_finished(job, earlier, task)]
+
+
+def all_tasks(job: Job) -> list[int]:
+    """Return the numbers of all tasks; 0 is a job that is no array."""
+    return list(range(1, job.tasks + 1)) if job.tasks else [0]
+
+
+def _is_finished(job: Job, earlier: list[Submission], task: int) -> bool:
+    if job.output:
+        from mpipar.store.progress import progress  # HDF5 takes time to load
+
+        found = progress(output_of(job, task))
+        return found is not None and found.finished and not found.skipped
+    return any(_ended_well(submission.journal(str(task or ""))) for submission in earlier)
+
+
+def _ended_well(path: Path) -> bool:
+    events = [event for event in journal.read(path) if event["event"] == journal.NEXT]
+    return bool(events) and (events[-1].get("what"), events[-1].get("code")) == ("exit", 0)
+
+
+def output_of(job: Job, task: int) -> Path:
+    """Return the result file of a task; 0 is a job that is no array."""
+    name = job.output.replace("{task}", str(task)).replace("{tasks}", str(job.tasks)) if task else job.output
+    return Path(job.folder) / name
+
+
+def in_queue(folder: Path) -> list[slurm.JobState]:
+    """Return the states of jobs of a folder that are pending or running."""
+    numbers = [submission.id for submission in record.of_folder(folder)]
+    return [state for state in slurm.states(numbers).values() if not state.ended] if numbers else []
+
+
+def submit(job: Job, document: Document, planned: Plan, tasks: list[int], overrides: list[str]) -> Submission:
+    """Put a job into the queue, and on record. Its folder has been made.
+
+    Raises
+    ------
+    SubmitRefused, SlurmUnavailable
+        If Slurm doesn't take it.
+    """
+    folder = Path(job.folder)
+    _write(folder / "job.toml", document.text)
+    _write(planned.path, planned.script)
+    number = slurm.submit([*planned.options, str(planned.path), *planned.command])
+    submission = Submission(
+        id=number,
+        name=job.name,
+        cluster=slurm.cluster(),
+        folder=job.folder,
+        outputs={str(task or ""): str(output_of(job, task)) for task in tasks} if job.output else {},
+        tasks=_ranges(tasks) if job.tasks else "",
+        command=planned.words(),
+        overrides=overrides,
+        time=time.time(),
+    )
+    record.add(submission)
+    return submission
+
+
+@contextlib.contextmanager
+def made_folder(path: Path) -> Iterator[None]:
+    """Make a folder, and hold it against another submission at the same time; on an error remove what was made.
+
+    Raises
+    ------
+    BadInput
+        If it can't be made.
+    """
+    made = [folder for folder in (path, *path.parents) if not folder.exists()]
+    lock = -1
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        lock = os.open(path, os.O_RDONLY)
+        with contextlib.suppress(OSError):  # not all file systems can
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        if not os.access(path, os.W_OK | os.X_OK):
+            raise PermissionError(13, "can't be written to")
+    except OSError as error:
+        _remove(made)
+        raise BadInput(f"output.folder: {error.strerror}: {str(path)!r}") from None
+    try:
+        yield
+    except BaseException:
+        for name in ("job.toml", "job.sbatch") if path in made else ():
+            (path / name).unlink(missing_ok=True)
+        _remove(made)
+        raise
+    finally:
+        os.close(lock)
+
+
+def _remove(folders: list[Path]) -> None:
+    for folder in folders:
+        with contextlib.suppress(OSError):  # it isn't empty, or was never made
+            folder.rmdir()
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a text file as a whole or not at all."""
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    aside.write_text(text, encoding="utf-8")
+    os.replace(aside, path)

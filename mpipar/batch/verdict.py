@@ -1,0 +1,103 @@
+"""What is to be done when the ranks of a job have ended: nothing but rules. Imports nothing of mpipar."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+DONE, FAILED, BAD_INPUT, STOPPED_EARLY = 0, 1, 2, 75
+
+EXIT, REQUEUE, AGAIN, CANCEL = "exit", "requeue", "again", "cancel"
+"""End the job; have Slurm run it again, in a new allocation; start the ranks again in this one; end it as cancelled."""
+
+
+class Ending(NamedTuple):
+    """How the ranks of a job ended.
+
+    Attributes
+    ----------
+    code : int
+        Exit code of the launcher.
+    last_word : int or None
+        The exit code that the program ended with on purpose; None if it didn't: it was killed, or isn't of mpipar.
+    resumable : bool
+        Whether it has a checkpoint to go on from.
+    never_started : bool
+        Whether the ranks didn't find each other in time.
+    told_to_stop : bool
+        Whether this job was told to end, other than by the end of its time.
+    cancelled : bool
+        Whether the user has cancelled it.
+    lost_nodes : int
+        How many nodes don't answer.
+    fruitless : int
+        How many starts in a row, with this one, have got no further.
+    attempts : int
+        How many of these there may be.
+    may_requeue : bool
+        Whether the job may be run again.
+    may_shrink : bool
+        Whether it may go on with the nodes that are left.
+    """
+
+    code: int
+    last_word: int | None = None
+    resumable: bool = False
+    never_started: bool = False
+    told_to_stop: bool = False
+    cancelled: bool = False
+    lost_nodes: int = 0
+    fruitless: int = 0
+    attempts: int = 3
+    may_requeue: bool = True
+    may_shrink: bool = False
+
+
+class Verdict(NamedTuple):
+    """What is done about it.
+
+    Attributes
+    ----------
+    what : str
+        :data:`EXIT`, :data:`REQUEUE`, :data:`AGAIN` or :data:`CANCEL`.
+    code : int
+        Exit code, if the job ends.
+    reason : str
+        Why, for the log.
+    """
+
+    what: str
+    code: int
+    reason: str
+
+
+def verdict(ending: Ending) -> Verdict:
+    """Return what to do."""
+    code = ending.last_word if ending.last_word not in (None, DONE) else ending.code
+    stopped = ending.last_word == STOPPED_EARLY
+    killed = ending.last_word is None or (ending.last_word == FAILED and ending.lost_nodes > 0)
+    if ending.code == DONE or not (stopped or killed):
+        return Verdict(EXIT, code, "done" if code == DONE else f"ended with exit code {code}")
+    if ending.cancelled:
+        return Verdict(CANCEL, code, "cancelled")
+    if ending.told_to_stop:
+        return Verdict(EXIT, code, "told to stop")
+    if not ending.resumable and not ending.never_started:
+        return Verdict(EXIT, code, f"ended with exit code {code}, and there is no checkpoint to go on from")
+    reason = _reason(ending)
+    if ending.fruitless >= ending.attempts:
+        return Verdict(EXIT, code, f"{reason}; given up, as {ending.fruitless} starts in a row got no further")
+    if killed and (not ending.lost_nodes or ending.may_shrink):
+        return Verdict(AGAIN, code, reason)
+    if not ending.may_requeue:
+        return Verdict(EXIT, code, f"{reason}; the same submission goes on from there")
+    return Verdict(REQUEUE, code, reason)
+
+
+def _reason(ending: Ending) -> str:
+    if ending.lost_nodes:
+        return f"{ending.lost_nodes} node{'s' * (ending.lost_nodes > 1)} lost"
+    if ending.last_word == STOPPED_EARLY:
+        return "stopped early, with its checkpoint committed"
+    if ending.never_started:
+        return "the ranks have not found each other in time"
+    return f"killed (the launcher's exit code was {ending.code})"

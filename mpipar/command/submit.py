@@ -1,0 +1,126 @@
+"""``mpipar submit``: put what a job file describes into Slurm's queue. Imports mpipar.core, batch."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from mpipar.batch import slurm
+from mpipar.batch.document import Document
+from mpipar.batch.job_file import Job, read_job
+from mpipar.batch.site import read_site
+from mpipar.batch.submit import all_tasks, in_queue, look_at_program, made_folder, plan, submit, unfinished_tasks
+from mpipar.command.driver import DONE, FAILED, say_bad_input
+from mpipar.core.errors import BadInput
+
+_RESOURCES = ("nodes", "ranks_per_node", "ranks", "workers", "time", "memory", "partition", "account")
+_POLL_SECONDS = 5.0
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise BadInput(message)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Submit a job, and return the exit code."""
+    try:
+        return _submit(_parser().parse_args(arguments))
+    except (BadInput, slurm.SubmitRefused) as error:
+        return say_bad_input(f"mpipar submit: error: {error}")
+    except slurm.SlurmUnavailable as error:
+        print(f"mpipar submit: {error}", file=sys.stderr)
+        return FAILED
+
+
+def _parser() -> _Parser:
+    parser = _Parser(
+        prog="mpipar submit", allow_abbrev=False,
+        description="Submit what a job file describes. Submitted again after it was stopped, it goes on; of an array, "
+        "the tasks that are not finished run alone. The job's number is printed on stdout.",
+        epilog="example: mpipar submit jobs/pi.toml --nodes 4 --set run.options.steps=1e12",
+    )  # fmt: skip
+    parser.add_argument("job", type=Path, metavar="JOB.toml", help="the job file")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", dest="changes",
+        help="another value than in the file, such as run.options.steps=1e9 (more than once, if need be)",
+    )  # fmt: skip
+    for name in _RESOURCES:
+        flag = f"--{name.replace('_', '-')}"
+        parser.add_argument(flag, metavar="VALUE", help=f"short for --set resources.{name}=VALUE")
+    parser.add_argument("--site", type=Path, metavar="FILE", help="the site's profile")
+    parser.add_argument("--after", action="append", default=[], metavar="ID", help="begin when job ID has ended well")
+    parser.add_argument("--dry-run", action="store_true", help="print the script and the command; submit nothing")
+    parser.add_argument("--check", action="store_true", help="ask Slurm whether it would take it; submit nothing")
+    parser.add_argument("--wait", action="store_true", help="wait for its end; exit code 1 if it isn't a good one")
+    parser.add_argument(
+        "--force", action="store_true", help="submit, though a job with this output is in the queue, or it is finished"
+    )
+    return parser
+
+
+def _submit(options: Any) -> int:
+    document = Document(options.job)
+    overrides = [*options.changes]
+    for change in options.changes:
+        document.change(change)
+    for name in _RESOURCES:
+        value = getattr(options, name)
+        if value is not None:
+            document.put(("resources", name), int(value) if value.isdecimal() else value, f"--{name.replace('_', '-')}")
+            overrides.append(f"resources.{name}={value}")
+    site = read_site(options.site)
+    job = read_job(document, site.folder(""))
+    for number in options.after:
+        if not number.isdecimal():
+            raise BadInput(f"--after: expected the number of a job, got {number!r}")
+    try:
+        told = look_at_program(job)
+    except BadInput as error:
+        raise BadInput(f"{options.job}: {error}") from None
+    tasks = all_tasks(job) if options.force else unfinished_tasks(job)
+    planned = plan(job, site, options.site, tasks or [0], options.after)
+    if options.dry_run:
+        print(planned.shown())
+        return DONE
+    if options.check:
+        with made_folder(Path(job.folder)):
+            print(slurm.test([*planned.options, "--wrap=true"]))
+        return DONE
+    with made_folder(Path(job.folder)):
+        waiting = [] if options.force else in_queue(Path(job.folder))
+        if waiting:
+            listed = ", ".join(f"{state.id} ({state.state})" for state in waiting)
+            raise BadInput(f"{job.folder}: job {listed} has this output already; --force submits it all the same")
+        if not tasks:
+            print(f"mpipar submit: {job.folder} is finished; nothing is submitted", file=sys.stderr)
+            return DONE
+        submission = submit(job, document, planned, tasks, overrides)
+    print(submission.id, flush=True)
+    _say(f"job {submission.id} ({job.name}{f', tasks {submission.tasks}' if job.tasks else ''}) in {job.folder}")
+    if told:
+        _say(told.replace("would evaluate", "it evaluates"))
+    return _wait(submission.id, job) if options.wait else DONE
+
+
+def _wait(number: str, job: Job) -> int:
+    """Wait for a job's end, and return 0 if all of it ended well."""
+    before = None
+    while True:
+        states = slurm.states([number])
+        told = ", ".join(sorted({state.state for state in states.values()}))
+        if told != before:
+            _say(f"job {number}: {told or 'not in the queue any more'}")
+            before = told
+        if all(state.ended for state in states.values()):
+            well = all(state.good for state in states.values()) if states else not unfinished_tasks(job)
+            return DONE if well else FAILED
+        time.sleep(_POLL_SECONDS)
+
+
+def _say(text: str) -> None:
+    print(f"mpipar submit: {text}", file=sys.stderr, flush=True)

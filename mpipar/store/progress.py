@@ -1,0 +1,136 @@
+"""How far a run is, from its files, while it goes on. Imports mpipar.core and store.
+
+Nothing is locked or written: the run doesn't notice. Its files may be replaced or removed at any moment, and are then read
+again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import h5py
+
+from mpipar.core.blocks import Blocks, united
+from mpipar.core.errors import BadInput
+from mpipar.store.checkpoint import get, logged
+
+_ATTEMPTS = 5
+_BROKEN = (OSError, ValueError, TypeError, KeyError, RuntimeError, OverflowError, BadInput)  # what is damaged raises
+
+
+class Progress(NamedTuple):
+    """How far a run is.
+
+    Attributes
+    ----------
+    done : int
+        Blocks that are done and committed.
+    n_blocks : int
+        Blocks that there are.
+    skipped : int
+        Blocks that failed, and were skipped.
+    finished : bool
+        Whether the result is there; skipped blocks may be missing in it, and it may have been enough early.
+    committed : float
+        Time of the last commit, in seconds since 1970.
+    whole : bool
+        Whether all commits were read: False if there are too many to do so in a few seconds, or one is damaged.
+    """
+
+    done: int
+    n_blocks: int
+    skipped: int
+    finished: bool
+    committed: float
+    whole: bool
+
+
+def progress(path: Path, seconds: float = 5.0) -> Progress | None:
+    """Return how far the run is whose ``--output`` is ``path``.
+
+    Parameters
+    ----------
+    path : Path
+        The output file.
+    seconds : float
+        How long to read the logs of its ranks, at most.
+
+    Returns
+    -------
+    Progress or None
+        None if there is no file, or it isn't of mpipar or can't be read.
+    """
+    until = time.monotonic() + seconds
+    found = None
+    for _ in range(_ATTEMPTS):
+        before = _signature(path)
+        if before is None:
+            return None
+        try:
+            found = _read(path, until)
+        except _BROKEN:
+            found = None
+        if _signature(path) == before:
+            break  # else it was replaced, and the logs that it has the sum of removed
+    return found
+
+
+def _read(path: Path, until: float) -> Progress | None:
+    with h5py.File(path, "r", locking=False) as file:  # HDF5 would lock the file, and be refused on some file systems
+        if "mpipar_format" not in file.attrs:
+            return None
+        committed = path.stat().st_mtime
+        if file.attrs.get("finished", True):
+            return _of_result(path, file, committed)
+        state = get(path, file)
+    n_blocks = -(-_number(state.identity["n"]) // _number(state.identity["block"]))
+    folder = Path(f"{path}.parts")
+    ranges, skipped, whole = list(state.done.ranges), {block.block for block in state.done.skipped}, True
+    try:
+        for part in logged(folder, state.run):
+            ranges += part.ranges
+            skipped |= {block.block for block in part.skipped}
+            if time.monotonic() > until:
+                whole = False
+                break
+    except _BROKEN:
+        whole = False
+    done = united(ranges)
+    skipped -= {index for index in skipped if any(index in r for r in done)}
+    return Progress(Blocks(done).count, n_blocks, len(skipped), False, max([committed, *_times(folder)]), whole)
+
+
+def _of_result(path: Path, file: h5py.File, committed: float) -> Progress:
+    """Return the progress of a run that is complete, but perhaps for skipped blocks."""
+    n_blocks, skipped = _number(file.attrs["n_blocks"]), _number(file.attrs.get("skipped_blocks", 0))
+    done = n_blocks - skipped
+    with contextlib.suppress(BadInput):  # totals that can't be stored leave none
+        done = Blocks(united(get(path, file).done.ranges)).count
+    return Progress(done, n_blocks, skipped, True, committed, True)
+
+
+def _number(value: Any) -> int:
+    return int(value)  # what is beyond 64 bits is stored as text
+
+
+def _times(folder: Path) -> Iterator[float]:
+    with contextlib.suppress(OSError):
+        for entry in os.scandir(folder):
+            if entry.name.endswith(".log"):
+                with contextlib.suppress(OSError):
+                    yield entry.stat().st_mtime
+
+
+def _signature(path: Path) -> tuple[int, int, int] | None:
+    """Return what tells a file from the one that replaces it; None if there is no regular file."""
+    try:
+        found = path.stat()
+    except (OSError, ValueError):
+        return None
+    return (found.st_ino, found.st_mtime_ns, found.st_size) if stat.S_ISREG(found.st_mode) else None
