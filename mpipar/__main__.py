@@ -10,7 +10,6 @@ from mpipar._version import __version__
 from mpipar.core.drivers import DRIVERS
 from mpipar.runtime.launcher import launch
 
-
 COMMANDS = ("submit", "status", "logs", "cancel", "doctor")
 
 

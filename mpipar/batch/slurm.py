@@ -1,4 +1,4 @@
-"""All that is asked of Slurm and told to it, by its own programs. Imports mpipar.core and runtime.launcher.
+"""All that is asked of Slurm and told to it, by its own programs. Imports mpipar.core, runtime and batch.
 
 Every call has a time limit, and all jobs are asked for at once: the controller is everybody's. ::
 
@@ -14,8 +14,10 @@ import re
 import secrets
 import subprocess
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Literal, NamedTuple
+from typing import Literal
 
+from mpipar.batch.job_state import JobState as JobState
+from mpipar.batch.job_state import exit_code_of, seconds_of, time_of
 from mpipar.core.errors import MpiparError
 from mpipar.runtime.launcher import is_launchers
 
@@ -24,8 +26,6 @@ _KEPT = ("SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_CLUSTERS", "SLURM_JWT")  # wh
 _NOT_THERE = "Invalid job id specified"
 _TOO_LATE = (_NOT_THERE, "already completing or completed", "Job has already finished")
 
-Kind = Literal["waiting", "running", "ended"]
-
 
 class SlurmUnavailable(MpiparError, RuntimeError):
     """Slurm's programs aren't here, or its controller doesn't answer."""
@@ -33,99 +33,6 @@ class SlurmUnavailable(MpiparError, RuntimeError):
 
 class SubmitRefused(MpiparError, RuntimeError):
     """Slurm doesn't take a job; the message is sbatch's own."""
-
-
-class _Meaning(NamedTuple):
-    kind: Kind
-    words: str
-    good: bool = False
-
-
-STATES = {
-    "PENDING": _Meaning("waiting", "waiting"),
-    "REQUEUED": _Meaning("waiting", "being requeued"),
-    "REQUEUE_FED": _Meaning("waiting", "being requeued"),
-    "REQUEUE_HOLD": _Meaning("waiting", "requeued, and held"),
-    "SPECIAL_EXIT": _Meaning("waiting", "requeued, and held, after an error"),
-    "RESV_DEL_HOLD": _Meaning("waiting", "held, as its reservation is gone"),
-    "CONFIGURING": _Meaning("running", "waiting for its nodes to boot"),
-    "RUNNING": _Meaning("running", "running"),
-    "COMPLETING": _Meaning("running", "ending"),
-    "RESIZING": _Meaning("running", "being resized"),
-    "SIGNALING": _Meaning("running", "running"),
-    "STAGE_OUT": _Meaning("running", "ending"),
-    "STOPPED": _Meaning("running", "stopped by a signal"),
-    "SUSPENDED": _Meaning("running", "suspended"),
-    "COMPLETED": _Meaning("ended", "completed", good=True),
-    "BOOT_FAIL": _Meaning("ended", "failed, as a node did not boot"),
-    "CANCELLED": _Meaning("ended", "cancelled"),
-    "DEADLINE": _Meaning("ended", "ended by its deadline"),
-    "FAILED": _Meaning("ended", "failed"),
-    "LAUNCH_FAILED": _Meaning("ended", "failed, as it could not be started"),
-    "NODE_FAIL": _Meaning("ended", "failed, as a node was lost"),
-    "OUT_OF_MEMORY": _Meaning("ended", "killed, as it was out of memory"),
-    "PREEMPTED": _Meaning("ended", "ended to make room for another job"),
-    "RECONFIG_FAIL": _Meaning("ended", "failed, as a node could not be set up"),
-    "REVOKED": _Meaning("ended", "taken over by another cluster"),
-    "TIMEOUT": _Meaning("ended", "ended by its time limit"),
-}
-"""Slurm's names of the states of a job: whether it waits, runs or has ended; in words; whether it ended well."""
-
-
-class JobState(NamedTuple):
-    """What Slurm says of a job, or of one task of an array.
-
-    Attributes
-    ----------
-    id : str
-        Its number; of a task such as "12_3".
-    name : str
-        Its name.
-    state : str
-        One of STATES, or what later versions add.
-    reason : str
-        Why it waits, in Slurm's word; empty if there is none.
-    nodes : str
-        The nodes it has or had, such as "n[1-4]".
-    elapsed : float
-        Seconds it has run, since it was last started.
-    limit : float or None
-        Seconds it may run; None if there is no limit.
-    restarts : int or None
-        How often it has been requeued; None if Slurm no longer knows.
-    exit_code : int or None
-        Of one that has ended; 128 + n for signal n, as shells have it.
-    submitted, started, ended : float or None
-        When, in seconds since 1970; of one that waits or runs the last two are what is expected.
-    """
-
-    id: str
-    name: str
-    state: str
-    reason: str
-    nodes: str
-    elapsed: float
-    limit: float | None
-    restarts: int | None
-    exit_code: int | None
-    submitted: float | None
-    started: float | None
-    ended: float | None
-
-    @property
-    def kind(self) -> Kind:
-        """Whether it waits, runs or has ended; what isn't known isn't taken for ended."""
-        return STATES[self.state].kind if self.state in STATES else "running"
-
-    @property
-    def words(self) -> str:
-        """The state in plain words."""
-        return STATES[self.state].words if self.state in STATES else self.state.lower().replace("_", " ")
-
-    @property
-    def good(self) -> bool:
-        """Whether it has ended well."""
-        return self.state in STATES and STATES[self.state].good
 
 
 def cluster() -> str:
@@ -243,7 +150,7 @@ def submit(arguments: Sequence[str], timeout: float = 60.0) -> str:
     return number
 
 
-def test(arguments: Sequence[str], timeout: float = 60.0) -> str:
+def test(arguments: Sequence[str]) -> str:
     """Ask whether Slurm would take a batch job, and return what it says of when that would start.
 
     Raises
@@ -253,7 +160,7 @@ def test(arguments: Sequence[str], timeout: float = 60.0) -> str:
     SlurmUnavailable
         If there is no sbatch, or it hasn't ended in time.
     """
-    ended = _run("sbatch", "--test-only", *arguments, timeout=timeout)
+    ended = _run("sbatch", "--test-only", *arguments)
     if ended.returncode:
         raise SubmitRefused(f"sbatch: {_message(ended)}")
     return _message(ended)
@@ -294,8 +201,8 @@ def _in_queue(ids: list[str]) -> dict[str, JobState]:
     for id, state, reason, nodes, used, limit, restarts, code, *times, name in _records(ended.stdout, mark, 12):
         found[id] = JobState(
             id, name.removesuffix(mark), state, "" if reason == "None" else reason, nodes,
-            _seconds(used) or 0.0, _seconds(limit), int(restarts) if restarts.isdigit() else None,
-            _exit_code(state, code), *map(_time, times),
+            seconds_of(used) or 0.0, seconds_of(limit), int(restarts) if restarts.isdigit() else None,
+            exit_code_of(state, code), *map(time_of, times),
         )  # fmt: skip
     return found
 
@@ -317,7 +224,7 @@ def _accounted(ids: list[str]) -> dict[str, JobState]:
         for id in [f"{number}_{task}" for task in tasks_of(bracket.rstrip("]"))] if bracket else [listed]:
             found[id] = JobState(
                 id, name, state, "", nodes, float(elapsed) if elapsed.isdigit() else 0.0, limit, None,
-                _exit_code(state, code), *map(_time, times),
+                exit_code_of(state, code), *map(time_of, times),
             )  # fmt: skip
     return found
 
@@ -334,28 +241,6 @@ def _records(text: str, mark: str, count: int) -> Iterator[list[str]]:
         fields = record.rstrip("\n").split(mark, count - 1)
         if len(fields) == count:
             yield [field.strip() for field in fields[:-1]] + [fields[-1]]
-
-
-def _seconds(text: str) -> float | None:
-    """Return seconds from days-hours:minutes:seconds; None if it isn't that, as "UNLIMITED"."""
-    found = re.fullmatch(r"(?:(\d+)-)?(?:(\d+):)?(\d+):(\d+)", text)
-    if found is None:
-        return None
-    days, hours, minutes, seconds = (float(part or 0) for part in found.groups())
-    return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
-
-
-def _time(text: str) -> float | None:
-    return float(text) if text.isdigit() else None
-
-
-def _exit_code(state: str, text: str) -> int | None:
-    """Return an exit code from "code:signal", or from the number that has both, as in the system's calls."""
-    found = re.fullmatch(r"(\d+)(?::(\d+))?", text)
-    if found is None or state not in STATES or STATES[state].kind != "ended":
-        return None
-    code, signal = (int(found[1]), int(found[2])) if found[2] else (int(found[1]) >> 8, int(found[1]) & 127)
-    return 128 + signal if signal else code
 
 
 def _run(program: str, *arguments: str, timeout: float = _PATIENCE) -> subprocess.CompletedProcess[str]:
@@ -389,5 +274,6 @@ def _message(ended: subprocess.CompletedProcess[str]) -> str:
 
 
 def _all_of(text: str, known: tuple[str, ...]) -> bool:
-    """Return whether each line has one of some texts in it."""
-    return all(any(part in line for part in known) for line in text.splitlines() if line.strip())
+    """Return whether there is a line, and each has one of some texts in it."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    return bool(lines) and all(any(part in line for part in known) for line in lines)

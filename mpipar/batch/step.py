@@ -122,7 +122,7 @@ class Step:
             workers=self._options.workers, done=done, command=command,
         )  # fmt: skip
         told = "" if done is None else f"; {done} blocks are done"
-        _say(f"job {self._given.label}: {left.ranks} ranks on {', '.join(left.nodes)}{told}")
+        _say(f"job {self._given.label}: {left.ranks} rank{'s' * (left.ranks > 1)} on {', '.join(left.nodes)}{told}")
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, env=self._environment(starter), start_new_session=True
         )

@@ -14,7 +14,6 @@ import os
 import shlex
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,7 +28,7 @@ from mpipar.batch.site import Site
 from mpipar.core.errors import BadInput
 from mpipar.runtime import journal
 
-_CHECK_SECONDS = 60.0
+_CHECK_SECONDS = 60.0  # that a driver is given
 
 
 class Plan(NamedTuple):
@@ -118,6 +117,8 @@ def _ranges(numbers: list[int]) -> str:
 def look_at_program(job: Job) -> str | None:
     """Let the driver itself look at its options and input; return what it says about its plan, if it can.
 
+    The job's folder has been made.
+
     Raises
     ------
     BadInput
@@ -125,18 +126,14 @@ def look_at_program(job: Job) -> str | None:
     """
     if job.check is None:
         return None
-    first = "1" if job.tasks else ""
-    words = [word.replace("{task}", first) if job.tasks else word for word in job.check]
-    with tempfile.TemporaryDirectory() as stand_in:
-        if not os.path.isdir(job.folder):  # it will be made; the driver would miss it
-            words = [f"--output={stand_in}/{job.output}" if word.startswith("--output=") else word for word in words]
-        try:
-            ended = subprocess.run(
-                [sys.executable, *words], env=slurm.environment(), stdin=subprocess.DEVNULL, capture_output=True,
-                text=True, errors="replace", timeout=_CHECK_SECONDS, check=False,
-            )  # fmt: skip
-        except subprocess.TimeoutExpired:
-            return None
+    words = [word.replace("{task}", "1") if job.tasks else word for word in job.check]
+    try:
+        ended = subprocess.run(
+            [sys.executable, *words], env=slurm.environment(), stdin=subprocess.DEVNULL, capture_output=True,
+            text=True, errors="replace", timeout=_CHECK_SECONDS, check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return None
     lines = (ended.stdout if ended.returncode == 0 else ended.stderr).strip().splitlines() or ["it says nothing"]
     told = lines[-1].partition(": ")[2] or lines[-1]
     if ended.returncode != 0:
@@ -210,7 +207,7 @@ def submit(job: Job, document: Document, planned: Plan, tasks: list[int], overri
 
 @contextlib.contextmanager
 def made_folder(path: Path) -> Iterator[None]:
-    """Make a folder, and hold it against another submission at the same time; on an error remove what was made.
+    """Make a folder, and hold it against another submission at the same time; if nothing came into it, remove it again.
 
     Raises
     ------
@@ -228,16 +225,16 @@ def made_folder(path: Path) -> Iterator[None]:
             raise PermissionError(13, "can't be written to")
     except OSError as error:
         _remove(made)
-        raise BadInput(f"output.folder: {error.strerror}: {str(path)!r}") from None
+        raise BadInput(f"output.folder: {error.strerror or error}: {str(path)!r}") from None
     try:
         yield
     except BaseException:
         for name in ("job.toml", "job.sbatch") if path in made else ():
             (path / name).unlink(missing_ok=True)
-        _remove(made)
         raise
     finally:
         os.close(lock)
+        _remove(made)
 
 
 def _remove(folders: list[Path]) -> None:

@@ -78,26 +78,25 @@ def _submit(options: Any) -> int:
     for number in options.after:
         if not number.isdecimal():
             raise BadInput(f"--after: expected the number of a job, got {number!r}")
-    try:
-        told = look_at_program(job)
-    except BadInput as error:
-        raise BadInput(f"{options.job}: {error}") from None
-    tasks = all_tasks(job) if options.force else unfinished_tasks(job)
-    planned = plan(job, site, options.site, tasks or [0], options.after)
-    if options.dry_run:
-        print(planned.shown())
-        return DONE
-    if options.check:
-        with made_folder(Path(job.folder)):
-            print(slurm.test([*planned.options, "--wrap=true"]))
-        return DONE
     with made_folder(Path(job.folder)):
+        try:
+            told = look_at_program(job)
+        except BadInput as error:
+            raise BadInput(f"{options.job}: {error}") from None
+        tasks = all_tasks(job) if options.force else unfinished_tasks(job)
+        planned = plan(job, site, options.site, tasks or [0], options.after)
+        if options.dry_run:
+            print(planned.shown())
+            return DONE
+        if options.check:
+            print(slurm.test([*planned.options, "--wrap=true"]))
+            return DONE
         waiting = [] if options.force else in_queue(Path(job.folder))
         if waiting:
             listed = ", ".join(f"{state.id} ({state.state})" for state in waiting)
             raise BadInput(f"{job.folder}: job {listed} has this output already; --force submits it all the same")
         if not tasks:
-            print(f"mpipar submit: {job.folder} is finished; nothing is submitted", file=sys.stderr)
+            _say(f"{job.folder} is finished; nothing is submitted")
             return DONE
         submission = submit(job, document, planned, tasks, overrides)
     print(submission.id, flush=True)

@@ -1,7 +1,7 @@
 """How far a run is, from its files, while it goes on. Imports mpipar.core and store.
 
-Nothing is locked or written: the run doesn't notice. Its files may be replaced or removed at any moment, and are then read
-again.
+Nothing is locked or written: the run doesn't notice. Its files may be replaced or removed at any moment, and are then
+read again.
 """
 
 from __future__ import annotations

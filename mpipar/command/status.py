@@ -1,0 +1,225 @@
+"""``mpipar status``: where jobs are, and how far. Imports mpipar.batch and mpipar.command."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import sys
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Any, NoReturn
+
+from mpipar.batch import record, slurm
+from mpipar.batch.facts import Facts, examine, is_recent, may_be_recent, named
+from mpipar.batch.record import Submission
+from mpipar.command.driver import DONE, FAILED, say_bad_input
+from mpipar.core.errors import BadInput
+
+_DAY = 86400.0
+_PROGRAM = "mpipar status"
+_NUMBERS_SHOWN = 12  # ranges of tasks
+
+# Why jobs wait, in plain words.
+_REASONS = {
+    "Priority": "other jobs are before it",
+    "Resources": "it is next, as soon as enough nodes are free",
+    "None": "Slurm has not looked at it yet",
+    "Dependency": "it waits for another job",
+    "DependencyNeverSatisfied": "the job that it waits for has failed: it will never start; cancel it",
+    "BeginTime": "it is not to start before a given time; one that was just requeued waits for two minutes",
+    "JobHeldUser": "you hold it: scontrol release lets it go",
+    "JobHeldAdmin": "an administrator holds it",
+    "launch failed requeued held": "its start failed, and it is held: scontrol release lets it go",
+    "JobArrayTaskLimit": "as many tasks of the array run as are to at once",
+    "PartitionTimeLimit": "its time limit is beyond the partition's: it will never start; cancel it",
+    "PartitionNodeLimit": "it asks for more nodes than the partition allows: it will never start; cancel it",
+    "PartitionDown": "the partition is down",
+    "PartitionInactive": "the partition takes no new jobs at the moment",
+    "BadConstraints": "no node has what it asks for: it will never start; cancel it",
+    "ReqNodeNotAvail": "a node that it needs is down, or reserved, maybe for maintenance",
+    "Reservation": "its reservation has not begun",
+    "Licenses": "it waits for a licence",
+    "InvalidAccount": "the account isn't valid: it will never start; cancel it",
+    "InvalidQOS": "the QOS isn't valid: it will never start; cancel it",
+    "JobLaunchFailure": "it could not be started",
+    "NodeDown": "a node that it needs is down",
+}
+
+_OUTCOMES = ("done", "running", "waiting", "stopped early", "failed", "cancelled", "ended without a word", "unknown")
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser that raises BadInput."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise BadInput."""
+        raise BadInput(message)
+
+
+def main(arguments: list[str]) -> int:
+    """Print where jobs are; return the exit code."""
+    try:
+        given = _parser().parse_args(arguments)
+        here = slurm.cluster()
+        jobs: list[tuple[Submission, str]] = [named(name, here) for name in given.jobs]
+        recent = not given.jobs and not given.all
+        if not given.jobs:
+            jobs = [(one, "") for one in record.known(here) if not recent or may_be_recent(one)]
+    except BadInput as error:
+        return say_bad_input(f"{_PROGRAM}: error: {error}")
+    try:
+        examined, problem = examine(jobs)
+        if problem is not None:
+            _say(f"Slurm can't be asked ({problem}): this is what journals and results say")
+            if jobs and not any(fact.last or fact.blocks is not None for facts in examined for fact in facts):
+                return FAILED
+        found = [(one, facts) for (one, _), facts in zip(jobs, examined, strict=True) if not recent or is_recent(facts)]
+        if given.json:
+            objects = [_as_object(one, facts) for one, facts in found]
+            print(json.dumps(objects[0] if len(given.jobs) == 1 else objects))
+        elif not found:
+            print(f"no job {'waits, runs or has ended in the last day' if recent else 'was submitted from here'}")
+        else:
+            print("\n\n".join(text(facts) for _, facts in found))
+            if recent:
+                print("\nthese wait, run, or have ended in the last day; --all tells of all")
+        sys.stdout.flush()
+    except BrokenPipeError:  # as in "| head -1"; Python would complain again at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except KeyboardInterrupt:
+        return 130
+    return DONE
+
+
+def text(facts: list[Facts]) -> str:
+    """Return what is known of a job as a few lines."""
+    lines = _lines(facts[0]) if len(facts) == 1 else _array_lines(facts)
+    return "\n".join("".join(c if c.isprintable() else repr(c)[1:-1] for c in line) for line in lines)
+
+
+def _lines(fact: Facts) -> list[str]:
+    where = f" on {fact.nodes}" if fact.outcome == "running" and fact.nodes else ""
+    head = f"job {fact.id} ({fact.name}): {fact.words}{where}"
+    if fact.elapsed and fact.outcome != "waiting":
+        head += f", {duration(fact.elapsed)} of {duration(fact.limit) if fact.limit else 'any time'}"
+    if fact.exit_code is not None and fact.outcome not in ("done", "cancelled"):
+        head += f", exit code {fact.exit_code}"
+    if fact.restarts:
+        head += f", requeued {fact.restarts} time{'s' * (fact.restarts != 1)}"
+    lines = [head]
+    if fact.outcome == "waiting":
+        lines.append(f"  why: {why(fact.reason)}")
+    if fact.n_blocks is not None:
+        lines.append(f"  {_progress_line(fact)}")
+    if fact.outcome not in ("done", "waiting", "running") and fact.last:
+        lines.append(f"  the journal's last word: {fact.last}")
+    if fact.output and fact.blocks is not None:
+        lines.append(f"  result: {fact.output}")
+    lines.append(f"  log: {fact.log}" + ("" if os.path.exists(fact.log) else " (not there yet)" * fact.is_open))
+    return lines
+
+
+def _progress_line(fact: Facts) -> str:
+    line = amount(fact)
+    if fact.skipped:
+        line += f", {fact.skipped} skipped"
+    if fact.rate is not None and fact.remaining is not None:
+        line += f", {fact.rate:.3g} blocks/s, done in about {_about(fact.remaining)}"
+        if fact.allocations:
+            line += f": its time limit ends it before; will need {fact.allocations} more allocation"
+            line += "s" * (fact.allocations != 1)
+    return line
+
+
+def amount(fact: Facts) -> str:
+    """Return how much is done: "6100 of 10000 blocks (61 %)"."""
+    done, n_blocks = fact.blocks or 0, fact.n_blocks or 0
+    if fact.finished:
+        return f"finished, {done} blocks" + (f" of {n_blocks}" if done < n_blocks else "")
+    return f"{done} of {n_blocks} blocks ({100 * done // max(1, n_blocks)} %)"
+
+
+def _array_lines(facts: list[Facts]) -> list[str]:
+    first = facts[0]
+    number = first.id.partition("_")[0]
+    counts = Counter(fact.outcome for fact in facts)
+    parts = []
+    for outcome in _OUTCOMES:
+        if counts[outcome]:
+            which = ranges_of(fact.id.partition("_")[2] for fact in facts if fact.outcome == outcome)
+            parts.append(f"{counts[outcome]} {outcome}" + (f": {which}" if outcome != "done" else ""))
+    lines = [f"job {number} ({first.name}), an array of {len(facts)} tasks: {'; '.join(parts)}"]
+    reasons = dict.fromkeys(fact.reason for fact in facts if fact.outcome == "waiting")
+    lines += [f"  why: {why(reason)}" for reason in reasons]
+    total = sum(fact.n_blocks or 0 for fact in facts)
+    if total:
+        done = sum(fact.blocks or 0 for fact in facts)
+        begun = sum(fact.n_blocks is not None for fact in facts)
+        lines.append(f"  {done} of {total} blocks ({100 * done // total} %) in the {begun} tasks that have begun")
+    for fact in [fact for fact in facts if fact.outcome in ("failed", "ended without a word")][:3]:
+        code = f", exit code {fact.exit_code}" if fact.exit_code is not None else ""
+        lines.append(f"  task {fact.id.partition('_')[2]}: {fact.words}{code}; log: {fact.log}")
+    lines.append(f"  folder: {first.folder}")
+    return lines
+
+
+def why(reason: str) -> str:
+    """Return why a job waits, in plain words, with Slurm's own."""
+    known = _REASONS.get(reason or "None", _REASONS.get(reason.partition(",")[0]))
+    if known is None and reason.startswith(("QOS", "Assoc", "MaxJobs", "Max")):
+        known = "a limit of your account or QOS is reached"
+    return f"{known} ({reason})" if known and reason else known or reason
+
+
+def ranges_of(numbers: Iterable[str]) -> str:
+    """Return numbers of tasks as a few ranges: "1-4, 9"."""
+    ranges: list[list[int]] = []
+    for number in sorted(int(number) for number in numbers if number.isdigit()):
+        if ranges and number == ranges[-1][1] + 1:
+            ranges[-1][1] = number
+        else:
+            ranges.append([number, number])
+    told = [f"{first}-{last}" if last > first else f"{first}" for first, last in ranges]
+    return ", ".join(told[:_NUMBERS_SHOWN]) + (", …" if len(told) > _NUMBERS_SHOWN else "")
+
+
+def duration(seconds: float) -> str:
+    """Return hours, minutes and seconds, as Slurm writes them."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    return f"{days}-{hours:02}:{minutes:02}:{rest:02}" if days else f"{hours}:{minutes:02}:{rest:02}"
+
+
+def _about(seconds: float) -> str:
+    for unit, size in (("days", _DAY), ("h", 3600.0), ("min", 60.0)):
+        if seconds >= 1.5 * size:
+            return f"{round(seconds / size)} {unit}"
+    return f"{math.ceil(seconds)} s"
+
+
+def _as_object(one: Submission, facts: list[Facts]) -> dict[str, Any]:
+    if len(facts) == 1:
+        return asdict(facts[0])
+    counts = Counter(fact.outcome for fact in facts)
+    head = {"id": one.id, "name": one.name, "folder": one.folder, "outcomes": counts}
+    return {**head, "tasks": [asdict(fact) for fact in facts]}
+
+
+def _say(message: str) -> None:
+    print(f"{_PROGRAM}: {message}", file=sys.stderr, flush=True)
+
+
+def _parser() -> Parser:
+    parser = Parser(prog=_PROGRAM, description="Tell where jobs are, and how far.", allow_abbrev=False)
+    parser.add_argument(
+        "jobs", nargs="*", metavar="JOB|FOLDER",
+        help="the number of a job, or of a task of an array (12_3), or a job's folder (default: all that wait, run, or "
+        "have ended in the last day)",
+    )  # fmt: skip
+    parser.add_argument("--all", action="store_true", help="without a name: all jobs, however old")
+    parser.add_argument("--json", action="store_true", help="print one JSON object, or without a name a list of them")
+    return parser

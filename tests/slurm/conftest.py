@@ -1,0 +1,52 @@
+"""A Slurm cluster for all tests here, which each of them finds idle and empty."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import BIN, FOR_OPEN_MPI
+
+from slurm.cluster import Cluster
+from slurm.machine import PATH, missing_programs
+
+# Where jobs find the mpirun and the Python of this environment.
+FOR_MPI = {"PATH": f"{BIN}{os.pathsep}{PATH}", **FOR_OPEN_MPI}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _slurm_is_installed() -> None:
+    """Skip all tests here where there is no Slurm, but not where there must be one: ``MPIPAR_TEST_SLURM=1``."""
+    if missing := missing_programs():
+        reason = f"{', '.join(missing)} not found: install slurm-wlm and munge (Debian's names)"
+        if os.environ.get("MPIPAR_TEST_SLURM") == "1":
+            pytest.fail(reason)
+        pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def cluster(_slurm_is_installed: None) -> Iterator[Cluster]:
+    """Four nodes with two processors each, for all tests."""
+    with Cluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture(autouse=True)
+def _left_as_found(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Cancel the jobs that a test has left, and bring back the nodes that it has killed."""
+    yield
+    if "cluster" in request.fixturenames:
+        request.getfixturevalue("cluster").clear()
+
+
+@pytest.fixture
+def separate_nodes(cluster: Cluster) -> None:
+    """Skip tests that need nodes with names and networks of their own, where there are none."""
+    if cluster.mode != "namespaces":
+        pytest.skip("all nodes share this host: namespaces need root, and iproute2")
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """Return a new folder that all nodes see: they have all files in common."""
+    return tmp_path
