@@ -1,6 +1,6 @@
-"""What is known of jobs: from Slurm, from their journals and result files. Imports mpipar.core, runtime, store and batch.
+"""What is known of jobs: by Slurm, their journals and result files. Imports mpipar.core, runtime, store and batch.
 
-Each of the three may know nothing: Slurm forgets. ::
+Each of these may know nothing; Slurm forgets. ::
 
     named, recent ─▶ Submissions ─▶ examine ─▶ Facts of each job, or of each task of an array
 """
@@ -189,22 +189,26 @@ def _facts(one: Submission, task: str, state: slurm.JobState | None, knows: bool
 
 
 def _outcome(state: slurm.JobState | None, events: list[dict[str, Any]], reached: Progress | None, knows: bool) -> str:
-    if state is not None and not state.ended:
+    if state is None:
+        return _outcome_by_journal(events, reached, knows)
+    if state.kind != "ended":
         return state.kind
-    code = _code(events)
-    if state is not None and state.good:
+    if state.good:
         return "done"
-    if state is not None and state.state == "CANCELLED":
+    if state.state == "CANCELLED":
         return "cancelled"
-    if state is not None:
-        return "stopped early" if state.state == "FAILED" and state.exit_code == _STOPPED_EARLY else "failed"
-    what = _last(events).get("what")
-    if what == "cancel":
-        return "cancelled"
-    if code is not None and what == "exit":
+    return "stopped early" if state.state == "FAILED" and state.exit_code == _STOPPED_EARLY else "failed"
+
+
+def _outcome_by_journal(events: list[dict[str, Any]], reached: Progress | None, knows: bool) -> str:
+    """Return what became of a job that Slurm doesn't remember, or can't be asked about."""
+    last, code = _last(events), _code(events)
+    if last.get("what") == "exit" and code is not None:
         return {_DONE: "done", _STOPPED_EARLY: "stopped early"}.get(code, "failed")
-    if what == "requeue" or not events or not knows:
-        return "unknown" if not knows or not events else "ended without a word"
+    if any(event["event"] == journal.CANCEL for event in events):
+        return "cancelled"
+    if not events or not knows:
+        return "unknown"
     return "done" if reached is not None and reached.finished else "ended without a word"
 
 
@@ -243,7 +247,7 @@ def _allocations(state: slurm.JobState | None, remaining: float | None) -> int |
 def _last(events: list[dict[str, Any]]) -> dict[str, Any]:
     """Return the last "next" event, if nothing has begun since; else an empty one."""
     ends = (event for event in reversed(events) if event["event"] in (journal.NEXT, journal.ALLOCATION))
-    last = next(ends, {})
+    last: dict[str, Any] = next(ends, {})
     return last if last.get("event") == journal.NEXT else {}
 
 

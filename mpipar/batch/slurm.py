@@ -22,6 +22,7 @@ from mpipar.core.errors import MpiparError
 from mpipar.runtime.launcher import is_launchers
 
 _PATIENCE = 30.0  # seconds that a program is given
+_LONGEST = 500  # characters of a message
 _KEPT = ("SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_CLUSTERS", "SLURM_JWT")  # which Slurm it is, and who asks
 _NOT_THERE = "Invalid job id specified"
 _TOO_LATE = (_NOT_THERE, "already completing or completed", "Job has already finished")
@@ -270,7 +271,7 @@ def _unavailable(program: str, ended: subprocess.CompletedProcess[str]) -> Slurm
 def _message(ended: subprocess.CompletedProcess[str]) -> str:
     """Return one line of what a program said: all its errors, without its name before each."""
     said = [re.sub(r"^(\w+: )?((error|fatal): )?", "", line.strip()) for line in ended.stderr.splitlines()]
-    return "; ".join(line for line in said if line) or f"exit code {ended.returncode}, and not a word"
+    return "; ".join(line for line in said if line)[:_LONGEST] or f"exit code {ended.returncode}, and not a word"
 
 
 def _all_of(text: str, known: tuple[str, ...]) -> bool:

@@ -223,7 +223,8 @@ class MPIComm(Comm):
             return None
         posted = int(state != GOING_ON)
         for _ in range(self._comm.allreduce(posted) - posted):  # leave no message behind for a later run
-            self._comm.Recv([bytearray(1), self._mpi.BYTE], self._mpi.ANY_SOURCE, _STOP)
+            # MPICH's Recv from any source hangs between nodes, once Iprobe has seen the message.
+            self._comm.Mprobe(self._mpi.ANY_SOURCE, _STOP).Recv([bytearray(1), self._mpi.BYTE])
         return rank, verdict
 
     def abort(self, code: int) -> NoReturn:  # noqa: D102

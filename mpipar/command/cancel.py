@@ -1,0 +1,217 @@
+"""``mpipar cancel``: end jobs, with what is done committed. Imports mpipar.batch, mpipar.runtime and mpipar.command.
+
+::
+
+    waits ─▶ scancel
+    runs  ─▶ signal to the batch script ─▶ the ranks commit and stop ─▶ the step cancels its own job
+                                           not within the grace: scancel
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from mpipar.batch import slurm
+from mpipar.batch.facts import Facts, examine, named, tasks
+from mpipar.batch.record import Submission
+from mpipar.command.driver import DONE, FAILED, say_bad_input
+from mpipar.command.status import Parser, amount, ranges_of
+from mpipar.core.errors import BadInput
+from mpipar.core.parameters import Parameter
+from mpipar.runtime import journal
+
+_PROGRAM = "mpipar cancel"
+_GRACE = Parameter("grace", float, minimum=0)
+_POLL_SECONDS = 2.0
+_KILL_SECONDS = 90.0  # that Slurm is given to end what it was told to
+
+
+def main(arguments: list[str]) -> int:
+    """Cancel jobs; return the exit code."""
+    try:
+        given = _parser().parse_args(arguments)
+        try:
+            grace = 0.0 if given.now else float(_GRACE.parse(given.grace))
+        except BadInput as error:
+            raise BadInput(f"argument --grace: {error}") from None
+        here = slurm.cluster()
+        targets = list(dict.fromkeys(_Target(*named(name, here)) for name in given.jobs))
+        elsewhere = next((target for target in targets if target.one.cluster != here), None)
+        if elsewhere is not None:
+            raise BadInput(f"job {elsewhere.id} is another Slurm's: {elsewhere.one.cluster or 'the default one'}")
+    except BadInput as error:
+        return say_bad_input(f"{_PROGRAM}: error: {error}")
+    cancelling = _Cancelling(targets)
+    try:
+        ended = cancelling.run(grace)
+    except slurm.SlurmUnavailable as error:
+        _say(f"{error}")
+        return FAILED
+    except KeyboardInterrupt:
+        _say("this no longer waits; what was told to stop goes on doing so")
+        return 130
+    return DONE if ended else FAILED
+
+
+class _Target:
+    """A job, or one task of an array, that is to end."""
+
+    def __init__(self, one: Submission, task: str) -> None:
+        self.one, self.task = one, task
+        self.id = f"{one.id}_{task}" if task else one.id
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Target) and self.id == other.id
+
+    def open(self, found: dict[str, slurm.JobState]) -> list[slurm.JobState]:
+        """Return the states of it, or of its tasks, that have not ended."""
+        wanted = [self.task] if self.task else tasks(self.one)
+        states = [slurm.state_of(found, self.one.id, task) for task in wanted]
+        return [state for state in states if state is not None and not state.ended]
+
+    def told(self, state: slurm.JobState) -> None:
+        """Note in the journal that the user has cancelled it: the step, which asks why it was signalled, reads that."""
+        task = state.id.partition("_")[2]
+        journal.append(self.one.journal(task), journal.CANCEL)
+
+
+class _Cancelling:
+    """Ends jobs, and waits for that."""
+
+    def __init__(self, targets: list[_Target]) -> None:
+        self._targets = targets
+        self._told: set[str] = set()
+        self._signalled: set[tuple[str, int | None]] = set()
+
+    def run(self, grace: float) -> bool:
+        """Cancel, wait, and say what is kept; return whether all have ended."""
+        left = self._open(slurm.states(target.id for target in self._targets))
+        for target in self._targets:
+            if target not in left:
+                _say(f"job {target.id} has ended already, or Slurm doesn't remember it")
+        wanted = list(left)
+        hard: list[_Target] = []
+        if grace > 0 and left:
+            self._ask(left)
+            if any(state.kind == "running" for states in left.values() for state in states):
+                _say(f"waiting up to {grace:g} s for {_names(left)} to commit what is done, and stop")
+            left = self._wait(left, grace, again=True)
+            if left:
+                hard = list(left)
+                _say(f"{_names(left)} did not stop within {grace:g} s; it is ended for good")
+        if left:
+            self._note(left)
+            slurm.cancel([target.id for target in left])
+            left = self._wait(left, _KILL_SECONDS, again=False)
+        gone = [target for target in wanted if target not in left]
+        for line in _kept(gone, hard):
+            print(line, flush=True)
+        if left:
+            _say(f"{_names(left)} was cancelled, but has not ended yet; mpipar status tells of it")
+        return not left
+
+    def _open(self, found: dict[str, slurm.JobState]) -> dict[_Target, list[slurm.JobState]]:
+        states = {target: target.open(found) for target in self._targets}
+        return {target: of_target for target, of_target in states.items() if of_target}
+
+    def _ask(self, left: dict[_Target, list[slurm.JobState]]) -> None:
+        """Take what waits out of the queue, and signal what runs, once for each time that it was started."""
+        self._note(left)
+        waiting = [target for target, states in left.items() if any(state.kind == "waiting" for state in states)]
+        if waiting:  # first, so that no more tasks of an array start
+            slurm.cancel([target.id for target in waiting], only="PENDING")
+        running = [state for states in left.values() for state in states if state.state == "RUNNING"]
+        new = [state for state in running if (state.id, state.restarts) not in self._signalled]
+        if new:
+            slurm.cancel([state.id for state in new], signal="TERM", batch=True)
+            self._signalled |= {(state.id, state.restarts) for state in new}
+
+    def _note(self, left: dict[_Target, list[slurm.JobState]]) -> None:
+        for target, states in left.items():
+            for state in states:
+                # The thousands of tasks of an array that wait for their first start need no journal.
+                if state.id not in self._told and (state.kind != "waiting" or "_" not in state.id):
+                    target.told(state)
+                    self._told.add(state.id)
+
+    def _wait(
+        self, left: dict[_Target, list[slurm.JobState]], seconds: float, *, again: bool
+    ) -> dict[_Target, list[slurm.JobState]]:
+        """Wait until all have ended, or for so long; return what has not. Jobs may come back to the queue meanwhile."""
+        begun = time.monotonic()
+        while left and (rest := begun + seconds - time.monotonic()) > 0:
+            _show(f"{_names(left)}: {', '.join(_words(left))}, {time.monotonic() - begun:.0f} s")
+            time.sleep(min(_POLL_SECONDS, rest))
+            try:
+                left = self._open(slurm.states(target.id for target in left))
+                if again and left:
+                    self._ask(left)
+            except slurm.SlurmUnavailable:  # for the moment; the time is limited anyway
+                continue
+        _show("")
+        return left
+
+
+def _words(left: dict[_Target, list[slurm.JobState]]) -> list[str]:
+    return list(dict.fromkeys(state.words for states in left.values() for state in states))
+
+
+def _names(targets: dict[_Target, list[slurm.JobState]]) -> str:
+    return "job " + ", ".join(target.id for target in targets)
+
+
+def _kept(gone: list[_Target], hard: list[_Target]) -> list[str]:
+    """Return a line for each job that has ended: what of it is kept."""
+    examined, _ = examine((target.one, target.task) for target in gone)
+    lines = []
+    for target, facts in zip(gone, examined, strict=True):
+        how = "cancelled" if target not in hard else "cancelled by force"
+        lines.append(f"job {target.id} {_kept_of(facts[0], how) if len(facts) == 1 else _kept_of_array(facts, how)}")
+    return lines
+
+
+def _kept_of(fact: Facts, how: str) -> str:
+    if fact.outcome in ("done", "failed"):
+        return f"had {'finished' if fact.outcome == 'done' else 'failed'} before it could be cancelled"
+    if fact.blocks:
+        on = "" if fact.finished else ": the same submit goes on from there"
+        return f"{how}; {amount(fact)} are in {fact.output}{on}"
+    return f"{how}; nothing of it is done"
+
+
+def _kept_of_array(facts: list[Facts], how: str) -> str:
+    done = ranges_of(fact.id.partition("_")[2] for fact in facts if fact.outcome == "done")
+    begun = sum(bool(fact.blocks) for fact in facts if fact.outcome != "done")
+    finished = f"; tasks {done} are done" if done else ""
+    partly = f"; {begun} more have committed some blocks" if begun else ""
+    return f"{how}{finished}{partly}" + (": the same submit goes on from there" if done or begun else "")
+
+
+def _show(text: str) -> None:
+    """Show a line on a terminal, in place of the last one."""
+    if sys.stderr.isatty():
+        print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
+
+
+def _say(message: str) -> None:
+    print(f"{_PROGRAM}: {message}", file=sys.stderr, flush=True)
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        prog=_PROGRAM, allow_abbrev=False,
+        description="End jobs. Those that run are told to commit what is done first.",
+    )  # fmt: skip
+    parser.add_argument(
+        "jobs", nargs="+", metavar="JOB|FOLDER",
+        help="the number of a job, or of a task of an array (12_3), or a job's folder",
+    )  # fmt: skip
+    parser.add_argument("--now", action="store_true", help="don't let them commit")
+    parser.add_argument(
+        "--grace", default="120", metavar="SECONDS", help="how long they may take for that (default: 120)"
+    )
+    return parser

@@ -1,0 +1,200 @@
+"""``mpipar logs``: what jobs print, as they do. Imports mpipar.batch, mpipar.runtime and mpipar.command."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+from mpipar.batch import record, slurm
+from mpipar.batch.facts import named, tasks
+from mpipar.batch.record import Submission
+from mpipar.command.driver import DONE, FAILED, say_bad_input
+from mpipar.command.status import Parser, why
+from mpipar.core.errors import BadInput
+from mpipar.core.parameters import Parameter
+from mpipar.runtime import journal
+
+_PROGRAM = "mpipar logs"
+_LINES = Parameter("lines", int, minimum=0)
+_POLL_SECONDS = 0.2
+_ASK_SECONDS = 10.0  # between questions to Slurm: it is everybody's
+_CHUNK = 1 << 20
+
+
+class Log:
+    """A log that grows.
+
+    Parameters
+    ----------
+    path : Path
+        The file, which need not be there yet.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._place = 0
+
+    def skip_to_last(self, lines: int) -> None:
+        """Leave out all but the last lines."""
+        try:
+            with self.path.open("rb") as file:
+                place = file.seek(0, os.SEEK_END)
+                found, at_end = 0, True
+                while place > 0 and found <= lines:
+                    size = min(_CHUNK, place)
+                    place -= size
+                    file.seek(place)
+                    data = file.read(size)
+                    position = len(data)
+                    if at_end and data.endswith(b"\n"):  # ends the last line, and begins none
+                        position -= 1
+                    at_end = False
+                    while found < lines and (position := data.rfind(b"\n", 0, position)) >= 0:
+                        found += 1
+                    if found >= lines:
+                        self._place = place + position + 1 if lines else place + len(data)
+                        return
+        except OSError:
+            return
+
+    def news(self) -> bytes:
+        """Return some of what was written since the last call; empty if there is nothing, or no file."""
+        try:
+            with self.path.open("rb") as file:
+                if os.fstat(file.fileno()).st_size < self._place:
+                    self._place = 0  # written anew
+                file.seek(self._place)
+                data = file.read(_CHUNK)
+        except OSError:
+            return b""
+        self._place += len(data)
+        return data
+
+
+def main(arguments: list[str]) -> int:
+    """Print logs; return the exit code."""
+    try:
+        given = _parser().parse_args(arguments)
+        lines = None if given.lines is None else _parse_lines(given.lines)
+        here = slurm.cluster()
+        if given.job is None:
+            known = record.known(here)
+            if not known:
+                raise BadInput("no job was submitted by mpipar from here; name its folder, if it has one")
+            one, task = known[-1], ""
+        else:
+            one, task = named(given.job, here)
+    except BadInput as error:
+        return say_bad_input(f"{_PROGRAM}: error: {error}")
+    wanted = [task] if task else tasks(one)
+    try:
+        return _Speaker(one, wanted, lines).run(given.follow)
+    except BrokenPipeError:  # as in "| head -1"; Python would complain again at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parse_lines(text: str) -> int:
+    try:
+        return int(_LINES.parse(text))
+    except BadInput as error:
+        raise BadInput(f"argument -n/--lines: {error}") from None
+
+
+class _Speaker:
+    """Prints the logs of a job, or of tasks of an array, each headed by its name where there are several."""
+
+    def __init__(self, one: Submission, wanted: list[str], lines: int | None) -> None:
+        self._one, self._wanted = one, wanted
+        self._logs = [Log(one.log(task)) for task in wanted]
+        if lines is not None:
+            for log in self._logs:
+                log.skip_to_last(lines)
+        self._poll = min(_ASK_SECONDS, _POLL_SECONDS * max(1.0, len(wanted) / 20))
+        self._last: Log | None = None
+        self._whole_line = True
+        self._asked = float("-inf")
+        self._said: set[str] = set()
+        self._ended = False
+
+    def run(self, follow: bool) -> int:
+        self._print_news()
+        if not follow:
+            if self._last is None and not any(log.path.exists() for log in self._logs):
+                self._look_at_job()
+                self._say_once(f"job {self._one.id} has no log yet: {self._logs[0].path}")
+                return FAILED
+            return DONE
+        while not self._ended:
+            self._ended = self._has_ended()
+            if self._ended:
+                time.sleep(self._poll)  # what was written last may be on its way from another node
+            self._print_news()
+            if not self._ended:
+                time.sleep(self._poll)
+        return DONE
+
+    def _print_news(self) -> None:
+        out = sys.stdout.buffer
+        for log in self._logs:
+            while data := log.news():
+                if log is not self._last and len(self._logs) > 1:
+                    gap = b"" if self._last is None else b"\n" if self._whole_line else b"\n\n"
+                    out.write(gap + f"==> {log.path.name} <==\n".encode(errors="surrogateescape"))
+                self._last, self._whole_line = log, data.endswith(b"\n")
+                out.write(data)
+        out.flush()
+
+    def _has_ended(self) -> bool:
+        """Return whether there is nothing more to come: by the journals, which are at hand, or by Slurm."""
+        if all(self._has_told_its_end(task) for task in self._wanted):
+            return True
+        if time.monotonic() - self._asked < _ASK_SECONDS:
+            return False
+        return self._look_at_job()
+
+    def _has_told_its_end(self, task: str) -> bool:
+        last = journal.read(self._one.journal(task))[-1:]
+        return bool(last) and last[0]["event"] == journal.NEXT and last[0].get("what") in ("exit", "cancel")
+
+    def _look_at_job(self) -> bool:
+        """Ask Slurm, and say why there is no log yet, if so; return whether the job has ended."""
+        number = self._one.id
+        if self._one.cluster != slurm.cluster():
+            return False
+        try:
+            found = slurm.states([number] if len(self._wanted) > 1 or not self._wanted[0] else self._ids())
+        except slurm.SlurmUnavailable as error:
+            self._say_once(f"Slurm can't be asked whether the job goes on ({error})")
+            return False
+        finally:
+            self._asked = time.monotonic()
+        states = [slurm.state_of(found, number, task) for task in self._wanted]
+        for state in states:
+            if state is not None and state.kind == "waiting" and self._last is None:
+                self._say_once(f"job {state.id} has no log yet, as it is {state.words}: {why(state.reason)}")
+                break
+        return all(state is None or state.ended for state in states)
+
+    def _ids(self) -> list[str]:
+        return [f"{self._one.id}_{task}" for task in self._wanted]
+
+    def _say_once(self, message: str) -> None:
+        if not self._said:
+            print(f"{_PROGRAM}: {message}", file=sys.stderr, flush=True)
+        self._said.add(message)
+
+
+def _parser() -> Parser:
+    parser = Parser(prog=_PROGRAM, description="Print what a job has printed.", allow_abbrev=False)
+    parser.add_argument(
+        "job", nargs="?", metavar="JOB|FOLDER",
+        help="the number of a job, or of a task of an array (12_3), or a job's folder (default: the latest job)",
+    )  # fmt: skip
+    parser.add_argument("-f", "--follow", action="store_true", help="go on until the job has ended")
+    parser.add_argument("-n", "--lines", metavar="LINES", help="begin with so many of the last lines")
+    return parser
