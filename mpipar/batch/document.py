@@ -5,20 +5,26 @@ A schema is a JSON Schema; the keyword ``expected`` of a value says in words wha
 
 from __future__ import annotations
 
+import bisect
 import contextlib
 import datetime
 import difflib
+import functools
 import importlib.resources
 import json
+import math
 import stat
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mpipar.core.errors import BadInput
 
-_LARGEST = 2**20  # bytes; no file that a person has written is larger
+_LARGEST = 2**18  # bytes; no file that a person has written is larger
+_DEEPEST = 32  # tables within tables
+_PARSED = 2**22  # characters, to find the line of an error
+_LOOKED_AT = 20  # errors, to find the first
 
 Key = tuple[str | int, ...]
 
@@ -46,13 +52,13 @@ class Document:
         self.text = _read(path)
         self._changes: dict[Key, str] = {}
         try:
-            self.values: dict[str, Any] = tomllib.loads(self.text)
+            self.values: dict[str, Any] = _parsed(self.text, _shown(path))
         except tomllib.TOMLDecodeError as error:
             what, _, place = str(error).rpartition(" (at ")
-            line = place.removeprefix("line ").partition(",")[0] if what else str(len(self.text.splitlines()))
-            raise BadInput(f"{_shown(path)}:{line}: not TOML: {what or error}") from None
-        except RecursionError:
-            raise BadInput(f"{_shown(path)}: nested too deeply") from None
+            line = place.removeprefix("line ").partition(",")[0]
+            line = line if line.isdigit() else str(max(1, len(self.text.splitlines())))  # "end of document"
+            raise BadInput(_shown(f"{path}:{line}: not TOML: {what or error}")) from None
+        self._refuse_unusable(self.values)
 
     def change(self, text: str, option: str = "--set") -> None:
         """Change a value as ``key.key=value`` says; the value is TOML, or else text as it stands. Raises BadInput."""
@@ -60,11 +66,14 @@ class Document:
         keys = tuple(key.strip() for key in name.split("."))
         if not equals or not all(keys):
             raise BadInput(f"{option}: expected KEY=VALUE, such as resources.nodes=4, got {text!r}")
+        if len(keys) > _DEEPEST:
+            raise BadInput(f"{option}: {_shown(keys[0])}: nested too deeply")
         parsed: Any = value
         with contextlib.suppress(tomllib.TOMLDecodeError):
             if "\n" not in value:
-                parsed = tomllib.loads(f"value = {value}")["value"]
+                parsed = _parsed(f"value = {value}", f"{option}: {_shown(name)}")["value"]
         self.put(keys, value if isinstance(parsed, (datetime.date, datetime.time)) else parsed, option)
+        self._refuse_unusable(parsed, keys)
 
     def put(self, keys: tuple[str, ...], value: Any, option: str) -> None:
         """Put a value in the place of what the file says, as an option wants it. Raises BadInput."""
@@ -73,7 +82,7 @@ class Document:
         for key in parents:
             table = table.setdefault(key, {})
             if not isinstance(table, dict):
-                raise BadInput(f"{option}: {'.'.join(keys)}: {key!r} is not a table")
+                raise BadInput(f"{option}: {_shown('.'.join(keys))}: {key!r} is not a table")
         table[last] = value
         self._changes[keys] = option
 
@@ -83,34 +92,58 @@ class Document:
 
         errors = list(Draft202012Validator(schema).iter_errors(self.values))
         if errors:
-            told = [_told(error) for error in errors]
-            places = [(self._line(key) or 0, index) for index, (key, _) in enumerate(told)]
+            order = {key: index for index, (key, _) in enumerate(_walk(self.values, ()))}
+            told = sorted(map(_told, errors), key=lambda one: order.get(one[0], 0))
+            places = [(self._line(key) or 0, index) for index, (key, _) in enumerate(told[:_LOOKED_AT])]
             raise self.error(*told[min(places)[1]])
 
     def error(self, key: Key, problem: str) -> BadInput:
         """Return the error of a key, with its place."""
         place = _shown(self.path)
         changed = next((text for keys, text in self._changes.items() if key[: len(keys)] == keys), None)
+        if changed is None and key and not _has(tomllib.loads(self.text), key):  # a table that an option has made
+            changed = next((text for keys, text in self._changes.items() if keys[: len(key)] == key), None)
         if changed is not None:
             place = changed
         elif (line := self._line(key)) is not None:
             place += f":{line}"
-        name = "".join(f"[{part + 1}]" if isinstance(part, int) else f".{part}" for part in key).lstrip(".")
-        return BadInput(f"{place}: {name}: {problem}" if name else f"{place}: {problem}")
+        name = "".join(f"[{part + 1}]" if isinstance(part, int) else f".{part}" for part in key).removeprefix(".")
+        return BadInput(_shown(f"{place}: {name}: {problem}" if name else f"{place}: {problem}"))
 
     def _line(self, key: Key) -> int | None:
-        """Return the line where a key's value begins, from 1: the first one whose end the file can't do without."""
-        lines = self.text.split("\n")
-        begins = 1
+        """Return the line, from 1, where the value of a key begins, or of the table that should have it."""
+        lines, cuts = self.text.split("\n"), self._cuts
+
+        def is_within(count: int) -> bool:
+            return _has(tomllib.loads("\n".join(lines[:count])), key)
+
+        if not is_within(cuts[-1]):
+            return self._line(key[:-1]) if len(key) > 1 else None
+        return cuts[max(0, bisect.bisect_left(cuts, True, key=is_within) - 1)] + 1
+
+    @functools.cached_property
+    def _cuts(self) -> list[int]:
+        """The numbers of lines after which the file can be cut: not within a value of several lines."""
+        lines, cuts, left = self.text.split("\n"), [0], _PARSED
         for count in range(1, len(lines) + 1):
-            try:
-                table: Any = tomllib.loads("\n".join(lines[:count]))
-            except tomllib.TOMLDecodeError:
-                continue  # within a value of several lines
-            if _has(table, key):
-                return begins
-            begins = count + 1
-        return self._line(key[:-1]) if len(key) > 1 else None
+            part = "\n".join(lines[cuts[-1] : count])
+            left -= len(part)
+            if left < 0:
+                break
+            with contextlib.suppress(tomllib.TOMLDecodeError):
+                tomllib.loads(part)
+                cuts.append(count)
+        return cuts
+
+    def _refuse_unusable(self, value: Any, key: Key = ()) -> None:
+        """Raise BadInput for what TOML lets pass, but nothing here can take."""
+        for place, one in _walk(value, key):
+            if len(place) > _DEEPEST:
+                raise self.error(place[:1], "nested too deeply")
+            if isinstance(one, int) and not -(2**63) <= one < 2**63:
+                raise self.error(place, "expected a number of at most 64 bits")
+            if isinstance(one, float) and math.isnan(one):
+                raise self.error(place, "expected a number, got nan")
 
 
 def schema_of(name: str) -> dict[str, Any]:
@@ -137,6 +170,28 @@ def _read(path: Path) -> str:
         raise BadInput(f"{_shown(path)}: {reason}") from None
 
 
+def _parsed(text: str, place: str) -> dict[str, Any]:
+    """Return what TOML says. Raises TOMLDecodeError; BadInput for what Python can't take."""
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise BadInput(f"{place}: nested too deeply") from None
+    except tomllib.TOMLDecodeError:
+        raise
+    except ValueError:  # of Python's int, which is given thousands of digits
+        raise BadInput(f"{place}: expected numbers of at most 64 bits") from None
+
+
+def _walk(value: Any, key: Key) -> Iterator[tuple[Key, Any]]:
+    """Yield a value and all that are in it, with their keys, in order."""
+    left = [(key, value)]
+    while left:
+        key, value = left.pop()
+        yield key, value
+        parts = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+        left += [((*key, name), part) for name, part in parts][::-1]
+
+
 def _told(error: Any) -> tuple[Key, str]:
     """Return the key that an error of jsonschema is about, and what is wrong with it."""
     key: Key = tuple(error.absolute_path)
@@ -155,9 +210,13 @@ def _told(error: Any) -> tuple[Key, str]:
 
 
 def _value(value: Any) -> str:
+    if isinstance(value, dict):
+        return "a table"
     text = f"{value}".lower() if isinstance(value, bool) else repr(value)
-    if isinstance(value, (dict, list)):
-        text = "a table" if isinstance(value, dict) else f"a list, {text}"
+    if isinstance(value, list):
+        text = f"a list, {text}"
+    elif isinstance(value, (datetime.date, datetime.time)):
+        text = f"{value} without quotes"
     return text if len(text) <= 100 else f"{text[:100]}…"
 
 
@@ -170,6 +229,6 @@ def _has(value: Any, key: Sequence[str | int]) -> bool:
     return True
 
 
-def _shown(path: Path) -> str:
-    """Return a path as it can be printed in one line."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(path))
+def _shown(text: Path | str) -> str:
+    """Return a path or text as it can be printed in one line."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(text))

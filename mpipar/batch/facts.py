@@ -228,8 +228,10 @@ def _pace(events: list[dict[str, Any]], reached: Progress | None, outcome: str) 
     if outcome != "running" or start is None or reached is None or reached.finished:
         return None, None
     before, since = start.get("done"), start.get("time")
-    if not isinstance(before, int) or not isinstance(since, (int, float)):
+    if not isinstance(since, (int, float)):
         return None, None
+    if not isinstance(before, int):  # of the first start the step knows no output yet
+        before = reached.before
     seconds, blocks = reached.committed - since, reached.done - before
     if seconds < 1.0 or blocks <= 0:
         return None, None
@@ -288,8 +290,8 @@ def last_words(events: list[dict[str, Any]]) -> str:
             "cancel": "it was cancelled",
             "again": "its ranks were to be started again",
         }
-        told = f"{what.get(str(event.get('what')), 'it ended')} with code {event.get('code')}"
-        return f"{told}: {event['reason']}" if event.get("reason") else told
+        told, reason = what.get(str(event.get("what")), "it ended"), event.get("reason")
+        return f"{told}, with code {event.get('code')}" + (f": {reason}" if reason else "")
     return {
         journal.ALLOCATION: f"its {event.get('ranks')} ranks were being started",
         journal.STARTED: f"all {event.get('ranks')} ranks had started",

@@ -6,7 +6,9 @@ The keys, with what each means, are in ``job.schema.json``; what no schema can s
 from __future__ import annotations
 
 import math
+import os
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,8 +26,9 @@ _OWN_KEYS = {
 }  # fmt: skip
 _RESERVED = (
     "wrap", "parsable", "test-only", "wait", "help", "usage", "version", "open-mode", "error", "chdir", "dependency",
-    "hold", "quiet", "verbose", "ignore-pbs", "export-file", "input", "uid", "gid", "clusters",
+    "hold", "quiet", "verbose", "ignore-pbs", "export-file", "input", "uid", "gid", "clusters", "workdir",
 )  # fmt: skip
+_WHOLE = ("export", "gpus")  # of other options these are the beginnings, which sbatch takes for the whole
 
 
 @dataclass(frozen=True)
@@ -184,7 +187,7 @@ class _Program:
         return ["-m", "mpipar", "run", "-m", run["module"]]
 
     def _must_exist(self, key: str, name: str, only: str = "") -> None:
-        if name.endswith(only) and not Path(name).is_file():
+        if name.endswith(only) and not os.path.isfile(name):  # Path's raises if the name is too long
             raise self._document.error(("run", key), f"expected a file, got {name!r}, which isn't one")
 
     def _option(self, key: Key, name: str, value: Any, factor: int | None) -> list[str]:
@@ -207,6 +210,16 @@ def _text(value: Any) -> str:
     return str(value)
 
 
+def check_options(document: Document, key: Key, options: Iterable[str]) -> None:
+    """Raise BadInput for options of sbatch that are not for job files and site profiles, or an abbreviation of one."""
+    for option in options:
+        names = [name for name in (*_OWN_KEYS, *_RESERVED) if name.startswith(option) and option not in _WHOLE]
+        if names:
+            name = option if option in names else names[0]
+            told = f"use {_OWN_KEYS[name]}" if name in _OWN_KEYS else "can't be set here; mpipar needs it itself"
+            raise document.error((*key, option), told)
+
+
 def _resources(document: Document) -> dict[str, Any]:
     """Return what a job needs. Raises BadInput for what doesn't go together."""
     table = document.values.get("resources", {})
@@ -224,10 +237,7 @@ def _resources(document: Document) -> dict[str, Any]:
     if cores and isinstance(workers, int) and cores < workers:
         told = f"expected at least as many as workers ({workers}), got {cores}"
         raise document.error(("resources", "cores_per_rank"), told)
-    for option in table.get("sbatch", {}):
-        if option in _OWN_KEYS or option in _RESERVED:
-            told = f"use {_OWN_KEYS[option]}" if option in _OWN_KEYS else "can't be set here; mpipar needs it itself"
-            raise document.error(("resources", "sbatch", option), told)
+    check_options(document, ("resources", "sbatch"), table.get("sbatch", {}))
     return {
         **numbers,
         "workers": workers if workers in (None, "auto") else int(workers),

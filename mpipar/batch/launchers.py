@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 from typing import NamedTuple
 
 from mpipar.batch.allocation import Allocation
@@ -57,6 +58,8 @@ def launcher(text: str, given: Allocation, *, whole: bool = True, pinned: bool =
         name, *options = shlex.split(text)
     except ValueError as error:
         raise BadInput(f"launcher: {text!r} can't be split into words ({error})") from None
+    if shutil.which(name) is None and name not in ("mpirun", "mpiexec"):
+        raise BadInput(f"launcher: there is no program {name!r} on the path")
     if "{ranks}" in text:
         values = {"ranks": str(given.ranks), "ranks_per_node": str(given.ranks_per_node or "")}
         return Launcher([_filled(word, values) for word in (name, *options)], {})

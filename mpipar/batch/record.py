@@ -24,6 +24,7 @@ from pathlib import Path
 from mpipar.core.errors import BadInput
 
 _SUBMISSIONS = "submissions.jsonl"
+_TEXTS = ("id", "name", "cluster", "folder", "tasks")  # what files are named by
 
 
 @dataclass(frozen=True)
@@ -136,11 +137,14 @@ def _append(path: Path, line: str) -> None:
 
 def _read(path: Path) -> Iterator[Submission]:
     names = {field.name for field in fields(Submission)}
+    if "\0" in str(path):
+        return
     with contextlib.suppress(OSError), path.open(encoding="utf-8", errors="replace") as file:
         for line in file:
-            with contextlib.suppress(ValueError, TypeError):  # cut short, or by a later version
+            with contextlib.suppress(ValueError, TypeError, RecursionError):  # cut short, or by a later version
                 values = json.loads(line)
-                yield Submission(**{name: values[name] for name in names & values.keys()})
+                if isinstance(values, dict) and all(isinstance(values.get(name), str) for name in _TEXTS):
+                    yield Submission(**{name: values[name] for name in names & values.keys()})
 
 
 def _index() -> Path:

@@ -1,4 +1,4 @@
-"""What a site does in its own way: launcher, partition, account, modules. Imports mpipar.core and document.
+"""What a site does in its own way: launcher, partition, account, modules. Imports mpipar.core and modules beside it.
 
 The profile is ``site.toml`` in ``$XDG_CONFIG_HOME/mpipar``, or what ``--site`` names; see docs/sites.md.
 """
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mpipar.batch.document import Document, schema_of
+from mpipar.batch.job_file import check_options
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,7 @@ def read_site(path: Path | None = None) -> Site:
             return Site()
     document = Document(path)
     document.check(schema_of("site"))
+    check_options(document, ("sbatch",), document.values.get("sbatch", {}))
     return Site(**document.values)
 
 

@@ -80,7 +80,7 @@ def _options(job: Job, site: Site, tasks: list[int]) -> list[str]:
     cores = job.cores_per_rank or (job.workers if isinstance(job.workers, int) else None)
     values: dict[str, Any] = {
         "job-name": job.name,
-        "output": f"{job.folder}/{'%x-%A_%a' if job.tasks else '%x-%j'}.out",
+        "output": f"{job.folder.replace('%', '%%')}/{'%x-%A_%a' if job.tasks else '%x-%j'}.out",
         "open-mode": "append",
         "signal": f"B:USR1@{job.warn}",
         "requeue" if job.requeue else "no-requeue": True,
@@ -99,7 +99,11 @@ def _options(job: Job, site: Site, tasks: list[int]) -> list[str]:
         **site.sbatch,
         **job.sbatch,
     }
-    return [f"--{name}" if value is True else f"--{name}={value}" for name, value in values.items() if value]
+    return [f"--{name}" if value is True else f"--{name}={value}" for name, value in values.items() if _is_given(value)]
+
+
+def _is_given(value: Any) -> bool:
+    return value not in (None, "") and value is not False
 
 
 def _ranges(numbers: list[int]) -> str:
@@ -214,7 +218,7 @@ def made_folder(path: Path) -> Iterator[None]:
     BadInput
         If it can't be made.
     """
-    made = [folder for folder in (path, *path.parents) if not folder.exists()]
+    made = [folder for folder in (path, *path.parents) if not os.path.exists(folder)]  # Path's may raise
     lock = -1
     try:
         path.mkdir(parents=True, exist_ok=True)

@@ -186,8 +186,8 @@ def _kept_of(fact: Facts, how: str) -> str:
 def _kept_of_array(facts: list[Facts], how: str) -> str:
     done = ranges_of(fact.id.partition("_")[2] for fact in facts if fact.outcome == "done")
     begun = sum(bool(fact.blocks) for fact in facts if fact.outcome != "done")
-    finished = f"; tasks {done} are done" if done else ""
-    partly = f"; {begun} more have committed some blocks" if begun else ""
+    finished = f"; done: {done}" if done else ""
+    partly = f"; {begun} {'more tasks have' if done else 'tasks have'} committed some blocks" if begun else ""
     return f"{how}{finished}{partly}" + (": the same submit goes on from there" if done or begun else "")
 
 

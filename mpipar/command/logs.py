@@ -6,11 +6,12 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from mpipar.batch import record, slurm
 from mpipar.batch.facts import named, tasks
 from mpipar.batch.record import Submission
-from mpipar.command.driver import DONE, FAILED, say_bad_input
+from mpipar.command.driver import DONE, FAILED, STOPPED_EARLY, say_bad_input
 from mpipar.command.status import Parser, why
 from mpipar.core.errors import BadInput
 from mpipar.core.parameters import Parameter
@@ -118,6 +119,7 @@ class _Speaker:
         self._last: Log | None = None
         self._whole_line = True
         self._asked = float("-inf")
+        self._codes: list[int | None] = []
         self._said: set[str] = set()
         self._ended = False
 
@@ -151,15 +153,23 @@ class _Speaker:
 
     def _has_ended(self) -> bool:
         """Return whether there is nothing more to come: by the journals, which are at hand, or by Slurm."""
-        if all(self._has_told_its_end(task) for task in self._wanted):
+        codes = [self._last_code(task) for task in self._wanted]
+        if None not in codes and STOPPED_EARLY not in codes:
             return True
+        # What was stopped may be requeued, as jobs that are preempted are: it is for Slurm to say.
+        if None not in codes and codes != self._codes:
+            self._asked = float("-inf")
+        self._codes = codes
         if time.monotonic() - self._asked < _ASK_SECONDS:
             return False
         return self._look_at_job()
 
-    def _has_told_its_end(self, task: str) -> bool:
-        last = journal.read(self._one.journal(task))[-1:]
-        return bool(last) and last[0]["event"] == journal.NEXT and last[0].get("what") in ("exit", "cancel")
+    def _last_code(self, task: str) -> int | None:
+        """Return the exit code that a journal ends with; None if it goes on."""
+        last: dict[str, Any] = next(iter(journal.read(self._one.journal(task))[-1:]), {})
+        code = last.get("code")
+        ended = last.get("event") == journal.NEXT and last.get("what") in ("exit", "cancel")
+        return code if ended and isinstance(code, int) else None
 
     def _look_at_job(self) -> bool:
         """Ask Slurm, and say why there is no log yet, if so; return whether the job has ended."""

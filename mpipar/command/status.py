@@ -29,7 +29,7 @@ _REASONS = {
     "None": "Slurm has not looked at it yet",
     "Dependency": "it waits for another job",
     "DependencyNeverSatisfied": "the job that it waits for has failed: it will never start; cancel it",
-    "BeginTime": "it is not to start before a given time; one that was just requeued waits for two minutes",
+    "BeginTime": "it is not to start before a given time; one that was just requeued waits for up to two minutes",
     "JobHeldUser": "you hold it: scontrol release lets it go",
     "JobHeldAdmin": "an administrator holds it",
     "launch failed requeued held": "its start failed, and it is held: scontrol release lets it go",
@@ -127,7 +127,7 @@ def _progress_line(fact: Facts) -> str:
     if fact.skipped:
         line += f", {fact.skipped} skipped"
     if fact.rate is not None and fact.remaining is not None:
-        line += f", {fact.rate:.3g} blocks/s, done in about {_about(fact.remaining)}"
+        line += f", {_short(fact.rate)} blocks/s, done in about {_about(fact.remaining)}"
         if fact.allocations:
             line += f": its time limit ends it before; will need {fact.allocations} more allocation"
             line += "s" * (fact.allocations != 1)
@@ -192,6 +192,10 @@ def duration(seconds: float) -> str:
     hours, minutes = divmod(minutes, 60)
     days, hours = divmod(hours, 24)
     return f"{days}-{hours:02}:{minutes:02}:{rest:02}" if days else f"{hours}:{minutes:02}:{rest:02}"
+
+
+def _short(number: float) -> str:
+    return f"{number:.0f}" if number >= 100 else f"{number:.2g}"
 
 
 def _about(seconds: float) -> str:

@@ -41,6 +41,8 @@ class Progress(NamedTuple):
         Time of the last commit, in seconds since 1970.
     whole : bool
         Whether all commits were read: False if there are too many to do so in a few seconds, or one is damaged.
+    before : int
+        Blocks that had been done when the run was last begun, or ended.
     """
 
     done: int
@@ -49,6 +51,7 @@ class Progress(NamedTuple):
     finished: bool
     committed: float
     whole: bool
+    before: int
 
 
 def progress(path: Path, seconds: float = 5.0) -> Progress | None:
@@ -90,7 +93,7 @@ def _read(path: Path, until: float) -> Progress | None:
             return _of_result(path, file, committed)
         state = get(path, file)
     n_blocks = -(-_number(state.identity["n"]) // _number(state.identity["block"]))
-    folder = Path(f"{path}.parts")
+    folder, before = Path(f"{path}.parts"), Blocks(united(state.done.ranges)).count
     ranges, skipped, whole = list(state.done.ranges), {block.block for block in state.done.skipped}, True
     try:
         for part in logged(folder, state.run):
@@ -103,7 +106,8 @@ def _read(path: Path, until: float) -> Progress | None:
         whole = False
     done = united(ranges)
     skipped -= {index for index in skipped if any(index in r for r in done)}
-    return Progress(Blocks(done).count, n_blocks, len(skipped), False, max([committed, *_times(folder)]), whole)
+    committed = max([committed, *_times(folder)])
+    return Progress(Blocks(done).count, n_blocks, len(skipped), False, committed, whole, before)
 
 
 def _of_result(path: Path, file: h5py.File, committed: float) -> Progress:
@@ -112,7 +116,7 @@ def _of_result(path: Path, file: h5py.File, committed: float) -> Progress:
     done = n_blocks - skipped
     with contextlib.suppress(BadInput):  # totals that can't be stored leave none
         done = Blocks(united(get(path, file).done.ranges)).count
-    return Progress(done, n_blocks, skipped, True, committed, True)
+    return Progress(done, n_blocks, skipped, True, committed, True, done)
 
 
 def _number(value: Any) -> int:

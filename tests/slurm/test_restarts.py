@@ -1,12 +1,14 @@
-"""Jobs that are stopped before they are done: by their time, by signals, by dying nodes; they end with the same bits."""
+"""Jobs that are stopped: by their time, by signals, by dying nodes; they end with the same bits."""
+
+import random
 
 import pytest
 
 from slurm.cluster import Cluster
-from slurm.jobs import User, harmonic, value_of
+from slurm.jobs import LAUNCHERS, VENDOR, User, harmonic, value_of
 from slurm.machine import wait_until
 
-RANKS = 2
+PATIENCE = 120  # seconds: Slurm looks at time limits every 30 s
 
 
 @pytest.fixture
@@ -20,7 +22,13 @@ def wait_for_marks(user: User, count: int) -> None:
             return
 
 
-def check(user: User, items: int, repeats: int) -> None:
+def wait_for(user: User, number: str, event: str, count: int = 1) -> None:
+    for _ in wait_until(f"{event!r} in the journal, {count} times", PATIENCE):
+        if sum(one["event"] == event for one in user.events(number)) >= count:
+            return
+
+
+def check(user: User, items: int, repeats: int = 0) -> None:
     """Check that all blocks were evaluated, few of them twice, and that the value is right to the last bit."""
     marks = user.marks()
     assert set(marks) == set(range(items))
@@ -33,14 +41,97 @@ def nexts(user: User, number: str) -> list[str]:
 
 
 def test_a_job_that_needs_three_allocations_gets_them(user, cluster):
-    number = user.submit(user.slow_job(items=120, resources="nodes = 2\nranks_per_node = 1\ntime = 1"))
-    for start in range(2):
-        wait_for_marks(user, 30 + 30 * start)
-        cluster.run("scancel", "--batch", "--signal=USR1", number)
-        for _ in wait_until("the job is requeued", 30):
-            if len(nexts(user, number)) > start:
-                break
-    job = cluster.wait(number)
-    assert (job["JobState"], job["Restarts"]) == ("COMPLETED", "2"), user.log(number)
+    """Slurm itself warns of the time limit, which is made to come soon: it looks every 30 s, so this takes a while."""
+    job = user.slow_job(items=1300, resources="nodes = 2\nranks_per_node = 1\ntime = 10", restart="warn = 40")
+    number = user.submit(job)
+    for start in (1, 2):
+        wait_for(user, number, "output", start)
+        cluster.run("scontrol", "update", f"JobId={number}", "EndTime=now+40seconds")
+        wait_for(user, number, "next", start)
+    found = cluster.wait(number, timeout=PATIENCE)
+    assert (found["JobState"], found["Restarts"]) == ("COMPLETED", "2"), user.log(number)
     assert nexts(user, number) == ["requeue", "requeue", "exit"]
-    check(user, 120, 0)
+    check(user, 1300)
+
+
+@pytest.mark.parametrize("launcher", ["mpirun", LAUNCHERS[VENDOR]])
+def test_usr1_by_hand_is_the_same(user, cluster, launcher):
+    (user.place / "site.toml").write_text(f'launcher = "{launcher}"\n')
+    number = user.submit(user.slow_job(items=60), "--site", "site.toml")
+    wait_for_marks(user, 10)
+    cluster.run("scancel", "--batch", "--signal=USR1", number)
+    found = cluster.wait(number)
+    assert (found["JobState"], found["Restarts"]) == ("COMPLETED", "1"), user.log(number)
+    assert nexts(user, number) == ["requeue", "exit"]
+    check(user, 60)
+
+
+def test_after_a_timeout_the_same_submission_goes_on(user, cluster):
+    """The limit comes before any warning."""
+    job = user.slow_job(items=900, resources="nodes = 2\nranks_per_node = 1\ntime = 10", restart="requeue = false")
+    number = user.submit(job)
+    wait_for_marks(user, 20)
+    cluster.run("scontrol", "update", f"JobId={number}", "EndTime=now")
+    found = cluster.wait(number, timeout=PATIENCE)
+    assert found["JobState"] == "TIMEOUT", user.log(number)
+    before = len(user.marks())
+    assert before < 900
+    again = user.submit(job)
+    assert cluster.wait(again)["JobState"] == "COMPLETED", user.log(again)
+    check(user, 900, 2)
+
+
+@pytest.mark.parametrize("launcher", ["mpirun", LAUNCHERS[VENDOR]])
+def test_cancelled_and_submitted_again(user, cluster, launcher):
+    (user.place / "site.toml").write_text(f'launcher = "{launcher}"\n')
+    job = user.slow_job(items=80)
+    number = user.submit(job, "--site", "site.toml")
+    wait_for_marks(user, 10)
+    ended = user.mpipar("cancel", number)
+    assert ended.code == 0, ended.stderr
+    assert cluster.job(number)["JobState"] == "CANCELLED", user.log(number)
+    done = len(user.marks())
+    assert f"{done} of 80 blocks" in ended.stdout, ended.stdout
+    again = user.submit(job, "--site", "site.toml")
+    assert cluster.wait(again)["JobState"] == "COMPLETED", user.log(again)
+    check(user, 80)
+
+
+def test_a_killed_rank_costs_its_blocks_in_flight_alone(user, cluster):
+    """The ranks are started again in the same allocation, without a requeue."""
+    number = user.submit(user.slow_job(items=80))
+    wait_for_marks(user, 20)
+    cluster.run("pkill", "-KILL", "-f", "slow.py:slow.*--output", node="n2", check=False)
+    found = cluster.wait(number)
+    assert (found["JobState"], found["Restarts"]) == ("COMPLETED", "0"), user.log(number)
+    assert nexts(user, number) == ["again", "exit"]
+    check(user, 80, 2 * 4)
+
+
+@pytest.mark.usefixtures("separate_nodes")
+@pytest.mark.parametrize("trial", range(2))
+@pytest.mark.parametrize("which", ["first", "other"])
+def test_a_killed_node_is_survived_by_a_requeue(user, cluster, trial, which):
+    """The power of a node fails at a random moment: of the first one, where the batch script runs, or of another."""
+    moment = random.Random(f"{trial} {which}").uniform(0.5, 4)
+    number = user.submit(user.slow_job(items=100, resources="nodes = 3\nranks_per_node = 1"))
+    wait_for_marks(user, int(moment * 20))
+    cluster.kill_node("n1" if which == "first" else "n2")
+    found = cluster.wait(number, timeout=PATIENCE)
+    assert found["JobState"] == "COMPLETED", user.log(number)
+    assert int(found["Restarts"]) >= 1
+    assert user.events(number)[-1]["code"] == 0
+    check(user, 100, 3 * 4)
+
+
+@pytest.mark.usefixtures("separate_nodes")
+def test_a_job_may_go_on_with_the_nodes_that_are_left(user, cluster):
+    job = user.slow_job(items=200, resources="nodes = 3\nranks_per_node = 1", restart='lost_nodes = "go-on"')
+    number = user.submit(job)
+    wait_for_marks(user, 30)
+    cluster.kill_node("n3")
+    found = cluster.wait(number, timeout=PATIENCE)
+    assert (found["JobState"], found["Restarts"]) == ("COMPLETED", "0"), user.log(number)
+    starts = [event["nodes"] for event in user.events(number) if event["event"] == "allocation"]
+    assert starts == [["n1", "n2", "n3"], ["n1", "n2"]]
+    check(user, 200, 3 * 4)

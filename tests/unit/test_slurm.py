@@ -1,0 +1,210 @@
+import os
+import subprocess
+
+import pytest
+from fake_slurm import FakeSlurm, account, job
+
+from mpipar.batch import slurm
+from mpipar.batch.job_state import STATES, exit_code_of, seconds_of
+from mpipar.batch.slurm import SlurmUnavailable, SubmitRefused, state_of, states, tasks_of
+
+
+@pytest.fixture
+def fake(tmp_path, monkeypatch):
+    return FakeSlurm(tmp_path / "bin", monkeypatch)
+
+
+def test_all_jobs_are_asked_for_in_one_call(fake):
+    fake.set(queue={"1": job(), "2": job(State="PENDING", Reason="Priority", NodeList=""), "3": job(RestartCnt="2")})
+    found = states(["1", "2", "3", "1"])
+    assert len(fake.calls) == 1
+    assert "--jobs=1,2,3" in fake.calls[0]
+    assert (found["1"].kind, found["1"].nodes, found["1"].elapsed, found["1"].limit) == (
+        "running", "n[1-2]", 600.0, 3600.0,
+    )  # fmt: skip
+    assert (found["2"].kind, found["2"].reason, found["2"].nodes) == ("waiting", "Priority", "")
+    assert found["3"].restarts == 2
+    assert states([]) == {}
+    assert len(fake.calls) == 1
+
+
+def test_accounts_are_asked_for_what_the_controller_has_forgotten(fake):
+    fake.set(
+        queue={"3": job()},
+        accounts={
+            "1": account(),
+            "2": account(State="CANCELLED by 1000", ExitCode="0:15", TimelimitRaw="UNLIMITED"),
+            "3": account(State="FAILED"),
+        },
+    )
+    found = states(["1", "2", "3", "4"])
+    assert [call[0] for call in fake.calls] == ["squeue", "sacct"]
+    assert "--jobs=1,2,4" in fake.called("sacct")[0]
+    assert (found["1"].good, found["1"].elapsed, found["1"].limit, found["1"].end) == (True, 61, 3600, 1700000061)
+    assert (found["2"].state, found["2"].exit_code, found["2"].limit) == ("CANCELLED", 143, None)
+    assert found["3"].state == "RUNNING"
+    assert "4" not in found
+
+
+def test_what_nobody_remembers_is_absent(fake):
+    assert states(["7"]) == {}
+    assert states(["7", "8"]) == {}
+    assert len(fake.calls) == 4
+
+
+def test_tasks_of_arrays(fake):
+    fake.set(
+        queue={"5_2": job(), "5_3": job(State="PENDING"), "5": job(State="CANCELLED")},
+        accounts={"5_1": account(), "5_2": account(State="FAILED"), "5_[7-8,10%2]": account(State="CANCELLED by 0")},
+    )
+    found = states(["5"])
+    assert len(fake.calls) == 2
+    assert {id: state.state for id, state in found.items()} == {
+        "5": "CANCELLED", "5_1": "COMPLETED", "5_2": "RUNNING", "5_3": "PENDING",
+        "5_7": "CANCELLED", "5_8": "CANCELLED", "5_10": "CANCELLED",
+    }  # fmt: skip
+    assert state_of(found, "5", "2").state == "RUNNING"
+    assert state_of(found, "5", "99").state == "CANCELLED"
+    assert states(["5_2"]).keys() == {"5_2"}
+    assert len(fake.calls) == 3
+
+
+@pytest.mark.parametrize(
+    "name", ["a b", "a|b~x", "a\n9~x~RUNNING~x~\nb", "π\n", "", "x\udcff", "1 \n1\n2_3\n", "JobId=3 JobState=FAILED"]
+)
+def test_hostile_names(fake, name):
+    fake.set(queue={"1": job(Name=name), "2": job(Name="b")}, accounts={"3": account(JobName=name), "4": account()})
+    found = states(["1", "2", "3", "4"])
+    assert found.keys() == {"1", "2", "3", "4"}
+    shown = name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    assert found["1"].name.strip() == found["3"].name.strip() == shown.strip()
+    assert found["2"].name == "b"
+
+
+@pytest.mark.parametrize("text", ["garbage", "1~2~3\n4|5", "\0\0\n\n", "JOBID STATE\n1 RUNNING\n", "\udcff\udcfe" * 99])
+def test_garbage_is_left_out(fake, text):
+    fake.set(said={"squeue": [0, text, ""], "sacct": [0, text, ""]})
+    assert states(["1", "2"]) == {}
+
+
+def test_a_controller_that_is_down(fake):
+    fake.set(down=True)
+    with pytest.raises(SlurmUnavailable, match=r"^squeue: Unable to contact slurm controller \(connect failure\)$"):
+        states(["1"])
+    with pytest.raises(SlurmUnavailable, match="scancel: Unable to contact"):
+        slurm.cancel(["1"])
+    fake.set(down=True, accounts={"1": account()})
+    assert states(["1"])["1"].good
+
+
+def test_a_program_that_fails_without_a_word_is_an_error(fake):
+    fake.set(said={"squeue": [1, "", ""]})
+    with pytest.raises(SlurmUnavailable, match="squeue: exit code 1"):
+        states(["1"])
+
+
+def test_no_slurm_on_this_machine(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    for call in (lambda: states(["1"]), lambda: slurm.cancel(["1"]), lambda: slurm.submit(["job"])):
+        with pytest.raises(SlurmUnavailable, match=r"there is no s[a-z]+ on this machine"):
+            call()
+
+
+def test_a_program_that_does_not_answer(fake, monkeypatch):
+    (fake.folder / "squeue").write_text("#!/bin/sh\nexec /bin/sleep 60\n")
+    monkeypatch.setattr(slurm, "_PATIENCE", 0.2)
+    monkeypatch.setattr(slurm._run, "__kwdefaults__", {"timeout": 0.2})
+    with pytest.raises(SlurmUnavailable, match=r"has not answered for 0\.2 s"):
+        states(["1"])
+
+
+def test_the_environment_has_nothing_of_a_job(fake, monkeypatch):
+    for name in ("SLURM_JOB_ID", "SLURM_NTASKS", "SBATCH_X", "SRUN_CPUS", "PMI_RANK", "SQUEUE_FORMAT", "SLURM_JWT"):
+        monkeypatch.setenv(name, "5")
+    monkeypatch.setenv("SLURM_CONF", "/etc/other.conf")
+    assert slurm.cluster() == "/etc/other.conf"
+    found = slurm.environment()
+    assert (found["SLURM_CONF"], found["SLURM_JWT"], found["LC_ALL"]) == ("/etc/other.conf", "5", "C")
+    assert not found.keys() & {"SLURM_JOB_ID", "SLURM_NTASKS", "SBATCH_X", "SRUN_CPUS", "PMI_RANK", "SQUEUE_FORMAT"}
+    states(["1"])
+    assert fake.environments[0]["SLURM_TIME_FORMAT"] == "%s"
+    assert "SLURM_JOB_ID" not in fake.environments[0]
+    monkeypatch.delenv("SLURM_JOB_ID")
+    assert slurm.environment()["SBATCH_X"] == "5"  # the user's own
+
+
+def test_cancel(fake):
+    fake.set(queue={"1": job(), "2": job(State="PENDING")})
+    slurm.cancel(["1", "2"], signal="TERM", batch=True)
+    assert fake.called("scancel") == [["--batch", "--signal=TERM", "--state=RUNNING", "1", "2"]]
+    slurm.cancel(["1", "2"], only="PENDING")
+    assert {id: fields["State"] for id, fields in fake.state["queue"].items()} == {"1": "RUNNING", "2": "CANCELLED"}
+    slurm.cancel(["1"])
+    assert fake.called("scancel")[-1] == ["1"]
+
+
+def test_cancelling_what_has_ended_is_no_error(fake):
+    fake.set(said={"scancel": [1, "", "scancel: error: Kill job error on job id 9: Invalid job id specified\n"]})
+    slurm.cancel(["9"])
+    fake.set(said={"scancel": [1, "", "scancel: error: Kill job error on job id 9: Access/permission denied\n"]})
+    with pytest.raises(SlurmUnavailable, match="Access/permission denied"):
+        slurm.cancel(["9"])
+
+
+@pytest.mark.parametrize("printed", ["12\n", "12;mycluster\n", "a banner of the site\n12\n"])
+def test_submit(fake, printed):
+    fake.set(said={"sbatch": [0, printed, ""]})
+    assert slurm.submit(["--ntasks=2", "job.sbatch", "a b"]) == "12"
+    assert fake.called("sbatch") == [["--parsable", "--ntasks=2", "job.sbatch", "a b"]]
+
+
+def test_a_job_that_is_refused(fake):
+    said = (
+        "sbatch: error: invalid partition specified: x\nsbatch: error: Batch job submission failed: Invalid partition\n"
+    )
+    fake.set(said={"sbatch": [1, "", said]})
+    expected = "^sbatch: invalid partition specified: x; Batch job submission failed: Invalid partition$"
+    with pytest.raises(SubmitRefused, match=expected):
+        slurm.submit(["job.sbatch"])
+    with pytest.raises(SubmitRefused, match=expected):
+        slurm.test(["job.sbatch"])
+    fake.set(said={"sbatch": [0, "", ""]})
+    with pytest.raises(SubmitRefused, match="exit code 0, and not a word"):
+        slurm.submit(["job.sbatch"])
+
+
+def test_only_a_test(fake):
+    fake.set(said={"sbatch": [0, "", "sbatch: Job 10 to start at 3047-08-28 using 1 processors\n"]})
+    assert slurm.test(["job.sbatch"]) == "Job 10 to start at 3047-08-28 using 1 processors"
+    assert fake.called("sbatch") == [["--test-only", "job.sbatch"]]
+
+
+def test_numbers_as_slurm_prints_them():
+    assert [seconds_of(text) for text in ("0:05", "10:00", "1:00:00", "2-01:00:00")] == [5, 600, 3600, 176400]
+    assert {seconds_of(text) for text in ("UNLIMITED", "INVALID", "", "NOT_SET", "1:2:3:4")} == {None}
+    assert [exit_code_of("FAILED", text) for text in ("768", "3:0", "0:9", "9", "x")] == [3, 3, 137, 137, None]
+    assert exit_code_of("RUNNING", "0") is None
+
+
+def test_tasks_as_sbatch_takes_them():
+    assert tasks_of("1-5:2,9%2") == ["1", "3", "5", "9"]
+    assert tasks_of("3,7") == ["3", "7"]
+    assert tasks_of("") == tasks_of("1-") == tasks_of("x") == []
+
+
+def test_every_state_has_a_kind_and_a_new_one_is_not_taken_for_ended(fake):
+    assert {meaning.kind for meaning in STATES.values()} == {"waiting", "running", "ended"}
+    assert [name for name, meaning in STATES.items() if meaning.good] == ["COMPLETED"]
+    fake.set(queue={"1": job(State="NEW_STATE")})
+    state = states(["1"])["1"]
+    assert (state.kind, state.ended, state.good, state.words) == ("running", False, False, "new state")
+
+
+def test_programs_have_no_input(fake):
+    (fake.folder / "squeue").write_text("#!/bin/sh\nread line\necho $line\n")
+    assert states(["1", "2"]) == {}
+
+
+def test_the_fake_is_what_is_called(fake):
+    assert subprocess.run(["squeue", "--jobs=1", "--Format=Name:x"], check=False, capture_output=True).returncode == 1
+    assert os.listdir(fake.folder)

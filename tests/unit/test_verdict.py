@@ -1,0 +1,117 @@
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from mpipar.batch.verdict import AGAIN, CANCEL, EXIT, REQUEUE, Ending, verdict
+
+RULES = [
+    # It ended by itself.
+    (Ending(0, 0), EXIT, 0, "done"),
+    (Ending(0), EXIT, 0, "done"),  # a script
+    (Ending(1, 1), EXIT, 1, "ended with exit code 1"),
+    (Ending(1, 1, resumable=True), EXIT, 1, "ended with exit code 1"),
+    (Ending(2, 2, resumable=True), EXIT, 2, "ended with exit code 2"),
+    (Ending(9, 2), EXIT, 2, "ended with exit code 2"),  # launchers have exit codes of their own
+    (Ending(137, 0, resumable=True), EXIT, 137, "ended with exit code 137"),  # all was done, but not the end of it
+    (Ending(2, 2, lost_nodes=1, resumable=True), EXIT, 2, "ended with exit code 2"),
+    # Its time was up.
+    (Ending(75, 75, resumable=True), REQUEUE, 75, "stopped early, with its checkpoint committed"),
+    (Ending(143, 75, resumable=True), REQUEUE, 75, "stopped early, with its checkpoint committed"),
+    (Ending(75, 75, resumable=True, told_to_stop=True), EXIT, 75, "told to stop"),
+    (Ending(75, 75, resumable=True, cancelled=True), CANCEL, 75, "cancelled"),
+    (Ending(75, 75, resumable=True, cancelled=True, told_to_stop=True), CANCEL, 75, "cancelled"),
+    (Ending(75, 75, resumable=True, may_requeue=False), EXIT, 75, "the same submission goes on from there"),
+    (Ending(75, 75, resumable=True, fruitless=2), REQUEUE, 75, "stopped early"),
+    (Ending(75, 75, resumable=True, fruitless=3), EXIT, 75, "given up, as 3 starts in a row got no further"),
+    (Ending(75, 75), EXIT, 75, "there is no checkpoint to go on from"),
+    # It was killed.
+    (Ending(137), EXIT, 137, "ended with exit code 137, and there is no checkpoint to go on from"),
+    (Ending(137, resumable=True), AGAIN, 137, "killed (the launcher's exit code was 137)"),
+    (Ending(137, resumable=True, may_requeue=False), AGAIN, 137, "killed"),
+    (Ending(137, resumable=True, fruitless=2), AGAIN, 137, "killed"),
+    (Ending(137, resumable=True, fruitless=3), EXIT, 137, "given up, as 3 starts in a row got no further"),
+    (Ending(137, resumable=True, fruitless=3, attempts=4), AGAIN, 137, "killed"),
+    (Ending(137, resumable=True, told_to_stop=True), EXIT, 137, "told to stop"),
+    (Ending(137, resumable=True, cancelled=True), CANCEL, 137, "cancelled"),
+    # Ranks did not find each other.
+    (Ending(143, never_started=True), AGAIN, 143, "the ranks have not found each other in time"),
+    (Ending(143, never_started=True, fruitless=3), EXIT, 143, "given up"),
+    (Ending(143, never_started=True, cancelled=True), CANCEL, 143, "cancelled"),
+    # Nodes were lost.
+    (Ending(137, resumable=True, lost_nodes=1), REQUEUE, 137, "1 node lost"),
+    (Ending(137, resumable=True, lost_nodes=2), REQUEUE, 137, "2 nodes lost"),
+    (Ending(1, 1, resumable=True, lost_nodes=1), REQUEUE, 1, "1 node lost"),  # the others noticed
+    (Ending(137, resumable=True, lost_nodes=1, may_shrink=True), AGAIN, 137, "1 node lost"),
+    (Ending(1, 1, resumable=True, lost_nodes=1, may_shrink=True), AGAIN, 1, "1 node lost"),
+    (Ending(137, resumable=True, lost_nodes=1, may_requeue=False), EXIT, 137, "1 node lost; the same submission"),
+    (Ending(75, 75, resumable=True, lost_nodes=1, may_shrink=True), REQUEUE, 75, "1 node lost"),
+    (Ending(137, resumable=True, lost_nodes=1, fruitless=3), EXIT, 137, "1 node lost; given up"),
+    (Ending(137, lost_nodes=1), EXIT, 137, "there is no checkpoint to go on from"),
+]
+
+
+@pytest.mark.parametrize(("ending", "what", "code", "reason"), RULES)
+def test_the_rules(ending, what, code, reason):
+    found = verdict(ending)
+    assert (found.what, found.code) == (what, code)
+    assert reason in found.reason
+
+
+codes = st.sampled_from([0, 1, 2, 9, 75, 130, 137, 139, 143, 255])
+endings = st.builds(
+    Ending,
+    code=codes,
+    last_word=st.none() | st.sampled_from([0, 1, 2, 75]),
+    resumable=st.booleans(),
+    never_started=st.booleans(),
+    told_to_stop=st.booleans(),
+    cancelled=st.booleans(),
+    lost_nodes=st.integers(0, 3),
+    fruitless=st.integers(0, 5),
+    attempts=st.integers(1, 5),
+    may_requeue=st.booleans(),
+    may_shrink=st.booleans(),
+)
+
+
+@settings(max_examples=1000, deadline=None)
+@given(one=endings)
+@example(one=Ending(0, 75))
+def test_what_is_never_done(one):
+    what, code, reason = verdict(one)
+    repeated = what in (AGAIN, REQUEUE)
+    assert what in (EXIT, REQUEUE, AGAIN, CANCEL)
+    assert reason
+    assert reason.isprintable()
+    if repeated:
+        assert one.fruitless < one.attempts, "not for ever"
+        assert not one.cancelled
+        assert not one.told_to_stop
+        assert one.code != 0
+        assert one.resumable or one.never_started, "nothing that is done is lost"
+        assert one.last_word not in (0, 2), "what ended well, or had a bad input, is not repeated"
+        assert one.last_word != 1 or one.lost_nodes, "nor what failed by itself"
+    if what == REQUEUE:
+        assert one.may_requeue
+        assert one.last_word == 75 or one.lost_nodes
+    if what == AGAIN:
+        assert one.last_word != 75, "its time is up"
+        assert not one.lost_nodes or one.may_shrink
+    if what == CANCEL:
+        assert one.cancelled
+    if code == 0:
+        assert one.code == 0
+        assert what == EXIT
+    if one.code != 0:
+        assert code != 0
+    if one.last_word not in (None, 0):
+        assert code == one.last_word, "the program's own exit code is the job's"
+
+
+@settings(max_examples=300, deadline=None)
+@given(one=endings)
+def test_more_lost_nodes_or_fewer_rights_never_start_more(one):
+    if verdict(one).what == EXIT:
+        assert verdict(one._replace(may_requeue=False)).what == EXIT
+        assert verdict(one._replace(told_to_stop=True, cancelled=False)).what == EXIT
+        assert verdict(one._replace(fruitless=one.fruitless + 1)).what == EXIT
