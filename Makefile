@@ -25,13 +25,15 @@ endif
 # compat: a plain path entry, which costs nothing at the start of Python, as setuptools' import hook would
 INSTALL = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --config-settings editable_mode=compat
 
-.PHONY: help run test test-all-modes test-parallel-hdf5 same-bits faults bench lint clean
+.PHONY: help run test slurm-test test-all-modes test-parallel-hdf5 same-bits faults bench lint clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make run          π on $(NP) ranks (NP=4 STEPS=1e10 for more)"
 	@echo "make test         all tests, with MPICH (TESTS=tests/unit for some)"
 	@echo "make test-4       the tests that run over ranks, on 4 ranks (or any other number)"
+	@echo "make slurm-test   the tests on a Slurm of four nodes, which they start themselves (needs slurm-wlm, munge, libpmix2 and"
+	@echo "                  iproute2, Debian's names); make test does these too where Slurm is installed"
 	@echo "make test-all-modes   the scripts with pools in all modes, where make test takes two of five for each"
 	@echo "make test-parallel-hdf5   the tests of datasets, with an h5py that is built with MPI (see Makefile for what that needs)"
 	@echo "make same-bits    the result of every mode, compared to the last bit (some minutes)"
@@ -53,6 +55,10 @@ test: $(VENV)/.test-installed
 # Needs libhdf5-openmpi-dev and openmpi-bin (Debian's names). Such an h5py imports MPI by itself, in workers too.
 test-parallel-hdf5: .venv-parallel-hdf5/.installed
 	OMPI_MCA_rmaps_base_oversubscribe=1 MPIPAR_TEST_MPIRUN=mpirun.openmpi .venv-parallel-hdf5/bin/python -m pytest tests/mpi/test_datasets.py tests/mpi/test_roots.py
+
+# All of them as root, whose nodes have names, networks and processes of their own; fails rather than skip any.
+slurm-test: $(VENV)/.test-installed
+	MPIPAR_TEST_SLURM=1 python -m pytest tests/slurm
 
 test-%: $(VENV)/.test-installed
 	MPIPAR_TEST_RANKS=$* python -m pytest tests/mpi

@@ -163,7 +163,9 @@ class _Program:
             words += [f"--output={self._path}", "--resume"]
             words += [] if self._checkpoint is None else [f"--checkpoint={self._checkpoint:g}"]
             words += ["--dry-run"] if check else []
-        words += [_text(value) for value in self._run.get("arguments", ())]
+        for index, value in enumerate(self._run.get("arguments", ())):
+            self._refuse_own(("run", "arguments", index), _text(value))
+            words.append(_text(value))
         if any("{task}" in word for word in words) and not self._tasks:
             raise self._document.error(("run",), "{task} is for arrays: [array] tasks is missing")
         if self._tasks:
@@ -192,15 +194,20 @@ class _Program:
 
     def _option(self, key: Key, name: str, value: Any, factor: int | None) -> list[str]:
         flag = f"--{name.replace('_', '-')}"
-        if self.is_driver and flag in ("--output", "--resume", "--checkpoint", "--workers", "--dry-run", "--help"):
-            keys = {"--output": "output.file", "--checkpoint": "output.checkpoint", "--workers": "resources.workers"}
-            raise self._document.error(key, f"use {keys[flag]}" if flag in keys else "can't be an option of a job")
+        self._refuse_own(key, flag)
         if isinstance(value, bool):
             return [flag if value else f"--no-{flag[2:]}"]
         if isinstance(value, list):
             return [flag, *map(_text, value)]
         text = _text(value * factor if factor else value)
         return [f"{flag}={text}"]
+
+    def _refuse_own(self, key: Key, word: str) -> None:
+        """Raise BadInput for an option of drivers that a job gives by itself."""
+        flag = word.partition("=")[0]
+        if self.is_driver and flag in ("--output", "--resume", "--checkpoint", "--workers", "--dry-run", "--help"):
+            keys = {"--output": "output.file", "--checkpoint": "output.checkpoint", "--workers": "resources.workers"}
+            raise self._document.error(key, f"use {keys[flag]}" if flag in keys else "can't be an option of a job")
 
 
 def _text(value: Any) -> str:

@@ -76,6 +76,12 @@ def launcher(text: str, given: Allocation, *, whole: bool = True, pinned: bool =
     return Launcher([program, *flags, *options], {**environment, "PATH": with_its_folder(program)})
 
 
+def can_shrink(text: str) -> bool:
+    """Return whether a site's launcher can be told to leave nodes out."""
+    kind = os.path.basename(text.split()[0])
+    return kind in ("mpirun", "mpiexec", "srun") and "{ranks}" not in text
+
+
 def _mpirun(vendor: str, given: Allocation, *, whole: bool, pinned: bool) -> tuple[list[str], dict[str, str]]:
     """Return options and environment for the mpirun of a vendor."""
     flags = ["-n", str(given.ranks)]

@@ -3,7 +3,7 @@
 ::
 
     runs/pi/                     the job's folder
-        job.toml  job.sbatch     what was submitted, as it was
+        job.toml  job.sbatch     what was submitted, as it was; site.toml, if there is a profile
         submissions.jsonl        a Submission a line, the latest last
         pi-12.out                what the job printed: its name and number
         pi-12.journal            what happened to it (mpipar.runtime.journal)

@@ -34,6 +34,8 @@ class Site:
         How long ranks may take to find each other.
     sbatch : dict
         More options of sbatch.
+    text : str
+        The profile itself; empty if there is none.
     """
 
     launcher: str = "mpirun"
@@ -44,6 +46,7 @@ class Site:
     scratch: str = ""
     start_seconds: float = 300.0
     sbatch: dict[str, Any] = field(default_factory=dict)
+    text: str = ""
 
     def folder(self, name: str) -> Path:
         """Return where an output folder is, absolute."""
@@ -66,7 +69,7 @@ def read_site(path: Path | None = None) -> Site:
     document = Document(path)
     document.check(schema_of("site"))
     check_options(document, ("sbatch",), document.values.get("sbatch", {}))
-    return Site(**document.values)
+    return Site(**document.values, text=document.text)
 
 
 def user_profile() -> Path:

@@ -19,7 +19,7 @@ from typing import Literal
 from mpipar.batch.job_state import JobState as JobState
 from mpipar.batch.job_state import exit_code_of, seconds_of, time_of
 from mpipar.core.errors import MpiparError
-from mpipar.runtime.launcher import is_launchers
+from mpipar.runtime.launcher import is_launchers, launch
 
 _PATIENCE = 30.0  # seconds that a program is given
 _LONGEST = 500  # characters of a message
@@ -44,17 +44,19 @@ def cluster() -> str:
 def environment() -> dict[str, str]:
     """Return the environment for Slurm's programs: nothing in it of a job that this process is part of.
 
-    What a user sets for sbatch (``SBATCH_ACCOUNT``) is kept outside of jobs; within, it may be Slurm's own.
+    What a user sets for sbatch (``SBATCH_ACCOUNT``) is kept outside of jobs; within, it may be Slurm's own. So is what a
+    user sets for an MPI (``OMPI_MCA_…``) where there is no launcher, which would set such for its ranks.
     """
-    hidden = ["SLURM_", "SRUN_", "SQUEUE_", "SACCT_", "SCANCEL_", "SCONTROL_"]
+    launched = launch() is not None
+    hidden = ["SLURM_", "SRUN_", "SQUEUE_", "SACCT_", "SCANCEL_", "SCONTROL_", "MPIPAR_"]
     if "SLURM_JOB_ID" in os.environ:
         hidden.append("SBATCH_")
     found = {
         name: value
         for name, value in os.environ.items()
-        if name in _KEPT or not (name.startswith(tuple(hidden)) or is_launchers(name))
+        if name in _KEPT or not (name.startswith(tuple(hidden)) or (launched and is_launchers(name)))
     }
-    return {**found, "LC_ALL": "C"}
+    return found
 
 
 def states(ids: Iterable[str]) -> dict[str, JobState]:
@@ -245,10 +247,12 @@ def _records(text: str, mark: str, count: int) -> Iterator[list[str]]:
 
 
 def _run(program: str, *arguments: str, timeout: float = _PATIENCE) -> subprocess.CompletedProcess[str]:
+    # Of sbatch it is the job's, too.
+    formats = {} if program == "sbatch" else {"SLURM_TIME_FORMAT": "%s", "LC_ALL": "C"}
     try:
         return subprocess.run(
             [program, *arguments],
-            env={**environment(), "SLURM_TIME_FORMAT": "%s"},
+            env={**environment(), **formats},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             encoding="utf-8",

@@ -28,6 +28,7 @@ from mpipar.batch.site import Site
 from mpipar.core.errors import BadInput
 from mpipar.runtime import journal
 
+_SITE = "site.toml"  # the profile in the job's folder: the user's own may not be seen by the nodes
 _CHECK_SECONDS = 60.0  # that a driver is given
 
 
@@ -60,7 +61,7 @@ class Plan(NamedTuple):
         return ["sbatch", *self.options, str(self.path), *self.command]
 
 
-def plan(job: Job, site: Site, site_file: Path | None, tasks: list[int], after: list[str]) -> Plan:
+def plan(job: Job, site: Site, tasks: list[int], after: list[str]) -> Plan:
     """Return what is to be submitted for a job, or for some tasks of an array."""
     ranks = job.ranks or (job.nodes or 1) * (job.ranks_per_node or 1)
     step = ["--folder", job.folder, "--attempts", str(job.attempts)]
@@ -68,7 +69,7 @@ def plan(job: Job, site: Site, site_file: Path | None, tasks: list[int], after: 
     step += ["--workers", str(job.workers)] if job.workers is not None else []
     step += [] if job.requeue else ["--no-requeue"]
     step += ["--shrink"] if job.shrink else []
-    step += [] if site_file is None else ["--site", str(site_file.absolute())]
+    step += ["--site", f"{job.folder}/{_SITE}"] if site.text else []
     command = [site.python or sys.executable, "-m", "mpipar.batch.step", *step, "--", *job.arguments]
     options = _options(job, site, tasks)
     options += [f"--dependency=afterok:{':'.join(after)}", "--kill-on-invalid-dep=yes"] if after else []
@@ -182,7 +183,9 @@ def in_queue(folder: Path) -> list[slurm.JobState]:
     return [state for state in slurm.states(numbers).values() if not state.ended] if numbers else []
 
 
-def submit(job: Job, document: Document, planned: Plan, tasks: list[int], overrides: list[str]) -> Submission:
+def submit(
+    job: Job, document: Document, planned: Plan, site: Site, tasks: list[int], overrides: list[str]
+) -> Submission:
     """Put a job into the queue, and on record. Its folder has been made.
 
     Raises
@@ -193,6 +196,8 @@ def submit(job: Job, document: Document, planned: Plan, tasks: list[int], overri
     folder = Path(job.folder)
     _write(folder / "job.toml", document.text)
     _write(planned.path, planned.script)
+    if site.text:
+        _write(folder / _SITE, site.text)
     number = slurm.submit([*planned.options, str(planned.path), *planned.command])
     submission = Submission(
         id=number,
@@ -233,7 +238,7 @@ def made_folder(path: Path) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        for name in ("job.toml", "job.sbatch") if path in made else ():
+        for name in ("job.toml", "job.sbatch", _SITE) if path in made else ():
             (path / name).unlink(missing_ok=True)
         raise
     finally:

@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 from mpipar.batch import slurm
 from mpipar.batch.document import Document
 from mpipar.batch.job_file import Job, read_job
+from mpipar.batch.launchers import can_shrink
 from mpipar.batch.site import read_site
 from mpipar.batch.submit import all_tasks, in_queue, look_at_program, made_folder, plan, submit, unfinished_tasks
 from mpipar.command.driver import DONE, FAILED, say_bad_input
@@ -75,6 +76,9 @@ def _submit(options: Any) -> int:
             overrides.append(f"resources.{name}={value}")
     site = read_site(options.site)
     job = read_job(document, site.folder(""))
+    if job.shrink and not can_shrink(site.launcher):
+        unfit = f'"go-on" needs mpirun or srun as the site\'s launcher, got {site.launcher!r}'
+        raise document.error(("restart", "lost_nodes"), unfit)
     for number in options.after:
         if not number.isdecimal():
             raise BadInput(f"--after: expected the number of a job, got {number!r}")
@@ -84,7 +88,7 @@ def _submit(options: Any) -> int:
         except BadInput as error:
             raise BadInput(f"{options.job}: {error}") from None
         tasks = all_tasks(job) if options.force else unfinished_tasks(job)
-        planned = plan(job, site, options.site, tasks or [0], options.after)
+        planned = plan(job, site, tasks or [0], options.after)
         if options.dry_run:
             print(planned.shown())
             return DONE
@@ -98,7 +102,7 @@ def _submit(options: Any) -> int:
         if not tasks:
             _say(f"{job.folder} is finished; nothing is submitted")
             return DONE
-        submission = submit(job, document, planned, tasks, overrides)
+        submission = submit(job, document, planned, site, tasks, overrides)
     print(submission.id, flush=True)
     _say(f"job {submission.id} ({job.name}{f', tasks {submission.tasks}' if job.tasks else ''}) in {job.folder}")
     if told:

@@ -28,13 +28,18 @@ def folder(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("line", [line for line in SHELL_LINES if not line.startswith("make ")])
+# Those for Slurm are run in tests/slurm/test_guide.py.
+@pytest.mark.parametrize("line", [line for line in SHELL_LINES if line.startswith(("python ", "mpirun "))])
 def test_shell_line(line, folder):
     command = shlex.split(line)
-    assert command[0] in ("python", "mpirun")
     finished = start([str(BIN / command[0]), *command[1:]], cwd=folder, env=FOR_OPEN_MPI)
     assert finished.code == 0, finished.stderr
     assert finished.stdout
+
+
+def test_all_lines_are_run_somewhere():
+    others = [line for line in SHELL_LINES if not line.startswith(("python ", "mpirun ", "make "))]
+    assert {line.split()[0] for line in others} == {"sbatch", "mpipar"}
 
 
 def test_the_readers_driver_is_right(folder):

@@ -124,8 +124,11 @@ def test_the_environment_has_nothing_of_a_job(fake, monkeypatch):
     monkeypatch.setenv("SLURM_CONF", "/etc/other.conf")
     assert slurm.cluster() == "/etc/other.conf"
     found = slurm.environment()
-    assert (found["SLURM_CONF"], found["SLURM_JWT"], found["LC_ALL"]) == ("/etc/other.conf", "5", "C")
-    assert not found.keys() & {"SLURM_JOB_ID", "SLURM_NTASKS", "SBATCH_X", "SRUN_CPUS", "PMI_RANK", "SQUEUE_FORMAT"}
+    assert (found["SLURM_CONF"], found["SLURM_JWT"]) == ("/etc/other.conf", "5")
+    assert not found.keys() & {"SLURM_JOB_ID", "SLURM_NTASKS", "SBATCH_X", "SRUN_CPUS", "SQUEUE_FORMAT"}
+    assert "PMI_RANK" in found  # a user's, without a launcher
+    monkeypatch.setenv("PMI_SIZE", "2")
+    assert not slurm.environment().keys() & {"PMI_RANK", "PMI_SIZE"}
     states(["1"])
     assert fake.environments[0]["SLURM_TIME_FORMAT"] == "%s"
     assert "SLURM_JOB_ID" not in fake.environments[0]
