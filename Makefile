@@ -37,7 +37,7 @@ help:
 	@echo "make test-all-modes   the scripts with pools in all modes, where make test takes two of five for each"
 	@echo "make test-parallel-hdf5   the tests of datasets, with an h5py that is built with MPI (see Makefile for what that needs)"
 	@echo "make same-bits    the result of every mode, compared to the last bit (some minutes)"
-	@echo "make faults       hundreds of kills, signals, full disks, damaged files (half an hour)"
+	@echo "make faults       hundreds of kills, signals, full disks, damaged files, ten dead nodes (half an hour)"
 	@echo "make bench        pi against C + MPI, primes against primesieve, rows against h5py, start-up, memory, uneven blocks,"
 	@echo "                  pools against multiprocessing and mpi4py, the cost of checkpoints (half an hour; needs a C"
 	@echo "                  compiler, and primesieve for its part)"
@@ -71,6 +71,7 @@ same-bits: $(VENV)/.test-installed
 
 faults: $(VENV)/.test-installed
 	python tests/faults/campaign.py
+	MPIPAR_TEST_NODES_KILLED=5 python -m pytest tests/slurm/test_restarts.py -k killed_node
 
 bench: $(VENV)/.run-installed
 	python benchmarks/pi.py

@@ -8,6 +8,7 @@ from typing import NoReturn
 
 from mpipar._version import __version__
 from mpipar.core.drivers import DRIVERS
+from mpipar.runtime.journal import ENDED, tell
 from mpipar.runtime.launcher import launch
 
 COMMANDS = ("submit", "status", "logs", "cancel", "doctor")
@@ -40,6 +41,7 @@ def _say(text: str) -> None:
     launched = launch()
     if launched is None or launched.rank == 0:
         print(text)
+        tell(ENDED, code=0)
 
 
 def _usage() -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 from mpipar.batch.document import Document, schema_of
 from mpipar.batch.job_file import check_options
+from mpipar.core.errors import BadInput
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,8 @@ class Site:
     def folder(self, name: str) -> Path:
         """Return where an output folder is, absolute."""
         base = os.path.expandvars(os.path.expanduser(self.scratch))
+        if "$" in base:
+            raise BadInput(f"site: scratch: {self.scratch!r} names a variable that is not set")
         return Path(os.path.abspath(os.path.join(base, name)))
 
 

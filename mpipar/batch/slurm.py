@@ -44,19 +44,18 @@ def cluster() -> str:
 def environment() -> dict[str, str]:
     """Return the environment for Slurm's programs: nothing in it of a job that this process is part of.
 
-    What a user sets for sbatch (``SBATCH_ACCOUNT``) is kept outside of jobs; within, it may be Slurm's own. So is what a
-    user sets for an MPI (``OMPI_MCA_…``) where there is no launcher, which would set such for its ranks.
+    What a user sets for sbatch (``SBATCH_ACCOUNT``) is kept outside of jobs; within, it may be Slurm's own. So is what
+    a user sets for an MPI (``OMPI_MCA_…``) where there is no launcher, which would set such for its ranks.
     """
     launched = launch() is not None
-    hidden = ["SLURM_", "SRUN_", "SQUEUE_", "SACCT_", "SCANCEL_", "SCONTROL_", "MPIPAR_"]
+    hidden = ["SLURM_", "SLURMD_", "SRUN_", "SQUEUE_", "SACCT_", "SCANCEL_", "SCONTROL_", "MPIPAR_"]
     if "SLURM_JOB_ID" in os.environ:
         hidden.append("SBATCH_")
-    found = {
+    return {
         name: value
         for name, value in os.environ.items()
         if name in _KEPT or not (name.startswith(tuple(hidden)) or (launched and is_launchers(name)))
     }
-    return found
 
 
 def states(ids: Iterable[str]) -> dict[str, JobState]:

@@ -27,12 +27,15 @@ from mpipar.batch.allocation import Allocation, allocation
 from mpipar.batch.launchers import Launcher, launcher
 from mpipar.batch.site import Site, read_site
 from mpipar.batch.verdict import Ending, Verdict
+from mpipar.core.drivers import DRIVERS
 from mpipar.core.errors import BadInput
 from mpipar.runtime import journal
 
 _SIGNALS = (signal.SIGUSR1, signal.SIGTERM, signal.SIGINT)
 _POLL_SECONDS = 0.2
 _ANSWER_SECONDS = 20.0  # that a node is given to show that it lives
+_HOLD_SECONDS = 30.0  # that a signal is kept for ranks that can't take it yet
+_PAUSE_SECONDS = 1.0  # before a second start; longer before later ones
 _LEAVE_SECONDS = 120.0  # that Slurm is given to end a job that has been requeued
 _KILL_SECONDS = 10.0  # that a launcher is given to end its ranks
 
@@ -91,7 +94,9 @@ class Step:
         self._program = [word.replace("{task}", given.task) for word in options.program]
         self._journal = (options.folder or Path(given.folder)) / f"{given.label}.journal"
         self._signals: list[signal.Signals] = []  # that came, and have not been passed on
+        self._first_signal = 0.0
         self._told_to_stop = False
+        self._tells = tells(self._program)
         self._lost: set[str] = set()
 
     def run(self) -> int:
@@ -110,6 +115,7 @@ class Step:
                 return self._end_by("scancel", "--quiet", self._given.own_id, code=code)
             if what == _verdict.EXIT:
                 return code
+            time.sleep(_PAUSE_SECONDS * self._fruitless())
 
     def _run_once(self) -> Verdict:
         """Start the ranks, wait until they have ended, and return what is to be done then."""
@@ -126,8 +132,7 @@ class Step:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, env=self._environment(starter), start_new_session=True
         )
-        code, never_started = self._wait(process)
-        ending = self._ending(code, never_started)
+        ending = self._ending(self._wait(process))
         found = _verdict.verdict(ending)
         self._tell(journal.NEXT, what=found.what, code=found.code, reason=found.reason, done=self._done())
         return found
@@ -145,26 +150,30 @@ class Step:
             environment["MPIPAR_WORKERS"] = self._options.workers
         return environment
 
-    def _wait(self, process: subprocess.Popen[bytes]) -> tuple[int, bool]:
-        """Wait for the ranks, and pass signals on; return the exit code, and whether they have never started."""
+    def _wait(self, process: subprocess.Popen[bytes]) -> int:
+        """Wait for the ranks, and pass signals on; return the exit code."""
         deadline = time.monotonic() + self._site.start_seconds
-        tells = self._program[:1] == ["-m"] and self._program[1:2][0].partition(".")[0] == "mpipar"
+        starting = self._tells
         while True:
             try:
-                return process.wait(_POLL_SECONDS), False
+                return process.wait(_POLL_SECONDS)
             except subprocess.TimeoutExpired:
                 pass
             if self._signals and self._may_pass_on():
                 self._pass_on(process)
-            if tells and time.monotonic() > deadline:
+            if starting and time.monotonic() > deadline:
                 if not self._told(journal.STARTED):
-                    return self._kill(process), True
-                tells = False
+                    return self._kill(process)
+                starting = False
 
     def _may_pass_on(self) -> bool:
-        """Return whether the ranks can take a signal; those of a driver begin to when their output is open."""
+        """Return whether the ranks can take a signal; those of a driver begin to when their output is open.
+
+        Whether it is a driver can't be told from outside, so that there is a limit to this.
+        """
         has_output = any(word == "--output" or word.startswith("--output=") for word in self._program)
-        return not has_output or bool(self._told(journal.OUTPUT))
+        late = time.monotonic() > self._first_signal + _HOLD_SECONDS
+        return not has_output or late or bool(self._told(journal.OUTPUT))
 
     def _pass_on(self, process: subprocess.Popen[bytes]) -> None:
         """Send the launcher what came; as USR1 if the program can commit, as not all launchers pass on the others."""
@@ -183,18 +192,18 @@ class Step:
                 pass
         return process.wait()
 
-    def _ending(self, code: int, never_started: bool) -> Ending:
+    def _ending(self, code: int) -> Ending:
         """Return how the ranks ended, and what is known besides."""
         last_words = self._told(journal.ENDED)
         last_word = last_words[-1]["code"] if last_words else None
         resumable = self._resume_point() is not None
-        if code != 0 and last_word not in (_verdict.DONE, _verdict.BAD_INPUT, _verdict.STOPPED_EARLY) and resumable:
+        if resumable and last_word in (None, _verdict.FAILED):
             self._lost |= self._lost_nodes()
         return Ending(
             code=code if code >= 0 else 128 - code,
             last_word=last_word,
             resumable=resumable,
-            never_started=never_started,
+            started=True if self._told(journal.STARTED) else False if self._tells else None,
             told_to_stop=self._told_to_stop,
             cancelled=bool(self._told(journal.CANCEL, ever=True)),
             lost_nodes=len(self._lost),
@@ -262,10 +271,20 @@ class Step:
         return code or _verdict.STOPPED_EARLY
 
     def _note(self, number: int, frame: FrameType | None) -> None:
+        if not self._signals:
+            self._first_signal = time.monotonic()
         self._signals.append(signal.Signals(number))
         self._tell(journal.SIGNAL, name=signal.Signals(number).name)
         if number != signal.SIGUSR1:
             self._told_to_stop = True
+
+
+def tells(program: list[str]) -> bool:
+    """Return whether a program tells in the journal that it has started, and how it ends: a driver, or mpipar run."""
+    option, module, command = [*program[:3], "", "", ""][:3]
+    return option == "-m" and (
+        module.removeprefix("mpipar.") in DRIVERS or (module == "mpipar" and command in (*DRIVERS, "run"))
+    )
 
 
 def _answers(node: str) -> bool:

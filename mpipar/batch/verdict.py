@@ -21,8 +21,8 @@ class Ending(NamedTuple):
         The exit code that the program ended with on purpose; None if it didn't: it was killed, or isn't of mpipar.
     resumable : bool
         Whether it has a checkpoint to go on from.
-    never_started : bool
-        Whether the ranks didn't find each other in time.
+    started : bool or None
+        Whether the ranks have found each other; None if the program isn't one that tells.
     told_to_stop : bool
         Whether this job was told to end, other than by the end of its time.
     cancelled : bool
@@ -42,7 +42,7 @@ class Ending(NamedTuple):
     code: int
     last_word: int | None = None
     resumable: bool = False
-    never_started: bool = False
+    started: bool | None = None
     told_to_stop: bool = False
     cancelled: bool = False
     lost_nodes: int = 0
@@ -72,16 +72,20 @@ class Verdict(NamedTuple):
 
 def verdict(ending: Ending) -> Verdict:
     """Return what to do."""
-    code = ending.last_word if ending.last_word not in (None, DONE) else ending.code
+    # Open MPI's mpirun may end well though it has lost a node: what tells at all must have had the last word.
+    tells = ending.started is not None or ending.last_word is not None
+    known = not tells or ending.last_word == DONE
+    code = ending.code if known else ending.last_word or ending.code or FAILED
     stopped = ending.last_word == STOPPED_EARLY
-    killed = ending.last_word is None or (ending.last_word == FAILED and ending.lost_nodes > 0)
-    if ending.code == DONE or not (stopped or killed):
+    silent = ending.last_word is None and code != DONE
+    killed = silent or (ending.last_word == FAILED and ending.lost_nodes > 0)
+    if not (stopped or killed):
         return Verdict(EXIT, code, "done" if code == DONE else f"ended with exit code {code}")
     if ending.cancelled:
         return Verdict(CANCEL, code, "cancelled")
     if ending.told_to_stop:
         return Verdict(EXIT, code, "told to stop")
-    if not ending.resumable and not ending.never_started:
+    if not ending.resumable and ending.started is not False:
         return Verdict(EXIT, code, f"ended with exit code {code}, and there is no checkpoint to go on from")
     reason = _reason(ending)
     if ending.fruitless >= ending.attempts:
@@ -98,6 +102,6 @@ def _reason(ending: Ending) -> str:
         return f"{ending.lost_nodes} node{'s' * (ending.lost_nodes > 1)} lost"
     if ending.last_word == STOPPED_EARLY:
         return "stopped early, with its checkpoint committed"
-    if ending.never_started:
-        return "the ranks have not found each other in time"
+    if ending.started is False:
+        return f"the ranks have not found each other (the launcher's exit code was {ending.code})"
     return f"killed (the launcher's exit code was {ending.code})"

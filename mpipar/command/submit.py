@@ -19,6 +19,7 @@ from mpipar.command.driver import DONE, FAILED, say_bad_input
 from mpipar.core.errors import BadInput
 
 _RESOURCES = ("nodes", "ranks_per_node", "ranks", "workers", "time", "memory", "partition", "account")
+_NUMBERS = ("nodes", "ranks_per_node", "ranks", "workers", "time")
 _POLL_SECONDS = 5.0
 
 
@@ -72,7 +73,8 @@ def _submit(options: Any) -> int:
     for name in _RESOURCES:
         value = getattr(options, name)
         if value is not None:
-            document.put(("resources", name), int(value) if value.isdecimal() else value, f"--{name.replace('_', '-')}")
+            typed = _number(value) if name in _NUMBERS else value
+            document.put(("resources", name), typed, f"--{name.replace('_', '-')}")
             overrides.append(f"resources.{name}={value}")
     site = read_site(options.site)
     job = read_job(document, site.folder(""))
@@ -80,7 +82,7 @@ def _submit(options: Any) -> int:
         unfit = f'"go-on" needs mpirun or srun as the site\'s launcher, got {site.launcher!r}'
         raise document.error(("restart", "lost_nodes"), unfit)
     for number in options.after:
-        if not number.isdecimal():
+        if not (number.isascii() and number.isdecimal()):
             raise BadInput(f"--after: expected the number of a job, got {number!r}")
     with made_folder(Path(job.folder)):
         try:
@@ -108,6 +110,11 @@ def _submit(options: Any) -> int:
     if told:
         _say(told.replace("would evaluate", "it evaluates"))
     return _wait(submission.id, job) if options.wait else DONE
+
+
+def _number(text: str) -> int | str:
+    """Return a whole number, or the text as it is, which the schema then refuses or not."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else text
 
 
 def _wait(number: str, job: Job) -> int:

@@ -1,5 +1,6 @@
 """Jobs that are stopped: by their time, by signals, by dying nodes; they end with the same bits."""
 
+import os
 import random
 
 import pytest
@@ -8,6 +9,7 @@ from slurm.cluster import Cluster
 from slurm.jobs import LAUNCHERS, VENDOR, User, harmonic, value_of
 from slurm.machine import wait_until
 
+NODES_KILLED = int(os.environ.get("MPIPAR_TEST_NODES_KILLED", "1"))  # of either kind; make faults kills five
 PATIENCE = 120  # seconds: Slurm looks at time limits every 30 s
 
 
@@ -108,8 +110,20 @@ def test_a_killed_rank_costs_its_blocks_in_flight_alone(user, cluster):
     check(user, 80, 2 * 4)
 
 
+@pytest.mark.skipif(VENDOR != "openmpi", reason="other MPIs have no ulfm")
+def test_a_killed_rank_is_survived_without_a_new_start(user, cluster):
+    (user.place / "site.toml").write_text('launcher = "mpirun --with-ft ulfm"\n')
+    number = user.submit(user.slow_job(items=80), "--site", "site.toml")
+    wait_for_marks(user, 20)
+    cluster.run("pkill", "-KILL", "-f", "slow.py:slow.*--output", node="n2", check=False)
+    found = cluster.wait(number)
+    assert (found["JobState"], found["Restarts"]) == ("COMPLETED", "0"), user.log(number)
+    assert nexts(user, number) == ["exit"]
+    check(user, 80, 2 * 4)
+
+
 @pytest.mark.usefixtures("separate_nodes")
-@pytest.mark.parametrize("trial", range(2))
+@pytest.mark.parametrize("trial", range(NODES_KILLED))
 @pytest.mark.parametrize("which", ["first", "other"])
 def test_a_killed_node_is_survived_by_a_requeue(user, cluster, trial, which):
     """The power of a node fails at a random moment: of the first one, where the batch script runs, or of another."""

@@ -5,7 +5,7 @@ import pytest
 
 from mpipar import BadInput
 from mpipar.batch.allocation import Allocation
-from mpipar.batch.launchers import Launcher, launcher
+from mpipar.batch.launchers import Launcher, can_shrink, launcher
 from mpipar.runtime.mpirun import INTEL_MPI, MPICH, OPEN_MPI, UNKNOWN, find_mpirun, vendor_of
 
 GIVEN = Allocation("7", "", "7", "pi", "/", ("n1", "n2"), 8, 4, 0)
@@ -120,6 +120,20 @@ def test_words_with_ranks_are_filled_in(programs):
         ["aprun", "-n", "8", "-N", "4", "a 8"], {}
     )
     assert launcher("srun --ntasks={ranks} {x}", GIVEN).command == ["srun", "--ntasks=8", "{x}"]
+
+
+@pytest.mark.parametrize(
+    ("text", "can"),
+    [
+        ("mpirun", True),
+        ("/a/mpiexec -x", True),
+        ("srun --mpi=pmix", True),
+        ("ibrun", False),
+        ("srun -n {ranks}", False),
+    ],
+)
+def test_what_can_be_told_to_leave_nodes_out(text, can):
+    assert can_shrink(text) == can
 
 
 def test_anything_else_is_taken_as_it_is(programs):

@@ -34,9 +34,16 @@ RULES = [
     (Ending(137, resumable=True, told_to_stop=True), EXIT, 137, "told to stop"),
     (Ending(137, resumable=True, cancelled=True), CANCEL, 137, "cancelled"),
     # Ranks did not find each other.
-    (Ending(143, never_started=True), AGAIN, 143, "the ranks have not found each other in time"),
-    (Ending(143, never_started=True, fruitless=3), EXIT, 143, "given up"),
-    (Ending(143, never_started=True, cancelled=True), CANCEL, 143, "cancelled"),
+    (Ending(143, started=False), AGAIN, 143, "the ranks have not found each other (the launcher's exit code was 143)"),
+    (Ending(143, started=False, fruitless=3), EXIT, 143, "given up"),
+    (Ending(143, started=False, cancelled=True), CANCEL, 143, "cancelled"),
+    (Ending(1, started=False), AGAIN, 1, "the ranks have not found each other"),
+    (Ending(0, started=False), AGAIN, 1, "the ranks have not found each other"),
+    # The launcher ended well, and the ranks did not: Open MPI's does so when it loses a node.
+    (Ending(0, started=True, resumable=True), AGAIN, 1, "killed (the launcher's exit code was 0)"),
+    (Ending(0, started=True, resumable=True, lost_nodes=1), REQUEUE, 1, "1 node lost"),
+    (Ending(0, started=True), EXIT, 1, "no checkpoint"),
+    (Ending(0, 75, started=True, resumable=True), REQUEUE, 75, "stopped early"),
     # Nodes were lost.
     (Ending(137, resumable=True, lost_nodes=1), REQUEUE, 137, "1 node lost"),
     (Ending(137, resumable=True, lost_nodes=2), REQUEUE, 137, "2 nodes lost"),
@@ -63,7 +70,7 @@ endings = st.builds(
     code=codes,
     last_word=st.none() | st.sampled_from([0, 1, 2, 75]),
     resumable=st.booleans(),
-    never_started=st.booleans(),
+    started=st.sampled_from([None, False, True]),
     told_to_stop=st.booleans(),
     cancelled=st.booleans(),
     lost_nodes=st.integers(0, 3),
@@ -87,8 +94,8 @@ def test_what_is_never_done(one):
         assert one.fruitless < one.attempts, "not for ever"
         assert not one.cancelled
         assert not one.told_to_stop
-        assert one.code != 0
-        assert one.resumable or one.never_started, "nothing that is done is lost"
+        assert one.code != 0 or one.last_word is not None or one.started is not None
+        assert one.resumable or one.started is False, "nothing that is done is lost"
         assert one.last_word not in (0, 2), "what ended well, or had a bad input, is not repeated"
         assert one.last_word != 1 or one.lost_nodes, "nor what failed by itself"
     if what == REQUEUE:
@@ -101,6 +108,7 @@ def test_what_is_never_done(one):
         assert one.cancelled
     if code == 0:
         assert one.code == 0
+        assert one.last_word == 0 or one.started is one.last_word is None, "what tells has the last word"
         assert what == EXIT
     if one.code != 0:
         assert code != 0
