@@ -95,7 +95,7 @@ class Step:
         self._journal = (options.folder or Path(given.folder)) / f"{given.label}.journal"
         self._signals: list[signal.Signals] = []  # that came, and have not been passed on
         self._first_signal = 0.0
-        self._told_to_stop = False
+        self._told_to_stop = self._warned = False
         self._tells = tells(self._program)
         self._lost: set[str] = set()
 
@@ -197,16 +197,17 @@ class Step:
         last_words = self._told(journal.ENDED)
         last_word = last_words[-1]["code"] if last_words else None
         resumable = self._resume_point() is not None
-        if resumable and last_word in (None, _verdict.FAILED):
-            self._lost |= self._lost_nodes()
+        lost = self._lost_nodes() if resumable and last_word in (None, _verdict.FAILED) else set()
+        self._lost |= lost
         return Ending(
             code=code if code >= 0 else 128 - code,
             last_word=last_word,
             resumable=resumable,
             started=True if self._told(journal.STARTED) else False if self._tells else None,
             told_to_stop=self._told_to_stop,
+            warned=self._warned,
             cancelled=bool(self._told(journal.CANCEL, ever=True)),
-            lost_nodes=len(self._lost),
+            lost_nodes=len(lost),
             fruitless=self._fruitless(),
             attempts=self._options.attempts,
             may_requeue=not self._options.no_requeue,
@@ -275,7 +276,9 @@ class Step:
             self._first_signal = time.monotonic()
         self._signals.append(signal.Signals(number))
         self._tell(journal.SIGNAL, name=signal.Signals(number).name)
-        if number != signal.SIGUSR1:
+        if number == signal.SIGUSR1:
+            self._warned = True
+        else:
             self._told_to_stop = True
 
 

@@ -25,6 +25,8 @@ class Ending(NamedTuple):
         Whether the ranks have found each other; None if the program isn't one that tells.
     told_to_stop : bool
         Whether this job was told to end, other than by the end of its time.
+    warned : bool
+        Whether its time is nearly up.
     cancelled : bool
         Whether the user has cancelled it.
     lost_nodes : int
@@ -44,6 +46,7 @@ class Ending(NamedTuple):
     resumable: bool = False
     started: bool | None = None
     told_to_stop: bool = False
+    warned: bool = False
     cancelled: bool = False
     lost_nodes: int = 0
     fruitless: int = 0
@@ -90,7 +93,7 @@ def verdict(ending: Ending) -> Verdict:
     reason = _reason(ending)
     if ending.fruitless >= ending.attempts:
         return Verdict(EXIT, code, f"{reason}; given up, as {ending.fruitless} starts in a row got no further")
-    if killed and (not ending.lost_nodes or ending.may_shrink):
+    if killed and not ending.warned and (not ending.lost_nodes or ending.may_shrink):
         return Verdict(AGAIN, code, reason)
     if not ending.may_requeue:
         return Verdict(EXIT, code, f"{reason}; the same submission goes on from there")

@@ -31,6 +31,7 @@ RULES = [
     (Ending(137, resumable=True, fruitless=2), AGAIN, 137, "killed"),
     (Ending(137, resumable=True, fruitless=3), EXIT, 137, "given up, as 3 starts in a row got no further"),
     (Ending(137, resumable=True, fruitless=3, attempts=4), AGAIN, 137, "killed"),
+    (Ending(137, resumable=True, warned=True), REQUEUE, 137, "killed"),  # there is no time for another start
     (Ending(137, resumable=True, told_to_stop=True), EXIT, 137, "told to stop"),
     (Ending(137, resumable=True, cancelled=True), CANCEL, 137, "cancelled"),
     # Ranks did not find each other.
@@ -72,6 +73,7 @@ endings = st.builds(
     resumable=st.booleans(),
     started=st.sampled_from([None, False, True]),
     told_to_stop=st.booleans(),
+    warned=st.booleans(),
     cancelled=st.booleans(),
     lost_nodes=st.integers(0, 3),
     fruitless=st.integers(0, 5),
@@ -100,9 +102,10 @@ def test_what_is_never_done(one):
         assert one.last_word != 1 or one.lost_nodes, "nor what failed by itself"
     if what == REQUEUE:
         assert one.may_requeue
-        assert one.last_word == 75 or one.lost_nodes
+        assert one.last_word == 75 or one.lost_nodes or one.warned
     if what == AGAIN:
         assert one.last_word != 75, "its time is up"
+        assert not one.warned
         assert not one.lost_nodes or one.may_shrink
     if what == CANCEL:
         assert one.cancelled
