@@ -10,7 +10,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import signal
 import subprocess
@@ -20,13 +19,14 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn
+from typing import Any
 
 from mpipar.batch import verdict as _verdict
 from mpipar.batch.allocation import Allocation, allocation
 from mpipar.batch.launchers import Launcher, launcher
 from mpipar.batch.site import Site, read_site
 from mpipar.batch.verdict import Ending, Verdict
+from mpipar.core.arguments import Parser
 from mpipar.core.drivers import DRIVERS
 from mpipar.core.errors import BadInput
 from mpipar.runtime import journal
@@ -62,13 +62,8 @@ def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     return list(arguments[:place]), list(arguments[place + 1 :])
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise BadInput(message)
-
-
-def _parser() -> _Parser:
-    parser = _Parser(prog="mpipar.batch.step", allow_abbrev=False)
+def _parser() -> Parser:
+    parser = Parser(prog="mpipar.batch.step", allow_abbrev=False)
     parser.add_argument("--serial", action="store_true", help="one process, without a launcher")
     parser.add_argument("--workers", metavar="N|auto", help="worker processes in each rank")
     parser.add_argument("--site", type=Path, metavar="FILE", help="the site's profile")

@@ -16,7 +16,8 @@ from mpipar.batch import slurm
 from mpipar.batch.facts import Facts, examine, named, tasks
 from mpipar.batch.record import Submission
 from mpipar.command.driver import DONE, FAILED, say_bad_input
-from mpipar.command.status import Parser, amount, ranges_of
+from mpipar.command.status import amount, ranges_of
+from mpipar.core.arguments import Parser
 from mpipar.core.errors import BadInput
 from mpipar.core.parameters import Parameter
 from mpipar.runtime import journal

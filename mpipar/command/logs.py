@@ -12,7 +12,8 @@ from mpipar.batch import record, slurm
 from mpipar.batch.facts import named, tasks
 from mpipar.batch.record import Submission
 from mpipar.command.driver import DONE, FAILED, STOPPED_EARLY, say_bad_input
-from mpipar.command.status import Parser, why
+from mpipar.command.status import why
+from mpipar.core.arguments import Parser
 from mpipar.core.errors import BadInput
 from mpipar.core.parameters import Parameter
 from mpipar.runtime import journal

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, NoReturn
 
 from mpipar._version import __version__
 from mpipar.command.execute import BLOCK_TIMEOUT, CHECKPOINT, STOP_BEFORE, WORKERS, Settings, default_workers
+from mpipar.core.arguments import Parser
 from mpipar.core.errors import BadInput
 from mpipar.core.kernel import BLOCK, SEED, BoundKernel, Kernel
 from mpipar.core.parameters import Parameter
@@ -46,11 +47,8 @@ class HelpWanted(Exception):
     """The user asked for a text (help, version) rather than a run; its argument is the text."""
 
 
-class _Parser(argparse.ArgumentParser):
+class _Parser(Parser):
     """An argument parser that raises, rather than print and exit: under a launcher the root alone may speak."""
-
-    def error(self, message: str) -> NoReturn:
-        raise BadInput(message)
 
     def print_help(self, file: Any = None) -> NoReturn:
         raise HelpWanted(self.format_help())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 import os
@@ -10,12 +9,13 @@ import sys
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict
-from typing import Any, NoReturn
+from typing import Any
 
 from mpipar.batch import record, slurm
 from mpipar.batch.facts import Facts, examine, is_recent, may_be_recent, named
 from mpipar.batch.record import Submission
 from mpipar.command.driver import DONE, FAILED, say_bad_input
+from mpipar.core.arguments import Parser
 from mpipar.core.errors import BadInput
 
 _DAY = 86400.0
@@ -49,14 +49,6 @@ _REASONS = {
 }
 
 _OUTCOMES = ("done", "running", "waiting", "stopped early", "failed", "cancelled", "ended without a word", "unknown")
-
-
-class Parser(argparse.ArgumentParser):
-    """An argument parser that raises BadInput."""
-
-    def error(self, message: str) -> NoReturn:
-        """Raise BadInput."""
-        raise BadInput(message)
 
 
 def main(arguments: list[str]) -> int:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from mpipar.batch import slurm
 from mpipar.batch.document import Document
@@ -16,16 +15,12 @@ from mpipar.batch.launchers import can_shrink
 from mpipar.batch.site import read_site
 from mpipar.batch.submit import all_tasks, in_queue, look_at_program, made_folder, plan, submit, unfinished_tasks
 from mpipar.command.driver import DONE, FAILED, say_bad_input
+from mpipar.core.arguments import Parser
 from mpipar.core.errors import BadInput
 
 _RESOURCES = ("nodes", "ranks_per_node", "ranks", "workers", "time", "memory", "partition", "account")
 _NUMBERS = ("nodes", "ranks_per_node", "ranks", "workers", "time")
 _POLL_SECONDS = 5.0
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise BadInput(message)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -39,8 +34,8 @@ def main(arguments: Sequence[str]) -> int:
         return FAILED
 
 
-def _parser() -> _Parser:
-    parser = _Parser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="mpipar submit", allow_abbrev=False,
         description="Submit what a job file describes. Submitted again after it was stopped, it goes on; of an array, "
         "the tasks that are not finished run alone. The job's number is printed on stdout.",
