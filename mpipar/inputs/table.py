@@ -61,7 +61,7 @@ def read_table(path: Path | str) -> Table:
 def rows_in_slice(path: str, text: str) -> range:
     """Return the numbers of the rows in one of N near-equal slices of a table, such as ``"3/10"``. Raises BadInput."""
     part, _, parts = text.partition("/")
-    if not (part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= int(parts)):
+    if not (text.isascii() and part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= int(parts)):
         raise BadInput(f"slice: expected I/N with I from 1 to N, such as 3/10, got {text!r}")
     count = len(read_table(path))
     return range(count * (int(part) - 1) // int(parts), count * int(part) // int(parts))

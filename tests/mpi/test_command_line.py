@@ -143,3 +143,23 @@ def test_output_that_is_closed_is_no_failure(tmp_path):
     finished = start(["bash", "-c", f"set -o pipefail; {command}"], cwd=tmp_path)
     assert (finished.code, finished.stderr) == (0, "")
     assert [path.name for path in tmp_path.iterdir()] == ["pi.h5"]
+
+
+@pytest.mark.parametrize("ranks", [None, 2])
+def test_a_dry_run_checks_everything_and_runs_nothing(ranks, tmp_path):
+    dry = ["-m", "mpipar.pi", "--steps", "1e6", "--output", "pi.h5", "--dry-run"]
+    finished = over(ranks)(*dry, cwd=tmp_path)
+    assert (finished.code, finished.stdout.count("\n")) == (0, 1), finished.stderr
+    assert "would evaluate 1_000_000 items in 16 blocks of 65_536" in finished.stdout
+    assert list(tmp_path.iterdir()) == []
+    assert over(ranks)(*dry, "--output", "missing/pi.h5", cwd=tmp_path).code == 2
+
+
+def test_a_dry_run_tells_that_another_run_can_not_be_resumed(tmp_path):
+    assert python("-m", "mpipar.pi", "--steps", "1e6", "--output", "pi.h5", cwd=tmp_path).code == 0
+    before = (tmp_path / "pi.h5").read_bytes()
+    finished = python("-m", "mpipar.pi", "--steps", "2e6", "--output=pi.h5", "--resume", "--dry-run", cwd=tmp_path)
+    assert finished.code == 2
+    assert "parameter steps: 1000000 there, 2000000 here" in finished.stderr
+    assert (tmp_path / "pi.h5").read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["pi.h5"]

@@ -221,3 +221,24 @@ def test_all_rows_may_fail(tmp_path):
 def test_a_table_without_a_function_is_refused(folder):
     with pytest.raises(BadInput, match="needs a value for 'function'"):
         run(sweep, table=str(folder / "my table.csv"))
+
+
+@pytest.mark.parametrize("slices", [1, 3, 7, 12])
+def test_slices_together_are_the_whole_table(slices, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    module = f"squares_{next(serial)}"
+    (tmp_path / f"{module}.py").write_text("def square(x):\n    return x * x\n")
+    (tmp_path / "table.csv").write_text("x\n" + "".join(f"{i}\n" for i in range(10)))
+    settings = {"function": f"{module}.py:square", "table": "table.csv"}
+    whole = run(sweep, **settings).datasets["results"]
+    parts = [run(sweep, **settings, slice=f"{i + 1}/{slices}") for i in range(slices)]
+    sizes = [part.value for part in parts]
+    assert max(sizes) - min(sizes) <= 1
+    assert [row for part in parts for row in part.datasets["results"].tolist()] == whole.tolist()
+
+
+@pytest.mark.parametrize("slice", ["0/3", "4/3", "3", "/3", "-1/3", "1/0", "a/b", "1/3/3", "\u0661/\u0663"])
+def test_a_slice_that_is_not_there_is_refused(slice, tmp_path):
+    (tmp_path / "t.csv").write_text("x\n1\n2\n3\n")
+    with pytest.raises(BadInput, match="slice"):
+        run(sweep, function="math:sqrt", table=str(tmp_path / "t.csv"), slice=slice)

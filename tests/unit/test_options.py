@@ -44,7 +44,7 @@ def pi(*arguments) -> Options:
 
 
 def test_no_argument_gives_the_defaults():
-    assert pi() == (mpipar.pi.pi.bind({}), Settings(), False)
+    assert pi() == (mpipar.pi.pi.bind({}), Settings(), False, False)
     defaults = {"workers": 1, "schedule": "dynamic", "on_error": OnError(), "output": None, "compress": False}
     assert Settings()._asdict().items() >= (defaults | {"progress": None}).items()
 
@@ -209,3 +209,16 @@ def test_example_in_the_help_is_that_of_the_docstring_or_made_up():
         pi("--help")
     with pytest.raises(HelpWanted, match="example: mpirun -np 4 prog --workers auto"):
         parse(many, ["--help"], "prog")
+
+
+@pytest.mark.parametrize(("text", "workers"), [("3", 3), ("auto", "auto"), ("", 1)])
+def test_workers_may_come_from_the_environment(monkeypatch, text, workers):
+    monkeypatch.setenv("MPIPAR_WORKERS", text)
+    assert pi().settings.workers == workers
+    assert pi("--workers", "2").settings.workers == 2
+
+
+def test_bad_workers_in_the_environment_are_refused(monkeypatch):
+    monkeypatch.setenv("MPIPAR_WORKERS", "many")
+    with pytest.raises(BadInput, match="MPIPAR_WORKERS: expected a whole number from 1 on, or auto, got 'many'"):
+        pi()
