@@ -11,7 +11,7 @@ from mpipar.core.drivers import DRIVERS
 from mpipar.runtime.journal import ENDED, tell
 from mpipar.runtime.launcher import launch
 
-COMMANDS = ("submit", "status", "logs", "cancel", "doctor")
+COMMANDS = ("submit", "status", "logs", "cancel", "doctor", "scale")
 
 
 def main() -> None:
@@ -54,6 +54,7 @@ def _usage() -> str:
        mpipar logs [-f] [JOB|FOLDER]           what it printed
        mpipar cancel JOB|FOLDER ...            end it, with a checkpoint
        mpipar doctor [--workers N|auto]        what is here, and what is wrong with it; under mpirun or srun, too
+       mpipar scale TARGET --ranks 1,2,4 ...   how a driver scales: runs, tables, fits, pictures
 
 drivers:
 {drivers}

@@ -164,8 +164,8 @@ class _Program:
             words += [] if self._checkpoint is None else [f"--checkpoint={self._checkpoint:g}"]
             words += ["--dry-run"] if check else []
         for index, value in enumerate(self._run.get("arguments", ())):
-            self._refuse_own(("run", "arguments", index), _text(value))
-            words.append(_text(value))
+            self._refuse_own(("run", "arguments", index), as_text(value))
+            words.append(as_text(value))
         if any("{task}" in word for word in words) and not self._tasks:
             raise self._document.error(("run",), "{task} is for arrays: [array] tasks is missing")
         if self._tasks:
@@ -193,14 +193,9 @@ class _Program:
             raise self._document.error(("run", key), f"expected a file, got {name!r}, which isn't one")
 
     def _option(self, key: Key, name: str, value: Any, factor: int | None) -> list[str]:
-        flag = f"--{name.replace('_', '-')}"
-        self._refuse_own(key, flag)
-        if isinstance(value, bool):
-            return [flag if value else f"--no-{flag[2:]}"]
-        if isinstance(value, list):
-            return [flag, *map(_text, value)]
-        text = _text(value * factor if factor else value)
-        return [f"{flag}={text}"]
+        words = option_words(name, value * factor if factor else value)
+        self._refuse_own(key, words[0])
+        return words
 
     def _refuse_own(self, key: Key, word: str) -> None:
         """Raise BadInput for an option of drivers that a job gives by itself."""
@@ -210,7 +205,17 @@ class _Program:
             raise self._document.error(key, f"use {keys[flag]}" if flag in keys else "can't be an option of a job")
 
 
-def _text(value: Any) -> str:
+def option_words(name: str, value: Any) -> list[str]:
+    """Return an option of a driver as it stands on a command line."""
+    flag = f"--{name.replace('_', '-')}"
+    if isinstance(value, bool):
+        return [flag if value else f"--no-{flag[2:]}"]
+    if isinstance(value, list):
+        return [flag, *map(as_text, value)]
+    return [f"{flag}={as_text(value)}"]
+
+
+def as_text(value: Any) -> str:
     """Return a value as an argument; whole numbers without a point, as 1e9 is a float in TOML."""
     if isinstance(value, float) and math.isfinite(value) and value.is_integer() and abs(value) < 2**63:
         return str(int(value))

@@ -9,7 +9,7 @@ import mpipar
 
 ROOT = Path(mpipar.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
-LAYERS = ("core", "inputs", "runtime", "store", "pool", "batch", "command")
+LAYERS = ("core", "inputs", "runtime", "store", "pool", "batch", "study", "command")
 TOP = len(LAYERS)
 
 

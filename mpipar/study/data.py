@@ -1,0 +1,81 @@
+"""The raw times of a study as an HDF5 file. Imports store.files, and modules beside it.
+
+::
+
+    /                 attributes: what was run, on what machine
+    /runs             table: one row a run, as measured
+    /table            table: one row a size, as in scaling.csv
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mpipar.store.files import write_hdf5
+from mpipar.study.conduct import startup
+from mpipar.study.design import Measured, Run
+from mpipar.study.report import COLUMNS, values
+from mpipar.study.table import Part
+
+_RUNS = (
+    ("mode", "S8"), ("nodes", "i8"), ("ranks", "i8"), ("workers", "i8"), ("items", "i8"), ("repeat", "i8"),
+    ("elapsed", "f8"), ("wall", "f8"), ("startup", "f8"), ("imbalance", "f8"),
+)  # fmt: skip
+_RUN_UNITS = "elapsed: s, wall: s, startup: s, all others: 1"
+_TABLE_UNITS = "median_s, fastest_s, slowest_s, startup_s: s, all others: 1"
+_TEXTS = {"mode": "S8", "note": "S120"}
+_WHOLE = ("nodes", "ranks", "workers", "items", "repeats", "ideal")
+
+
+def write_data(path: Path, runs: Mapping[Run, Measured], parts: Sequence[Part], about: Mapping[str, str]) -> None:
+    """Write all raw times, and the table that was made of them."""
+
+    def fill(file: Any) -> None:
+        file.attrs.update({name.replace(" ", "_"): text for name, text in about.items()})
+        raw = file.create_dataset("runs", data=_raw(runs))
+        raw.attrs["description"] = (
+            "every run: the driver's own time, that of the whole command, and the difference; items are the size of "
+            "the problem, imbalance is the longest time in kernels over the mean"
+        )
+        raw.attrs["units"] = _RUN_UNITS
+        if parts:
+            table = file.create_dataset("table", data=_table(parts))
+            table.attrs["description"] = "every size: medians over its runs, and what follows; nan where there is none"
+            table.attrs["units"] = _TABLE_UNITS
+
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    write_hdf5(aside, fill)
+    os.replace(aside, path)
+
+
+def _raw(runs: Mapping[Run, Measured]) -> np.ndarray[Any, Any]:
+    rows = []
+    for run, measured in runs.items():
+        report = measured.report
+        rows.append((
+            run.size.mode.encode(), report.get("nodes") or 1, run.size.ranks, run.size.workers, report.get("n") or 0,
+            run.repeat, measured.elapsed, measured.wall, startup(measured), report.get("imbalance") or math.nan,
+        ))  # fmt: skip
+    return np.array(rows, np.dtype(list(_RUNS)))
+
+
+def _table(parts: Sequence[Part]) -> np.ndarray[Any, Any]:
+    kinds = [(name, _TEXTS.get(name) or ("i8" if name in _WHOLE else "f8")) for name in COLUMNS]
+    rows = []
+    for part in parts:
+        for row in part.rows:
+            named = dict(zip(COLUMNS, values(row), strict=True))
+            rows.append(tuple(_stored(name, value) for name, value in named.items()))
+    return np.array(rows, np.dtype(kinds))
+
+
+def _stored(name: str, value: str | int | float) -> bytes | int | float:
+    if name in _TEXTS:
+        return str(value).encode()
+    return math.nan if isinstance(value, str) else value

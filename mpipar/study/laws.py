@@ -1,0 +1,298 @@
+"""The mathematics of scaling: speedup, efficiency, serial fraction, and fits of three laws. Imports nothing of mpipar.
+
+In all of these, ``p`` is a number of processes, and ``baseline`` the number ``b`` that a speedup is relative to, which
+need not be 1: by definition the speedup at ``b`` is ``b``. With ``b`` = 1 the formulas are those of the papers.
+
+================  ====================================================  ==========================================
+law               speedup                                               where
+================  ====================================================  ==========================================
+Amdahl            (1 + f (b − 1)) / (f + (1 − f) / p)                   a problem of fixed size, serial fraction f
+Gustafson         a b + (1 − a) p                                       a problem that grows with p, serial part a
+USL               p (1 + s (b − 1) + k b (b − 1)) /                     fixed size, contention s, coherency k
+                  (1 + s (p − 1) + k p (p − 1))
+================  ====================================================  ==========================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+Doubles = npt.NDArray[np.float64]
+
+# Of Student's distribution, by degrees of freedom from 1 on: 95 % of it lies within plus or minus so much.
+_STUDENT = (
+    *(12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228),
+    *(2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086),
+)
+_STEPS = 200  # of the search for the least squares
+
+
+class Parameter(NamedTuple):
+    """A parameter of a law, as fitted.
+
+    Attributes
+    ----------
+    name : str
+    value : float
+    half_width : float or None
+        Of its 95 % confidence interval; None if there are no more points than parameters, or it is at a bound.
+    at_bound : bool
+        Whether the best value within its bounds is one of these.
+    """
+
+    name: str
+    value: float
+    half_width: float | None
+    at_bound: bool
+
+
+class Fit(NamedTuple):
+    """A law fitted to speedups.
+
+    Attributes
+    ----------
+    law : str
+        "Amdahl", "Gustafson" or "USL".
+    baseline : float
+        Number of processes that speedups are relative to.
+    parameters : tuple of Parameter
+    points : int
+        How many speedups it was fitted to, without that of the baseline, which is what it is by definition.
+    """
+
+    law: str
+    baseline: float
+    parameters: tuple[Parameter, ...]
+    points: int
+
+    def __call__(self, p: npt.ArrayLike) -> Doubles:
+        """Return the speedups that the law says for numbers of processes."""
+        model, _, _ = _LAWS[self.law]
+        values = np.array([parameter.value for parameter in self.parameters])
+        return model(values, np.asarray(p, float), self.baseline)
+
+    def value(self, name: str) -> float:
+        """Return the value of a parameter."""
+        return next(parameter.value for parameter in self.parameters if parameter.name == name)
+
+    @property
+    def limit(self) -> float | None:
+        """The speedup that no number of processes goes beyond, or None if there is no such limit."""
+        if self.law == "Amdahl" and self.value("f") > 0:
+            return (1 + self.value("f") * (self.baseline - 1)) / self.value("f")
+        peak = self.peak
+        return float(self(peak)) if peak is not None else None
+
+    @property
+    def peak(self) -> float | None:
+        """The number of processes from which more are slower, or None: only the USL has one, where k > 0."""
+        if self.law != "USL" or self.value("k") <= 0:
+            return None
+        return float(np.sqrt(max(1 - self.value("s"), 0.0) / self.value("k")))
+
+
+def speedup(time: npt.ArrayLike, base_time: float, base: float = 1) -> Doubles:
+    """Return the speedup at fixed problem size, b T(b) / T(p): relative to the baseline, times its processes."""
+    return np.asarray(base * base_time / np.asarray(time, float))
+
+
+def scaled_speedup(time: npt.ArrayLike, p: npt.ArrayLike, base_time: float) -> Doubles:
+    """Return the scaled speedup where the problem grows with p, p T(b) / T(p) (Gustafson, 1988)."""
+    return np.asarray(np.asarray(p, float) * base_time / np.asarray(time, float))
+
+
+def efficiency(speedups: npt.ArrayLike, p: npt.ArrayLike) -> Doubles:
+    """Return speedup / p: 1 is ideal."""
+    return np.asarray(np.asarray(speedups, float) / np.asarray(p, float))
+
+
+def karp_flatt(speedups: npt.ArrayLike, p: npt.ArrayLike, baseline: float = 1) -> Doubles:
+    """Return the serial fraction that each speedup means by Amdahl's law; nan at the baseline.
+
+    For a baseline of 1 it is (1/S − 1/p) / (1 − 1/p). If it grows with p, the loss is overhead that grows with p, such
+    as communication; if it stays, it is code that isn't parallel. It is negative where a speedup is more than ideal.
+
+    References
+    ----------
+    A. H. Karp and H. P. Flatt, "Measuring parallel processor performance", Communications of the ACM 33 (1990) 539.
+    """
+    s, p = np.asarray(speedups, float), np.asarray(p, float)
+    below = s - s / p - baseline + 1
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(p == baseline, np.nan, (1 - s / p) / below)
+
+
+def amdahl(f: float, p: npt.ArrayLike, baseline: float = 1) -> Doubles:
+    """Return the speedup of a problem of fixed size of which the fraction ``f`` is serial.
+
+    References
+    ----------
+    G. M. Amdahl, "Validity of the single processor approach to achieving large scale computing capabilities", AFIPS
+    Conference Proceedings 30 (1967) 483.
+    """
+    return _amdahl(np.array([f]), np.asarray(p, float), baseline)
+
+
+def gustafson(a: float, p: npt.ArrayLike, baseline: float = 1) -> Doubles:
+    """Return the scaled speedup of a problem that grows with p, where the part ``a`` of the time is serial.
+
+    References
+    ----------
+    J. L. Gustafson, "Reevaluating Amdahl's law", Communications of the ACM 31 (1988) 532.
+    """
+    return _gustafson(np.array([a]), np.asarray(p, float), baseline)
+
+
+def usl(s: float, k: float, p: npt.ArrayLike, baseline: float = 1) -> Doubles:
+    """Return the speedup by the universal scalability law: contention ``s``, and coherency ``k`` between all pairs.
+
+    References
+    ----------
+    N. J. Gunther, "A simple capacity model of massively parallel transaction systems", CMG Conference (1993); and
+    "Guerrilla Capacity Planning", Springer (2007).
+    """
+    return _usl(np.array([s, k]), np.asarray(p, float), baseline)
+
+
+def _amdahl(values: Doubles, p: Doubles, b: float) -> Doubles:
+    (f,) = values
+    return np.asarray((1 + f * (b - 1)) / (f + (1 - f) / p))
+
+
+def _gustafson(values: Doubles, p: Doubles, b: float) -> Doubles:
+    (a,) = values
+    return np.asarray(a * b + (1 - a) * p)
+
+
+def _usl(values: Doubles, p: Doubles, b: float) -> Doubles:
+    s, k = values
+    return np.asarray(p * (1 + s * (b - 1) + k * b * (b - 1)) / (1 + s * (p - 1) + k * p * (p - 1)))
+
+
+_LAWS: dict[str, tuple[Callable[[Doubles, Doubles, float], Doubles], tuple[str, ...], float]] = {
+    "Amdahl": (_amdahl, ("f",), 1.0),
+    "Gustafson": (_gustafson, ("a",), 1.0),
+    "USL": (_usl, ("s", "k"), np.inf),
+}
+
+
+def fit(
+    law: str, p: Sequence[float], speedups: Sequence[float], errors: Sequence[float] | None = None, baseline: float = 1
+) -> Fit:
+    """Fit a law to speedups by weighted least squares.
+
+    Parameters
+    ----------
+    law : str
+        "Amdahl", "Gustafson" or "USL".
+    p : sequence of float
+        Numbers of processes; that of the baseline is left out, as its speedup has no information.
+    speedups : sequence of float
+        Measured speedups, relative to the baseline.
+    errors : sequence of float, optional
+        Their standard errors: each weighs by one over the square of its own. By default all errors are in proportion to
+        the speedups.
+    baseline : float
+        Number of processes that speedups are relative to.
+
+    Returns
+    -------
+    Fit
+        Confidence intervals are from the scatter of the points about the law, hence for the law being true.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer points than parameters.
+    """
+    model, names, upper = _LAWS[law]
+    processes, measured = np.asarray(p, float), np.asarray(speedups, float)
+    sigma = measured * 0.01 if errors is None else np.asarray(errors, float)
+    use = processes != baseline
+    processes, measured, sigma = processes[use], measured[use], sigma[use]
+    if len(processes) < len(names):
+        raise ValueError(f"{law} has {len(names)} parameters, got {len(processes)} points besides the baseline")
+
+    def residuals(values: Doubles) -> Doubles:
+        return np.asarray((model(values, processes, baseline) - measured) / sigma)
+
+    starts = {"Amdahl": _start_of_amdahl, "Gustafson": _start_of_gustafson, "USL": _start_of_usl}
+    start = np.clip(starts[law](processes, measured, sigma, baseline), 0.0, upper)
+    values, free = _least_squares(residuals, start, upper)
+    widths = _half_widths(residuals, values, free)
+    found = tuple(
+        Parameter(name, float(value), width, not is_free)
+        for name, value, width, is_free in zip(names, values, widths, free, strict=True)
+    )
+    return Fit(law, baseline, found, len(processes))
+
+
+def _start_of_amdahl(p: Doubles, s: Doubles, sigma: Doubles, b: float) -> Doubles:
+    return np.array([np.median(karp_flatt(s, p, b))])
+
+
+def _start_of_gustafson(p: Doubles, s: Doubles, sigma: Doubles, b: float) -> Doubles:
+    return np.array([np.median((p - s) / (p - b))])
+
+
+def _start_of_usl(p: Doubles, s: Doubles, sigma: Doubles, b: float) -> Doubles:
+    """Return the solution of the law multiplied by its denominator, which is linear in both parameters."""
+    matrix = np.stack([p * (b - 1) - s * (p - 1), p * b * (b - 1) - s * p * (p - 1)], axis=1) / p[:, None]
+    return np.asarray(np.linalg.lstsq(matrix, (s - p) / p, rcond=None)[0])
+
+
+def _least_squares(residuals: Callable[[Doubles], Doubles], start: Doubles, upper: float) -> tuple[Doubles, list[bool]]:
+    """Return the values within [0, upper] with the least squares, and which of them are not at a bound.
+
+    Levenberg's and Marquardt's damped steps; values at a bound that the squares press against are held there.
+    """
+    values, damping = start, 1e-3
+    rest = residuals(values)
+    free = np.ones(len(values), bool)
+    for _ in range(_STEPS):
+        slopes = _slopes(residuals, values)
+        gradient = slopes.T @ rest
+        free = ~(((values <= 0) & (gradient > 0)) | ((values >= upper) & (gradient < 0)))
+        if not free.any():
+            break
+        squares = slopes[:, free].T @ slopes[:, free]
+        damped = squares + damping * np.diag(np.maximum(np.diag(squares), 1e-300))
+        step = np.zeros(len(values))
+        step[free] = np.linalg.lstsq(damped, -gradient[free], rcond=None)[0]
+        tried = np.clip(values + step, 0.0, upper)
+        new = residuals(tried)
+        if new @ new <= rest @ rest:
+            moved = float(np.abs(tried - values).max())
+            values, rest, damping = tried, new, damping / 10
+            if moved <= 1e-13 * float(np.abs(values).max() + 1e-6):
+                break
+        else:
+            damping *= 10
+            if damping > 1e12:
+                break
+    return values, [bool(one) for one in free]
+
+
+def _slopes(residuals: Callable[[Doubles], Doubles], values: Doubles) -> Doubles:
+    columns = []
+    for index in range(len(values)):
+        change = np.zeros(len(values))
+        change[index] = 1e-6 * max(abs(float(values[index])), 1e-3)
+        columns.append((residuals(values + change) - residuals(values - change)) / (2 * change[index]))
+    return np.stack(columns, axis=1)
+
+
+def _half_widths(residuals: Callable[[Doubles], Doubles], values: Doubles, free: list[bool]) -> list[float | None]:
+    """Return half the width of the 95 % confidence interval of each value."""
+    slopes, rest = _slopes(residuals, values)[:, free], residuals(values)
+    freedom = len(rest) - sum(free)
+    if freedom < 1 or not any(free):
+        return [None] * len(values)
+    spread = np.linalg.pinv(slopes.T @ slopes) * float(rest @ rest) / freedom
+    student = _STUDENT[freedom - 1] if freedom <= len(_STUDENT) else 1.96 + 2.5 / freedom
+    widths = iter(student * np.sqrt(np.maximum(np.diag(spread), 0.0)))
+    return [float(next(widths)) if is_free else None for is_free in free]

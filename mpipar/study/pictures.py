@@ -1,0 +1,218 @@
+"""Pictures of a study, for papers: PNG, SVG and PDF. Imports modules beside it; matplotlib only when it draws.
+
+Colours are those of Okabe and Ito, which colour-blind readers can tell apart; markers and dashes differ as well.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mpipar.study.crossover import Comparison
+from mpipar.study.design import STRONG, several
+from mpipar.study.table import LOW, Part, Row, Series
+
+KINDS = ("png", "svg", "pdf")
+HOW_TO = "for pictures, pip install 'mpipar[plot]', and give the same command again"
+
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+_MARKERS = "osD^vP"
+_GREY = "#666666"
+_WIDTH, _HEIGHT = 7.1, 2.9  # inches: two columns of a journal, and one row of panels
+_MOST_TICKS = 9
+_STYLE: Any = {
+    "font.size": 8, "font.family": "sans-serif", "axes.titlesize": 8.5, "axes.titleweight": "bold",
+    "axes.titlelocation": "left", "axes.labelsize": 8, "legend.fontsize": 7, "xtick.labelsize": 7.5,
+    "ytick.labelsize": 7.5, "axes.spines.top": False, "axes.spines.right": False, "axes.linewidth": 0.7,
+    "lines.linewidth": 1.1, "lines.markersize": 4.5, "legend.frameon": False, "pdf.fonttype": 42,
+    "svg.hashsalt": "mpipar", "axes.grid": True, "grid.color": "#e6e6e6", "grid.linewidth": 0.5, "axes.axisbelow": True,
+}  # fmt: skip
+_DATES = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
+
+
+def is_possible() -> bool:
+    """Return whether matplotlib is here."""
+    return importlib.util.find_spec("matplotlib") is not None
+
+
+def draw_scaling(parts: Sequence[Part], stem: Path) -> list[Path]:
+    """Draw speedup and efficiency, a row of panels for each part; return the files: stem.png, .svg and .pdf."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context(_STYLE):
+        figure: Any = Figure(figsize=(_WIDTH, _HEIGHT * len(parts)), layout="constrained")
+        figure.get_layout_engine().set(w_pad=0.08)
+        panels = figure.subplots(len(parts), 2, squeeze=False)
+        letters = iter("abcd")
+        for part, (left, right) in zip(parts, panels, strict=True):
+            left.set_title(f"({next(letters)}) {part.mode} scaling: speedup")
+            right.set_title(f"({next(letters)}) {part.mode} scaling: efficiency")
+            _speedup(left, part)
+            _efficiency(right, part)
+        return _save(figure, stem)
+
+
+def draw_crossover(comparisons: Sequence[Comparison], stem: Path) -> list[Path]:
+    """Draw serial and parallel times over problem sizes, and their ratio; return the files."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context(_STYLE):
+        figure: Any = Figure(figsize=(_WIDTH, _HEIGHT), layout="constrained")
+        figure.get_layout_engine().set(w_pad=0.08)
+        left, right = figure.subplots(1, 2)
+        left.set_title("(a) time of the whole command")
+        right.set_title("(b) serial / parallel")
+        lines = comparisons[0].lines
+        left.plot([line.items for line in lines], [line.serial for line in lines], "k--", marker="x", label="serial")
+        right.axhline(1, color="k", linestyle="--", linewidth=0.9, zorder=1)
+        for one, colour, marker in zip(comparisons, _cycle(_COLOURS), _cycle(_MARKERS), strict=False):
+            items = [line.items for line in one.lines]
+            style = {"color": colour, "marker": marker, "label": one.words}
+            left.plot(items, [line.parallel for line in one.lines], **style)
+            right.plot(items, [line.speedup for line in one.lines], **style)
+            if one.crossover:
+                for panel in (left, right):
+                    panel.axvline(one.crossover, color=colour, linestyle=":", linewidth=1, zorder=1)
+                mantissa, exponent = f"{one.crossover:.1e}".split("e")
+                text = f"${mantissa} \\times 10^{{{int(exponent)}}}$"
+                right.annotate(
+                    text, (one.crossover, 1), xytext=(3, -9), textcoords="offset points", color=colour, fontsize=7
+                )
+        for panel in (left, right):
+            panel.set_xscale("log")
+            panel.set_xlabel("problem size (items)")
+        left.set_yscale("log")
+        left.set_ylabel("time (s)")
+        right.set_ylabel("time serial / time parallel")
+        ratios = [line.speedup for one in comparisons for line in one.lines]
+        low, high = min(*ratios, 1), max(*ratios, 1)
+        _log2_axis(right.yaxis, [2.0**power for power in range(_floor2(low), _floor2(high) + 2)])
+        right.set_ylim(low / 1.2, high * 1.2)
+        for panel in (left, right):
+            panel.legend(loc="upper left")
+        _decades(left)
+        return _save(figure, stem)
+
+
+def _speedup(panel: Any, part: Part) -> None:
+    rows = part.rows
+    _log2_axis(panel.xaxis, [row.processes for row in rows])
+    grid = np.geomspace(min(row.processes for row in rows), max(row.processes for row in rows), 200)
+    panel.plot(grid, grid, color=_GREY, linestyle="--", label="ideal", zorder=1)
+    dashes = {"Amdahl": "-", "Gustafson": "-", "USL": ":"}
+    for series, colour, marker in _styled(part):
+        for fit in series.fits:
+            many = len(part.series) > 1
+            found = ", ".join(f"{one.name} = {one.value:.2g}" for one in fit.parameters)
+            panel.plot(grid, fit(grid), dashes[fit.law], color=colour, linewidth=1, zorder=2,
+                       label=f"{fit.law}: {found}{_of(series) if many else ''}")  # fmt: skip
+        _points(panel, part, series, colour, marker, "speedup")
+    lowest = min(min(row.slowest for row in rows), min(row.processes for row in rows))
+    highest = max(max(row.fastest for row in rows), max(row.processes for row in rows))
+    _log2_axis(panel.yaxis, [2.0**power for power in range(_floor2(lowest), _floor2(highest) + 2)])
+    panel.set_ylim(lowest / 1.15, highest * 1.25)
+    base = part.baseline.size
+    processes = several(base.processes, "process").replace("processs", "processes")
+    panel.set_ylabel(f"{'' if part.mode == STRONG else 'scaled '}speedup (relative to {processes})")
+    panel.set_xlabel(_across(rows))
+    panel.legend(loc="best" if any(row.fastest > 1.3 * row.processes for row in rows) else "upper left")
+
+
+def _efficiency(panel: Any, part: Part) -> None:
+    rows = part.rows
+    _log2_axis(panel.xaxis, [row.processes for row in rows])
+    panel.axhline(1, color=_GREY, linestyle="--", zorder=1, label="ideal")
+    panel.axhline(LOW, color="k", linestyle="-.", linewidth=0.8, zorder=1, label=f"efficiency {LOW}")
+    grid = np.geomspace(min(row.processes for row in rows), max(row.processes for row in rows), 200)
+    for series, colour, marker in _styled(part):
+        for fit, dash in zip(series.fits, ("-", ":"), strict=False):
+            panel.plot(grid, fit(grid) / grid, dash, color=colour, linewidth=1, zorder=2)
+        _points(panel, part, series, colour, marker, "efficiency")
+    highest = max(row.fastest / row.processes for row in rows)
+    panel.set_ylim(0, max(1.1, highest * 1.05))
+    panel.set_ylabel("efficiency (speedup / processes)")
+    panel.set_xlabel(_across(rows))
+    middle = np.sqrt(min(row.processes for row in rows) * max(row.processes for row in rows))
+    in_the_way = any(row.slowest / row.processes < 0.5 for row in rows if row.processes <= middle)
+    panel.legend(loc="best" if in_the_way else "lower left")
+
+
+def _points(panel: Any, part: Part, series: Series, colour: str, marker: str, what: str) -> None:
+    """Draw the median of each size with bars from the slowest to the fastest run; oversubscribed sizes are hollow."""
+    many = len(part.series)
+    aside = 2 ** (0.06 * (part.series.index(series) - (many - 1) / 2))  # that bars of several series are told apart
+    for rows, is_over in (([row for row in series.rows if not row.oversubscribed], False),
+                          ([row for row in series.rows if row.oversubscribed], True)):  # fmt: skip
+        if not rows:
+            continue
+        p = np.array([row.processes for row in rows])
+        over = p if what == "efficiency" else np.ones(len(rows))
+        middle = np.array([row.speedup for row in rows]) / over
+        below = middle - np.array([row.slowest for row in rows]) / over
+        above = np.array([row.fastest for row in rows]) / over - middle
+        label = f"{'oversubscribed' if is_over else 'median, range'}{_of(series) if many > 1 else ''}"
+        panel.errorbar(
+            p * aside, middle, yerr=np.maximum([below, above], 0), fmt=marker, color=colour, capsize=2.5,
+            elinewidth=0.9, markerfacecolor="white" if is_over else colour, label=label, zorder=3,
+        )  # fmt: skip
+
+
+def _styled(part: Part) -> Iterable[tuple[Series, str, str]]:
+    return zip(part.series, _cycle(_COLOURS), _cycle(_MARKERS), strict=False)
+
+
+def _cycle(values: Sequence[str]) -> Iterable[str]:
+    return (values[index % len(values)] for index in range(10_000))
+
+
+def _of(series: Series) -> str:
+    return f", {several(series.workers, 'worker')}"
+
+
+def _across(rows: Sequence[Row]) -> str:
+    return "ranks" if all(row.size.workers == 1 for row in rows) else "processes (ranks × workers)"
+
+
+def _floor2(value: float) -> int:
+    return int(np.floor(np.log2(value)))
+
+
+def _log2_axis(axis: Any, values: Sequence[float]) -> None:
+    """Make a logarithmic axis with ticks at some of the values, written out."""
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+    ticks = sorted(set(values))
+    ticks = ticks[:: -(-len(ticks) // _MOST_TICKS)]
+    (axis.axes.set_xscale if axis.axis_name == "x" else axis.axes.set_yscale)("log", base=2)
+    axis.set_major_locator(FixedLocator(ticks))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_locator(NullLocator())
+
+
+def _decades(panel: Any) -> None:
+    """Write times out: 0.1, 1, 10, with 2 and 5 between where there is room."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+    low, high = panel.get_ylim()
+    steps = (1.0, 2.0, 5.0) if high / low < 100 else (1.0,)
+    panel.yaxis.set_major_locator(LogLocator(10, subs=steps))
+    panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    panel.yaxis.set_minor_locator(NullLocator())
+
+
+def _save(figure: Any, stem: Path) -> list[Path]:
+    paths = []
+    for kind in KINDS:
+        path = stem.with_suffix(f".{kind}")
+        aside = path.with_name(f".{path.name}.{os.getpid()}")
+        figure.savefig(aside, format=kind, dpi=300, metadata=_DATES[kind])
+        os.replace(aside, path)
+        paths.append(path)
+    return paths

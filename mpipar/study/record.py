@@ -1,0 +1,129 @@
+"""The folder of a study, and the file in it with every run. Imports mpipar.core, and design beside it.
+
+``runs.jsonl`` has the study's identity in its first line, and a run in each other one, appended as the run is done. A
+study that was interrupted goes on from there, with more sizes or repeats if these are asked for.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from mpipar.core.errors import BadInput
+from mpipar.study.design import Measured, Run, Size
+
+RUNS = "runs.jsonl"
+JOBS, SCRATCH = "jobs", "scratch"
+"""Folders in that of the study: of jobs; of results that nobody wants."""
+
+
+class Record:
+    """The runs of a study, on disk; a context manager, and while it is open no other study has the folder.
+
+    Parameters
+    ----------
+    folder : Path
+        Made, if need be.
+    identity : mapping
+        What is measured: a study of anything else is another one.
+
+    Attributes
+    ----------
+    runs : dict
+        {run: what it gave} of all that have been done.
+
+    Raises
+    ------
+    BadInput
+        If the folder can't be had.
+    """
+
+    def __init__(self, folder: Path, identity: Mapping[str, Any]) -> None:
+        self.folder = folder
+        self.runs: dict[Run, Measured] = {}
+        self._file = -1
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            others = sorted(entry.name for entry in folder.iterdir())
+            if others and RUNS not in others:
+                raise BadInput(f"--output: {str(folder)!r} has other files in it ({others[0]!r}), and no study")
+            self._file = os.open(folder / RUNS, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+        except OSError as error:
+            raise BadInput(f"--output: {error.strerror}: {str(folder)!r}") from None
+        try:
+            self._take()
+            self._read(json.loads(json.dumps(identity)))
+        except BaseException:
+            os.close(self._file)
+            raise
+
+    def __enter__(self) -> Record:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        os.close(self._file)
+
+    def add(self, run: Run, measured: Measured) -> None:
+        """Append a run."""
+        self.runs[run] = measured
+        size = {name: value for name, value in run.size._asdict().items() if value not in (None, "")}
+        self._append({**size, "repeat": run.repeat, "time": time.time(), **measured._asdict()})
+
+    def _take(self) -> None:
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BadInput(f"--output: another study is writing to {str(self.folder)!r}") from None
+        except OSError:  # not all file systems can
+            pass
+
+    def _read(self, identity: dict[str, Any]) -> None:
+        text = (self.folder / RUNS).read_text(encoding="utf-8", errors="replace")
+        lines = text.splitlines()
+        if not lines:
+            self._append({"study": identity})
+            return
+        if not text.endswith("\n"):  # it was killed as it wrote
+            os.write(self._file, b"\n")
+        try:
+            before = json.loads(lines[0])["study"]
+        except (ValueError, KeyError, TypeError, RecursionError):
+            raise BadInput(f"--output: {str(self.folder / RUNS)!r} is not of a study") from None
+        if before != identity:
+            raise BadInput(f"--output: {str(self.folder)!r} has another study: {_difference(before, identity)}")
+        for line in lines[1:]:
+            with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError, RecursionError):  # cut short
+                self._put(json.loads(line))
+
+    def _put(self, line: dict[str, Any]) -> None:
+        size = Size(**{name: line[name] for name in Size._fields if name in line})
+        measured = Measured(float(line["elapsed"]), float(line["wall"]), dict(line["report"]), list(line["hosts"]))
+        self.runs[Run(size, int(line["repeat"]))] = measured
+
+    def _append(self, line: dict[str, Any]) -> None:
+        os.write(self._file, (json.dumps(line) + "\n").encode())
+        os.fsync(self._file)
+
+
+def _difference(before: Any, now: dict[str, Any]) -> str:
+    """Return what differs first between two identities."""
+    if not isinstance(before, dict):
+        return "it is of another version"
+    name = next(name for name in (*now, *before) if before.get(name) != now.get(name))
+    return f"{name} was {json.dumps(before.get(name))[:200]}, and is {json.dumps(now.get(name))[:200]} now"
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file as a whole or not at all."""
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    aside.write_text(text, encoding="utf-8")
+    os.replace(aside, path)

@@ -1,0 +1,149 @@
+"""The table of a study as text, for people and for spreadsheets. Imports mpipar.core, and modules beside it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+from mpipar.study import laws
+from mpipar.study.design import STRONG, several
+from mpipar.study.table import LOW, OVERSUBSCRIBED, Part, Row
+
+COLUMNS = (
+    "mode", "nodes", "ranks", "workers", "items", "repeats", "median_s", "fastest_s", "slowest_s", "speedup",
+    "speedup_of_slowest", "speedup_of_fastest", "ideal", "efficiency", "serial_fraction", "startup_s", "note",
+)  # fmt: skip
+
+_TITLES = {"strong": "Strong scaling", "weak": "Weak scaling"}
+_HEADS = (
+    "mode", "nodes", "ranks", "workers", "items", "repeats", "median time (s)", "fastest … slowest (s)", "speedup",
+    "ideal", "efficiency", "serial fraction", "start-up (s)",
+)  # fmt: skip
+
+
+def as_csv(parts: Iterable[Part]) -> str:
+    """Return all rows as CSV; times are in seconds."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for part in parts:
+        writer.writerows(values(row) for row in part.rows)
+    return text.getvalue()
+
+
+def values(row: Row) -> tuple[str | int | float, ...]:
+    """Return the columns of a row."""
+    serial = "" if math.isnan(row.serial) else row.serial
+    return (
+        row.size.mode, row.nodes, row.size.ranks, row.size.workers, row.items, len(row.times), row.median,
+        min(row.times), max(row.times), row.speedup, row.slowest, row.fastest, row.processes, row.efficiency, serial,
+        row.startup, row.note,
+    )  # fmt: skip
+
+
+def as_markdown(title: str, parts: Sequence[Part], machine: Mapping[str, str], about: Mapping[str, str]) -> str:
+    """Return the report that goes into a proposal or a paper's appendix.
+
+    Parameters
+    ----------
+    title : str
+        What was studied.
+    parts : sequence of Part
+    machine, about : mapping
+        Of the machine, and of what was run, in words.
+    """
+    lines = [f"# Scaling of {title}", ""]
+    lines += [f"* {name}: {text}" for name, text in {**about, **machine}.items()]
+    for part in parts:
+        lines += ["", *_part(part)]
+    lines += ["", "Times are the driver's own, from the barrier before the first block to the end of the reduction: "
+              "medians over the repeats, with the fastest and the slowest run. Start-up is what the command took "
+              "besides (launcher, Python, MPI, reading options), and is not part of any speedup.", ""]  # fmt: skip
+    return "\n".join(lines)
+
+
+def _part(part: Part) -> list[str]:
+    base = part.baseline
+    what = "The same problem for all sizes" if part.mode == STRONG else "The problem grows with ranks × workers"
+    relative = f"{what}. {_baseline(part)}"
+    if part.mode == STRONG:
+        relative += f" All {sum(len(row.times) for row in part.rows)} runs gave the same value, to the last bit."
+    lines = [f"## {_TITLES[part.mode]}", "", relative, "", _row(_HEADS), _row(["---"] + ["---:"] * (len(_HEADS) - 1))]
+    marks: dict[str, str] = {}
+    for row in part.rows:
+        own = "".join(marks.setdefault(note, "†‡"[len(marks)]) for note in _notes(row))
+        lines.append(_row(_cells(row, own, is_base=row is base)))
+    lines += ["", *(f"{mark} {note}  " for note, mark in marks.items())] if marks else []
+    return [*lines, "", *_fits(part)]
+
+
+def _baseline(part: Part) -> str:
+    base = part.baseline.size
+    name = several(base.ranks, "rank") + (f" × {base.workers} workers" if base.workers > 1 else "")
+    if part.mode == STRONG:
+        times = f", whose speedup is {base.processes} by definition" if base.processes > 1 else ""
+        return f"Speedup is relative to {name} ({part.baseline.median:.4g} s){times}."
+    return (
+        f"Speedup is the scaled one, p T({base.processes}) / T(p), relative to {name} ({part.baseline.median:.4g} s)."
+    )
+
+
+def _notes(row: Row) -> list[str]:
+    low = [f"efficiency under {LOW}"] if row.is_low else []
+    return low + ([OVERSUBSCRIBED] if row.oversubscribed else [])
+
+
+def _cells(row: Row, mark: str, *, is_base: bool) -> list[str]:
+    serial = "" if math.isnan(row.serial) else f"{row.serial:.4f}"
+    return [
+        row.size.mode, str(row.nodes), str(row.size.ranks), str(row.size.workers), f"{row.items:_}",
+        str(len(row.times)), f"{row.median:.4g}", f"{min(row.times):.4g} … {max(row.times):.4g}",
+        f"{row.speedup:.2f}{' (baseline)' if is_base else ''}", str(row.processes), f"{row.efficiency:.3f}{mark}",
+        serial, f"{row.startup:.2g}",
+    ]  # fmt: skip
+
+
+def _row(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _fits(part: Part) -> list[str]:
+    """Return the laws that were fitted, or why there are none."""
+    lines = []
+    for series in part.series:
+        of = f" ({several(series.workers, 'worker')} in each rank)" if len(part.series) > 1 else ""
+        lines += [f"* {about_fit(fit)}{of}" for fit in series.fits]
+        if not series.fits:
+            lines.append(f"* no law is fitted{of}: that takes two sizes besides the baseline, not oversubscribed")
+    return ["Fits, by least squares on the speedups, weighted by their scatter; ± is the 95 % confidence interval:", "",
+            *lines]  # fmt: skip
+
+
+_MEANINGS = {
+    "Amdahl": {"f": "serial fraction f"},
+    "Gustafson": {"a": "serial part a"},
+    "USL": {"s": "contention s", "k": "coherency k"},
+}
+_NAMES = {"Amdahl": "Amdahl's law", "Gustafson": "Gustafson's law", "USL": "universal scalability law"}
+
+
+def about_fit(fit: laws.Fit) -> str:
+    """Return a law's parameters, how sure they are, and what follows."""
+    found = [f"{_MEANINGS[fit.law][parameter.name]} = {with_interval(parameter)}" for parameter in fit.parameters]
+    text = f"{_NAMES[fit.law]}: {', '.join(found)}, from {several(fit.points, 'point')}"
+    if fit.peak is not None and fit.peak < 1e6:
+        return f"{text}; fastest with about {fit.peak:.0f} processes, at a speedup of {fit.limit:.3g}"
+    if fit.law == "Amdahl" and fit.limit is not None:
+        return f"{text}; no number of processes goes beyond a speedup of {fit.limit:.3g}"
+    return text
+
+
+def with_interval(parameter: laws.Parameter) -> str:
+    """Return a value with its confidence interval."""
+    if parameter.at_bound:
+        return f"{parameter.value:.3g} (at its bound)"
+    if parameter.half_width is None:
+        return f"{parameter.value:.3g} (no interval: as many parameters as points)"
+    return f"{parameter.value:.3g} ± {parameter.half_width:.2g}"

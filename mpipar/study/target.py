@@ -1,0 +1,208 @@
+"""What is studied: a driver with its options, as a user names it or as a job file says. Imports mpipar.core, batch.
+
+Of a job file the study changes the size of the problem and of the machine, and nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mpipar.batch.document import Document, schema_of
+from mpipar.batch.job_file import as_text, option_words
+from mpipar.core.drivers import DRIVERS
+from mpipar.core.errors import BadInput
+from mpipar.core.parameters import parse_int
+from mpipar.study.design import SIZES, Size
+
+_LOOK_SECONDS = 60.0  # that a driver is given to look at its options
+_OWN = ("output", "resume", "workers", "json", "dry_run", "help", "version", "progress", "checkpoint", "stop_before")
+
+
+@dataclass
+class Target:
+    """A driver with its options.
+
+    Attributes
+    ----------
+    name : str
+        As the user has given it.
+    driver : str
+        Name of a driver, or FILE.py:KERNEL.
+    options : dict
+        Its options, by name.
+    per_rank : dict
+        Options that are numbers, for one process; a weak study multiplies them by the number of processes.
+    arguments : list of str
+        What follows the options.
+    job : Document or None
+        The job file, if that is what was named.
+    changes : list of str
+        Of the job file.
+    """
+
+    name: str
+    driver: str
+    options: dict[str, Any] = field(default_factory=dict)
+    per_rank: dict[str, Any] = field(default_factory=dict)
+    arguments: list[str] = field(default_factory=list)
+    job: Document | None = None
+    changes: list[str] = field(default_factory=list)
+
+    @property
+    def words(self) -> list[str]:
+        """What follows ``python`` on the driver's command line, before its options."""
+        return ["-m", "mpipar", "run", self.driver] if ":" in self.driver else ["-m", f"mpipar.{self.driver}"]
+
+    @property
+    def size_name(self) -> str:
+        """The option that is the size of the problem. Raises BadInput if that isn't known, or there are several."""
+        if len(self.per_rank) != 1:
+            what = f"{self.name} has no one option that is the size of its problem"
+            raise BadInput(f"--sizes: {what}: --set-per-rank NAME=1 names it")
+        return next(iter(self.per_rank))
+
+    def options_for(self, size: Size) -> dict[str, Any]:
+        """Return the options of the driver for a size."""
+        if size.mode == SIZES:
+            return {**self.options, self.size_name: size.items}
+        return {**self.options, **{name: _times(value, size.factor) for name, value in self.per_rank.items()}}
+
+    def command(self, size: Size) -> list[str]:
+        """Return what follows ``python`` for a size, but for the options of all drivers."""
+        words = list(self.words)
+        for name, value in self.options_for(size).items():
+            words += option_words(name, value)
+        return [*words, *self.arguments]
+
+    def identity(self) -> dict[str, Any]:
+        """Return what makes this what it is."""
+        path = self.driver.rpartition(":")[0]
+        source = hashlib.sha256(Path(path).read_bytes()).hexdigest() if path.endswith(".py") else None
+        options = {**self.options, **self.per_rank}  # a strong study goes on as a weak one
+        return {
+            "driver": self.driver,
+            "options": {name: as_json(options[name]) for name in sorted(options)},
+            "arguments": self.arguments,
+            "source": source,
+            "job": self.changes if self.job is not None else None,
+        }
+
+
+def from_driver(name: str, sets: Sequence[str], per_rank: Sequence[str]) -> Target:
+    """Return a driver by name, or FILE.py:KERNEL. Raises BadInput."""
+    if ":" not in name and name not in DRIVERS:
+        there = f"there are {', '.join(DRIVERS)}, your own as FILE.py:KERNEL, and job files as JOB.toml"
+        raise BadInput(f"there is no driver {name!r}; {there}")
+    file = name.rpartition(":")[0]
+    if file.endswith(".py") and not os.path.isfile(file):
+        raise BadInput(f"{name!r}: there is no file {file!r}")
+    target = Target(name, name, options=_options(sets, "--set"))
+    return _with_per_rank(target, per_rank)
+
+
+def from_job(path: Path, sets: Sequence[str], per_rank: Sequence[str]) -> Target:
+    """Return what a job file runs; ``--set`` with a dot in its key is one of the file's keys. Raises BadInput."""
+    document = Document(path)
+    changes = [change for change in sets if "." in change.partition("=")[0]]
+    for change in changes:
+        document.change(change)
+    document.check(schema_of("job"))
+    run = document.values["run"]
+    if "driver" not in run:
+        raise document.error(("run",), "a scaling study is of a driver: its JSON has the times")
+    if "array" in document.values:
+        raise document.error(("array",), "can't be in a scaling study")
+    driver = run["driver"]
+    file = driver.rpartition(":")[0]
+    if (":" not in driver and driver not in DRIVERS) or (file.endswith(".py") and not os.path.isfile(file)):
+        raise document.error(("run", "driver"), f"there is no driver {driver!r}")
+    options = {**run.get("options", {}), **_options([change for change in sets if change not in changes], "--set")}
+    target = Target(
+        str(path), driver, options=options, per_rank=dict(run.get("options_per_rank", {})),
+        arguments=[str(argument) for argument in run.get("arguments", ())], job=document, changes=changes,
+    )  # fmt: skip
+    return _with_per_rank(target, per_rank)
+
+
+def _with_per_rank(target: Target, per_rank: Sequence[str]) -> Target:
+    target.per_rank |= _options(per_rank, "--set-per-rank")
+    for name, value in target.per_rank.items():
+        _number(value, f"--set-per-rank: {name}")
+        target.options.pop(name, None)
+    return target
+
+
+def _options(changes: Sequence[str], option: str) -> dict[str, Any]:
+    """Return options by name from NAME=VALUE; a value is TOML, or else text as it stands."""
+    found = {}
+    for change in changes:
+        name, equals, text = change.partition("=")
+        name = name.strip().lstrip("-").replace("-", "_")
+        if not equals or not name:
+            raise BadInput(f"{option}: expected NAME=VALUE, such as steps=2e8, got {change!r}")
+        if name in _OWN:
+            raise BadInput(f"{option}: {name} can't be set, as the study sets it")
+        found[name] = _toml(text)
+    return found
+
+
+def _toml(text: str) -> Any:
+    try:
+        value = tomllib.loads(f"value = {text}")["value"] if "\n" not in text else text
+    except (ValueError, RecursionError):
+        return text
+    return value if isinstance(value, (bool, int, float, str, list)) else text
+
+
+def _number(value: Any, what: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise BadInput(f"{what}: expected a number, as it is multiplied, got {value!r}")
+    return value
+
+
+def _times(value: Any, factor: int) -> Any:
+    return _number(value, "--weak") * factor
+
+
+def as_json(value: Any) -> Any:
+    """Return a value for the study's identity: 2e8 is 200000000 there."""
+    if isinstance(value, list):
+        return [as_json(one) for one in value]
+    return as_text(value)
+
+
+def look(target: Target, size: Size, more: Sequence[str] = ()) -> int:
+    """Let the driver look at its options, and return how many items it would evaluate. Raises BadInput."""
+    words = [sys.executable, *target.command(size), *more, "--dry-run", "--workers=1"]
+    try:
+        ended = subprocess.run(
+            words, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", timeout=_LOOK_SECONDS,
+            check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        raise BadInput(f"{target.name} took more than {_LOOK_SECONDS:g} s to look at its options") from None
+    lines = (ended.stdout if ended.returncode == 0 else ended.stderr).strip().splitlines() or ["it says nothing"]
+    told = lines[-1].partition(": ")[2] or lines[-1]
+    if ended.returncode != 0:
+        raise BadInput(f"{target.name}: {told.removeprefix('error: ')}")
+    return parse_int(told.removeprefix("would evaluate ").partition(" ")[0])
+
+
+def find_size(target: Target, size: Size, more: Sequence[str]) -> None:
+    """Make the option that is the number of items one of ``per_rank``: the one that doubles it when it is doubled."""
+    items = look(target, size, more)
+    for name, value in target.options.items():
+        if not isinstance(value, (int, float)) or isinstance(value, bool) or value != items:
+            continue
+        twice = Target(target.name, target.driver, {**target.options, name: 2 * value}, {}, target.arguments)
+        if look(twice, size, more) == 2 * items:
+            target.per_rank[name] = target.options.pop(name)
+            return

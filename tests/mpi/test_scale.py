@@ -1,0 +1,226 @@
+"""Scaling studies, as a user starts them: short ones, whose times mean nothing."""
+
+import contextlib
+import csv
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import h5py
+import pytest
+from conftest import BIN, FOR_OPEN_MPI, TIME_LIMIT, Finished, python, start
+
+PAGE = (Path(__file__).parents[2] / "docs/scaling.md").read_text()
+
+# A driver whose value depends on the number of ranks, as none may.
+WRONG = '''
+import os
+from mpipar import ExactSum, driver
+
+@driver(n="terms", reduction=ExactSum)
+def wrong(block, *, terms: int = 100):
+    """Sum."""
+    ranks = os.environ.get("PMI_SIZE") or os.environ.get("OMPI_COMM_WORLD_SIZE") or "1"
+    return 1.0 + (int(ranks) - 1) * 2.0**-52
+'''
+
+
+def scale(*words: object, **options) -> Finished:
+    return python("-m", "mpipar", "scale", *map(str, words), env=FOR_OPEN_MPI, **options)
+
+
+def rows(folder: Path, name: str = "scaling.csv") -> list[dict[str, str]]:
+    with (folder / name).open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_strong_and_weak(tmp_path):
+    folder = tmp_path / "study"
+    words = ["pi", "--ranks", "2,1,2", "--strong", "--weak", "--repeats", "2", "--set", "steps=1e6", "--output", folder]
+    ended = scale(*words)
+    assert ended.code == 0, ended.stderr
+    assert ended.stdout == ""
+    assert "8 of 8: " in ended.stderr
+    found = rows(folder)
+    assert [(row["mode"], row["ranks"], row["items"], row["repeats"]) for row in found] == [
+        ("strong", "1", "1000000", "2"), ("strong", "2", "1000000", "2"),
+        ("weak", "1", "1000000", "2"), ("weak", "2", "2000000", "2"),
+    ]  # fmt: skip
+    assert all(0 < float(row["fastest_s"]) <= float(row["median_s"]) <= float(row["slowest_s"]) for row in found)
+    assert float(found[0]["speedup"]) == float(found[0]["efficiency"]) == 1
+    assert all(float(row["startup_s"]) > 0.05 for row in found)
+    with h5py.File(folder / "scaling.h5") as file:
+        assert len(file["runs"]) == 8
+        assert (file["runs"]["wall"] > file["runs"]["elapsed"]).all()
+    text = (folder / "scaling.md").read_text()
+    assert "relative to 1 rank" in text
+    assert "to the last bit" in text
+    pytest.importorskip("matplotlib")
+    assert (folder / "scaling.png").stat().st_size > 10_000
+    # The same command has nothing left to run; and more repeats, or other modes, may be added.
+    before = (folder / "runs.jsonl").read_text()
+    assert "8 of 8 runs are done" in scale(*words).stderr
+    assert (folder / "runs.jsonl").read_text() == before
+    more = scale("pi", "--ranks", "1", "--repeats", "3", "--set", "steps=1e6", "--output", folder)
+    assert "2 of 3 runs are done" in more.stderr
+
+
+def test_a_kernel_of_the_users_over_workers(tmp_path):
+    (tmp_path / "own.py").write_text(WRONG.replace("(int(ranks) - 1)", "0"))
+    ended = scale("own.py:wrong", "--ranks", "1", "--workers", "1,2", "--weak", "--repeats", "1", "--set", "terms=1e3",
+                  "--output", "study", cwd=tmp_path)  # fmt: skip
+    assert ended.code == 0, ended.stderr
+    assert [(row["workers"], row["items"]) for row in rows(tmp_path / "study")] == [("1", "1000"), ("2", "2000")]
+
+
+def test_a_job_file_here(tmp_path):
+    (tmp_path / "job.toml").write_text('[run]\ndriver = "mcpi"\noptions_per_rank = {samples = 1e5}\n')
+    ended = scale("job.toml", "--ranks", "1,2", "--weak", "--repeats", "1", "--output", "study", cwd=tmp_path)
+    assert ended.code == 0, ended.stderr
+    assert [row["items"] for row in rows(tmp_path / "study")] == ["100000", "200000"]
+
+
+def test_a_driver_with_a_dataset_leaves_none(tmp_path):
+    words = ["--set", "f=sqrt(x**3)", "--set", "over=[0, 1]", "--set", "points=1e4"]
+    ended = scale("roots", "--ranks", "1", *words, "--repeats", "1", "--output", "study", cwd=tmp_path)
+    assert ended.code == 0, ended.stderr
+    assert not (tmp_path / "study/scratch").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["study"]
+
+
+def test_an_interrupted_study_goes_on(tmp_path):
+    folder = tmp_path / "study"
+    words = ["-m", "mpipar", "scale", "load", "--ranks", "1,2", "--repeats", "2", "--set", "tasks=2", "--set",
+             "mean=0.3", "--output", str(folder)]  # fmt: skip
+    environment = {**os.environ, **FOR_OPEN_MPI, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
+    with subprocess.Popen([sys.executable, *words], env=environment, stderr=subprocess.PIPE, text=True,
+                          start_new_session=True) as process:  # fmt: skip
+        try:
+            deadline = time.monotonic() + TIME_LIMIT
+            while not (folder / "runs.jsonl").exists() or (folder / "runs.jsonl").read_text().count("\n") < 2:
+                assert time.monotonic() < deadline
+                assert process.poll() is None, process.stderr.read()
+                time.sleep(0.02)
+            process.send_signal(signal.SIGINT)
+            _, stderr = process.communicate(timeout=TIME_LIMIT)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+    assert process.returncode == 75, stderr
+    assert "interrupted; the same command goes on from there" in stderr
+    done = (folder / "runs.jsonl").read_text().count("\n") - 1
+    assert 1 <= done < 4
+    assert not (folder / "scaling.csv").exists()
+    ended = start([sys.executable, *words], env=FOR_OPEN_MPI)
+    assert ended.code == 0, ended.stderr
+    assert f"{done} of 4 runs are done" in ended.stderr
+    lines = [json.loads(line) for line in (folder / "runs.jsonl").read_text().splitlines()[1:]]
+    assert sorted((line["ranks"], line["repeat"]) for line in lines) == [(1, 1), (1, 2), (2, 1), (2, 2)]
+
+
+def test_values_that_differ_are_told_loudly(tmp_path):
+    (tmp_path / "wrong.py").write_text(WRONG)
+    words = ["wrong.py:wrong", "--ranks", "1,2", "--repeats", "1", "--output", "study"]
+    for _ in range(2):
+        ended = scale(*words, cwd=tmp_path)
+        assert ended.code == 1
+        assert "THE VALUES DIFFER: 100.0 with strong, 1 rank" in ended.stderr
+        assert not (tmp_path / "study/scaling.csv").exists()
+
+
+def test_a_run_that_fails(tmp_path):
+    (tmp_path / "bad.py").write_text(WRONG.replace("return", "return 1 / (2 - int(ranks)) +"))
+    ended = scale("bad.py:wrong", "--ranks", "1,2", "--repeats", "1", "--output", "study", cwd=tmp_path)
+    assert ended.code == 1
+    assert "strong, 2 ranks × 1 worker: exit code 1: " in ended.stderr
+
+
+def test_serial_against_parallel(tmp_path):
+    folder = tmp_path / "study"
+    ended = scale("pi", "--ranks", "2", "--sizes", "1e3,1e5", "--repeats", "1", "--output", folder)
+    assert ended.code == 0, ended.stderr
+    assert "2 ranks do not win at the largest size" in ended.stderr
+    found = rows(folder, "crossover.csv")
+    assert [(row["items"], row["wins"]) for row in found] == [("1000", "serial"), ("100000", "serial")]
+    assert not (folder / "scaling.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["pi"], "--ranks: needed, such as --ranks 1,2,4"),
+        (["pi", "--ranks", "0"], "--ranks: expected whole numbers from 1 on, got 0"),
+        (["pi", "--ranks", "1,a"], "--ranks: expected whole numbers with commas between"),
+        (["pi", "--ranks", "100000"], "--ranks: 100000 × 1 processes on "),
+        (["pi", "--ranks", "1", "--workers", "x"], "--workers: expected whole numbers"),
+        (["pi", "--ranks", "1", "--repeats", "0"], "--repeats: expected whole numbers from 1 on"),
+        (["pi", "--ranks", "1,2", "--baseline", "4"], "--baseline: expected one of 1, 2 ranks, got 4"),
+        (["pi", "--ranks", "1", "--set", "steps=0"], "argument --steps: expected a whole number from 1 on"),
+        (["pi", "--ranks", "1", "--set", "stepps=1"], "unrecognized arguments: --stepps=1"),
+        (["pi", "--ranks", "1", "--on", "slurm"], "--on: slurm is for job files"),
+        (["pi", "--nodes", "1"], "--nodes: is for jobs"),
+        (["pi", "--ranks", "1", "--sizes", "10"], "--sizes: there is no size with more than one process"),
+        (["primes", "--ranks", "1", "--weak"], "--weak: say which of its options is the size, by --set-per-rank"),
+        (["nothing", "--ranks", "1"], "there is no driver 'nothing'"),
+        (["nothing.toml", "--ranks", "1"], "nothing.toml: No such file"),
+        (["pi", "--rank", "1"], "unrecognized arguments"),
+    ],
+)
+def test_bad_input(tmp_path, words, message):
+    ended = scale(*words, "--output", "study", cwd=tmp_path)
+    assert ended.code == 2, ended
+    assert len(ended.own_errors) == 1
+    assert ended.own_errors[0].startswith("mpipar scale: error: ")
+    assert message in ended.own_errors[0]
+    assert not (tmp_path / "study/scaling.csv").exists()
+
+
+def test_folders_of_others_are_refused(tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/thesis.tex").write_text("x")
+    words = ["pi", "--ranks", "1", "--repeats", "1"]
+    ended = scale(*words, "--output", "mine", cwd=tmp_path)
+    assert (ended.code, "'thesis.tex'" in ended.stderr) == (2, True)
+    assert scale(*words, "--set", "steps=1e5", "--output", "study", cwd=tmp_path).code == 0
+    ended = scale(*words, "--set", "steps=1e6", "--output", "study", cwd=tmp_path)
+    assert ended.code == 2
+    assert 'options was {"steps": "100000"}, and is {"steps": "1000000"} now' in ended.stderr
+
+
+LINES = [
+    line.split("  #")[0].strip()
+    for block in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
+    for line in block.replace("\\\n", " ").splitlines()
+]
+
+
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory):
+    """A folder with what the guide has the reader save."""
+    folder = tmp_path_factory.mktemp("reader")
+    codes = re.findall(r"```(?:python|toml)\n(.*?)```", PAGE, re.DOTALL)
+    names = re.findall(r"Save this as `([\w.]+)`", PAGE)
+    for name, code in zip(names, codes, strict=True):
+        (folder / name).write_text(code)
+    return folder
+
+
+# Those for Slurm are run in tests/slurm/test_scale.py.
+@pytest.mark.parametrize("line", [line for line in LINES if line.startswith("mpipar ") and "--on slurm" not in line])
+def test_lines_of_the_guide(line, reader):
+    """With small problems, and one repeat."""
+    line = re.sub(r"--repeats \d+", "", re.sub(r"=\d+e\d+", "=1e5", line)).replace("--ranks 1,2,4,8", "--ranks 1,2")
+    line = line.replace(",1e8,1e9", "")
+    ended = scale(*shlex.split(line)[2:], "--repeats", "1", cwd=reader)
+    assert ended.code == 0, ended.stderr
+
+
+def test_the_guide_has_lines():
+    assert len(LINES) >= 6
+    assert {line.split()[0] for line in LINES} <= {"mpipar", "pip"}

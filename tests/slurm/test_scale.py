@@ -1,0 +1,121 @@
+"""Scaling studies on a cluster: one job for each run, and none twice."""
+
+import csv
+import json
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from slurm.cluster import Cluster
+from slurm.jobs import ROOT, User
+
+JOB = '[run]\ndriver = "pi"\noptions = {steps = 1e7}\n[resources]\nranks_per_node = 1\n'
+
+
+@pytest.fixture
+def user(cluster: Cluster, place: Path) -> User:
+    (place / "job.toml").write_text(JOB)
+    return User(cluster, place)
+
+
+def rows(user: User, folder: str) -> list[dict[str, str]]:
+    with (user.place / folder / "scaling.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def submissions(user: User, folder: str) -> int:
+    files = (user.place / folder / "jobs").glob("*/submissions.jsonl")
+    return sum(len(file.read_text().splitlines()) for file in files)
+
+
+def test_nodes_strong_and_weak(user, cluster):
+    words = ["job.toml", "--on", "slurm", "--nodes", "1,2,4", "--strong", "--weak", "--output", "study"]
+    ended = user.mpipar("scale", *words, "--repeats", "1", "--at-once", "2", timeout=240)
+    assert ended.code == 0, ended.stderr
+    found = rows(user, "study")
+    assert [(row["mode"], row["ranks"], row["items"]) for row in found] == [
+        *(("strong", ranks, "10000000") for ranks in "124"),
+        *(("weak", ranks, f"{ranks}0000000") for ranks in "124"),
+    ]
+    if cluster.mode == "namespaces":
+        assert [row["nodes"] for row in found] == ["1", "2", "4"] * 2
+        assert "n4" in (user.place / "study/scaling.md").read_text()
+    assert all(0 < float(row["startup_s"]) < 60 for row in found)
+    assert not list((user.place / "study/jobs").rglob("*.h5"))
+    # Nothing is left to do, and nothing is submitted for that.
+    assert submissions(user, "study") == 6
+    again = user.mpipar("scale", *words, "--repeats", "1")
+    assert "6 of 6 runs are done" in again.stderr
+    assert submissions(user, "study") == 6
+
+
+def test_ranks_and_workers_and_an_interrupted_study(user):
+    """What has been run is taken from the jobs' folders, if the study's record hasn't got it."""
+    words = ["job.toml", "--on", "slurm", "--ranks", "1,2", "--workers", "2", "--repeats", "1", "--output", "study"]
+    ended = user.mpipar("scale", *words, timeout=120)
+    assert ended.code == 0, ended.stderr
+    assert [(row["ranks"], row["workers"]) for row in rows(user, "study")] == [("1", "2"), ("2", "2")]
+    runs = user.place / "study/runs.jsonl"
+    lines = runs.read_text().splitlines(keepends=True)
+    runs.write_text("".join(lines[:2]))
+    ended = user.mpipar("scale", *words)
+    assert ended.code == 0, ended.stderr
+    assert submissions(user, "study") == 2
+    taken = [json.loads(line) for line in runs.read_text().splitlines()[1:]]
+    assert [line["elapsed"] for line in taken] == [json.loads(line)["elapsed"] for line in lines[1:]]
+
+
+def test_a_job_that_fails_is_named_and_run_again(user):
+    (user.place / "own.py").write_text(
+        "from mpipar import ExactSum, driver\n"
+        "@driver(n='items', reduction=ExactSum)\n"
+        "def own(block, *, items: int = 10, broken: str):\n"
+        "    return 1 / (not open(broken).read())\n"
+    )
+    (user.place / "broken").write_text("yes")
+    (user.place / "job.toml").write_text('[run]\ndriver = "own.py:own"\noptions = {broken = "broken"}\n')
+    words = ["job.toml", "--on", "slurm", "--ranks", "1", "--repeats", "1", "--output", "study"]
+    ended = user.mpipar("scale", *words)
+    assert ended.code == 1
+    (log,) = (user.place / "study/jobs").rglob("*.out")
+    assert f"ended without a result; its log is {log}" in ended.stderr
+    (user.place / "broken").write_text("")
+    ended = user.mpipar("scale", *words)
+    assert ended.code == 0, ended.stderr
+    assert submissions(user, "study") == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--ranks", "3", "--set", "resources.ranks_per_node=2"], "--ranks: 3 is not a multiple of"),
+        (["--ranks", "1", "--nodes", "1"], "--nodes: not with --ranks"),
+        (["--ranks", "1", "--workers", "auto"], "--workers: auto is for studies here"),
+        (["--ranks", "1", "--sizes", "10"], "--sizes: is for studies here"),
+        (["--ranks", "1", "--set", "resources.nods=2"], "did you mean 'nodes'?"),
+        (["--ranks", "1", "--set", "steps=0"], "argument --steps"),
+        (["--nodes", "100"], "strong, 100 ranks × 1 worker on 100 nodes: sbatch: "),
+    ],
+)
+def test_bad_input(user, words, message):
+    ended = user.mpipar("scale", "job.toml", "--on", "slurm", *words, "--output", "study")
+    assert (ended.code, len(ended.stderr.splitlines())) == (2, 1), ended.stderr
+    assert message in ended.stderr
+
+
+def test_lines_of_the_guide(user):
+    page = (ROOT / "docs/scaling.md").read_text()
+    lines = [line for line in page.splitlines() if line.startswith("mpipar scale") and "--on slurm" in line]
+    assert len(lines) == 2
+    (text,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    (user.place / "cluster.toml").write_text(text)
+    for line in lines:
+        line = re.sub(r"--repeats \d+", "", re.sub(r"=1e10", "=1e6", line))
+        words = shlex.split(line)[1:]
+        small = [] if "steps=1e6" in words else ["--set", "steps=1e6"]
+        ended = user.mpipar(*words, *small, "--repeats", "1", timeout=240)
+        assert ended.code == 0, ended.stderr
+        folder = words[words.index("--output") + 1]
+        assert (user.place / folder / "scaling.md").exists()
