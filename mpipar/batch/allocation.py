@@ -22,7 +22,7 @@ class Allocation:
     task : str
         The task's number within its array; empty if there is none.
     own_id : str
-        The number by which Slurm knows this task alone.
+        What scontrol and scancel take for this job alone; SLURM_JOB_ID of an array's last task is the whole array's.
     name : str
         The job's name.
     folder : str
@@ -68,16 +68,17 @@ def allocation(environment: Mapping[str, str] = os.environ) -> Allocation:
     BadInput
         If this isn't a job.
     """
-    own_id = environment.get("SLURM_JOB_ID", "")
-    if not own_id:
+    number = environment.get("SLURM_JOB_ID", "")
+    if not number:
         raise BadInput("this is for jobs of Slurm: submit it by sbatch (SLURM_JOB_ID is not set)")
     nodes = host_names(environment.get("SLURM_JOB_NODELIST", ""))
     count = int(environment.get("SLURM_JOB_NUM_NODES", len(nodes)))
     per_node = tasks_per_node(environment, count)
+    job, task = environment.get("SLURM_ARRAY_JOB_ID") or number, environment.get("SLURM_ARRAY_TASK_ID", "")
     return Allocation(
-        job=environment.get("SLURM_ARRAY_JOB_ID") or own_id,
-        task=environment.get("SLURM_ARRAY_TASK_ID", ""),
-        own_id=own_id,
+        job=job,
+        task=task,
+        own_id=f"{job}_{task}" if task else number,
         name=environment.get("SLURM_JOB_NAME", "job"),
         folder=environment.get("SLURM_SUBMIT_DIR") or os.getcwd(),
         nodes=nodes,
@@ -103,7 +104,11 @@ def tasks_per_node(environment: Mapping[str, str], nodes: int) -> list[int]:
 
 
 def host_names(text: str) -> tuple[str, ...]:
-    """Return the names in a list such as ``n[1-3],gpu07``, this node's first."""
-    names = output_of("scontrol", "show", "hostnames", text).split() if "[" in text else text.split(",")
+    """Return the names in a list such as ``n[1-3],gpu07``, this node's first. Raises BadInput."""
+    names = text.split(",")
+    if "[" in text:
+        names = output_of("scontrol", "show", "hostnames", text).split()
+        if not names:
+            raise BadInput("scontrol can't be run; does the prologue take Slurm's programs from the path?")
     own = os.environ.get("SLURMD_NODENAME")
     return tuple(sorted(names, key=lambda name: name != own))

@@ -13,6 +13,8 @@ import functools
 import importlib.resources
 import json
 import math
+import os
+import re
 import stat
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
@@ -144,6 +146,14 @@ class Document:
                 raise self.error(place, "expected a number of at most 64 bits")
             if isinstance(one, float) and math.isnan(one):
                 raise self.error(place, "expected a number, got nan")
+
+
+def expanded(name: str) -> str:
+    """Return a folder's name with ~ and variables replaced. Raises ValueError for one that is not set."""
+    found = os.path.expandvars(os.path.expanduser(name))
+    if re.search(r"\$(\w|\{)", found):
+        raise ValueError(f"names a variable that is not set, got {name!r}")
+    return found
 
 
 def schema_of(name: str) -> dict[str, Any]:

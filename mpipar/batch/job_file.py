@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mpipar.batch.document import Document, Key, schema_of
+from mpipar.batch.document import Document, Key, expanded, schema_of
 from mpipar.core.drivers import DRIVERS
 
 # Options of sbatch that the job file has keys of its own for, or that mpipar needs for itself.
@@ -29,6 +29,9 @@ _RESERVED = (
     "hold", "quiet", "verbose", "ignore-pbs", "export-file", "input", "uid", "gid", "clusters", "workdir",
 )  # fmt: skip
 _WHOLE = ("export", "gpus")  # of other options these are the beginnings, which sbatch takes for the whole
+
+
+_WARNING, _SHORTEST_WARNING = 120, 10  # seconds before its end at which a job commits, unless it is a short one
 
 
 @dataclass(frozen=True)
@@ -106,7 +109,10 @@ def read_job(document: Document, base: Path) -> Job:
     resources = _resources(document)
     name = values.get("name") or default_name(document.path)
     output, restart, array = (values.get(key, {}) for key in ("output", "restart", "array"))
-    folder = base / output.get("folder", f"runs/{name}")
+    try:
+        folder = base / expanded(output.get("folder", f"runs/{name}"))
+    except ValueError as error:
+        raise document.error(("output", "folder"), str(error)) from None
     tasks = int(array.get("tasks", 0))
     ranks = resources["ranks"] or (resources["nodes"] or 1) * (resources["ranks_per_node"] or 1)
     program = _Program(document, folder, ranks, tasks)
@@ -120,10 +126,35 @@ def read_job(document: Document, base: Path) -> Job:
         folder=str(folder),
         output=program.output,
         requeue=restart.get("requeue", True),
-        warn=int(restart.get("warn", 120)),
+        warn=_warning(document, resources["time"]),
         attempts=int(restart.get("attempts", 3)),
         shrink=restart.get("lost_nodes") == "go-on",
     )
+
+
+def _warning(document: Document, time: str) -> int:
+    """Return how many seconds before its end a job is warned. Raises BadInput if it doesn't take as long."""
+    limit = seconds_of(time) if time else math.inf
+    given = document.values.get("restart", {}).get("warn")
+    if given is None:
+        return int(max(_SHORTEST_WARNING, min(_WARNING, limit // 4)))
+    if given >= limit:
+        told = f"expected less than the time limit, which is {limit:g} s, got {int(given)}"
+        raise document.error(("restart", "warn"), told)
+    return int(given)
+
+
+def seconds_of(time: str) -> int:
+    """Return a time limit in seconds, as Slurm understands it: minutes, MM:SS, HH:MM:SS, D-HH, D-HH:MM, D-HH:MM:SS."""
+    days, dash, rest = time.rpartition("-")
+    parts = [int(part) for part in rest.split(":")]
+    if dash:
+        hours, minutes, seconds = [*parts, 0, 0][:3]
+    elif len(parts) == 3:
+        hours, minutes, seconds = parts
+    else:
+        hours, (minutes, seconds) = 0, [*parts, 0][:2]
+    return ((int(days or 0) * 24 + hours) * 60 + minutes) * 60 + seconds
 
 
 def default_name(path: Path) -> str:

@@ -6,11 +6,12 @@ The profile is ``site.toml`` in ``$XDG_CONFIG_HOME/mpipar``, or what ``--site`` 
 from __future__ import annotations
 
 import os
+import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mpipar.batch.document import Document, schema_of
+from mpipar.batch.document import Document, expanded, schema_of
 from mpipar.batch.job_file import check_options
 from mpipar.core.errors import BadInput
 
@@ -51,9 +52,10 @@ class Site:
 
     def folder(self, name: str) -> Path:
         """Return where an output folder is, absolute."""
-        base = os.path.expandvars(os.path.expanduser(self.scratch))
-        if "$" in base:
-            raise BadInput(f"site: scratch: {self.scratch!r} names a variable that is not set")
+        try:
+            base = expanded(self.scratch)
+        except ValueError as error:
+            raise BadInput(f"site: scratch: {error}") from None
         return Path(os.path.abspath(os.path.join(base, name)))
 
 
@@ -72,6 +74,10 @@ def read_site(path: Path | None = None) -> Site:
     document = Document(path)
     document.check(schema_of("site"))
     check_options(document, ("sbatch",), document.values.get("sbatch", {}))
+    try:
+        shlex.split(document.values.get("launcher", "mpirun"))
+    except ValueError as error:
+        raise document.error(("launcher",), f"can't be split into words ({error})") from None
     return Site(**document.values, text=document.text)
 
 

@@ -10,10 +10,12 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -32,10 +34,11 @@ from mpipar.core.errors import BadInput
 from mpipar.runtime import journal
 
 _SIGNALS = (signal.SIGUSR1, signal.SIGTERM, signal.SIGINT)
-_POLL_SECONDS = 0.2
+_POLL_SECONDS, _SLOW_POLL_SECONDS = 0.2, 1.0
+_LONG_SECONDS = 60.0  # after which the ranks are looked at less often
 _ANSWER_SECONDS = 20.0  # that a node is given to show that it lives
 _HOLD_SECONDS = 30.0  # that a signal is kept for ranks that can't take it yet
-_PAUSE_SECONDS = 1.0  # before a second start; longer before later ones
+_PAUSE_SECONDS, _LONGEST_PAUSE = 1.0, 30  # before a second start; so many times as long before later ones
 _LEAVE_SECONDS = 120.0  # that Slurm is given to end a job that has been requeued
 _KILL_SECONDS = 10.0  # that a launcher is given to end its ranks
 
@@ -70,6 +73,7 @@ def _parser() -> Parser:
     parser.add_argument("--folder", type=Path, help="where the journal goes (default: where the job was submitted)")
     parser.add_argument("--attempts", type=int, default=3, help="starts in a row that may get no further")
     parser.add_argument("--no-requeue", action="store_true", help="end the job when its time does")
+    parser.add_argument("--pass-usr1", action="store_true", help="warn a program that isn't mpipar's of the end, too")
     parser.add_argument("--shrink", action="store_true", help="go on with the nodes that are left when some are lost")
     return parser
 
@@ -90,15 +94,18 @@ class Step:
         self._journal = (options.folder or Path(given.folder)) / f"{given.label}.journal"
         self._signals: list[signal.Signals] = []  # that came, and have not been passed on
         self._first_signal = 0.0
-        self._told_to_stop = self._warned = False
+        self._told_to_stop = self._warned = self._is_leaving = False
         self._tells = tells(self._program)
+        self._done_at_starts: list[int] = []
+        self._output: Path | None = None  # of the driver, once it is open
         self._lost: set[str] = set()
 
     def run(self) -> int:
         """Start the ranks, as often as need be, and return the job's exit code."""
         for number in _SIGNALS:
             signal.signal(number, self._note)
-        while True:
+        self._keep_a_journal()
+        for starts in itertools.count(1):
             what, code, reason = self._run_once()
             _say(
                 f"job {self._given.label}: {reason}"
@@ -107,15 +114,17 @@ class Step:
             if what == _verdict.REQUEUE:
                 return self._end_by("scontrol", "requeue", self._given.own_id, code=code)
             if what == _verdict.CANCEL:
-                return self._end_by("scancel", "--quiet", self._given.own_id, code=code)
+                return self._end_by("scancel", self._given.own_id, code=code)
             if what == _verdict.EXIT:
                 return code
-            time.sleep(_PAUSE_SECONDS * self._fruitless())
+            time.sleep(_PAUSE_SECONDS * min(starts, _LONGEST_PAUSE))
+        raise AssertionError("a job starts for ever")
 
     def _run_once(self) -> Verdict:
         """Start the ranks, wait until they have ended, and return what is to be done then."""
         left = self._given.without(self._lost) if self._lost else self._given
         program, done = self._resumed(self._program), self._done()
+        self._done_at_starts.append(done or 0)
         starter = self._starter(left)
         command = [*starter.command, sys.executable, *program]
         self._tell(
@@ -132,6 +141,20 @@ class Step:
         self._tell(journal.NEXT, what=found.what, code=found.code, reason=found.reason, done=self._done())
         return found
 
+    def _keep_a_journal(self) -> None:
+        """Have a journal, on this node alone if it can't be where it should; all rules rest on what it says."""
+        if not self._is_kept(journal.STEP):
+            elsewhere = Path(tempfile.gettempdir()) / f"mpipar-{os.getuid()}-{self._journal.name}"
+            _say(f"can't write to {self._journal}; {elsewhere} is used instead, which mpipar status doesn't know")
+            self._journal = elsewhere
+            self._tell(journal.STEP)
+
+    def _is_kept(self, event: str = journal.LOOK) -> bool:
+        """Return whether the journal can be written to, and is there."""
+        self._tell(event)
+        events = journal.read(self._journal)
+        return bool(events) and events[-1]["event"] == event
+
     def _starter(self, given: Allocation) -> Launcher:
         if self._options.serial:
             return Launcher([], {})
@@ -147,19 +170,24 @@ class Step:
 
     def _wait(self, process: subprocess.Popen[bytes]) -> int:
         """Wait for the ranks, and pass signals on; return the exit code."""
-        deadline = time.monotonic() + self._site.start_seconds
+        began = time.monotonic()
         starting = self._tells
         while True:
+            elapsed = time.monotonic() - began
             try:
-                return process.wait(_POLL_SECONDS)
+                return process.wait(_POLL_SECONDS if elapsed < _LONG_SECONDS else _SLOW_POLL_SECONDS)
             except subprocess.TimeoutExpired:
                 pass
+            if elapsed < _LONG_SECONDS:
+                self._resume_point()  # remembered, should the journal be removed
             if self._signals and self._may_pass_on():
                 self._pass_on(process)
-            if starting and time.monotonic() > deadline:
-                if not self._told(journal.STARTED):
-                    return self._kill(process)
-                starting = False
+            if starting:
+                starting = not self._told(journal.STARTED)  # looked for from the start: files may be removed later
+                if starting and elapsed > self._site.start_seconds:
+                    if self._is_kept():
+                        return self._kill(process)
+                    starting = False
 
     def _may_pass_on(self) -> bool:
         """Return whether the ranks can take a signal; those of a driver begin to when their output is open.
@@ -171,10 +199,14 @@ class Step:
         return not has_output or late or bool(self._told(journal.OUTPUT))
 
     def _pass_on(self, process: subprocess.Popen[bytes]) -> None:
-        """Send the launcher what came; as USR1 if the program can commit, as not all launchers pass on the others."""
+        """Send the launcher what came; as USR1 if the program can commit, as not all launchers pass on the others.
+
+        A warning is for those alone that are known to outlive it: Python's default is to die of USR1.
+        """
         can_commit = self._resume_point() is not None
         for number in self._signals:
-            process.send_signal(signal.SIGUSR1 if can_commit else number)
+            if can_commit or self._options.pass_usr1 or number != signal.SIGUSR1 or self._told(journal.STARTED):
+                process.send_signal(signal.SIGUSR1 if can_commit else number)
         self._signals.clear()
 
     def _kill(self, process: subprocess.Popen[bytes]) -> int:
@@ -190,7 +222,7 @@ class Step:
     def _ending(self, code: int) -> Ending:
         """Return how the ranks ended, and what is known besides."""
         last_words = self._told(journal.ENDED)
-        last_word = last_words[-1]["code"] if last_words else None
+        last_word = last_words[-1].get("code") if last_words else None
         resumable = self._resume_point() is not None
         lost = self._lost_nodes() if resumable and last_word in (None, _verdict.FAILED) else set()
         self._lost |= lost
@@ -198,16 +230,22 @@ class Step:
             code=code if code >= 0 else 128 - code,
             last_word=last_word,
             resumable=resumable,
-            started=True if self._told(journal.STARTED) else False if self._tells else None,
+            started=self._has_started(),
             told_to_stop=self._told_to_stop,
             warned=self._warned,
-            cancelled=bool(self._told(journal.CANCEL, ever=True)),
+            cancelled=bool(self._told(journal.CANCEL, since=journal.STEP)),
             lost_nodes=len(lost),
             fruitless=self._fruitless(),
             attempts=self._options.attempts,
             may_requeue=not self._options.no_requeue,
             may_shrink=self._options.shrink and len(self._lost) < len(self._given.nodes),
         )
+
+    def _has_started(self) -> bool | None:
+        """Return whether the ranks have found each other; None if nobody can tell."""
+        if not self._told(journal.ENDED) and not self._is_kept():
+            return None
+        return True if self._told(journal.STARTED) else False if self._tells else None
 
     def _resumed(self, program: list[str]) -> list[str]:
         """Return the program's arguments with --resume, if it is a driver that was stopped in this job."""
@@ -217,8 +255,10 @@ class Step:
 
     def _resume_point(self) -> Path | None:
         """Return the output of the driver that this job runs, once it is open; None if there is none."""
-        told = self._told(journal.OUTPUT, ever=True)
-        return Path(told[-1]["path"]) if told else None
+        told = self._told(journal.OUTPUT, since=None)
+        if told and isinstance(told[-1].get("path"), str):
+            self._output = Path(told[-1]["path"])
+        return self._output
 
     def _done(self) -> int | None:
         """Return how many blocks are done, if there is an output."""
@@ -232,19 +272,18 @@ class Step:
 
     def _fruitless(self) -> int:
         """Return how many starts in a row, up to now, have got no further than the first of them."""
-        now, count = self._done() or 0, 0
-        for event in reversed(self._told(journal.ALLOCATION, ever=True)):
-            if (event.get("done") or 0) < now:
-                break
-            count += 1
-        return count
+        now = self._done() or 0
+        told = [event.get("done") or 0 for event in self._told(journal.ALLOCATION, since=None)]
+        return max(
+            sum(1 for _ in itertools.takewhile(lambda done: done >= now, reversed(starts)))
+            for starts in (told, self._done_at_starts)
+        )  # the journal has those of earlier allocations
 
-    def _told(self, event: str, *, ever: bool = False) -> list[dict[str, Any]]:
-        """Return the events of a kind: since the ranks were last started, or ever."""
+    def _told(self, event: str, *, since: str | None = journal.ALLOCATION) -> list[dict[str, Any]]:
+        """Return the events of a kind since the last one of another; None is ever, the default the last start."""
         events = journal.read(self._journal)
-        if not ever:
-            starts = [index for index, one in enumerate(events) if one["event"] == journal.ALLOCATION]
-            events = events[starts[-1] :] if starts else events
+        starts = [index for index, one in enumerate(events) if one["event"] == since]
+        events = events[starts[-1] :] if starts else events
         return [one for one in events if one["event"] == event]
 
     def _tell(self, event: str, **details: Any) -> None:
@@ -258,19 +297,29 @@ class Step:
 
     def _end_by(self, *command: str, code: int) -> int:
         """Have Slurm end this job, and wait for that: whatever this process returned would decide its state."""
+        problem = ""
+        self._signals.clear()
+        self._is_leaving = True
+        try:
+            ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_LEAVE_SECONDS)
+            problem = ended.stderr.strip() if ended.returncode else ""
+        except (OSError, subprocess.TimeoutExpired) as error:
+            problem = str(error)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        ended = subprocess.run(command, capture_output=True, text=True, check=False)
-        if ended.returncode == 0:
-            time.sleep(_LEAVE_SECONDS)
+        if signal.SIGTERM in self._signals:  # Slurm was quicker
+            signal.raise_signal(signal.SIGTERM)
+        if problem:
+            _say(f"{' '.join(command)}: {problem}; the same submission goes on from there")
         else:
-            _say(f"{' '.join(command)}: {ended.stderr.strip()}; the same submission goes on from there")
+            time.sleep(_LEAVE_SECONDS)
         return code or _verdict.STOPPED_EARLY
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if not self._signals:
             self._first_signal = time.monotonic()
         self._signals.append(signal.Signals(number))
-        self._tell(journal.SIGNAL, name=signal.Signals(number).name)
+        if not self._is_leaving:
+            self._tell(journal.SIGNAL, name=signal.Signals(number).name)
         if number == signal.SIGUSR1:
             self._warned = True
         else:

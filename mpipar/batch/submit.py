@@ -148,7 +148,7 @@ def look_at_program(job: Job) -> str | None:
 
 def unfinished_tasks(job: Job) -> list[int]:
     """Return the numbers of the tasks that earlier submissions have not finished; 0 is a job that is no array."""
-    earlier = record.of_folder(Path(job.folder))
+    earlier = [one for one in record.of_folder(Path(job.folder)) if job.output or _arguments(one) == job.arguments]
     return [task for task in all_tasks(job) if not _is_finished(job, earlier, task)]
 
 
@@ -164,6 +164,12 @@ def _is_finished(job: Job, earlier: list[Submission], task: int) -> bool:
         found = progress(output_of(job, task))
         return found is not None and found.finished and not found.skipped
     return any(_ended_well(submission.journal(str(task or ""))) for submission in earlier)
+
+
+def _arguments(submission: Submission) -> list[str]:
+    """Return what followed python on the command line of a submission."""
+    words = submission.command
+    return words[words.index("--") + 1 :] if "--" in words else []
 
 
 def _ended_well(path: Path) -> bool:
@@ -190,14 +196,19 @@ def submit(
 
     Raises
     ------
+    BadInput
+        If its files can't be written.
     SubmitRefused, SlurmUnavailable
         If Slurm doesn't take it.
     """
     folder = Path(job.folder)
-    _write(folder / "job.toml", document.text)
-    _write(planned.path, planned.script)
-    if site.text:
-        _write(folder / _SITE, site.text)
+    try:
+        _write(folder / "job.toml", document.text)
+        _write(planned.path, planned.script)
+        if site.text:
+            _write(folder / _SITE, site.text)
+    except OSError as error:
+        raise BadInput(f"output.folder: {error.strerror}: {job.folder!r}") from None
     number = slurm.submit([*planned.options, str(planned.path), *planned.command])
     submission = Submission(
         id=number,
@@ -210,7 +221,10 @@ def submit(
         overrides=overrides,
         time=time.time(),
     )
-    record.add(submission)
+    try:
+        record.add(submission)
+    except OSError as error:  # it is in the queue: the user must have its number
+        print(f"mpipar submit: job {number} can't be put on record: {error.strerror}: {job.folder}", file=sys.stderr)
     return submission
 
 
@@ -255,5 +269,9 @@ def _remove(folders: list[Path]) -> None:
 def _write(path: Path, text: str) -> None:
     """Write a text file as a whole or not at all."""
     aside = path.with_name(f".{path.name}.{os.getpid()}")
-    aside.write_text(text, encoding="utf-8")
-    os.replace(aside, path)
+    try:
+        aside.write_text(text, encoding="utf-8")
+        os.replace(aside, path)
+    except OSError:
+        aside.unlink(missing_ok=True)
+        raise

@@ -20,7 +20,8 @@ from mpipar.core.errors import BadInput
 
 _RESOURCES = ("nodes", "ranks_per_node", "ranks", "workers", "time", "memory", "partition", "account")
 _NUMBERS = ("nodes", "ranks_per_node", "ranks", "workers", "time")
-_POLL_SECONDS = 5.0
+_POLL_SECONDS, _LONGEST_PAUSE = 2.0, 30.0
+_PATIENCE = 600.0  # that a controller is given which doesn't answer
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -76,9 +77,7 @@ def _submit(options: Any) -> int:
     if job.shrink and not can_shrink(site.launcher):
         unfit = f'"go-on" needs mpirun or srun as the site\'s launcher, got {site.launcher!r}'
         raise document.error(("restart", "lost_nodes"), unfit)
-    for number in options.after:
-        if not (number.isascii() and number.isdecimal()):
-            raise BadInput(f"--after: expected the number of a job, got {number!r}")
+    _look_at_others(options.after)
     with made_folder(Path(job.folder)):
         try:
             told = look_at_program(job)
@@ -104,7 +103,26 @@ def _submit(options: Any) -> int:
     _say(f"job {submission.id} ({job.name}{f', tasks {submission.tasks}' if job.tasks else ''}) in {job.folder}")
     if told:
         _say(told.replace("would evaluate", "it evaluates"))
-    return _wait(submission.id, job) if options.wait else DONE
+    try:
+        return _wait(submission.id, job) if options.wait else DONE
+    except KeyboardInterrupt:
+        _say(f"job {submission.id} goes on")
+        return 130
+
+
+def _look_at_others(numbers: list[str]) -> None:
+    """Raise BadInput if a job can't wait for these: for one that it doesn't know, Slurm wouldn't wait at all."""
+    for number in numbers:
+        if not (number.isascii() and number.isdecimal()):
+            raise BadInput(f"--after: expected the number of a job, got {number!r}")
+    states = slurm.states(numbers) if numbers else {}
+    for number in numbers:
+        found = [state for name, state in states.items() if name.partition("_")[0] == number]
+        if not found:
+            raise BadInput(f"--after: Slurm knows no job {number}, or has forgotten it")
+        bad = next((state for state in found if state.ended and not state.good), None)
+        if bad is not None:
+            raise BadInput(f"--after: job {bad.id} has not ended well: {bad.state}")
 
 
 def _number(text: str) -> int | str:
@@ -113,18 +131,29 @@ def _number(text: str) -> int | str:
 
 
 def _wait(number: str, job: Job) -> int:
-    """Wait for a job's end, and return 0 if all of it ended well."""
-    before = None
+    """Wait for a job's end, and return 0 if all of it ended well, with all results."""
+    before, pause, heard = None, _POLL_SECONDS, time.monotonic()
     while True:
-        states = slurm.states([number])
+        try:
+            states = slurm.states([number])
+        except slurm.SlurmUnavailable as error:
+            if time.monotonic() > heard + _PATIENCE:
+                raise
+            _say(f"{error}; trying again")
+            time.sleep(pause)
+            continue
+        heard = time.monotonic()
         told = ", ".join(sorted({state.state for state in states.values()}))
         if told != before:
             _say(f"job {number}: {told or 'not in the queue any more'}")
             before = told
         if all(state.ended for state in states.values()):
-            well = all(state.good for state in states.values()) if states else not unfinished_tasks(job)
+            well = all(state.good for state in states.values())
+            if job.output or not states:  # a prologue may have ended the job before it ran anything
+                well = well and not unfinished_tasks(job)
             return DONE if well else FAILED
-        time.sleep(_POLL_SECONDS)
+        time.sleep(pause)
+        pause = min(1.2 * pause, _LONGEST_PAUSE)  # the controller has others to serve
 
 
 def _say(text: str) -> None:

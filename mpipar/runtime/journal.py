@@ -19,8 +19,10 @@ VARIABLE = "MPIPAR_JOURNAL"
 
 ALLOCATION, STARTED, OUTPUT, SIGNAL = "allocation", "started", "output", "signal"
 ENDED, NEXT, CANCEL = "ended", "next", "cancel"
+STEP, LOOK = "step", "look"
 """Events: ranks are being started; they have found each other; the result file is theirs; a signal came; the program
-ended by itself; what the step does about that; the user has cancelled the job."""
+ended by itself; what the step does about that; the user has cancelled the job; the
+step has begun; it has looked whether the journal can be written to."""
 
 
 def tell(event: str, /, **details: Any) -> None:

@@ -200,6 +200,9 @@ class Cluster:
 
     def start_node(self, node: str) -> None:
         """Bring back a node that was killed; `wait_idle` waits until it is ready."""
+        temporary = self.folder / "tmp" / node
+        shutil.rmtree(temporary)  # as after a reboot
+        temporary.mkdir()
         self._start_node(node)
         self._machines[node].await_start()
 

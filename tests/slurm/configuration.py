@@ -28,6 +28,7 @@ CommunicationParameters=NoInAddrAny,NoCtldInAddrAny
 StateSaveLocation={folder}/state
 SlurmdSpoolDir={folder}/spool/%n
 TmpFS={folder}/tmp/%n
+TaskProlog={folder}/task-prolog
 SlurmctldPidFile={folder}/slurmctld.pid
 SlurmdPidFile={folder}/slurmd.%n.pid
 SlurmctldLogFile={folder}/log/slurmctld.log
@@ -45,6 +46,11 @@ ReturnToService=2
 SlurmctldTimeout=10
 TCPTimeout=2
 MinJobAge=3600
+"""
+# Temporary files are each node's own: their names have numbers of processes in them, which are the same on all nodes.
+TASK_PROLOG = """\
+#!/bin/sh
+echo "export TMPDIR={folder}/tmp/$SLURMD_NODENAME"
 """
 # Without it slurmd looks for a systemd to ask for its control group.
 CGROUP_CONFIGURATION = "CgroupPlugin=cgroup/v1\n"
@@ -95,6 +101,8 @@ class Configuration:
         text += "PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP\n"
         (self.folder / "slurm.conf").write_text(text)
         (self.folder / "cgroup.conf").write_text(CGROUP_CONFIGURATION)
+        (self.folder / "task-prolog").write_text(TASK_PROLOG.format(folder=self.folder))
+        (self.folder / "task-prolog").chmod(0o755)
 
     def _make_folders(self) -> None:
         for name in ("state", "log", *(f"{kind}/{node}" for kind in ("spool", "tmp") for node in self.nodes)):

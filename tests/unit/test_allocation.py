@@ -56,7 +56,7 @@ def test_a_job(monkeypatch):
 
 def test_a_task_of_an_array_has_the_number_of_the_array_and_its_own():
     found = allocation({**JOB, "SLURM_JOB_ID": "14", "SLURM_ARRAY_JOB_ID": "12", "SLURM_ARRAY_TASK_ID": "3"})
-    assert (found.job, found.task, found.own_id, found.label) == ("12", "3", "14", "pi-12_3")
+    assert (found.job, found.task, found.own_id, found.label) == ("12", "3", "12_3", "pi-12_3")
 
 
 def test_a_requeued_job_knows_how_often():

@@ -149,7 +149,7 @@ def test_a_job_that_nothing_happens_to(begin, slurm, undisturbed, ranks):
         f"mpipar: job job-{job.id}: done",
     ]
     kinds = [event["event"] for event in journal.read(job.journal)]
-    assert kinds == ["allocation", "started", "output", "ended", "next"]
+    assert kinds == ["step", "allocation", "started", "output", "ended", "next"]
     assert job.events("started")[0]["ranks"] == ranks
     assert job.events("output")[0]["path"] == str(slurm.work / "out.h5")
     assert job.verdicts == [("exit", 0)]
@@ -220,7 +220,7 @@ def test_a_job_that_its_user_has_cancelled_ends_as_cancelled(begin, slurm):
     journal.append(job.journal, journal.CANCEL)
     job.send(signal.SIGUSR1)
     assert job.ended().code == -signal.SIGTERM
-    assert [call.arguments for call in slurm.calls("scancel")] == [["--quiet", job.id]]
+    assert [call.arguments for call in slurm.calls("scancel")] == [[job.id]]
     assert slurm.calls("scontrol") == []
     assert job.verdicts == [("cancel", 75)]
 
@@ -269,7 +269,7 @@ def test_a_warning_that_comes_too_early_is_held_until_the_output_is_open(begin, 
     assert job.ended().code == -signal.SIGTERM
     assert job.verdicts == [("requeue", 75)]
     assert [event["event"] for event in journal.read(job.journal)] == [
-        *("allocation", "signal", "started", "output", "ended", "next")
+        *("step", "allocation", "signal", "started", "output", "ended", "next")
     ]
 
 

@@ -111,8 +111,50 @@ def test_check_asks_slurm_and_submits_nothing(slurm):
 
 
 def test_a_job_may_begin_after_others(slurm):
+    slurm.queue(_7="RUNNING", _8="COMPLETED")
     assert slurm.submit("script.toml", "--after", "7", "--after", "8").stdout == "42\n"
     assert options(slurm)[-2:] == ["--dependency=afterok:7:8", "--kill-on-invalid-dep=yes"]
+
+
+@pytest.mark.parametrize(("other", "told"), [("8", "has not ended well: FAILED"), ("9", "knows no job 9")])
+def test_a_job_does_not_wait_for_what_will_not_end_well(slurm, other, told):
+    slurm.queue(_7="RUNNING", _8="FAILED")
+    ended = slurm.submit("script.toml", "--after", "7", "--after", other)
+    assert (ended.code, ended.stdout) == (2, "")
+    assert told in ended.stderr
+    assert slurm.calls("sbatch") == []
+
+
+def test_a_script_with_other_arguments_is_another_job(slurm):
+    assert slurm.submit("script.toml").stdout == "42\n"
+    (submission,) = record.of_folder(slurm.work / "runs/script")
+    journal.append(submission.journal(), journal.NEXT, what="exit", code=0)
+    assert "is finished; nothing is submitted" in slurm.submit("script.toml").stderr
+    assert slurm.submit("script.toml", "--set", "run.arguments=[3000]").stdout == "43\n"
+
+
+@pytest.mark.parametrize(
+    ("time", "warning"),
+    [("", 120), ("10", 120), ("2", 30), ("1", 15), ("0:30", 10), ("4:00", 60), ("1:00:00", 120), ("1-0", 120)],
+)
+def test_a_short_job_is_warned_late_enough(slurm, time, warning):
+    assert slurm.submit("script.toml", *(["--time", time] if time else [])).code == 0
+    assert f"--signal=B:USR1@{warning}" in options(slurm)
+    late = slurm.submit("script.toml", "--time", "1", "--set", "restart.warn=60")
+    assert late.code == 2
+    assert "restart.warn: expected less than the time limit, which is 60 s, got 60" in late.stderr
+
+
+@pytest.mark.parametrize(("folder", "made"), [("~/there", "there"), ("$SOMEWHERE/x", "else/x")])
+def test_folders_may_be_named_by_variables(slurm, folder, made, monkeypatch):
+    monkeypatch.setenv("HOME", str(slurm.work))
+    monkeypatch.setenv("SOMEWHERE", str(slurm.work / "else"))
+    slurm.environment.update(HOME=str(slurm.work), SOMEWHERE=str(slurm.work / "else"))
+    assert slurm.submit("script.toml", "--set", f"output.folder={folder}").code == 0
+    assert (slurm.work / made / "job.toml").exists()
+    ended = slurm.submit("script.toml", "--set", "output.folder=$NOWHERE/x")
+    assert ended.code == 2
+    assert "output.folder: names a variable that is not set" in ended.stderr
 
 
 @pytest.mark.parametrize(("state", "code"), [("COMPLETED", 0), ("FAILED", 1), ("CANCELLED", 1), ("TIMEOUT", 1)])
