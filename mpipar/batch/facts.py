@@ -8,8 +8,10 @@ Each of these may know nothing; Slurm forgets. ::
 from __future__ import annotations
 
 import math
+import signal
 import time
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,10 @@ from mpipar.runtime import journal
 from mpipar.store.progress import Progress, progress
 
 _DONE, _STOPPED_EARLY = 0, 75  # exit codes of drivers
+_FEW = 20  # tasks of an array that are asked for one by one
+_KILLED = 128 + signal.SIGTERM
 _DAY = 86400.0
+_EARLIER = 90.0  # seconds by which Slurm may have a job before it is on record: sbatch may take 60, clocks may differ
 
 
 @dataclass(frozen=True)
@@ -115,6 +120,86 @@ def tasks(one: Submission) -> list[str]:
     return (slurm.tasks_of(one.tasks) or list(one.outputs) or [""]) if one.tasks else [""]
 
 
+def all_named(name: str, here: str) -> list[tuple[Submission, str]]:
+    """Return what a user means by a number or a folder: as :func:`named`, but of a folder all tasks it ever had.
+
+    Each task comes once, with the latest submission of it; a job that is no array is one task, "".
+
+    Raises
+    ------
+    BadInput
+        If there is none.
+    """
+    one, task = named(name, here)
+    if task or (name.isdigit() and not Path(name).is_dir()):
+        return [(one, number) for number in ([task] if task else tasks(one))]
+    return latest_tasks(record.find(name, here))
+
+
+def latest_of_folder(one: Submission, here: str) -> list[tuple[Submission, str]]:
+    """Return the same of the folder of a submission, but for what was submitted to other clusters."""
+    every = [each for each in record.of_folder(Path(one.folder)) if record.may_be_of(each.cluster, here)]
+    return latest_tasks(every or [one])
+
+
+def latest_tasks(submissions: Sequence[Submission]) -> list[tuple[Submission, str]]:
+    """Return all tasks of a folder's submissions, each with the latest submission of it; the latest come last."""
+    last = submissions[-1]
+    if not last.tasks:
+        return [(last, "")]
+    latest = {task: one for one in submissions if one.tasks for task in tasks(one)}
+    return [(latest[task], task) for task in sorted(latest, key=lambda task: (len(task), task))]
+
+
+def states_of(submissions: Iterable[Submission], wanted: Iterable[str] = ()) -> dict[str, slurm.JobState]:
+    """Return what Slurm knows of submissions, as :func:`mpipar.batch.slurm.states`, but of nothing else.
+
+    Numbers are those of other jobs on other clusters, and on one that was set up anew: what counts has the name of its
+    submission, and is no older. Submissions to other clusters are left out.
+
+    Parameters
+    ----------
+    submissions : iterable of Submission
+    wanted : iterable of str
+        Which jobs and tasks of theirs ("12_3"); by default all.
+
+    Raises
+    ------
+    SlurmUnavailable
+        If the controller doesn't answer, and accounts don't know either.
+    """
+    given = list(submissions)
+    if not given:
+        return {}
+    here = slurm.cluster()
+    own: dict[str, Submission] = {}
+    for one in given:
+        # One that is known to be of this cluster goes before one that may be.
+        if record.may_be_of(one.cluster, here) and not (one.cluster != here and one.id in own):
+            own[one.id] = one
+    ids = [id for id in wanted or own if id.partition("_")[0] in own]
+    found = slurm.states(ids)
+    return {id: state for id, state in found.items() if is_of(state, own.get(id.partition("_")[0]))}
+
+
+def is_of(state: slurm.JobState | None, one: Submission | None) -> bool:
+    """Return whether a state is that of a submission, rather than of another job with its number."""
+    if state is None or one is None or state.name.strip() != one.name.strip():
+        return False
+    return state.submitted is None or state.submitted >= one.time - _EARLIER
+
+
+def open_states(submissions: Iterable[Submission]) -> list[slurm.JobState]:
+    """Return the states of submissions' jobs and tasks that wait or run; those to other clusters are left out.
+
+    Raises
+    ------
+    SlurmUnavailable
+        If the controller doesn't answer.
+    """
+    return [state for state in states_of(submissions).values() if not state.ended]
+
+
 def examine(jobs: Iterable[tuple[Submission, str]]) -> tuple[list[list[Facts]], slurm.SlurmUnavailable | None]:
     """Return what is known of jobs, each as one Facts for each task, and why Slurm could not be asked, if so.
 
@@ -127,14 +212,16 @@ def examine(jobs: Iterable[tuple[Submission, str]]) -> tuple[list[list[Facts]], 
     here = slurm.cluster()
     found: dict[str, slurm.JobState] = {}
     problem = None
-    ids = [f"{one.id}_{task}" if task else one.id for one, task in jobs if one.cluster == here]
+    counts = Counter(one.id for one, task in jobs if task)
+    few = {id for id, one in {one.id: one for one, _ in jobs}.items() if counts[id] < min(_FEW, len(tasks(one)))}
+    ids = [f"{one.id}_{task}" if task and one.id in few else one.id for one, task in jobs]
     try:
-        found = slurm.states(ids)
+        found = states_of([one for one, _ in jobs], list(dict.fromkeys(ids)))
     except slurm.SlurmUnavailable as error:
         problem = error
     examined = []
     for one, task in jobs:
-        knows = problem is None and one.cluster == here
+        knows = problem is None and record.may_be_of(one.cluster, here)
         of_job = [
             _facts(one, number, _state(found, one, number) if knows else None, knows)
             for number in ([task] if task else tasks(one))
@@ -145,9 +232,7 @@ def examine(jobs: Iterable[tuple[Submission, str]]) -> tuple[list[list[Facts]], 
 
 def _state(found: dict[str, slurm.JobState], one: Submission, task: str) -> slurm.JobState | None:
     state = slurm.state_of(found, one.id, task)
-    if state is not None and state.submitted is not None and state.submitted < one.time - 3600:
-        return None  # Slurm was set up anew since, and counts from 1 again
-    return state
+    return state if is_of(state, one) else None  # there may be several submissions with one number
 
 
 def _facts(one: Submission, task: str, state: slurm.JobState | None, knows: bool) -> Facts:
@@ -195,9 +280,15 @@ def _outcome(state: slurm.JobState | None, events: list[dict[str, Any]], reached
         return state.kind
     if state.good:
         return "done"
-    if state.state == "CANCELLED":
+    if state.state == "CANCELLED" or (state.state == "FAILED" and state.exit_code == _KILLED and _is_cancelled(events)):
         return "cancelled"
     return "stopped early" if state.state == "FAILED" and state.exit_code == _STOPPED_EARLY else "failed"
+
+
+def _is_cancelled(events: list[dict[str, Any]]) -> bool:
+    """Return whether the user has cancelled a job, whose step has said nothing since: it may have been killed first."""
+    last = [event["event"] for event in events if event["event"] in (journal.CANCEL, journal.NEXT)][-1:]
+    return last == [journal.CANCEL]
 
 
 def _outcome_by_journal(events: list[dict[str, Any]], reached: Progress | None, knows: bool) -> str:
@@ -214,7 +305,8 @@ def _outcome_by_journal(events: list[dict[str, Any]], reached: Progress | None, 
 
 def _words(outcome: str, state: slurm.JobState | None, knows: bool) -> str:
     if state is not None:
-        return "stopped early, with what is done committed" if outcome == "stopped early" else state.words
+        words = {"stopped early": "stopped early, with what is done committed", "cancelled": "cancelled"}
+        return words.get(outcome, state.words)
     if not knows:
         return f"{outcome}, by its journal; Slurm could not be asked" if outcome != "unknown" else "unknown"
     if outcome == "unknown":

@@ -70,6 +70,8 @@ class JobState(NamedTuple):
         Of one that has ended; 128 + n for signal n, as shells have it.
     submitted, start, end : float or None
         When, in seconds since 1970; of one that waits or runs the last is what is expected.
+    could_open : bool
+        Whether Slurm could open its files; if not, it has failed before it began.
     """
 
     id: str
@@ -84,6 +86,7 @@ class JobState(NamedTuple):
     submitted: float | None
     start: float | None
     end: float | None
+    could_open: bool = True
 
     @property
     def kind(self) -> Kind:
@@ -93,6 +96,8 @@ class JobState(NamedTuple):
     @property
     def words(self) -> str:
         """The state in plain words."""
+        if not self.could_open:
+            return "failed before it began, as Slurm could not open its log: its folder is gone, or can't be written to"
         return STATES[self.state].words if self.state in STATES else self.state.lower().replace("_", " ")
 
     @property
@@ -120,10 +125,18 @@ def time_of(text: str) -> float | None:
     return float(text) if text.isdigit() else None
 
 
+def could_open(state: str, text: str) -> bool:
+    """Return whether Slurm could open a job's files: where not, it says that its batch script failed by signal 53."""
+    found = re.fullmatch(r"\d+:53|(\d+)", text)
+    return state != "FAILED" or found is None or (found[1] is not None and int(found[1]) & 127 != 53)
+
+
 def exit_code_of(state: str, text: str) -> int | None:
     """Return an exit code from "code:signal", or from the number that has both, as in the system's calls."""
     found = re.fullmatch(r"(\d+)(?::(\d+))?", text)
     if found is None or state not in STATES or STATES[state].kind != "ended":
         return None
     code, signal = (int(found[1]), int(found[2])) if found[2] else (int(found[1]) >> 8, int(found[1]) & 127)
+    if not could_open(state, text):
+        return None
     return 128 + signal if signal else code

@@ -38,7 +38,7 @@ class Submission:
     name : str
         Its name.
     cluster : str
-        Which Slurm that was: the configuration file or cluster name, empty if it is the only one.
+        Which Slurm that was: its name, or where that could not be asked for its configuration file, or "".
     folder : str
         The job's folder, absolute.
     outputs : dict
@@ -92,18 +92,41 @@ def of_folder(folder: Path) -> list[Submission]:
 
 def of_id(number: str, cluster: str) -> Submission | None:
     """Return the latest submission with a number, from the user's index."""
-    found = [one for one in _read(_index()) if one.id == number and one.cluster == cluster]
+    found = [one for one in _read(_index()) if one.id == number and may_be_of(one.cluster, cluster)]
+    found = [one for one in found if one.cluster == cluster] or found
     return found[-1] if found else None
+
+
+def may_be_of(cluster: str, here: str) -> bool:
+    """Return whether a submission's cluster may be the one in use: one of them may not have told its name."""
+    return cluster == here or _is_name(cluster) != _is_name(here)
+
+
+def _is_name(cluster: str) -> bool:
+    return bool(cluster) and "/" not in cluster
 
 
 def known(cluster: str) -> list[Submission]:
     """Return the latest submission of each folder in the user's index that is still there, the latest last."""
+    return [one for one in _latest(cluster) if _is_there(one)]
+
+
+def removed(cluster: str) -> list[Submission]:
+    """Return the same of folders that are gone."""
+    return [one for one in _latest(cluster) if not _is_there(one)]
+
+
+def _latest(cluster: str) -> list[Submission]:
     latest: dict[str, Submission] = {}
     for one in _read(_index()):
-        latest.pop(one.folder, None)
-        if one.cluster == cluster and (Path(one.folder) / _SUBMISSIONS).exists():
+        if may_be_of(one.cluster, cluster):
+            latest.pop(one.folder, None)
             latest[one.folder] = one
     return list(latest.values())
+
+
+def _is_there(one: Submission) -> bool:
+    return (Path(one.folder) / _SUBMISSIONS).exists()
 
 
 def find(name: str, cluster: str) -> list[Submission]:

@@ -9,6 +9,7 @@ Every call has a time limit, and all jobs are asked for at once: the controller 
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import secrets
@@ -17,19 +18,28 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal
 
 from mpipar.batch.job_state import JobState as JobState
-from mpipar.batch.job_state import exit_code_of, seconds_of, time_of
+from mpipar.batch.job_state import could_open, exit_code_of, seconds_of, time_of
 from mpipar.core.errors import MpiparError
 from mpipar.runtime.launcher import is_launchers, launch
 
 _PATIENCE = 30.0  # seconds that a program is given
 _LONGEST = 500  # characters of a message
 _KEPT = ("SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_CLUSTERS", "SLURM_JWT")  # which Slurm it is, and who asks
+_NEVER = ("SBATCH_ARRAY_INX", "SBATCH_WAIT")  # what a job is, and whether sbatch waits for it, is never the user's
+_SIGNAL_SECONDS = 4.0  # that scancel is given to signal: if Slurm isn't content, it signals again after 5 s
+_AT_ONCE = 10  # jobs that scancel signals at once
 _NOT_THERE = "Invalid job id specified"
-_TOO_LATE = (_NOT_THERE, "already completing or completed", "Job has already finished")
+_TOO_LATE = (_NOT_THERE, "already completing or completed", "Job has already finished", "No active jobs match")
+_SIGNALLED = ("try again later", "Transport/Job is in transition")
+_SIGNALLED_CODES = (228, 229)  # of scancel, without a word
 
 
 class SlurmUnavailable(MpiparError, RuntimeError):
     """Slurm's programs aren't here, or its controller doesn't answer."""
+
+
+class _NoAnswer(SlurmUnavailable):
+    """A program has not ended in time."""
 
 
 class SubmitRefused(MpiparError, RuntimeError):
@@ -37,8 +47,21 @@ class SubmitRefused(MpiparError, RuntimeError):
 
 
 def cluster() -> str:
-    """Return which Slurm is in use: its configuration file, empty for the system's own."""
-    return os.environ.get("SLURM_CONF", "")
+    """Return which Slurm is in use: its name, or where it can't be asked its configuration file, empty if not set.
+
+    It is asked once.
+    """
+    return _cluster(*(os.environ.get(name, "") for name in ("SLURM_CONF", "SLURM_CLUSTERS", "PATH")))
+
+
+@functools.cache
+def _cluster(configuration: str, clusters: str, path: str) -> str:
+    try:
+        said = _run("scontrol", "show", "config", timeout=_PATIENCE / 2).stdout
+    except SlurmUnavailable:
+        said = ""
+    found = re.search(r"^ClusterName\s*=\s*([^\s/]+)\s*$", said, re.MULTILINE)
+    return found[1] if found else configuration
 
 
 def environment() -> dict[str, str]:
@@ -48,7 +71,7 @@ def environment() -> dict[str, str]:
     a user sets for an MPI (``OMPI_MCA_…``) where there is no launcher, which would set such for its ranks.
     """
     launched = launch() is not None
-    hidden = ["SLURM_", "SLURMD_", "SRUN_", "SQUEUE_", "SACCT_", "SCANCEL_", "SCONTROL_", "MPIPAR_"]
+    hidden = ["SLURM_", "SLURMD_", "SRUN_", "SQUEUE_", "SACCT_", "SCANCEL_", "SCONTROL_", "MPIPAR_", *_NEVER]
     if "SLURM_JOB_ID" in os.environ:
         hidden.append("SBATCH_")
     return {
@@ -98,7 +121,10 @@ def states(ids: Iterable[str]) -> dict[str, JobState]:
 
 
 def state_of(found: dict[str, JobState], number: str, task: str = "") -> JobState | None:
-    """Return the state of a job, or of a task of an array, from what :func:`states` returned."""
+    """Return the state of a job, or of a task of an array, from what :func:`states` returned.
+
+    Whether it is the job that is meant, :func:`mpipar.batch.facts.states_of` looks at.
+    """
     return found.get(f"{number}_{task}", found.get(number)) if task else found.get(number)
 
 
@@ -106,9 +132,9 @@ def cancel(
     ids: Iterable[str],
     signal: str | None = None,
     batch: bool = False,
-    only: Literal["PENDING", "RUNNING"] | None = None,
+    only: Literal["PENDING"] | None = None,
 ) -> None:
-    """Cancel jobs, or send those that run a signal; ones that have ended are no error.
+    """Cancel jobs, or send those that run a signal, once; ones that have ended are no error.
 
     Parameters
     ----------
@@ -118,8 +144,8 @@ def cancel(
         What to send, such as "TERM"; if None, the jobs are cancelled.
     batch : bool
         Whether the batch script alone gets it, rather than all processes of the job.
-    only : "PENDING" or "RUNNING", optional
-        Leave jobs in other states alone.
+    only : "PENDING", optional
+        Leave jobs in other states alone; a task that is named ("12_3") is cancelled even if it has just started.
 
     Raises
     ------
@@ -127,11 +153,28 @@ def cancel(
         If the controller doesn't answer, or refuses.
     """
     # A signal for a job that waits would make scancel try again for a minute, and signal the tasks that run each time.
-    only = "RUNNING" if signal is not None else only
-    options = [*(["--batch"] if batch else []), *([f"--signal={signal}"] if signal is not None else [])]
-    options += [f"--state={only}"] if only is not None else []
-    ended = _run("scancel", *options, *ids)
-    if ended.returncode and not _all_of(ended.stderr, _TOO_LATE):
+    ids = list(dict.fromkeys(ids))
+    if signal is not None:
+        for first in range(0, len(ids), _AT_ONCE):
+            _signal(ids[first : first + _AT_ONCE], signal, batch)
+        return
+    # With a state, scancel ends all tasks of an array that wait, rather than the one that is named.
+    tasks = [id for id in ids if only is None or "_" in id]
+    for options, some in ([], tasks), ([f"--state={only}"], [id for id in ids if id not in tasks]):
+        ended = _run("scancel", *options, *some) if some else None
+        if ended is not None and ended.returncode and not _all_of(ended.stderr, _TOO_LATE):
+            raise _unavailable("scancel", ended)
+
+
+def _signal(ids: list[str], signal: str, batch: bool) -> None:
+    """Send a signal. Of an array of which other tasks wait, Slurm delivers it, and says that it can't be done now."""
+    options = [*(["--batch"] if batch else []), f"--signal={signal}", "--state=RUNNING"]
+    try:
+        ended = _run("scancel", *options, *ids, timeout=_SIGNAL_SECONDS)
+    except _NoAnswer:
+        return
+    known = ended.returncode in _SIGNALLED_CODES and not ended.stderr.strip()
+    if ended.returncode and not known and not _all_of(ended.stderr, (*_TOO_LATE, *_SIGNALLED)):
         raise _unavailable("scancel", ended)
 
 
@@ -180,6 +223,17 @@ def tasks_of(text: str) -> list[str]:
     return list(tasks)
 
 
+def ranges(numbers: Iterable[int]) -> str:
+    """Return numbers as sbatch takes them, in order: "1-3,7" for 1, 2, 3 and 7."""
+    found: list[list[int]] = []
+    for number in sorted(set(numbers)):
+        if found and number == found[-1][1] + 1:
+            found[-1][1] = number
+        else:
+            found.append([number, number])
+    return ",".join(f"{first}-{last}" if last > first else f"{first}" for first, last in found)
+
+
 _QUEUE_FIELDS = (
     *("JobArrayID", "State", "Reason", "NodeList", "TimeUsed", "TimeLimit", "RestartCnt", "exit_code"),
     *("SubmitTime", "StartTime", "EndTime", "Name"),
@@ -200,11 +254,12 @@ def _in_queue(ids: list[str]) -> dict[str, JobState]:
             return {}
         raise _unavailable("squeue", ended)
     found = {}
-    for id, state, reason, nodes, used, limit, restarts, code, *times, name in _records(ended.stdout, mark, 12):
+    records = _records(ended.stdout, mark, 12)
+    for id, state, reason, nodes, used, limit, restarts, code, submitted, start, end, name in records:
         found[id] = JobState(
             id, name.removesuffix(mark), state, "" if reason == "None" else reason, nodes,
             seconds_of(used) or 0.0, seconds_of(limit), int(restarts) if restarts.isdigit() else None,
-            exit_code_of(state, code), *map(time_of, times),
+            exit_code_of(state, code), *(time_of(submitted), time_of(start), time_of(end)), could_open(state, code),
         )  # fmt: skip
     return found
 
@@ -218,7 +273,7 @@ def _accounted(ids: list[str]) -> dict[str, JobState]:
     except SlurmUnavailable:
         return {}
     found = {}
-    for listed, state, nodes, elapsed, minutes, code, *times, name in _records(ended.stdout, mark, 10):
+    for listed, state, nodes, elapsed, minutes, code, submitted, start, end, name in _records(ended.stdout, mark, 10):
         state = state.partition(" ")[0]  # "CANCELLED by 1000"
         number, _, bracket = listed.partition("_[")
         limit = 60.0 * int(minutes) if minutes.isdigit() else None
@@ -226,7 +281,7 @@ def _accounted(ids: list[str]) -> dict[str, JobState]:
         for id in [f"{number}_{task}" for task in tasks_of(bracket.rstrip("]"))] if bracket else [listed]:
             found[id] = JobState(
                 id, name, state, "", nodes, float(elapsed) if elapsed.isdigit() else 0.0, limit, None,
-                exit_code_of(state, code), *map(time_of, times),
+                exit_code_of(state, code), *(time_of(submitted), time_of(start), time_of(end)), could_open(state, code),
             )  # fmt: skip
     return found
 
@@ -262,7 +317,7 @@ def _run(program: str, *arguments: str, timeout: float = _PATIENCE) -> subproces
     except FileNotFoundError:
         raise SlurmUnavailable(f"there is no {program} on this machine: Slurm isn't here, or not on the path") from None
     except subprocess.TimeoutExpired:
-        raise SlurmUnavailable(f"{program} has not answered for {timeout:g} s; Slurm may be overloaded") from None
+        raise _NoAnswer(f"{program} has not answered for {timeout:g} s; Slurm may be overloaded") from None
     except OSError as error:
         raise SlurmUnavailable(f"{program} can't be run: {error.strerror}") from None
 

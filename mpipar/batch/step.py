@@ -185,7 +185,7 @@ class Step:
             if starting:
                 starting = not self._told(journal.STARTED)  # looked for from the start: files may be removed later
                 if starting and elapsed > self._site.start_seconds:
-                    if self._is_kept():
+                    if self._has_started() is False:
                         return self._kill(process)
                     starting = False
 
@@ -243,7 +243,7 @@ class Step:
 
     def _has_started(self) -> bool | None:
         """Return whether the ranks have found each other; None if nobody can tell."""
-        if not self._told(journal.ENDED) and not self._is_kept():
+        if not self._told(journal.ALLOCATION) or not (self._told(journal.ENDED) or self._is_kept()):
             return None
         return True if self._told(journal.STARTED) else False if self._tells else None
 

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 
 from mpipar.batch import record, slurm
 from mpipar.batch.document import Document
+from mpipar.batch.facts import open_states
 from mpipar.batch.job_file import Job
 from mpipar.batch.record import Submission
 from mpipar.batch.script import job_script
@@ -86,7 +87,7 @@ def _options(job: Job, site: Site, tasks: list[int]) -> list[str]:
         "signal": f"B:USR1@{job.warn}",
         "requeue" if job.requeue else "no-requeue": True,
         "no-kill": job.shrink,
-        "array": _ranges(tasks) + (f"%{job.at_once}" if job.at_once else "") if job.tasks else "",
+        "array": slurm.ranges(tasks) + (f"%{job.at_once}" if job.at_once else "") if job.tasks else "",
         "nodes": job.nodes,
         "ntasks": job.ranks,
         "ntasks-per-node": job.ranks_per_node or (None if job.ranks else 1),
@@ -105,18 +106,6 @@ def _options(job: Job, site: Site, tasks: list[int]) -> list[str]:
 
 def _is_given(value: Any) -> bool:
     return value not in (None, "") and value is not False
-
-
-def _ranges(numbers: list[int]) -> str:
-    """Return numbers in the words of sbatch: [1, 2, 3, 7] is "1-3,7"."""
-    parts: list[str] = []
-    for number in numbers:
-        first, _, last = parts[-1].partition("-") if parts else ("", "", "")
-        if parts and int(last or first) == number - 1:
-            parts[-1] = f"{first}-{number}"
-        else:
-            parts.append(str(number))
-    return ",".join(parts)
 
 
 def look_at_program(job: Job) -> str | None:
@@ -185,8 +174,7 @@ def output_of(job: Job, task: int) -> Path:
 
 def in_queue(folder: Path) -> list[slurm.JobState]:
     """Return the states of jobs of a folder that are pending or running."""
-    numbers = [submission.id for submission in record.of_folder(folder)]
-    return [state for state in slurm.states(numbers).values() if not state.ended] if numbers else []
+    return open_states(record.of_folder(folder))
 
 
 def submit(
@@ -216,7 +204,7 @@ def submit(
         cluster=slurm.cluster(),
         folder=job.folder,
         outputs={str(task or ""): str(output_of(job, task)) for task in tasks} if job.output else {},
-        tasks=_ranges(tasks) if job.tasks else "",
+        tasks=slurm.ranges(tasks) if job.tasks else "",
         command=planned.words(),
         overrides=overrides,
         time=time.time(),

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterable
 
-from mpipar.batch import slurm
-from mpipar.batch.facts import Facts, examine, named, tasks
+from mpipar.batch import record, slurm
+from mpipar.batch.facts import Facts, examine, is_of, named, states_of, tasks
 from mpipar.batch.record import Submission
 from mpipar.command.driver import DONE, FAILED, say_bad_input
-from mpipar.command.status import amount, ranges_of
+from mpipar.command.status import amount, some_ranges
 from mpipar.core.arguments import Parser
 from mpipar.core.errors import BadInput
 from mpipar.core.parameters import Parameter
@@ -38,7 +39,7 @@ def main(arguments: list[str]) -> int:
             raise BadInput(f"argument --grace: {error}") from None
         here = slurm.cluster()
         targets = list(dict.fromkeys(_Target(*named(name, here)) for name in given.jobs))
-        elsewhere = next((target for target in targets if target.one.cluster != here), None)
+        elsewhere = next((target for target in targets if not record.may_be_of(target.one.cluster, here)), None)
         if elsewhere is not None:
             raise BadInput(f"job {elsewhere.id} is another Slurm's: {elsewhere.one.cluster or 'the default one'}")
     except BadInput as error:
@@ -72,7 +73,7 @@ class _Target:
         """Return the states of it, or of its tasks, that have not ended."""
         wanted = [self.task] if self.task else tasks(self.one)
         states = [slurm.state_of(found, self.one.id, task) for task in wanted]
-        return [state for state in states if state is not None and not state.ended]
+        return [state for state in states if state is not None and is_of(state, self.one) and not state.ended]
 
     def told(self, state: slurm.JobState) -> None:
         """Note in the journal that the user has cancelled it: the step, which asks why it was signalled, reads that."""
@@ -90,7 +91,7 @@ class _Cancelling:
 
     def run(self, grace: float) -> bool:
         """Cancel, wait, and say what is kept; return whether all have ended."""
-        left = self._open(slurm.states(target.id for target in self._targets))
+        left = self._open(_states(self._targets))
         for target in self._targets:
             if target not in left:
                 _say(f"job {target.id} has ended already, or Slurm doesn't remember it")
@@ -134,8 +135,9 @@ class _Cancelling:
     def _note(self, left: dict[_Target, list[slurm.JobState]]) -> None:
         for target, states in left.items():
             for state in states:
-                # The thousands of tasks of an array that wait for their first start need no journal.
-                if state.id not in self._told and (state.kind != "waiting" or "_" not in state.id):
+                # The thousands of tasks of an array that wait for their first start need no journal; but of one that
+                # is cancelled by itself, Slurm remembers nothing.
+                if state.id not in self._told and (state.kind != "waiting" or "_" not in state.id or target.task):
                     target.told(state)
                     self._told.add(state.id)
 
@@ -148,13 +150,18 @@ class _Cancelling:
             _show(f"{_names(left)}: {', '.join(_words(left))}, {time.monotonic() - begun:.0f} s")
             time.sleep(min(_POLL_SECONDS, rest))
             try:
-                left = self._open(slurm.states(target.id for target in left))
+                left = self._open(_states(left))
                 if again and left:
                     self._ask(left)
             except slurm.SlurmUnavailable:  # for the moment; the time is limited anyway
                 continue
         _show("")
         return left
+
+
+def _states(targets: Iterable[_Target]) -> dict[str, slurm.JobState]:
+    targets = list(targets)
+    return states_of([target.one for target in targets], [target.id for target in targets])
 
 
 def _words(left: dict[_Target, list[slurm.JobState]]) -> list[str]:
@@ -185,7 +192,7 @@ def _kept_of(fact: Facts, how: str) -> str:
 
 
 def _kept_of_array(facts: list[Facts], how: str) -> str:
-    done = ranges_of(fact.id.partition("_")[2] for fact in facts if fact.outcome == "done")
+    done = some_ranges(fact.id.partition("_")[2] for fact in facts if fact.outcome == "done")
     begun = sum(bool(fact.blocks) for fact in facts if fact.outcome != "done")
     finished = f"; done: {done}" if done else ""
     partly = f"; {begun} {'more tasks have' if done else 'tasks have'} committed some blocks" if begun else ""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mpipar.batch import record, slurm
-from mpipar.batch.facts import named, tasks
+from mpipar.batch.facts import all_named, latest_of_folder, states_of
 from mpipar.batch.record import Submission
 from mpipar.command.driver import DONE, FAILED, STOPPED_EARLY, say_bad_input
 from mpipar.command.status import why
@@ -85,14 +85,13 @@ def main(arguments: list[str]) -> int:
             known = record.known(here)
             if not known:
                 raise BadInput("no job was submitted by mpipar from here; name its folder, if it has one")
-            one, task = known[-1], ""
+            wanted = latest_of_folder(known[-1], here)
         else:
-            one, task = named(given.job, here)
+            wanted = all_named(given.job, here)
     except BadInput as error:
         return say_bad_input(f"{_PROGRAM}: error: {error}")
-    wanted = [task] if task else tasks(one)
     try:
-        return _Speaker(one, wanted, lines).run(given.follow)
+        return _Speaker(wanted, lines).run(given.follow)
     except BrokenPipeError:  # as in "| head -1"; Python would complain again at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
@@ -110,9 +109,9 @@ def _parse_lines(text: str) -> int:
 class _Speaker:
     """Prints the logs of a job, or of tasks of an array, each headed by its name where there are several."""
 
-    def __init__(self, one: Submission, wanted: list[str], lines: int | None) -> None:
-        self._one, self._wanted = one, wanted
-        self._logs = [Log(one.log(task)) for task in wanted]
+    def __init__(self, wanted: list[tuple[Submission, str]], lines: int | None) -> None:
+        self._wanted = wanted
+        self._logs = [Log(one.log(task)) for one, task in wanted]
         if lines is not None:
             for log in self._logs:
                 log.skip_to_last(lines)
@@ -129,7 +128,7 @@ class _Speaker:
         if not follow:
             if self._last is None and not any(log.path.exists() for log in self._logs):
                 self._look_at_job()
-                self._say_once(f"job {self._one.id} has no log yet: {self._logs[0].path}")
+                self._say_once(f"job {self._wanted[-1][0].id} has no log yet: {self._logs[0].path}")
                 return FAILED
             return DONE
         while not self._ended:
@@ -154,7 +153,7 @@ class _Speaker:
 
     def _has_ended(self) -> bool:
         """Return whether there is nothing more to come: by the journals, which are at hand, or by Slurm."""
-        codes = [self._last_code(task) for task in self._wanted]
+        codes = [self._last_code(one, task) for one, task in self._wanted]
         if None not in codes and STOPPED_EARLY not in codes:
             return True
         # What was stopped may be requeued, as jobs that are preempted are: it is for Slurm to say.
@@ -165,26 +164,26 @@ class _Speaker:
             return False
         return self._look_at_job()
 
-    def _last_code(self, task: str) -> int | None:
+    def _last_code(self, one: Submission, task: str) -> int | None:
         """Return the exit code that a journal ends with; None if it goes on."""
-        last: dict[str, Any] = next(iter(journal.read(self._one.journal(task))[-1:]), {})
+        last: dict[str, Any] = next(iter(journal.read(one.journal(task))[-1:]), {})
         code = last.get("code")
         ended = last.get("event") == journal.NEXT and last.get("what") in ("exit", "cancel")
         return code if ended and isinstance(code, int) else None
 
     def _look_at_job(self) -> bool:
         """Ask Slurm, and say why there is no log yet, if so; return whether the job has ended."""
-        number = self._one.id
-        if self._one.cluster != slurm.cluster():
+        here = slurm.cluster()
+        if not any(record.may_be_of(one.cluster, here) for one, _ in self._wanted):
             return False
         try:
-            found = slurm.states([number] if len(self._wanted) > 1 or not self._wanted[0] else self._ids())
+            found = states_of([one for one, _ in self._wanted], self._ids())
         except slurm.SlurmUnavailable as error:
             self._say_once(f"Slurm can't be asked whether the job goes on ({error})")
             return False
         finally:
             self._asked = time.monotonic()
-        states = [slurm.state_of(found, number, task) for task in self._wanted]
+        states = [slurm.state_of(found, one.id, task) for one, task in self._wanted]
         for state in states:
             if state is not None and state.kind == "waiting" and self._last is None:
                 self._say_once(f"job {state.id} has no log yet, as it is {state.words}: {why(state.reason)}")
@@ -192,7 +191,10 @@ class _Speaker:
         return all(state is None or state.ended for state in states)
 
     def _ids(self) -> list[str]:
-        return [f"{self._one.id}_{task}" for task in self._wanted]
+        """Return what to ask for: a task alone, or whole arrays."""
+        if len(self._wanted) == 1:
+            return [f"{one.id}_{task}" if task else one.id for one, task in self._wanted]
+        return list(dict.fromkeys(one.id for one, _ in self._wanted))
 
     def _say_once(self, message: str) -> None:
         if not self._said:

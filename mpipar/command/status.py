@@ -6,19 +6,21 @@ import json
 import math
 import os
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
 from mpipar.batch import record, slurm
-from mpipar.batch.facts import Facts, examine, is_recent, may_be_recent, named
+from mpipar.batch.facts import Facts, all_named, examine, is_recent, latest_of_folder, latest_tasks, may_be_recent
 from mpipar.batch.record import Submission
 from mpipar.command.driver import DONE, FAILED, say_bad_input
 from mpipar.core.arguments import Parser
 from mpipar.core.errors import BadInput
 
 _DAY = 86400.0
+_LONGEST_JOB = 60 * _DAY  # so long a job whose folder is gone is looked for
 _PROGRAM = "mpipar status"
 _NUMBERS_SHOWN = 12  # ranges of tasks
 
@@ -56,19 +58,29 @@ def main(arguments: list[str]) -> int:
     try:
         given = _parser().parse_args(arguments)
         here = slurm.cluster()
-        jobs: list[tuple[Submission, str]] = [named(name, here) for name in given.jobs]
+        jobs = [all_named(name, here) for name in given.jobs]
         recent = not given.jobs and not given.all
+        removed: list[Submission] = []
         if not given.jobs:
-            jobs = [(one, "") for one in record.known(here) if not recent or may_be_recent(one)]
+            known = [one for one in record.known(here) if not recent or may_be_recent(one)]
+            jobs = [latest_of_folder(one, here) for one in known]
+            removed = [one for one in record.removed(here) if one.time > time.time() - _LONGEST_JOB]
+            jobs += [latest_tasks([one]) for one in removed]
     except BadInput as error:
         return say_bad_input(f"{_PROGRAM}: error: {error}")
     try:
-        examined, problem = examine(jobs)
+        every, problem = examine(pair for job in jobs for pair in job)
+        facts_of_all = iter(facts for each in every for facts in each)
+        examined = [[next(facts_of_all) for _ in job] for job in jobs]
         if problem is not None:
             _say(f"Slurm can't be asked ({problem}): this is what journals and results say")
             if jobs and not any(fact.last or fact.blocks is not None for facts in examined for fact in facts):
                 return FAILED
-        found = [(one, facts) for (one, _), facts in zip(jobs, examined, strict=True) if not recent or is_recent(facts)]
+        found = []
+        for job, facts in zip(jobs, examined, strict=True):
+            one = max((each for each, _ in job), key=lambda each: each.time)
+            is_wanted = any(fact.is_open for fact in facts) if one in removed else not recent or is_recent(facts)
+            found += [(one, facts)] if is_wanted else []
         if given.json:
             objects = [_as_object(one, facts) for one, facts in found]
             print(json.dumps(objects[0] if len(given.jobs) == 1 else objects))
@@ -110,6 +122,8 @@ def _lines(fact: Facts) -> list[str]:
         lines.append(f"  the journal's last word: {fact.last}")
     if fact.output and fact.blocks is not None:
         lines.append(f"  result: {fact.output}")
+    if not os.path.isdir(fact.folder):
+        return [*lines, f"  its folder is gone: {fact.folder}"]
     lines.append(f"  log: {fact.log}" + ("" if os.path.exists(fact.log) else " (not there yet)" * fact.is_open))
     return lines
 
@@ -136,14 +150,14 @@ def amount(fact: Facts) -> str:
 
 def _array_lines(facts: list[Facts]) -> list[str]:
     first = facts[0]
-    number = first.id.partition("_")[0]
+    numbers = sorted({fact.id.partition("_")[0] for fact in facts}, key=lambda number: (len(number), number))
     counts = Counter(fact.outcome for fact in facts)
     parts = []
     for outcome in _OUTCOMES:
         if counts[outcome]:
-            which = ranges_of(fact.id.partition("_")[2] for fact in facts if fact.outcome == outcome)
+            which = some_ranges(fact.id.partition("_")[2] for fact in facts if fact.outcome == outcome)
             parts.append(f"{counts[outcome]} {outcome}" + (f": {which}" if outcome != "done" else ""))
-    lines = [f"job {number} ({first.name}), an array of {len(facts)} tasks: {'; '.join(parts)}"]
+    lines = [f"job {', '.join(numbers)} ({first.name}), an array of {len(facts)} tasks: {'; '.join(parts)}"]
     reasons = dict.fromkeys(fact.reason for fact in facts if fact.outcome == "waiting")
     lines += [f"  why: {why(reason)}" for reason in reasons]
     total = sum(fact.n_blocks or 0 for fact in facts)
@@ -154,7 +168,8 @@ def _array_lines(facts: list[Facts]) -> list[str]:
     for fact in [fact for fact in facts if fact.outcome in ("failed", "ended without a word")][:3]:
         code = f", exit code {fact.exit_code}" if fact.exit_code is not None else ""
         lines.append(f"  task {fact.id.partition('_')[2]}: {fact.words}{code}; log: {fact.log}")
-    lines.append(f"  folder: {first.folder}")
+    gone = "" if os.path.isdir(first.folder) else "its folder is gone: "
+    lines.append(f"  {gone or 'folder: '}{first.folder}")
     return lines
 
 
@@ -166,15 +181,9 @@ def why(reason: str) -> str:
     return f"{known} ({reason})" if known and reason else known or reason
 
 
-def ranges_of(numbers: Iterable[str]) -> str:
-    """Return numbers of tasks as a few ranges: "1-4, 9"."""
-    ranges: list[list[int]] = []
-    for number in sorted(int(number) for number in numbers if number.isdigit()):
-        if ranges and number == ranges[-1][1] + 1:
-            ranges[-1][1] = number
-        else:
-            ranges.append([number, number])
-    told = [f"{first}-{last}" if last > first else f"{first}" for first, last in ranges]
+def some_ranges(numbers: Iterable[str]) -> str:
+    """Return numbers of tasks as ranges, the first few of them: "1-4, 9"."""
+    told = slurm.ranges(int(number) for number in numbers if number.isdigit()).split(",")
     return ", ".join(told[:_NUMBERS_SHOWN]) + (", …" if len(told) > _NUMBERS_SHOWN else "")
 
 

@@ -10,8 +10,10 @@ from typing import Any
 
 from mpipar.batch import slurm
 from mpipar.batch.document import Document
+from mpipar.batch.facts import states_of
 from mpipar.batch.job_file import Job, read_job
 from mpipar.batch.launchers import can_shrink
+from mpipar.batch.record import Submission
 from mpipar.batch.site import read_site
 from mpipar.batch.submit import all_tasks, in_queue, look_at_program, made_folder, plan, submit, unfinished_tasks
 from mpipar.command.driver import DONE, FAILED, say_bad_input
@@ -104,7 +106,7 @@ def _submit(options: Any) -> int:
     if told:
         _say(told.replace("would evaluate", "it evaluates"))
     try:
-        return _wait(submission.id, job) if options.wait else DONE
+        return _wait(submission, job) if options.wait else DONE
     except KeyboardInterrupt:
         _say(f"job {submission.id} goes on")
         return 130
@@ -130,12 +132,12 @@ def _number(text: str) -> int | str:
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else text
 
 
-def _wait(number: str, job: Job) -> int:
+def _wait(submission: Submission, job: Job) -> int:
     """Wait for a job's end, and return 0 if all of it ended well, with all results."""
     before, pause, heard = None, _POLL_SECONDS, time.monotonic()
     while True:
         try:
-            states = slurm.states([number])
+            states = states_of([submission])
         except slurm.SlurmUnavailable as error:
             if time.monotonic() > heard + _PATIENCE:
                 raise
@@ -145,7 +147,7 @@ def _wait(number: str, job: Job) -> int:
         heard = time.monotonic()
         told = ", ".join(sorted({state.state for state in states.values()}))
         if told != before:
-            _say(f"job {number}: {told or 'not in the queue any more'}")
+            _say(f"job {submission.id}: {told or 'not in the queue any more'}")
             before = told
         if all(state.ended for state in states.values()):
             well = all(state.good for state in states.values())

@@ -149,3 +149,23 @@ def test_a_job_may_go_on_with_the_nodes_that_are_left(user, cluster):
     starts = [event["nodes"] for event in user.events(number) if event["event"] == "allocation"]
     assert (starts[0], starts[-1]) == (["n1", "n2", "n3"], ["n1", "n2"])
     check(user, 200, 3 * 4)
+
+
+def test_the_last_task_of_an_array_is_requeued_alone(user, cluster):
+    """Its number is that of the whole array to Slurm."""
+    job = user.slow_job(items=60, resources="ranks = 1\ntime = 5", array="tasks = 3")
+    job.write_text(job.read_text().replace('marks = "marks"', 'marks = "marks-{task}"'))
+    number = user.submit(job)
+    for _ in wait_until("the last task has begun", 60):
+        if (user.place / "marks-3").exists():
+            break
+    cluster.run("scancel", "--batch", "--signal=USR1", f"{number}_3")
+    for _ in wait_until("all tasks have ended", 120):
+        if number not in cluster.run("squeue", "--noheader", "--format=%F").stdout:
+            break
+    starts = {
+        task: [event["event"] for event in user.events(f"{number}_{task}")].count("allocation") for task in (1, 2, 3)
+    }
+    assert starts == {1: 1, 2: 1, 3: 2}
+    for task in (1, 2, 3):
+        assert value_of(user.place / "out" / f"slow-{task}.h5") == harmonic(60)

@@ -4,6 +4,7 @@ import itertools
 import os
 import socket
 import sys
+import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -78,9 +79,10 @@ class FakeSlurm:
         if monkeypatch is not None:
             without_jobs(monkeypatch)
 
-    def queue(self, **states: str) -> None:
-        """Let jobs be in the queue: ``_42="RUNNING"``, or ``_42_3`` for a task of an array."""
-        rows = [f"{name[1:]}|{state}|None|n1|1:00|1:00:00|0|0:0|1|2|3|pi" for name, state in states.items()]
+    def queue(self, name: str = "script", **states: str) -> None:
+        """Let jobs of a name be in the queue: ``_42="RUNNING"``, or ``_42_3`` for a task of an array."""
+        rest = f"None|n1|1:00|1:00:00|0|0:0|{time.time():.0f}|2|3|{name}"
+        rows = [f"{number[1:]}|{state}|{rest}" for number, state in states.items()]
         (self.folder / "queue").write_text("".join(f"{row}\n" for row in rows))
 
     def refuse(self, program: str, message: str = "") -> None:

@@ -3,10 +3,12 @@
 import json
 import os
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 PROGRAMS = ("squeue", "sacct", "scancel", "sbatch", "scontrol")
+NAME = ["scontrol", "show", "config"]
 JOB = {
     "State": "RUNNING",
     "Reason": "None",
@@ -34,10 +36,11 @@ ACCOUNT = {
 
 
 class FakeSlurm:
-    """Slurm's programs in a folder that is the whole path.
+    """Slurm's programs in a folder that is the whole path. "calls" are all but the question for the cluster's name.
 
     The state has "queue" {id: fields} and "accounts" likewise, or None if there are none; "down" if the controller
-    isn't reached; "said" {program: [code, stdout, stderr]}; and "obeys", what a job becomes when it is signalled.
+    isn't reached; "name", the cluster's; "said" {program: [code, stdout, stderr]}; and "obeys", what a job becomes
+    when it is signalled.
     """
 
     def __init__(self, folder: Path, monkeypatch: Any) -> None:
@@ -64,11 +67,13 @@ class FakeSlurm:
     @property
     def calls(self) -> list[list[str]]:
         path = self.folder / "calls"
-        return [json.loads(line)[0] for line in path.read_text().splitlines()] if path.exists() else []
+        calls = [json.loads(line)[0] for line in path.read_text().splitlines()] if path.exists() else []
+        return [call for call in calls if call != NAME]
 
     @property
     def environments(self) -> list[dict[str, str]]:
-        return [json.loads(line)[1] for line in (self.folder / "calls").read_text().splitlines()]
+        lines = [json.loads(line) for line in (self.folder / "calls").read_text().splitlines()]
+        return [environment for call, environment in lines if call != NAME]
 
     def called(self, program: str) -> list[list[str]]:
         return [call[1:] for call in self.calls if call[0] == program]
@@ -102,6 +107,11 @@ def answer(program: str, folder: Path, arguments: list[str]) -> int:
     if state.get("down"):
         print(f"{program}: error: Unable to contact slurm controller (connect failure)", file=sys.stderr)
         return 1
+    if [program, *arguments] == NAME:
+        print(
+            "Configuration data as of 2026\nClusterName             = " + state.get("name", "") + "\nCompleteWait = 0"
+        )
+        return 0
     if program == "squeue":
         fields, marks = zip(*(field.split(":", 1) for field in options["Format"].split(",")), strict=True)
         known = show(state["queue"], options["jobs"], fields, marks[0], "JobArrayID", marks[0])
@@ -109,15 +119,29 @@ def answer(program: str, folder: Path, arguments: list[str]) -> int:
             print("slurm_load_jobs error: Invalid job id specified", file=sys.stderr)
             return 1
     elif program == "scancel":
+        asked_again = False
         for asked in (word for word in arguments if not word.startswith("--")):
             for id, fields in state["queue"].items():
-                if matches(id, [asked]) and fields["State"] == options.get("state", fields["State"]):
+                # With a state, of tasks that wait all.
+                every = "state" in options and fields["State"] == "PENDING"
+                if matches(id, [asked.partition("_")[0] if every else asked]) and fields["State"] == options.get(
+                    "state", fields["State"]
+                ):
                     signalled = fields["State"] == "RUNNING" and "signal" in options
                     if "signal" not in options and fields["State"] in ("PENDING", "RUNNING"):
                         fields["State"] = "CANCELLED"
-                    elif signalled and state.get("obeys"):
-                        fields.update(state["obeys"])
+                    elif signalled:
+                        fields.update(state.get("obeys", {}))
+                        asked_again |= any(
+                            matches(other, [id.partition("_")[0]]) and more["State"] == "PENDING"
+                            for other, more in state["queue"].items()
+                        )
         path.write_text(json.dumps(state))
+        if asked_again:  # of an array with tasks that wait: it signals, and does so again 5 s later, three times
+            time.sleep(5)
+            with (folder / "calls").open("a") as file:
+                file.write(json.dumps([["scancel", "again"], {}]) + "\n")
+            return 229
     return 0
 
 

@@ -8,7 +8,7 @@ import pytest
 from fake_slurm import FakeSlurm, job
 from test_status import begin
 
-from mpipar.batch import record
+from mpipar.batch import record, slurm
 from mpipar.batch.record import Submission
 from mpipar.batch.slurm import tasks_of
 from mpipar.command import cancel
@@ -166,6 +166,42 @@ def test_a_job_of_another_slurm(fake, tmp_path, capfd, monkeypatch):
     monkeypatch.setenv("SLURM_CONF", "/other.conf")
     assert main([one.folder]) == 2
     assert "job 12 is another Slurm's: the default one" in capfd.readouterr().err
+
+
+def test_a_job_of_another_cluster_with_the_same_number_is_left_alone(fake, tmp_path, capfd):
+    submitted(tmp_path / "a")
+    for fields in ({"Name": "other"}, {"SubmitTime": str(int(time.time()) - 1000)}):
+        fake.set(queue={"12": job(**fields)})
+        assert main(["12", "--now"]) == 0
+        assert "has ended already, or Slurm doesn't remember it" in capfd.readouterr().err
+    assert not fake.called("scancel")
+
+
+def test_one_task_while_others_wait(fake, tmp_path, capfd, monkeypatch):
+    monkeypatch.setattr(slurm, "_SIGNAL_SECONDS", 1.0)
+    submitted(tmp_path / "a", tasks="1-4")
+    queue = {"12_1": job(), "12_2": job(), "12_3": job(State="PENDING"), "12_4": job(State="PENDING")}
+    fake.set(queue=queue, obeys={"State": "CANCELLED"})
+    assert main(["12_2"]) == 0
+    assert capfd.readouterr().out == "job 12_2 cancelled; nothing of it is done\n"
+    assert fake.called("scancel") == [["--batch", "--signal=TERM", "--state=RUNNING", "12_2"]]
+
+
+def test_a_task_that_waits_while_others_do(fake, tmp_path, capfd):
+    one = submitted(tmp_path / "a", tasks="1-3")
+    fake.set(queue={"12_1": job(), "12_2": job(State="PENDING"), "12_3": job(State="PENDING")})
+    assert main(["12_3"]) == 0
+    assert {id: fields["State"] for id, fields in fake.state["queue"].items()} == {
+        "12_1": "RUNNING", "12_2": "PENDING", "12_3": "CANCELLED",
+    }  # fmt: skip
+    assert [events(one, task) for task in "123"] == [[], [], ["cancel"]]  # Slurm forgets it at once
+
+
+def test_a_job_that_can_not_handle_that_yet(fake, tmp_path, capfd):
+    submitted(tmp_path / "a")
+    fake.set(queue={"12": job()}, obeys={"State": "FAILED", "exit_code": "15"})
+    assert main(["12"]) == 0
+    assert capfd.readouterr().out == "job 12 cancelled; nothing of it is done\n"
 
 
 def test_a_controller_that_is_down(fake, tmp_path, capfd):

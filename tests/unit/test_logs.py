@@ -73,6 +73,26 @@ def test_an_array(fake, tmp_path, capfdbinary):
     assert capfdbinary.readouterr().out == b"b\nc\n"
 
 
+def test_an_array_some_tasks_of_which_were_submitted_again(fake, tmp_path, capfdbinary):
+    one, again = submitted(tmp_path, tasks="1-2"), submitted(tmp_path, "13", tasks="2")
+    one.log("1").write_bytes(b"a\n")
+    one.log("2").write_bytes(b"b\n")
+    again.log("2").write_bytes(b"c\n")
+    for arguments in ([str(tmp_path)], []):
+        assert main(arguments) == 0
+        assert capfdbinary.readouterr().out == b"==> pi-12_1.out <==\na\n\n==> pi-13_2.out <==\nc\n"
+    assert main(["12_2"]) == 0
+    assert capfdbinary.readouterr().out == b"b\n"
+
+
+def test_another_job_with_the_same_number_is_not_waited_for(fake, tmp_path, capfd):
+    submitted(tmp_path).log().write_text("a\n")
+    fake.set(queue={"12": job(Name="other")})
+    thread, codes = following("12")
+    thread.join(5)
+    assert codes == [0]
+
+
 @pytest.mark.parametrize("arguments", [["99"], ["nowhere"], ["12_4"], ["-n", "-1"], ["-n", "x"], ["--nonsense"]])
 def test_bad_input(fake, tmp_path, capfd, arguments):
     submitted(tmp_path)

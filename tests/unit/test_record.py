@@ -65,6 +65,26 @@ def test_clusters_have_numbers_of_their_own(tmp_path):
         record.find("12", "/a/third")
 
 
+def test_a_cluster_whose_name_is_not_known_may_be_any(tmp_path):
+    here, there = made(tmp_path / "a", cluster="here"), made(tmp_path / "b", cluster="there")
+    for one in (here, there):
+        record.add(one)
+    assert record.known("here") == [here]
+    assert record.known("") == record.known("/etc/slurm.conf") == [here, there]
+    record.add(unknown := made(tmp_path / "c"))
+    assert record.known("here") == [here, unknown]
+    assert record.of_id("12", "here") == here
+    assert record.of_id("12", "third") == unknown
+
+
+def test_a_folder_that_two_clusters_share(tmp_path):
+    here, there = made(tmp_path / "a", cluster="here"), made(tmp_path / "a", "13", cluster="there")
+    for one in (here, there):
+        record.add(one)
+    assert record.known("here") == [here]
+    assert record.known("there") == [there]
+
+
 def test_the_latest_of_those_with_one_number_counts(tmp_path):
     # A cluster that was set up anew counts from 1 again.
     record.add(made(tmp_path / "a"))
@@ -78,6 +98,7 @@ def test_folders_that_are_gone_are_not_known_any_more(tmp_path):
     record.add(made(tmp_path / "a", "d"))
     (tmp_path / "b/submissions.jsonl").unlink()
     assert [one.id for one in record.known("")] == ["c", "d"]
+    assert [one.id for one in record.removed("")] == ["b"]
 
 
 @pytest.mark.parametrize("name", ["12", "12_1", "no/folder", "", ".", "\0", "x" * 5000, "é", "$(touch canary)"])

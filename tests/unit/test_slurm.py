@@ -1,5 +1,6 @@
 import os
 import subprocess
+import time
 
 import pytest
 from fake_slurm import FakeSlurm, account, job
@@ -146,6 +147,67 @@ def test_cancel(fake):
     assert fake.called("scancel")[-1] == ["1"]
 
 
+def test_a_task_whose_array_has_others_that_wait_is_signalled_once(fake, monkeypatch):
+    monkeypatch.setattr(slurm, "_SIGNAL_SECONDS", 1.0)
+    fake.set(queue={"1_1": job(), "1_2": job(), "1_3": job(State="PENDING")})
+    slurm.cancel(["1_1", "1_1"], signal="TERM", batch=True)
+    time.sleep(5)
+    assert fake.called("scancel") == [["--batch", "--signal=TERM", "--state=RUNNING", "1_1"]]
+
+
+@pytest.mark.parametrize("code", [228, 229])
+def test_a_signal_that_slurm_delivers_and_is_not_content_with(fake, code):
+    fake.set(said={"scancel": [code, "", ""]})
+    slurm.cancel(["1_1"], signal="TERM", batch=True)
+    fake.set(said={"scancel": [1, "", "scancel: error: 1_1: Job can not be altered now, try again later\n"]})
+    slurm.cancel(["1_1"], signal="TERM", batch=True)
+    fake.set(said={"scancel": [1, "", "scancel: error: Kill job error on job id 1_1: Access/permission denied\n"]})
+    with pytest.raises(SlurmUnavailable, match="denied"):
+        slurm.cancel(["1_1"], signal="TERM", batch=True)
+    fake.set(said={"scancel": [code, "", ""]})
+    with pytest.raises(SlurmUnavailable, match="not a word"):
+        slurm.cancel(["1_1"])
+
+
+def test_many_tasks_are_signalled_though_scancel_is_stopped(fake, monkeypatch):
+    monkeypatch.setattr(slurm, "_SIGNAL_SECONDS", 0.5)
+    fake.set(queue={**{f"1_{task}": job() for task in range(25)}, "1_99": job(State="PENDING")})
+    slurm.cancel((f"1_{task}" for task in range(25)), signal="TERM")
+    assert [id for call in fake.called("scancel") for id in call[2:]] == [f"1_{task}" for task in range(25)]
+
+
+def test_the_name_of_the_cluster_is_asked_for_once(fake, monkeypatch):
+    monkeypatch.setenv("SLURM_CONF", "/etc/own.conf")
+    fake.set(name="big-1")
+    assert slurm.cluster() == "big-1"
+    fake.set(down=True)
+    assert slurm.cluster() == "big-1"
+    monkeypatch.setenv("SLURM_CONF", "/etc/other.conf")
+    assert slurm.cluster() == "/etc/other.conf"
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_no_job_becomes_an_array_by_the_environment(fake, monkeypatch, inside):
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    if inside:
+        monkeypatch.setenv("SLURM_JOB_ID", "5")
+    for name in ("SBATCH_ARRAY_INX", "SBATCH_WAIT"):
+        monkeypatch.setenv(name, "1-3")
+    assert not slurm.environment().keys() & {"SBATCH_ARRAY_INX", "SBATCH_WAIT"}
+
+
+def test_a_job_whose_files_slurm_could_not_open(fake):
+    fake.set(
+        queue={"1": job(State="FAILED", exit_code="4021"), "2": job(State="FAILED", exit_code=str(181 << 8))},
+        accounts={"3": account(State="FAILED", ExitCode="0:53")},
+    )
+    found = states(["1", "2", "3"])
+    for id in "13":
+        assert found[id].exit_code is None
+        assert "could not open its log" in found[id].words
+    assert (found["2"].exit_code, found["2"].words) == (181, "failed")
+
+
 def test_cancelling_what_has_ended_is_no_error(fake):
     fake.set(said={"scancel": [1, "", "scancel: error: Kill job error on job id 9: Invalid job id specified\n"]})
     slurm.cancel(["9"])
@@ -193,6 +255,12 @@ def test_tasks_as_sbatch_takes_them():
     assert tasks_of("1-5:2,9%2") == ["1", "3", "5", "9"]
     assert tasks_of("3,7") == ["3", "7"]
     assert tasks_of("") == tasks_of("1-") == tasks_of("x") == []
+
+
+@pytest.mark.parametrize("text", ["", "5", "1-3", "1-3,7", "1,3,5-6"])
+def test_ranges(text):
+    numbers = [int(task) for task in tasks_of(text)]
+    assert slurm.ranges(reversed(numbers + numbers)) == text
 
 
 def test_every_state_has_a_kind_and_a_new_one_is_not_taken_for_ended(fake):

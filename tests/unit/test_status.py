@@ -12,10 +12,10 @@ import pytest
 from fake_slurm import FakeSlurm, account, job
 
 from mpipar.batch import record
-from mpipar.batch.facts import examine, named
+from mpipar.batch.facts import examine, named, open_states
 from mpipar.batch.record import Submission
 from mpipar.batch.slurm import tasks_of
-from mpipar.command.status import duration, main, ranges_of, why
+from mpipar.command.status import duration, main, some_ranges, why
 from mpipar.runtime import journal
 from mpipar.store.progress import progress
 
@@ -414,6 +414,86 @@ def test_a_slurm_that_was_set_up_anew_counts_from_1_again(fake, submitted):
     assert facts[0].state == "RUNNING"
 
 
+def test_a_job_of_another_cluster_with_the_same_number(fake, submitted, capsys):
+    here = submitted("76", cluster="here")
+    there = submitted("76", cluster="there", name="other")
+    fake.set(name="here", queue={"76": job(Name="pi")})
+    assert main(["76"]) == 0
+    assert "job 76 (pi): running on n[1-2]" in capsys.readouterr().out
+    assert [state.id for state in open_states([here, there])] == ["76"]
+    assert open_states([there]) == []
+    assert main([there.folder]) == 0
+    assert "job 76 (other): unknown" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["here", ""])
+@pytest.mark.parametrize("fields", [{"Name": "another"}, {"SubmitTime": "EARLIER"}])
+def test_another_job_with_the_same_number_does_not_count(fake, submitted, capsys, name, fields):
+    one = submitted("76", cluster="here")
+    array = submitted("77", tasks="1-2", cluster="here")
+    fields = {key: str(int(one.time) - 200) if value == "EARLIER" else value for key, value in fields.items()}
+    fake.set(name=name, queue={"76": job(**fields), "77_1": job(**fields), "77_2": job(SubmitTime=str(int(one.time)))})
+    assert [state.id for state in open_states([one, array])] == ["77_2"]
+    assert open_states([]) == []
+    assert main(["76"]) == 0
+    assert "gone: Slurm doesn't remember it" in capsys.readouterr().out
+
+
+def test_an_array_some_tasks_of_which_were_submitted_again(fake, submitted, capsys, tmp_path):
+    one = submitted("12", tasks="1-5")
+    again = Submission("13", "pi", "", one.folder, one.outputs, "2,4", ["sbatch"], [], time.time())
+    record.add(again)
+    fake.set(queue={**{f"12_{task}": job(State="COMPLETED") for task in "135"}, "12_2": job(State="FAILED"),
+                    "12_4": job(State="FAILED"), "13_2": job(State="COMPLETED"), "13_4": job()})  # fmt: skip
+    for arguments in ([one.folder], []):
+        assert main(arguments) == 0
+        out = capsys.readouterr().out
+        assert "job 12, 13 (pi), an array of 5 tasks: 4 done; 1 running: 4\n" in out
+    assert len(fake.called("squeue")) == 2
+    assert main(["--json", one.folder]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["id"] == "13"
+    assert [task["id"] for task in told["tasks"]] == ["12_1", "13_2", "12_3", "13_4", "12_5"]
+    assert main(["13"]) == 0
+    assert "an array of 2 tasks" in capsys.readouterr().out
+
+
+def test_a_running_job_whose_folder_was_removed(fake, submitted, capsys):
+    folders = [submitted("12").folder, submitted("13").folder, submitted("14", tasks="1-2").folder]
+    for folder in folders:
+        shutil.rmtree(folder)
+    fake.set(queue={"12": job(), "13": job(State="COMPLETED"), "14_1": job(), "14_2": job()})
+    assert main([]) == 0
+    out = capsys.readouterr().out
+    assert "job 12 (pi): running on" in out
+    assert f"its folder is gone: {folders[0]}\n" in out
+    assert f"its folder is gone: {folders[2]}\n" in out
+    assert "13" not in out.replace(folders[0], "").replace(folders[2], "")
+
+
+def test_a_job_whose_files_slurm_could_not_open(fake, submitted, capsys):
+    submitted("12")
+    fake.set(queue={"12": job(State="FAILED", exit_code="4021")})
+    assert main(["12"]) == 0
+    out = capsys.readouterr().out
+    assert "Slurm could not open its log: its folder is gone, or can't be written to" in out
+    assert "exit code" not in out
+
+
+@pytest.mark.parametrize("code", ["15", str(143 << 8)])
+def test_a_job_that_was_cancelled_before_it_could_handle_that(fake, submitted, capsys, code):
+    one = submitted("12")
+    fake.set(queue={"12": job(State="FAILED", exit_code=code)})
+    assert main(["12"]) == 0
+    assert "failed, 0:10:00 of 1:00:00, exit code 143" in capsys.readouterr().out
+    journal.append(one.journal(), "cancel")
+    assert main(["12"]) == 0
+    assert "job 12 (pi): cancelled, 0:10:00 of 1:00:00\n" in capsys.readouterr().out
+    journal.append(one.journal(), "next", what="exit", code=1)
+    assert main(["12"]) == 0
+    assert "failed" in capsys.readouterr().out
+
+
 def test_a_job_of_another_slurm_is_not_asked_for(fake, submitted, capsys):
     one = submitted("12", cluster="/other/slurm.conf")
     assert named(one.folder, "")[0] == one
@@ -423,8 +503,8 @@ def test_a_job_of_another_slurm_is_not_asked_for(fake, submitted, capsys):
 
 
 def test_words():
-    assert ranges_of(["1", "2", "3", "7", "10"]) == "1-3, 7, 10"
-    assert ranges_of(map(str, range(1, 99, 2))).endswith("23, …")
+    assert some_ranges(["1", "2", "3", "7", "10"]) == "1-3, 7, 10"
+    assert some_ranges(map(str, range(1, 99, 2))).endswith("23, …")
     assert (duration(59), duration(3661), duration(90061)) == ("0:00:59", "1:01:01", "1-01:01:01")
     assert why("QOSMaxJobsPerUserLimit") == "a limit of your account or QOS is reached (QOSMaxJobsPerUserLimit)"
     assert why("Nonsense") == "Nonsense"

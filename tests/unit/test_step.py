@@ -362,3 +362,46 @@ def test_what_cannot_be_run_is_refused_in_one_line(slurm, arguments, env, said):
     assert ended.stderr.count("\n") == 1
     assert ended.stderr.startswith("mpipar: error: ")
     assert said in ended.stderr
+
+
+def test_a_journal_that_can_not_be_written_is_kept_elsewhere(begin, undisturbed, tmp_path):
+    job = begin(*DRIVER, options=("--serial", "--folder", "/dev/null"), TMPDIR=str(tmp_path))
+    ended = job.ended()
+    assert value(ended) == undisturbed
+    assert ended.stderr.count(" rank on ") == 1
+    assert "can't write to /dev/null" in ended.stderr
+    (elsewhere,) = tmp_path.glob("mpipar-*.journal")
+    assert [event["event"] for event in journal.read(elsewhere)][-1] == journal.NEXT
+
+
+def test_ranks_go_on_though_the_journal_is_removed(begin, slurm, undisturbed):
+    site = slurm.file("site.toml", "start_seconds = 2")
+    job = begin(*DRIVER, "--seconds=0.5", options=("--serial", "--site", str(site)))
+    job.wait_for(lambda: job.events("output"))
+    job.journal.unlink()
+    ended = job.ended()
+    assert value(ended) == undisturbed
+    assert ended.stderr.count(" rank on ") == 1
+
+
+def test_a_warning_does_not_end_a_program_of_another_kind(begin, slurm):
+    slurm.file("plain.py", "import pathlib, time\npathlib.Path('began').touch()\ntime.sleep(3)\nprint('whole')\n")
+    job = begin("plain.py")
+    job.wait_for(lambda: (slurm.work / "began").exists())
+    job.send(signal.SIGUSR1)
+    ended = job.ended()
+    assert (ended.code, ended.stdout) == (0, "whole\n"), ended.stderr
+
+
+def test_a_program_that_handles_the_warning_may_have_it(begin, slurm):
+    slurm.file(
+        "plain.py",
+        "import pathlib, signal, sys, time\nsignal.signal(signal.SIGUSR1, lambda *_: sys.exit('warned'))\n"
+        "pathlib.Path('began').touch()\ntime.sleep(30)\n",
+    )
+    job = begin("plain.py", options=("--serial", "--pass-usr1"))
+    job.wait_for(lambda: (slurm.work / "began").exists())
+    job.send(signal.SIGUSR1)
+    ended = job.ended()
+    assert ended.code == 1
+    assert "warned" in ended.stderr

@@ -7,7 +7,7 @@ import pytest
 from fake_sbatch import FakeSlurm, job_environment
 
 from mpipar.batch import record
-from mpipar.batch.submit import _ranges
+from mpipar.batch.slurm import ranges
 from mpipar.runtime import journal
 
 PI = "[run]\ndriver = 'pi'\noptions.steps = 1e6\n"
@@ -167,7 +167,7 @@ def test_wait_tells_how_it_ended(slurm, state, code):
 
 def test_wait_for_an_array_wants_all_tasks(slurm):
     slurm.file("array.toml", SCRIPT + "[array]\ntasks = 2\n")
-    slurm.queue(_42_1="COMPLETED", _42_2="FAILED")
+    slurm.queue("array", _42_1="COMPLETED", _42_2="FAILED")
     ended = slurm.submit("array.toml", "--wait")
     assert ended.code == 1
     assert "job 42: COMPLETED, FAILED" in ended.stderr
@@ -373,7 +373,7 @@ def test_tasks_of_a_script_are_finished_if_their_journals_say_so(slurm):
     ("numbers", "text"), [([1], "1"), ([1, 2], "1-2"), ([1, 2, 3, 7], "1-3,7"), ([2, 4, 5, 9, 10], "2,4-5,9-10")]
 )
 def test_numbers_of_tasks_in_the_words_of_sbatch(numbers, text):
-    assert _ranges(numbers) == text
+    assert ranges(numbers) == text
 
 
 INSIDE = {
@@ -412,7 +412,7 @@ def test_what_a_user_sets_for_sbatch_outside_of_jobs_is_left(slurm):
 def test_two_submissions_at_a_time_are_one(slurm):
     # The second waits for the folder, and finds the first in the queue then.
     sbatch = slurm.folder / "bin/sbatch"
-    text = sbatch.read_text().replace("number=$((", 'sleep 0.5; echo "42|RUNNING|None|n|1:00|1:00|0|0:0|1|2|3|x" > '
+    text = sbatch.read_text().replace("number=$((", 'sleep 0.5; echo "42|RUNNING|None|n|1:00|1:00|0|0:0|$EPOCHSECONDS|2|3|script" > '
                                       '"$here/queue"; number=$((', 1)  # fmt: skip
     sbatch.write_text(text)
     command = f"{sys.executable} -m mpipar submit script.toml"

@@ -1,0 +1,106 @@
+"""Tasks of arrays are cancelled one by one, jobs before they can handle that, and never a job of another cluster."""
+
+import pytest
+
+from slurm.cluster import Cluster
+from slurm.jobs import User
+from slurm.machine import wait_until
+
+ARRAY = {"resources": "ranks = 1", "array": "tasks = 6\nat_once = 2"}
+
+
+@pytest.fixture
+def user(cluster: Cluster, place) -> User:
+    return User(cluster, place)
+
+
+def wait_for_output(user: User, number: str) -> None:
+    for _ in wait_until(f"job {number} has its output", 60):
+        if any(event["event"] == "output" for event in user.events(number)):
+            return
+
+
+def states(user: User, number: str, tasks: str) -> list[str]:
+    return [user.cluster.wait(f"{number}_{task}", timeout=120)["JobState"] for task in tasks]
+
+
+def test_tasks_while_others_wait_and_run(user):
+    """One that runs, and the last one, which waits; the others go on."""
+    number = user.submit(user.slow_job(items=60, **ARRAY))
+    wait_for_output(user, f"{number}_2")
+    ended = user.mpipar("cancel", f"{number}_2")
+    assert ended.code == 0, ended.stderr
+    assert f"job {number}_2 cancelled; " in ended.stdout
+    assert user.cluster.job(f"{number}_2")["JobState"] == "CANCELLED", user.log(f"{number}_2")
+    assert [event["event"] for event in user.events(f"{number}_2")].count("signal") == 1
+    ended = user.mpipar("cancel", f"{number}_6")
+    assert (ended.code, ended.stdout) == (0, f"job {number}_6 cancelled; nothing of it is done\n"), ended.stderr
+    assert states(user, number, "12345") == ["COMPLETED", "CANCELLED", *["COMPLETED"] * 3]  # of 6 Slurm knows nothing
+    told = user.mpipar("status", "out").stdout
+    assert "an array of 6 tasks: 4 done; 2 cancelled: 2, 6" in told
+
+
+def test_the_last_task_alone_while_it_runs(user):
+    number = user.submit(user.slow_job(items=80, resources="ranks = 1", array="tasks = 2"))
+    wait_for_output(user, f"{number}_2")
+    ended = user.mpipar("cancel", f"{number}_2")
+    assert ended.code == 0, ended.stderr
+    assert f"job {number}_2 cancelled; " in ended.stdout
+    assert states(user, number, "12") == ["COMPLETED", "CANCELLED"]
+
+
+def test_a_whole_array_while_tasks_wait(user):
+    number = user.submit(user.slow_job(items=500, **ARRAY))
+    wait_for_output(user, f"{number}_2")
+    ended = user.mpipar("cancel", "out")
+    assert ended.code == 0, ended.stderr
+    assert f"job {number} cancelled; 2 tasks have committed some blocks" in ended.stdout
+    assert states(user, number, "12") == ["CANCELLED"] * 2
+
+
+def test_a_job_that_is_cancelled_in_its_prologue(user, cluster):
+    """No one handles the signal there: Slurm has it that the job failed."""
+    (user.place / "site.toml").write_text("prologue = '''\ntouch begun\nsleep 60\n'''\n")
+    number = user.submit(user.slow_job(items=20), "--site", "site.toml")
+    for _ in wait_until("the prologue runs", 30):
+        if (user.place / "begun").exists():
+            break
+    ended = user.mpipar("cancel", number)
+    assert (ended.code, ended.stdout) == (0, f"job {number} cancelled; nothing of it is done\n"), ended.stderr
+    told = user.mpipar("status", number).stdout
+    assert f"job {number} (slow): cancelled" in told
+    assert "exit code" not in told
+
+
+def test_a_job_that_is_no_more_this_ones_is_left_alone(user, cluster):
+    """The numbers of two clusters that share a home are the same: only the name tells the jobs apart."""
+    number = user.submit(user.slow_job(items=500))
+    cluster.run("scontrol", "update", f"JobId={number}", "JobName=another")
+    ended = user.mpipar("cancel", "--now", number)
+    assert ended.code == 0
+    assert "has ended already, or Slurm doesn't remember it" in ended.stderr
+    assert cluster.job(number)["JobState"] in ("PENDING", "RUNNING")
+    assert user.mpipar("submit", "slow.toml", "--check").code == 0
+
+
+def test_the_name_of_the_cluster_is_on_record(user, cluster):
+    number = user.submit(user.slow_job(items=500))
+    name = cluster.run("scontrol", "show", "config").stdout.partition("ClusterName")[2].split()[1]
+    assert f'"cluster": "{name}"' in (user.place / "out/submissions.jsonl").read_text()
+    assert user.mpipar("cancel", "--now", number).code == 0
+
+
+def test_a_job_whose_folder_is_removed(user, cluster):
+    """Slurm can't open its log, and says that by a signal that no one sent."""
+    first = user.submit(user.slow_job(items=40))
+    second = user.submit("slow.toml", "--set", "output.folder=second", "--after", first)
+    for path in sorted((user.place / "second").iterdir()):
+        path.unlink()
+    (user.place / "second").rmdir()
+    told = user.mpipar("status").stdout
+    assert f"job {second} (slow): waiting" in told
+    assert "its folder is gone" in told
+    assert cluster.wait(second)["JobState"] == "FAILED"
+    told = user.mpipar("status", second).stdout
+    assert "Slurm could not open its log" in told
+    assert "exit code" not in told
