@@ -412,8 +412,9 @@ def test_what_a_user_sets_for_sbatch_outside_of_jobs_is_left(slurm):
 def test_two_submissions_at_a_time_are_one(slurm):
     # The second waits for the folder, and finds the first in the queue then.
     sbatch = slurm.folder / "bin/sbatch"
-    text = sbatch.read_text().replace("number=$((", 'sleep 0.5; echo "42|RUNNING|None|n|1:00|1:00|0|0:0|$EPOCHSECONDS|2|3|script" > '
-                                      '"$here/queue"; number=$((', 1)  # fmt: skip
+    row = "42|RUNNING|None|n|1:00|1:00|0|0:0|$EPOCHSECONDS|2|3|script"
+    slow = f'sleep 0.5; echo "{row}" > "$here/queue"; number=$(('
+    text = sbatch.read_text().replace("number=$((", slow, 1)
     sbatch.write_text(text)
     command = f"{sys.executable} -m mpipar submit script.toml"
     ended = slurm.run(
