@@ -144,7 +144,7 @@ class Step:
     def _keep_a_journal(self) -> None:
         """Have a journal, on this node alone if it can't be where it should; all rules rest on what it says."""
         if not self._is_kept(journal.STEP):
-            elsewhere = Path(tempfile.gettempdir()) / f"mpipar-{os.getuid()}-{self._journal.name}"
+            elsewhere = Path(tempfile.mkdtemp(prefix="mpipar-")) / self._journal.name  # nobody else writes there
             _say(f"can't write to {self._journal}; {elsewhere} is used instead, which mpipar status doesn't know")
             self._journal = elsewhere
             self._tell(journal.STEP)
@@ -302,7 +302,8 @@ class Step:
         self._is_leaving = True
         try:
             ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_LEAVE_SECONDS)
-            problem = ended.stderr.strip() if ended.returncode else ""
+            if ended.returncode:
+                problem = ended.stderr.strip() or f"exit code {ended.returncode}"
         except (OSError, subprocess.TimeoutExpired) as error:
             problem = str(error)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -370,7 +370,7 @@ def test_a_journal_that_can_not_be_written_is_kept_elsewhere(begin, undisturbed,
     assert value(ended) == undisturbed
     assert ended.stderr.count(" rank on ") == 1
     assert "can't write to /dev/null" in ended.stderr
-    (elsewhere,) = tmp_path.glob("mpipar-*.journal")
+    (elsewhere,) = tmp_path.glob("mpipar-*/*.journal")
     assert [event["event"] for event in journal.read(elsewhere)][-1] == journal.NEXT
 
 
