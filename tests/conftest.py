@@ -14,6 +14,10 @@ from typing import Any
 
 import pytest
 
+# A shell's background jobs start with it ignored, and so would all that is started here.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 BIN = Path(sys.executable).parent
 MPIRUN = Path(shutil.which(os.environ.get("MPIPAR_TEST_MPIRUN", BIN / "mpirun")) or BIN / "mpirun")
 TIME_LIMIT = 90  # seconds; a run that takes longer hangs, however slow the machine
