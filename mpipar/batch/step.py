@@ -194,7 +194,7 @@ class Step:
 
         Whether it is a driver can't be told from outside, so that there is a limit to this.
         """
-        has_output = any(word == "--output" or word.startswith("--output=") for word in self._program)
+        has_output = _output_of(self._program) is not None
         late = time.monotonic() > self._first_signal + _HOLD_SECONDS
         return not has_output or late or bool(self._told(journal.OUTPUT))
 
@@ -249,9 +249,19 @@ class Step:
 
     def _resumed(self, program: list[str]) -> list[str]:
         """Return the program's arguments with --resume, if it is a driver that was stopped in this job."""
-        if self._resume_point() is None or "--resume" in program:
+        if "--resume" in program or (self._resume_point() is None and not self._has_left_something()):
             return program
         return [*program, "--resume"]
+
+    def _has_left_something(self) -> bool:
+        """Return whether an earlier start has left an unfinished output, but was killed before it could tell."""
+        path = _output_of(self._program)
+        if path is None or not self._told(journal.ALLOCATION, since=None):
+            return False
+        from mpipar.store.progress import progress  # HDF5 takes time to load
+
+        found = progress(path)
+        return found is not None and not found.finished
 
     def _resume_point(self) -> Path | None:
         """Return the output of the driver that this job runs, once it is open; None if there is none."""
@@ -325,6 +335,16 @@ class Step:
             self._warned = True
         else:
             self._told_to_stop = True
+
+
+def _output_of(program: list[str]) -> Path | None:
+    """Return what a program's command line says to be its output."""
+    for word, following in zip(program, [*program[1:], ""], strict=True):
+        if word == "--output":
+            return Path(following)
+        if word.startswith("--output="):
+            return Path(word.removeprefix("--output="))
+    return None
 
 
 def tells(program: list[str]) -> bool:

@@ -405,3 +405,12 @@ def test_a_program_that_handles_the_warning_may_have_it(begin, slurm):
     ended = job.ended()
     assert ended.code == 1
     assert "warned" in ended.stderr
+
+
+def test_what_was_killed_before_it_could_tell_of_its_output_is_resumed(begin, slurm, undisturbed):
+    killed = slurm.run(sys.executable, *DRIVER, "--kills=1")
+    assert killed.code == -signal.SIGKILL
+    journal.append(slurm.work / "job-777.journal", journal.ALLOCATION, done=None)  # the first start of the job
+    ended = begin(*DRIVER, "--kills=1", SLURM_JOB_ID="777").ended()
+    assert value(ended) == undisturbed
+    assert json.loads(ended.stdout.splitlines()[-1])["resumed_blocks"] > 0
