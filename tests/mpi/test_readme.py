@@ -34,7 +34,7 @@ def test_shell_line(line, folder):
     command = shlex.split(line)
     finished = start([str(BIN / command[0]), *command[1:]], cwd=folder, env=FOR_OPEN_MPI)
     assert finished.code == 0, finished.stderr
-    assert finished.stdout
+    assert finished.stdout or "mpipar scale" in line  # which writes files
 
 
 def test_all_lines_are_run_somewhere():

@@ -228,8 +228,8 @@ def test_slices_together_are_the_whole_table(slices, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     module = f"squares_{next(serial)}"
     (tmp_path / f"{module}.py").write_text("def square(x):\n    return x * x\n")
-    (tmp_path / "table.csv").write_text("x\n" + "".join(f"{i}\n" for i in range(10)))
-    settings = {"function": f"{module}.py:square", "table": "table.csv"}
+    (tmp_path / f"{module}.csv").write_text("x\n" + "".join(f"{i}\n" for i in range(10)))
+    settings = {"function": f"{module}.py:square", "table": f"{module}.csv"}  # tables are read once, by their names
     whole = run(sweep, **settings).datasets["results"]
     parts = [run(sweep, **settings, slice=f"{i + 1}/{slices}") for i in range(slices)]
     sizes = [part.value for part in parts]

@@ -132,7 +132,7 @@ def test_an_array_with_a_slice_that_fails(user, cluster):
         if again not in cluster.run("squeue", "--noheader", "--format=%A").stdout:
             break
     told = user.mpipar("status", "runs/sweep-array")
-    assert f"{again}_5 (sweep-array): completed" in told.stdout, told.stdout
+    assert f"job {number}, {again} (sweep-array), an array of 10 tasks: 10 done" in told.stdout, told.stdout
     rows = []
     for task in range(1, 11):
         with h5py.File(user.place / f"runs/sweep-array/sweep-{task}.h5") as file:
