@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mpipar.core.errors import BadInput
 from mpipar.runtime.mpirun import output_of
@@ -56,8 +56,7 @@ class Allocation:
         """Return what is left when nodes are lost."""
         nodes = tuple(node for node in self.nodes if node not in lost)
         per_node = self.ranks_per_node or max(1, self.ranks // len(self.nodes))
-        values = {**vars(self), "nodes": nodes, "ranks": per_node * len(nodes), "ranks_per_node": per_node}
-        return Allocation(**values)
+        return replace(self, nodes=nodes, ranks=per_node * len(nodes), ranks_per_node=per_node)
 
 
 def allocation(environment: Mapping[str, str] = os.environ) -> Allocation:

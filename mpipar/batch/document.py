@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from mpipar.core.errors import BadInput
+from mpipar.core.text import printable
 
 _LARGEST = 2**18  # bytes; no file that a person has written is larger
 _DEEPEST = 32  # tables within tables
@@ -54,12 +55,12 @@ class Document:
         self.text = _read(path)
         self._changes: dict[Key, str] = {}
         try:
-            self.values: dict[str, Any] = _parsed(self.text, _shown(path))
+            self.values: dict[str, Any] = _parsed(self.text, printable(path))
         except tomllib.TOMLDecodeError as error:
             what, _, place = str(error).rpartition(" (at ")
             line = place.removeprefix("line ").partition(",")[0]
             line = line if line.isdigit() else str(max(1, len(self.text.splitlines())))  # "end of document"
-            raise BadInput(_shown(f"{path}:{line}: not TOML: {what or error}")) from None
+            raise BadInput(printable(f"{path}:{line}: not TOML: {what or error}")) from None
         self._refuse_unusable(self.values)
 
     def change(self, text: str, option: str = "--set") -> None:
@@ -69,11 +70,11 @@ class Document:
         if not equals or not all(keys):
             raise BadInput(f"{option}: expected KEY=VALUE, such as resources.nodes=4, got {text!r}")
         if len(keys) > _DEEPEST:
-            raise BadInput(f"{option}: {_shown(keys[0])}: nested too deeply")
+            raise BadInput(f"{option}: {printable(keys[0])}: nested too deeply")
         parsed: Any = value
         with contextlib.suppress(tomllib.TOMLDecodeError):
             if "\n" not in value:
-                parsed = _parsed(f"value = {value}", f"{option}: {_shown(name)}")["value"]
+                parsed = _parsed(f"value = {value}", f"{option}: {printable(name)}")["value"]
         self.put(keys, value if isinstance(parsed, (datetime.date, datetime.time)) else parsed, option)
         self._refuse_unusable(parsed, keys)
 
@@ -84,7 +85,7 @@ class Document:
         for key in parents:
             table = table.setdefault(key, {})
             if not isinstance(table, dict):
-                raise BadInput(f"{option}: {_shown('.'.join(keys))}: {key!r} is not a table")
+                raise BadInput(f"{option}: {printable('.'.join(keys))}: {key!r} is not a table")
         table[last] = value
         self._changes[keys] = option
 
@@ -101,7 +102,7 @@ class Document:
 
     def error(self, key: Key, problem: str) -> BadInput:
         """Return the error of a key, with its place."""
-        place = _shown(self.path)
+        place = printable(self.path)
         changed = next((text for keys, text in self._changes.items() if key[: len(keys)] == keys), None)
         if changed is None and key and not _has(tomllib.loads(self.text), key):  # a table that an option has made
             changed = next((text for keys, text in self._changes.items() if keys[: len(key)] == key), None)
@@ -110,7 +111,7 @@ class Document:
         elif (line := self._line(key)) is not None:
             place += f":{line}"
         name = "".join(f"[{part + 1}]" if isinstance(part, int) else f".{part}" for part in key).removeprefix(".")
-        return BadInput(_shown(f"{place}: {name}: {problem}" if name else f"{place}: {problem}"))
+        return BadInput(printable(f"{place}: {name}: {problem}" if name else f"{place}: {problem}"))
 
     def _line(self, key: Key) -> int | None:
         """Return the line, from 1, where the value of a key begins, or of the table that should have it."""
@@ -167,17 +168,17 @@ def _read(path: Path) -> str:
     try:
         status = path.stat()
         if stat.S_ISDIR(status.st_mode):
-            raise BadInput(f"{_shown(path)}: is a folder, expected a file")
+            raise BadInput(f"{printable(path)}: is a folder, expected a file")
         if not stat.S_ISREG(status.st_mode):  # to open a pipe could take for ever
-            raise BadInput(f"{_shown(path)}: is not a regular file")
+            raise BadInput(f"{printable(path)}: is not a regular file")
         if status.st_size > _LARGEST:
-            raise BadInput(f"{_shown(path)}: has {status.st_size} bytes, expected at most {_LARGEST}")
+            raise BadInput(f"{printable(path)}: has {status.st_size} bytes, expected at most {_LARGEST}")
         return path.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
         if isinstance(error, BadInput):
             raise
         reason = "is not UTF-8 text" if isinstance(error, UnicodeError) else getattr(error, "strerror", None) or error
-        raise BadInput(f"{_shown(path)}: {reason}") from None
+        raise BadInput(f"{printable(path)}: {reason}") from None
 
 
 def _parsed(text: str, place: str) -> dict[str, Any]:
@@ -237,8 +238,3 @@ def _has(value: Any, key: Sequence[str | int]) -> bool:
         except (KeyError, IndexError, TypeError):
             return False
     return True
-
-
-def _shown(text: Path | str) -> str:
-    """Return a path or text as it can be printed in one line."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(text))

@@ -19,10 +19,10 @@ from typing import Any
 from mpipar.batch import record, slurm
 from mpipar.batch.record import Submission
 from mpipar.core.errors import BadInput
+from mpipar.core.exit_codes import DONE, STOPPED_EARLY
 from mpipar.runtime import journal
 from mpipar.store.progress import Progress, progress
 
-_DONE, _STOPPED_EARLY = 0, 75  # exit codes of drivers
 _FEW = 20  # tasks of an array that are asked for one by one
 _KILLED = 128 + signal.SIGTERM
 _DAY = 86400.0
@@ -282,7 +282,7 @@ def _outcome(state: slurm.JobState | None, events: list[dict[str, Any]], reached
         return "done"
     if state.state == "CANCELLED" or (state.state == "FAILED" and state.exit_code == _KILLED and _is_cancelled(events)):
         return "cancelled"
-    return "stopped early" if state.state == "FAILED" and state.exit_code == _STOPPED_EARLY else "failed"
+    return "stopped early" if state.state == "FAILED" and state.exit_code == STOPPED_EARLY else "failed"
 
 
 def _is_cancelled(events: list[dict[str, Any]]) -> bool:
@@ -295,7 +295,7 @@ def _outcome_by_journal(events: list[dict[str, Any]], reached: Progress | None, 
     """Return what became of a job that Slurm doesn't remember, or can't be asked about."""
     last, code = _last(events), _code(events)
     if last.get("what") == "exit" and code is not None:
-        return {_DONE: "done", _STOPPED_EARLY: "stopped early"}.get(code, "failed")
+        return {DONE: "done", STOPPED_EARLY: "stopped early"}.get(code, "failed")
     if any(event["event"] == journal.CANCEL for event in events):
         return "cancelled"
     if not events or not knows:

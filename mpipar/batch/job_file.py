@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from mpipar.batch.document import Document, Key, expanded, schema_of
+from mpipar.batch.job_state import seconds_of
 from mpipar.core.drivers import DRIVERS
 
 # Options of sbatch that the job file has keys of its own for, or that mpipar needs for itself.
@@ -134,7 +135,7 @@ def read_job(document: Document, base: Path) -> Job:
 
 def _warning(document: Document, time: str) -> int:
     """Return how many seconds before its end a job is warned. Raises BadInput if it doesn't take as long."""
-    limit = seconds_of(time) if time else math.inf
+    limit = seconds_of(time) or math.inf
     given = document.values.get("restart", {}).get("warn")
     if given is None:
         return int(max(_SHORTEST_WARNING, min(_WARNING, limit // 4)))
@@ -142,19 +143,6 @@ def _warning(document: Document, time: str) -> int:
         told = f"expected less than the time limit, which is {limit:g} s, got {int(given)}"
         raise document.error(("restart", "warn"), told)
     return int(given)
-
-
-def seconds_of(time: str) -> int:
-    """Return a time limit in seconds, as Slurm understands it: minutes, MM:SS, HH:MM:SS, D-HH, D-HH:MM, D-HH:MM:SS."""
-    days, dash, rest = time.rpartition("-")
-    parts = [int(part) for part in rest.split(":")]
-    if dash:
-        hours, minutes, seconds = [*parts, 0, 0][:3]
-    elif len(parts) == 3:
-        hours, minutes, seconds = parts
-    else:
-        hours, (minutes, seconds) = 0, [*parts, 0][:2]
-    return ((int(days or 0) * 24 + hours) * 60 + minutes) * 60 + seconds
 
 
 def default_name(path: Path) -> str:

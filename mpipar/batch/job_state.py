@@ -112,12 +112,18 @@ class JobState(NamedTuple):
 
 
 def seconds_of(text: str) -> float | None:
-    """Return seconds from days-hours:minutes:seconds; None if it isn't that, as "UNLIMITED"."""
-    found = re.fullmatch(r"(?:(\d+)-)?(?:(\d+):)?(\d+):(\d+)", text)
+    """Return seconds from a time as Slurm has it; None if it isn't that, as "UNLIMITED".
+
+    That is minutes, minutes:seconds, hours:minutes:seconds, days-hours, and what may follow these.
+    """
+    found = re.fullmatch(r"(?:(\d+)-)?(\d+)(?::(\d+))?(?::(\d+))?", text)
     if found is None:
         return None
-    days, hours, minutes, seconds = (float(part or 0) for part in found.groups())
-    return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
+    days, *parts = found.groups()
+    if days is None and parts[2] is None:
+        parts = [None, *parts[:2]]
+    hours, minutes, seconds = (float(part or 0) for part in parts)
+    return ((float(days or 0) * 24 + hours) * 60 + minutes) * 60 + seconds
 
 
 def time_of(text: str) -> float | None:

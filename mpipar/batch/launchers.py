@@ -1,4 +1,4 @@
-"""How ranks are started on the nodes of a job: by mpirun, srun, or as a site wants it. Imports runtime.mpirun alone.
+"""How ranks are started on the nodes of a job: by mpirun, srun, or in a site's way. Imports core, runtime, allocation.
 
 =========================================  =============================================================================
 ``mpirun`` (or ``mpiexec``), with options  the one of this environment, told how many ranks go where

@@ -15,13 +15,13 @@ Where the folders of jobs are is kept in the user's state folder, so that a job 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from mpipar.core.errors import BadInput
+from mpipar.runtime.journal import append_line, read_lines
 
 _SUBMISSIONS = "submissions.jsonl"
 _TEXTS = ("id", "name", "cluster", "folder", "tasks")  # what files are named by
@@ -77,12 +77,12 @@ class Submission:
 
 def add(submission: Submission) -> None:
     """Put a submission on record, in its folder and in the user's index."""
-    line = json.dumps(asdict(submission)) + "\n"
-    _append(Path(submission.folder) / _SUBMISSIONS, line)
+    line = asdict(submission)
+    append_line(Path(submission.folder) / _SUBMISSIONS, line, flush=True)
     index = _index()
     with contextlib.suppress(OSError):  # a home that can't be written to: the job can be named by its folder still
         index.parent.mkdir(parents=True, exist_ok=True)
-        _append(index, line)
+        append_line(index, line, flush=True)
 
 
 def of_folder(folder: Path) -> list[Submission]:
@@ -149,25 +149,12 @@ def find(name: str, cluster: str) -> list[Submission]:
     return found
 
 
-def _append(path: Path, line: str) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
-    try:
-        os.write(descriptor, line.encode())
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def _read(path: Path) -> Iterator[Submission]:
     names = {field.name for field in fields(Submission)}
-    if "\0" in str(path):
-        return
-    with contextlib.suppress(OSError), path.open(encoding="utf-8", errors="replace") as file:
-        for line in file:
-            with contextlib.suppress(ValueError, TypeError, RecursionError):  # cut short, or by a later version
-                values = json.loads(line)
-                if isinstance(values, dict) and all(isinstance(values.get(name), str) for name in _TEXTS):
-                    yield Submission(**{name: values[name] for name in names & values.keys()})
+    for values in read_lines(path):
+        if all(isinstance(values.get(name), str) for name in _TEXTS):
+            with contextlib.suppress(TypeError):  # by a later version
+                yield Submission(**{name: values[name] for name in names & values.keys()})
 
 
 def _index() -> Path:

@@ -31,6 +31,8 @@ from mpipar.batch.verdict import Ending, Verdict
 from mpipar.core.arguments import Parser
 from mpipar.core.drivers import DRIVERS
 from mpipar.core.errors import BadInput
+from mpipar.core.exit_codes import BAD_INPUT, FAILED, STOPPED_EARLY
+from mpipar.core.text import several
 from mpipar.runtime import journal
 
 _SIGNALS = (signal.SIGUSR1, signal.SIGTERM, signal.SIGINT)
@@ -54,15 +56,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return Step(options, given, site).run()
     except BadInput as error:
         print(f"mpipar: error: {error}", file=sys.stderr)
-        return _verdict.BAD_INPUT
+        return BAD_INPUT
 
 
 def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     """Return own options, and what follows ``python`` on the command line of each rank."""
-    if "--" not in arguments or not arguments[list(arguments).index("--") + 1 :]:
+    words = iter(arguments)
+    own, program = list(itertools.takewhile(lambda word: word != "--", words)), list(words)
+    if not program:
         raise BadInput("expected what follows python on the command line, such as -m mpipar.pi --steps 1e9")
-    place = list(arguments).index("--")
-    return list(arguments[:place]), list(arguments[place + 1 :])
+    return own, program
 
 
 def _parser() -> Parser:
@@ -132,13 +135,14 @@ class Step:
             workers=self._options.workers, done=done, command=command,
         )  # fmt: skip
         told = "" if done is None else f"; {done} blocks are done"
-        _say(f"job {self._given.label}: {left.ranks} rank{'s' * (left.ranks > 1)} on {', '.join(left.nodes)}{told}")
+        _say(f"job {self._given.label}: {several(left.ranks, 'rank')} on {', '.join(left.nodes)}{told}")
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, env=self._environment(starter), start_new_session=True
         )
-        ending = self._ending(self._wait(process))
-        found = _verdict.verdict(ending)
-        self._tell(journal.NEXT, what=found.what, code=found.code, reason=found.reason, done=self._done())
+        code = self._wait(process)
+        done = self._done()
+        found = _verdict.verdict(self._ending(code, done or 0))
+        self._tell(journal.NEXT, what=found.what, code=found.code, reason=found.reason, done=done)
         return found
 
     def _keep_a_journal(self) -> None:
@@ -178,7 +182,7 @@ class Step:
                 return process.wait(_POLL_SECONDS if elapsed < _LONG_SECONDS else _SLOW_POLL_SECONDS)
             except subprocess.TimeoutExpired:
                 pass
-            if elapsed < _LONG_SECONDS:
+            if elapsed < _LONG_SECONDS and self._output is None:
                 self._resume_point()  # remembered, should the journal be removed
             if self._signals and self._may_pass_on():
                 self._pass_on(process)
@@ -219,12 +223,12 @@ class Step:
                 pass
         return process.wait()
 
-    def _ending(self, code: int) -> Ending:
+    def _ending(self, code: int, done: int) -> Ending:
         """Return how the ranks ended, and what is known besides."""
         last_words = self._told(journal.ENDED)
         last_word = last_words[-1].get("code") if last_words else None
         resumable = self._resume_point() is not None
-        lost = self._lost_nodes() if resumable and last_word in (None, _verdict.FAILED) else set()
+        lost = self._lost_nodes() if resumable and last_word in (None, FAILED) else set()
         self._lost |= lost
         return Ending(
             code=code if code >= 0 else 128 - code,
@@ -235,7 +239,7 @@ class Step:
             warned=self._warned,
             cancelled=bool(self._told(journal.CANCEL, since=journal.STEP)),
             lost_nodes=len(lost),
-            fruitless=self._fruitless(),
+            fruitless=self._fruitless(done),
             attempts=self._options.attempts,
             may_requeue=not self._options.no_requeue,
             may_shrink=self._options.shrink and len(self._lost) < len(self._given.nodes),
@@ -280,9 +284,8 @@ class Step:
         found = progress(path)
         return None if found is None else found.done
 
-    def _fruitless(self) -> int:
-        """Return how many starts in a row, up to now, have got no further than the first of them."""
-        now = self._done() or 0
+    def _fruitless(self, now: int) -> int:
+        """Return how many starts in a row have got no further than the first of them, where so many blocks are done."""
         told = [event.get("done") or 0 for event in self._told(journal.ALLOCATION, since=None)]
         return max(
             sum(1 for _ in itertools.takewhile(lambda done: done >= now, reversed(starts)))
@@ -323,7 +326,7 @@ class Step:
             _say(f"{' '.join(command)}: {problem}; the same submission goes on from there")
         else:
             time.sleep(_LEAVE_SECONDS)
-        return code or _verdict.STOPPED_EARLY
+        return code or STOPPED_EARLY
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if not self._signals:

@@ -28,9 +28,11 @@ from mpipar.batch.script import job_script
 from mpipar.batch.site import Site
 from mpipar.core.errors import BadInput
 from mpipar.runtime import journal
+from mpipar.store.files import write_text
 
 _SITE = "site.toml"  # the profile in the job's folder: the user's own may not be seen by the nodes
-_CHECK_SECONDS = 60.0  # that a driver is given
+CHECK_SECONDS = 60.0
+"""What a driver is given to look at its options."""
 
 
 class Plan(NamedTuple):
@@ -122,16 +124,31 @@ def look_at_program(job: Job) -> str | None:
         return None
     words = [word.replace("{task}", "1") if job.tasks else word for word in job.check]
     try:
-        ended = subprocess.run(
-            [sys.executable, *words], env=slurm.environment(), stdin=subprocess.DEVNULL, capture_output=True,
-            text=True, errors="replace", timeout=_CHECK_SECONDS, check=False,
-        )  # fmt: skip
+        return dry_run(words)
     except subprocess.TimeoutExpired:
         return None
+    except BadInput as error:
+        raise BadInput(f"run: {error}") from None
+
+
+def dry_run(words: list[str]) -> str:
+    """Return what a driver says about its plan; ``words`` are its command line, with --dry-run.
+
+    Raises
+    ------
+    BadInput
+        If it refuses its options or input.
+    subprocess.TimeoutExpired
+        If it takes too long to look at them.
+    """
+    ended = subprocess.run(
+        [sys.executable, *words], env=slurm.environment(), stdin=subprocess.DEVNULL, capture_output=True,
+        text=True, errors="replace", timeout=CHECK_SECONDS, check=False,
+    )  # fmt: skip
     lines = (ended.stdout if ended.returncode == 0 else ended.stderr).strip().splitlines() or ["it says nothing"]
     told = lines[-1].partition(": ")[2] or lines[-1]
     if ended.returncode != 0:
-        raise BadInput(f"run: {told.removeprefix('error: ')}")
+        raise BadInput(told.removeprefix("error: "))
     return told
 
 
@@ -191,10 +208,10 @@ def submit(
     """
     folder = Path(job.folder)
     try:
-        _write(folder / "job.toml", document.text)
-        _write(planned.path, planned.script)
+        write_text(folder / "job.toml", document.text)
+        write_text(planned.path, planned.script)
         if site.text:
-            _write(folder / _SITE, site.text)
+            write_text(folder / _SITE, site.text)
     except OSError as error:
         raise BadInput(f"output.folder: {error.strerror}: {job.folder!r}") from None
     number = slurm.submit([*planned.options, str(planned.path), *planned.command])
@@ -252,14 +269,3 @@ def _remove(folders: list[Path]) -> None:
     for folder in folders:
         with contextlib.suppress(OSError):  # it isn't empty, or was never made
             folder.rmdir()
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a text file as a whole or not at all."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        aside.write_text(text, encoding="utf-8")
-        os.replace(aside, path)
-    except OSError:
-        aside.unlink(missing_ok=True)
-        raise

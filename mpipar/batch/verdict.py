@@ -1,10 +1,11 @@
-"""What is to be done when the ranks of a job have ended: nothing but rules. Imports nothing of mpipar."""
+"""What is to be done when the ranks of a job have ended: nothing but rules. Imports mpipar.core alone."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-DONE, FAILED, BAD_INPUT, STOPPED_EARLY = 0, 1, 2, 75
+from mpipar.core.exit_codes import DONE, FAILED, STOPPED_EARLY
+from mpipar.core.text import several
 
 EXIT, REQUEUE, AGAIN, CANCEL = "exit", "requeue", "again", "cancel"
 """End the job; have Slurm run it again, in a new allocation; start the ranks again in this one; end it as cancelled."""
@@ -102,7 +103,7 @@ def verdict(ending: Ending) -> Verdict:
 
 def _reason(ending: Ending) -> str:
     if ending.lost_nodes:
-        return f"{ending.lost_nodes} node{'s' * (ending.lost_nodes > 1)} lost"
+        return f"{several(ending.lost_nodes, 'node')} lost"
     if ending.last_word == STOPPED_EARLY:
         return "stopped early, with its checkpoint committed"
     if ending.started is False:

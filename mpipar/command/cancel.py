@@ -16,10 +16,11 @@ from collections.abc import Iterable
 from mpipar.batch import record, slurm
 from mpipar.batch.facts import Facts, examine, is_of, named, states_of, tasks
 from mpipar.batch.record import Submission
-from mpipar.command.driver import DONE, FAILED, say_bad_input
+from mpipar.command.driver import say_bad_input
 from mpipar.command.status import amount, some_ranges
 from mpipar.core.arguments import Parser
 from mpipar.core.errors import BadInput
+from mpipar.core.exit_codes import DONE, FAILED, INTERRUPTED
 from mpipar.core.parameters import Parameter
 from mpipar.runtime import journal
 
@@ -52,7 +53,7 @@ def main(arguments: list[str]) -> int:
         return FAILED
     except KeyboardInterrupt:
         _say("this no longer waits; what was told to stop goes on doing so")
-        return 130
+        return INTERRUPTED
     return DONE if ended else FAILED
 
 

@@ -17,9 +17,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mpipar._version import __version__
-from mpipar.command.driver import DONE, FAILED, say_bad_input, say_once
+from mpipar.command.driver import say_bad_input, say_once
 from mpipar.command.execute import WORKERS
 from mpipar.core.errors import BadInput
+from mpipar.core.exit_codes import DONE, FAILED
+from mpipar.core.text import several
 from mpipar.runtime import node
 from mpipar.runtime.comm import Comm, world
 from mpipar.runtime.launcher import launch
@@ -142,7 +144,10 @@ def _by_host(ranks: list[Rank]) -> Iterator[tuple[str, str]]:
         here = [rank for rank in ranks if rank.host == host]
         cores = sorted({len(rank.cores) for rank in here})
         listed = " or ".join(map(str, cores))
-        yield f"host {host}", f"{_many(count, 'rank')} with {_many(here[0].workers, 'worker')} each, on {listed} cores"
+        yield (
+            f"host {host}",
+            f"{several(count, 'rank')} with {several(here[0].workers, 'worker')} each, on {listed} cores",
+        )
 
 
 def _slurm() -> Iterator[tuple[str, str]]:
@@ -173,7 +178,7 @@ def _problems(ranks: list[Rank]) -> Iterator[Problem]:
         cores = frozenset[int]().union(*(rank.cores for rank in here))
         wanted = sum(rank.workers for rank in here)
         if wanted > len(cores):
-            told = f"{_many(len(here), 'rank')} with {wanted} workers in all share {_many(len(cores), 'core')}"
+            told = f"{several(len(here), 'rank')} with {wanted} workers in all share {several(len(cores), 'core')}"
             yield Problem(f"host {host}: {told}", "start fewer ranks or workers, or ask for more cores or nodes")
 
 
@@ -199,10 +204,6 @@ def _unshared(ranks: list[Rank]) -> Iterator[Problem]:
     if blind:
         where = f"{', '.join(blind)} can't see what {ranks[0].host} writes to {os.getcwd()!r}"
         yield Problem(where, "work in a folder that all nodes share, and write outputs there")
-
-
-def _many(count: int, what: str) -> str:
-    return f"{count} {what}{'s' * (count != 1)}"
 
 
 def page(facts: list[tuple[str, str]], problems: list[Problem]) -> str:

@@ -19,7 +19,9 @@ from typing import TYPE_CHECKING, Any
 from mpipar.command.execute import end_all_ranks, execution
 from mpipar.command.options import HelpWanted, Options, parse
 from mpipar.core.errors import BadInput, MpiparError, RunFailed, StoppedEarly
+from mpipar.core.exit_codes import BAD_INPUT, DONE, FAILED, STOPPED_EARLY
 from mpipar.core.kernel import AnyReduction, Kernel
+from mpipar.core.text import printable
 from mpipar.inputs.function import is_loading
 from mpipar.runtime.comm import Comm, RankLost, leave, speaks_for_all, world
 from mpipar.runtime.interrupt import outlive_warning
@@ -28,9 +30,6 @@ from mpipar.runtime.result import Result
 
 if TYPE_CHECKING:
     from mpipar.store.output import OutputFile
-
-DONE, FAILED, BAD_INPUT, STOPPED_EARLY = 0, 1, 2, 75
-"""Exit codes."""
 
 
 class Driver(Kernel):
@@ -164,8 +163,7 @@ def _deliver(result: Result, options: Options, output: OutputFile | None, notify
 
 def say_bad_input(message: str) -> int:
     """Write one line to stderr, once for all ranks, and return the exit code. Collective over all ranks."""
-    one_line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in message)  # what the user gave may have several
-    return say_once(one_line, sys.stderr, BAD_INPUT)
+    return say_once(printable(message), sys.stderr, BAD_INPUT)
 
 
 def say_once(text: str, stream: Any, code: int) -> int:

@@ -43,12 +43,20 @@ BLOCK_TIMEOUT = Parameter("block_timeout", float, None, minimum=0.0, optional=Tr
 def default_workers() -> int | str | None:
     """Return the number of workers that the environment asks for, or None. Raises BadInput."""
     text = os.environ.get("MPIPAR_WORKERS")
-    if not text or text == "auto":
-        return text or None
+    try:
+        return parse_workers(text) if text else None
+    except BadInput as error:
+        raise BadInput(f"MPIPAR_WORKERS: {error}") from None
+
+
+def parse_workers(text: str) -> int | str:
+    """Return a number of workers, or "auto". Raises BadInput."""
+    if text == "auto":
+        return text
     try:
         workers: int = WORKERS.parse(text)
     except BadInput:
-        raise BadInput(f"MPIPAR_WORKERS: expected a whole number from 1 on, or auto, got {text!r}") from None
+        raise BadInput(f"expected a whole number from 1 on, or auto, got {text!r}") from None
     return workers
 
 

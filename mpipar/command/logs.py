@@ -11,10 +11,11 @@ from typing import Any
 from mpipar.batch import record, slurm
 from mpipar.batch.facts import all_named, latest_of_folder, states_of
 from mpipar.batch.record import Submission
-from mpipar.command.driver import DONE, FAILED, STOPPED_EARLY, say_bad_input
+from mpipar.command.driver import say_bad_input
 from mpipar.command.status import why
 from mpipar.core.arguments import Parser
 from mpipar.core.errors import BadInput
+from mpipar.core.exit_codes import DONE, FAILED, INTERRUPTED, STOPPED_EARLY
 from mpipar.core.parameters import Parameter
 from mpipar.runtime import journal
 
@@ -96,7 +97,7 @@ def main(arguments: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
     except KeyboardInterrupt:
-        return 130
+        return INTERRUPTED
 
 
 def _parse_lines(text: str) -> int:

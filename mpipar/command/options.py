@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 from mpipar._version import __version__
-from mpipar.command.execute import BLOCK_TIMEOUT, CHECKPOINT, STOP_BEFORE, WORKERS, Settings, default_workers
+from mpipar.command.execute import BLOCK_TIMEOUT, CHECKPOINT, STOP_BEFORE, Settings, default_workers, parse_workers
 from mpipar.core.arguments import Parser
 from mpipar.core.errors import BadInput
 from mpipar.core.kernel import BLOCK, SEED, BoundKernel, Kernel
@@ -188,13 +188,10 @@ def _parse_on_error(text: str) -> OnError:
 
 
 def _parse_workers(text: str) -> int | str:
-    if text == "auto":
-        return text
     try:
-        workers: int = WORKERS.parse(text)
-    except BadInput:
-        raise argparse.ArgumentTypeError(f"expected a whole number from 1 on, or auto, got {text!r}") from None
-    return workers
+        return parse_workers(text)
+    except BadInput as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _example(kernel: Kernel, program: str) -> str:

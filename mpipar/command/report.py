@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from mpipar._version import __version__
+from mpipar.core.text import several
 from mpipar.runtime.result import Result
 
 MOST_SKIPPED_SHOWN = 20
@@ -63,8 +64,8 @@ def as_text(result: Result) -> str:
     lines.append(f"{plan.n:_} items in {plan.n_blocks:_} blocks of {plan.block:_}, {result.schedule} schedule")
     if result.resumed_blocks:
         lines.append(f"{result.resumed_blocks:_} blocks were done before, {result.evaluated_blocks:_} in this run")
-    where = f"{_several(result.ranks, 'rank')} × {_several(result.workers, 'worker')}"
-    where += f" on {_several(result.nodes, 'node')}"
+    where = f"{several(result.ranks, 'rank')} × {several(result.workers, 'worker')}"
+    where += f" on {several(result.nodes, 'node')}"
     if result.library:
         where += f" ({result.library})"
     rate = f", {plan.n / result.elapsed:.3g} items/s" if result.elapsed > 0 else ""
@@ -111,7 +112,3 @@ def _shown(value: Any) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{key} {_shown(item)}" for key, item in value.items())
     return str(value)
-
-
-def _several(count: int, thing: str) -> str:
-    return f"{count} {thing}{'s' * (count != 1)}"

@@ -13,8 +13,7 @@ from mpipar.core.errors import BadInput
 from mpipar.core.kernel import SEED
 from mpipar.core.parameters import Parameter
 from mpipar.runtime.launcher import launch
-from mpipar.runtime.mpirun import find_mpirun, with_its_folder
-from mpipar.runtime.node import usable_cores
+from mpipar.runtime.mpirun import find_mpirun, settings_for, with_its_folder
 
 USAGE = """usage: mpipar run [-n N] [--workers W|auto] [--seed S] SCRIPT.py [arguments of the script]
        mpipar run [-n N] [--workers W|auto] [--seed S] -m MODULE [arguments of the module]
@@ -111,7 +110,7 @@ def under_mpirun(wanted: Wanted) -> NoReturn:
     if mpirun is None:
         raise BadInput("run: -n: there is no mpirun (pip install 'mpipar[mpich]' brings one)")
     assert wanted.ranks is not None
-    for name, value in _settings(wanted.ranks, wanted.workers).items():
+    for name, value in settings_for(wanted.ranks, with_workers=wanted.workers not in (None, 1)).items():
         os.environ.setdefault(name, value)
     target = ["-m", wanted.target] if wanted.is_module else [wanted.target]
     command = [sys.executable, "-m", "mpipar", "run", *wanted.options, *target, *wanted.arguments]
@@ -119,16 +118,3 @@ def under_mpirun(wanted: Wanted) -> NoReturn:
     os.environ.setdefault("PYTHONHASHSEED", str(secrets.randbelow(2**32)))  # sets of text in one order on all ranks
     sys.stdout.flush()
     os.execv(mpirun, [mpirun, "-n", str(wanted.ranks), *command])
-
-
-def _settings(ranks: int, workers: int | str | None) -> dict[str, str]:
-    """Return what MPI libraries must know for so many ranks and workers on this node; each reads its own."""
-    settings: dict[str, str] = {}
-    if ranks > usable_cores():
-        settings |= {
-            "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
-            "OMPI_MCA_rmaps_base_oversubscribe": "1",
-        }
-    if workers not in (None, 1):
-        settings |= {"PRTE_MCA_hwloc_default_binding_policy": "none", "I_MPI_PIN": "off"}
-    return settings

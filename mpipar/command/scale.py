@@ -17,9 +17,10 @@ from typing import Any, NoReturn
 
 from mpipar.batch.site import read_site
 from mpipar.batch.slurm import SlurmUnavailable, SubmitRefused
-from mpipar.command.driver import DONE, FAILED, STOPPED_EARLY, say_bad_input
+from mpipar.command.driver import say_bad_input
 from mpipar.core.arguments import Parser
 from mpipar.core.errors import BadInput, RunFailed
+from mpipar.core.exit_codes import DONE, FAILED, STOPPED_EARLY
 from mpipar.runtime.node import usable_cores
 from mpipar.study import machine
 from mpipar.study.conduct import ValuesDiffer, conduct

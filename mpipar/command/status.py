@@ -15,9 +15,11 @@ from typing import Any
 from mpipar.batch import record, slurm
 from mpipar.batch.facts import Facts, all_named, examine, is_recent, latest_of_folder, latest_tasks, may_be_recent
 from mpipar.batch.record import Submission
-from mpipar.command.driver import DONE, FAILED, say_bad_input
+from mpipar.command.driver import say_bad_input
 from mpipar.core.arguments import Parser
 from mpipar.core.errors import BadInput
+from mpipar.core.exit_codes import DONE, FAILED, INTERRUPTED
+from mpipar.core.text import printable, several
 
 _DAY = 86400.0
 _LONGEST_JOB = 60 * _DAY  # so long a job whose folder is gone is looked for
@@ -94,14 +96,14 @@ def main(arguments: list[str]) -> int:
     except BrokenPipeError:  # as in "| head -1"; Python would complain again at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
-        return 130
+        return INTERRUPTED
     return DONE
 
 
 def text(facts: list[Facts]) -> str:
     """Return what is known of a job as a few lines."""
     lines = _lines(facts[0]) if len(facts) == 1 else _array_lines(facts)
-    return "\n".join("".join(c if c.isprintable() else repr(c)[1:-1] for c in line) for line in lines)
+    return "\n".join(map(printable, lines))
 
 
 def _lines(fact: Facts) -> list[str]:
@@ -112,7 +114,7 @@ def _lines(fact: Facts) -> list[str]:
     if fact.exit_code is not None and fact.outcome not in ("done", "cancelled"):
         head += f", exit code {fact.exit_code}"
     if fact.restarts:
-        head += f", requeued {fact.restarts} time{'s' * (fact.restarts != 1)}"
+        head += f", requeued {several(fact.restarts, 'time')}"
     lines = [head]
     if fact.outcome == "waiting":
         lines.append(f"  why: {why(fact.reason)}")
@@ -135,8 +137,7 @@ def _progress_line(fact: Facts) -> str:
     if fact.rate is not None and fact.remaining is not None:
         line += f", {_short(fact.rate)} blocks/s, done in about {_about(fact.remaining)}"
         if fact.allocations:
-            line += f": its time limit ends it before; will need {fact.allocations} more allocation"
-            line += "s" * (fact.allocations != 1)
+            line += f": its time limit ends it before; will need {several(fact.allocations, 'more allocation')}"
     return line
 
 

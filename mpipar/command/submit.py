@@ -16,9 +16,10 @@ from mpipar.batch.launchers import can_shrink
 from mpipar.batch.record import Submission
 from mpipar.batch.site import read_site
 from mpipar.batch.submit import all_tasks, in_queue, look_at_program, made_folder, plan, submit, unfinished_tasks
-from mpipar.command.driver import DONE, FAILED, say_bad_input
+from mpipar.command.driver import say_bad_input
 from mpipar.core.arguments import Parser
 from mpipar.core.errors import BadInput
+from mpipar.core.exit_codes import DONE, FAILED, INTERRUPTED
 
 _RESOURCES = ("nodes", "ranks_per_node", "ranks", "workers", "time", "memory", "partition", "account")
 _NUMBERS = ("nodes", "ranks_per_node", "ranks", "workers", "time")
@@ -109,7 +110,7 @@ def _submit(options: Any) -> int:
         return _wait(submission, job) if options.wait else DONE
     except KeyboardInterrupt:
         _say(f"job {submission.id} goes on")
-        return 130
+        return INTERRUPTED
 
 
 def _look_at_others(numbers: list[str]) -> None:

@@ -8,9 +8,9 @@ ended on purpose. What ends without a last word was killed.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,22 +34,35 @@ def tell(event: str, /, **details: Any) -> None:
 
 def append(path: Path, event: str, /, **details: Any) -> None:
     """Append an event to a file; an error is no harm."""
-    line = json.dumps({"event": event, "time": time.time(), **details}) + "\n"
     with contextlib.suppress(OSError):  # a full disk: the run is more than what is told of it
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
-        try:
-            os.write(descriptor, line.encode())
-        finally:
-            os.close(descriptor)
+        append_line(path, {"event": event, "time": time.time(), **details})
 
 
 def read(path: Path) -> list[dict[str, Any]]:
     """Return all events, in order; lines that aren't whole are left out, a file that isn't there has none."""
-    events = []
-    with contextlib.suppress(OSError), path.open(encoding="utf-8", errors="replace") as file:
-        for line in file:
+    return [line for line in read_lines(path) if isinstance(line.get("event"), str)]
+
+
+def append_line(path: Path, values: Mapping[str, Any], *, flush: bool = False) -> None:
+    """Append a JSON object to a file, as a line; ``flush`` waits until it is on the disk. Raises OSError."""
+    import json  # each rank loads this module
+
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+    try:
+        os.write(descriptor, (json.dumps(values) + "\n").encode())
+        if flush:
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def read_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the JSON objects of a file, one a line; what isn't one is left out, a file that isn't there has none."""
+    import json
+
+    with contextlib.suppress(OSError, ValueError), path.open(encoding="utf-8", errors="replace") as file:
+        for line in file:  # ValueError: a name with NUL in it
             with contextlib.suppress(ValueError, RecursionError):
-                event = json.loads(line)
-                if isinstance(event, dict) and isinstance(event.get("event"), str):
-                    events.append(event)
-    return events
+                values = json.loads(line)
+                if isinstance(values, dict):
+                    yield values

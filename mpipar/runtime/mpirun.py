@@ -1,4 +1,4 @@
-"""Which mpirun there is, and of which MPI. Imports nothing of mpipar."""
+"""Which mpirun there is, of which MPI, and what it must be told. Imports mpipar.runtime.node alone."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+from mpipar.runtime.node import usable_cores
 
 OPEN_MPI, INTEL_MPI, MPICH, UNKNOWN = "Open MPI", "Intel MPI", "MPICH", "unknown"
 
@@ -29,6 +31,19 @@ def vendor_of(mpirun: str) -> str:
 def with_its_folder(mpirun: str, path: str | None = None) -> str:
     """Return the value of PATH with the folder of ``mpirun`` in front, for the parts that it starts."""
     return os.pathsep.join((os.path.dirname(mpirun), path or os.environ.get("PATH", os.defpath)))
+
+
+def settings_for(ranks: int, *, with_workers: bool) -> dict[str, str]:
+    """Return what MPI libraries must know for so many ranks on this node; each reads its own."""
+    settings: dict[str, str] = {}
+    if ranks > usable_cores():
+        settings |= {
+            "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
+            "OMPI_MCA_rmaps_base_oversubscribe": "1",
+        }
+    if with_workers:  # a rank with workers needs more than the core that an MPI would pin it to
+        settings |= {"PRTE_MCA_hwloc_default_binding_policy": "none", "I_MPI_PIN": "off"}
+    return settings
 
 
 def output_of(*command: str) -> str:

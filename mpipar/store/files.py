@@ -7,9 +7,10 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import h5py
+if TYPE_CHECKING:
+    import h5py
 
 
 def own_name(suffix: str) -> str:
@@ -27,6 +28,8 @@ def write_at(descriptor: int, data: Any, offset: int) -> None:
 
 def write_hdf5(path: Path, fill: Callable[[h5py.File], None]) -> None:
     """Write an HDF5 file that ``fill`` puts things into, made in memory: HDF5 itself takes a full disk badly."""
+    import h5py  # takes time to load
+
     image = io.BytesIO()
     with h5py.File(image, "w") as file:
         fill(file)
@@ -35,6 +38,17 @@ def write_hdf5(path: Path, fill: Callable[[h5py.File], None]) -> None:
         write_at(descriptor, image.getbuffer(), 0)
     finally:
         os.close(descriptor)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file as a whole or not at all. Raises OSError."""
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        aside.write_text(text, encoding="utf-8")
+        os.replace(aside, path)
+    except OSError:
+        aside.unlink(missing_ok=True)
+        raise
 
 
 def reserve(path: Path, size: int) -> None:
@@ -64,5 +78,7 @@ def flush_to_disk(path: Path) -> None:
 
 def about_hdf5() -> str:
     """Return the version of HDF5, and whether it is built with MPI."""
+    import h5py
+
     parallel = "built with MPI" if h5py.get_config().mpi else "built without MPI, which mpipar doesn't need"
     return f"{h5py.version.hdf5_version}, {parallel}"

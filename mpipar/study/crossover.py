@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mpipar.study.design import SIZES, Measured, Run, several
+from mpipar.core.text import several
+from mpipar.study.design import SIZES, Measured, Run
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from mpipar.core.errors import BadInput
 from mpipar.core.parameters import parse_int
+from mpipar.core.text import several
 
 STRONG, WEAK, SIZES = "strong", "weak", "sizes"
 """Modes: one problem for all; one that grows with the processes; several problems, serial and parallel."""
@@ -129,8 +130,3 @@ def refuse_too_many(sizes: Sequence[Size], cores: int) -> None:
             option = "--ranks" if size.ranks > most else "--workers"
             told = f"{size.ranks} × {size.workers} processes on {several(cores, 'core')} measure nothing"
             raise BadInput(f"{option}: {told}; expected at most {most}")
-
-
-def several(count: int, thing: str) -> str:
-    """Return "1 rank", "2 ranks"."""
-    return f"{count} {thing}{'s' * (count != 1)}"

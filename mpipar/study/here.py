@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from mpipar.core.errors import BadInput, RunFailed
+from mpipar.core.text import several
 from mpipar.runtime.launcher import launch
-from mpipar.runtime.mpirun import find_mpirun, with_its_folder
-from mpipar.runtime.node import usable_cores
-from mpipar.study.design import SIZES, Measured, Run, several
+from mpipar.runtime.mpirun import find_mpirun, settings_for, with_its_folder
+from mpipar.study.design import SIZES, Measured, Run
 from mpipar.study.record import SCRATCH
 from mpipar.study.target import Target
 
@@ -82,15 +82,9 @@ class Here:
 
     def _environment(self, run: Run) -> dict[str, str]:
         environment = {name: value for name, value in os.environ.items() if name != "MPIPAR_WORKERS"}
-        settings = {}
-        if run.size.ranks > usable_cores():
-            settings["PRTE_MCA_rmaps_default_mapping_policy"] = ":oversubscribe"
-            settings["OMPI_MCA_rmaps_base_oversubscribe"] = "1"
-        if run.size.workers > 1:  # a rank with workers needs more than the core that an MPI would pin it to
-            settings |= {"PRTE_MCA_hwloc_default_binding_policy": "none", "I_MPI_PIN": "off"}
         if self._mpirun is not None:
             environment["PATH"] = with_its_folder(self._mpirun)
-        return {**settings, **environment}
+        return {**settings_for(run.size.ranks, with_workers=run.size.workers > 1), **environment}
 
 
 def measured(text: str, wall: float, hosts: list[str], run: Run) -> Measured:

@@ -14,6 +14,7 @@ from typing import Any
 
 from mpipar.batch import record, slurm
 from mpipar.batch.document import Document
+from mpipar.batch.facts import open_states, states_of
 from mpipar.batch.job_file import Job, read_job
 from mpipar.batch.record import Submission
 from mpipar.batch.site import Site
@@ -70,7 +71,7 @@ class OnSlurm:
                 one = self._submitted(run)
                 queued[one.id] = (run, one)
                 self.waiting = len(queued)
-            states = slurm.states(queued)
+            states = states_of(one for _, one in queued.values())
             for number, state in states.items():
                 told = f"{state.words}{f' ({state.reason})' * bool(state.reason)}"
                 if not state.ended and number in queued and said.get(number) != told:
@@ -148,8 +149,7 @@ def _report(one: Submission) -> dict[str, Any] | None:
 
 
 def _is_open(one: Submission) -> bool:
-    states = slurm.states([one.id])
-    return one.id in states and not states[one.id].ended
+    return bool(open_states([one]))
 
 
 def _times(one: Submission) -> tuple[float, float, list[str]]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from mpipar.store.files import write_text
 from mpipar.study import crossover, machine, report
 from mpipar.study.data import write_data
 from mpipar.study.design import SIZES, STRONG, WEAK, Measured, Run
-from mpipar.study.record import write_text
 from mpipar.study.table import OVERSUBSCRIBED, part
 
 

@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from mpipar.core.text import several
 from mpipar.study.crossover import Comparison
-from mpipar.study.design import STRONG, several
+from mpipar.study.design import STRONG
 from mpipar.study.table import LOW, Part, Row, Series
 
 KINDS = ("png", "svg", "pdf")
@@ -119,7 +120,7 @@ def _speedup(panel: Any, part: Part) -> None:
     _log2_axis(panel.yaxis, [2.0**power for power in range(_floor2(lowest), _floor2(highest) + 2)])
     panel.set_ylim(lowest / 1.15, highest * 1.25)
     base = part.baseline.size
-    processes = several(base.processes, "process").replace("processs", "processes")
+    processes = several(base.processes, "process", "processes")
     panel.set_ylabel(f"{'' if part.mode == STRONG else 'scaled '}speedup (relative to {processes})")
     panel.set_xlabel(_across(rows))
     panel.legend(loc="best" if any(row.fastest > 1.3 * row.processes for row in rows) else "upper left")

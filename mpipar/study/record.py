@@ -120,10 +120,3 @@ def _difference(before: Any, now: dict[str, Any]) -> str:
         return "it is of another version"
     name = next(name for name in (*now, *before) if before.get(name) != now.get(name))
     return f"{name} was {json.dumps(before.get(name))[:200]}, and is {json.dumps(now.get(name))[:200]} now"
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file as a whole or not at all."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    aside.write_text(text, encoding="utf-8")
-    os.replace(aside, path)

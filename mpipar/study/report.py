@@ -7,8 +7,9 @@ import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
+from mpipar.core.text import several
 from mpipar.study import laws
-from mpipar.study.design import STRONG, several
+from mpipar.study.design import STRONG
 from mpipar.study.table import LOW, OVERSUBSCRIBED, Part, Row
 
 COLUMNS = (

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from mpipar.core.errors import BadInput
+from mpipar.core.text import several
 from mpipar.study import laws
 from mpipar.study.conduct import startup
-from mpipar.study.design import STRONG, WEAK, Measured, Run, Size, several
+from mpipar.study.design import STRONG, WEAK, Measured, Run, Size
 
 LOW = 0.75
 """Efficiencies under this are flagged: less is mostly not worth the nodes, and centres ask why."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import os
 import subprocess
-import sys
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,12 +16,12 @@ from typing import Any
 
 from mpipar.batch.document import Document, schema_of
 from mpipar.batch.job_file import as_text, option_words
+from mpipar.batch.submit import CHECK_SECONDS, dry_run
 from mpipar.core.drivers import DRIVERS
 from mpipar.core.errors import BadInput
 from mpipar.core.parameters import parse_int
 from mpipar.study.design import SIZES, Size
 
-_LOOK_SECONDS = 60.0  # that a driver is given to look at its options
 _OWN = ("output", "resume", "workers", "json", "dry_run", "help", "version", "progress", "checkpoint", "stop_before")
 
 
@@ -181,18 +180,12 @@ def as_json(value: Any) -> Any:
 
 def look(target: Target, size: Size, more: Sequence[str] = ()) -> int:
     """Let the driver look at its options, and return how many items it would evaluate. Raises BadInput."""
-    words = [sys.executable, *target.command(size), *more, "--dry-run", "--workers=1"]
     try:
-        ended = subprocess.run(
-            words, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", timeout=_LOOK_SECONDS,
-            check=False,
-        )  # fmt: skip
+        told = dry_run([*target.command(size), *more, "--dry-run", "--workers=1"])
     except subprocess.TimeoutExpired:
-        raise BadInput(f"{target.name} took more than {_LOOK_SECONDS:g} s to look at its options") from None
-    lines = (ended.stdout if ended.returncode == 0 else ended.stderr).strip().splitlines() or ["it says nothing"]
-    told = lines[-1].partition(": ")[2] or lines[-1]
-    if ended.returncode != 0:
-        raise BadInput(f"{target.name}: {told.removeprefix('error: ')}")
+        raise BadInput(f"{target.name} took more than {CHECK_SECONDS:g} s to look at its options") from None
+    except BadInput as error:
+        raise BadInput(f"{target.name}: {error}") from None
     return parse_int(told.removeprefix("would evaluate ").partition(" ")[0])
 
 

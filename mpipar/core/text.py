@@ -1,0 +1,13 @@
+"""Words for people. Imports nothing of mpipar."""
+
+from __future__ import annotations
+
+
+def printable(text: object) -> str:
+    """Return a text as it can be printed in one line: what a user gave may have several, or odd characters."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(text))
+
+
+def several(count: int, thing: str, things: str = "") -> str:
+    """Return "1 rank", "2 ranks"; ``things`` is the plural, if it is more than an s."""
+    return f"{count} {thing if count == 1 else things or thing + 's'}"
