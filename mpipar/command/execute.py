@@ -166,6 +166,7 @@ def execution(
                 output=None if output is None else output.rows,
                 checkpoint=output,
                 keep_partials=output is not None,
+                keep_timeline=output is not None,
                 interruption=interruption,
                 progress=progress,
                 notify=notify,

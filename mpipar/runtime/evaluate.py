@@ -16,6 +16,7 @@ from mpipar.core.plan import Block
 from mpipar.core.reduction import Array
 from mpipar.runtime.failure import STOP, Failure, OnError, Skipped, block_failure, items_of, one_line
 from mpipar.runtime.shared import NodeArray
+from mpipar.runtime.timeline import SHORTEST_SPAN
 
 POLL_SECONDS = 0.05
 """How long a rank evaluates blocks before it looks whether it should stop."""
@@ -65,6 +66,8 @@ class Outcome:
         Blocks that failed, if the run goes on without them.
     retried : int
         How many times a block was evaluated again.
+    marks : list of (int, float)
+        How many blocks were done with at which time, by time.perf_counter, now and then; the begin and the end too.
     failure : Failure or None
         Why it ended early.
     """
@@ -77,6 +80,7 @@ class Outcome:
     rows: dict[int, dict[str, Array]] = field(default_factory=dict)
     skipped: list[Skipped] = field(default_factory=list)
     retried: int = 0
+    marks: list[tuple[int, float]] = field(default_factory=list)
     failure: Failure | None = None
 
     @property
@@ -129,7 +133,8 @@ class Evaluator:
         """Evaluate the blocks of a chunk one after the other; ``stop`` is asked now and then whether to end early."""
         plan = self._task.bound.plan
         outcome = Outcome(self._task.bound.reduction.start())
-        began = before = last_poll = time.perf_counter()
+        began = before = last_poll = last_mark = time.perf_counter()
+        outcome.marks.append((0, began))
         function, add = self._function, self._task.bound.reduction.add
         for index in chunk:
             block = plan[index]
@@ -153,11 +158,16 @@ class Evaluator:
             if now - before > outcome.longest:
                 outcome.longest = now - before
             before = now
+            if now - last_mark > SHORTEST_SPAN:
+                last_mark = now
+                outcome.marks.append((outcome.handled, now))
             if now - last_poll > POLL_SECONDS:
                 last_poll = now
                 if stop():
                     break
-        outcome.seconds = time.perf_counter() - began
+        end = time.perf_counter()
+        outcome.seconds = end - began
+        outcome.marks.append((outcome.handled, end))
         return outcome
 
     def _evaluate_block(self, block: Block, outcome: Outcome) -> None:
@@ -213,7 +223,7 @@ class Evaluator:
     def _spoil(self, outcome: Outcome, failure: Failure) -> None:
         """Let nothing of a chunk count: its total has something of a block in it that isn't done."""
         outcome.total, outcome.blocks, outcome.failure = self._task.bound.reduction.start(), 0, failure
-        outcome.partials, outcome.rows, outcome.skipped = {}, {}, []
+        outcome.partials, outcome.rows, outcome.skipped, outcome.marks = {}, {}, [], []
 
 
 def _is_small(partial: Any) -> bool:

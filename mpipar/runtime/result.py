@@ -1,4 +1,4 @@
-"""What came out of a run. Imports mpipar.core, and failure and tally beside it."""
+"""What came out of a run. Imports mpipar.core, and failure, tally and timeline beside it."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from mpipar.core.plan import Plan
 from mpipar.core.reduction import Array
 from mpipar.runtime.failure import Skipped
 from mpipar.runtime.tally import Done, Record
+from mpipar.runtime.timeline import Span
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,9 @@ class Result:
         {block index: partial}, if they were kept.
     done : Done
         All blocks that are done, and their total.
+    timelines : list of list of Span
+        When each of the processes in ``records`` evaluated which blocks, in seconds from the barrier before the first
+        block, if that was kept.
     """
 
     outcome: Any
@@ -80,6 +84,7 @@ class Result:
     datasets: dict[str, Array] = field(repr=False)
     partials: dict[int, Any] = field(repr=False)
     done: Done = field(repr=False)
+    timelines: list[list[Span]] = field(default_factory=list, repr=False)
 
     @property
     def value(self) -> Any:

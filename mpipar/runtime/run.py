@@ -13,7 +13,7 @@ import copy
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from mpipar.core.blocks import Blocks, missing, united
@@ -29,7 +29,8 @@ from mpipar.runtime.in_rank import InRank
 from mpipar.runtime.result import Result, joined_rows
 from mpipar.runtime.schedule import share
 from mpipar.runtime.shared import shared_arrays
-from mpipar.runtime.tally import Done, Tally
+from mpipar.runtime.tally import Done, Record, Tally
+from mpipar.runtime.timeline import Span, Timeline, most_of_each
 from mpipar.runtime.watch import Checkpoint, Watch
 
 if TYPE_CHECKING:
@@ -74,6 +75,8 @@ class Conduct:
         What keeps on disk which blocks are done.
     keep_partials : bool
         Whether to keep the partial of each block, for plans of up to :data:`MOST_KEPT_PARTIALS` blocks without rows.
+    keep_timeline : bool
+        Whether to keep when each process evaluated which blocks.
     interruption : callable
         Returns what says that this rank is to stop early, or None.
     progress : callable
@@ -89,6 +92,7 @@ class Conduct:
     output: Output | None = None
     checkpoint: Checkpoint | None = None
     keep_partials: bool = False
+    keep_timeline: bool = False
     interruption: Callable[[], str | None] = _no_interruption
     progress: Callable[[float], None] = _no_progress
     notify: Callable[[str], None] = _no_notice
@@ -147,6 +151,7 @@ class _Run:
         self._watch = Watch(
             comm, self._tally, conduct.checkpoint, conduct.output, conduct.interruption, conduct.progress
         )
+        self._began: float | None = None
         self._take_up()
 
     def _take_up(self) -> None:
@@ -196,16 +201,18 @@ class _Run:
     def _attempt(self) -> Result | None:
         comm = self._comm
         comm.barrier()
-        began = time.perf_counter()
+        if self._began is None:  # else ranks have died
+            self._began = time.perf_counter()
         plan = self._evaluate()
-        elapsed = time.perf_counter() - began
+        elapsed = time.perf_counter() - self._began
         outcome = _finish(self._bound, copy.deepcopy(self._whole.total)) if comm.is_root else None
         failure = comm.bcast(outcome if isinstance(outcome, Failure) else None)
         if failure is not None:
             self._end(Verdict(True, failure.message(0, comm.host)))
         tally = self._tally
+        records, timelines = self._records()
         gathered = comm.gather(
-            (comm.host, tally.records, tally.partials, tally.rows, tally.retried, tally.lost_workers)
+            (comm.host, records, tally.partials, tally.rows, tally.retried, tally.lost_workers, timelines)
         )
         if not comm.is_root:
             return None
@@ -233,9 +240,17 @@ class _Run:
             datasets={} if self._conduct.output is not None else joined_rows(self._bound, plan, rows, skipped),
             partials={index: partial for part in gathered for index, partial in part[2].items()},
             done=self._whole,
+            timelines=[timeline for part in gathered for timeline in part[6]],
         )
         assert self._whole.count + len(skipped) == plan.n_blocks, "not all blocks are done"
         return result
+
+    def _records(self) -> tuple[list[Record], list[list[Span]]]:
+        """Return what each process of this rank evaluated, and, if that is kept, when."""
+        records = self._tally.records
+        most, origin = most_of_each(self._comm.size * self._workers), self._began or 0.0
+        timelines = [record.timeline.since(origin, most) for record in records] if self._conduct.keep_timeline else []
+        return [replace(record, timeline=Timeline()) for record in records], timelines
 
     def _evaluate(self) -> Plan:
         """Evaluate all blocks that are missing, or the first ones that are enough; return the plan of these."""

@@ -1,4 +1,4 @@
-"""What a rank has evaluated so far. Imports mpipar.core, and evaluate and failure beside it."""
+"""What a rank has evaluated so far. Imports mpipar.core, and evaluate, failure and timeline beside it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from mpipar.core.blocks import Blocks, united
 from mpipar.core.reduction import Array, Reduction
 from mpipar.runtime.evaluate import Outcome
 from mpipar.runtime.failure import Failure, Skipped, one_line
+from mpipar.runtime.timeline import Timeline
 
 
 @dataclass(slots=True)
@@ -63,6 +64,8 @@ class Record:
         Blocks evaluated.
     seconds, longest : float
         Time in kernels, in all and in the longest block.
+    timeline : Timeline
+        When it evaluated which.
     """
 
     rank: int
@@ -71,6 +74,7 @@ class Record:
     blocks: int = 0
     seconds: float = 0.0
     longest: float = 0.0
+    timeline: Timeline = field(default_factory=Timeline, repr=False, compare=False)
 
 
 class Tally:
@@ -124,6 +128,7 @@ class Tally:
         record.blocks += outcome.blocks
         record.seconds += outcome.seconds
         record.longest = max(record.longest, outcome.longest)
+        record.timeline.add(chunk, outcome.marks)
         return outcome.failure
 
     def fold(self) -> Done | Failure:

@@ -7,6 +7,7 @@
     /value  /error    the result; a group with one dataset a field, where the result has several
     /ranks            table: rank, host, blocks, seconds
     /workers          table: rank, host, pid, blocks, seconds, longest (one row a process that evaluated blocks)
+    /timeline         table: worker (a row of /workers), block, blocks, begin, end: who evaluated which, and when
     /skipped          table: block, start, stop, reason, traceback of blocks that failed, if there are any
     /partials         the partial of each block, for small plans and partials of one shape
 
@@ -18,7 +19,6 @@ from __future__ import annotations
 import datetime
 import platform
 from collections.abc import Mapping
-from dataclasses import astuple
 from typing import Any
 
 import h5py
@@ -69,6 +69,7 @@ def fill(file: h5py.File, result: Result) -> None:
     if result.error is not None:
         _put(file, "error", result.error, "standard error of the value")
     _put_tables(file, result)
+    _put_timeline(file, result)
     _put_skipped(file, result)
     _put_partials(file, result)
 
@@ -100,7 +101,9 @@ def _data(value: Any) -> Any:
 
 def _put_tables(file: h5py.File, result: Result) -> None:
     processes = [("rank", "i8"), ("host", _TEXT), ("pid", "i8"), ("blocks", "i8"), ("seconds", "f8"), ("longest", "f8")]
-    rows = np.array([astuple(record) for record in result.records], np.dtype(processes))
+    rows = np.array(
+        [(r.rank, r.host, r.pid, r.blocks, r.seconds, r.longest) for r in result.records], np.dtype(processes)
+    )
     table = file.create_dataset("workers", data=rows)
     table.attrs["description"] = "processes that evaluated blocks, and for how long they were in kernels"
     table.attrs["units"] = "blocks: 1, seconds: s, longest: s"
@@ -114,6 +117,18 @@ def _put_tables(file: h5py.File, result: Result) -> None:
         "blocks that each rank and its workers evaluated, and the sum of their times in kernels"
     )
     table.attrs["units"] = "blocks: 1, seconds: s"
+
+
+def _put_timeline(file: h5py.File, result: Result) -> None:
+    columns = [("worker", "i4"), ("block", "i8"), ("blocks", "i8"), ("begin", "f8"), ("end", "f8")]
+    rows = [(worker, *span) for worker, timeline in enumerate(result.timelines) for span in timeline]
+    if rows:
+        table = file.create_dataset("timeline", data=np.array(rows, np.dtype(columns)))
+        table.attrs["description"] = (
+            "spans of time in which a process (a row of workers) evaluated blocks, the first of which is named; "
+            "times count from the barrier before the first block"
+        )
+        table.attrs["units"] = "blocks: 1, begin: s, end: s"
 
 
 def _put_skipped(file: h5py.File, result: Result) -> None:

@@ -42,6 +42,28 @@ def test_drawn_times_are_a_matter_of_the_seed(distribution, tmp_path):
         assert times.max() <= 2e-6
 
 
+@pytest.mark.parametrize("schedule", ["stride", "slice", "dynamic"])
+@pytest.mark.parametrize(("ranks", "workers"), [(None, 1), (None, 2), (3, 1), (2, 2)])
+def test_the_timeline_has_every_block_once_in_its_time(ranks, workers, schedule, tmp_path):
+    options = ("--tasks", "60", "--mean", "0.003", "--workers", str(workers), "--schedule", schedule)
+    over(ranks)("-m", "mpipar.load", *options, "--output", "load.h5", cwd=tmp_path, env=UNBOUND)
+    with h5py.File(tmp_path / "load.h5") as file:
+        spans, processes, elapsed = file["timeline"][:], file["workers"][:], file.attrs["elapsed"]
+        times = file["partials"][:]
+    assert len(processes) == (ranks or 1) * workers
+    assert spans["blocks"].sum() == 60
+    assert len(set(spans["block"])) == len(spans)
+    assert (spans["begin"] >= 0).all()
+    assert (spans["end"] <= elapsed).all()
+    for worker, process in enumerate(processes):
+        own = spans[spans["worker"] == worker]
+        assert own["blocks"].sum() == process["blocks"]
+        assert (own["begin"][1:] >= own["end"][:-1]).all(), "one after the other"
+        assert (own["end"] - own["begin"]).sum() == pytest.approx(process["seconds"], rel=0.1, abs=0.002)
+    alone = spans[spans["blocks"] == 1]
+    assert (alone["end"] - alone["begin"] >= times[alone["block"]]).all(), "a span isn't shorter than its block sleeps"
+
+
 def test_a_wider_lognormal_has_the_same_mean():
     sums = [run(load, tasks=2000, mean=1e-7, sigma=sigma, block=100).value for sigma in (0.0, 0.5, 1.0)]
     assert sums == pytest.approx([2e-4] * 3, rel=0.15)

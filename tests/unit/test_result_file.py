@@ -14,6 +14,7 @@ from mpipar.runtime.comm import Comm
 from mpipar.runtime.failure import Skipped
 from mpipar.runtime.result import Result
 from mpipar.runtime.tally import Done, Record
+from mpipar.runtime.timeline import Span
 from mpipar.store.output import OutputFile, check
 from mpipar.store.result import FORMAT
 
@@ -133,6 +134,19 @@ def test_numbers_beyond_64_bits_are_attributes_as_text(path):
         assert file.attrs["n"] == str(2**70)
         assert file.attrs["block"] == 2**40
         assert file.attrs["seed"] == 2**64 - 1
+
+
+def test_the_timeline_tells_when(path):
+    timelines = [[Span(0, 1, 0.0, 0.125), Span(2, 1, 0.25, 0.375)], [], [Span(1, 2, 0.125, 2.125)]]
+    write(path, result(timelines=timelines))
+    with h5py.File(path) as file:
+        table = file["timeline"]
+        assert table.dtype.names == ("worker", "block", "blocks", "begin", "end")
+        assert table[:].tolist() == [(0, 0, 1, 0.0, 0.125), (0, 2, 1, 0.25, 0.375), (2, 1, 2, 0.125, 2.125)]
+        assert table.attrs["units"] == "blocks: 1, begin: s, end: s"
+    write(path, result())
+    with h5py.File(path) as file:
+        assert "timeline" not in file
 
 
 def test_tables_tell_who_evaluated_what(path):
