@@ -8,6 +8,7 @@ import pytest
 from conftest import BIN, FOR_OPEN_MPI
 
 from slurm.cluster import Cluster
+from slurm.jobs import User
 from slurm.machine import PATH, missing_programs
 
 # Where jobs find the mpirun and the Python of this environment.
@@ -51,3 +52,9 @@ def separate_nodes(cluster: Cluster) -> None:
 def place(tmp_path: Path) -> Path:
     """Return a new folder that all nodes see: they have all files in common."""
     return tmp_path
+
+
+@pytest.fixture
+def user(cluster: Cluster, place: Path) -> User:
+    """Return somebody who works in the new folder."""
+    return User(cluster, place)

@@ -10,7 +10,7 @@ from conftest import BIN, FOR_OPEN_MPI, Finished, start
 
 from mpipar.runtime import journal
 from slurm.cluster import Cluster
-from slurm.machine import PATH
+from slurm.machine import PATH, wait_until
 
 ROOT = Path(__file__).parents[2]
 VENDOR = {"": "mpich", "-openmpi": "openmpi", "-impi": "impi"}.get(BIN.parent.name.removeprefix(".venv"), "mpich")
@@ -97,6 +97,18 @@ class User:
             return [int(line) for line in (self.place / "marks").read_text().split()]
         except FileNotFoundError:
             return []
+
+    def wait_for_marks(self, count: int) -> None:
+        """Wait until so many blocks were evaluated."""
+        for _ in wait_until(f"{count} blocks are evaluated", 60):
+            if len(self.marks()) >= count:
+                return
+
+    def wait_for_end(self, number: str, timeout: float = 120) -> None:
+        """Wait until a job, or all tasks of an array, have left the queue."""
+        for _ in wait_until(f"the end of job {number}", timeout):
+            if number not in self.cluster.run("squeue", "--noheader", "--format=%F").stdout.split():
+                return
 
     def events(self, number: str, name: str = "slow", folder: str = "out") -> list[dict[str, Any]]:
         """Return what the journal of a job tells."""

@@ -1,17 +1,9 @@
 """Tasks of arrays are cancelled one by one, jobs before they can handle that, and never a job of another cluster."""
 
-import pytest
-
-from slurm.cluster import Cluster
 from slurm.jobs import User
 from slurm.machine import wait_until
 
 ARRAY = {"resources": "ranks = 1", "array": "tasks = 6\nat_once = 2"}
-
-
-@pytest.fixture
-def user(cluster: Cluster, place) -> User:
-    return User(cluster, place)
 
 
 def wait_for_output(user: User, number: str) -> None:

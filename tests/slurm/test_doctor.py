@@ -6,16 +6,10 @@ import sys
 import pytest
 from conftest import BIN, Finished, start
 
-from slurm.cluster import Cluster
 from slurm.jobs import LAUNCHERS, VENDOR, User
 
 DOCTOR = [sys.executable, "-m", "mpipar", "doctor"]
 WRONG = {"mpich": ["--mpi=none"], "openmpi": ["--mpi=none", "--mpi=pmi2"], "impi": ["--mpi=none"]}[VENDOR]
-
-
-@pytest.fixture
-def user(cluster: Cluster, place) -> User:
-    return User(cluster, place)
 
 
 def inside(user: User, *command: str, cwd=None) -> Finished:

@@ -5,23 +5,11 @@ import random
 
 import pytest
 
-from slurm.cluster import Cluster
 from slurm.jobs import LAUNCHERS, VENDOR, User, harmonic, value_of
 from slurm.machine import wait_until
 
 NODES_KILLED = int(os.environ.get("MPIPAR_TEST_NODES_KILLED", "1"))  # of either kind; make faults kills five
 PATIENCE = 120  # seconds: Slurm looks at time limits every 30 s
-
-
-@pytest.fixture
-def user(cluster: Cluster, place) -> User:
-    return User(cluster, place)
-
-
-def wait_for_marks(user: User, count: int) -> None:
-    for _ in wait_until(f"{count} blocks are evaluated", 60):
-        if len(user.marks()) >= count:
-            return
 
 
 def wait_for(user: User, number: str, event: str, count: int = 1) -> None:
@@ -60,7 +48,7 @@ def test_a_job_that_needs_three_allocations_gets_them(user, cluster):
 def test_usr1_by_hand_is_the_same(user, cluster, launcher):
     (user.place / "site.toml").write_text(f'launcher = "{launcher}"\n')
     number = user.submit(user.slow_job(items=60), "--site", "site.toml")
-    wait_for_marks(user, 10)
+    user.wait_for_marks(10)
     cluster.run("scancel", "--batch", "--signal=USR1", number)
     found = cluster.wait(number)
     assert (found["JobState"], found["Restarts"]) == ("COMPLETED", "1"), user.log(number)
@@ -72,7 +60,7 @@ def test_after_a_timeout_the_same_submission_goes_on(user, cluster):
     """The limit comes before any warning."""
     job = user.slow_job(items=900, resources="nodes = 2\nranks_per_node = 1\ntime = 10", restart="requeue = false")
     number = user.submit(job)
-    wait_for_marks(user, 20)
+    user.wait_for_marks(20)
     cluster.run("scontrol", "update", f"JobId={number}", "EndTime=now")
     found = cluster.wait(number, timeout=PATIENCE)
     assert found["JobState"] == "TIMEOUT", user.log(number)
@@ -88,7 +76,7 @@ def test_cancelled_and_submitted_again(user, cluster, launcher):
     (user.place / "site.toml").write_text(f'launcher = "{launcher}"\n')
     job = user.slow_job(items=80)
     number = user.submit(job, "--site", "site.toml")
-    wait_for_marks(user, 10)
+    user.wait_for_marks(10)
     ended = user.mpipar("cancel", number)
     assert ended.code == 0, ended.stderr
     assert cluster.job(number)["JobState"] == "CANCELLED", user.log(number)
@@ -102,7 +90,7 @@ def test_cancelled_and_submitted_again(user, cluster, launcher):
 def test_a_killed_rank_costs_its_blocks_in_flight_alone(user, cluster):
     """The ranks are started again in the same allocation, without a requeue."""
     number = user.submit(user.slow_job(items=80))
-    wait_for_marks(user, 20)
+    user.wait_for_marks(20)
     cluster.run("pkill", "-KILL", "-f", "slow.py:slow.*--output", node="n2", check=False)
     found = cluster.wait(number)
     assert (found["JobState"], found["Restarts"]) == ("COMPLETED", "0"), user.log(number)
@@ -114,7 +102,7 @@ def test_a_killed_rank_costs_its_blocks_in_flight_alone(user, cluster):
 def test_a_killed_rank_is_survived_without_a_new_start(user, cluster):
     (user.place / "site.toml").write_text('launcher = "mpirun --with-ft ulfm"\n')
     number = user.submit(user.slow_job(items=80), "--site", "site.toml")
-    wait_for_marks(user, 20)
+    user.wait_for_marks(20)
     cluster.run("pkill", "-KILL", "-f", "slow.py:slow.*--output", node="n2", check=False)
     found = cluster.wait(number)
     assert (found["JobState"], found["Restarts"]) == ("COMPLETED", "0"), user.log(number)
@@ -129,7 +117,7 @@ def test_a_killed_node_is_survived_by_a_requeue(user, cluster, trial, which):
     """The power of a node fails at a random moment: of the first one, where the batch script runs, or of another."""
     moment = random.Random(f"{trial} {which}").uniform(0.5, 4)
     number = user.submit(user.slow_job(items=100, resources="nodes = 3\nranks_per_node = 1"))
-    wait_for_marks(user, int(moment * 20))
+    user.wait_for_marks(int(moment * 20))
     cluster.kill_node("n1" if which == "first" else "n2")
     found = cluster.wait(number, timeout=PATIENCE)
     assert found["JobState"] == "COMPLETED", user.log(number)
@@ -142,7 +130,7 @@ def test_a_killed_node_is_survived_by_a_requeue(user, cluster, trial, which):
 def test_a_job_may_go_on_with_the_nodes_that_are_left(user, cluster):
     job = user.slow_job(items=200, resources="nodes = 3\nranks_per_node = 1", restart='lost_nodes = "go-on"')
     number = user.submit(job)
-    wait_for_marks(user, 30)
+    user.wait_for_marks(30)
     cluster.kill_node("n3")
     found = cluster.wait(number, timeout=PATIENCE)
     assert (found["JobState"], found["Restarts"]) == ("COMPLETED", "0"), user.log(number)
@@ -160,9 +148,7 @@ def test_the_last_task_of_an_array_is_requeued_alone(user, cluster):
         if (user.place / "marks-3").exists():
             break
     cluster.run("scancel", "--batch", "--signal=USR1", f"{number}_3")
-    for _ in wait_until("all tasks have ended", 120):
-        if number not in cluster.run("squeue", "--noheader", "--format=%F").stdout:
-            break
+    user.wait_for_end(number)
     starts = {
         task: [event["event"] for event in user.events(f"{number}_{task}")].count("allocation") for task in (1, 2, 3)
     }

@@ -4,20 +4,20 @@ import csv
 import json
 import re
 import shlex
-from pathlib import Path
 
+import pages
 import pytest
 
-from slurm.cluster import Cluster
-from slurm.jobs import ROOT, User
+from slurm.jobs import User
 
+PAGE = "docs/scaling.md"
 JOB = '[run]\ndriver = "pi"\noptions = {steps = 1e7}\n[resources]\nranks_per_node = 1\n'
 
 
 @pytest.fixture
-def user(cluster: Cluster, place: Path) -> User:
-    (place / "job.toml").write_text(JOB)
-    return User(cluster, place)
+def user(user: User) -> User:
+    (user.place / "job.toml").write_text(JOB)
+    return user
 
 
 def rows(user: User, folder: str) -> list[dict[str, str]]:
@@ -106,11 +106,11 @@ def test_bad_input(user, words, message):
 
 
 def test_lines_of_the_guide(user):
-    page = (ROOT / "docs/scaling.md").read_text()
-    lines = [line for line in page.splitlines() if line.startswith("mpipar scale") and "--on slurm" in line]
+    assert pages.pages_with(pages.SCALE_ON_SLURM) == [PAGE]
+    for name, text in pages.saved_files(PAGE).items():
+        (user.place / name).write_text(text)
+    lines = pages.shell_lines(PAGE, pages.SCALE_ON_SLURM)
     assert len(lines) == 2
-    (text,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
-    (user.place / "cluster.toml").write_text(text)
     for line in lines:
         line = re.sub(r"--repeats \d+", "", re.sub(r"=1e10", "=1e6", line))
         words = shlex.split(line)[1:]

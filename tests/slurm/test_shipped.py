@@ -12,9 +12,7 @@ import numpy as np
 import pytest
 from conftest import python, start
 
-from slurm.cluster import Cluster
 from slurm.jobs import LAUNCHERS, ROOT, VENDOR, User, hosts_of, value_of
-from slurm.machine import wait_until
 
 # What makes each job short; its value is compared with that of the same command on this machine.
 SHORT = {
@@ -26,11 +24,6 @@ SHORT = {
     "sweep-array": [],
     "pool": ['run.arguments=["20_000"]'],
 }
-
-
-@pytest.fixture
-def user(cluster: Cluster, place) -> User:
-    return User(cluster, place)
 
 
 def checkout(place: Path) -> Path:
@@ -120,17 +113,13 @@ def test_an_array_with_a_slice_that_fails(user, cluster):
         good.replace("    a, g = 1.0", "    if (length, angle) == (0.5, 30):\n        1 / 0\n    a, g = 1.0")
     )
     number = submitted(user, "sweep-array")
-    for _ in wait_until("all tasks have ended", 120):
-        if number not in cluster.run("squeue", "--noheader", "--format=%A").stdout:
-            break
+    user.wait_for_end(number)
     told = user.mpipar("status", number)
     assert "9 done; 1 failed: 5" in told.stdout, told.stdout
     model.write_text(good)
     again = submitted(user, "sweep-array")
     assert cluster.run("squeue", "--noheader", "--array", "--format=%K").stdout.split() == ["5"]
-    for _ in wait_until("the task has ended", 60):
-        if again not in cluster.run("squeue", "--noheader", "--format=%A").stdout:
-            break
+    user.wait_for_end(again)
     told = user.mpipar("status", "runs/sweep-array")
     assert f"job {number}, {again} (sweep-array), an array of 10 tasks: 10 done" in told.stdout, told.stdout
     rows = []
@@ -175,9 +164,7 @@ def test_the_array_script_as_it_stands(user, cluster):
     command = ["-m", "mpipar.sweep", "--function", "square.py:square", "--table", "table.csv"]
     slices = ["--slice", "{task}/3", "--output", "part-{task}.h5"]
     number = user.sbatch("--array=1-3", ROOT / "slurm" / "array.sbatch", *command, *slices)
-    for _ in wait_until("all tasks have ended", 60):
-        if number not in cluster.run("squeue", "--noheader", "--format=%A").stdout:
-            break
+    user.wait_for_end(number)
     rows = []
     for task in range(1, 4):
         with h5py.File(user.place / f"part-{task}.h5") as file:

@@ -2,17 +2,11 @@
 
 import json
 
-import pytest
 from conftest import start
 
 from slurm.cluster import Cluster
 from slurm.jobs import User
 from slurm.machine import wait_until
-
-
-@pytest.fixture
-def user(cluster: Cluster, place) -> User:
-    return User(cluster, place)
 
 
 def status(user: User, *words: str) -> str:
@@ -21,15 +15,9 @@ def status(user: User, *words: str) -> str:
     return ended.stdout
 
 
-def wait_for_marks(user: User, count: int) -> None:
-    for _ in wait_until(f"{count} blocks are evaluated", 60):
-        if len(user.marks()) >= count:
-            return
-
-
 def test_a_job_is_told_of_from_the_queue_to_its_end(user, cluster):
     number = user.submit(user.slow_job(items=100))
-    wait_for_marks(user, 30)
+    user.wait_for_marks(30)
     told = status(user, number)
     assert "running" in told
     assert "of 100 blocks" in told

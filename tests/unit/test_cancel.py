@@ -1,12 +1,11 @@
 import shutil
-import signal
 import threading
 import time
 from pathlib import Path
 
 import pytest
 from fake_slurm import FakeSlurm, job
-from test_status import begin
+from test_status import killed
 
 from mpipar.batch import record, slurm
 from mpipar.batch.record import Submission
@@ -27,12 +26,7 @@ def fake(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def stopped(tmp_path_factory):
-    """Return the output of a run that was killed."""
-    output = tmp_path_factory.mktemp("stopped") / "pi.h5"
-    process = begin(output)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    return output
+    return killed(tmp_path_factory.mktemp("stopped") / "pi.h5")
 
 
 def submitted(folder, number="12", tasks=""):

@@ -64,14 +64,17 @@ def begin(output: Path, *arguments: str) -> subprocess.Popen:
     return process
 
 
-@pytest.fixture(scope="module")
-def stopped(tmp_path_factory):
-    """Return the output of a run that was killed."""
-    output = tmp_path_factory.mktemp("stopped") / "pi.h5"
+def killed(output: Path) -> Path:
+    """Start a run, kill it, and return its output."""
     process = begin(output)
     process.send_signal(signal.SIGKILL)
     process.wait()
     return output
+
+
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory):
+    return killed(tmp_path_factory.mktemp("stopped") / "pi.h5")
 
 
 def copied(output: Path, target: Path) -> Path:
