@@ -56,9 +56,9 @@ def as_text(result: Result) -> str:
     """Return a result as a few lines for people."""
     plan = result.plan
     if isinstance(result.value, Mapping):
-        lines = [f"{result.name}:", *(f"  {name} = {_shown(value)}" for name, value in result.value.items())]
+        lines = [f"{result.name}:", *(f"  {name} = {shown(value)}" for name, value in result.value.items())]
     else:
-        lines = [f"{result.name} = {_shown(result.value)}"]
+        lines = [f"{result.name} = {shown(result.value)}"]
     if isinstance(result.error, float):
         lines[0] += f" ± {result.error:.2g}"
     lines.append(f"{plan.n:_} items in {plan.n_blocks:_} blocks of {plan.block:_}, {result.schedule} schedule")
@@ -104,11 +104,12 @@ def plain(value: Any) -> Any:
     return value if value is None or isinstance(value, (bool, int, str)) else str(value)
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """Return a value as people read it; large arrays are cut short."""
     if isinstance(value, np.ndarray):
         return f"array of shape {value.shape}\n{np.array2string(value, threshold=20, edgeitems=4)}"
     if hasattr(value, "_asdict"):
         value = value._asdict()
     if isinstance(value, Mapping):
-        return ", ".join(f"{key} {_shown(item)}" for key, item in value.items())
+        return ", ".join(f"{key} {shown(item)}" for key, item in value.items())
     return str(value)

@@ -42,9 +42,14 @@ def write_hdf5(path: Path, fill: Callable[[h5py.File], None]) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file as a whole or not at all. Raises OSError."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file as a whole or not at all. Raises OSError."""
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        aside.write_text(text, encoding="utf-8")
+        aside.write_bytes(data)
         os.replace(aside, path)
     except OSError:
         aside.unlink(missing_ok=True)

@@ -21,19 +21,19 @@ from mpipar.study.table import LOW, Part, Row, Series
 KINDS = ("png", "svg", "pdf")
 HOW_TO = "for pictures, pip install 'mpipar[plot]', and give the same command again"
 
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-_MARKERS = "osD^vP"
-_GREY = "#666666"
-_WIDTH, _HEIGHT = 7.1, 2.9  # inches: two columns of a journal, and one row of panels
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+MARKERS = "osD^vP"
+GREY = "#666666"
+WIDTH, HEIGHT = 7.1, 2.9  # inches: two columns of a journal, and one row of panels
 _MOST_TICKS = 9
-_STYLE: Any = {
+STYLE: Any = {
     "font.size": 8, "font.family": "sans-serif", "axes.titlesize": 8.5, "axes.titleweight": "bold",
     "axes.titlelocation": "left", "axes.labelsize": 8, "legend.fontsize": 7, "xtick.labelsize": 7.5,
     "ytick.labelsize": 7.5, "axes.spines.top": False, "axes.spines.right": False, "axes.linewidth": 0.7,
     "lines.linewidth": 1.1, "lines.markersize": 4.5, "legend.frameon": False, "pdf.fonttype": 42,
     "svg.hashsalt": "mpipar", "axes.grid": True, "grid.color": "#e6e6e6", "grid.linewidth": 0.5, "axes.axisbelow": True,
 }  # fmt: skip
-_DATES = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
+DATES = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
 
 
 def is_possible() -> bool:
@@ -46,8 +46,8 @@ def draw_scaling(parts: Sequence[Part], stem: Path) -> list[Path]:
     import matplotlib
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context(_STYLE):
-        figure: Any = Figure(figsize=(_WIDTH, _HEIGHT * len(parts)), layout="constrained")
+    with matplotlib.rc_context(STYLE):
+        figure: Any = Figure(figsize=(WIDTH, HEIGHT * len(parts)), layout="constrained")
         figure.get_layout_engine().set(w_pad=0.08)
         panels = figure.subplots(len(parts), 2, squeeze=False)
         letters = iter("abcd")
@@ -56,7 +56,7 @@ def draw_scaling(parts: Sequence[Part], stem: Path) -> list[Path]:
             right.set_title(f"({next(letters)}) {part.mode} scaling: efficiency")
             _speedup(left, part)
             _efficiency(right, part)
-        return _save(figure, stem)
+        return save(figure, stem)
 
 
 def draw_crossover(comparisons: Sequence[Comparison], stem: Path) -> list[Path]:
@@ -64,8 +64,8 @@ def draw_crossover(comparisons: Sequence[Comparison], stem: Path) -> list[Path]:
     import matplotlib
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context(_STYLE):
-        figure: Any = Figure(figsize=(_WIDTH, _HEIGHT), layout="constrained")
+    with matplotlib.rc_context(STYLE):
+        figure: Any = Figure(figsize=(WIDTH, HEIGHT), layout="constrained")
         figure.get_layout_engine().set(w_pad=0.08)
         left, right = figure.subplots(1, 2)
         left.set_title("(a) time of the whole command")
@@ -73,7 +73,7 @@ def draw_crossover(comparisons: Sequence[Comparison], stem: Path) -> list[Path]:
         lines = comparisons[0].lines
         left.plot([line.items for line in lines], [line.serial for line in lines], "k--", marker="x", label="serial")
         right.axhline(1, color="k", linestyle="--", linewidth=0.9, zorder=1)
-        for one, colour, marker in zip(comparisons, _cycle(_COLOURS), _cycle(_MARKERS), strict=False):
+        for one, colour, marker in zip(comparisons, _cycle(COLOURS), _cycle(MARKERS), strict=False):
             items = [line.items for line in one.lines]
             style = {"color": colour, "marker": marker, "label": one.words}
             left.plot(items, [line.parallel for line in one.lines], **style)
@@ -98,15 +98,15 @@ def draw_crossover(comparisons: Sequence[Comparison], stem: Path) -> list[Path]:
         right.set_ylim(low / 1.2, high * 1.2)
         for panel in (left, right):
             panel.legend(loc="upper left")
-        _decades(left)
-        return _save(figure, stem)
+        decades(left)
+        return save(figure, stem)
 
 
 def _speedup(panel: Any, part: Part) -> None:
     rows = part.rows
     _log2_axis(panel.xaxis, [row.processes for row in rows])
     grid = np.geomspace(min(row.processes for row in rows), max(row.processes for row in rows), 200)
-    panel.plot(grid, grid, color=_GREY, linestyle="--", label="ideal", zorder=1)
+    panel.plot(grid, grid, color=GREY, linestyle="--", label="ideal", zorder=1)
     dashes = {"Amdahl": "-", "Gustafson": "-", "USL": ":"}
     for series, colour, marker in _styled(part):
         for fit in series.fits:
@@ -129,7 +129,7 @@ def _speedup(panel: Any, part: Part) -> None:
 def _efficiency(panel: Any, part: Part) -> None:
     rows = part.rows
     _log2_axis(panel.xaxis, [row.processes for row in rows])
-    panel.axhline(1, color=_GREY, linestyle="--", zorder=1, label="ideal")
+    panel.axhline(1, color=GREY, linestyle="--", zorder=1, label="ideal")
     panel.axhline(LOW, color="k", linestyle="-.", linewidth=0.8, zorder=1, label=f"efficiency {LOW}")
     grid = np.geomspace(min(row.processes for row in rows), max(row.processes for row in rows), 200)
     for series, colour, marker in _styled(part):
@@ -166,7 +166,7 @@ def _points(panel: Any, part: Part, series: Series, colour: str, marker: str, wh
 
 
 def _styled(part: Part) -> Iterable[tuple[Series, str, str]]:
-    return zip(part.series, _cycle(_COLOURS), _cycle(_MARKERS), strict=False)
+    return zip(part.series, _cycle(COLOURS), _cycle(MARKERS), strict=False)
 
 
 def _cycle(values: Sequence[str]) -> Iterable[str]:
@@ -197,7 +197,7 @@ def _log2_axis(axis: Any, values: Sequence[float]) -> None:
     axis.set_minor_locator(NullLocator())
 
 
-def _decades(panel: Any) -> None:
+def decades(panel: Any) -> None:
     """Write times out: 0.1, 1, 10, with 2 and 5 between where there is room."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
@@ -208,12 +208,13 @@ def _decades(panel: Any) -> None:
     panel.yaxis.set_minor_locator(NullLocator())
 
 
-def _save(figure: Any, stem: Path) -> list[Path]:
+def save(figure: Any, stem: Path, kinds: Sequence[str] = KINDS) -> list[Path]:
+    """Write a figure as a whole or not at all; return the files: stem.png and so on."""
     paths = []
-    for kind in KINDS:
+    for kind in kinds:
         path = stem.with_suffix(f".{kind}")
         aside = path.with_name(f".{path.name}.{os.getpid()}")
-        figure.savefig(aside, format=kind, dpi=300, metadata=_DATES[kind])
+        figure.savefig(aside, format=kind, dpi=300, metadata=DATES[kind])
         os.replace(aside, path)
         paths.append(path)
     return paths

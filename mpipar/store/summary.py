@@ -1,0 +1,303 @@
+"""What a result file tells about its run. Imports mpipar.core, and careful, checkpoint, progress beside it.
+
+Files are read as if an enemy had made them: see :mod:`mpipar.store.careful`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import h5py
+import numpy as np
+
+from mpipar.core.errors import BadInput
+from mpipar.store import careful
+from mpipar.store.checkpoint import get
+from mpipar.store.progress import Progress, progress
+from mpipar.store.result import FORMAT
+from mpipar.store.rows import RESERVED
+
+_MOST_VALUE_BYTES = 2**23
+_PROCESSES = {"rank": "i8", "host": "O", "pid": "i8", "blocks": "i8", "seconds": "f8", "longest": "f8"}
+_RANKS = {"rank": "i8", "host": "O", "blocks": "i8", "seconds": "f8"}
+_SPANS = {"worker": "i8", "block": "i8", "blocks": "i8", "begin": "f8", "end": "f8"}
+_SKIPPED = {"block": "i8", "start": "i8", "stop": "i8", "reason": "O"}
+_OWN = {*RESERVED, "timeline"}
+
+Table = np.ndarray[Any, Any]
+
+
+class Rows(NamedTuple):
+    """A dataset that the kernel has made.
+
+    Attributes
+    ----------
+    name : str
+    shape : tuple of int
+    dtype : str
+    bytes : int
+        What it takes in the file.
+    units, description : str
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    bytes: int
+    units: str
+    description: str
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What came out of a run, and how.
+
+    Attributes
+    ----------
+    path : Path
+    size : int
+        Bytes of the file.
+    about : dict
+        The attributes of the file: driver, n, block, seed, schedule, elapsed, versions and so on.
+    parameters : dict
+        Of the kernel.
+    value, error : object
+        Numbers, arrays, text, or dicts of such; the error may be None.
+    processes : numpy.ndarray
+        A row for each process that evaluated blocks: rank, host, pid, blocks, seconds and longest.
+    per_rank : numpy.ndarray
+        A row for each rank: rank, host, blocks, seconds.
+    timeline : numpy.ndarray or None
+        A row for each span: worker (a row of processes), block, blocks, begin, end. None in files that have none.
+    skipped : numpy.ndarray
+        A row for each block that failed: block, start, stop, reason.
+    rows : list of Rows
+        What the kernel has made.
+    """
+
+    path: Path
+    size: int
+    about: dict[str, Any]
+    parameters: dict[str, Any]
+    value: Any
+    error: Any
+    processes: Table = field(repr=False)
+    per_rank: Table = field(repr=False)
+    timeline: Table | None = field(repr=False)
+    skipped: Table = field(repr=False)
+    rows: list[Rows]
+
+    @property
+    def driver(self) -> str:
+        """Name of the driver."""
+        return str(self.about["driver"])
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds from the barrier before the first block to the end of the reduction."""
+        return float(self.about["elapsed"])
+
+    @property
+    def evaluated_blocks(self) -> int:
+        """Number of blocks evaluated in this run."""
+        return int(self.processes["blocks"].sum())
+
+    @cached_property
+    def hosts(self) -> dict[str, int]:
+        """Number of ranks on each node, in the order of ranks."""
+        return dict(Counter(self.per_rank["host"].tolist()))
+
+    @property
+    def busy(self) -> float:
+        """Seconds that all processes together were in kernels."""
+        return float(self.processes["seconds"].sum())
+
+    @property
+    def imbalance(self) -> float:
+        """The largest of the processes' times in kernels over their mean; 1 is perfect."""
+        return float(self.processes["seconds"].max() * len(self.processes) / self.busy) if self.busy > 0 else 1.0
+
+    @property
+    def longest_block(self) -> float:
+        """Seconds of the longest block."""
+        return float(self.processes["longest"].max(initial=0.0))
+
+    @property
+    def lower_bound(self) -> float:
+        """Seconds that no schedule can beat: the longest block, or an equal share of the time in kernels."""
+        return max(self.busy / max(1, len(self.processes)), self.longest_block)
+
+    @cached_property
+    def finishes(self) -> Table:
+        """When each process had done its last block, in seconds; those that did none are left out."""
+        if self.timeline is None or not len(self.timeline):
+            return np.empty(0)
+        ends = np.full(len(self.processes), -np.inf)
+        np.maximum.at(ends, self.timeline["worker"], self.timeline["end"])
+        return np.asarray(ends[np.isfinite(ends)])
+
+    @property
+    def block_seconds(self) -> Table:
+        """Seconds a block of each span: of spans of several blocks, their mean."""
+        if self.timeline is None:
+            return np.empty(0)
+        return np.asarray((self.timeline["end"] - self.timeline["begin"]) / self.timeline["blocks"])
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """A run that isn't finished: the checkpoint that it has left, or writes at the moment.
+
+    Attributes
+    ----------
+    path : Path
+    identity : dict
+        What decides the result: driver, parameters, n, block, seed.
+    progress : Progress
+    writer : str
+        The process that had the file last: "process 12 on node1", or nothing.
+    """
+
+    path: Path
+    identity: dict[str, Any]
+    progress: Progress
+    writer: str
+
+
+@dataclass(frozen=True)
+class Study:
+    """The data of a scaling study.
+
+    Attributes
+    ----------
+    path : Path
+    about : dict
+        What was run, on what machine.
+    runs : int
+        How many runs there are.
+    table : list of dict
+        {column: number or text} for each size; empty for a study of problem sizes alone.
+    """
+
+    path: Path
+    about: dict[str, Any]
+    runs: int
+    table: list[dict[str, Any]]
+
+
+def look(path: Path) -> Summary | Unfinished | Study:
+    """Return what is in a file of mpipar's; it is only read.
+
+    Raises
+    ------
+    BadInput
+        If there is none, or it isn't of mpipar, or is damaged.
+    """
+    with careful.opened(path) as file:
+        if "mpipar_format" in file.attrs:
+            version = careful.plain(file.attrs["mpipar_format"])
+            if version != FORMAT:
+                raise BadInput(f"{str(path)!r} is of format {version}, expected {FORMAT}")
+            if file.attrs.get("finished", True):
+                return _result(path, file)
+        elif _is_study(file):
+            return _study(path, file)
+        else:
+            raise BadInput(f"{str(path)!r} is an HDF5 file, but not a result of mpipar")
+        try:
+            identity = get(path, file).identity
+        except BadInput:
+            raise BadInput(f"{str(path)!r} holds an unfinished run, whose checkpoint is damaged") from None
+    found = progress(path)
+    if found is None:
+        raise BadInput(f"{str(path)!r} holds an unfinished run, which can't be read at the moment")
+    if found.finished:  # just now
+        return look(path)
+    return Unfinished(path, identity, found, _writer(path))
+
+
+def _result(path: Path, file: h5py.File) -> Summary:
+    about = careful.attributes(file)
+    processes, per_rank = careful.table(file, "workers", _PROCESSES), careful.table(file, "ranks", _RANKS)
+    summary = Summary(
+        path=path,
+        size=path.stat().st_size,
+        about=about,
+        parameters=careful.attributes(careful.group(file, "parameters")),
+        value=careful.value(file, "value", _MOST_VALUE_BYTES),
+        error=careful.value(file, "error", _MOST_VALUE_BYTES),
+        processes=processes,
+        per_rank=per_rank,
+        timeline=careful.table(file, "timeline", _SPANS) if "timeline" in file else None,
+        skipped=careful.table(file, "skipped", _SKIPPED) if "skipped" in file else np.empty(0, [*_SKIPPED.items()]),
+        rows=[_rows(found) for name in file if name not in _OWN and (found := careful.dataset(file, name)) is not None],
+    )
+    _check(summary)
+    return summary
+
+
+def _check(summary: Summary) -> None:
+    """Raise ValueError if numbers can't be what they should be."""
+    about = summary.about
+    for name in ("driver", "schedule"):
+        if not isinstance(about[name], str):
+            raise ValueError(f"{name} is {about[name]!r}")
+    for name in ("n", "block", "n_blocks", "seed"):
+        about[name] = int(about[name])  # what is beyond 64 bits is stored as text
+    for name in ("ranks", "workers", "nodes", "skipped_blocks"):
+        if not isinstance(about[name], int) or about[name] < 0:
+            raise ValueError(f"{name} is {about[name]!r}")
+    for name in ("resumed_blocks", "retried_blocks", "lost_workers", "lost_ranks"):
+        if not isinstance(about.setdefault(name, 0), int):
+            raise ValueError(f"{name} is {about[name]!r}")
+    if not isinstance(about["elapsed"], float) or not 0 <= about["elapsed"] < np.inf:
+        raise ValueError(f"elapsed is {about['elapsed']!r}")
+    for table, columns in ((summary.processes, ("seconds", "longest")), (summary.per_rank, ("seconds",))):
+        for name in ("blocks", *columns):
+            if not (np.isfinite(table[name]).all() and (table[name] >= 0).all()):
+                raise ValueError(f"{name} has numbers that can't be")
+    if not len(summary.per_rank):
+        raise ValueError("there are no ranks")
+    spans = summary.timeline
+    if spans is not None and len(spans):
+        times = np.isfinite(spans["begin"]).all() and np.isfinite(spans["end"]).all()
+        inside = spans["worker"].min() >= 0 and spans["worker"].max() < len(summary.processes)
+        if not (times and inside and (spans["end"] >= spans["begin"]).all() and (spans["blocks"] > 0).all()):
+            raise ValueError("the timeline has spans that can't be")
+
+
+def _rows(found: h5py.Dataset) -> Rows:
+    texts = [str(careful.plain(found.attrs.get(name, ""))) for name in ("units", "description")]
+    name = str(found.name).lstrip("/")
+    return Rows(name, tuple(found.shape or ()), careful.type_name(found.dtype), careful.stored_bytes(found), *texts)
+
+
+def _is_study(file: h5py.File) -> bool:
+    found = careful.dataset(file, "runs")
+    return found is not None and {"mode", "repeat", "elapsed", "startup"} <= set(found.dtype.names or ())
+
+
+def _study(path: Path, file: h5py.File) -> Study:
+    lines: list[dict[str, Any]] = []
+    found = careful.dataset(file, "table")
+    if found is not None and found.dtype.names is not None:
+        columns = {name: "O" if found.dtype[name].kind in "SO" else "f8" for name in found.dtype.names}
+        read = careful.table(file, "table", columns)
+        whole = {name for name in columns if found.dtype[name].kind in "iu"}
+        lines = [
+            {name: int(row[name]) if name in whole else row[name] for name in columns}
+            for row in (dict(zip(columns, values, strict=True)) for values in read.tolist())
+        ]
+    return Study(path, careful.attributes(file), len(file["runs"]), lines)
+
+
+def _writer(path: Path) -> str:
+    """Return what is in the lock of a run's folder, which isn't touched."""
+    with contextlib.suppress(OSError), (path.parent / f"{path.name}.parts" / "lock").open("rb") as lock:
+        return lock.read(200).decode(errors="replace")
+    return ""
