@@ -11,7 +11,7 @@ from mpipar.core.drivers import DRIVERS
 from mpipar.runtime.journal import ENDED, tell
 from mpipar.runtime.launcher import launch
 
-COMMANDS = ("submit", "status", "logs", "cancel", "doctor", "scale", "show")
+COMMANDS = ("submit", "status", "logs", "cancel", "doctor", "scale", "show", "model")
 
 
 def main() -> None:
@@ -55,6 +55,7 @@ def _usage() -> str:
        mpipar cancel JOB|FOLDER ...            end it, with a checkpoint
        mpipar doctor [--workers N|auto]        what is here, and what is wrong with it; under mpirun or srun, too
        mpipar scale TARGET --ranks 1,2,4 ...   how a driver scales: runs, tables, fits, pictures
+       mpipar model RUN.h5 [options]           what it would take with up to 10⁶ ranks, with each schedule
        mpipar show FILE.h5 [options]           what came out of a run; who did what when, as a picture or a page
 
 drivers:

@@ -25,8 +25,14 @@ from mpipar.runtime.counter import Counter
 
 SCHEDULES = ("stride", "slice", "dynamic")
 
-_CHUNK_SECONDS = 0.02  # work in a chunk, at most: what may be left to wait for at the end
-_SECONDS_A_TAKER = 2e-5  # … but more for many takers: the counter is asked no more than 50,000 times a second in all
+CHUNK_SECONDS = 0.02
+"""Work in a chunk, at most: what may be left to wait for at the end."""
+
+SECONDS_A_TAKER = 2e-5
+"""… but more for many takers: the counter is asked no more than 50,000 times a second in all."""
+
+OLD_WEIGHT = 0.75
+"""What the time of earlier blocks counts, beside that of the last chunk."""
 
 
 class Share:
@@ -48,7 +54,7 @@ class Share:
         self._takers = takers
         self._taken = 0  # as far as this rank knows
         self._block_seconds: float | None = None
-        self._chunk_seconds = max(_CHUNK_SECONDS, _SECONDS_A_TAKER * takers)
+        self._chunk_seconds = max(CHUNK_SECONDS, SECONDS_A_TAKER * takers)
 
     def take(self) -> Blocks | None:
         """Return the next chunk, or None if nothing is left."""
@@ -65,7 +71,7 @@ class Share:
         """Tell how long some blocks took, so that later chunks have a fitting size."""
         mean = seconds / max(1, blocks)
         old = self._block_seconds
-        self._block_seconds = mean if old is None else 0.75 * old + 0.25 * mean
+        self._block_seconds = mean if old is None else OLD_WEIGHT * old + (1 - OLD_WEIGHT) * mean
 
     @property
     def fraction_taken(self) -> float:

@@ -71,7 +71,7 @@ class Here:
             self._scratch.mkdir()
             command.append(f"--output={self._scratch / 'run.h5'}")
         try:
-            code, wall, stdout, stderr = _timed(command, self._environment(run))
+            code, wall, stdout, stderr = timed(command, self._environment(run))
         finally:
             shutil.rmtree(self._scratch, ignore_errors=True)
         if code != 0:
@@ -120,15 +120,20 @@ def last_json(text: str) -> dict[str, Any] | None:
     return None
 
 
-def _timed(command: Sequence[str], environment: dict[str, str]) -> tuple[int, float, str, str]:
-    """Run a command in a group of its own; return its exit code, the seconds it took, and what it printed."""
+def timed(
+    command: Sequence[str], environment: dict[str, str], limit: float | None = None
+) -> tuple[int, float, str, str]:
+    """Run a command in a group of its own; return its exit code, the seconds it took, and what it printed.
+
+    Raises subprocess.TimeoutExpired if it takes longer than ``limit`` seconds, and ends it.
+    """
     begun = time.perf_counter()
     process = subprocess.Popen(
         command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         errors="replace", start_new_session=True,
     )  # fmt: skip
     try:
-        stdout, stderr = process.communicate()
+        stdout, stderr = process.communicate(timeout=limit)
     except BaseException:  # Ctrl-C: the run is nobody's any more
         _end(process)
         raise
