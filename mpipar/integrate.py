@@ -6,17 +6,15 @@ import math
 from collections.abc import Callable
 from typing import Any, Literal
 
-import numpy as np
-
 from mpipar import BadInput, Block, Each, Estimate, ExactSum, Moments, PositiveInt, driver
 from mpipar.inputs.expression import function_of
 
 Method = Literal["montecarlo", "midpoint"]
 
 
-def integrand(f: str, dimensions: int) -> Callable[..., Any]:
-    """Return the function of x, y, z, or of x0, x1, … if there are more."""
-    return function_of(f, [f"x{axis}" for axis in range(dimensions)] if dimensions > 3 else "xyz"[:dimensions])
+def integrand(f: str, dimensions: int, xp: Any = None) -> Callable[..., Any]:
+    """Return the function of x, y, z, or of x0, x1, … if there are more, for arrays of the library xp."""
+    return function_of(f, [f"x{axis}" for axis in range(dimensions)] if dimensions > 3 else "xyz"[:dimensions], xp)
 
 
 def per_axis(samples: int, over: list[float]) -> int:
@@ -30,14 +28,25 @@ def points(samples: int, over: list[float], method: Method) -> int:
     return samples if method == "montecarlo" else int(per_axis(samples, over) ** (len(over) // 2))
 
 
+def indices(xp: Any, block: Block, m: int, dimensions: int) -> Any:
+    """Return where the points of a block are on each axis of the grid, of m points each; the last goes fastest."""
+    rest = xp.arange(block.start, block.stop)
+    faster: list[Any] = []
+    for _ in range(dimensions - 1):
+        rest, item = rest // m, rest
+        faster.insert(0, item - rest * m)
+    return xp.stack([rest, *faster])
+
+
 @driver(
     n=points,
     reduction=lambda method: Moments() if method == "montecarlo" else Each(fine=ExactSum(), coarse=ExactSum()),
-    block=2**15,
+    block={"cpu": 2**15, "gpu": 2**22},
 )
 def integrate(
     block: Block,
-    rng: np.random.Generator,
+    rng: Any,
+    xp: Any,
     *,
     f: str,
     over: list[float],
@@ -64,16 +73,17 @@ def integrate(
     --------
     mpirun -np 2 python -m mpipar.integrate --f "x**2" --over 0 1 --samples 1e6 --seed 7
     """
-    low, high = np.array(over[0::2]), np.array(over[1::2])
-    call, shape = integrand(f, len(low)), (len(low), block.size)
+    low, high = (xp.asarray(bounds, dtype=xp.float64)[:, None] for bounds in (over[0::2], over[1::2]))
+    axes = range(len(over) // 2)
+    call = integrand(f, len(axes), xp)
     if method == "montecarlo":
-        x = low[:, None] + (high - low)[:, None] * rng.random(shape)
-        return np.broadcast_to(call(*x), block.size)
+        x = low + (high - low) * rng.random((len(axes), block.size))
+        return xp.broadcast_to(call(*(x[axis, :] for axis in axes)), (block.size,))
     m = per_axis(samples, over)
-    index = np.array(np.unravel_index(np.arange(block.start, block.stop), (m,) * len(low)))
-    x = low[:, None] + (high - low)[:, None] * ((index + 0.5) / m)
-    y = np.broadcast_to(call(*x), block.size)
-    return {"fine": y.sum(), "coarse": y[(index % 3 == 1).all(axis=0)].sum()}
+    index = indices(xp, block, m, len(axes))
+    x = low + (high - low) * ((xp.asarray(index, dtype=xp.float64) + 0.5) / m)
+    y = xp.broadcast_to(call(*(x[axis, :] for axis in axes)), (block.size,))
+    return {"fine": xp.sum(y), "coarse": xp.sum(y[xp.all(index % 3 == 1, axis=0)])}
 
 
 @integrate.check

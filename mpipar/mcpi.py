@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from mpipar import Block, Count, Estimate, PositiveInt, driver
 
 
-@driver(n="samples", reduction=Count, block=2**15)
-def mcpi(block: Block, rng: np.random.Generator, *, samples: PositiveInt = 10**8) -> int:
+@driver(n="samples", reduction=Count, block={"cpu": 2**15, "gpu": 2**28})
+def mcpi(block: Block, rng: Any, xp: Any, *, samples: PositiveInt = 10**8) -> Any:
     """π by Monte Carlo: the share of random points of a square that fall into its circle.
 
     Parameters
@@ -18,11 +20,25 @@ def mcpi(block: Block, rng: np.random.Generator, *, samples: PositiveInt = 10**8
     samples : int
         Number of points.
     """
-    x, y = rng.random((2, block.size))
-    x *= x
-    y *= y
-    x += y
-    return int(np.count_nonzero(x < 1.0))
+    points = rng.random((2, block.size))
+    points *= points
+    x2, y2 = points[0, :], points[1, :]
+    x2 += y2
+    return xp.count_nonzero(x2 < 1.0)
+
+
+@mcpi.on("gpu")
+def fused(block: Block, rng: Any, xp: Any, *, samples: int) -> Any:
+    """Return the same, to the point, by one kernel in CUDA that draws the numbers that rng would."""
+    from mpipar.runtime.device import compiled
+
+    threads, tile = 256, 256 * 64  # as in mcpi.cu
+    hits = xp.zeros((), dtype=xp.uint64)
+    numbers = np.uint64(rng.take(block.size)), np.uint64(block.size)
+    arguments = (*map(np.uint32, rng.words), *numbers, hits)
+    kernel = compiled(Path(__file__).with_name("mcpi.cu")).get_function("mcpi_hits")
+    kernel((-(-block.size // tile),), (threads,), arguments)
+    return hits
 
 
 @mcpi.finish

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import functools
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +20,22 @@ def radius(steps: int) -> float:
     return float(np.float32(steps))  # 24 bits
 
 
+@driver(n="steps", reduction=ExactSum, block={"cpu": 2**16, "gpu": 2**30})
+def pi(block: Block, xp: Any, *, steps: PositiveInt = 10**9) -> Any:
+    """π by the midpoint rule on ∫₀¹ 4/(1+x²) dx.
+
+    Parameters
+    ----------
+    steps : int
+        Number of intervals.
+    """
+    # In units of a step the sum is 4 Σ n/(n² + y²) with y = ½, 1½, …. The unit is stretched by up to 2⁻²⁴, so that n²
+    # is exact: rounding it would shift the whole sum.
+    n = radius(steps)
+    y = (xp.arange(block.start, block.stop, dtype=xp.float64) + 0.5) * (n / steps)
+    return xp.sum(1.0 / (n * n + y * y))
+
+
 @functools.lru_cache(maxsize=2)  # of whole blocks, and of the last one
 def buffers(pairs: int, steps: int) -> Doubles:
     """Return an array of 4 rows: the middles of the first pairs of steps, and room for three arrays of that size."""
@@ -27,18 +46,10 @@ def buffers(pairs: int, steps: int) -> Doubles:
     return rows
 
 
-@driver(n="steps", reduction=ExactSum, block=2**16)
-def pi(block: Block, *, steps: PositiveInt = 10**9) -> float:
-    """π by the midpoint rule on ∫₀¹ 4/(1+x²) dx.
-
-    Parameters
-    ----------
-    steps : int
-        Number of intervals.
-    """
-    # In units of a step the sum is 4 Σ n/(n² + y²) with y = ½, 1½, …. Two neighbours y = c ∓ ½ share one division, the
-    # slowest operation: with s = n² + c² + ¼ they are 2s / (s² − c²). Each line is one pass over arrays in the cache.
-    # The unit is stretched by up to 2⁻²⁴, so that n² is exact: rounding it would shift the whole sum.
+@pi.on("cpu")
+def passes(block: Block, *, steps: int) -> float:
+    """Return the same, but for rounding, faster: each line is one pass over arrays in the cache."""
+    # Two neighbours y = c ∓ ½ share one division, the slowest operation: with s = n² + c² + ¼ they are 2s / (s² − c²).
     n = radius(steps)
     middles, c2, s, bottom = buffers(block.size // 2, steps)
     np.add(middles, block.start * n / steps, out=c2)
@@ -47,8 +58,32 @@ def pi(block: Block, *, steps: PositiveInt = 10**9) -> float:
     np.multiply(s, s, out=bottom)
     np.subtract(bottom, c2, out=bottom)
     np.divide(s, bottom, out=s)
-    odd_one = 1.0 / (n * n + ((block.stop - 0.5) * n / steps) ** 2) if block.size % 2 else 0.0
-    return 2.0 * float(s.sum()) + odd_one
+    return 2.0 * float(s.sum()) + odd_one(block, steps)
+
+
+def odd_one(block: Block, steps: int) -> float:
+    """Return what the last step of a block adds if it has no neighbour."""
+    n = radius(steps)
+    return 1.0 / (n * n + ((block.stop - 0.5) * n / steps) ** 2) if block.size % 2 else 0.0
+
+
+@pi.on("gpu")
+def fused(block: Block, xp: Any, *, steps: int) -> Any:
+    """Return the same, but for rounding, by two kernels in CUDA: the sums of tiles of steps, and the sum of these."""
+    from mpipar.runtime.device import compiled
+
+    threads, tile = 256, 256 * 128  # as in pi.cu
+    kernels, n, pairs = compiled(Path(__file__).with_name("pi.cu")), radius(steps), block.size // 2
+    unit = Fraction(int(n), steps)
+    high = float(unit)
+    tiles = xp.empty((max(1, -(-pairs // tile)),), dtype=xp.float64)
+    total = xp.empty((), dtype=xp.float64)
+    doubles = [block.start * n / steps, high, float(unit - Fraction(high)), n * n + 0.25]
+    arguments = (*map(np.float64, doubles), np.int64(pairs), tiles)
+    kernels.get_function("pi_tiles")((tiles.size,), (threads,), arguments)
+    arguments = (tiles, np.int64(tiles.size), np.float64(odd_one(block, steps)), total)
+    kernels.get_function("pi_total")((1,), (threads,), arguments)
+    return total
 
 
 @pi.finish

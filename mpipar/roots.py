@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from mpipar import BadInput, Block, Dataset, PositiveInt, driver
@@ -11,12 +13,11 @@ from mpipar.inputs.dataset import check_readable, open_dataset
 from mpipar.inputs.expression import function_of
 
 
-def x_of(block: Block, points: int, over: list[float], input: str | None) -> Array:
+def x_of(xp: Any, block: Block, points: int, over: list[float], input: str | None) -> Any:
     """Return the numbers of a block: rows of a dataset, or a part of an even grid without its end."""
     if input is not None:
-        rows: Array = open_dataset(input)[block.start : block.stop]
-        return rows
-    x = np.arange(block.start, block.stop, dtype=float)  # converting whole numbers would take most of the time
+        return xp.asarray(open_dataset(input)[block.start : block.stop])
+    x = xp.arange(block.start, block.stop, dtype=xp.float64)  # converting whole numbers would take most of the time
     x *= (over[1] - over[0]) / points
     x += over[0]
     return x
@@ -24,7 +25,7 @@ def x_of(block: Block, points: int, over: list[float], input: str | None) -> Arr
 
 def sample(f: str, over: list[float], input: str | None) -> Array:
     """Return the result for the first number."""
-    x = x_of(Block(0, 0, 1), 1, over, input)
+    x = x_of(np, Block(0, 0, 1), 1, over, input)
     try:
         with np.errstate(all="ignore"):
             y = np.asarray(function_of(f, ["x"])(x))
@@ -43,15 +44,20 @@ def dataset(f: str, over: list[float], input: str | None) -> Dataset:
     return Dataset("y", first.dtype, row=first.shape[1:], description=f"{f} for each x")
 
 
-@driver(n=lambda points, input: len(open_dataset(input)) if input else points, reduction=dataset, block=2**15)
+@driver(
+    n=lambda points, input: len(open_dataset(input)) if input else points,
+    reduction=dataset,
+    block={"cpu": 2**15, "gpu": 2**24},
+)
 def roots(
     block: Block,
+    xp: Any,
     *,
     f: str = "sqrt(x**3)",
     points: PositiveInt = 10**6,
     over: list[float] = [0.0, 1.0],  # noqa: B006
     input: str | None = None,
-) -> Array:
+) -> Any:
     """Evaluate √(x³), or any expression, for each number of a range or of a dataset, into a dataset.
 
     Parameters
@@ -69,8 +75,8 @@ def roots(
     --------
     mpirun -np 2 python -m mpipar.roots --f "sqrt(x**3)" --over 0 100 --points 1e6 --output roots.h5
     """
-    x = x_of(block, points, over, input)
-    return np.broadcast_to(function_of(f, ["x"])(x), x.shape)
+    x = x_of(xp, block, points, over, input)
+    return xp.broadcast_to(function_of(f, ["x"], xp)(x), x.shape)
 
 
 @roots.check

@@ -52,6 +52,13 @@ LAYOUTS = {
         ("--nodes=1", "--ntasks-per-node=1", "--exclusive"),
         "--workers auto",
     ),
+    "gpu": Layout(
+        "One rank for each GPU of a node.",
+        "sbatch --nodes=2 --ntasks-per-node=4 --gpus-per-node=4 slurm/gpu.sbatch -m mpipar.pi --steps 1e13 \\\n"
+        "#            --device gpu --output pi.h5",
+        ("--nodes=1", "--ntasks-per-node=1", "--gpus-per-node=1"),
+        "",
+    ),
     "array": Layout(
         "Many jobs of one kind: {task} in the arguments is the number of each.",
         "sbatch --array=1-10 slurm/array.sbatch -m mpipar.sweep --function model.py:f --table grid.csv \\\n"

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mpipar._version import __version__
+from mpipar.command import gpus
 from mpipar.command.driver import say_bad_input, say_once
 from mpipar.command.execute import WORKERS
 from mpipar.core.errors import BadInput
@@ -24,9 +25,21 @@ from mpipar.core.exit_codes import DONE, FAILED
 from mpipar.core.text import several
 from mpipar.runtime import node
 from mpipar.runtime.comm import Comm, world
+from mpipar.runtime.device import CHOICES, Seat, take_seat
 from mpipar.runtime.launcher import launch
 from mpipar.runtime.mpirun import output_of, vendor_of
 from mpipar.store.files import about_hdf5
+
+USAGE = """usage: mpipar doctor [--workers N|auto] [--device cpu|gpu|auto]
+
+Tell what is here (MPI, launcher, ranks, hosts, cores, GPUs, memory, HDF5, Slurm), and what is wrong with it, with
+remedies. The exit code is 1 if anything is.
+
+options:
+  --workers N    worker processes that each rank is to have (default: 1; auto: the rank's share of the cores)
+  --device D     cpu: don't look at GPUs; gpu: it is wrong that a rank has none (default: auto)
+
+example: mpirun -np 4 mpipar doctor --workers 2"""
 
 
 class Rank(NamedTuple):
@@ -41,12 +54,15 @@ class Rank(NamedTuple):
         Worker processes that it would have.
     sees_folder : bool
         Whether it sees a file that the root has made in its working folder.
+    seat : Seat or None
+        Its GPU, if that was asked for.
     """
 
     host: str
     cores: frozenset[int]
     workers: int
     sees_folder: bool
+    seat: Seat | None = None
 
 
 class Problem(NamedTuple):
@@ -61,11 +77,10 @@ Findings = tuple[list[tuple[str, str]], list[Problem]]
 
 def main(arguments: list[str]) -> int:
     """Print the page; return the exit code: 1 if there is a problem. Collective over all ranks."""
+    if arguments in (["-h"], ["--help"]):
+        return say_once(USAGE, sys.stdout, DONE)
     try:
-        if arguments and (len(arguments) != 2 or arguments[0] != "--workers"):
-            raise BadInput("doctor: expected no more than --workers N, or auto")
-        workers = arguments[1] if arguments else "1"
-        findings = examine(workers if workers == "auto" else WORKERS.parse(workers))
+        findings = examine(*_parsed(arguments))
     except BadInput as error:
         return say_bad_input(f"mpipar: error: {error}")
     code = FAILED if findings is not None and findings[1] else DONE
@@ -74,13 +89,26 @@ def main(arguments: list[str]) -> int:
     return say_once(page(*findings) if findings is not None else "", sys.stdout, code)
 
 
-def examine(workers: int | str) -> Findings | None:
+def _parsed(arguments: list[str]) -> tuple[int | str, str]:
+    """Return the number of workers, and the device."""
+    given = dict(zip(arguments[0::2], arguments[1::2], strict=False))
+    if len(arguments) % 2 or not given.keys() <= {"--workers", "--device"}:
+        raise BadInput("doctor: expected no more than --workers N, or auto, and --device cpu, gpu or auto")
+    workers, device = given.get("--workers", "1"), given.get("--device", "auto")
+    if device not in CHOICES:
+        raise BadInput(f"doctor: --device: expected cpu, gpu or auto, got {device!r}")
+    return workers if workers == "auto" else WORKERS.parse(workers), device
+
+
+def examine(workers: int | str, device: str = "auto") -> Findings | None:
     """Return what is here, and what is wrong with it, on the root; None elsewhere. Collective over all ranks.
 
     Parameters
     ----------
     workers : int or "auto"
         Worker processes that each rank is to have.
+    device : str
+        cpu, not to look at GPUs; gpu, if each rank is to have one; or auto.
     """
     launched = launch()
     try:
@@ -90,9 +118,10 @@ def examine(workers: int | str) -> Findings | None:
             return None
         what, _, remedy = str(error).rpartition(": ")
         return [*_programs(), ("ranks", f"1 seen of {launched.size if launched else 1}")], [Problem(what, remedy)]
-    ranks = _ranks(comm, workers)
+    ranks = _ranks(comm, workers, device)
     if not comm.is_root:
         return None
+    seats = [(rank.host, rank.seat) for rank in ranks if rank.seat is not None]
     asked = launched.size if launched is not None else 1
     facts = [
         *_programs(),
@@ -100,20 +129,23 @@ def examine(workers: int | str) -> Findings | None:
         ("launcher", f"{launched.variable}={launched.size}" if launched is not None else "none"),
         ("ranks", f"{comm.size} seen of {asked}"),
         *_by_host(ranks),
+        *gpus.facts(seats),
         ("threads", ", ".join(f"{name}={os.environ[name]}" for name in node.THREAD_VARIABLES if name in os.environ)
          or "libraries are held to 1 in each process"),
         ("memory", _memory()),
         *_slurm(),
     ]  # fmt: skip
-    return facts, [*_problems(ranks), *_several_mpis(), *_unshared(ranks)]
+    of_gpus = gpus.problems(seats, wanted=device == "gpu", launched=launched is not None)
+    return facts, [*_problems(ranks), *(Problem(*one) for one in of_gpus), *_several_mpis(), *_unshared(ranks)]
 
 
-def _ranks(comm: Comm, workers: int | str) -> list[Rank]:
+def _ranks(comm: Comm, workers: int | str, device: str) -> list[Rank]:
     """Return what all ranks know of themselves, on the root."""
     count = node.workers_of_rank(comm, workers)
+    seat = take_seat(comm) if device != "cpu" else None
     with tempfile.TemporaryDirectory(prefix=".mpipar-doctor-", dir=_writable()) as name:
         seen = Path(comm.bcast(name)).is_dir()
-        ranks = comm.gather(Rank(comm.host, node.affinity(), count, seen))
+        ranks = comm.gather(Rank(comm.host, node.affinity(), count, seen, seat))
         comm.barrier()
     return ranks
 
@@ -161,7 +193,7 @@ def _slurm() -> Iterator[tuple[str, str]]:
     offered = [line.strip() for line in output_of("srun", "--mpi=list").splitlines()]
     yield "srun --mpi=", ", ".join(line for line in offered if line and not line.endswith(":")) or "unknown"
     if "SLURM_JOB_ID" in os.environ:
-        names = ("SLURM_JOB_ID", "SLURM_JOB_NODELIST", "SLURM_NTASKS", "SLURM_CPUS_PER_TASK")
+        names = ("SLURM_JOB_ID", "SLURM_JOB_NODELIST", "SLURM_NTASKS", "SLURM_CPUS_PER_TASK", "SLURM_GPUS_ON_NODE")
         yield "allocation", ", ".join(f"{name}={os.environ[name]}" for name in names if name in os.environ)
 
 

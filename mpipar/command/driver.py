@@ -12,15 +12,16 @@ import contextlib
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mpipar.command.execute import end_all_ranks, execution
+from mpipar.command.execute import end_all_ranks, execution, on_device
 from mpipar.command.options import HelpWanted, Options, parse
+from mpipar.core.bound import DEVICES
 from mpipar.core.errors import BadInput, MpiparError, RunFailed, StoppedEarly
 from mpipar.core.exit_codes import BAD_INPUT, DONE, FAILED, STOPPED_EARLY
-from mpipar.core.kernel import AnyReduction, Kernel
+from mpipar.core.kernel import AnyReduction, BlockSize, Kernel
 from mpipar.core.text import printable
 from mpipar.inputs.function import is_loading
 from mpipar.runtime.comm import Comm, RankLost, leave, speaks_for_all, world
@@ -50,7 +51,7 @@ class Driver(Kernel):
 
 
 def driver(
-    *, n: str | Callable[..., int], reduction: AnyReduction, block: int | Callable[..., int] | None = None
+    *, n: str | Callable[..., int], reduction: AnyReduction, block: BlockSize | Mapping[str, BlockSize] | None = None
 ) -> Callable[[Callable[..., Any]], Driver]:
     """Make a driver of a kernel; a decorator.
 
@@ -60,15 +61,15 @@ def driver(
         Name of the parameter that is the number of items, or a function of parameters (named as the kernel's).
     reduction : Reduction, a subclass of it that needs no arguments, or a function of parameters
         How the partials of blocks become the result.
-    block : int or callable, optional
-        Default block size, in items, or a function of parameters. If None, a size that depends on n alone: 1/4096 of n,
-        at most 32768.
+    block : int or callable, or a mapping, optional
+        Default block size, in items, or a function of parameters; {"cpu": …, "gpu": …} where they differ. If None, a
+        size that depends on n and the device alone: 1/4096 of n, at most 32768; on a GPU 1/64, from 2²⁰ to 2²⁴.
 
     Returns
     -------
     callable
-        A decorator for ``function(block, *, …)`` or ``function(block, rng, *, …)``. Keyword-only parameters must have
-        types; they are the command line's options, described by the docstring's Parameters section.
+        A decorator for ``function(block, *, …)``, which may also take ``rng`` and ``xp`` after the block. Keyword-only
+        parameters must have types; they are the command line's options, described by the docstring's Parameters.
 
     Examples
     --------
@@ -128,13 +129,21 @@ def _run(options: Options, program: str) -> int:
 
 
 def _preview(options: Options) -> str:
-    """Return what would be run. Raises BadInput if it can't be."""
-    plan, output = options.bound.plan, options.settings.output
+    """Return what would be run. Raises BadInput if it can't be. Collective over all ranks.
+
+    Whether there are GPUs is not asked: this may be the node from which a job is submitted to those that have them.
+    """
+    bound, output = options.bound, options.settings.output
+    could_be = [bound]
+    if options.settings.device == "auto":
+        bound, _ = on_device(bound, "auto", world())
+        could_be = [bound.on(device) for device in DEVICES if bound.kernel.runs_on(device)]
     if output is not None:
         from mpipar.store.output import preview  # HDF5 takes time to load
 
-        preview(output.absolute(), options.bound, resume=options.settings.resume)
-    return f"would evaluate {plan.n:_} items in {plan.n_blocks:_} blocks of {plan.block:_}"
+        preview(output.absolute(), could_be, resume=options.settings.resume)
+    where, plan = " on the GPU" if bound.device == "gpu" else "", bound.plan
+    return f"would evaluate {plan.n:_} items in {plan.n_blocks:_} blocks of {plan.block:_}{where}"
 
 
 def _settled(comm: Comm, code: int) -> int:

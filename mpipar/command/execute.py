@@ -18,10 +18,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mpipar.command.progress import Progress
+from mpipar.core.bound import BoundKernel
 from mpipar.core.errors import BadInput, MpiparError, RunFailed
-from mpipar.core.kernel import BoundKernel, Kernel
+from mpipar.core.kernel import Kernel
 from mpipar.core.parameters import Parameter
 from mpipar.runtime.comm import Comm, world
+from mpipar.runtime.device import CHOICES, Gpu, chosen
 from mpipar.runtime.failure import STOP, OnError
 from mpipar.runtime.interrupt import Interruption
 from mpipar.runtime.node import one_thread
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from mpipar.store.output import OutputFile
 
 WORKERS = Parameter("workers", int, 1, minimum=1)
+DEVICE = Parameter("device", str, "cpu", choices=CHOICES)
 SCHEDULE = Parameter("schedule", str, "dynamic", choices=SCHEDULES)
 CHECKPOINT = Parameter("checkpoint", float, 60.0, minimum=0.0)
 STOP_BEFORE = Parameter("stop_before", float, None, minimum=0.0, optional=True)
@@ -61,7 +64,7 @@ def parse_workers(text: str) -> int | str:
 
 
 class Settings(NamedTuple):
-    """How a kernel is run; nothing here changes the value of its result.
+    """How a kernel is run; nothing here but the device changes the value of its result.
 
     Attributes
     ----------
@@ -85,6 +88,8 @@ class Settings(NamedTuple):
         Whether its datasets are compressed.
     progress : bool or None
         Whether to show progress; None is "on a terminal".
+    device : str
+        cpu, gpu or auto: this alone decides on the blocks and on how they are rounded.
     """
 
     workers: int | str = 1
@@ -97,6 +102,7 @@ class Settings(NamedTuple):
     stop_before: float | None = None
     compress: bool = False
     progress: bool | None = None
+    device: str = "cpu"
 
 
 Execution = tuple[Comm, Result | None, "OutputFile | None"]
@@ -137,6 +143,7 @@ def execution(
         comm = world()
         if comm.is_lent:
             raise BadInput(f"{bound.kernel.name}: the other ranks serve pools here; run it without `mpipar run`")
+        bound, gpu = on_device(bound, settings.device, comm)
         output = None
         interruption = Interruption(settings.stop_before)  # says nothing until it is entered
         if settings.output is not None:
@@ -166,6 +173,7 @@ def execution(
                 output=None if output is None else output.rows,
                 checkpoint=output,
                 keep_partials=output is not None,
+                gpu=gpu,
                 keep_timeline=output is not None,
                 interruption=interruption,
                 progress=progress,
@@ -173,6 +181,26 @@ def execution(
             )
             result = run_blocks(bound, comm, conduct)
         yield comm, result, output
+
+
+def on_device(bound: BoundKernel, wanted: str, comm: Comm) -> tuple[BoundKernel, Gpu | None]:
+    """Return the kernel as bound to the device that is wanted, and the GPU of this rank. Collective over comm.
+
+    Parameters
+    ----------
+    bound : BoundKernel
+    wanted : str
+        cpu, gpu, or auto: a GPU if the kernel can use one and all ranks have one.
+    comm : Comm
+
+    Raises
+    ------
+    BadInput
+        On all ranks, if GPUs are wanted and any rank has none.
+    """
+    gpu = chosen(comm, wanted) if bound.kernel.runs_on("gpu") else None
+    device = "cpu" if gpu is None else "gpu"
+    return bound if bound.device == device else bound.on(device), gpu
 
 
 def end_all_ranks(program: str, error: BaseException, code: int) -> None:
@@ -204,6 +232,7 @@ def run(
     resume: bool = False,
     compress: bool = False,
     progress: bool | None = None,
+    device: str = "cpu",
     everywhere: bool = True,
     **parameters: Any,
 ) -> Result | None:
@@ -235,6 +264,8 @@ def run(
         Whether datasets in it are compressed.
     progress : bool, optional
         Whether to show progress on stderr; by default on a terminal.
+    device : str
+        cpu, gpu, or auto: a GPU if the kernel can use one and all ranks have one.
     everywhere : bool
         Whether all ranks get the result, or else the root alone.
     **parameters
@@ -274,8 +305,9 @@ def run(
         None,
         compress,
         progress,
+        DEVICE.check_all(device),
     )
-    bound = kernel.bind(parameters, block=block, seed=seed)
+    bound = kernel.bind(parameters, block=block, seed=seed, device="gpu" if settings.device == "gpu" else "cpu")
     try:
         with execution(bound, settings, _notify) as (comm, result, output_file):
             problem = None

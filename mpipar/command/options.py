@@ -15,9 +15,11 @@ from typing import Any, NamedTuple, NoReturn
 from mpipar._version import __version__
 from mpipar.command.execute import BLOCK_TIMEOUT, CHECKPOINT, STOP_BEFORE, Settings, default_workers, parse_workers
 from mpipar.core.arguments import Parser
+from mpipar.core.bound import BoundKernel
 from mpipar.core.errors import BadInput
-from mpipar.core.kernel import BLOCK, SEED, BoundKernel, Kernel
+from mpipar.core.kernel import BLOCK, SEED, Kernel
 from mpipar.core.parameters import Parameter
+from mpipar.runtime.device import CHOICES
 from mpipar.runtime.failure import STOP, OnError
 from mpipar.runtime.schedule import SCHEDULES
 
@@ -71,7 +73,7 @@ def parse(kernel: Kernel, arguments: Sequence[str], program: str) -> Options:
     given = vars(parser.parse_args(arguments))
     settings = Settings(**{name: given.pop(name) for name in Settings._fields})
     block, seed, json, dry_run = (given.pop(name) for name in ("block", "seed", "json", "dry_run"))
-    bound = kernel.bind(given, block=block, seed=seed)
+    bound = kernel.bind(given, block=block, seed=seed, device="gpu" if settings.device == "gpu" else "cpu")
     if settings.output is None and (settings.resume or settings.stop_before is not None):
         raise BadInput(f"argument {'--resume' if settings.resume else '--stop-before'}: needs --output")
     datasets = [dataset.name for dataset in bound.reduction.datasets()]
@@ -100,6 +102,10 @@ def _parser(kernel: Kernel, program: str) -> _Parser:
     common.add_argument(
         "--schedule", choices=SCHEDULES, default="dynamic",
         help="who evaluates which blocks: every size-th, one slice each, or whoever is free (default: dynamic)",
+    )  # fmt: skip
+    common.add_argument(
+        "--device", choices=CHOICES, default="cpu",
+        help="what evaluates blocks; auto: GPUs, if the kernel can use them and each rank has one (default: cpu)",
     )  # fmt: skip
     common.add_argument("--block", type=_typed(BLOCK), metavar="N", help=BLOCK.help)
     common.add_argument(

@@ -30,6 +30,8 @@ def as_json(result: Result) -> str:
             "block": result.plan.block,
             "n_blocks": result.plan.n_blocks,
             "seed": result.seed,
+            "device": result.device,
+            "gpus": sorted(set(result.gpus)),
             "ranks": result.ranks,
             "workers": result.workers,
             "nodes": result.nodes,
@@ -66,6 +68,8 @@ def as_text(result: Result) -> str:
         lines.append(f"{result.resumed_blocks:_} blocks were done before, {result.evaluated_blocks:_} in this run")
     where = f"{several(result.ranks, 'rank')} × {several(result.workers, 'worker')}"
     where += f" on {several(result.nodes, 'node')}"
+    if result.gpus:
+        where += f", on GPUs ({', '.join(sorted(set(result.gpus)))})"
     if result.library:
         where += f" ({result.library})"
     rate = f", {plan.n / result.elapsed:.3g} items/s" if result.elapsed > 0 else ""

@@ -6,16 +6,19 @@ import functools
 import inspect
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+from mpipar.core.bound import DEVICES, BoundKernel
 from mpipar.core.errors import BadInput
 from mpipar.core.parameters import Parameter, parameters_of
-from mpipar.core.plan import Block, Plan
-from mpipar.core.reduction import Array, Reduction
+from mpipar.core.plan import Plan
+from mpipar.core.reduction import Reduction
+from mpipar.core.signature import GIVEN, arrays_wanted, call, keywords_of
 
 Hook: TypeAlias = Callable[..., Any]
 AnyReduction: TypeAlias = Reduction | type[Reduction] | Callable[..., Reduction]
+BlockSize: TypeAlias = int | Callable[..., int]
+"""A number of items, or a function of parameters."""
 
 
 class Kernel:
@@ -25,14 +28,16 @@ class Kernel:
     ----------
     function : callable
         ``function(block, *, …)``, returning the partial of the block. If it also takes ``rng``, that is the block's own
-        :class:`numpy.random.Generator`; any other positional parameter is an array that :meth:`shared` makes.
-        Keyword-only parameters must have types and are the options.
+        :class:`numpy.random.Generator`; if it takes ``xp``, that is the array library: NumPy, or that of the GPU, where
+        ``rng`` is a :class:`~mpipar.core.philox.PhiloxStream`. Any other positional parameter is an array that
+        :meth:`shared` makes. Keyword-only parameters must have types and are the options.
     n : str or callable
         Name of the parameter that is the number of items, or a function of parameters (named as the kernel's).
     reduction : Reduction, a subclass of it that needs no arguments, or a function of parameters
         How partials become the result.
-    block : int or callable, optional
-        Default block size, in items, or a function of parameters. If None, a size that depends on n alone.
+    block : int or callable, or a mapping, optional
+        Default block size, in items, or a function of parameters; {"cpu": …, "gpu": …} where they differ. If None, a
+        size that depends on n and the device alone.
 
     Raises
     ------
@@ -51,20 +56,21 @@ class Kernel:
         *,
         n: str | Callable[..., int],
         reduction: AnyReduction,
-        block: int | Callable[..., int] | None = None,
+        block: BlockSize | Mapping[str, BlockSize] | None = None,
     ) -> None:
         functools.update_wrapper(self, function)
         self.function = function
         self.name = function.__name__
         self.parameters = parameters_of(function)
         self.default_block = block
-        self.arrays = _arrays_wanted(function)
+        self.arrays = arrays_wanted(function)
         self.n = n
         self._reduction = reduction
         self._finish: Hook | None = None
         self._check: Hook | None = None
         self._enough: Hook | None = None
         self._shared: dict[str, Hook] = {}
+        self._variants: dict[str, Callable[..., Any]] = {}
         if isinstance(n, str) and n not in {p.name for p in self.parameters}:
             raise TypeError(f"{self.name}: n={n!r} is not one of its keyword-only parameters")
         if not isinstance(reduction, Reduction) and not callable(reduction):
@@ -81,6 +87,31 @@ class Kernel:
         if self.__module__ == "__main__" and not hasattr(main, "__file__"):
             return _by_value, (type(self), self.__dict__)  # a notebook's: nobody else can import that
         return self.__qualname__
+
+    def on(self, device: str) -> Callable[[Hook], Hook]:
+        """Use a function ``(block, …, *, …)`` on this device ("cpu" or "gpu") instead of the kernel's; a decorator.
+
+        It returns the same partial, but for rounding, in a way that is faster there. It may take the positional
+        parameters that the kernel may, and some of its keyword-only ones.
+        """
+        if device not in DEVICES:
+            raise TypeError(f"{self.name}: there is no device {device!r}, but {' and '.join(DEVICES)}")
+
+        def use(function: Hook) -> Hook:
+            arrays_wanted(function)
+            self._check_keywords(function, f"variant on the {device}")
+            self._variants[device] = function
+            return function
+
+        return use
+
+    def runs_on(self, device: str) -> bool:
+        """Return whether there is a function for this device: on a GPU, one of its own or one that takes ``xp``."""
+        return device == "cpu" or device in self._variants or "xp" in self.arrays
+
+    def function_on(self, device: str) -> Callable[..., Any]:
+        """Return the function for this device."""
+        return self._variants.get(device, self.function)
 
     def finish(self, function: Hook) -> Hook:
         """Use ``function(total, *, …)`` to make the result of what the reduction gives; a decorator.
@@ -114,33 +145,44 @@ class Kernel:
         ``empty(shape, dtype)`` is :func:`numpy.empty` in memory that all ranks and workers of the node see; return the
         array that it gave, filled.
         """
-        if function.__name__ not in self.arrays or function.__name__ == "rng":
+        if function.__name__ not in self.arrays or function.__name__ in GIVEN:
             raise TypeError(f"{self.name}: it takes no positional parameter {function.__name__!r} to be shared")
         self._shared[function.__name__] = self._fitting(function, "shared array", ("empty",))
         return function
 
-    def bind(self, parameters: Mapping[str, Any], *, block: int | None = None, seed: int = 0) -> BoundKernel:
-        """Return this kernel with all its parameters, the plan and the seed.
+    def bind(
+        self, parameters: Mapping[str, Any], *, block: int | None = None, seed: int = 0, device: str = "cpu"
+    ) -> BoundKernel:
+        """Return this kernel with all its parameters, the plan, the seed and the device.
 
         Raises
         ------
         BadInput
-            If a parameter is missing, unknown, or of a value that isn't allowed.
+            If a parameter is missing, unknown, or of a value that isn't allowed, or there is no kernel for the device.
         """
+        if not self.runs_on(device):
+            raise BadInput(f"device: {self.name} has no kernel for a GPU: one takes the array library, xp")
         values = self._values(parameters)
         if self._check is not None:
-            _call(self._check, **values)
-        n = values[self.n] if isinstance(self.n, str) else _call(self.n, **values)
+            call(self._check, **values)
+        n = values[self.n] if isinstance(self.n, str) else call(self.n, **values)
         if not isinstance(n, int) or n < 0:
             raise BadInput(f"{self.name} can't have {n!r} items")
+        return self._bound(values, n, block, SEED.check_all(seed), device)
+
+    def _bound(self, values: dict[str, Any], n: int, block: int | None, seed: int, device: str) -> BoundKernel:
+        """Return this kernel bound to values that are known to be good."""
         size: Any = self.default_block if block is None else block
+        if isinstance(size, Mapping):
+            size = size.get(device)
         if callable(size):
-            size = _call(size, **values)
-        plan = Plan(n, BLOCK.check_all(size)) if size is not None else Plan.by_default(n)
-        missing = [name for name in self.arrays if name != "rng" and name not in self._shared]
+            size = call(size, **values)
+        plan = Plan(n, BLOCK.check_all(size)) if size is not None else Plan.by_default(n, device)
+        bound = BoundKernel(self, values, plan, seed, device, block)
+        missing = [name for name in bound.shared_names if name not in self._shared]
         if missing:
             raise TypeError(f"{self.name}: nothing makes its array {missing[0]!r}; decorate a function with .shared")
-        return BoundKernel(self, values, plan, SEED.check_all(seed))
+        return bound
 
     def _values(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Return the value of each parameter."""
@@ -160,90 +202,20 @@ class Kernel:
 
     def _fitting(self, function: Hook, what: str, positional: tuple[str, ...]) -> Hook:
         """Return ``function`` if it takes these positional parameters and, by keyword, some of the kernel's."""
-        if len(inspect.signature(function).parameters.keys() - _keywords(function)) != len(positional):
+        if len(inspect.signature(function).parameters.keys() - keywords_of(function)) != len(positional):
             takes = ", ".join((*positional, "*", "…"))
             raise TypeError(f"{self.name}: its {what} takes ({takes}), with parameters of the kernel after the *")
-        unknown = _keywords(function) - {p.name for p in self.parameters}
+        self._check_keywords(function, what)
+        return function
+
+    def _check_keywords(self, function: Callable[..., Any], what: str) -> None:
+        unknown = keywords_of(function) - {p.name for p in self.parameters}
         if unknown:
             raise TypeError(f"{self.name}: its {what} takes {', '.join(sorted(unknown))}, which the kernel doesn't")
-        return function
 
 
 BLOCK = Parameter("block", int, None, minimum=1, help="items in a block (default: by the driver and n)")
 SEED = Parameter("seed", int, 0, minimum=0, help="seed of the random streams")
-
-
-@dataclass(frozen=True)
-class BoundKernel:
-    """A kernel with its parameters, plan and seed: all that decides the result. Can be sent to a worker.
-
-    Attributes
-    ----------
-    kernel : Kernel
-    parameters : dict
-        Values of all parameters of the kernel.
-    plan : Plan
-    seed : int
-    reduction : Reduction
-        The kernel's, with these parameters.
-    """
-
-    kernel: Kernel
-    parameters: dict[str, Any]
-    plan: Plan
-    seed: int
-    reduction: Reduction = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        made = self.kernel._reduction
-        if not isinstance(made, Reduction):
-            made = made() if isinstance(made, type) else _call(made, **self.parameters)
-        if not isinstance(made, Reduction):
-            raise TypeError(f"{self.kernel.name}: reduction must be a Reduction, got {made!r}")
-        names = [dataset.name for dataset in made.datasets()]
-        twice = [name for name in names if names.count(name) > 1]
-        if twice:
-            raise BadInput(f"{self.kernel.name} has several datasets named {twice[0]!r}")
-        object.__setattr__(self, "reduction", made)
-
-    def __reduce__(self) -> Any:
-        return BoundKernel, (self.kernel, self.parameters, self.plan, self.seed)
-
-    def evaluator(self, shared: Mapping[str, Array] | None = None) -> Callable[[Block], Any]:
-        """Return a function that evaluates a block to its partial, with the arrays of :attr:`shared_names`."""
-        function = functools.partial(self.kernel.function, **(shared or {}), **self.parameters)
-        if "rng" not in self.kernel.arrays:
-            return function
-        from mpipar.core.streams import stream  # numpy.random takes time to load, and most kernels do without
-
-        seed = self.seed
-        return lambda block: function(block, rng=stream(seed, block.index))
-
-    @property
-    def shared_names(self) -> tuple[str, ...]:
-        """Names of the arrays that exist once on each node."""
-        return tuple(name for name in self.kernel.arrays if name != "rng")
-
-    def make_shared(self, name: str, empty: Callable[..., Array]) -> Any:
-        """Return what the kernel's function for this shared array makes, with memory from ``empty``."""
-        return _call(self.kernel._shared[name], empty, **self.parameters)
-
-    @property
-    def may_end_early(self) -> bool:
-        """Whether :meth:`is_enough` is to be asked."""
-        enough = self.kernel._enough
-        return enough is not None and all(self.parameters[name] is not None for name in _keywords(enough))
-
-    def is_enough(self, result: Any) -> bool:
-        """Return whether the result of the first blocks will do."""
-        assert self.kernel._enough is not None
-        return bool(_call(self.kernel._enough, result, **self.parameters))
-
-    def result(self, total: Any) -> Any:
-        """Return the result of a total."""
-        reduced = self.reduction.finish(total)
-        finish = self.kernel._finish
-        return reduced if finish is None else _call(finish, reduced, **self.parameters)
 
 
 def _by_value(kind: type[Kernel], attributes: dict[str, Any]) -> Kernel:
@@ -251,25 +223,3 @@ def _by_value(kind: type[Kernel], attributes: dict[str, Any]) -> Kernel:
     kernel = object.__new__(kind)
     kernel.__dict__.update(attributes)
     return kernel
-
-
-def _arrays_wanted(function: Callable[..., Any]) -> tuple[str, ...]:
-    """Return the positional parameters of a kernel after the block."""
-    positional = [p for p in inspect.signature(function).parameters.values() if p.kind is not p.KEYWORD_ONLY]
-    if not positional or any(p.kind is not p.POSITIONAL_OR_KEYWORD for p in positional):
-        raise TypeError(
-            f"{function.__name__}: a kernel takes (block, *, …) or (block, rng, *, …), its options after the *; "
-            f"got ({', '.join(map(str, positional))}, …)"
-        )
-    return tuple(p.name for p in positional[1:])
-
-
-def _keywords(function: Callable[..., Any]) -> set[str]:
-    parameters = inspect.signature(function).parameters.values()
-    return {p.name for p in parameters if p.kind is p.KEYWORD_ONLY}
-
-
-def _call(function: Callable[..., Any], /, *args: Any, **available: Any) -> Any:
-    """Call ``function`` with those of ``available`` that it takes by keyword."""
-    wanted = set(inspect.signature(function).parameters) if not args else _keywords(function)
-    return function(*args, **{name: value for name, value in available.items() if name in wanted})

@@ -15,6 +15,9 @@ LARGEST_DEFAULT_BLOCK = 2**15
 DEFAULT_BLOCKS = 2**12
 """Blocks that a small default plan is cut into, so that they can be balanced over many workers."""
 
+SMALLEST_GPU_BLOCK, LARGEST_GPU_BLOCK = 2**20, 2**24
+"""Items in a default block on a GPU: enough to fill it, and 128 MiB of doubles, of which it has room for many."""
+
 
 class Block:
     """A contiguous range of the index space: what a kernel evaluates in one call.
@@ -83,8 +86,10 @@ class Plan:
             raise ValueError(f"a plan needs blocks of at least 1 item, got {self.block}")
 
     @classmethod
-    def by_default(cls, n: int) -> Plan:
-        """Cut ``n`` items into blocks of a size that depends on ``n`` alone."""
+    def by_default(cls, n: int, device: str = "cpu") -> Plan:
+        """Cut ``n`` items into blocks of a size that depends on ``n`` and the device (cpu or gpu) alone."""
+        if device == "gpu":
+            return cls(n, min(LARGEST_GPU_BLOCK, max(SMALLEST_GPU_BLOCK, n // 64)))
         return cls(n, max(1, min(LARGEST_DEFAULT_BLOCK, n // DEFAULT_BLOCKS)))
 
     @property

@@ -79,16 +79,26 @@ class Expression:
         TypeError
             If the number of values is not that of the variables.
         """
+        return self._computed(_NAMES, np, values)
+
+    def on(self, xp: Any, *values: Any) -> Any:
+        """Return the value for arrays of another library, such as CuPy, as an array of that."""
+        return self._computed(_names_of(xp), xp, values)
+
+    def _computed(self, names: dict[str, Any], xp: Any, values: Sequence[Any]) -> Any:
         if len(values) != len(self.variables):
             raise TypeError(f"{self!r} takes {len(self.variables)} values, got {len(values)}")
-        arrays = dict(zip(self._names, map(np.asarray, values), strict=True))
+        arrays = dict(zip(self._names, map(xp.asarray, values), strict=True))
         for name, array in arrays.items():
-            if array.dtype.kind not in "biufc":  # whole numbers of Python, which know no limit, are objects
+            if xp is np and array.dtype.kind not in "biufc":  # Python's whole numbers, which know no limit, are objects
                 raise BadInput(f"expression {shortened(self.text)}: {name} is not numbers but {array.dtype}")
         try:
-            return np.asarray(eval(self._code, _NAMES, arrays))[()]
+            value = xp.asarray(eval(self._code, names, arrays))
+            return value[()] if xp is np else value
         except MemoryError:
             raise
+        except NameError as error:
+            raise BadInput(f"expression {shortened(self.text)}: {error.name} is not to be had on a GPU") from None
         except Exception as error:
             raise BadInput(f"expression {shortened(self.text)}: {one_line(error)}") from error
 
@@ -113,7 +123,14 @@ def _compiled(text: str, names: Sequence[str]) -> CodeType:
             raise BadInput(f"not a formula: {reason_of(error)}") from None
 
 
-def function_of(text: str, variables: Sequence[str]) -> Callable[..., Any]:
+@functools.cache
+def _names_of(xp: Any) -> dict[str, Any]:
+    """Return what an expression may use of another array library."""
+    functions = {name: getattr(xp, name) for name in FUNCTIONS if hasattr(xp, name)}
+    return {"__builtins__": {}, **functions, **CONSTANTS}
+
+
+def function_of(text: str, variables: Sequence[str], xp: Any = None) -> Callable[..., Any]:
     """Return the function that ``text`` names or is; the same object at every call in a process.
 
     Parameters
@@ -123,13 +140,18 @@ def function_of(text: str, variables: Sequence[str]) -> Callable[..., Any]:
         :class:`Expression`.
     variables : sequence of str
         Variables of the formula.
+    xp : module, optional
+        The array library of its values; by default NumPy.
 
     Raises
     ------
     BadInput
         If it is neither.
     """
-    return _function_of(text.strip(), tuple(variables))
+    function = _function_of(text.strip(), tuple(variables))
+    if xp is None or xp is np or not isinstance(function, Expression):
+        return function
+    return functools.partial(function.on, xp)
 
 
 @functools.cache

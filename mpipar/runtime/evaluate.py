@@ -1,4 +1,4 @@
-"""Evaluating chunks of blocks, in ranks and in workers. Imports mpipar.core, and failure and shared beside it."""
+"""Evaluating chunks of blocks, in ranks and in workers. Imports mpipar.core; device, failure, shared beside it."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from typing import Any, Protocol
 import numpy as np
 
 from mpipar.core.blocks import Blocks
-from mpipar.core.kernel import BoundKernel
+from mpipar.core.bound import BoundKernel
 from mpipar.core.plan import Block
 from mpipar.core.reduction import Array
+from mpipar.runtime.device import Gpu
 from mpipar.runtime.failure import STOP, Failure, OnError, Skipped, block_failure, items_of, one_line
 from mpipar.runtime.shared import NodeArray
 from mpipar.runtime.timeline import SHORTEST_SPAN
@@ -105,6 +106,8 @@ class Task:
         What is done about an exception in the kernel.
     keep_partials : bool
         Whether the outcome has the partial of each block beside the total.
+    gpu : Gpu or None
+        The GPU that the kernel runs on, if it does.
     """
 
     bound: BoundKernel
@@ -112,6 +115,7 @@ class Task:
     output: Output | None = None
     on_error: OnError = STOP
     keep_partials: bool = False
+    gpu: Gpu | None = None
 
 
 class Evaluator:
@@ -119,7 +123,8 @@ class Evaluator:
 
     def __init__(self, task: Task) -> None:
         self._task = task
-        self._function = task.bound.evaluator({name: array.attach() for name, array in task.shared.items()})
+        shared = {name: array.attach() for name, array in task.shared.items()}
+        self._function = task.bound.evaluator(shared, task.gpu.open() if task.gpu is not None else None)
         self._has_rows = bool(task.bound.reduction.datasets())
         self._is_plain = task.on_error == STOP and not self._has_rows and not task.keep_partials
         self._write = task.output.writer() if task.output is not None and self._has_rows else None

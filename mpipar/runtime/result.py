@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from mpipar.core.bound import BoundKernel
 from mpipar.core.dataset import common_dtype, converted
-from mpipar.core.kernel import BoundKernel
 from mpipar.core.plan import Plan
 from mpipar.core.reduction import Array
 from mpipar.runtime.failure import Skipped
@@ -63,6 +63,10 @@ class Result:
     timelines : list of list of Span
         When each of the processes in ``records`` evaluated which blocks, in seconds from the barrier before the first
         block, if that was kept.
+    device : str
+        cpu or gpu.
+    gpus : list of str
+        The model of each rank's GPU, if that is the device.
     """
 
     outcome: Any
@@ -85,6 +89,8 @@ class Result:
     partials: dict[int, Any] = field(repr=False)
     done: Done = field(repr=False)
     timelines: list[list[Span]] = field(default_factory=list, repr=False)
+    device: str = "cpu"
+    gpus: list[str] = field(default_factory=list)
 
     @property
     def value(self) -> Any:

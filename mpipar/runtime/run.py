@@ -17,12 +17,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from mpipar.core.blocks import Blocks, missing, united
+from mpipar.core.bound import BoundKernel
 from mpipar.core.errors import BadInput, RunFailed, StoppedEarly
-from mpipar.core.kernel import BoundKernel
 from mpipar.core.plan import Plan
 from mpipar.runtime import node
 from mpipar.runtime.agreement import Verdict, agree, all_well, guarded
 from mpipar.runtime.comm import Comm, RankLost
+from mpipar.runtime.device import Gpu
 from mpipar.runtime.evaluate import Output, Task
 from mpipar.runtime.failure import STOP, Failure, OnError, one_line
 from mpipar.runtime.in_rank import InRank
@@ -77,6 +78,8 @@ class Conduct:
         Whether to keep the partial of each block, for plans of up to :data:`MOST_KEPT_PARTIALS` blocks without rows.
     keep_timeline : bool
         Whether to keep when each process evaluated which blocks.
+    gpu : Gpu, optional
+        What this rank and its workers evaluate blocks on, if the kernel is bound to a GPU.
     interruption : callable
         Returns what says that this rank is to stop early, or None.
     progress : callable
@@ -93,6 +96,7 @@ class Conduct:
     checkpoint: Checkpoint | None = None
     keep_partials: bool = False
     keep_timeline: bool = False
+    gpu: Gpu | None = None
     interruption: Callable[[], str | None] = _no_interruption
     progress: Callable[[float], None] = _no_progress
     notify: Callable[[str], None] = _no_notice
@@ -126,9 +130,10 @@ def run(bound: BoundKernel, comm: Comm, conduct: Conduct = Conduct()) -> Result 
     """
     _check_plans(bound, comm)
     workers = node.workers_of_rank(comm, conduct.workers)
-    keep_partials = conduct.keep_partials and bound.plan.n_blocks <= MOST_KEPT_PARTIALS
+    is_small = bound.plan.n_blocks <= MOST_KEPT_PARTIALS and not bound.reduction.datasets()
     with shared_arrays(bound, comm) as arrays:
-        task = Task(bound, arrays, conduct.output, conduct.on_error, keep_partials and not bound.reduction.datasets())
+        keep_partials = conduct.keep_partials and is_small
+        task = Task(bound, arrays, conduct.output, conduct.on_error, keep_partials, conduct.gpu)
         with _evaluator(task, comm, workers, conduct) as evaluator:
             all_well(comm, evaluator.wait_until_ready())
             _advise(comm, evaluator.cores, workers, conduct.notify)
@@ -211,8 +216,9 @@ class _Run:
             self._end(Verdict(True, failure.message(0, comm.host)))
         tally = self._tally
         records, timelines = self._records()
+        gpu = self._conduct.gpu.name if self._conduct.gpu is not None else None
         gathered = comm.gather(
-            (comm.host, records, tally.partials, tally.rows, tally.retried, tally.lost_workers, timelines)
+            (comm.host, records, tally.partials, tally.rows, tally.retried, tally.lost_workers, timelines, gpu)
         )
         if not comm.is_root:
             return None
@@ -241,6 +247,8 @@ class _Run:
             partials={index: partial for part in gathered for index, partial in part[2].items()},
             done=self._whole,
             timelines=[timeline for part in gathered for timeline in part[6]],
+            device=self._bound.device,
+            gpus=[part[7] for part in gathered if part[7] is not None],
         )
         assert self._whole.count + len(skipped) == plan.n_blocks, "not all blocks are done"
         return result

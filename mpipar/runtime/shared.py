@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mpipar.core.kernel import BoundKernel
+from mpipar.core.bound import BoundKernel
 from mpipar.core.reduction import Array
 from mpipar.runtime.agreement import all_well
 from mpipar.runtime.comm import Comm

@@ -26,8 +26,8 @@ import h5py
 import numpy as np
 
 from mpipar.core.blocks import Blocks, united
+from mpipar.core.bound import BoundKernel
 from mpipar.core.errors import BadInput
-from mpipar.core.kernel import BoundKernel
 from mpipar.runtime.failure import Skipped, one_line
 from mpipar.runtime.tally import Done
 from mpipar.store.codec import decode, encode
@@ -67,11 +67,13 @@ def identity_of(bound: BoundKernel) -> dict[str, Any]:
         "n": bound.plan.n,
         "block": bound.plan.block,
         "seed": bound.seed,
+        "device": bound.device,
     }
 
 
 def check_identity(path: Path, there: dict[str, Any], here: dict[str, Any]) -> None:
     """Raise BadInput, with the differences spelled out, if a run isn't the one that a file has the state of."""
+    there = {"device": "cpu", **there}  # which files of versions before GPUs don't say
     names = [name for name in {**there, **here} if there.get(name) != here.get(name)]
     if names:
         told = "; ".join(f"{name}: {there.get(name)!r} there, {here.get(name)!r} here" for name in names)

@@ -16,13 +16,13 @@ import shutil
 import stat
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import h5py
 
+from mpipar.core.bound import BoundKernel
 from mpipar.core.errors import BadInput
-from mpipar.core.kernel import BoundKernel
 from mpipar.runtime.comm import Comm
 from mpipar.runtime.failure import one_line
 from mpipar.runtime.result import Result
@@ -319,11 +319,15 @@ def check(path: Path) -> str | None:
     return there
 
 
-def preview(path: Path, bound: BoundKernel, *, resume: bool) -> None:
-    """Raise BadInput if a run could not have this output; nothing is written."""
+def preview(path: Path, could_be: Sequence[BoundKernel], *, resume: bool) -> None:
+    """Raise BadInput if no run of one of these kernels could have this output; nothing is written."""
     try:
         if _may_write(path, resume) is not None and resume:
-            _state_of(path, bound)
+            for bound in could_be[:-1]:
+                with contextlib.suppress(BadInput):
+                    _state_of(path, bound)
+                    return
+            _state_of(path, could_be[-1])
     except (OSError, RuntimeError, KeyError) as error:
         raise BadInput(f"output: {_reason(error)}: {str(path)!r}") from None
 

@@ -2,7 +2,7 @@
 
 ::
 
-    /                 attributes: driver, n, block, seed, schedule, ranks, workers, nodes, elapsed, versions, …
+    /                 attributes: driver, n, block, seed, device, schedule, ranks, workers, nodes, elapsed, versions, …
     /parameters       attributes: the kernel's parameters
     /value  /error    the result; a group with one dataset a field, where the result has several
     /ranks            table: rank, host, blocks, seconds
@@ -50,6 +50,7 @@ def fill(file: h5py.File, result: Result) -> None:
         block=_number(result.plan.block),
         n_blocks=_number(result.plan.n_blocks),
         seed=_number(result.seed),
+        device=result.device,
         schedule=result.schedule,
         ranks=result.ranks,
         workers=result.workers,
@@ -62,6 +63,8 @@ def fill(file: h5py.File, result: Result) -> None:
         lost_workers=result.lost_workers,
         lost_ranks=result.lost_ranks,
     )
+    if result.gpus:
+        file.attrs["gpus"] = ", ".join(sorted(set(result.gpus)))
     parameters = file.create_group("parameters")
     for name, value in result.parameters.items():
         parameters.attrs[name] = _attribute(value)

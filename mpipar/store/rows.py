@@ -26,9 +26,9 @@ from typing import Any, NamedTuple
 import h5py
 import numpy as np
 
+from mpipar.core.bound import BoundKernel
 from mpipar.core.dataset import Dataset, common_dtype, converted
 from mpipar.core.errors import BadInput
-from mpipar.core.kernel import BoundKernel
 from mpipar.core.plan import Block, Plan
 from mpipar.core.reduction import Array
 from mpipar.store.codec import decode, encode

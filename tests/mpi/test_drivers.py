@@ -123,7 +123,7 @@ def contents(path):
     found = {}
 
     def note(name, item):
-        if isinstance(item, h5py.Dataset) and name not in ("ranks", "workers", "checkpoint"):
+        if isinstance(item, h5py.Dataset) and name not in ("ranks", "workers", "timeline", "checkpoint"):
             found[name] = bits(item[()]), dict(item.attrs)
 
     with h5py.File(path) as file:

@@ -40,6 +40,7 @@ ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU
+GresTypes=gpu
 SchedulerParameters=sched_interval=1,sched_min_interval=0,bf_interval=1,bf_continue,batch_sched_delay=0
 SlurmdParameters=config_overrides
 ReturnToService=2
@@ -52,6 +53,9 @@ TASK_PROLOG = """\
 #!/bin/sh
 echo "export TMPDIR={folder}/tmp/$SLURMD_NODENAME"
 """
+# Two devices that are there stand in for GPUs: Slurm hands them out, and nobody opens them.
+GRES_CONFIGURATION = "Name=gpu File=/dev/null\nName=gpu File=/dev/zero\n"
+GPUS = 2  # of each node
 # Without it slurmd looks for a systemd to ask for its control group.
 CGROUP_CONFIGURATION = "CgroupPlugin=cgroup/v1\n"
 
@@ -97,9 +101,10 @@ class Configuration:
         )
         text += "".join(f"{name}={value}\n" for name, value in self.settings.items())
         for node, place in places.items():
-            text += f"NodeName={node} {place} CPUs={self.cpus} RealMemory={self.memory} State=UNKNOWN\n"
+            text += f"NodeName={node} {place} CPUs={self.cpus} RealMemory={self.memory} Gres=gpu:{GPUS} State=UNKNOWN\n"
         text += "PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP\n"
         (self.folder / "slurm.conf").write_text(text)
+        (self.folder / "gres.conf").write_text(GRES_CONFIGURATION)
         (self.folder / "cgroup.conf").write_text(CGROUP_CONFIGURATION)
         (self.folder / "task-prolog").write_text(TASK_PROLOG.format(folder=self.folder))
         (self.folder / "task-prolog").chmod(0o755)

@@ -18,6 +18,7 @@ from slurm.jobs import LAUNCHERS, ROOT, VENDOR, User, hosts_of, value_of
 SHORT = {
     "pi": ["run.options.steps=1e8"],
     "pi-hybrid": ["run.options.steps=1e8"],
+    "pi-gpu": ["run.options.steps=1e8", 'run.options.device="auto"'],  # without CuPy that is the CPU
     "mcpi-weak": ["run.options_per_rank.samples=1e5"],
     "primes-list": ["run.options.below=1e6"],
     "images": [],
@@ -54,7 +55,9 @@ def launchers() -> list[str]:
 
 
 @pytest.mark.parametrize("launcher", launchers())
-@pytest.mark.parametrize(("name", "output"), [("pi", "pi.h5"), ("pi-hybrid", "pi.h5"), ("mcpi-weak", "mcpi.h5")])
+@pytest.mark.parametrize(
+    ("name", "output"), [("pi", "pi.h5"), ("pi-hybrid", "pi.h5"), ("pi-gpu", "pi.h5"), ("mcpi-weak", "mcpi.h5")]
+)
 def test_job_files_give_the_same_bits_as_a_laptop(user, cluster, name, output, launcher):
     checkout(user.place)
     (user.place / "site.toml").write_text(f'launcher = "{launcher}"\n')
@@ -67,12 +70,12 @@ def test_job_files_give_the_same_bits_as_a_laptop(user, cluster, name, output, l
     hosts = hosts_of(there)
     if cluster.mode == "namespaces":
         spread = {"pi": ["n1", "n1", "n2", "n2", "n3", "n3", "n4", "n4"], "pi-hybrid": ["n1", "n2", "n3", "n4"],
-                  "mcpi-weak": ["n1", "n1", "n2", "n2"]}  # fmt: skip
+                  "pi-gpu": ["n1", "n1", "n2", "n2"], "mcpi-weak": ["n1", "n1", "n2", "n2"]}  # fmt: skip
         assert sorted(hosts) == spread[name], log
     with h5py.File(there) as file:
-        assert file.attrs["ranks"] == len(hosts) == {"pi": 8, "pi-hybrid": 4, "mcpi-weak": 4}[name]
+        assert file.attrs["ranks"] == len(hosts) == {"pi": 8, "pi-hybrid": 4, "pi-gpu": 4, "mcpi-weak": 4}[name]
         workers = len(file["workers"])
-    assert workers == {"pi": 8, "pi-hybrid": 8, "mcpi-weak": 4}[name], log
+    assert workers == {"pi": 8, "pi-hybrid": 8, "pi-gpu": 4, "mcpi-weak": 4}[name], log
 
 
 def test_primes_are_listed_in_order(user, cluster):

@@ -1,23 +1,24 @@
 """The job files and site profiles in the documentation are valid ones, and it names every key."""
 
 import re
-from pathlib import Path
 
+import pages
 import pytest
+from pages import ROOT
 
 from mpipar.batch.document import Document, schema_of
 from mpipar.batch.job_file import read_job
 from mpipar.batch.site import read_site
 
-ROOT = Path(__file__).parents[2]
-DOCS = {name: (ROOT / name).read_text() for name in ("README.md", "docs/slurm.md", "docs/sites.md")}
+PROFILES = "docs/sites.md"
+JOBS = [text for page in pages.PAGES if page != PROFILES for text in pages.documents(page)]
 
 
-def blocks(name: str) -> list[str]:
-    return re.findall(r"```toml\n(.*?)```", DOCS[name], re.DOTALL)
+def test_there_are_job_files():
+    assert {*JOBS} >= {*pages.documents("README.md"), *pages.documents("docs/slurm.md")} > set()
 
 
-@pytest.mark.parametrize("text", [*blocks("README.md"), *blocks("docs/slurm.md")])
+@pytest.mark.parametrize("text", JOBS)
 def test_job_files(text, tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT)
     path = tmp_path / "job.toml"
@@ -28,7 +29,7 @@ def test_job_files(text, tmp_path, monkeypatch):
     assert read_job(document, tmp_path).arguments
 
 
-@pytest.mark.parametrize("text", blocks("docs/sites.md"))
+@pytest.mark.parametrize("text", pages.documents(PROFILES))
 def test_profiles(text, tmp_path):
     path = tmp_path / "site.toml"
     path.write_text(text)
@@ -42,8 +43,8 @@ def keys(schema: dict, prefix: str = "") -> list[str]:
     return found
 
 
-@pytest.mark.parametrize(("schema", "page"), [("job", "docs/slurm.md"), ("site", "docs/sites.md")])
+@pytest.mark.parametrize(("schema", "page"), [("job", "docs/slurm.md"), ("site", PROFILES)])
 def test_every_key_is_told_of(schema, page):
     assert len(keys(schema_of(schema))) > 5
     for key in keys(schema_of(schema)):
-        assert re.search(rf"^\|.*`{re.escape(key)}[`=]", DOCS[page], re.MULTILINE), key
+        assert re.search(rf"^\|.*`{re.escape(key)}[`=]", pages.text_of(page), re.MULTILINE), key

@@ -175,7 +175,16 @@ def test_the_identity_is_what_decides_the_result():
         "n": 100,
         "block": 7,
         "seed": 3,
+        "device": "cpu",
     }
+
+
+def test_a_run_of_a_version_that_knew_no_device_was_of_the_cpu(path):
+    here = identity_of(bound())
+    there = {name: value for name, value in here.items() if name != "device"}
+    check_identity(path, there, here)
+    with pytest.raises(BadInput, match=r"of another run \(device: 'cpu' there, 'gpu' here\)"):
+        check_identity(path, there, {**here, "device": "gpu"})
 
 
 @pytest.mark.parametrize(

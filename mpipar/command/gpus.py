@@ -1,0 +1,72 @@
+"""What ``mpipar doctor`` says of GPUs: which rank has which. Imports mpipar.core and mpipar.runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from mpipar.core.text import several
+from mpipar.runtime.device import Gpu, Seat
+
+Seats = Sequence[tuple[str, Seat]]
+"""The host and the seat of each rank."""
+
+
+def facts(seats: Seats) -> Iterator[tuple[str, str]]:
+    """Yield a line for each host."""
+    for host in dict.fromkeys(host for host, _ in seats):
+        listed = [
+            f"{gpu.name} ({gpu.memory / 2**30:.0f} GiB, {gpu.uuid[:12]}): {_named(ranks)}"
+            for gpu, ranks in _takers(seats, host)
+        ]
+        reason = next((seat.problem for other, seat in seats if other == host and seat.problem), "")
+        yield f"GPUs of {host}", "; ".join(listed) or f"none ({reason})"
+
+
+def problems(seats: Seats, *, wanted: bool, launched: bool) -> Iterator[tuple[str, str]]:
+    """Yield what is wrong with who has which GPU, and what to do about that.
+
+    Parameters
+    ----------
+    seats : list of (str, Seat)
+    wanted : bool
+        Whether it is wrong that a rank has none.
+    launched : bool
+        Whether a launcher has started as many ranks as the user wants.
+    """
+    without = [(rank, host, seat.problem) for rank, (host, seat) in enumerate(seats) if seat.taken is None]
+    if without and (wanted or len(without) < len(seats)):
+        rank, host, problem = without[0]
+        more = f" (and {len(without) - 1} more)" if len(without) > 1 else ""
+        what, _, remedy = problem.partition(": ")
+        yield f"rank {rank} on host {host}{more} has no GPU: {what}", remedy
+    for host in dict.fromkeys(host for host, _ in seats):
+        taken = _takers(seats, host)
+        count, idle = len(taken), sum(not ranks for _, ranks in taken)
+        for gpu, ranks in taken:
+            if len(ranks) > 1:
+                one_each = f"start {several(count, 'rank')} on this host, one for each GPU, if they are to run on GPUs"
+                yield f"host {host}: {_named(ranks)} share one GPU ({gpu.name}, {gpu.uuid[:12]})", one_each
+                break  # mostly it is the same for all
+        if idle and launched:
+            what = f"host {host}: {several(idle, 'GPU')} of {count} without a rank"
+            yield what, f"start {several(count, 'rank')} on this host, one for each GPU, or ask for fewer GPUs"
+
+
+def _takers(seats: Seats, host: str) -> list[tuple[Gpu, list[int]]]:
+    """Return the GPUs that ranks of a host see, and which ranks have each."""
+    found: dict[str, tuple[Gpu, list[int]]] = {}
+    for rank, (other, seat) in enumerate(seats):
+        if other != host:
+            continue
+        for gpu in seat.seen:
+            found.setdefault(gpu.uuid, (gpu, []))
+        if seat.taken is not None:
+            found[seat.taken.uuid][1].append(rank)
+    return list(found.values())
+
+
+def _named(ranks: list[int]) -> str:
+    if not ranks:
+        return "no rank"
+    shown = ", ".join(map(str, ranks[:8])) + (", …" if len(ranks) > 8 else "")
+    return f"rank{'s' * (len(ranks) > 1)} {shown}"

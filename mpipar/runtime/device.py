@@ -1,0 +1,224 @@
+"""GPUs: which there are, which rank takes which, arrays and kernels on them. Imports mpipar.core, and comm beside it.
+
+The one module that imports CuPy, and asks the driver anything. Nothing here makes a CUDA context, which no fork would
+survive, but :meth:`Gpu.open`, in the process that evaluates.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from mpipar.core.bound import Accelerator
+from mpipar.core.errors import BadInput
+from mpipar.core.text import several
+
+if TYPE_CHECKING:
+    from mpipar.runtime.comm import Comm
+
+CHOICES = ("cpu", "gpu", "auto")
+"""What a user may ask for; auto is the GPU if all ranks have one and the kernel can use it."""
+
+COMPILER_OPTIONS = ("-fmad=false",)
+"""Products and sums are rounded one by one, unless the source says fma: it decides each bit, not the compiler."""
+
+
+class Gpu(NamedTuple):
+    """A GPU, as a process sees it. Can be sent to a worker.
+
+    Attributes
+    ----------
+    number : int
+        Its number among those that the process sees: CUDA_VISIBLE_DEVICES, a container or Slurm may hide others.
+    name : str
+        What the driver calls it.
+    uuid : str
+        The same in all processes.
+    memory : int
+        Bytes that it has.
+    """
+
+    number: int
+    name: str
+    uuid: str
+    memory: int
+
+    def open(self) -> Accelerator:
+        """Use this GPU in this process and thread from now on, with a CUDA context that is made if there is none."""
+        import cupy
+
+        cupy.cuda.Device(self.number).use()
+        cupy.zeros((1,))  # so that what takes time at first is not taken for that of the first block
+        return Accelerator(cupy, to_host)
+
+
+class Seat(NamedTuple):
+    """Which GPU a rank has.
+
+    Attributes
+    ----------
+    seen : tuple of Gpu
+        Those that the rank sees.
+    taken : Gpu or None
+        The one that it takes.
+    problem : str
+        Why it sees none, and what to do about that; or nothing.
+    """
+
+    seen: tuple[Gpu, ...]
+    taken: Gpu | None
+    problem: str = ""
+
+
+def visible() -> tuple[Gpu, ...]:
+    """Return the GPUs that this process sees, at least one.
+
+    Raises
+    ------
+    BadInput
+        If there is none, or what it takes to use it is missing; the message says how to get it.
+    """
+    try:
+        import cupy
+    except ModuleNotFoundError as error:
+        told = "is not installed" if error.name == "cupy" else f"can't be imported ({_one_line(error)})"
+        raise BadInput(f"CuPy {told}: pip install 'mpipar[gpu]'") from None
+    except Exception as error:  # it looks for libraries, which may be broken in many ways
+        raise BadInput(f"CuPy can't be imported ({_one_line(error)}): pip install 'mpipar[gpu]'") from None
+    runtime = cupy.cuda.runtime
+    try:
+        count = runtime.getDeviceCount()
+        found = [runtime.getDeviceProperties(number) for number in range(count)]
+    except runtime.CUDARuntimeError as error:
+        told = _one_line(error)
+        if "InsufficientDriver" in told:
+            told = "no NVIDIA driver, or one that is too old for CUDA 12: use a machine with a GPU and its driver"
+        elif "NoDevice" in told:
+            told = _NONE_VISIBLE
+        raise BadInput(told) from None
+    if not found:
+        raise BadInput(_NONE_VISIBLE)
+    return tuple(
+        Gpu(number, _text(one["name"]), _text(one["uuid"]), int(one["totalGlobalMem"]))
+        for number, one in enumerate(found)
+    )
+
+
+_NONE_VISIBLE = "no GPU is visible: see CUDA_VISIBLE_DEVICES, and ask Slurm for one (--gpus-per-node)"
+
+
+def place(seen: Sequence[Sequence[str]]) -> list[int | None]:
+    """Return which GPU each rank of a node takes: of those that it sees, the first that the fewest before it have.
+
+    Where all see the same GPUs that is rank modulo number of GPUs; a rank that was given one of its own has that.
+
+    Parameters
+    ----------
+    seen : sequence of sequences of str
+        For each rank of the node, the UUIDs of the GPUs that it sees.
+
+    Returns
+    -------
+    list of int or None
+        The index among those that a rank sees; None if it sees none.
+    """
+    taken: Counter[str] = Counter()
+    places: list[int | None] = []
+    for uuids in seen:
+        place = min(range(len(uuids)), key=lambda index: taken[uuids[index]], default=None)
+        places.append(place)
+        if place is not None:
+            taken[uuids[place]] += 1
+    return places
+
+
+def take_seat(comm: Comm) -> Seat:
+    """Return which GPU this rank has. Collective over comm."""
+    seen: tuple[Gpu, ...] = ()
+    problem = ""
+    try:
+        seen = visible()
+    except BadInput as error:
+        problem = str(error)
+    local_rank, of_node = comm.node_neighbours([gpu.uuid for gpu in seen])
+    index = place(of_node)[local_rank]
+    return Seat(seen, None if index is None else seen[index], problem)
+
+
+def chosen(comm: Comm, wanted: str) -> Gpu | None:
+    """Return the GPU that this rank is to use, or None for the CPU: the same kind on all ranks. Collective over comm.
+
+    Parameters
+    ----------
+    comm : Comm
+    wanted : str
+        One of :data:`CHOICES`.
+
+    Raises
+    ------
+    BadInput
+        On all ranks, if GPUs are wanted and any has none.
+    """
+    if wanted == "cpu":
+        return None
+    seat = take_seat(comm)
+    without = [(rank, *other) for rank, other in enumerate(comm.gather((comm.host, seat.problem))) if other[1]]
+    told = comm.bcast(_told(without, comm.size) if without else None)
+    if told is None:
+        return seat.taken
+    if wanted == "auto":
+        return None
+    raise BadInput(f"device: {told}")
+
+
+def _told(without: list[tuple[int, str, str]], size: int) -> str:
+    """Return why there are no GPUs for some ranks, in one line."""
+    rank, host, problem = without[0]
+    if size == 1:
+        return problem
+    if len(without) == size:
+        return f"{problem} (on all {size} ranks)"
+    return f"{several(len(without), 'rank')} of {size}, such as rank {rank} on host {host}: {problem}"
+
+
+def to_host(partial: Any) -> Any:
+    """Return a partial with NumPy arrays and numbers for what is on the GPU, once that is computed.
+
+    Mappings, tuples and lists are looked into.
+    """
+    import cupy
+
+    if isinstance(partial, cupy.ndarray):
+        return cupy.asnumpy(partial)[()]
+    if isinstance(partial, Mapping):
+        return {name: to_host(value) for name, value in partial.items()}
+    if isinstance(partial, tuple) and hasattr(partial, "_make"):
+        return partial._make(map(to_host, partial))
+    if isinstance(partial, (tuple, list)):
+        return type(partial)(map(to_host, partial))
+    return partial
+
+
+@functools.cache
+def compiled(source: Path) -> Any:
+    """Return the kernels of a CUDA source, as a :class:`cupy.RawModule`; they are compiled when they are first used."""
+    import cupy
+
+    return cupy.RawModule(code=source.read_text(encoding="utf-8"), options=COMPILER_OPTIONS)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _text(value: bytes | str) -> str:
+    """Return a name, or the bytes of a UUID in the usual form."""
+    if isinstance(value, str):
+        return value
+    if len(value) != 16:
+        return value.decode(errors="replace").rstrip("\0")
+    digits = value.hex()
+    return "GPU-" + "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))

@@ -1,0 +1,191 @@
+"""The blocks of the README and of docs/, for the tests that run them as a reader would.
+
+A page is read from its top: a block that follows "Save this as `name`:" is a file, ``sh`` blocks are lines that are
+typed in the folder with these files, other ``python`` blocks are run by themselves, other ``toml`` blocks are job
+files (on sites.md profiles), and a ``text`` block right after one of them is what that prints, with … for what varies.
+Blocks without a language are drawings. Whatever is on a page is run by the test that :data:`RUN_BY` names for its kind,
+so that a new page is run by itself.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from conftest import BIN, FOR_OPEN_MPI, UNBOUND, Finished, start
+
+ROOT = Path(__file__).parents[1]
+PAGES = ("README.md", *sorted(f"docs/{path.relative_to(ROOT / 'docs')}" for path in (ROOT / "docs").rglob("*.md")))
+
+HERE, SLURM, ALLOCATION, SCALE, SCALE_ON_SLURM = "here", "slurm", "allocation", "scale", "scale on slurm"
+MAKE, NOT_RUN, DOCUMENT = "make", "not run", "document"
+
+RUN_BY = {
+    HERE: "tests/docs/test_pages.py",
+    f"{HERE}: README.md": "tests/mpi/test_readme.py",  # these also look at what comes out
+    f"{HERE}: docs/tutorial.md": "tests/mpi/test_tutorial.py",
+    f"{HERE}: docs/pools.md": "tests/pool/test_the_guide.py",
+    f"{HERE}: docs/results.md": "tests/mpi/test_show.py",
+    SLURM: "tests/slurm/test_guide.py",
+    ALLOCATION: "tests/slurm/test_guide.py",
+    SCALE: "tests/mpi/test_scale.py",
+    SCALE_ON_SLURM: "tests/slurm/test_scale.py",
+    MAKE: "tests/docs/test_pages.py",  # as targets of the Makefile: these lines run tests, which would run this one
+    NOT_RUN: "tests/docs/test_pages.py",
+    DOCUMENT: "tests/unit/test_batch_docs.py",
+}
+"""Which test runs what."""
+
+CANNOT_BE_RUN = {
+    r"(MPICC=\$\(.*\) )?python -m pip install .*": "needs packages from elsewhere",
+}
+"""Lines that no test runs, and why."""
+
+ILLUSTRATED_BY = {
+    "docs/slurm.md": ("tests/slurm/test_guide.py", "tests/unit/test_step.py"),
+}
+"""Pages with texts that are no output of the block before them, and the tests that have their words."""
+
+_MAY_BE_1 = re.compile(r".*\bmpipar doctor\b.*")  # the exit code, where the machine of the tests has a problem
+
+_KINDS = {
+    r"make\b.*": MAKE,
+    r"mpipar scale .*--on slurm.*": SCALE_ON_SLURM,
+    r"(python -m )?mpipar scale .*": SCALE,
+    r"(sbatch|mpipar (submit|status|logs|cancel)|job=).*": SLURM,
+    r"(srun|salloc) .*": ALLOCATION,
+    r"(\w+=\S+ )*(python|mpirun|mpipar|timeout) .*": HERE,
+}
+_FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+_SAVED = re.compile(r"Save this as\s`([\w./-]+)`[^`]*\Z")
+
+
+@dataclass(frozen=True)
+class Block:
+    """A block of a page.
+
+    Attributes
+    ----------
+    page, language, text : str
+    name : str or None
+        The file that it is saved as.
+    follows : Block or None
+        The block right before it, if it is what that prints.
+    """
+
+    page: str
+    language: str
+    text: str
+    name: str | None = None
+    follows: "Block | None" = None
+
+    @property
+    def lines(self) -> list[str]:
+        """The lines of a ``sh`` block, without comments; those that are continued are one."""
+        lines = self.text.replace("\\\n", " ").splitlines()
+        return [line for line in (re.sub(r"(^|  +)#.*", "", line).strip() for line in lines) if line]
+
+
+def text_of(page: str) -> str:
+    """Return a page as it is written."""
+    return (ROOT / page).read_text(encoding="utf-8")
+
+
+def blocks(page: str) -> list[Block]:
+    """Return the blocks of a page, in order."""
+    text, found, end = text_of(page), [], 0
+    for fence in _FENCE.finditer(text):
+        between, end = text[end : fence.start()], fence.end()
+        saved = _SAVED.search(between)
+        is_output = fence[1] == "text" and found and not between.strip()
+        found.append(
+            Block(page, fence[1], fence[2], saved and saved[1] if fence[1] != "sh" else None,
+                  found[-1] if is_output else None)
+        )  # fmt: skip
+    return found
+
+
+def kind_of(line: str) -> str:
+    """Return how a line of shell is tested. Raises LookupError if nobody would run it."""
+    for pattern, kind in (dict.fromkeys(CANNOT_BE_RUN, NOT_RUN) | _KINDS).items():
+        if re.fullmatch(pattern, line):
+            return kind
+    raise LookupError(f"no test would run this line: {line}")
+
+
+def shell_lines(page: str, *kinds: str) -> list[str]:
+    """Return the lines of shell of a page, or those of some kinds."""
+    lines = [line for block in blocks(page) if block.language == "sh" for line in block.lines]
+    return [line for line in lines if not kinds or kind_of(line) in kinds]
+
+
+def pages_with(*kinds: str) -> list[str]:
+    """Return the pages that have lines of some kinds."""
+    return [page for page in PAGES if shell_lines(page, *kinds)]
+
+
+def saved_files(page: str) -> dict[str, str]:
+    """Return {name: text} of what a page has the reader save."""
+    return {block.name: block.text for block in blocks(page) if block.name}
+
+
+def documents(page: str) -> list[str]:
+    """Return the TOML of a page."""
+    return [block.text for block in blocks(page) if block.language == "toml"]
+
+
+def illustrations(page: str) -> list[str]:
+    """Return the texts of a page that are no output of the block before them."""
+    return [block.text for block in blocks(page) if block.language == "text" and block.follows is None]
+
+
+def is_run_by(page: str) -> str:
+    """Return the test that runs a page's lines and code on this machine."""
+    return RUN_BY.get(f"{HERE}: {page}", RUN_BY[HERE])
+
+
+def type_in(line: str, folder: Path, **options) -> Finished:
+    """Type a line into a shell in a folder; the environment's programs are first on the path."""
+    return start(["bash", "-c", line], cwd=folder, env={**FOR_OPEN_MPI, **UNBOUND, "NO_COLOR": "1"}, **options)
+
+
+def read(page: str, folder: Path) -> Iterator[tuple[Block, str, Finished]]:
+    """Do what a page says, block by block, in a folder; yield each block, the line (or name) and what came of it.
+
+    Output that the page shows must come so, and every exit code must be 0.
+    """
+    printed = ""
+    for number, block in enumerate(blocks(page)):
+        if block.name:
+            (folder / block.name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / block.name).write_text(block.text)
+        elif block.language == "sh":
+            printed = ""
+            for line in block.lines:
+                if kind_of(line) == HERE:
+                    ended = type_in(line, folder)
+                    assert ended.code == 0 or (ended.code == 1 and _MAY_BE_1.fullmatch(line)), (line, ended)
+                    printed += ended.stdout + "".join(f"{error}\n" for error in ended.own_errors)
+                    yield block, line, ended
+        elif block.language == "python":
+            name = f"block{number}.py"
+            (folder / name).write_text(block.text)
+            ended = start([str(BIN / "python"), name], cwd=folder)
+            assert ended.code == 0, ended.stderr
+            printed = ended.stdout
+            yield block, name, ended
+        elif block.follows and (block.follows.language == "python" or is_here(block.follows)):
+            assert matches(block.text, printed), f"{page} shows\n{block.text}\nbut this came:\n{printed}"
+
+
+def is_here(block: Block) -> bool:
+    """Return whether all lines of a block are run on this machine."""
+    return block.language == "sh" and all(kind_of(line) == HERE for line in block.lines)
+
+
+def matches(shown: str, printed: str) -> bool:
+    """Return whether an output is as shown, where … stands for any text within a line, or alone for any lines."""
+    pattern = ""
+    for line in shown.strip().splitlines():
+        pattern += r"(?:.*\n)*?" if line.strip() == "…" else re.escape(line.rstrip()).replace("…", ".*?") + r"[ ]*\n"
+    return re.fullmatch(pattern, printed.strip() + "\n") is not None

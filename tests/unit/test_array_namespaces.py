@@ -1,0 +1,310 @@
+"""Kernels that take ``xp``: the same source with NumPy and another library, and what is fused held to that."""
+
+import importlib
+import math
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+import array_api_strict
+import numpy as np
+import pytest
+from cuda_on_host import COMPILER, launch, signatures
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mpipar import BadInput, Block, ExactSum, driver
+from mpipar.core.bound import Accelerator
+from mpipar.core.philox import PhiloxStream
+from mpipar.core.plan import Plan
+from mpipar.inputs.expression import Expression, function_of
+from mpipar.integrate import integrate
+from mpipar.mcpi import mcpi
+from mpipar.pi import pi, radius
+from mpipar.roots import roots
+from mpipar.runtime.device import Gpu, to_host
+
+STAND_IN = Path(__file__).parents[1] / "stand_in"
+needs_compiler = pytest.mark.skipif(COMPILER is None, reason="needs a C++ compiler")
+
+
+@pytest.fixture
+def gpu(monkeypatch) -> Accelerator:
+    """What a GPU is to kernels, of the stand-in for CuPy."""
+    monkeypatch.setenv("STAND_IN_GPUS", "1")
+    monkeypatch.syspath_prepend(str(STAND_IN))
+    before = {name: sys.modules.pop(name) for name in list(sys.modules) if name.split(".")[0] == "cupy"}
+    importlib.import_module("mpipar.runtime.device").compiled.cache_clear()
+    yield Gpu(0, "", "", 0).open()
+    importlib.import_module("mpipar.runtime.device").compiled.cache_clear()
+    for name in list(sys.modules):
+        if name.split(".")[0] == "cupy":
+            del sys.modules[name]
+    sys.modules.update(before)
+
+
+def evaluated(bound, accelerator=None):
+    """Return the result of a bound kernel, as one process without any runtime would."""
+    reduction, evaluator = bound.reduction, bound.evaluator(accelerator=accelerator)
+    total = reduction.start()
+    for index in range(bound.plan.n_blocks):
+        total = reduction.add(total, evaluator(bound.plan[index]), bound.plan[index])
+    return bound.result(total)
+
+
+def rows(bound, accelerator=None):
+    evaluator = bound.evaluator(accelerator=accelerator)
+    return np.concatenate([evaluator(bound.plan[index]) for index in range(bound.plan.n_blocks)])
+
+
+def ulps(one: float, other: float) -> float:
+    return abs(one - other) / math.ulp(other)
+
+
+def exact_partial(steps: int, block: Block) -> Fraction:
+    n2 = Fraction(int(radius(steps))) ** 2
+    return sum((1 / (n2 + ((i + Fraction(1, 2)) * int(radius(steps)) / steps) ** 2) for i in block), Fraction())
+
+
+@given(steps=st.integers(1, 10**12), size=st.integers(1, 70), place=st.floats(0, 1))
+@settings(deadline=None)
+def test_the_plain_form_of_pi_and_the_tuned_one_are_the_sum_of_the_block(steps, size, place):
+    plan = Plan(steps, size)
+    block = plan[int(place * (plan.n_blocks - 1))]
+    expected = float(exact_partial(steps, block))
+    for xp in (np, array_api_strict):
+        assert ulps(float(pi(block, xp, steps=steps)), expected) <= 4
+    assert ulps(pi.function_on("cpu")(block, steps=steps), expected) <= 4
+
+
+@needs_compiler
+@pytest.mark.parametrize(
+    ("steps", "block"),
+    [
+        (1, 1), (2, 2), (3, 3), (1023, 100), (70_000, 70_000), (10**6 + 1, 300_001),
+        (10**11, 2**17), (2**53, 2**17 + 1), (10**16, 2**16 + 1),
+    ],
+)  # fmt: skip
+def test_the_fused_kernel_of_pi_gives_the_same_sums(gpu, steps, block):
+    there, here = (pi.bind({"steps": steps}, block=block, device=device) for device in ("gpu", "cpu"))
+    fused, tuned = there.evaluator(accelerator=gpu), here.evaluator()
+    last = there.plan.n_blocks - 1
+    for index in sorted({0, last // 3, last}):
+        partial = fused(there.plan[index])
+        assert isinstance(partial, float)
+        assert ulps(partial, tuned(here.plan[index])) <= 4
+        if steps <= 2**53:
+            assert ulps(partial, float(gpu.to_host(pi(there.plan[index], gpu.xp, steps=steps)))) <= 6
+        assert partial == fused(there.plan[index])
+
+
+@needs_compiler
+def test_pi_by_the_fused_kernel_is_as_exact_as_on_the_cpu(gpu):
+    value = evaluated(pi.bind({"steps": 10**7}, block=2_500_000, device="gpu"), gpu)
+    assert ulps(value, math.pi + 1 / (12 * 10**14)) <= 2
+
+
+def tile_sums(offset: float, high: float, low: float, n2: float, pairs: int) -> np.ndarray:
+    """Return what pi.cu computes, in Python: its tree of sums, and its order."""
+    threads, own = 256, 128
+
+    def half(odd: float) -> float:
+        c = fma(odd, high, fma(odd, low, offset))
+        s = fma(c, c, n2)
+        return s / fma(s, s, -(c * c))
+
+    sums = []
+    for tile in range(-(-pairs // (threads * own))):
+        of_threads = []
+        for thread in range(threads):
+            first = tile * threads * own + thread
+            terms = [half(2.0 * pair + 1.0) for pair in range(first, min(pairs, first + threads * own), threads)]
+            chains, whole = [0.0] * 4, len(terms) // 4 * 4
+            for number, term in enumerate(terms):
+                chain = number % 4 if number < whole else 0
+                chains[chain] += term
+            of_threads.append((chains[0] + chains[1]) + (chains[2] + chains[3]))
+        while len(of_threads) > 1:
+            middle = len(of_threads) // 2
+            of_threads = [a + b for a, b in zip(of_threads[:middle], of_threads[middle:], strict=True)]
+        sums.append(of_threads[0])
+    return np.array(sums)
+
+
+def fma(a: float, b: float, c: float) -> float:
+    return float(Fraction(a) * Fraction(b) + Fraction(c))
+
+
+@needs_compiler
+@pytest.mark.parametrize("pairs", [1, 255, 257, 40_000])
+def test_the_order_of_the_fused_sums_is_what_it_says(pairs):
+    """Bit for bit: the result of a GPU is decided by the source, and by nothing else."""
+    doubles = [1234.5, float(Fraction(16777217, 16777216)), 2.0**-55 / 3, 1e9 + 0.25]
+    tiles = np.empty(-(-pairs // 32768))
+    source = Path(sys.modules["mpipar.pi"].__file__).with_name("pi.cu").read_text()
+    launch(source, "pi_tiles", (tiles.size,), (256,), (*map(np.float64, doubles), np.int64(pairs), tiles))
+    expected = tile_sums(*doubles, pairs)
+    assert tiles.tobytes() == expected.tobytes()
+    total = np.empty(())
+    launch(source, "pi_total", (1,), (256,), (tiles, np.int64(tiles.size), np.float64(0.125), total))
+    assert float(total) == 2.0 * sum(expected) + 0.125
+
+
+def test_the_plain_form_of_mcpi_counts_the_same_points_with_each_library():
+    block = Block(3, 100, 5101)
+    counts = [int(mcpi(block, PhiloxStream(xp, 9, 3), xp, samples=1)) for xp in (np, array_api_strict)]
+    assert counts[0] == counts[1]
+    x, y = PhiloxStream(np, 9, 3).random((2, 5001))
+    assert counts[0] == sum(a * a + b * b < 1.0 for a, b in zip(x.tolist(), y.tolist(), strict=True))
+
+
+@needs_compiler
+@pytest.mark.parametrize(("samples", "block"), [(1, 1), (1000, 999), (100_000, 33_333)])
+def test_the_fused_kernel_of_mcpi_counts_the_very_same_points(gpu, samples, block):
+    bound = mcpi.bind({"samples": samples}, block=block, seed=11, device="gpu")
+    fused = bound.evaluator(accelerator=gpu)
+    for index in range(bound.plan.n_blocks):
+        one = bound.plan[index]
+        assert fused(one) == int(mcpi(one, PhiloxStream(np, 11, index), np, samples=samples))
+
+
+@needs_compiler
+def test_a_second_draw_of_the_fused_kernel_goes_on_where_the_first_ended(gpu):
+    streams = PhiloxStream(gpu.xp, 11, 0), PhiloxStream(np, 11, 0)
+    for _ in range(2):
+        fused = gpu.to_host(mcpi.function_on("gpu")(Block(0, 0, 4321), streams[0], gpu.xp, samples=1))
+        assert fused == int(mcpi(Block(0, 0, 4321), streams[1], np, samples=1))
+
+
+@pytest.mark.parametrize("method", ["montecarlo", "midpoint"])
+@pytest.mark.parametrize(("f", "over"), [("x", [0.0, 2.0]), ("exp(-x*y) + sin(z)", [0.0, 1.0, -1.0, 1.0, 0.0, 3.0])])
+def test_integrals_on_a_device(gpu, method, f, over):
+    parameters = {"f": f, "over": over, "samples": 30_000, "method": method}
+    there = evaluated(integrate.bind(parameters, block=7000, device="gpu"), gpu)
+    here = evaluated(integrate.bind(parameters, block=7000))
+    if method == "midpoint":
+        assert there.value == pytest.approx(here.value, rel=1e-13)
+    else:
+        assert abs(there.value - here.value) < 5 * math.hypot(there.error, here.error)
+        assert there.error == pytest.approx(here.error, rel=0.05)
+
+
+def test_a_constant_is_broadcast(gpu):
+    parameters = {"f": "2", "over": [0.0, 3.0], "samples": 1000}
+    assert evaluated(integrate.bind(parameters, block=300, device="gpu"), gpu) == (6.0, 0.0)
+
+
+def test_roots_on_a_device(gpu, tmp_path):
+    import h5py
+
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file["x"] = np.linspace(0.0, 9.0, 1001)
+    for parameters in ({"points": 5000, "over": [0.0, 7.0]}, {"input": f"{tmp_path}/x.h5:/x", "f": "x*x - sin(x)"}):
+        there = rows(roots.bind(parameters, block=2000, device="gpu"), gpu)
+        here = rows(roots.bind(parameters, block=2000))
+        assert there.dtype == here.dtype
+        assert there.tobytes() == here.tobytes()  # the same operations of the same library, after all
+
+
+def test_expressions_say_what_is_not_to_be_had(gpu):
+    with pytest.raises(BadInput, match=r"^expression 'interp.*': interp is not to be had on a GPU$"):
+        function_of("interp(x, x, x)", ["x"], gpu.xp)(gpu.xp.ones((3,)))
+    with pytest.raises(TypeError, match="takes 1 values, got 2"):
+        Expression("x", ["x"]).on(gpu.xp, gpu.xp.ones((3,)), gpu.xp.ones((3,)))
+    assert function_of("x", ["x"], np) is function_of("x", ["x"])
+
+
+def test_arrays_of_a_device_are_out_of_numpys_reach(gpu):
+    """Else the tests here would not notice where a kernel mixes the two."""
+    with pytest.raises(RuntimeError, match="device1"):
+        np.asarray(gpu.xp.ones((3,)))
+    with pytest.raises(AttributeError):
+        gpu.xp.unravel_index  # noqa: B018
+
+
+def test_partials_come_to_the_host_at_whatever_depth(gpu):
+    three = gpu.xp.ones((3,))
+    partial = {"a": three, "b": (three[0], [three, 1.5]), "c": "text", "d": np.ones(2)}
+    host = to_host(partial)
+    assert host["a"].tolist() == [1.0, 1.0, 1.0]
+    assert isinstance(host["b"][0], float)
+    assert isinstance(host["b"][1][0], np.ndarray)
+    assert host["c"] == "text"
+    assert host["d"] is partial["d"]
+
+
+@driver(n="items", reduction=ExactSum, block={"cpu": 10, "gpu": 40})
+def weighted(block, xp, weights, *, items: int = 100):
+    return xp.sum(weights[block.start : block.stop])
+
+
+@weighted.shared
+def weights(empty, *, items):
+    array = empty(items)
+    array[:] = np.arange(items)
+    return array
+
+
+def test_shared_arrays_are_on_the_device(gpu):
+    for device, accelerator in (("cpu", None), ("gpu", gpu)):
+        bound = weighted.bind({}, device=device)
+        assert bound.shared_names == ("weights",)
+        evaluator = bound.evaluator({"weights": np.arange(100.0)}, accelerator)
+        assert sum(evaluator(bound.plan[index]) for index in range(bound.plan.n_blocks)) == 4950.0
+
+
+def test_blocks_are_sized_for_the_device():
+    assert weighted.bind({}).plan == Plan(100, 10)
+    bound = weighted.bind({}).on("gpu")
+    assert (bound.plan, bound.device) == (Plan(100, 40), "gpu")
+    assert bound.on("cpu") == weighted.bind({})
+    assert weighted.bind({}, block=7).on("gpu").plan == Plan(100, 7)
+    assert Plan.by_default(10**3, "gpu") == Plan(10**3, 2**20)
+    assert Plan.by_default(2**28, "gpu") == Plan(2**28, 2**22)
+    assert Plan.by_default(10**12, "gpu") == Plan(10**12, 2**24)
+
+
+def test_a_kernel_without_xp_is_refused_on_a_device():
+    @driver(n="items", reduction=ExactSum)
+    def plain(block, *, items: int = 3):
+        return 1.0
+
+    with pytest.raises(BadInput, match=r"^device: plain has no kernel for a GPU: one takes the array library, xp$"):
+        plain.bind({}, device="gpu")
+    assert not plain.runs_on("gpu")
+    plain.on("gpu")(lambda block: 2.0)
+    assert plain.bind({}, device="gpu").evaluator(accelerator=Accelerator(np, to_host))
+
+
+def test_variants_have_the_rules_of_kernels():
+    @driver(n="items", reduction=ExactSum)
+    def plain(block, xp, *, items: int = 3, scale: float = 1.0):
+        return scale
+
+    with pytest.raises(TypeError, match="plain: there is no device 'tpu', but cpu and gpu"):
+        plain.on("tpu")
+    with pytest.raises(TypeError, match="plain: its variant on the cpu takes other, which the kernel doesn't"):
+        plain.on("cpu")(lambda block, *, other: 1.0)
+    with pytest.raises(TypeError, match=r"a kernel takes \(block"):
+        plain.on("cpu")(lambda *, scale: 1.0)
+
+    @plain.on("cpu")
+    def doubled(block, *, scale):
+        return 2 * scale
+
+    assert plain.bind({"scale": 5.0}).evaluator()(Block(0, 0, 1)) == 10.0
+    assert plain(None, None, scale=5.0) == 5.0
+    assert doubled(None, scale=1.0) == 2.0
+    plain.on("gpu")(lambda block, table: 1.0)
+    with pytest.raises(TypeError, match="nothing makes its array 'table'"):
+        plain.bind({}, device="gpu")
+
+
+def test_arguments_of_kernels_are_those_of_the_source():
+    """The stand-in refuses what a GPU would take for something else."""
+    source = 'extern "C" __global__ void f(double x, const long long *y)'
+    assert signatures(source) == {"f": [("double", "x"), ("const long long *", "y")]}
+    array = np.zeros(3, np.int64)
+    for wrong in [(np.float64(1),), (1.0, array), (np.float32(1), array), (np.float64(1), array.astype(np.int32))]:
+        with pytest.raises(AssertionError):
+            launch(source + "{}", "f", (1,), (1,), wrong)
