@@ -12,6 +12,7 @@ $(error MPI=$(MPI): expected one of $(MPIS))
 endif
 
 VENV := $(if $(filter mpich,$(MPI)),.venv,.venv-$(MPI))
+BENCH_VENV := .venv-bench$(if $(filter mpich,$(MPI)),,-$(MPI))
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 unexport PYTHONPATH MPI4PY_LIBMPI
 
@@ -25,7 +26,7 @@ endif
 # compat: a plain path entry, which costs nothing at the start of Python, as setuptools' import hook would
 INSTALL = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --config-settings editable_mode=compat
 
-.PHONY: help run test slurm-test test-all-modes test-parallel-hdf5 same-bits faults bench lint clean
+.PHONY: help run test slurm-test test-all-modes test-parallel-hdf5 same-bits faults bench docs lint clean
 .DEFAULT_GOAL := help
 
 help:
@@ -38,9 +39,9 @@ help:
 	@echo "make test-parallel-hdf5   the tests of datasets, with an h5py that is built with MPI (see Makefile for what that needs)"
 	@echo "make same-bits    the result of every mode, compared to the last bit (some minutes)"
 	@echo "make faults       hundreds of kills, signals, full disks, damaged files, ten dead nodes (half an hour)"
-	@echo "make bench        pi against C + MPI, primes against primesieve, rows against h5py, start-up, memory, uneven blocks,"
-	@echo "                  pools against multiprocessing and mpi4py, the cost of checkpoints (half an hour; needs a C"
-	@echo "                  compiler, and primesieve for its part)"
+	@echo "make bench        all benchmarks, against C + MPI and the pools of eight other libraries; writes docs/benchmarks.md"
+	@echo "                  (a quarter of an hour; needs a C compiler, and primesieve for its part)"
+	@echo "make docs         the documentation as a site, in site/ (python -m http.server -d site, for its search)"
 	@echo "make lint         ruff and mypy"
 	@echo "make clean        remove the environments and all that was made"
 	@echo
@@ -73,15 +74,19 @@ faults: $(VENV)/.test-installed
 	python tests/faults/campaign.py
 	MPIPAR_TEST_NODES_KILLED=5 python -m pytest tests/slurm/test_restarts.py -k killed_node
 
-bench: $(VENV)/.run-installed
-	python benchmarks/pi.py
-	python benchmarks/startup.py
-	python benchmarks/memory.py
-	python benchmarks/dynamic.py
-	python benchmarks/pool.py
-	python benchmarks/primes.py
-	python benchmarks/roots.py
-	python benchmarks/checkpoint.py
+bench: $(BENCH_VENV)/.installed
+	$(BENCH_VENV)/bin/python benchmarks
+
+# What is compared with stays out of .venv; what of it can't be installed is named in the tables.
+$(BENCH_VENV)/.installed: setup.cfg pyproject.toml benchmarks/install.py
+	$(PYTHON) -m venv $(BENCH_VENV)
+	$(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --config-settings editable_mode=compat --editable '.[$(MPI)]'
+	@$(BENCH_VENV)/bin/python -m compileall -q mpipar
+	$(BENCH_VENV)/bin/python benchmarks/install.py
+	@touch $@
+
+docs: $(VENV)/.docs-installed
+	NO_MKDOCS_2_WARNING=1 mkdocs build --strict
 
 lint: $(VENV)/.test-installed
 	ruff check .
@@ -89,7 +94,7 @@ lint: $(VENV)/.test-installed
 	mypy
 
 clean:
-	rm -rf .venv .venv-openmpi .venv-impi .venv-parallel-hdf5 build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis benchmarks/build
+	rm -rf .venv .venv-openmpi .venv-impi .venv-parallel-hdf5 .venv-bench* build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis benchmarks/build site
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/bin/python:
@@ -102,7 +107,11 @@ $(VENV)/.run-installed: $(VENV)/bin/python setup.cfg pyproject.toml
 	@touch $@
 
 $(VENV)/.test-installed: $(VENV)/.run-installed
-	$(INSTALL) --editable '.[$(MPI),test]'
+	$(INSTALL) --editable '.[$(MPI),test,docs]'
+	@touch $@
+
+$(VENV)/.docs-installed: $(VENV)/.run-installed
+	$(INSTALL) --editable '.[$(MPI),docs]'
 	@touch $@
 
 .venv-parallel-hdf5/.installed: setup.cfg pyproject.toml

@@ -1,47 +1,44 @@
-"""What checkpoints cost: runs that commit each second against runs that do not.   python benchmarks/checkpoint.py [S]
-
-Both write the same output in the end. The kernels are pi (a sum) and roots (a row for each item).
-"""
+"""What checkpoints cost: runs that commit often against runs that do not. Both write the same output in the end."""
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from pathlib import Path
 
-from common import driver, in_turn, report
+from common import Effort, Table, driver, over, pair, shown
 
-SECONDS = float(sys.argv[1]) if len(sys.argv) > 1 else 60.0
 RANKS = 2
+TEXT = """Runs that commit what is done to the disk every second (the default is once a minute) and every 20 ms,
+against runs that never do. π has one number a rank to commit, `roots` a million rows for each tenth of a second."""
 
 
-def elapsed(folder: Path, module: str, *options: str) -> float:
-    """Return the time of a run, from its first block to the end of the reduction."""
-    output = folder / "run.h5"
-    output.unlink(missing_ok=True)
-    return float(driver(RANKS, module, *options, "--output", str(output))["elapsed"])
-
-
-def main() -> None:
-    """Measure in turn, print the ratios."""
+def measure(effort: Effort) -> Table:
+    """Measure in turn."""
+    table = Table("checkpoint", "The cost of checkpoints", TEXT)
     with tempfile.TemporaryDirectory(dir=".") as name:
-        folder = Path(name)
-        probe = elapsed(folder, "mpipar.pi", "--steps", "1e10")
-        steps = str(int(1e10 * SECONDS / probe))
-        for module, options, title in (
-            ("mpipar.pi", ("--steps", steps), f"pi, {SECONDS:g} s"),
-            ("mpipar.roots", ("--points", "1e7", "--block", "1000"), "roots, 10⁷ rows in 10⁴ blocks"),
-        ):
+        output = Path(name) / "run.h5"
 
-            def run(seconds: str, module: str = module, options: tuple[str, ...] = options) -> float:
-                return elapsed(folder, module, *options, "--checkpoint", seconds)
+        def elapsed(module: str, options: tuple[str, ...], seconds: str) -> float:
+            output.unlink(missing_ok=True)
+            more = ("--output", str(output), "--checkpoint", seconds)
+            return float(driver(RANKS, module, *options, *more)["elapsed"])
 
-            ours, theirs = in_turn(5, lambda: run("1"), lambda: run("1e9"))
-            report(f"{title}, --checkpoint 1 against none, np {RANKS}", ours, theirs)
-            if module == "mpipar.roots":
-                ours, theirs = in_turn(5, lambda: run("0.02"), lambda: run("1e9"))
-                report(f"{title}, --checkpoint 0.02 against none, np {RANKS}", ours, theirs)
-
-
-if __name__ == "__main__":
-    main()
+        cases = (
+            ("π", "mpipar.pi", ("--steps", effort.pick("4e9", "1e7")), "1"),
+            ("roots", "mpipar.roots", ("--points", effort.pick("1e7", "1e5"), "--block", "1000"), "0.02"),
+        )
+        for title, module, options, often in cases:
+            command = shown(over(RANKS, "python", "-m", module, *options, "--output", "run.h5", "--checkpoint", often))
+            ours, theirs = (lambda: elapsed(module, options, often)), (lambda: elapsed(module, options, "1e9"))  # noqa: B023
+            table.rows.append(
+                pair(
+                    effort,
+                    f"{title}, `--checkpoint {often}`, np {RANKS}",
+                    "none",
+                    ours,
+                    theirs,
+                    command=command,
+                    bound=True,
+                )
+            )
+    return table

@@ -1,4 +1,4 @@
-"""Counting the primes below 10⁹ on 2 ranks against primesieve on 2 threads.   python benchmarks/primes.py"""
+"""Counting primes on 2 ranks against primesieve on 2 threads, and against a plain loop."""
 
 from __future__ import annotations
 
@@ -6,19 +6,20 @@ import re
 import shutil
 import time
 
-from common import driver, in_turn, report, run
+from common import Effort, Row, Table, driver, over, pair, run, shown
 
-BELOW = 10**9
+TEXT = """primesieve is the fastest sieve there is, in C++ for each processor's own instructions; mpipar's is NumPy.
+The plain loop is trial division, as one writes it at first."""
 
 
-def by_primesieve() -> float:
+def by_primesieve(below: int) -> float:
     """Return the seconds that primesieve reports."""
-    found = re.search(r"Seconds: ([0-9.]+)", run("primesieve", str(BELOW), "-t2", "--time", "--count"))
+    found = re.search(r"Seconds: ([0-9.]+)", run("primesieve", str(below), "-t2", "--time", "--count"))
     assert found is not None
     return float(found[1])
 
 
-def by_trial_division(below: int) -> float:
+def by_trial_division(below: int, expected: int) -> float:
     """Return the seconds of a plain loop."""
     began = time.perf_counter()
     count = 0
@@ -27,22 +28,28 @@ def by_trial_division(below: int) -> float:
         while divisor * divisor <= n and n % divisor:
             divisor += 1
         count += divisor * divisor > n
-    assert count == 78_498
+    assert count == expected
     return time.perf_counter() - began
 
 
-def main() -> None:
-    """Measure in turn, print the ratios."""
-    if shutil.which("primesieve"):
-        ours, theirs = in_turn(7, lambda: driver(2, "mpipar.primes", "--below", str(BELOW))["elapsed"], by_primesieve)
-        report(f"primes below {BELOW:_}, np 2, against primesieve -t2", ours, theirs)
-    else:
-        print("primesieve is not installed: no comparison with it")
-    ours, theirs = in_turn(
-        1, lambda: by_trial_division(10**6), lambda: driver(1, "mpipar.primes", "--below", "1e6")["elapsed"]
-    )
-    report("primes below 1_000_000, trial division against np 1", ours, theirs)
+def by_mpipar(ranks: int, below: int) -> float:
+    """Return the seconds of mpipar, without start-up."""
+    return float(driver(ranks, "mpipar.primes", "--below", str(below))["elapsed"])
 
 
-if __name__ == "__main__":
-    main()
+def measure(effort: Effort) -> Table:
+    """Measure in turn."""
+    table = Table("primes", "Primes against primesieve", TEXT)
+    many = effort.pick(10**9, 10**6)
+    few, found = effort.pick((200_000, 17_984), (10_000, 1_229))
+    for what, other, ranks, below, theirs in (
+        (f"primes below {many:,}, np 2", "primesieve -t2", 2, many, lambda: by_primesieve(many)),
+        (f"primes below {few:,}, np 1", "trial division", 1, few, lambda: by_trial_division(few, found)),
+    ):
+        command = shown(over(ranks, "python", "-m", "mpipar.primes", "--below", str(below), "--json"))
+        if other.startswith("primesieve") and not shutil.which("primesieve"):
+            row = Row(what, other, failed="primesieve is not installed (Debian's package primesieve)", command=command)
+        else:
+            row = pair(effort, what, other, lambda: by_mpipar(ranks, below), theirs, command=command)  # noqa: B023
+        table.rows.append(row)
+    return table

@@ -1,63 +1,56 @@
-"""√(x³) of many numbers into a file on 2 ranks, against h5py alone writing as many.   python benchmarks/roots.py
-
-h5py writes blocks that are computed beforehand, one process, no √: the disk, or the page cache, is the limit of both.
-Both end with the data flushed to the disk, as a result that is to survive has to be. Peak memory is that of a rank.
-"""
+"""√(x³) of many numbers into a file on 1 and 2 ranks, against h5py alone writing as many."""
 
 from __future__ import annotations
 
+import json
 import os
-import resource
-import sys
 import tempfile
 import time
 from pathlib import Path
 
 import h5py
 import numpy as np
-from common import in_turn, mpirun, report
+from common import Effort, Table, mpirun, over, pair, shown
 
-POINTS = int(float(sys.argv[1])) if len(sys.argv) > 1 else 400_000_000
 AT_ONCE = 2**20
+TEXT = """√(x³) of each number of a range, computed and written by mpipar; h5py writes blocks that are computed
+beforehand, in one process, no √: the disk, or the page cache, is the limit of both. Both end with the data flushed
+to the disk, as a result that is to survive has to be."""
 
 
-def written_by_h5py(path: Path) -> float:
-    """Return the speed in bytes/s at which h5py writes as many numbers one block after the other."""
+def by_h5py(path: Path, points: int) -> float:
+    """Return the seconds in which h5py writes numbers one block after the other."""
     block = np.sqrt(np.linspace(0, 1, AT_ONCE) ** 3)
     os.sync()
     began = time.perf_counter()
     with h5py.File(path, "w") as file:
-        dataset = file.create_dataset("y", (POINTS,), "f8")
-        for start in range(0, POINTS, AT_ONCE):
-            dataset[start : start + AT_ONCE] = block[: POINTS - start]
+        dataset = file.create_dataset("y", (points,), "f8")
+        for start in range(0, points, AT_ONCE):
+            dataset[start : start + AT_ONCE] = block[: points - start]
     with path.open("rb") as written:
         os.fsync(written.fileno())
     seconds = time.perf_counter() - began
     path.unlink()
-    return 8 * POINTS / seconds
+    return seconds
 
 
-def written_by_ranks(path: Path, ranks: int) -> float:
-    """Return the same of mpipar, from the start of the first block to the end of the last flush."""
-    import json
-
-    os.sync()
-    options = ("--points", str(POINTS), "--output", str(path), "--json")
-    result = json.loads(mpirun(ranks, sys.executable, "-m", "mpipar.roots", *options))
-    path.unlink()
-    return float(8 * POINTS / result["elapsed"])
-
-
-def main() -> None:
-    """Measure in turn, print the ratio and the memory."""
+def measure(effort: Effort) -> Table:
+    """Measure in turn."""
+    points = effort.pick(10**8, 10**5)
+    table = Table("roots", "A large dataset against h5py alone", TEXT)
     with tempfile.TemporaryDirectory(dir=".") as folder:
         path = Path(folder).absolute() / "roots.h5"
+        options = ("--points", str(points), "--output")
+
+        def by_ranks(ranks: int) -> float:
+            os.sync()
+            result = json.loads(mpirun(ranks, "python", "-m", "mpipar.roots", *options, str(path), "--json"))
+            path.unlink()
+            return float(result["elapsed"])
+
         for ranks in (1, 2):
-            ours, theirs = in_turn(5, lambda: written_by_ranks(path, ranks), lambda: written_by_h5py(path))  # noqa: B023
-            report(f"√(x³) of {POINTS:_} numbers into a file, np {ranks}, against h5py", ours, theirs, "B/s")
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    print(f"peak memory of a rank: {peak / 1024:.0f} MiB")
-
-
-if __name__ == "__main__":
-    main()
+            command = shown(over(ranks, "python", "-m", "mpipar.roots", *options, "roots.h5"))
+            what = f"{points:,} rows, np {ranks}"
+            ours, theirs = (lambda: by_ranks(ranks)), (lambda: by_h5py(path, points))  # noqa: B023
+            table.rows.append(pair(effort, what, "h5py alone", ours, theirs, command=command))
+    return table

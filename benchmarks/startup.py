@@ -1,21 +1,21 @@
-"""Whole-process time of a small run on 2 ranks, against importing MPI and NumPy.   python benchmarks/startup.py"""
+"""Whole-process time of a small run, against starting Python with MPI and NumPy alone."""
 
 from __future__ import annotations
 
-import sys
+from common import PYTHON, Effort, Table, mpirun, over, pair, run, shown, wall
 
-from common import in_turn, mpirun, report, wall
-
-
-def main() -> None:
-    """Run both in turn, print the ratio."""
-    pairs = in_turn(
-        15,
-        lambda: wall(lambda: mpirun(2, sys.executable, "-m", "mpipar.pi", "--steps", "1e4")),
-        lambda: wall(lambda: mpirun(2, sys.executable, "-c", "from mpi4py import MPI; import numpy")),
-    )
-    report("start-up against importing MPI and NumPy, 2 ranks", *pairs)
+TEXT = """From the start of the command to its end. The other does nothing but import. What pools take until their
+first result is further down."""
+IMPORTS = "from mpi4py import MPI; import numpy"
 
 
-if __name__ == "__main__":
-    main()
+def measure(effort: Effort) -> Table:
+    """Run both in turn."""
+    small = (PYTHON, "-m", "mpipar.pi", "--steps", "1e4")
+    rows = [
+        pair(effort, "π, 1e4 steps, no launcher", "import numpy", lambda: wall(lambda: run(*small)),
+             lambda: wall(lambda: run(PYTHON, "-c", "import numpy")), command=shown(small), bound=True),
+        pair(effort, "π, 1e4 steps, np 2", "import mpi4py.MPI, numpy", lambda: wall(lambda: mpirun(2, *small)),
+             lambda: wall(lambda: mpirun(2, PYTHON, "-c", IMPORTS)), command=shown(over(2, *small)), bound=True),
+    ]  # fmt: skip
+    return Table("startup", "Start-up of a run", TEXT, rows)

@@ -1,0 +1,52 @@
+"""Installs the libraries that the contest of pools compares with: those of the extra ``bench``.   python install.py
+
+All at once; or, if that fails, one by one, and notes which could not be installed and why. Never fails itself.
+"""
+
+from __future__ import annotations
+
+import configparser
+import json
+import subprocess
+import sys
+
+from common import HERE
+from entrants import NOT_INSTALLED
+
+LIMIT = 240.0  # seconds for each
+
+
+def install(*packages: str) -> str:
+    """Install packages; return why that failed, or nothing."""
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *packages]
+    try:
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT)
+    except subprocess.TimeoutExpired:
+        return f"no end after {LIMIT:.0f} s"
+    if ended.returncode == 0:
+        return ""
+    lines = [line.strip() for line in ended.stderr.splitlines() if line.strip()]
+    errors = [line for line in lines if line.startswith("ERROR")]
+    return (errors or lines or [f"pip: exit code {ended.returncode}"])[-1]
+
+
+def wanted() -> list[str]:
+    """Return the extra ``bench`` of setup.cfg."""
+    configuration = configparser.ConfigParser()
+    configuration.read(HERE.parent / "setup.cfg")
+    return configuration["options.extras_require"]["bench"].split("\n")[1:]
+
+
+def main() -> None:
+    """Install what can be installed."""
+    failed = {}
+    if install(*wanted()):
+        failed = {package.split()[0]: reason for package in wanted() if (reason := install(package))}
+    NOT_INSTALLED.parent.mkdir(exist_ok=True)
+    NOT_INSTALLED.write_text(json.dumps(failed))
+    for package, reason in failed.items():
+        print(f"{package} could not be installed: {reason}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()
