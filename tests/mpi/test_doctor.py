@@ -27,6 +27,12 @@ def test_ranks_are_seen_and_the_page_comes_once():
     assert finished.code == min(1, finished.stdout.count("\nproblem: "))  # there may be another MPI, or one core
 
 
+def test_help_comes_once():
+    finished = mpirun(2, *DOCTOR, "--help")
+    assert finished.code == 0, finished.stderr
+    assert finished.stdout.count("usage: mpipar doctor [--workers N|auto]") == 1
+
+
 @pytest.mark.parametrize(("size", "rank"), [OTHER_MPI, ("SLURM_STEP_NUM_TASKS", "SLURM_PROCID")])
 def test_copies_that_are_each_alone(size, rank):
     finished = python(*DOCTOR, env={size: "2", rank: "0", **FOR_OPEN_MPI})

@@ -1,45 +1,36 @@
-"""Every shell line and code block of the README, run as a reader would."""
+"""Every shell line and code block of the README, run as a reader would, and what it says about them."""
 
 import re
-import shlex
-from pathlib import Path
 
 import numpy as np
+import pages
 import pytest
-from conftest import BIN, FOR_OPEN_MPI, python, start
+from conftest import python
+from pages import ROOT
 
-ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text()
-SHELL_LINES = [
-    line.split("  #")[0].strip()
-    for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
-    for line in block.splitlines()
-]
+PAGE = "README.md"
+README = pages.text_of(PAGE)
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """A folder with the README's own files in it."""
     folder = tmp_path_factory.mktemp("reader")
-    codes = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    names = re.findall(r"Save this as `(\w+\.py)`", README)
-    for name, code in zip(names, codes, strict=True):
-        (folder / name).write_text(code)
+    for name, text in pages.saved_files(PAGE).items():
+        (folder / name).write_text(text)
     return folder
 
 
-# Those for Slurm are run in tests/slurm/test_guide.py.
-@pytest.mark.parametrize("line", [line for line in SHELL_LINES if line.startswith(("python ", "mpirun "))])
+@pytest.mark.parametrize("line", pages.shell_lines(PAGE, pages.HERE))
 def test_shell_line(line, folder):
-    command = shlex.split(line)
-    finished = start([str(BIN / command[0]), *command[1:]], cwd=folder, env=FOR_OPEN_MPI)
+    finished = pages.type_in(line, folder)
     assert finished.code == 0, finished.stderr
-    assert finished.stdout or "mpipar scale" in line  # which writes files
+    assert finished.stdout
 
 
-def test_all_lines_are_run_somewhere():
-    others = [line for line in SHELL_LINES if not line.startswith(("python ", "mpirun ", "make "))]
-    assert {line.split()[0] for line in others} == {"sbatch", "mpipar"}
+def test_all_kinds_of_lines_are_there():
+    for kind in (pages.HERE, pages.SLURM, pages.SCALE, pages.MAKE):
+        assert pages.shell_lines(PAGE, kind), kind
 
 
 def test_the_readers_driver_is_right(folder):
@@ -55,18 +46,3 @@ def test_make_lines_are_targets_of_the_makefile():
     assert {"run", "test", "help"} <= lines
     for target in lines:
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
-
-
-def test_every_option_of_the_table_is_real():
-    shown = python("-m", "mpipar.pi", "--help").stdout
-    options = re.findall(r"^\| `(--[\w-]+)", README, re.MULTILINE)
-    assert len(options) >= 8
-    for option in options:
-        assert option in shown
-
-
-def test_every_name_of_the_reductions_is_public():
-    import mpipar
-
-    for name in re.findall(r"^\| `([A-Z]\w+)", README, re.MULTILINE):
-        assert issubclass(getattr(mpipar, name), mpipar.Reduction)

@@ -13,10 +13,9 @@ import time
 from pathlib import Path
 
 import h5py
+import pages
 import pytest
 from conftest import BIN, FOR_OPEN_MPI, TIME_LIMIT, Finished, python, start
-
-PAGE = (Path(__file__).parents[2] / "docs/scaling.md").read_text()
 
 # A driver whose value depends on the number of ranks, as none may.
 WRONG = '''
@@ -193,34 +192,21 @@ def test_folders_of_others_are_refused(tmp_path):
     assert 'options was {"steps": "100000"}, and is {"steps": "1000000"} now' in ended.stderr
 
 
-LINES = [
-    line.split("  #")[0].strip()
-    for block in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
-    for line in block.replace("\\\n", " ").splitlines()
-]
-
-
-@pytest.fixture(scope="module")
-def reader(tmp_path_factory):
-    """A folder with what the guide has the reader save."""
-    folder = tmp_path_factory.mktemp("reader")
-    codes = re.findall(r"```(?:python|toml)\n(.*?)```", PAGE, re.DOTALL)
-    names = re.findall(r"Save this as `([\w.]+)`", PAGE)
-    for name, code in zip(names, codes, strict=True):
-        (folder / name).write_text(code)
-    return folder
+LINES = [(page, line) for page in pages.pages_with(pages.SCALE) for line in pages.shell_lines(page, pages.SCALE)]
 
 
 # Those for Slurm are run in tests/slurm/test_scale.py.
-@pytest.mark.parametrize("line", [line for line in LINES if line.startswith("mpipar ") and "--on slurm" not in line])
-def test_lines_of_the_guide(line, reader):
+@pytest.mark.parametrize(("page", "line"), LINES)
+def test_lines_of_the_guides(page, line, tmp_path):
     """With small problems, and one repeat."""
+    for name, text in pages.saved_files(page).items():
+        (tmp_path / name).write_text(text)
     line = re.sub(r"--repeats \d+", "", re.sub(r"=\d+e\d+", "=1e5", line)).replace("--ranks 1,2,4,8", "--ranks 1,2")
-    line = line.replace(",1e8,1e9", "")
-    ended = scale(*shlex.split(line)[2:], "--repeats", "1", cwd=reader)
+    line = line.replace(",1e8,1e9", "").partition("mpipar scale ")[2]
+    ended = scale(*shlex.split(line), "--repeats", "1", cwd=tmp_path)
     assert ended.code == 0, ended.stderr
 
 
 def test_the_guide_has_lines():
-    assert len(LINES) >= 6
-    assert {line.split()[0] for line in LINES} <= {"mpipar", "pip"}
+    assert len([page for page, _ in LINES if page == "docs/scaling.md"]) >= 5
+    assert "README.md" in [page for page, _ in LINES]

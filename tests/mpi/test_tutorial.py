@@ -3,38 +3,32 @@
 import json
 import math
 import re
-import shlex
-from pathlib import Path
 
 import h5py
 import numpy as np
+import pages
 import pytest
-from conftest import BIN, FOR_OPEN_MPI, UNBOUND, python, start
+from conftest import python
 
-TUTORIAL = (Path(__file__).parents[2] / "docs" / "tutorial.md").read_text()
-FILES = dict(re.findall(r"Save this as `(\w+\.py)`[^`]*```python\n(.*?)```", TUTORIAL, re.DOTALL))
-SHELL_LINES = [line for block in re.findall(r"```sh\n(.*?)```", TUTORIAL, re.DOTALL) for line in block.splitlines()]
+PAGE = "docs/tutorial.md"
+TUTORIAL = pages.text_of(PAGE)
+FILES = pages.saved_files(PAGE)
+SHELL_LINES = pages.shell_lines(PAGE)
 THEORY = math.sqrt(math.pi * 100) / 2
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Make a folder with the reader's files."""
-    folder = tmp_path_factory.mktemp("reader")
-    for name, code in FILES.items():
-        (folder / name).write_text(code)
-    return folder
+    """Make a folder for the reader's files."""
+    return tmp_path_factory.mktemp("reader")
 
 
 @pytest.fixture(scope="module")
 def outputs(folder):
-    """Run all shell lines in order, and return {line: what it printed}."""
+    """Do all that the page says, and return {line: what it printed}."""
     printed = {}
-    for line in SHELL_LINES:
-        command, *arguments = shlex.split(line)
-        assert command in ("python", "mpirun")
-        finished = start([str(BIN / command), *arguments], cwd=folder, env=FOR_OPEN_MPI | UNBOUND)
-        assert (finished.code, finished.own_errors) == (0, []), line
+    for _, line, finished in pages.read(PAGE, folder):
+        assert finished.own_errors == [], line
         assert finished.stdout, line
         printed[line] = finished.stdout
     return printed
@@ -50,9 +44,11 @@ def value_and_error(text):
 
 
 def test_every_block_is_run():
-    assert [*FILES] == ["serial.py", "walk1.py", "walk2.py", "walk3.py", "look.py"]
+    numbered = [f"walk{number}.py" for number in (1, 2, 3)]
+    assert [*FILES] == ["serial.py", *numbered, "look.py", "walk4.py", "test_walk.py"]
     assert TUTORIAL.count("```python") == len(FILES)
-    assert len(SHELL_LINES) == 10
+    assert len(SHELL_LINES) == 14
+    assert pages.shell_lines(PAGE, pages.HERE) == SHELL_LINES
     for name in FILES:
         assert any(name in line for line in SHELL_LINES)
 
@@ -76,7 +72,7 @@ def test_lines_with_the_same_walks_give_the_same_bits(outputs):
 
 
 def test_the_last_step_adds_to_the_one_before(outputs):
-    [*with_mean, with_all] = [text for line, text in outputs.items() if "1e5" in line]
+    [*with_mean, with_all] = [text for line, text in outputs.items() if "1e5" in line and "walk4" not in line]
     assert value_and_error(with_all) == value_and_error(with_mean[0])
 
 
@@ -114,12 +110,34 @@ def test_the_rows_come_to_python_as_an_array(outputs, folder):
     assert percentiles == pytest.approx([10 * math.sqrt(-math.log(p)) for p in (0.95, 0.5, 0.05)], rel=0.05)
 
 
+def test_walkers_stand_as_high_as_theory_says(outputs):
+    """The mean of exp(−r²) over the normal distribution that many steps have, 2/3 of a point wide each."""
+    lines = [text for line, text in outputs.items() if "walk4.py" in line]
+    assert len(lines) == 2
+    [(value, error)] = {
+        (float(value), float(error))
+        for value, error in (re.match(r"height = (\S+) ± (\S+)\n", text).groups() for text in lines)
+    }
+    variance = 100 * (2 / 3) * (2 / 499) ** 2  # in each direction, in units of the landscape
+    assert abs(value - 1 / (1 + 2 * variance)) < 4 * error + 1e-4  # the middle is half a point from the top
+
+
+def test_bad_values_are_refused_as_the_page_says(outputs, folder):
+    ended = python("walk4.py", "--steps", "250", cwd=folder)
+    assert (ended.code, len(ended.own_errors)) == (2, 1)
+    assert "steps: walkers could leave a landscape of 500 points in 250 steps" in ended.stderr
+
+
+def test_the_readers_tests_pass(outputs):
+    [alone, over_ranks] = [text for line, text in outputs.items() if "pytest" in line]
+    assert "5 passed" in alone
+    assert over_ranks.count("5 passed") == 2
+
+
 def test_what_is_named_at_the_end_is_there():
     import mpipar
 
     end = TUTORIAL.partition("## And then")[2]
-    for name in re.findall(r"`@walk\.(\w+)`", end):
-        assert callable(getattr(mpipar.Driver, name))
-    assert {*re.findall(r"`@walk\.(\w+)`", end)} == {"shared", "check", "enough"}
-    assert issubclass(mpipar.BadInput, mpipar.MpiparError)
+    assert re.findall(r"`@walk\.(\w+)`", end) == ["enough"]
+    assert callable(mpipar.Driver.enough)
     assert "--on-error" in python("-m", "mpipar.pi", "--help").stdout

@@ -1,22 +1,18 @@
 """docs/pools.md: every line and code block, run as a reader would."""
 
-import re
-import shlex
-from pathlib import Path
-
+import pages
 import pytest
-from conftest import BIN, FOR_OPEN_MPI, mpirun, python, start
+from conftest import mpirun, python
 
-GUIDE = (Path(__file__).parents[2] / "docs" / "pools.md").read_text()
-WORDS, IMPORTED, JOBLIB = re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL)
-[LINES] = re.findall(r"```sh\n(.*?)```", GUIDE, re.DOTALL)
+PAGE = "docs/pools.md"
+WORDS = pages.saved_files(PAGE)["words.py"]
+IMPORTED, JOBLIB = [block.text for block in pages.blocks(PAGE) if block.language == "python" and not block.name]
 
 
-@pytest.mark.parametrize("line", LINES.splitlines())
+@pytest.mark.parametrize("line", pages.shell_lines(PAGE))
 def test_shell_line(line, tmp_path):
     (tmp_path / "words.py").write_text(WORDS)
-    command = shlex.split(line)
-    finished = start([str(BIN / command[0]), *command[1:]], cwd=tmp_path, env=FOR_OPEN_MPI)
+    finished = pages.type_in(line, tmp_path)
     assert finished.code == 0, finished.stderr
     if "words.py" in line:
         assert int(finished.stdout) == len(WORDS.split())
