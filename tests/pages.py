@@ -25,7 +25,7 @@ RUN_BY = {
     f"{HERE}: README.md": "tests/mpi/test_readme.py",  # these also look at what comes out
     f"{HERE}: docs/tutorial.md": "tests/mpi/test_tutorial.py",
     f"{HERE}: docs/pools.md": "tests/pool/test_the_guide.py",
-    f"{HERE}: docs/results.md": "tests/mpi/test_show.py",
+    f"{HERE}: docs/results.md": "tests/mpi/test_results.py",
     SLURM: "tests/slurm/test_guide.py",
     ALLOCATION: "tests/slurm/test_guide.py",
     SCALE: "tests/mpi/test_scale.py",

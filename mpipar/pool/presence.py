@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -70,8 +71,11 @@ def attend() -> Engine:
 
 def enter() -> Comm:
     """Return all ranks, with the fork server running. Collective over them. Raises BadInput as :func:`attend`."""
+    preload = ["mpipar.pool.worker", *([] if _stand_in is None else [_stand_in.__module__])]
+    if "numpy" in sys.modules or launch() is not None:  # ranks other than the root don't run the script
+        preload.append("numpy")  # else it would cost as long as all the rest of the start
     with one_thread():
-        child.prepare("mpipar.pool.worker", *([] if _stand_in is None else [_stand_in.__module__]))
+        child.prepare(*preload)
     return world()
 
 

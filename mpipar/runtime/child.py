@@ -38,7 +38,7 @@ def prepare(*preload: str) -> None:
         getattr(main, "__file__", None) or ""
     ):  # "<stdin>" is no file, and children would look for it
         vars(main).pop("__file__", None)
-    context.set_forkserver_preload(["numpy", *preload])
+    context.set_forkserver_preload(list(preload))
     unset = multiprocessing.get_start_method(allow_none=True) is None
     with hidden_from_children():
         forkserver.ensure_running()

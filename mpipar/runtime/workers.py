@@ -42,7 +42,7 @@ MOST_DEATHS = 3
 
 def prepare() -> None:
     """Start the fork server for workers, unless it runs. To be called before MPI is initialised."""
-    child.prepare(__name__, "mpipar.runtime.deaf")
+    child.prepare("numpy", __name__, "mpipar.runtime.deaf")
 
 
 class Worker:

@@ -2,12 +2,15 @@
 
 import ctypes
 import ctypes.util
+import importlib
 import math
+import os
 import re
 import site
 import sys
 import types
 from pathlib import Path
+from typing import Any, NoReturn
 
 import numpy as np
 import pytest
@@ -33,6 +36,20 @@ def what_is_missing() -> str:
     except BadInput as error:
         return str(error)
     return ""
+
+
+def absent(what: str) -> NoReturn:
+    """Skip the test, but not where what it needs must be there: ``MPIPAR_TEST_CUDA=1``."""
+    if os.environ.get("MPIPAR_TEST_CUDA") == "1":
+        pytest.fail(what)
+    pytest.skip(what)
+
+
+def library(name: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        absent(f"needs {name}, though no GPU")
 
 
 def needs_gpu(test):
@@ -146,13 +163,13 @@ def test_a_broken_cupy_is_told_with_what_it_says(monkeypatch, tmp_path, raised):
 
 
 def test_the_cupy_that_is_installed_is_asked_in_words_that_it_knows():
-    pytest.importorskip("cupy", reason="needs CuPy, though no GPU")
+    library("cupy")
     assert not what_is_missing() or what_is_missing().startswith(("no NVIDIA driver", "no GPU"))
 
 
-@pytest.mark.parametrize("library", ["array_api_strict", "numpy", "cupy"])
-def test_libraries_have_what_is_used_of_them(library):
-    xp = pytest.importorskip(library, reason=f"needs {library}, though no GPU")
+@pytest.mark.parametrize("name", ["array_api_strict", "numpy", "cupy"])
+def test_libraries_have_what_is_used_of_them(name):
+    xp = library(name)
     used = {
         name
         for path in SOURCES[0].parent.rglob("*.py")
@@ -243,11 +260,11 @@ def test_doctor_flags_ranks_without_a_gpu_if_others_have_one_or_all_should():
 # Whether the kernels compile: NVIDIA's compiler needs no GPU
 
 
-def nvrtc() -> ctypes.CDLL | None:
-    """Return the compiler that CuPy uses, if it is here (it comes with mpipar[gpu])."""
+def nvrtc() -> ctypes.CDLL:
+    """Return the compiler that CuPy uses (it comes with mpipar[gpu])."""
     found = [path for folder in site.getsitepackages() for path in Path(folder).glob("nvidia/**/libnvrtc.so.*")]
     name = str(found[0]) if found else ctypes.util.find_library("nvrtc")
-    return ctypes.CDLL(name) if name else None
+    return ctypes.CDLL(name) if name else absent("needs NVRTC: pip install nvidia-cuda-nvrtc-cu12")
 
 
 def compiled(library: ctypes.CDLL, source: bytes, options: list[str]) -> tuple[int, str, str]:
@@ -270,11 +287,8 @@ def compiled(library: ctypes.CDLL, source: bytes, options: list[str]) -> tuple[i
 @pytest.mark.parametrize("architecture", ["sm_80", "sm_90"])
 @pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
 def test_kernels_compile_for_gpus(source, architecture):
-    library = nvrtc()
-    if library is None:
-        pytest.skip("needs NVRTC: pip install nvidia-cuda-nvrtc-cu12")
     options = [f"--gpu-architecture={architecture}", *COMPILER_OPTIONS, "--std=c++17", "--ptxas-options=-v"]
-    code, said, assembly = compiled(library, source.read_bytes(), options)
+    code, said, assembly = compiled(nvrtc(), source.read_bytes(), options)
     assert code == 0, said
     assert "warning" not in said, said
     spilled = set(re.findall(r"(\d+) bytes spill", said))
@@ -284,10 +298,7 @@ def test_kernels_compile_for_gpus(source, architecture):
 
 
 def test_the_yardsticks_compile_for_gpus():
-    library = nvrtc()
-    if library is None:
-        pytest.skip("needs NVRTC: pip install nvidia-cuda-nvrtc-cu12")
-    code, said, assembly = compiled(library, RIVALS.read_bytes(), ["--gpu-architecture=sm_90", "-fmad=true"])
+    code, said, assembly = compiled(nvrtc(), RIVALS.read_bytes(), ["--gpu-architecture=sm_90", "-fmad=true"])
     assert code == 0, said
     assert "fma.rn.f64" in assembly
 
