@@ -162,10 +162,12 @@ class Evaluator:
             now = time.perf_counter()
             if now - before > outcome.longest:
                 outcome.longest = now - before
-            before = now
             if now - last_mark > SHORTEST_SPAN:
+                if now - before > SHORTEST_SPAN and before > last_mark:  # a long block after short ones is alone
+                    outcome.marks.append((outcome.handled - 1, before))
                 last_mark = now
                 outcome.marks.append((outcome.handled, now))
+            before = now
             if now - last_poll > POLL_SECONDS:
                 last_poll = now
                 if stop():

@@ -76,9 +76,10 @@ def most_of_each(processes: int) -> int:
 
 
 def _append(spans: list[Span], span: Span, shortest: float) -> None:
-    """Add a span, or make it one with the last, if that is short and there is next to no time between them."""
+    """Add a span, or make it one with the last, if both are short and there is next to no time between them."""
     last = spans[-1] if spans else None
-    if last is not None and last.end - last.begin < shortest and span.begin - last.end < shortest / 10:
+    is_short = last is not None and max(last.end - last.begin, span.end - span.begin) < shortest
+    if last is not None and is_short and span.begin - last.end < shortest / 10:
         spans[-1] = Span(last.block, last.blocks + span.blocks, last.begin, span.end)
     else:
         spans.append(span)

@@ -44,7 +44,7 @@ _GZIP_LEVEL = 4
 ROOM = 2**16
 """Bytes that HDF5 may need beside the rows."""
 
-RESERVED = ("checkpoint", "error", "parameters", "partials", "ranks", "skipped", "value", "workers")
+RESERVED = ("checkpoint", "error", "parameters", "partials", "ranks", "skipped", "timeline", "value", "workers")
 """Names in the result file that are taken."""
 
 

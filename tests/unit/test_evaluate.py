@@ -359,10 +359,13 @@ def test_it_looks_now_and_then_whether_to_stop():
         time.sleep(POLL_SECONDS / 5)
         return 1.0
 
+    began = time.perf_counter()
     outcome = evaluator_of(function, n=10_000).evaluate(Blocks([range(1000)]), stop)
     assert outcome.failure is None
     assert len(asked) == 2
-    assert 8 <= outcome.blocks <= 14
+    assert asked[0] - began > POLL_SECONDS
+    assert asked[1] - asked[0] > POLL_SECONDS
+    assert 2 <= outcome.blocks <= 14, "no sleep is shorter than it should be"
     assert finished(ExactSum, outcome) == outcome.blocks
 
 

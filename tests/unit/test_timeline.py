@@ -59,6 +59,26 @@ def test_short_blocks_share_spans_over_chunks_but_not_over_pauses():
     assert [(span.block, span.blocks) for span in spans] == [(0, 3), (3, 3), (6, 3)], "a wait is not hidden"
 
 
+def test_a_long_block_among_short_ones_has_a_span_of_its_own():
+    short = [SHORTEST_SPAN / 50] * 30
+    spans = of([*short, 20 * SHORTEST_SPAN, *short], size=7).since(100.0)
+    assert [(span.block, span.blocks) for span in spans if span.end - span.begin > 10 * SHORTEST_SPAN] == [(30, 1)]
+    assert sum(span.blocks for span in spans) == 61
+
+    def kernel(block, *, items: PositiveInt):
+        if block.index == 70:
+            time.sleep(20 * SHORTEST_SPAN)
+        return 1
+
+    bound = driver(n="items", reduction=Count)(kernel).bind({"items": 100}, block=1)
+    timeline, chunk = Timeline(), Blocks([range(100)])
+    timeline.add(chunk, Evaluator(Task(bound)).evaluate(chunk).marks)
+    spans = timeline.since(0.0)
+    longest = max(spans, key=lambda span: span.end - span.begin)
+    assert (longest.block, longest.blocks) == (70, 1)
+    assert sum(span.blocks for span in spans) == 100
+
+
 def test_the_first_block_of_a_stride_is_named():
     timeline = Timeline()
     timeline.add(Blocks([range(3, 40, 4)]), [(0, 1.0), (4, 2.0), (10, 3.0)])
