@@ -1,4 +1,4 @@
-"""All benchmarks: measures, keeps the raw results, and makes the page and the picture.   python benchmarks
+"""Benchmarks against others: measures, keeps the raw results, makes the page and the picture.   python benchmarks
 
 ``make bench`` runs it in an environment with everything that is compared. What isn't installed is left out, and named.
 """
@@ -25,11 +25,12 @@ TOPICS = {
     "kills": 0, "growth": 0,
 }  # fmt: skip
 RAW = "benchmarks.json"
+APART = "Separate are benchmarks/model.py (predictions of mpipar model) and benchmarks/gpu/compare.py (needs a GPU)."
 
 
 def parsed(arguments: list[str] | None = None) -> argparse.Namespace:
     """Return the options."""
-    parser = argparse.ArgumentParser(prog="python benchmarks", description=__doc__.split("   ")[0])
+    parser = argparse.ArgumentParser(prog="python benchmarks", description=__doc__.split("   ")[0], epilog=APART)
     parser.add_argument("--only", nargs="+", choices=TOPICS, metavar="TOPIC", help=f"some of {', '.join(TOPICS)}")
     parser.add_argument("--quick", action="store_true", help="tiny problems, once: does everything work?")
     parser.add_argument("--page", action="store_true", help="measure nothing: make the page of results that are there")
@@ -43,9 +44,15 @@ def parsed(arguments: list[str] | None = None) -> argparse.Namespace:
 
 def measured(names: list[str], quick: bool) -> dict[str, Any]:
     """Return the raw results of some topics. A topic that fails is named, and stops no other."""
-    began = time.monotonic()
+    began, warning = time.monotonic(), machine.warning()
+    if warning:
+        say(f"Warning: {warning}. The figures will be doubtful.")
     date = datetime.date.today().strftime("%-d %B %Y")
-    raw: dict[str, Any] = {"quick": quick, "date": date, "machine": machine.describe(), "tables": [], "failed": {}}
+    only = [] if {*names} == {*TOPICS} else names
+    raw: dict[str, Any] = {
+        "quick": quick, "only": only, "date": date, "warning": warning, "machine": machine.describe(), "tables": [],
+        "failed": {},
+    }  # fmt: skip
     for number, name in enumerate(names, start=1):
         say(f"{name} ({number} of {len(names)}), after {time.monotonic() - began:.0f} s")
         try:
@@ -61,13 +68,15 @@ def measured(names: list[str], quick: bool) -> dict[str, Any]:
 
 def write(raw: dict[str, Any], folder: Path) -> None:
     """Write the page and the picture."""
-    (folder / "benchmarks.md").write_text(page.page(raw, RAW))
     try:
         import picture
 
         picture.draw(raw, folder / page.PICTURE)
+        drawn = True
     except ImportError:
         say("no picture: matplotlib is not installed")
+        drawn = False
+    (folder / "benchmarks.md").write_text(page.page(raw, RAW, drawn))
     say(f"{folder / 'benchmarks.md'} is written")
 
 

@@ -1,7 +1,7 @@
 """What the benchmarks share: commands with a time limit, measures in turn, and the tables that come of them.
 
 A topic is a module with a function ``measure(effort)`` that returns a `Table`, or several. Tables are plain data: they
-go to a file as JSON, and page.py and pictures.py make what a reader sees from that file alone.
+go to a file as JSON, and page.py and picture.py make what a reader sees from that file alone.
 """
 
 from __future__ import annotations
@@ -66,7 +66,8 @@ class Effort:
 class Row:
     """What mpipar and another took, in turn, pair by pair; or why there is nothing to compare.
 
-    A ``bound`` is what nobody can take less than; else the other is something that one could use instead.
+    A ``bound`` is what nobody can take less than; else the other is something that one could use instead. A row that is
+    ``aside`` isn't counted among the comparisons: it is another way to do the same, or the other has fewer processes.
     """
 
     what: str
@@ -77,6 +78,7 @@ class Row:
     command: str = ""
     failed: str = ""
     bound: bool = False
+    aside: bool = False
 
 
 @dataclass
@@ -111,8 +113,13 @@ class Finished:
         return f"exit code {self.code}" + (f": {(errors or lines)[-1][:150]}" if lines else "")
 
 
-def finished(command: Sequence[str], limit: float = 120.0, **environment: str) -> Finished:
-    """Run a command, and end all processes that it has started, wherever they went."""
+def finished(
+    command: Sequence[str], limit: float = 120.0, begins: str = "", within: float = 60.0, **environment: str
+) -> Finished:
+    """Run a command, and end all processes that it has started, wherever they went.
+
+    The limit counts from the start; or from when ``begins`` is on stdout, ``within`` so many seconds.
+    """
     mark = f"{os.getpid()}-{next(_numbers)}"
     began, clock = time.time(), time.perf_counter()
     scratch = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
@@ -123,6 +130,9 @@ def finished(command: Sequence[str], limit: float = 120.0, **environment: str) -
             start_new_session=True,
         )  # fmt: skip
         try:
+            until = time.perf_counter() + (within if begins else 0.0)
+            while time.perf_counter() < until and process.poll() is None and begins.encode() not in _so_far(out):
+                time.sleep(0.02)
             code: int | None = process.wait(limit)
         except subprocess.TimeoutExpired:
             code = None
@@ -133,6 +143,11 @@ def finished(command: Sequence[str], limit: float = 120.0, **environment: str) -
         for file in (out, err):
             file.seek(0)
         return Finished(code, out.read().decode(errors="replace"), err.read().decode(errors="replace"), began, seconds)
+
+
+def _so_far(file: Any) -> bytes:
+    """Return what another process has written to a file, wherever it is in it."""
+    return os.pread(file.fileno(), 2**20, 0)
 
 
 def _end_all(mark: str) -> None:

@@ -51,9 +51,21 @@ def revision() -> str:
     return f" ({ended.stdout.strip()})" if ended.returncode == 0 else ""
 
 
+def kernel() -> str:
+    """Return the kernel and its release, in figures: what follows them names a build, or a machine."""
+    return f"{platform.system()} {''.join(re.findall(r'^[0-9.]+', platform.release())).rstrip('.')}"
+
+
 def load() -> str:
     """Return how busy the machine was before."""
     return f"{os.getloadavg()[0]:.1f} processes ready to run on average in the minute before"
+
+
+def warning() -> str:
+    """Return what makes the figures doubtful before anything is measured; empty if nothing does."""
+    cores = len(os.sched_getaffinity(0))
+    is_busy = 2 * os.getloadavg()[0] > cores
+    return f"the machine was busy with something else: {load()}, on {cores} cores" if is_busy else ""
 
 
 def describe() -> dict[str, str]:
@@ -64,7 +76,7 @@ def describe() -> dict[str, str]:
         "processor": processor(),
         "cores": f"{len(os.sched_getaffinity(0))} for this process, {os.cpu_count()} in all",
         "memory": memory(),
-        "kernel": f"{platform.system()} {platform.release()}",
+        "kernel": kernel(),
         "load": load(),
         "Python": f"{platform.python_version()}, {platform.python_implementation()}",
         "MPI": mpi(),

@@ -9,6 +9,7 @@ from typing import Any
 
 PICTURE = "pictures/benchmarks.svg"
 SAME = 0.05  # ratios that differ from 1 by less are as good as 1
+FEW = 3  # rows with fewer pairs say so
 HEAD = """# Benchmarks
 
 <!-- Made by `make bench` from {raw}; `python benchmarks --page` makes it again. Don't edit: edit benchmarks/. -->
@@ -19,21 +20,28 @@ with the smallest and the largest in parentheses; so are the figures beside it. 
 and any where the ratios of some pairs are above 1 and of others below, are noise. Compare no absolute figures
 between machines, nor between two runs on one.
 
-Measured on {date} in {minutes:.0f} min by `make bench`, which does all of it again where you are.
-
-![Ratios of mpipar's pool to others, and how costs grow]({picture})
+Measured on {date} in {minutes:.0f} min by {command} again where you are. Measured apart are how well `mpipar model`
+predicts (`python benchmarks/model.py`, in [model.md](model.md)), and GPUs (`python benchmarks/gpu/compare.py`,
+in [gpu.md](gpu.md)).
 """
+DRAWN = "\n![Ratios of mpipar's pool to others, and how costs grow]({picture})\n"
+WARNING = "\n**When this was begun, {warning}. Don't rely on the figures.**\n"
 QUICK = (
     "\n**Made with `--quick`: one round of tiny problems, to see that everything works. The figures mean nothing.**\n"
 )
 
 
-def page(raw: dict[str, Any], raw_name: str) -> str:
-    """Return the page as Markdown."""
-    head = HEAD.format(
-        raw=raw_name, date=raw["date"], minutes=max(1.0, raw["seconds"] / 60), same=SAME, picture=PICTURE
+def page(raw: dict[str, Any], raw_name: str, drawn: bool = True) -> str:
+    """Return the page as Markdown, with the picture if it has been drawn."""
+    only = raw.get("only")
+    command = (
+        f"`python benchmarks --only {' '.join(only)}`, which does these" if only else "`make bench`, which does all"
     )
-    parts = [head + (QUICK if raw["quick"] else ""), reading(raw["tables"]), machine(raw["machine"])]
+    minutes = max(1.0, raw["seconds"] / 60)
+    head = HEAD.format(raw=raw_name, date=raw["date"], minutes=minutes, same=SAME, command=command)
+    head += WARNING.format(warning=raw["warning"]) if raw.get("warning") else ""
+    head += (QUICK if raw["quick"] else "") + (DRAWN.format(picture=PICTURE) if drawn else "")
+    parts = [head, reading(raw["tables"]), machine(raw["machine"])]
     parts += [section(table) for table in raw["tables"]]
     if raw["failed"]:
         parts.append("## Not measured\n\n" + bullets(f"{name}: {reason}" for name, reason in raw["failed"].items()))
@@ -72,12 +80,14 @@ def verdict(row: dict[str, Any]) -> int:
 def reading(tables: list[dict[str, Any]]) -> str:
     """Return the section on where mpipar loses, and how often it does."""
     rows = [(table, row) for table in tables for row in table["rows"] if row["ours"] and not row["bound"]]
-    verdicts = [verdict(row) for _, row in rows]
+    verdicts = [verdict(row) for _, row in rows if not row.get("aside")]
     text = (
-        f"## Where mpipar loses\n\nOf {len(rows)} comparisons with what one could use instead, mpipar takes less in "
-        f"{verdicts.count(-1)}, more in {verdicts.count(1)}, and in {verdicts.count(0)} the difference is noise. "
+        f"## Where mpipar loses\n\nOf {len(verdicts)} comparisons with what one could use instead, mpipar takes less "
+        f"in {verdicts.count(-1)}, more in {verdicts.count(1)}, and in {verdicts.count(0)} the difference is noise. "
+        "Each workload of pools counts once, at its best, and against as many processes that work as mpipar has; the "
+        "list has all rows. "
     )
-    lost = [pair for pair, which in zip(rows, verdicts, strict=True) if which == 1]
+    lost = [pair for pair in rows if verdict(pair[1]) == 1]
     lost.sort(key=lambda pair: -statistics.median(ratios(pair[1])))
     listed = (
         f"**{ratio(statistics.median(ratios(row)))}** against {row['other']}: {row['what']} "
@@ -121,10 +131,12 @@ def cells_of(row: dict[str, Any], with_command: bool) -> list[str]:
     found = ratios(row)
     middle = ratio(statistics.median(found))
     marked = f"**{middle}**" if verdict(row) == 1 else middle
-    spread = f" ({ratio(min(found))}–{ratio(max(found))})" if len(found) > 1 else ""
+    spread = f"{ratio(min(found))}–{ratio(max(found))}" if len(found) > 1 else ""
+    few = f"{len(found)} pair{'s' if len(found) > 1 else ''} only" if len(found) < FEW else ""
+    noted = ", ".join(filter(None, (spread, few)))
     return [
         row["what"], row["other"], quantity(row["ours"], row["unit"]), quantity(row["theirs"], row["unit"]),
-        marked + spread, *command,
+        marked + (f" ({noted})" if noted else ""), *command,
     ]  # fmt: skip
 
 

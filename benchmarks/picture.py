@@ -6,13 +6,13 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from page import ratio, ratios
+from page import ratio, ratios, verdict
 
 LARGEST = 1000.0  # colours end here
 
 
-def matrix(tables: list[dict[str, Any]]) -> tuple[list[str], list[str], dict[tuple[str, str], float]]:
-    """Return the others, the workloads, and the median ratio of each pair of these."""
+def matrix(tables: list[dict[str, Any]]) -> tuple[list[str], list[str], dict[tuple[str, str], tuple[float, int]]]:
+    """Return the others, the workloads, and the median ratio and the verdict of each pair of these."""
     others: dict[str, None] = {}
     workloads: dict[str, None] = {}
     found = {}
@@ -24,7 +24,7 @@ def matrix(tables: list[dict[str, Any]]) -> tuple[list[str], list[str], dict[tup
             title = table["title"] if row["what"] == table["title"].lower() else f"{table['title']}: {row['what']}"
             workloads[title] = others[name] = None
             if row["ours"]:
-                found[name, title] = statistics.median(ratios(row))
+                found[name, title] = statistics.median(ratios(row)), verdict(row)
     return list(others), list(workloads), found
 
 
@@ -49,23 +49,23 @@ def draw(raw: dict[str, Any], path: Path) -> None:
 
 
 def draw_matrix(panel: Any, tables: list[dict[str, Any]]) -> None:
-    """Draw the ratios as coloured fields with numbers: blue where mpipar takes less, red where it takes more."""
+    """Draw the ratios as coloured fields: blue where mpipar takes less, red where more, white where that is noise."""
     import numpy as np
     from matplotlib.colors import SymLogNorm
 
     others, workloads, found = matrix(tables)
-    panel.set_title("(a) mpipar's time over the other's: below 1 (blue) mpipar takes less")
+    panel.set_title("(a) mpipar's time over the other's: below 1 (blue) mpipar takes less; white is noise")
     if not others:
         panel.set_axis_off()
         return
     values = np.full((len(others), len(workloads)), np.nan)
-    for (other, workload), middle in found.items():
-        values[others.index(other), workloads.index(workload)] = np.log10(middle)
+    for (other, workload), (middle, which) in found.items():
+        values[others.index(other), workloads.index(workload)] = np.log10(middle) if which else 0.0
     edge = float(np.log10(LARGEST))
     panel.imshow(values, cmap="RdBu_r", norm=SymLogNorm(0.1, vmin=-edge, vmax=edge), aspect="auto", alpha=0.75)
     for row, other in enumerate(others):
         for column, workload in enumerate(workloads):
-            text = ratio(found[other, workload]) if (other, workload) in found else "–"
+            text = ratio(found[other, workload][0]) if (other, workload) in found else "–"
             panel.text(column, row, text, ha="center", va="center", fontsize=7.5)
     panel.set_xticks(range(len(workloads)), [broken(title) for title in workloads], fontsize=7)
     panel.set_yticks(range(len(others)), others)

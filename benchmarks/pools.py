@@ -140,9 +140,12 @@ def measure(effort: Effort) -> list[Table]:
             for entrant in OTHERS:
                 row = compared(standings, entrant, one.workload, way)
                 row.what, row.unit = (label or one.title.lower()), one.unit
+                row.aside = label == "as it comes" or entrant.managers > entrant.more_ranks
                 table.rows.append(row)
         workers = WORKERS_ASLEEP if one.workload == "skewed" else WORKERS
         wanted = () if one.workload == "first" else (one.workload,)
-        table.commands = [shown(entrant.command(workers, *wanted)) for entrant in (LOCAL, OVER_RANKS, *OTHERS)]
+        found_by = "MPIPAR_BENCH_RUN=$$ " if one.workload == "idle" else ""  # the shell's number, as a word of its own
+        everyone = (LOCAL, OVER_RANKS, *OTHERS)
+        table.commands = [found_by + shown(entrant.command(workers, *wanted)) for entrant in everyone]
         tables.append(table)
     return tables

@@ -3,6 +3,7 @@
 A page is read from its top: a block that follows "Save this as `name`:" is a file, ``sh`` blocks are lines that are
 typed in the folder with these files, other ``python`` blocks are run by themselves, other ``toml`` blocks are job
 files (on sites.md profiles), and a ``text`` block right after one of them is what that prints, with … for what varies.
+Other ``text`` blocks are in :data:`ILLUSTRATED_BY`, with the test that has their words.
 Blocks without a language are drawings. Whatever is on a page is run by the test that :data:`RUN_BY` names for its kind,
 so that a new page is run by itself.
 """
@@ -38,13 +39,17 @@ RUN_BY = {
 
 CANNOT_BE_RUN = {
     r"(MPICC=\$\(.*\) )?python -m pip install .*": "needs packages from elsewhere",
+    r"python3 -m venv \.venv && \. \.venv/bin/activate": "what follows is run in the environment of the tests",
 }
 """Lines that no test runs, and why."""
 
 ILLUSTRATED_BY = {
-    "docs/slurm.md": ("tests/slurm/test_guide.py", "tests/unit/test_step.py"),
+    ("docs/slurm.md", "1\nmpipar submit: job 1 (pi) in "): "tests/slurm/test_guide.py",
+    ("docs/slurm.md", "job 1 (pi): cancelled, "): "tests/slurm/test_guide.py",
+    ("docs/slurm.md", "mpipar cancel: waiting up to "): "tests/slurm/test_guide.py",
+    ("docs/slurm.md", "mpipar: job pi-2: 4 ranks on n1, n2\n"): "tests/unit/test_step.py",
 }
-"""Pages with texts that are no output of the block before them, and the tests that have their words."""
+"""Texts that are not compared with what the block before them prints, by page and beginning, and what compares them."""
 
 _MAY_BE_1 = re.compile(r".*\bmpipar doctor\b.*")  # the exit code, where the machine of the tests has a problem
 
@@ -54,9 +59,9 @@ _KINDS = {
     r"(python -m )?mpipar scale .*": SCALE,
     r"(sbatch|mpipar (submit|status|logs|cancel)|job=).*": SLURM,
     r"(srun|salloc) .*": ALLOCATION,
-    r"(\w+=\S+ )*(python|mpirun|mpipar|timeout) .*": HERE,
+    r"(\w+=\S+ )*(python3?|mpirun|mpipar|timeout) .*": HERE,
 }
-_FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _SAVED = re.compile(r"Save this as\s`([\w./-]+)`[^`]*\Z")
 
 
@@ -80,6 +85,16 @@ class Block:
     follows: "Block | None" = None
 
     @property
+    def is_compared(self) -> bool:
+        """Whether it is what the block before it prints on this machine."""
+        before = self.follows
+        if before is None or before.name:
+            return False
+        return before.language == "python" or (
+            before.language == "sh" and all(kind_of(line) == HERE for line in before.lines)
+        )
+
+    @property
     def lines(self) -> list[str]:
         """The lines of a ``sh`` block, without comments; those that are continued are one."""
         lines = self.text.replace("\\\n", " ").splitlines()
@@ -94,7 +109,7 @@ def text_of(page: str) -> str:
 def blocks(page: str) -> list[Block]:
     """Return the blocks of a page, in order."""
     text, found, end = text_of(page), [], 0
-    for fence in _FENCE.finditer(text):
+    for fence in FENCE.finditer(text):
         between, end = text[end : fence.start()], fence.end()
         saved = _SAVED.search(between)
         is_output = fence[1] == "text" and found and not between.strip()
@@ -135,8 +150,8 @@ def documents(page: str) -> list[str]:
 
 
 def illustrations(page: str) -> list[str]:
-    """Return the texts of a page that are no output of the block before them."""
-    return [block.text for block in blocks(page) if block.language == "text" and block.follows is None]
+    """Return the texts of a page that are not compared with what the block before them prints."""
+    return [block.text for block in blocks(page) if block.language == "text" and not block.is_compared]
 
 
 def is_run_by(page: str) -> str:
@@ -174,13 +189,8 @@ def read(page: str, folder: Path) -> Iterator[tuple[Block, str, Finished]]:
             assert ended.code == 0, ended.stderr
             printed = ended.stdout
             yield block, name, ended
-        elif block.follows and (block.follows.language == "python" or is_here(block.follows)):
+        elif block.is_compared:
             assert matches(block.text, printed), f"{page} shows\n{block.text}\nbut this came:\n{printed}"
-
-
-def is_here(block: Block) -> bool:
-    """Return whether all lines of a block are run on this machine."""
-    return block.language == "sh" and all(kind_of(line) == HERE for line in block.lines)
 
 
 def matches(shown: str, printed: str) -> bool:

@@ -1,7 +1,8 @@
 """What a pool takes for tasks of several kinds, in a script as a user would write it: prints one JSON object a line.
 
 python contest.py CONTESTANT WORKERS WORKLOAD...; the first line tells when the first result was there, in seconds since
-the epoch. ``--quick`` before these takes a few tasks only.
+the epoch. ``--quick`` before these takes a few tasks only. By hand, ``idle`` wants a word in MPIPAR_BENCH_RUN, by which
+it finds all processes of the pool: ``MPIPAR_BENCH_RUN=$$ python contest.py mpipar 2 idle``.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import os
 import random
 import signal
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -128,6 +130,8 @@ def idle(contestant, workers):
 
 def cpu_seconds():
     """Return the CPU time so far of all processes that have this one's mark in their environment."""
+    if "MPIPAR_BENCH_RUN" not in os.environ:
+        sys.exit("idle: give it a word of its own, as in MPIPAR_BENCH_RUN=$$ python contest.py mpipar 2 idle")
     mark = f"MPIPAR_BENCH_RUN={os.environ['MPIPAR_BENCH_RUN']}".encode()
     ticks = 0
     for process in Path("/proc").glob("[0-9]*"):
@@ -142,7 +146,7 @@ def cpu_seconds():
 
 def killed(contestant, workers):
     """Tell what comes of 12 tasks, one of which has its worker killed."""
-    flag = os.environ["MPIPAR_BENCH_FLAG"]
+    flag = os.environ.get("MPIPAR_BENCH_FLAG") or f"{tempfile.mkdtemp()}/killed-once"
     try:
         results = contestant.best(deadly, [f"{number}:{flag}" for number in range(12)], 1)
     except Exception as error:

@@ -1,7 +1,9 @@
 """The README and docs/: whatever is on a page is run by a test, and here all of what no other test runs."""
 
 import configparser
+import importlib.util
 import re
+from pathlib import Path
 
 import pages
 import pytest
@@ -9,6 +11,7 @@ from conftest import python
 from pages import ROOT
 
 import mpipar
+from mpipar.__main__ import COMMANDS
 from mpipar.core.drivers import DRIVERS
 
 HERE_ALONE = [
@@ -33,8 +36,9 @@ def test_no_block_is_run_nowhere(page):
             assert block.lines, f"{page} has an empty block"
             for line in block.lines:
                 assert (ROOT / pages.RUN_BY[pages.kind_of(line)]).is_file(), line
-    if page not in pages.ILLUSTRATED_BY:
-        assert pages.illustrations(page) == [], f"{page} shows a text that is no output of the block before it"
+    for text in pages.illustrations(page):
+        named = [beginning for where, beginning in pages.ILLUSTRATED_BY if where == page and text.startswith(beginning)]
+        assert len(named) == 1, f"{page} shows a text that nothing is compared with: {text}"
     assert (ROOT / pages.is_run_by(page)).is_file()
 
 
@@ -84,16 +88,72 @@ def test_what_cannot_be_run_is_short_and_there():
     lines = [line for page in pages.PAGES for line in pages.shell_lines(page)]
     for pattern in pages.CANNOT_BE_RUN:
         assert any(re.fullmatch(pattern, line) for line in lines), pattern
-    for page, tests in pages.ILLUSTRATED_BY.items():
-        assert pages.illustrations(page), page
-        assert all((ROOT / test).is_file() for test in tests)
+    for (page, beginning), test in pages.ILLUSTRATED_BY.items():
+        assert any(text.startswith(beginning) for text in pages.illustrations(page)), beginning
+        assert f'pages.illustrations("{page}")' in (ROOT / test).read_text(encoding="utf-8"), test
 
 
-def test_the_log_of_a_requeued_job_is_as_shown():
-    *_, log = pages.illustrations("docs/slurm.md")
-    [said] = re.findall(r"mpipar: job \S+: (stopped .*)", log)
-    for test in pages.ILLUSTRATED_BY["docs/slurm.md"][1:]:
-        assert f'"{said}"' in (ROOT / test).read_text(encoding="utf-8")
+def test_what_is_saved_is_used():
+    """A file that no later line or code names would be run by nobody."""
+    for page in pages.PAGES:
+        found = pages.blocks(page)
+        for number, block in enumerate(found):
+            if block.name:
+                words = rf"\b({re.escape(block.name)}|import {re.escape(Path(block.name).stem)})\b"
+                later = "\n".join(one.text for one in found[number + 1 :] if one.language not in ("text", ""))
+                is_found = block.name.startswith("test_") and "pytest" in later  # which looks for such names
+                assert is_found or re.search(words, later), f"{page}: nothing uses {block.name}"
+
+
+@pytest.mark.parametrize("page", [*pages.PAGES, "CHANGELOG.md"])
+def test_no_command_is_hidden(page):
+    """In a drawing, or in a block of code that is one by its indentation."""
+    for block in pages.blocks(page):
+        if block.language == "" and not block.name:
+            for line in block.text.splitlines():
+                with pytest.raises(LookupError):
+                    pages.kind_of(line.strip().removeprefix("$ "))
+    outside = pages.FENCE.sub("", pages.text_of(page))
+    assert not re.search(r"(\A|\n\n)( {4}|\t)\s*(?![*\d])\S", outside), f"{page} has code that is indented, not fenced"
+
+
+@pytest.mark.parametrize("page", pages.PAGES)
+def test_inline_commands_are_real(page, helps):
+    """Each ``mpipar NAME --option`` in the text and the tables."""
+    outside = pages.FENCE.sub("", pages.text_of(page))
+    inline = [" ".join(code.split()) for code in re.findall(r"`([^`]+)`", outside)]
+    commands = [
+        re.fullmatch(r"(?:mpirun -np \d+ )?(?:python -m )?mpipar[ .]([a-z]+)(?![\w(.])(.*)", code) for code in inline
+    ]
+    for name, rest in (command.groups() for command in commands if command):
+        if name in helps:
+            for option in re.findall(r"(?<!\S)--?[a-z][\w-]*", rest):
+                assert re.search(rf"(?<![\w-]){option}(?![\w-])", helps[name]), f"{page}: mpipar {name} has no {option}"
+        else:
+            assert importlib.util.find_spec(f"mpipar.{name}"), f"{page}: there is no mpipar {name}"
+
+
+@pytest.fixture(scope="module")
+def helps():
+    """What each command and driver says of itself."""
+    return {name: python("-m", "mpipar", name, "--help").stdout for name in ("run", *COMMANDS, *DRIVERS)}
+
+
+def anchors(page: str) -> set[str]:
+    """Return those of the headings of a page, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", pages.FENCE.sub("", pages.text_of(page)), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", ["README.md", "CHANGELOG.md"])
+def test_links_lead_somewhere(page):
+    """Those of docs/ are tested in the site."""
+    outside = pages.FENCE.sub("", pages.text_of(page))
+    for link in re.findall(r"\]\(([^)\s]+)\)", outside) + re.findall(r"^\[[^\]]+\]: (\S+)", outside, re.MULTILINE):
+        if not link.startswith(("http://", "https://")):
+            target, _, anchor = link.partition("#")
+            assert (ROOT / target).exists(), f"{page} leads to {link}"
+            assert not anchor or anchor in anchors(target or page), f"{page} leads to {link}"
 
 
 @pytest.mark.parametrize(

@@ -3,13 +3,14 @@
 import importlib.util
 import json
 import os
+import platform
 import re
 import sys
 from dataclasses import asdict
 from pathlib import Path
 
 import pytest
-from conftest import FOR_OPEN_MPI, python
+from conftest import BIN, FOR_OPEN_MPI, python, start
 
 ROOT = Path(__file__).parents[2]
 BENCHMARKS = ROOT / "benchmarks"
@@ -81,6 +82,25 @@ def test_a_pool_goes_on_when_its_worker_is_killed(raw):
     assert outcomes["concurrent.futures"] == "raises `BrokenProcessPool`"
 
 
+@pytest.mark.parametrize("name", ["pools-idle", "kills", "roots"])
+def test_commands_of_the_page_run_by_hand(raw, name, tmp_path):
+    shown = table(raw, name)
+    command = (shown["commands"] or [row["command"] for row in shown["rows"]])[0]
+    for folder in ("benchmarks", "mpipar"):
+        (tmp_path / folder).symlink_to(ROOT / folder)
+    path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
+    ended = start(["bash", "-c", command], cwd=tmp_path, env={**FOR_OPEN_MPI, "PATH": path})
+    assert ended.code == 0, (command, ended.stderr)
+    last = json.loads(ended.stdout.splitlines()[-1])
+    if name == "pools-idle":
+        assert 0 <= last["idle"]["CPU"] < 1
+    elif name == "kills":
+        assert last == {"killed": "goes on: all results are there"}
+    else:
+        assert 0 < last < 60
+        assert (tmp_path / "roots.h5").stat().st_size > 8 * int(command.split()[-2])
+
+
 def test_the_page_is_made_again_of_the_raw_results(quick):
     page = (quick / "benchmarks.md").read_text()
     (quick / "benchmarks.md").unlink()
@@ -117,6 +137,7 @@ def test_the_page_tells_ratios_of_pairs_and_where_mpipar_loses():
             Row("win", "a | b", [1e-6], [2e-3]),
             Row("bound", "nothing", [3.0], [1.0], bound=True),
             Row("none", "absent", failed="not installed"),
+            Row("twice", "C", [2.0, 2.0, 2.0], [1.0, 1.0, 1.0], aside=True),
         ),
         "raw.json",
     )
@@ -124,11 +145,64 @@ def test_the_page_tells_ratios_of_pairs_and_where_mpipar_loses():
     assert "takes less in 1, more in 1, and in 1 the difference" in text
     assert "* **3.00** against C: sum ([A title, of sorts](#a-title-of-sorts))" in text
     assert "| sum | C | 4 s (2–9) | 1 s (1–3) | **3.00** (2.00–4.00) | `run it` |" in text
-    assert "| win | a &#124; b | 1 µs | 2 ms | 0.0005 |  |" in text
+    assert "| win | a &#124; b | 1 µs | 2 ms | 0.0005 (1 pair only) |  |" in text
     assert "| none | absent | – | – | not installed |" in text
     assert "**3.00** against nothing" not in text
+    assert "* **2.00** against C: twice" in text
+    assert "| draw | itself | 1.05 s (1–1.1) | 1.05 s (1–1.1) | 1.00 (0.91–1.10, 2 pairs only) |  |" in text
     widths = [line.count("|") for line in text.splitlines() if line.startswith("| ") and "&#124;" not in line]
     assert len(set(widths)) == 2  # the machine's table, and this one
+
+
+@pytest.mark.usefixtures("modules")
+def test_the_page_tells_what_was_measured_on_what(monkeypatch):
+    import machine
+    import page
+
+    raw = results()
+    text = page.page(raw, "raw.json")
+    assert "by `make bench`, which does all again" in text
+    assert page.PICTURE in text
+    assert "**When this was begun" not in text
+    text = page.page(raw | {"only": ["pi", "roots"], "warning": "the machine was busy"}, "raw.json", drawn=False)
+    assert "by `python benchmarks --only pi roots`, which does these again" in text
+    assert page.PICTURE not in text
+    assert "**When this was begun, the machine was busy." in text
+
+    cores = len(os.sched_getaffinity(0))
+    for load, is_told in ((0.49 * cores, False), (0.51 * cores, True)):
+        monkeypatch.setattr(os, "getloadavg", lambda load=load: (load, 0.0, 0.0))
+        assert bool(machine.warning()) == is_told
+    monkeypatch.setattr(platform, "release", lambda: "6.1.0-13-of-ada")
+    assert machine.kernel() == f"{platform.system()} 6.1.0"
+
+
+@pytest.mark.usefixtures("modules")
+def test_only_what_is_beyond_doubt_has_a_colour_and_a_workload_counts_once():
+    import picture
+    import pools
+    from common import Row, Table
+    from entrants import LOCAL, OTHERS, OVER_RANKS
+
+    rows = [Row("x", "noise", [1.0, 2.0, 3.0], [2.0, 1.0, 1.0]), Row("x", "slower", [1.0] * 3, [2.0] * 3)]
+    _, _, found = picture.matrix([asdict(Table("pools-x", "X", "", rows))])
+    assert found == {("noise", "X"): (2.0, 0), ("slower", "X"): (0.5, -1)}
+
+    standings = {entrant: pools.Standing([{("nothing", "as it comes"): 2.0, ("nothing", "at its best"): 1.0}])
+              for entrant in (LOCAL, OVER_RANKS, *OTHERS)}  # fmt: skip
+    [nothing] = [one for one in tables_of(pools, standings) if one.name == "pools-nothing"]
+    counted = [row.other for row in nothing.rows if not row.aside]
+    assert len(counted) == len({*counted}) == len([one for one in OTHERS if one.managers == one.more_ranks])
+    assert not [row for row in nothing.rows if "(1 work)" in row.other and not row.aside]
+
+
+def tables_of(pools, standings):
+    """Return the tables of what all have taken."""
+    from common import Effort
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pools, "contest", lambda effort: standings)
+        return pools.measure(Effort(quick=True))
 
 
 @pytest.mark.usefixtures("modules")
@@ -156,6 +230,11 @@ def test_what_a_command_leaves_behind_is_ended():
     hung = finished([sys.executable, "-c", "import time; time.sleep(600)"], 0.5)
     assert hung.code is None
     assert hung.reason().startswith("no end after")
+    slow = "import time; time.sleep(1.5); print('here', flush=True); time.sleep({})"
+    assert finished([sys.executable, "-c", slow.format(0.1)], 1.0, begins="here").code == 0
+    hung = finished([sys.executable, "-c", slow.format(600)], 1.0, begins="here")
+    assert hung.code is None
+    assert 2.5 <= hung.seconds < 30
     assert marked(f"{os.getpid()}-1") == []
 
 

@@ -14,18 +14,19 @@ README = pages.text_of(PAGE)
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A folder with the README's own files in it."""
-    folder = tmp_path_factory.mktemp("reader")
-    for name, text in pages.saved_files(PAGE).items():
-        (folder / name).write_text(text)
-    return folder
+    """Make a folder for the reader's files."""
+    return tmp_path_factory.mktemp("reader")
 
 
-@pytest.mark.parametrize("line", pages.shell_lines(PAGE, pages.HERE))
-def test_shell_line(line, folder):
-    finished = pages.type_in(line, folder)
-    assert finished.code == 0, finished.stderr
-    assert finished.stdout
+@pytest.fixture(scope="module")
+def outputs(folder):
+    """Do all that the page says, compare what it shows, and return {line: what it printed}."""
+    return {line: finished.stdout for _, line, finished in pages.read(PAGE, folder)}
+
+
+def test_each_line_prints_something(outputs):
+    assert [line for line in pages.shell_lines(PAGE, pages.HERE) if not outputs[line]] == []
+    assert {outputs[line] for line in outputs if "collatz.py" in line} == {"350\n"}
 
 
 def test_all_kinds_of_lines_are_there():
@@ -33,6 +34,7 @@ def test_all_kinds_of_lines_are_there():
         assert pages.shell_lines(PAGE, kind), kind
 
 
+@pytest.mark.usefixtures("outputs")
 def test_the_readers_driver_is_right(folder):
     result = python("basel.py", "--terms", "1e6", "--workers", "2", "--json", cwd=folder).json
     assert result["value"] == pytest.approx(np.pi**2 / 6, abs=2e-6)

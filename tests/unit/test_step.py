@@ -1,6 +1,7 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -8,11 +9,13 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pages
 import pytest
 from conftest import Finished, mpirun
 from fake_sbatch import FakeSlurm, job_environment
 
 from mpipar.runtime import journal
+from mpipar.store.progress import progress
 
 TIME_LIMIT = 60
 
@@ -134,6 +137,12 @@ def undisturbed(tmp_path_factory) -> float:
     return mpirun(2, *DRIVER[:-1], "--seconds=0", "--json", cwd=folder).json["value"]
 
 
+def said(log: str) -> list[str]:
+    """Return what a job's log says of it, without numbers, and without the names of the job and of its nodes."""
+    lines = re.findall(r"^mpipar: job \S+: (.*)$", log, re.MULTILINE)
+    return [re.sub(r"\d+", "#", re.sub(r"(?<= ranks on )[^;]+", "…", line)) for line in lines]
+
+
 def value(ended: Finished) -> float:
     assert ended.code == 0, ended.stderr
     return json.loads(ended.stdout.splitlines()[-1])["value"]
@@ -171,7 +180,7 @@ def test_the_exit_code_of_any_program_is_that_of_the_job(begin):
 
 def test_a_warning_makes_it_commit_and_be_requeued_and_go_on_later(begin, slurm, undisturbed):
     job = begin(*DRIVER, "--items=30", "--seconds=0.1", ranks=2)
-    job.wait_for(lambda: job.events("output"))
+    job.wait_for(lambda: (found := progress(slurm.work / "out.h5")) and found.done)
     job.send(signal.SIGUSR1)
     ended = job.ended()
     assert ended.code == -signal.SIGTERM, "Slurm has ended it"
@@ -182,12 +191,15 @@ def test_a_warning_makes_it_commit_and_be_requeued_and_go_on_later(begin, slurm,
     assert "stopped early, with its checkpoint committed; requeued" in ended.stderr
 
     again = begin(*DRIVER, "--items=30", "--seconds=0.1", ranks=2, SLURM_JOB_ID=job.id, SLURM_RESTART_COUNT="1")
-    assert value(again.ended()) == undisturbed
+    went_on = again.ended()
+    assert value(went_on) == undisturbed
     first, second = job.events("allocation")
     assert (first["restart"], first["done"]) == (0, None)
     assert (second["restart"], second["done"] > 0) == (1, True)
     assert second["command"][-1] == "--resume"
     assert "--resume" not in first["command"]
+    log = [*said(ended.stderr), *said(went_on.stderr)]
+    assert log[:3] == said(pages.illustrations("docs/slurm.md")[-1]), "as the guide shows it"
 
 
 @pytest.mark.parametrize("refused", [False, True])
