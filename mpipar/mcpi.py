@@ -11,7 +11,12 @@ import numpy as np
 from mpipar import Block, Count, Estimate, PositiveInt, driver
 
 
-@driver(n="samples", reduction=Count, block={"cpu": 2**15, "gpu": 2**28})
+def block_on_gpu(samples: int) -> int:
+    """Return how many points a block has on a GPU: some blocks for each of several GPUs, and none is over at once."""
+    return min(2**30, max(2**24, samples // 256))
+
+
+@driver(n="samples", reduction=Count, block={"cpu": 2**15, "gpu": block_on_gpu})
 def mcpi(block: Block, rng: Any, xp: Any, *, samples: PositiveInt = 10**8) -> Any:
     """π by Monte Carlo: the share of random points of a square that fall into its circle.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,12 @@ def radius(steps: int) -> float:
     return float(np.float32(steps))  # 24 bits
 
 
-@driver(n="steps", reduction=ExactSum, block={"cpu": 2**16, "gpu": 2**30})
+def block_on_gpu(steps: int) -> int:
+    """Return how many steps a block has on a GPU: some blocks for each of several GPUs, and none is over at once."""
+    return min(2**31, max(2**26, steps // 64))
+
+
+@driver(n="steps", reduction=ExactSum, block={"cpu": 2**16, "gpu": block_on_gpu})
 def pi(block: Block, xp: Any, *, steps: PositiveInt = 10**9) -> Any:
     """π by the midpoint rule on ∫₀¹ 4/(1+x²) dx.
 
@@ -58,18 +62,21 @@ def passes(block: Block, *, steps: int) -> float:
     np.multiply(s, s, out=bottom)
     np.subtract(bottom, c2, out=bottom)
     np.divide(s, bottom, out=s)
-    return 2.0 * float(s.sum()) + odd_one(block, steps)
+    of_pairs = 2.0 * float(s.sum())
+    return of_pairs + odd_one(block, steps) if block.size % 2 else of_pairs
 
 
 def odd_one(block: Block, steps: int) -> float:
-    """Return what the last step of a block adds if it has no neighbour."""
+    """Return what the last step of a block of odd size adds, which has no neighbour."""
     n = radius(steps)
-    return 1.0 / (n * n + ((block.stop - 0.5) * n / steps) ** 2) if block.size % 2 else 0.0
+    return 1.0 / (n * n + ((block.stop - 0.5) * n / steps) ** 2)
 
 
 @pi.on("gpu")
 def fused(block: Block, xp: Any, *, steps: int) -> Any:
     """Return the same, but for rounding, by two kernels in CUDA: the sums of tiles of steps, and the sum of these."""
+    from fractions import Fraction  # takes time to load, and no run on the CPU needs it
+
     from mpipar.runtime.device import compiled
 
     threads, tile = 256, 256 * 128  # as in pi.cu
@@ -81,7 +88,8 @@ def fused(block: Block, xp: Any, *, steps: int) -> Any:
     doubles = [block.start * n / steps, high, float(unit - Fraction(high)), n * n + 0.25]
     arguments = (*map(np.float64, doubles), np.int64(pairs), tiles)
     kernels.get_function("pi_tiles")((tiles.size,), (threads,), arguments)
-    arguments = (tiles, np.int64(tiles.size), np.float64(odd_one(block, steps)), total)
+    alone = odd_one(block, steps) if block.size % 2 else 0.0
+    arguments = (tiles, np.int64(tiles.size), np.float64(alone), total)
     kernels.get_function("pi_total")((1,), (threads,), arguments)
     return total
 

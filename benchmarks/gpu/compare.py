@@ -29,7 +29,9 @@ from mpipar.runtime.device import COMPILER_OPTIONS, Gpu, visible
 
 THREADS = 256  # as in rivals.cu
 CHAINS = 8
-FMA_OF_A_PAIR = 6.25  # of two steps in pi.cu, in units that take as long: 4 fma, a product, a sum, a quarter of a sum
+# Of two steps in pi.cu, what takes as long as an fma: 4 fma, a product and a sum (for its number); and half of what two
+# pairs have together, which is an fma, two products and a sum.
+FMA_OF_A_PAIR, DIVISIONS_OF_A_PAIR = 8.0, 0.5
 LIMIT_SECONDS = 600
 
 
@@ -116,7 +118,7 @@ class Bench:
         )
         count = rounds * self.blocks * THREADS * CHAINS
         of_fma, of_division = (time / count for time in times)
-        return steps / 2 * (FMA_OF_A_PAIR * of_fma + of_division)
+        return steps / 2 * (FMA_OF_A_PAIR * of_fma + DIVISIONS_OF_A_PAIR * of_division)
 
     def compare_mcpi(self, samples: int) -> bool:
         """Print the times of π by Monte Carlo; return whether both values are within five standard errors."""

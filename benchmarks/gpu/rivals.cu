@@ -1,4 +1,4 @@
-// The yardsticks of compare.py: π and π by Monte Carlo as one writes them by hand, and what the GPU's arithmetic can do.
+// The yardsticks of compare.py: pi and pi by Monte Carlo as one writes them by hand, and what the GPU's arithmetic can do.
 
 #define THREADS 256
 
@@ -15,7 +15,7 @@ static inline __device__ double sum_of_threads(double own)
     return sums[0];
 }
 
-// Σ 4/(1 + x²) over all steps: a division for each, a loop over the grid, one number for each block of threads.
+// The sum of 4/(1 + x^2) over all steps: a division for each, a loop over the grid, one number for each block of threads.
 extern "C" __global__ void rival_pi(long long steps, double *sums)
 {
     double h = 1.0 / (double)steps, own = 0.0;

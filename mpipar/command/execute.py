@@ -23,7 +23,7 @@ from mpipar.core.errors import BadInput, MpiparError, RunFailed
 from mpipar.core.kernel import Kernel
 from mpipar.core.parameters import Parameter
 from mpipar.runtime.comm import Comm, world
-from mpipar.runtime.device import CHOICES, Gpu, chosen
+from mpipar.runtime.device import CHOICES, Gpu, callers_device_kept, chosen
 from mpipar.runtime.failure import STOP, OnError
 from mpipar.runtime.interrupt import Interruption
 from mpipar.runtime.node import one_thread
@@ -143,7 +143,13 @@ def execution(
         comm = world()
         if comm.is_lent:
             raise BadInput(f"{bound.kernel.name}: the other ranks serve pools here; run it without `mpipar run`")
-        bound, gpu = on_device(bound, settings.device, comm)
+        gpu, no_gpu = None, None
+        try:
+            bound, gpu = on_device(bound, settings.device, comm, notify)
+        except BadInput as error:  # on all ranks
+            if settings.output is None or not settings.resume:
+                raise
+            no_gpu = error  # a run that is finished needs none
         output = None
         interruption = Interruption(settings.stop_before)  # says nothing until it is entered
         if settings.output is not None:
@@ -160,20 +166,23 @@ def execution(
                     every=settings.checkpoint,
                 )
             )
+            if no_gpu is not None and not output.finished:
+                raise no_gpu
             if comm.is_root:
                 begun(settings.output.absolute())
                 if output.finished:
                     notify(f"{settings.output} is finished; nothing is left to evaluate")
+        nothing_left = output is not None and output.finished
         with Progress(bound.kernel.name, settings.progress if comm.is_root else False) as progress:
             conduct = Conduct(
                 schedule=settings.schedule,
-                workers=1 if output is not None and output.finished else settings.workers,
+                workers=1 if nothing_left else settings.workers,
                 on_error=settings.on_error,
                 block_timeout=settings.block_timeout,
                 output=None if output is None else output.rows,
                 checkpoint=output,
                 keep_partials=output is not None,
-                gpu=gpu,
+                gpu=None if nothing_left else gpu,
                 keep_timeline=output is not None,
                 interruption=interruption,
                 progress=progress,
@@ -183,7 +192,9 @@ def execution(
         yield comm, result, output
 
 
-def on_device(bound: BoundKernel, wanted: str, comm: Comm) -> tuple[BoundKernel, Gpu | None]:
+def on_device(
+    bound: BoundKernel, wanted: str, comm: Comm, notify: Callable[[str], None] | None = None
+) -> tuple[BoundKernel, Gpu | None]:
     """Return the kernel as bound to the device that is wanted, and the GPU of this rank. Collective over comm.
 
     Parameters
@@ -192,13 +203,15 @@ def on_device(bound: BoundKernel, wanted: str, comm: Comm) -> tuple[BoundKernel,
     wanted : str
         cpu, gpu, or auto: a GPU if the kernel can use one and all ranks have one.
     comm : Comm
+    notify : callable, optional
+        Called on the root with why it is the CPU, if that is not what was asked for.
 
     Raises
     ------
     BadInput
         On all ranks, if GPUs are wanted and any rank has none.
     """
-    gpu = chosen(comm, wanted) if bound.kernel.runs_on("gpu") else None
+    gpu = chosen(comm, wanted, notify) if bound.kernel.runs_on("gpu") else None
     device = "cpu" if gpu is None else "gpu"
     return bound if bound.device == device else bound.on(device), gpu
 
@@ -309,7 +322,7 @@ def run(
     )
     bound = kernel.bind(parameters, block=block, seed=seed, device="gpu" if settings.device == "gpu" else "cpu")
     try:
-        with execution(bound, settings, _notify) as (comm, result, output_file):
+        with callers_device_kept(), execution(bound, settings, _notify) as (comm, result, output_file):
             problem = None
             if result is not None and output_file is not None:
                 problem = output_file.write(result)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 
 from mpipar.core.text import several
 from mpipar.runtime.device import Gpu, Seat
@@ -37,7 +37,7 @@ def problems(seats: Seats, *, wanted: bool, launched: bool) -> Iterator[tuple[st
     if without and (wanted or len(without) < len(seats)):
         rank, host, problem = without[0]
         more = f" (and {len(without) - 1} more)" if len(without) > 1 else ""
-        what, _, remedy = problem.partition(": ")
+        what, _, remedy = problem.rpartition(": ")
         yield f"rank {rank} on host {host}{more} has no GPU: {what}", remedy
     for host in dict.fromkeys(host for host, _ in seats):
         taken = _takers(seats, host)
@@ -54,14 +54,14 @@ def problems(seats: Seats, *, wanted: bool, launched: bool) -> Iterator[tuple[st
 
 def _takers(seats: Seats, host: str) -> list[tuple[Gpu, list[int]]]:
     """Return the GPUs that ranks of a host see, and which ranks have each."""
-    found: dict[str, tuple[Gpu, list[int]]] = {}
+    found: dict[Hashable, tuple[Gpu, list[int]]] = {}
     for rank, (other, seat) in enumerate(seats):
         if other != host:
             continue
         for gpu in seat.seen:
-            found.setdefault(gpu.uuid, (gpu, []))
+            found.setdefault(gpu.key, (gpu, []))
         if seat.taken is not None:
-            found[seat.taken.uuid][1].append(rank)
+            found[seat.taken.key][1].append(rank)
     return list(found.values())
 
 

@@ -54,8 +54,8 @@ def as_json(result: Result) -> str:
     )
 
 
-def as_text(result: Result) -> str:
-    """Return a result as a few lines for people."""
+def as_text(result: Result, *, device: bool = False) -> str:
+    """Return a result as a few lines for people; ``device`` is whether to name the CPU, if it was that."""
     plan = result.plan
     if isinstance(result.value, Mapping):
         lines = [f"{result.name}:", *(f"  {name} = {shown(value)}" for name, value in result.value.items())]
@@ -70,6 +70,8 @@ def as_text(result: Result) -> str:
     where += f" on {several(result.nodes, 'node')}"
     if result.gpus:
         where += f", on GPUs ({', '.join(sorted(set(result.gpus)))})"
+    elif device:
+        where += f", on the {result.device.upper()}"
     if result.library:
         where += f" ({result.library})"
     rate = f", {plan.n / result.elapsed:.3g} items/s" if result.elapsed > 0 else ""

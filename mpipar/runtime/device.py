@@ -6,9 +6,11 @@ survive, but :meth:`Gpu.open`, in the process that evaluates.
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -36,15 +38,23 @@ class Gpu(NamedTuple):
     name : str
         What the driver calls it.
     uuid : str
-        The same in all processes.
+        The same in all processes. What CuPy has of it may end early, where a byte is zero.
     memory : int
         Bytes that it has.
+    pci : tuple of int
+        Its domain, bus and device.
     """
 
     number: int
     name: str
     uuid: str
     memory: int
+    pci: tuple[int, int, int] = (0, 0, 0)
+
+    @property
+    def key(self) -> Hashable:
+        """What tells it from the other GPUs of its node, in all processes."""
+        return *self.pci, self.uuid
 
     def open(self) -> Accelerator:
         """Use this GPU in this process and thread from now on, with a CUDA context that is made if there is none."""
@@ -98,11 +108,19 @@ def visible() -> tuple[Gpu, ...]:
             told = "no NVIDIA driver, or one that is too old for CUDA 12: use a machine with a GPU and its driver"
         elif "NoDevice" in told:
             told = _NONE_VISIBLE
+        else:
+            told += ": see whether nvidia-smi works here, and ask those who run the machine"
         raise BadInput(told) from None
     if not found:
         raise BadInput(_NONE_VISIBLE)
     return tuple(
-        Gpu(number, _text(one["name"]), _text(one["uuid"]), int(one["totalGlobalMem"]))
+        Gpu(
+            number,
+            bytes(one["name"]).partition(b"\0")[0].decode(errors="replace"),
+            _uuid(one["uuid"]),
+            int(one["totalGlobalMem"]),
+            (int(one["pciDomainID"]), int(one["pciBusID"]), int(one["pciDeviceID"])),
+        )
         for number, one in enumerate(found)
     )
 
@@ -110,28 +128,28 @@ def visible() -> tuple[Gpu, ...]:
 _NONE_VISIBLE = "no GPU is visible: see CUDA_VISIBLE_DEVICES, and ask Slurm for one (--gpus-per-node)"
 
 
-def place(seen: Sequence[Sequence[str]]) -> list[int | None]:
+def place(seen: Sequence[Sequence[Hashable]]) -> list[int | None]:
     """Return which GPU each rank of a node takes: of those that it sees, the first that the fewest before it have.
 
     Where all see the same GPUs that is rank modulo number of GPUs; a rank that was given one of its own has that.
 
     Parameters
     ----------
-    seen : sequence of sequences of str
-        For each rank of the node, the UUIDs of the GPUs that it sees.
+    seen : sequence of sequences
+        For each rank of the node, the keys of the GPUs that it sees.
 
     Returns
     -------
     list of int or None
         The index among those that a rank sees; None if it sees none.
     """
-    taken: Counter[str] = Counter()
+    taken: Counter[Hashable] = Counter()
     places: list[int | None] = []
-    for uuids in seen:
-        place = min(range(len(uuids)), key=lambda index: taken[uuids[index]], default=None)
+    for keys in seen:
+        place = min(range(len(keys)), key=lambda index: taken[keys[index]], default=None)
         places.append(place)
         if place is not None:
-            taken[uuids[place]] += 1
+            taken[keys[place]] += 1
     return places
 
 
@@ -143,12 +161,12 @@ def take_seat(comm: Comm) -> Seat:
         seen = visible()
     except BadInput as error:
         problem = str(error)
-    local_rank, of_node = comm.node_neighbours([gpu.uuid for gpu in seen])
+    local_rank, of_node = comm.node_neighbours([gpu.key for gpu in seen])
     index = place(of_node)[local_rank]
     return Seat(seen, None if index is None else seen[index], problem)
 
 
-def chosen(comm: Comm, wanted: str) -> Gpu | None:
+def chosen(comm: Comm, wanted: str, notify: Callable[[str], None] | None = None) -> Gpu | None:
     """Return the GPU that this rank is to use, or None for the CPU: the same kind on all ranks. Collective over comm.
 
     Parameters
@@ -156,6 +174,8 @@ def chosen(comm: Comm, wanted: str) -> Gpu | None:
     comm : Comm
     wanted : str
         One of :data:`CHOICES`.
+    notify : callable, optional
+        Called on the root with why it is the CPU, if that is not what was asked for.
 
     Raises
     ------
@@ -170,6 +190,8 @@ def chosen(comm: Comm, wanted: str) -> Gpu | None:
     if told is None:
         return seat.taken
     if wanted == "auto":
+        if notify is not None and comm.is_root:
+            notify(f"runs on the CPU: {told}")
         return None
     raise BadInput(f"device: {told}")
 
@@ -202,6 +224,28 @@ def to_host(partial: Any) -> Any:
     return partial
 
 
+@contextlib.contextmanager
+def callers_device_kept() -> Iterator[None]:
+    """Leave a caller who uses CuPy with the device that was the current one.
+
+    To choose a device makes a context on it, which takes memory, and is refused where others have it for themselves: it
+    isn't done for callers who have not even loaded CuPy.
+    """
+    if "cupy" not in sys.modules:
+        yield
+        return
+    import cupy
+
+    before = None
+    with contextlib.suppress(cupy.cuda.runtime.CUDARuntimeError):  # there is none
+        before = cupy.cuda.runtime.getDevice()
+    try:
+        yield
+    finally:
+        if before is not None and cupy.cuda.runtime.getDevice() != before:
+            cupy.cuda.Device(before).use()
+
+
 @functools.cache
 def compiled(source: Path) -> Any:
     """Return the kernels of a CUDA source, as a :class:`cupy.RawModule`; they are compiled when they are first used."""
@@ -214,11 +258,7 @@ def _one_line(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def _text(value: bytes | str) -> str:
-    """Return a name, or the bytes of a UUID in the usual form."""
-    if isinstance(value, str):
-        return value
-    if len(value) != 16:
-        return value.decode(errors="replace").rstrip("\0")
-    digits = value.hex()
+def _uuid(value: bytes) -> str:
+    """Return a UUID in the usual form; CuPy takes its 16 bytes for text, which ends at a zero, there or later."""
+    digits = value[:16].ljust(16, b"\0").hex()
     return "GPU-" + "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import time
 from collections.abc import Callable, Mapping
@@ -125,6 +126,8 @@ class Evaluator:
         self._task = task
         shared = {name: array.attach() for name, array in task.shared.items()}
         self._function = task.bound.evaluator(shared, task.gpu.open() if task.gpu is not None else None)
+        if task.gpu is not None and task.bound.plan.n > 0:
+            self._rehearse()
         self._has_rows = bool(task.bound.reduction.datasets())
         self._is_plain = task.on_error == STOP and not self._has_rows and not task.keep_partials
         self._write = task.output.writer() if task.output is not None and self._has_rows else None
@@ -133,6 +136,15 @@ class Evaluator:
         """Close the files that rows were written to."""
         if self._write is not None:
             self._write.close()
+
+    def _rehearse(self) -> None:
+        """Evaluate one item, and drop what comes of it.
+
+        A GPU's kernels are compiled when they are first used, for seconds: neither the time of the run nor that of its
+        first blocks is to have these. An error will come again in the block that the item is of, and be told there.
+        """
+        with contextlib.suppress(Exception, SystemExit):
+            self._function(Block(0, 0, 1))
 
     def evaluate(self, chunk: Blocks, stop: Callable[[], bool] = bool) -> Outcome:
         """Evaluate the blocks of a chunk one after the other; ``stop`` is asked now and then whether to end early."""

@@ -96,6 +96,36 @@ def test_auto_is_the_cpu_without_a_gpu_to_the_bit(with_gpus, ranks):
     expected = over(None)(*PI).json["value"]
     for finished in (over(ranks)(*PI, "--device", "auto", env=no_cupy()), with_gpus(0, ranks, *PI, "--device", "auto")):
         assert (finished.json["value"], finished.json["device"], finished.json["gpus"]) == (expected, "cpu", [])
+        (line,) = finished.own_errors
+        assert line.startswith("python -m mpipar.pi: runs on the CPU: ")
+        assert any(told in line for told in ("CuPy is not installed: pip install", "no GPU is visible: see"))
+
+
+def test_the_report_names_the_cpu_where_auto_chose_it(with_gpus):
+    run = [*PI[:-1], "--device"]
+    assert " on 1 node, on the CPU" in with_gpus(0, None, *run, "auto").stdout
+    assert "CPU" not in with_gpus(0, None, *run, "cpu").stdout
+    primes = with_gpus(0, None, "-m", "mpipar.primes", "--below", "1000", "--device", "auto")
+    assert ("CPU" in primes.stdout, primes.own_errors) == (False, [])
+
+
+def test_what_a_kernel_needs_at_first_is_in_no_block_and_not_in_elapsed(with_gpus, tmp_path):
+    """As to compile it."""
+    (tmp_path / "slow.py").write_text(
+        "import time\nfrom mpipar import ExactSum, driver\ncompiled = set()\n\n"
+        "@driver(n='items', reduction=ExactSum, block=5)\n"
+        "def slow(block, xp, *, items: int = 20):\n"
+        "    if 'it' not in compiled:\n        time.sleep(2.0)\n        compiled.add('it')\n"
+        "    return 1.0\n\n"
+        "if __name__ == '__main__':\n    slow.main()\n"
+    )
+    for workers in ("1", "2"):
+        options = ["slow.py", "--device", "gpu", "--workers", workers, "--output", f"{workers}.h5", "--json"]
+        found = with_gpus(1, None, *options, cwd=tmp_path).json
+        assert found["value"] == 4.0
+        assert found["elapsed"] < 1.5
+        with h5py.File(tmp_path / f"{workers}.h5") as file:
+            assert max(file["workers"]["longest"]) < 1.5
 
 
 @needs_compiler
@@ -118,7 +148,7 @@ def test_auto_is_the_gpu_where_all_ranks_have_one(with_gpus):
     assert (found["value"], found["device"]) == (wanted["value"], "gpu")
     assert found["value"] != over(None)(*MCPI).json["value"]  # which draws other numbers
     plan = with_gpus(2, None, "-m", "mpipar.pi", "--steps", "1e10", "--device", "auto", "--dry-run")
-    assert plan.stdout.endswith("evaluate 10_000_000_000 items in 10 blocks of 1_073_741_824 on the GPU\n")
+    assert plan.stdout.endswith("evaluate 10_000_000_000 items in 64 blocks of 156_250_000 on the GPU\n")
 
 
 def test_one_rank_without_a_gpu_is_named_or_takes_all_to_the_cpu(with_gpus, tmp_path):
@@ -171,12 +201,22 @@ def test_the_device_is_recorded_and_a_resume_on_the_other_is_refused(with_gpus, 
     for device, here in (("cpu", "cpu"), ("auto", "cpu")):
         refused = with_gpus(0, 2, *run, "--resume", "--device", device, cwd=tmp_path)
         assert (refused.code, refused.stdout) == (2, "")
-        (line,) = refused.own_errors
+        *notices, line = refused.own_errors
+        assert [": runs on the CPU: no GPU is visible" in notice for notice in notices] == [True] * (device == "auto")
         assert line.endswith(f"is of another run (device: 'gpu' there, '{here}' here)")
         checked = with_gpus(0, None, *run, "--resume", "--dry-run", "--device", device, cwd=tmp_path)
         assert checked.code == (2 if device == "cpu" else 0), "auto may be the GPU elsewhere"
     again = with_gpus(1, None, *run, "--resume", "--device", "auto", cwd=tmp_path)
     assert (again.code, again.json["value"]) == (0, there["value"])
+    before = (tmp_path / "pi.h5").read_bytes()
+    for ranks in (None, 2):
+        nothing_left = with_gpus(0, ranks, *run, "--resume", "--device", "gpu", cwd=tmp_path)
+        assert (nothing_left.code, nothing_left.json["value"]) == (0, there["value"])
+        assert nothing_left.own_errors == ["python -m mpipar.pi: pi.h5 is finished; nothing is left to evaluate"]
+    new = with_gpus(0, 2, *PI, "--resume", "--device", "gpu", "--output", "new.h5", cwd=tmp_path)
+    assert (new.code, new.stdout, len(new.own_errors)) == (2, "", 1)
+    assert [path.name for path in tmp_path.iterdir()] == ["pi.h5"]
+    assert (tmp_path / "pi.h5").read_bytes() == before
 
 
 @needs_compiler
@@ -197,6 +237,20 @@ def test_a_run_that_was_stopped_goes_on_with_the_same_bits(with_gpus, tmp_path):
     assert "6 of 21 blocks are done and committed" in stopped.stderr
     again = with_gpus(2, 2, *run, "--resume", cwd=tmp_path).json
     assert again["value"] == with_gpus(1, None, "-m", "mpipar.pi", *run[1:-3], "--json", cwd=tmp_path).json["value"]
+
+
+@needs_compiler
+def test_a_run_that_is_not_finished_needs_a_gpu_to_go_on(with_gpus, tmp_path):
+    (tmp_path / "own.py").write_text(OWN.replace("    x = rng", "    if block.index == 5: 1 / 0\n    x = rng"))
+    run = ["own.py", "--block", "100", "--device", "gpu", "--output", "own.h5", "--json"]
+    assert with_gpus(1, None, *run, cwd=tmp_path).code == 1
+    (tmp_path / "own.py").write_text(OWN)
+    refused = with_gpus(0, 2, *run, "--resume", cwd=tmp_path)
+    assert (refused.code, refused.stdout, len(refused.own_errors)) == (2, "", 1)
+    assert "device: no GPU is visible" in refused.stderr
+    again = with_gpus(1, 2, *run, "--resume", cwd=tmp_path).json
+    assert again["resumed_blocks"] == 5
+    assert again["value"] == with_gpus(1, None, *run[:5], "--json", cwd=tmp_path).json["value"]
 
 
 def test_workers_and_ranks_take_their_gpus(with_gpus, tmp_path):

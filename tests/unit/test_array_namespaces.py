@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mpipar import BadInput, Block, ExactSum, driver
+from mpipar.core.blocks import Blocks
 from mpipar.core.bound import Accelerator
 from mpipar.core.philox import PhiloxStream
 from mpipar.core.plan import Plan
@@ -22,7 +23,8 @@ from mpipar.integrate import integrate
 from mpipar.mcpi import mcpi
 from mpipar.pi import pi, radius
 from mpipar.roots import roots
-from mpipar.runtime.device import Gpu, to_host
+from mpipar.runtime.device import Gpu, callers_device_kept, to_host
+from mpipar.runtime.evaluate import Evaluator, Task
 
 STAND_IN = Path(__file__).parents[1] / "stand_in"
 needs_compiler = pytest.mark.skipif(COMPILER is None, reason="needs a C++ compiler")
@@ -101,29 +103,52 @@ def test_the_fused_kernel_of_pi_gives_the_same_sums(gpu, steps, block):
 @needs_compiler
 def test_pi_by_the_fused_kernel_is_as_exact_as_on_the_cpu(gpu):
     value = evaluated(pi.bind({"steps": 10**7}, block=2_500_000, device="gpu"), gpu)
-    assert ulps(value, math.pi + 1 / (12 * 10**14)) <= 2
+    assert ulps(value, math.pi + 1 / (12 * 10**14)) <= 1
+
+
+@needs_compiler
+@pytest.mark.parametrize("place", [0.0, 0.5, 1.0])
+def test_no_number_of_steps_is_too_large_for_the_fused_kernel(gpu, place):
+    """The product of two bottoms is of the size of n⁸."""
+    steps = 2**63 - 1  # more are refused
+    plan = Plan(steps, 4000)
+    block = plan[int(place * (plan.n_blocks - 2))]
+    fused = pi.bind({"steps": steps}, device="gpu").evaluator(accelerator=gpu)
+    y = Fraction(block.start + 2000) * int(radius(steps)) / steps
+    assert ulps(fused(block), float(4000 / (Fraction(int(radius(steps))) ** 2 + y**2))) <= 6
+
+
+def test_blocks_of_pi_and_mcpi_are_large_on_a_gpu_and_several():
+    for kernel, name, least, most, share in ((pi, "steps", 2**26, 2**31, 64), (mcpi, "samples", 2**24, 2**30, 256)):
+        sizes = [kernel.bind({name: n}, device="gpu").plan.block for n in (1, 10**9, 10**11, 10**14)]
+        assert sizes == [least, least, 10**11 // share, most]
+        assert kernel.bind({}, device="gpu").plan.n_blocks >= 6
+        assert kernel.bind({name: 10**9}).plan.block == kernel.default_block["cpu"]
 
 
 def tile_sums(offset: float, high: float, low: float, n2: float, pairs: int) -> np.ndarray:
     """Return what pi.cu computes, in Python: its tree of sums, and its order."""
     threads, own = 256, 128
 
-    def half(odd: float) -> float:
+    def half(pair: int) -> tuple[float, float]:
+        odd = 2.0 * pair + 1.0
         c = fma(odd, high, fma(odd, low, offset))
         s = fma(c, c, n2)
-        return s / fma(s, s, -(c * c))
+        return s, fma(s, s, -(c * c))
+
+    def of_thread(pairs: range) -> float:
+        halves, chains, fours = [half(pair) for pair in pairs], [0.0, 0.0], len(pairs) // 4 * 4
+        for place in range(0, fours, 2):
+            (one, below_one), (other, below_other) = halves[place : place + 2]
+            chains[place // 2 % 2] += fma(one, below_other, other * below_one) / (below_one * below_other)
+        for top, bottom in halves[fours:]:
+            chains[0] += top / bottom
+        return chains[0] + chains[1]
 
     sums = []
     for tile in range(-(-pairs // (threads * own))):
-        of_threads = []
-        for thread in range(threads):
-            first = tile * threads * own + thread
-            terms = [half(2.0 * pair + 1.0) for pair in range(first, min(pairs, first + threads * own), threads)]
-            chains, whole = [0.0] * 4, len(terms) // 4 * 4
-            for number, term in enumerate(terms):
-                chain = number % 4 if number < whole else 0
-                chains[chain] += term
-            of_threads.append((chains[0] + chains[1]) + (chains[2] + chains[3]))
+        firsts = range(tile * threads * own, tile * threads * own + threads)
+        of_threads = [of_thread(range(first, min(pairs, first + threads * own), threads)) for first in firsts]
         while len(of_threads) > 1:
             middle = len(of_threads) // 2
             of_threads = [a + b for a, b in zip(of_threads[:middle], of_threads[middle:], strict=True)]
@@ -136,7 +161,7 @@ def fma(a: float, b: float, c: float) -> float:
 
 
 @needs_compiler
-@pytest.mark.parametrize("pairs", [1, 255, 257, 40_000])
+@pytest.mark.parametrize("pairs", [1, 257, 1023, 1025, 40_000])
 def test_the_order_of_the_fused_sums_is_what_it_says(pairs):
     """Bit for bit: the result of a GPU is decided by the source, and by nothing else."""
     doubles = [1234.5, float(Fraction(16777217, 16777216)), 2.0**-55 / 3, 1e9 + 0.25]
@@ -231,6 +256,61 @@ def test_partials_come_to_the_host_at_whatever_depth(gpu):
     assert isinstance(host["b"][1][0], np.ndarray)
     assert host["c"] == "text"
     assert host["d"] is partial["d"]
+
+
+def evaluator_of(function, items=100, device="gpu", **task) -> Evaluator:
+    """Return what evaluates blocks of a kernel of two, on the stand-in or not."""
+    kernel = driver(n="items", reduction=ExactSum, block=2)(function)
+    card = Gpu(0, "", "", 0) if device == "gpu" else None
+    return Evaluator(Task(kernel.bind({"items": items}, device=device), gpu=card, **task))
+
+
+@pytest.mark.parametrize(("items", "device", "expected"), [(7, "gpu", [(0, 0, 1)]), (0, "gpu", []), (7, "cpu", [])])
+def test_kernels_are_compiled_before_the_first_block(gpu, items, device, expected):
+    """By one item, of which nothing is left."""
+    called = []
+
+    def kernel(block, rng, xp, *, items: int = 3):
+        called.append((block.index, block.start, block.stop))
+        return float(np.asarray(to_host(rng.random(()))) if device == "gpu" else 1.0)
+
+    evaluator = evaluator_of(kernel, items, device)
+    assert called == expected
+    outcome = evaluator.evaluate(Blocks([range(1)] if items else []))
+    assert called == [*expected, *([(0, 0, 2)] if items else [])]
+    if (items, device) == (7, "gpu"):
+        assert ExactSum().finish(outcome.total) == float(PhiloxStream(np, 0, 0).random()), "its stream begins anew"
+
+
+@pytest.mark.parametrize("error", [ValueError("odd size"), SystemExit("no")])
+def test_an_error_with_one_item_is_no_matter(gpu, error):
+    def kernel(block, xp, *, items: int = 3):
+        if block.size == 1:
+            raise error
+        return 1.0
+
+    outcome = evaluator_of(kernel).evaluate(Blocks([range(5)]))
+    assert (outcome.failure, outcome.blocks) == (None, 5)
+
+
+@pytest.mark.parametrize("before", [None, 0, 1])
+def test_a_caller_keeps_the_device_that_was_chosen(gpu, monkeypatch, before):
+    cuda = sys.modules["cupy"].cuda
+    monkeypatch.setenv("STAND_IN_GPUS", "2")
+    monkeypatch.setattr(cuda, "current", before)
+    with callers_device_kept():
+        Gpu(1, "", "", 0).open()
+        assert cuda.current == 1
+    assert cuda.current == (before or 0)
+    monkeypatch.setenv("STAND_IN_GPUS", "-1")
+    cuda.current = None
+    with callers_device_kept():
+        pass
+    assert cuda.current is None
+    monkeypatch.delitem(sys.modules, "cupy")
+    with callers_device_kept():  # a context for nobody would be made
+        pass
+    assert "cupy" not in sys.modules
 
 
 @driver(n="items", reduction=ExactSum, block={"cpu": 10, "gpu": 40})

@@ -6,6 +6,7 @@ import importlib
 import math
 import os
 import re
+import runpy
 import site
 import sys
 import types
@@ -106,8 +107,8 @@ class Runtime:
     class CUDARuntimeError(RuntimeError):
         pass
 
-    def __init__(self, count: int = 0, error: str = "") -> None:
-        self.count, self.error = count, error
+    def __init__(self, count: int = 0, error: str = "", name: bytes = b"Card", uuid: bytes = bytes(range(16))) -> None:
+        self.count, self.error, self.name, self.uuid = count, error, name, uuid
 
     def getDeviceCount(self) -> int:
         if self.error:
@@ -115,7 +116,8 @@ class Runtime:
         return self.count
 
     def getDeviceProperties(self, number: int) -> dict[str, object]:
-        return {"name": b"Card", "uuid": bytes(range(16)), "totalGlobalMem": 2**33, "multiProcessorCount": number}
+        return {"name": self.name, "uuid": self.uuid, "totalGlobalMem": 2**33, "pciDomainID": 0, "pciDeviceID": 0,
+                "pciBusID": 16 + number}  # fmt: skip
 
 
 def cupy_with(monkeypatch, runtime) -> None:
@@ -127,7 +129,29 @@ def cupy_with(monkeypatch, runtime) -> None:
 def test_visible_gpus_are_described(monkeypatch):
     cupy_with(monkeypatch, Runtime(2))
     uuid = "GPU-00010203-0405-0607-0809-0a0b0c0d0e0f"
-    assert visible() == (Gpu(0, "Card", uuid, 2**33), Gpu(1, "Card", uuid, 2**33))
+    assert visible() == (Gpu(0, "Card", uuid, 2**33, (0, 16, 0)), Gpu(1, "Card", uuid, 2**33, (0, 17, 0)))
+
+
+@pytest.mark.parametrize("name", [b"NVIDIA RTX A6000", b"NVIDIA RTX A6000\0\xff\0", b"NVIDIA RTX A6000" + bytes(240)])
+def test_a_name_is_text_whatever_its_length(monkeypatch, name):
+    cupy_with(monkeypatch, Runtime(1, name=name))
+    assert visible()[0].name == "NVIDIA RTX A6000"
+
+
+@pytest.mark.parametrize(
+    ("uuid", "shown"),
+    [
+        (b"", "GPU-00000000-0000-0000-0000-000000000000"),
+        (b"\x12\x34", "GPU-12340000-0000-0000-0000-000000000000"),
+        (b"0123456789abcdef and what comes after", "GPU-30313233-3435-3637-3839-616263646566"),
+    ],
+)
+def test_gpus_differ_though_a_uuid_ends_at_a_zero(monkeypatch, uuid, shown):
+    """CuPy takes the 16 bytes for text."""
+    cupy_with(monkeypatch, Runtime(2, uuid=uuid))
+    gpus = visible()
+    assert [gpu.uuid for gpu in gpus] == [shown, shown]
+    assert place([[gpu.key for gpu in gpus]] * 4) == [0, 1, 0, 1]
 
 
 @pytest.mark.parametrize(
@@ -136,7 +160,10 @@ def test_visible_gpus_are_described(monkeypatch):
         (Runtime(error="cudaErrorInsufficientDriver: CUDA driver version is insufficient"), "no NVIDIA driver"),
         (Runtime(error="cudaErrorNoDevice: no CUDA-capable device is detected"), "no GPU is visible: see CUDA_VISIBLE"),
         (Runtime(0), "no GPU is visible: see CUDA_VISIBLE_DEVICES"),
-        (Runtime(error="cudaErrorSystemDriverMismatch:\n odd"), "cudaErrorSystemDriverMismatch: odd"),
+        (
+            Runtime(error="cudaErrorSystemDriverMismatch:\n odd"),
+            "cudaErrorSystemDriverMismatch: odd: see whether nvidia-smi",
+        ),
     ],
 )
 def test_no_gpu_is_told_in_one_line(monkeypatch, runtime, told):
@@ -183,7 +210,7 @@ class Ranks:
     """A comm of one rank that is told what the others are."""
 
     def __init__(self, others: list[tuple[str, str]]) -> None:
-        self.others, self.size, self.host = others, 1 + len(others), "n1"
+        self.others, self.size, self.host, self.is_root = others, 1 + len(others), "n1", True
 
     def node_neighbours(self, value):
         return 0, [value]
@@ -200,7 +227,12 @@ def test_all_ranks_use_the_gpu_or_none(monkeypatch):
     fine, broken = ("n2", ""), ("n3", "no GPU is visible: ask for one")
     assert chosen(Ranks([fine]), "gpu") == chosen(Ranks([fine]), "auto") == visible()[0]
     assert chosen(Ranks([fine]), "cpu") is None
-    assert chosen(Ranks([fine, broken]), "auto") is None
+    told: list[str] = []
+    assert chosen(Ranks([fine]), "auto", told.append) is not None
+    assert chosen(Ranks([fine, broken]), "cpu", told.append) is None
+    assert told == []
+    assert chosen(Ranks([fine, broken]), "auto", told.append) is None
+    assert told == ["runs on the CPU: 1 rank of 3, such as rank 2 on host n3: no GPU is visible: ask for one"]
     with pytest.raises(
         BadInput, match=r"^device: 1 rank of 3, such as rank 2 on host n3: no GPU is visible: ask for one$"
     ):
@@ -254,6 +286,10 @@ def test_doctor_flags_ranks_without_a_gpu_if_others_have_one_or_all_should():
     without = Seat((), None, "no GPU is visible: ask for one")
     assert findings(("n1", without)) == []
     assert findings(("n1", without), wanted=True) == ["rank 0 on host n1 has no GPU: no GPU is visible"]
+    reason = "CuPy can't be imported (libcudart.so.12: none)"
+    broken = ("n1", Seat((), None, f"{reason}: pip install 'mpipar[gpu]'"))
+    told = (f"rank 0 on host n1 has no GPU: {reason}", "pip install 'mpipar[gpu]'")
+    assert list(gpus.problems([broken], wanted=True, launched=True)) == [told]
     assert findings(("n1", Seat((A,), A)), ("n2", without)) == ["rank 1 on host n2 has no GPU: no GPU is visible"]
 
 
@@ -284,6 +320,10 @@ def compiled(library: ctypes.CDLL, source: bytes, options: list[str]) -> tuple[i
     return code, text("ProgramLog"), text("PTX") if code == 0 else ""
 
 
+MOST_REGISTERS = 40
+"""Of a thread: a processor has 65,536 registers, and so takes 1536 threads, of 2048 at most."""
+
+
 @pytest.mark.parametrize("architecture", ["sm_80", "sm_90"])
 @pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
 def test_kernels_compile_for_gpus(source, architecture):
@@ -293,14 +333,35 @@ def test_kernels_compile_for_gpus(source, architecture):
     assert "warning" not in said, said
     spilled = set(re.findall(r"(\d+) bytes spill", said))
     assert spilled == {"0"}, said
+    registers = [int(used) for used in re.findall(r"Used (\d+) registers", said)]
+    assert registers, said
+    assert max(registers) <= MOST_REGISTERS, said
     contracted = "fma.rn.f64" in assembly
     assert contracted == ("fma(" in source.read_text()), "the compiler made an fma that isn't in the source"
+
+
+def test_the_arithmetic_of_pi_is_as_much_as_the_comparison_takes_it_for():
+    source = next(path for path in SOURCES if path.stem == "pi")
+    code, said, assembly = compiled(nvrtc(), source.read_bytes(), ["--gpu-architecture=sm_90", *COMPILER_OPTIONS])
+    assert code == 0, said
+    from_division_to_division = assembly.split("div.rn.f64")[1]
+    counted = runpy.run_path(str(RIVALS.with_name("compare.py")))
+    pairs = 1 / counted["DIVISIONS_OF_A_PAIR"]
+    assert (
+        len(re.findall(r"(?:fma|mul|add|sub)\.rn\.f64", from_division_to_division)) == pairs * counted["FMA_OF_A_PAIR"]
+    )
 
 
 def test_the_yardsticks_compile_for_gpus():
     code, said, assembly = compiled(nvrtc(), RIVALS.read_bytes(), ["--gpu-architecture=sm_90", "-fmad=true"])
     assert code == 0, said
     assert "fma.rn.f64" in assembly
+
+
+@pytest.mark.parametrize("source", [*SOURCES, RIVALS], ids=lambda path: path.stem)
+def test_sources_are_ascii(source):
+    """CuPy writes them in the encoding of the locale."""
+    assert source.read_bytes().isascii()
 
 
 def test_the_kernels_are_installed_with_the_package():
@@ -311,7 +372,9 @@ def test_the_kernels_are_installed_with_the_package():
 
 
 @needs_gpu
-@pytest.mark.parametrize(("steps", "block"), [(1, 1), (10**6 + 1, 300_001), (10**11, 2**30), (2**53, 2**20 + 1)])
+@pytest.mark.parametrize(
+    ("steps", "block"), [(1, 1), (10**6 + 1, 300_001), (10**11, 2**30), (2**63 - 1, 2**27), (2**53, 2**20 + 1)]
+)
 def test_pi_on_a_gpu_is_the_sum_that_the_cpu_has(steps, block):
     accelerator = visible()[0].open()
     bound = pi.bind({"steps": steps}, block=block, device="gpu")

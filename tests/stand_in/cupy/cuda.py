@@ -27,12 +27,15 @@ def _visible() -> list[int]:
 
 def _properties(index: int) -> dict[str, Any]:
     number = _visible()[index]
-    return {"name": b"Stand-in", "uuid": bytes([number, *os.uname().nodename.encode()[:15].ljust(15)]),
-            "totalGlobalMem": 2**34, "multiProcessorCount": 1}  # fmt: skip
+    # CuPy ends what it has of a UUID at the first zero: here all that tells one GPU from another is lost.
+    uuid = bytes([*os.uname().nodename.encode()[:13], 0, number]).partition(b"\0")[0]
+    return {"name": b"Stand-in", "uuid": uuid, "totalGlobalMem": 2**34, "multiProcessorCount": 1,
+            "pciDomainID": 0, "pciBusID": 16 + number, "pciDeviceID": 0}  # fmt: skip
 
 
 runtime = SimpleNamespace(
     CUDARuntimeError=CUDARuntimeError,
+    getDevice=lambda: 0 * len(_visible()) if current is None else current,
     getDeviceCount=lambda: len(_visible()),
     getDeviceProperties=_properties,
 )
