@@ -80,13 +80,14 @@ def test_dynamic_keeps_all_ranks_busy(tmp_path):
 def test_the_counters_helper_for_other_nodes_works_and_ends():
     # As if each rank were a node of its own: the root's helper thread runs beside its blocks.
     code = f"""
-import sys, threading
+import functools, sys, threading
 sys.path.insert(0, {str(Path(PROGRAMS).parent)!r})
 import programs
 from mpipar.runtime import comm, counter
 counter.spans_nodes = lambda mpi, comm: True
 seen = set()
 evaluate = programs.where.function
+@functools.wraps(evaluate)
 def watching(block, **options):
     seen.update(thread.name for thread in threading.enumerate())
     return evaluate(block, **options)
