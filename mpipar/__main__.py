@@ -8,6 +8,8 @@ from typing import NoReturn
 
 from mpipar._version import __version__
 from mpipar.core.drivers import DRIVERS
+from mpipar.core.exit_codes import INTERRUPTED
+from mpipar.core.text import suit_any_encoding
 from mpipar.runtime.journal import ENDED, tell
 from mpipar.runtime.launcher import launch
 
@@ -16,6 +18,7 @@ COMMANDS = ("submit", "status", "logs", "cancel", "doctor", "scale", "show", "mo
 
 def main() -> None:
     """Run the driver that the command line names, or tell which there are."""
+    suit_any_encoding()
     arguments = sys.argv[1:]
     if arguments == ["--version"]:
         _say(f"mpipar {__version__}")
@@ -31,7 +34,12 @@ def main() -> None:
     elif arguments[0] == "run":
         _run(arguments[1:])
     elif arguments[0] in COMMANDS:
-        sys.exit(importlib.import_module(f"mpipar.command.{arguments[0]}").main(arguments[1:]))
+        try:
+            code = importlib.import_module(f"mpipar.command.{arguments[0]}").main(arguments[1:])
+        except KeyboardInterrupt:
+            print(f"mpipar {arguments[0]}: interrupted", file=sys.stderr)
+            code = INTERRUPTED
+        sys.exit(code)
     else:
         _refuse(f"there is no driver {arguments[0]!r}; there are {', '.join(DRIVERS)}")
 

@@ -22,7 +22,7 @@ from mpipar.core.bound import DEVICES
 from mpipar.core.errors import BadInput, MpiparError, RunFailed, StoppedEarly
 from mpipar.core.exit_codes import BAD_INPUT, DONE, FAILED, STOPPED_EARLY
 from mpipar.core.kernel import AnyReduction, BlockSize, Kernel
-from mpipar.core.text import printable
+from mpipar.core.text import printable, suit_any_encoding
 from mpipar.inputs.function import is_loading
 from mpipar.runtime.comm import Comm, RankLost, leave, speaks_for_all, world
 from mpipar.runtime.interrupt import outlive_warning
@@ -44,6 +44,7 @@ class Driver(Kernel):
         if self.function.__module__ == "__mp_main__" or is_loading():
             return  # the script is being imported for the kernel in it
         outlive_warning()
+        suit_any_encoding()
         code = run_command(self, sys.argv[1:] if arguments is None else arguments, program or _program())
         sys.stdout.flush()
         leave(code)
@@ -159,10 +160,8 @@ def _deliver(result: Result, options: Options, output: OutputFile | None, notify
 
     for line in skipped_lines(result):
         notify(line)
-    try:
-        print(as_json(result) if options.json else as_text(result), flush=True)
-    except BrokenPipeError:  # as in "| head -1"; Python would complain again at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    had_choice = options.settings.device == "auto" and options.bound.kernel.runs_on("gpu")
+    print_text(as_json(result) if options.json else as_text(result, device=had_choice))
     problem = None if output is None else output.write(result)
     if problem is not None:
         notify(problem)
@@ -175,11 +174,20 @@ def say_bad_input(message: str) -> int:
     return say_once(printable(message), sys.stderr, BAD_INPUT)
 
 
+def print_text(text: str, stream: Any = None) -> None:
+    """Print a text, to stdout by default; that nobody reads it to its end is no failure."""
+    stream = sys.stdout if stream is None else stream
+    try:
+        print(text, file=stream, flush=True)
+    except BrokenPipeError:  # as in "| head -1"; Python would complain again at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
 def say_once(text: str, stream: Any, code: int) -> int:
     """Write a text that all ranks have, once, and let none leave before: a launcher may end all when one fails."""
     speaks = speaks_for_all()
     if speaks:
-        print(text.rstrip("\n"), file=stream, flush=True)
+        print_text(text.rstrip("\n"), stream)
     try:
         comm: Comm = world()
     except BadInput:

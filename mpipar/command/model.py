@@ -8,16 +8,18 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mpipar.command.driver import say_bad_input
+from mpipar.command.driver import print_text, say_bad_input
 from mpipar.command.progress import Progress
+from mpipar.command.targets import PICTURES, check_target
 from mpipar.core.arguments import Parser
 from mpipar.core.errors import BadInput, RunFailed
-from mpipar.core.exit_codes import DONE, FAILED, INTERRUPTED
+from mpipar.core.exit_codes import DONE, FAILED
 from mpipar.core.kernel import SEED
 from mpipar.core.parameters import one_of, parse_int
 from mpipar.runtime.launcher import launch
@@ -25,10 +27,10 @@ from mpipar.runtime.node import usable_cores
 from mpipar.runtime.schedule import SCHEDULES
 from mpipar.store.files import write_text
 from mpipar.study import model_picture, pictures
-from mpipar.study.costs import Costs, measured, sizes_to_measure
+from mpipar.study.costs import MOST_NUMBERS, Costs, a_range, measured, sizes_to_measure
 from mpipar.study.design import numbers
 from mpipar.study.model import Model, Run, load
-from mpipar.study.model_report import Prediction, as_csv, as_json, as_markdown, as_text
+from mpipar.study.model_report import COLUMNS, PAGE_HEAD, Prediction, as_csv, as_json, as_markdown, as_text
 from mpipar.study.simulation import Fetch
 
 _RANKS = "1,10,100,1e3,1e4,1e5,1e6"
@@ -36,7 +38,7 @@ _MOST_RANKS = 2**20
 _MOST_A_CORE = 64  # ranks of --here
 _MOST_SECONDS = 3600.0  # of a cost
 _NO_LAUNCHER = "it starts mpirun itself, and can't be started by a launcher"
-_KINDS = (".md", ".csv", ".png", ".svg", ".pdf")
+_BEGINS = {".md": (PAGE_HEAD.encode(),), ".csv": (",".join(COLUMNS)[:60].encode(),), **PICTURES}
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -54,9 +56,6 @@ def main(arguments: Sequence[str]) -> int:
     except OSError as error:
         _say(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}")
         return FAILED
-    except KeyboardInterrupt:
-        _say("interrupted")
-        return INTERRUPTED
 
 
 def _parser() -> Parser:
@@ -107,18 +106,19 @@ class _Asked:
     def costs(self, run: Run) -> Costs:
         """Return what runs pay beside their blocks: given, measured here, or, without MPI, nothing."""
         if self.stage is not None and self.fetch is not None:
-            return self._given(Costs())
+            return self._given(Costs(a_range=a_range()))
         if launch() is not None:
             raise BadInput(f"{_NO_LAUNCHER} (or give it --reduce-seconds and --counter-seconds)")
         cores = usable_cores()
         sizes = {2, *self.ranks, run.ranks} if self.options.here else set(sizes_to_measure(cores))
         if run.ranks <= (_MOST_A_CORE if self.options.here else 1) * cores:
             sizes.add(run.ranks)
-        found = measured(sorted(sizes), run.numbers, _say) if max(self.ranks) > 1 or run.ranks > 1 else Costs()
+        found = measured(sorted(sizes), run.summary.numbers, _say) if max(self.ranks) > 1 or run.ranks > 1 else Costs()
         if found is None:
             if self.options.here:
                 raise BadInput("--here: there is no mpirun (pip install 'mpipar[mpich]' brings one)")
-            return self._given(Costs(source="there is no mpirun to measure with, so what isn't given is 0"))
+            source = "there is no mpirun to measure with, so what isn't given is 0"
+            return self._given(Costs(a_range=a_range(), source=source))
         return self._given(found)
 
     def _given(self, costs: Costs) -> Costs:
@@ -156,9 +156,9 @@ def _predict(asked: _Asked) -> int:
             for schedule in asked.schedules
         }
     prediction = Prediction(model, rows, own, most, _notes(model, asked))
+    print_text(json.dumps(as_json(prediction), allow_nan=False) if options.json else as_text(prediction))
     for line in _write(prediction, asked.output):
         _say(line)
-    print(json.dumps(as_json(prediction), allow_nan=False) if options.json else as_text(prediction))
     return DONE
 
 
@@ -166,6 +166,12 @@ def _notes(model: Model, asked: _Asked) -> list[str]:
     notes = list(model.run.measured.notes)
     if not model.run.is_whole:
         notes.append("the run was resumed, or lost a process: its own time is not compared")
+    if asked.stage is not None and asked.fetch is not None and "dynamic" in asked.schedules and max(asked.ranks) > 1:
+        notes.append("to make the shared counter of dynamic is taken to cost nothing: that is measured where the "
+                     "reduction is")  # fmt: skip
+    if model.run.summary.numbers > MOST_NUMBERS:
+        notes.append(f"the reduction of {model.run.summary.numbers:_} numbers takes longer than is predicted: it was "
+                     f"measured with {MOST_NUMBERS:_}; --reduce-seconds gives it")  # fmt: skip
     if any(model.blocks(ranks) != model.run.blocks for ranks in asked.ranks):
         run = model.run.measured.run
         how = f"drawn, {run} neighbours at a time" if run > 1 else "drawn one by one" if run else "stretched"
@@ -181,32 +187,44 @@ def _write(prediction: Prediction, output: Path | None) -> list[str]:
     if output is None:
         return []
     texts = {".md": as_markdown, ".csv": as_csv}
-    single = output.suffix in _KINDS and not output.is_dir()
-    stem = output.with_suffix("") if single else output / "model"
-    wanted = [output.suffix] if single else list(_KINDS)
-    if not single:
+    wanted = _files(output)
+    if output not in wanted:
         output.mkdir(exist_ok=True)
-    for kind in texts.keys() & set(wanted):
-        write_text(stem.with_suffix(kind), texts[kind](prediction))
-    drawn = [kind[1:] for kind in wanted if kind not in texts]
+    for path in wanted:
+        if path.suffix in texts:
+            write_text(path, texts[path.suffix](prediction))
+    drawn = [path for path in wanted if path.suffix not in texts]
     if drawn and not pictures.is_possible():
         return [pictures.HOW_TO]
     if drawn:
-        model_picture.draw(prediction, stem, drawn)
-    return [f"written: {', '.join(str(stem.with_suffix(kind)) for kind in wanted)}"]
+        model_picture.draw(prediction, drawn[0].with_suffix(""), [path.suffix[1:] for path in drawn])
+    return [f"written: {', '.join(map(str, wanted))}"]
+
+
+def _files(output: Path) -> list[Path]:
+    """Return what is written to: a file, or all that go into a folder."""
+    single = output.suffix in _BEGINS and not output.is_dir()
+    return [output] if single else [output / f"model{kind}" for kind in _BEGINS]
 
 
 def _output(path: Path | None) -> Path | None:
     """Return where to write; a folder may be new, but not the one that it is in. Raises BadInput."""
     if path is None:
         return None
-    if path.suffix and path.suffix not in _KINDS and not path.is_dir():
-        raise BadInput(f"--output: expected a folder, or a file of {one_of(_KINDS)}, got {str(path)!r}")
-    if not path.absolute().parent.is_dir():
+    if path.suffix and path.suffix not in _BEGINS and not path.is_dir():
+        raise BadInput(f"--output: expected a folder, or a file of {one_of(tuple(_BEGINS))}, got {str(path)!r}")
+    wanted = _files(path)
+    is_new = path not in wanted and not path.exists()
+    folder = path.absolute().parent
+    if not folder.is_dir():
         raise BadInput(f"--output: there is no folder {str(path.parent)!r}")
-    if path.exists() and not path.suffix and not path.is_dir():
+    if is_new and not os.access(folder, os.W_OK | os.X_OK):
+        raise BadInput(f"--output: the folder {str(path.parent)!r} can't be written to")
+    if path not in wanted and path.exists() and not path.is_dir():
         raise BadInput(f"--output: {str(path)!r} is not a folder")
-    if path.suffix in _KINDS[2:] and not pictures.is_possible():
+    for one in [] if is_new else wanted:
+        check_target("--output", one, _BEGINS)
+    if path.suffix in PICTURES and path in wanted and not pictures.is_possible():
         raise BadInput(f"--output: {pictures.HOW_TO}")
     return path
 

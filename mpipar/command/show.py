@@ -1,4 +1,4 @@
-"""``mpipar show``: what came out of a run. Imports mpipar.core, store, study and mpipar.command.
+"""``mpipar show``: what came out of a run. Imports mpipar.core, runtime, store, study and mpipar.command.
 
 ::
 
@@ -9,43 +9,38 @@
 from __future__ import annotations
 
 import json
-import os
-import stat
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from mpipar.command import shown
-from mpipar.command.driver import say_bad_input
+from mpipar.command.driver import print_text, say_bad_input
+from mpipar.command.targets import PICTURES, check_target
 from mpipar.core.arguments import Parser
 from mpipar.core.errors import BadInput
-from mpipar.core.exit_codes import DONE, FAILED, INTERRUPTED
+from mpipar.core.exit_codes import DONE, FAILED
 from mpipar.core.text import printable
-from mpipar.store.careful import SIGNATURE
+from mpipar.runtime.launcher import launch
 from mpipar.store.files import write_bytes, write_text
 from mpipar.store.summary import Study, Summary, Unfinished, look
 from mpipar.study import page, pictures
 
 _PROGRAM = "mpipar show"
-_BEGINS = {
-    ".png": (b"\x89PNG",),
-    ".pdf": (b"%PDF",),
-    ".svg": (b"<?xml", b"<svg", b"<!DOCTYPE svg"),
-    ".html": (page.HEAD.encode(),),
-    ".htm": (page.HEAD.encode(),),
-}
+_PAGES = dict.fromkeys((".html", ".htm"), (page.HEAD.encode(),))
 _LABEL = 12  # characters
 
 
 def main(arguments: Sequence[str]) -> int:
     """Tell what is in a file, draw it, and return the exit code."""
     try:
+        launched = launch()
+        if launched is not None and launched.size > 1:
+            raise BadInput(f"it needs no launcher, which started it {launched.size} times")
         options = _parser().parse_args(arguments)
-        drawn = tuple(f".{kind}" for kind in pictures.KINDS)
-        for option, path, kinds in (("timeline", options.timeline, drawn), ("html", options.html, (".html", ".htm"))):
+        for option, path, begins in (("timeline", options.timeline, PICTURES), ("html", options.html, _PAGES)):
             if path is not None:
-                _check_target(f"--{option}", path, kinds)
+                check_target(f"--{option}", path, begins)
         found = look(options.file)
         if isinstance(found, Summary):
             _check_wishes(found, options)
@@ -55,17 +50,12 @@ def main(arguments: Sequence[str]) -> int:
     except BadInput as error:
         return say_bad_input(f"{_PROGRAM}: error: {error}")
     try:
+        print_text(json.dumps(shown.as_object(found), allow_nan=False) if options.json else text(found, options))
         if isinstance(found, Summary):
             _write(found, options)
-        print(json.dumps(shown.as_object(found), allow_nan=False) if options.json else text(found, options))
-        sys.stdout.flush()
-    except BrokenPipeError:  # as in "| head -1"; Python would complain again at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
         print(printable(f"{_PROGRAM}: {error.strerror or error}: {error.filename or ''}"), file=sys.stderr)
         return FAILED
-    except KeyboardInterrupt:
-        return INTERRUPTED
     return DONE
 
 
@@ -120,34 +110,10 @@ def _check_wishes(found: Summary, options: Any) -> None:
     """Raise BadInput if there is nothing to draw, or nothing to draw with."""
     if options.timeline is None:
         return
-    if found.timeline is None or not len(found.timeline):
-        why = "no block was evaluated in its last run" if not found.evaluated_blocks else "it is of an older mpipar"
-        raise BadInput(f"--timeline: {str(options.file)!r} has no timeline ({why})")
+    if found.why_no_timeline:
+        raise BadInput(f"--timeline: {str(options.file)!r} has no timeline: {found.why_no_timeline}")
     if not pictures.is_possible():
         raise BadInput("--timeline: that takes matplotlib: pip install 'mpipar[plot]'")
-
-
-def _check_target(option: str, path: Path, kinds: Sequence[str]) -> None:
-    """Raise BadInput if a picture or page can't be written to ``path``, or would replace anything else than one."""
-    if path.suffix.lower() not in kinds:
-        raise BadInput(f"{option}: expected a name that ends in {' or '.join(kinds)}, got {str(path)!r}")
-    folder = path.parent
-    if not folder.is_dir():
-        raise BadInput(f"{option}: there is no folder {str(folder)!r}")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise BadInput(f"{option}: the folder {str(folder)!r} can't be written to")
-    try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise BadInput(f"{option}: {str(path)!r} is not a regular file")
-        with path.open("rb") as file:
-            begin = file.read(64)
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise BadInput(f"{option}: {error.strerror}: {str(path)!r}") from None
-    if begin.startswith(SIGNATURE) or (begin and not begin.startswith(_BEGINS[path.suffix.lower()])):
-        what = "page of mpipar" if path.suffix.lower() in (".html", ".htm") else f"{path.suffix[1:].upper()} picture"
-        raise BadInput(f"{option}: {str(path)!r} exists and is not a {what}; it is left as it is")
 
 
 def _parser() -> Parser:

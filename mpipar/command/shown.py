@@ -85,8 +85,9 @@ def about_time(summary: Summary) -> Pairs:
                                f"{elapsed / summary.lower_bound:.3f} × that"))  # fmt: skip
     if len(summary.finishes) > 1:
         finishes = summary.finishes
+        idle = f"; {several(processes - len(finishes), 'process', 'processes')} had none" * (len(finishes) < processes)
         pairs.append(("finish", f"last blocks ended from {finishes.min():.3f} s to {finishes.max():.3f} s, "
-                                f"mean {finishes.mean():.3f} s"))  # fmt: skip
+                                f"mean {finishes.mean():.3f} s{idle}"))  # fmt: skip
     return pairs
 
 
@@ -119,8 +120,8 @@ def about_file(summary: Summary) -> Pairs:
         units = f" in {rows.units}" if rows.units else ""
         described = f": {one_line(rows.description)}" if rows.description else ""
         pairs.append(("rows", f"/{rows.name}, {shape} {rows.dtype}{units}, {size(rows.bytes)}{described}"))
-    if summary.timeline is None:
-        pairs.append(("timeline", "none: made by a version that kept none, or nothing was evaluated"))
+    if summary.why_no_timeline:
+        pairs.append(("timeline", f"none: {summary.why_no_timeline}"))
     return pairs
 
 

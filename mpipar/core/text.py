@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
+
 
 def printable(text: object) -> str:
     """Return a text as it can be printed in one line: what a user gave may have several, or odd characters."""
@@ -11,3 +14,9 @@ def printable(text: object) -> str:
 def several(count: int, thing: str, things: str = "") -> str:
     """Return "1 rank", "2 ranks"; ``things`` is the plural, if it is more than an s."""
     return f"{count} {thing if count == 1 else things or thing + 's'}"
+
+
+def suit_any_encoding() -> None:
+    """Let stdout write letters that its encoding hasn't, such as the ± of an error, as escapes; so does stderr."""
+    with contextlib.suppress(AttributeError):  # somebody has put another object in its place
+        sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]

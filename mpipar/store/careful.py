@@ -126,6 +126,16 @@ def value(group: h5py.Group, name: str, most_bytes: int, depth: int = 0) -> Any:
     return plain(found[()])
 
 
+def numbers(group: h5py.Group, name: str, depth: int = 0) -> int:
+    """Return how many numbers are stored under a name, which are not read; text counts as one."""
+    if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+        return 0
+    found = group[name]
+    if isinstance(found, h5py.Group):
+        return sum(numbers(found, key, depth + 1) for key in found) if depth < _DEEPEST else 0
+    return int(found.size or 0) if dataset(group, name) is not None else 0
+
+
 def attributes(item: h5py.HLObject) -> dict[str, Any]:
     """Return all attributes, as plain values."""
     return {name: plain(item.attrs[name]) for name in item.attrs}

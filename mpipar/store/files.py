@@ -51,8 +51,9 @@ def write_bytes(path: Path, data: bytes) -> None:
     try:
         aside.write_bytes(data)
         os.replace(aside, path)
-    except OSError:
+    except OSError as error:
         aside.unlink(missing_ok=True)
+        error.filename = str(path)  # the name that the user knows
         raise
 
 

@@ -1,4 +1,4 @@
-"""What a result file tells about its run. Imports mpipar.core, and careful, checkpoint, progress beside it.
+"""What a result file tells about its run. Imports mpipar.core, and modules beside it.
 
 Files are read as if an enemy had made them: see :mod:`mpipar.store.careful`.
 """
@@ -18,6 +18,7 @@ import numpy as np
 from mpipar.core.errors import BadInput
 from mpipar.store import careful
 from mpipar.store.checkpoint import get
+from mpipar.store.plausible import check
 from mpipar.store.progress import Progress, progress
 from mpipar.store.result import FORMAT
 from mpipar.store.rows import RESERVED
@@ -27,7 +28,6 @@ _PROCESSES = {"rank": "i8", "host": "O", "pid": "i8", "blocks": "i8", "seconds":
 _RANKS = {"rank": "i8", "host": "O", "blocks": "i8", "seconds": "f8"}
 _SPANS = {"worker": "i8", "block": "i8", "blocks": "i8", "begin": "f8", "end": "f8"}
 _SKIPPED = {"block": "i8", "start": "i8", "stop": "i8", "reason": "O"}
-_OWN = {*RESERVED, "timeline"}
 
 Table = np.ndarray[Any, Any]
 
@@ -68,12 +68,14 @@ class Summary:
         Of the kernel.
     value, error : object
         Numbers, arrays, text, or dicts of such; the error may be None.
+    numbers : int
+        How many numbers the value has.
     processes : numpy.ndarray
         A row for each process that evaluated blocks: rank, host, pid, blocks, seconds and longest.
     per_rank : numpy.ndarray
         A row for each rank: rank, host, blocks, seconds.
     timeline : numpy.ndarray or None
-        A row for each span: worker (a row of processes), block, blocks, begin, end. None in files that have none.
+        A row for each span: worker (a row of processes), block, blocks, begin, end. None if there are none.
     skipped : numpy.ndarray
         A row for each block that failed: block, start, stop, reason.
     rows : list of Rows
@@ -86,6 +88,7 @@ class Summary:
     parameters: dict[str, Any]
     value: Any
     error: Any
+    numbers: int
     processes: Table = field(repr=False)
     per_rank: Table = field(repr=False)
     timeline: Table | None = field(repr=False)
@@ -132,10 +135,21 @@ class Summary:
         """Seconds that no schedule can beat: the longest block, or an equal share of the time in kernels."""
         return max(self.busy / max(1, len(self.processes)), self.longest_block)
 
+    @property
+    def why_no_timeline(self) -> str:
+        """Why there is no timeline; nothing if there is one."""
+        if self.timeline is not None:
+            return ""
+        if not self.about["n_blocks"]:
+            return "there was nothing to evaluate"
+        if not self.evaluated_blocks:
+            return "all blocks had been done before, and none was evaluated in its last run"
+        return "it is of an older version of mpipar; run it again with --output"
+
     @cached_property
     def finishes(self) -> Table:
         """When each process had done its last block, in seconds; those that did none are left out."""
-        if self.timeline is None or not len(self.timeline):
+        if self.timeline is None:
             return np.empty(0)
         ends = np.full(len(self.processes), -np.inf)
         np.maximum.at(ends, self.timeline["worker"], self.timeline["end"])
@@ -224,6 +238,7 @@ def look(path: Path) -> Summary | Unfinished | Study:
 def _result(path: Path, file: h5py.File) -> Summary:
     about = careful.attributes(file)
     processes, per_rank = careful.table(file, "workers", _PROCESSES), careful.table(file, "ranks", _RANKS)
+    spans = careful.table(file, "timeline", _SPANS) if "timeline" in file else np.empty(0)
     summary = Summary(
         path=path,
         size=path.stat().st_size,
@@ -231,44 +246,17 @@ def _result(path: Path, file: h5py.File) -> Summary:
         parameters=careful.attributes(careful.group(file, "parameters")),
         value=careful.value(file, "value", _MOST_VALUE_BYTES),
         error=careful.value(file, "error", _MOST_VALUE_BYTES),
+        numbers=max(1, careful.numbers(file, "value")),
         processes=processes,
         per_rank=per_rank,
-        timeline=careful.table(file, "timeline", _SPANS) if "timeline" in file else None,
+        timeline=spans if len(spans) else None,
         skipped=careful.table(file, "skipped", _SKIPPED) if "skipped" in file else np.empty(0, [*_SKIPPED.items()]),
-        rows=[_rows(found) for name in file if name not in _OWN and (found := careful.dataset(file, name)) is not None],
+        rows=[
+            _rows(found) for name in file if name not in RESERVED and (found := careful.dataset(file, name)) is not None
+        ],
     )
-    _check(summary)
+    check(summary)
     return summary
-
-
-def _check(summary: Summary) -> None:
-    """Raise ValueError if numbers can't be what they should be."""
-    about = summary.about
-    for name in ("driver", "schedule"):
-        if not isinstance(about[name], str):
-            raise ValueError(f"{name} is {about[name]!r}")
-    for name in ("n", "block", "n_blocks", "seed"):
-        about[name] = int(about[name])  # what is beyond 64 bits is stored as text
-    for name in ("ranks", "workers", "nodes", "skipped_blocks"):
-        if not isinstance(about[name], int) or about[name] < 0:
-            raise ValueError(f"{name} is {about[name]!r}")
-    for name in ("resumed_blocks", "retried_blocks", "lost_workers", "lost_ranks"):
-        if not isinstance(about.setdefault(name, 0), int):
-            raise ValueError(f"{name} is {about[name]!r}")
-    if not isinstance(about["elapsed"], float) or not 0 <= about["elapsed"] < np.inf:
-        raise ValueError(f"elapsed is {about['elapsed']!r}")
-    for table, columns in ((summary.processes, ("seconds", "longest")), (summary.per_rank, ("seconds",))):
-        for name in ("blocks", *columns):
-            if not (np.isfinite(table[name]).all() and (table[name] >= 0).all()):
-                raise ValueError(f"{name} has numbers that can't be")
-    if not len(summary.per_rank):
-        raise ValueError("there are no ranks")
-    spans = summary.timeline
-    if spans is not None and len(spans):
-        times = np.isfinite(spans["begin"]).all() and np.isfinite(spans["end"]).all()
-        inside = spans["worker"].min() >= 0 and spans["worker"].max() < len(summary.processes)
-        if not (times and inside and (spans["end"] >= spans["begin"]).all() and (spans["blocks"] > 0).all()):
-            raise ValueError("the timeline has spans that can't be")
 
 
 def _rows(found: h5py.Dataset) -> Rows:

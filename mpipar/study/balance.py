@@ -30,7 +30,7 @@ def draw_shares(summary: Summary, theme: Theme = LIGHT) -> bytes:
         if len(busy) <= _MOST_BARS:
             order = np.argsort(ranks, kind="stable")
             shades = [
-                (theme.work, theme.mean)[int(rank) % 2 if len(set(ranks)) < len(ranks) else 0] for rank in ranks[order]
+                (theme.work, theme.bound)[int(rank) % 2 if len(set(ranks)) < len(ranks) else 0] for rank in ranks[order]
             ]
             panel.bar(np.arange(len(busy)), busy[order], color=shades, width=0.85)
             firsts = np.flatnonzero(np.diff(ranks[order], prepend=-1))

@@ -1,4 +1,4 @@
-"""How long each block of a plan takes: as measured, or drawn from that. Imports mpipar.core, store.summary.
+"""How long each block of a plan takes: as measured, or drawn from that. Imports mpipar.core, runtime, store.
 
 Where a plan is to have another number of blocks than the measured one, its times are drawn: runs of neighbours, each
 from a random place of the measured plan, which is taken as a ring (the circular block bootstrap; D. N. Politis and
@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from mpipar.core.errors import BadInput
 from mpipar.core.text import several
+from mpipar.runtime.timeline import SHORTEST_SPAN
 from mpipar.store.summary import Summary
 
 MOST_MEASURED = 2**25
@@ -163,21 +164,21 @@ def measurement(summary: Summary) -> Measurement:
     path, spans = summary.path, summary.timeline
     n_blocks = int(summary.about["n_blocks"])
     if spans is None:
-        raise BadInput(f"{path} has no timeline: it is of an older version of mpipar; run it again with --output")
+        raise BadInput(f"{path} has no timeline: {summary.why_no_timeline}")
     if n_blocks > MOST_MEASURED:
         raise BadInput(f"{path} is of {n_blocks:_} blocks; expected at most {MOST_MEASURED:_}, as --block makes larger")
     blocks, seconds = spans["blocks"], spans["end"] - spans["begin"]
-    if not len(spans):
-        raise BadInput(f"{path} has no times of blocks: all were done before, or there are none")
-    if (blocks < 1).any() or blocks.sum() > 2 * n_blocks or not np.isfinite(seconds).all() or (seconds < 0).any():
-        raise BadInput(f"{path}: its timeline is damaged")
     step = int(summary.about["ranks"]) if summary.about["schedule"] == "stride" else 1
     values = _spread_out(spans["block"], blocks, seconds / blocks, step, n_blocks)
     notes, known = [], int(blocks.sum())
     if int(blocks.max()) > 1:
         notes.append(f"of up to {several(int(blocks.max()), 'block')} at once there is one time: their mean is used")
+    if summary.longest_block > max(SHORTEST_SPAN, 1.1 * float(values.max())):
+        notes.append(f"the longest block took {summary.longest_block:.3g} s, but no span tells which it was: where it "
+                     "matters, predictions are too short")  # fmt: skip
     if known < n_blocks:
-        notes.append(f"{n_blocks - known:_} of {n_blocks:_} blocks weren't measured (a resumed run?): the mean is used")
+        notes.append(f"{n_blocks - known:_} of {n_blocks:_} blocks weren't measured (done before, or by ranks that "
+                     "died): the mean is used")  # fmt: skip
     return Measurement(values, run_length(values), notes)
 
 

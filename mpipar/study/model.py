@@ -11,9 +11,7 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import NamedTuple
 
 from mpipar.core.errors import BadInput
 from mpipar.store.summary import Study, Summary, Unfinished, look
@@ -139,11 +137,6 @@ class Run:
         about = self.summary.about
         return not any(about.get(name) for name in ("resumed_blocks", "lost_ranks", "lost_workers", "retried_blocks"))
 
-    @property
-    def numbers(self) -> int:
-        """How many numbers its value has: what a reduction sends is about as much."""
-        return max(1, _numbers(self.summary.value))
-
 
 def load(path: Path) -> Run:
     """Return the run of a result file. Raises BadInput if there is none that a prediction can be made from."""
@@ -153,6 +146,20 @@ def load(path: Path) -> Run:
     if isinstance(found, Study):
         raise BadInput(f"{str(path)!r} has the times of a scaling study, expected a result file (of --output)")
     return Run(found, measurement(found))
+
+
+class Most(NamedTuple):
+    """Up to how many ranks the efficiency isn't low.
+
+    Attributes
+    ----------
+    ranks : int
+    is_exact : bool
+        Whether it is low with more, as far as was looked; otherwise there may be more.
+    """
+
+    ranks: int
+    is_exact: bool
 
 
 class Model:
@@ -223,23 +230,24 @@ class Model:
         model = Model(self.run, self.costs, workers=self.run.workers, tick=self._tick)
         return model._once(times, self.run.ranks, self.run.schedule)[0]
 
-    def most_ranks(self, rows: Sequence[Row]) -> int | None:
+    def most_ranks(self, rows: Sequence[Row]) -> Most | None:
         """Return up to how many ranks the efficiency isn't low, from the rows of a schedule; None if it always is.
 
-        Between the last number of the rows that is efficient and the next one, it is looked for, to 5 %.
+        Between the last number of the rows that is efficient and the next one, it is looked for, to 5 %. Where that
+        can't be looked for, it is at least the last one.
         """
         good = [row for row in rows if row.efficiency >= LOW]
         if not good:
             return None
         low = max(row.ranks for row in good)
         above = [row.ranks for row in rows if row.ranks > low]
-        if not above or self.blocks(max(above)) > _ONE_DRAW:
-            return low
+        if not above or self.blocks(min(above)) > _ONE_DRAW:
+            return Most(low, is_exact=False)
         high = min(above)
         while high - low > max(1, low // 20):
             middle = (low + high) // 2
             low, high = (middle, high) if self.row(middle, rows[0].schedule).efficiency >= LOW else (low, middle)
-        return low
+        return Most(low, is_exact=True)
 
     def _once(self, times: Times, ranks: int, schedule: str) -> tuple[float, float, float]:
         """Return the time of a run, and how much of it is the counter's and the reduction's."""
@@ -263,9 +271,3 @@ def best(rows: Sequence[Row]) -> list[Row]:
     """Return the fastest of some rows: one, or several that are as fast."""
     fastest = min(row.seconds for row in rows)
     return [row for row in rows if row.seconds <= _AS_FAST * fastest]
-
-
-def _numbers(value: Any) -> int:
-    if isinstance(value, dict):
-        return sum(map(_numbers, value.values()))
-    return 1 if isinstance(value, str) or value is None else int(np.size(value))

@@ -11,13 +11,16 @@ from typing import Any
 from mpipar._version import __version__
 from mpipar.core.text import several
 from mpipar.study.costs import Costs
-from mpipar.study.model import COUNTER, IMBALANCE, NOTHING, REDUCTION, Model, Row, best
+from mpipar.study.model import COUNTER, IMBALANCE, NOTHING, REDUCTION, Model, Most, Row, best
 from mpipar.study.table import LOW
 
 COLUMNS = (
     "ranks", "workers", "schedule", "blocks", "draws", "seconds", "fastest_s", "slowest_s", "speedup", "efficiency",
     "lost_to_imbalance", "lost_to_counter", "lost_to_reduction", "limit", "best",
 )  # fmt: skip
+
+PAGE_HEAD = "<!-- made by mpipar model -->\n"
+"""How a page begins: what begins otherwise is somebody else's."""
 
 _HEADS = ("ranks", "schedule", "blocks a rank", "time (s)", "spread", "speedup", "efficiency", "lost most to", "")
 
@@ -42,7 +45,7 @@ class Prediction:
     model: Model
     rows: list[Row]
     own: float | None
-    most: Mapping[str, int | None]
+    most: Mapping[str, Most | None]
     notes: list[str]
 
     @property
@@ -63,7 +66,12 @@ class Prediction:
     def best(self) -> str:
         """The schedule that is efficient up to the most ranks; of several the one that is best most often."""
         wins = {name: sum(self.is_best(row) for row in self.rows if row.schedule == name) for name in self.schedules}
-        return max(self.schedules, key=lambda name: (self.most[name] or 0, wins[name]))
+        return max(self.schedules, key=lambda name: (self.most_ranks[name] or 0, wins[name]))
+
+    @property
+    def most_ranks(self) -> dict[str, int | None]:
+        """The numbers alone of ``most``."""
+        return {name: None if most is None else most.ranks for name, most in self.most.items()}
 
     @property
     def verdicts(self) -> list[str]:
@@ -74,9 +82,10 @@ class Prediction:
             if most is None:
                 said.append(f"{schedule}: the efficiency is under {LOW} everywhere")
             else:
-                more = ", the most that were asked for" if most == max(self.ranks) else ""
-                ranks = f"{most:_} rank{'s' * (most > 1)}"
-                said.append(f"{schedule}: efficiency of {LOW} or more up to {ranks}{more}")
+                far = "up to" if most.is_exact else "up to at least"
+                more = ", the most that were asked for" if most.ranks == max(self.ranks) else ""
+                ranks = f"{most.ranks:_} rank{'s' * (most.ranks > 1)}"
+                said.append(f"{schedule}: efficiency of {LOW} or more {far} {ranks}{more}")
         return said
 
 
@@ -101,7 +110,7 @@ def as_text(prediction: Prediction) -> str:
 
 def as_markdown(prediction: Prediction) -> str:
     """Return the prediction as a page."""
-    lines = [f"# What {prediction.model.run.summary.driver} would take", ""]
+    lines = [PAGE_HEAD + f"# What {prediction.model.run.summary.driver} would take", ""]
     lines += [f"* {name}: {text}" for name, text in about(prediction).items()]
     lines += ["", _line(_HEADS[:-1]), _line(["---:", "---", *["---:"] * 5, "---"])]
     for row in prediction.rows:
@@ -131,7 +140,8 @@ def as_json(prediction: Prediction) -> dict[str, Any]:
         "run": str(run.summary.path), "driver": run.summary.driver, "blocks": run.blocks, "ranks": run.ranks,
         "workers": run.workers, "schedule": run.schedule, "elapsed": run.summary.elapsed, "predicted": prediction.own,
         "longest": float(run.measured.values.max()),
-        "weak": prediction.model.weak, "costs": _costs(costs), "rows": rows, "most_ranks": dict(prediction.most),
+        "weak": prediction.model.weak, "costs": _costs(costs), "rows": rows, "most_ranks": prediction.most_ranks,
+        "most_ranks_at_least": [name for name, most in prediction.most.items() if most and not most.is_exact],
         "best": prediction.best, "low": LOW, "notes": prediction.notes, "mpipar": __version__,
     }  # fmt: skip
 
@@ -167,9 +177,9 @@ def about(prediction: Prediction) -> dict[str, str]:
 def told_costs(costs: Costs) -> str:
     """Return costs in words."""
     return (
-        f"{_short(costs.stage)} for each of log₂ P stages of the reduction, {_short(costs.counter_stage)} more for the "
-        f"shared counter; {_short(costs.fetch.latency)} to ask it, {_short(costs.fetch.service)} until it serves the "
-        "next"
+        f"{_short(costs.stage)} for each of log₂ P stages of the reduction, {_short(costs.counter_stage)} more to "
+        f"make the shared counter; {_short(costs.fetch.latency)} to ask it, {_short(costs.fetch.service)} until it "
+        f"serves the next; {_short(costs.a_range)} to merge each range of blocks"
     )
 
 

@@ -99,8 +99,7 @@ def _pictures(summary: Summary) -> list[str]:
     from mpipar.study.timeline import DARK, LIGHT, NARROW, WIDE, draw_timeline, titles
 
     made = ["<h2>Who worked when</h2>"]
-    has_timeline = summary.timeline is not None and len(summary.timeline) > 0
-    if has_timeline:
+    if not summary.why_no_timeline:
         about = f"{'; '.join(titles(summary))}. A line for each process, over time; what is grey is idle."
         themes = {_DARK: DARK, "": LIGHT}
         drawn = [
@@ -110,8 +109,7 @@ def _pictures(summary: Summary) -> list[str]:
         ]
         made.append(_figure("Timeline. " + about, "", drawn))
     else:
-        why = "no block was evaluated in this run" if summary.evaluated_blocks == 0 else "the file has none: it is old"
-        made.append(f'<p class="soft">There is no timeline ({why}).</p>')
+        made.append(f'<p class="soft">There is no timeline: {summary.why_no_timeline}.</p>')
 
     def both(draw: Callable[..., bytes]) -> list[tuple[str, bytes]]:
         return [(_DARK, draw(summary, DARK)), ("", draw(summary, LIGHT))]
@@ -120,7 +118,7 @@ def _pictures(summary: Summary) -> list[str]:
         made += ["<h2>How the work was shared out</h2>", '<div class="pair">']
         about = balance.about_shares(summary)
         made.append(_figure(about, about, both(balance.draw_shares)))
-        if has_timeline:
+        if not summary.why_no_timeline:
             made.append(_figure("Histogram of block times.", "How long blocks took.", both(balance.draw_blocks)))
         made.append("</div>")
     return made

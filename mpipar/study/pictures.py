@@ -6,7 +6,7 @@ Colours are those of Okabe and Ito, which colour-blind readers can tell apart; m
 from __future__ import annotations
 
 import importlib.util
-import os
+import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from mpipar.core.text import several
+from mpipar.store.files import write_bytes
 from mpipar.study.crossover import Comparison
 from mpipar.study.design import STRONG
 from mpipar.study.table import LOW, Part, Row, Series
@@ -212,9 +213,8 @@ def save(figure: Any, stem: Path, kinds: Sequence[str] = KINDS) -> list[Path]:
     """Write a figure as a whole or not at all; return the files: stem.png and so on."""
     paths = []
     for kind in kinds:
-        path = stem.with_suffix(f".{kind}")
-        aside = path.with_name(f".{path.name}.{os.getpid()}")
-        figure.savefig(aside, format=kind, dpi=300, metadata=DATES[kind])
-        os.replace(aside, path)
-        paths.append(path)
+        made = io.BytesIO()
+        figure.savefig(made, format=kind, dpi=300, metadata=DATES[kind])
+        paths.append(stem.with_name(f"{stem.name}.{kind}"))  # a dot in the name of the stem begins no suffix
+        write_bytes(paths[-1], made.getvalue())
     return paths

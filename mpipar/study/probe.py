@@ -29,9 +29,8 @@ from mpipar.runtime.tally import Done
 REPEATS = 9
 
 _SHORT, _LONG = 0.1, 0.15  # seconds of a block: ranks come to the end asleep, as they do in a run, and one of them late
-_REDUCTIONS = 50
+_REDUCTIONS, _FEW_NUMBERS = 50, 2**16
 _ADDS = 500
-_RANGES = 20_000
 
 
 def nap(block: Block, *, ranks: int, numbers: int) -> Any:
@@ -58,28 +57,13 @@ def reduction(comm: Comm, numbers: int) -> float:
     """Return the seconds of one reduction of totals of this size. Collective over comm."""
     reduced = ExactSum()
     total = reduced.add(reduced.start(), 1.0 if numbers == 1 else np.ones(numbers), Block(0, 0, 1))
-    return _reducing(comm, [Done(copy.deepcopy(total), [range(comm.rank, comm.rank + 1)]) for _ in range(_REDUCTIONS)])
-
-
-def a_range(comm: Comm) -> float:
-    """Return what it takes to send each range of blocks that a rank has done, and to merge it with as many others.
-
-    Collective over comm. The first two ranks have many ranges, between each other; the others none.
-    """
-    many = [range(4 * i + 2 * comm.rank, 4 * i + 2 * comm.rank + 1) for i in range(_RANGES * (comm.rank < 2))]
-    long, short = (_reducing(comm, [Done(None, ranges) for _ in range(REPEATS)]) for ranges in (many, many[:1]))
-    return max(0.0, long - short) / _RANGES
-
-
-def _reducing(comm: Comm, totals: list[Done]) -> float:
-    """Return the median time of the reductions of some totals. Collective over comm."""
-    reduced = ExactSum()
     merge = guarded(lambda one, other: one.merge(other, reduced))
     seconds = []
-    for total in totals:
+    for _ in range(_REDUCTIONS if numbers <= _FEW_NUMBERS else REPEATS):
+        own = Done(copy.deepcopy(total), [range(comm.rank, comm.rank + 1)])  # to merge it may change it
         comm.barrier()
         began = time.perf_counter()
-        comm.reduce(total, merge)
+        comm.reduce(own, merge)
         seconds.append(time.perf_counter() - began)
     return statistics.median(seconds)
 
@@ -113,10 +97,9 @@ def main() -> None:
     ends = ends_of_runs(comm, numbers)
     reduce_seconds = reduction(comm, numbers)
     latency, service = counter(comm)
-    range_seconds = a_range(comm)
     if comm.is_root:
         found = {"ranks": comm.size, "mpi": comm.library, "ends": ends, "reduce": reduce_seconds, "latency": latency,
-                 "service": service, "range": range_seconds}  # fmt: skip
+                 "service": service}  # fmt: skip
         print(json.dumps(found))
 
 

@@ -49,7 +49,7 @@ class Lanes:
 
     @classmethod
     def of(cls, summary: Summary) -> Lanes:
-        """Return the spans of a summary that has a timeline."""
+        """Return the spans of a summary that has a timeline; those of a process don't overlap."""
         assert summary.timeline is not None
         spans, ranks = summary.timeline, summary.processes["rank"]
         order = np.argsort(ranks, kind="stable")

@@ -36,8 +36,8 @@ class Theme:
     ----------
     ink, paper, idle, grid : str
         Of text and lines, of the background, of time without work, of lines behind.
-    longest, mean : str
-        What marks the longest block, and a perfect balance.
+    longest, bound : str
+        What marks the longest block, and the time that no schedule can beat.
     work : str
         Of the share of processes that work.
     blocks : str
@@ -51,7 +51,7 @@ class Theme:
     idle: str
     grid: str
     longest: str
-    mean: str
+    bound: str
     work: str
     blocks: str
     ends: tuple[float, float]
@@ -241,7 +241,7 @@ def _name_lanes(panel: Any, lanes: Lanes, summary: Summary, is_wide: bool) -> No
 
 
 def _marks(panels: tuple[Any, Any], lanes: Lanes, summary: Summary, theme: Theme) -> list[Any]:
-    """Mark the longest block, the mean and the last finish; return what the legend has."""
+    """Mark the longest block, the lower bound and the last finish; return what the legend has."""
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch, Rectangle
 
@@ -258,14 +258,14 @@ def _marks(panels: tuple[Any, Any], lanes: Lanes, summary: Summary, theme: Theme
     else:
         (mark,) = panel.plot(low + length / 2, place + 0.5, "o", markersize=9, markerfacecolor="none",
                              markeredgewidth=1.6, color=theme.longest, zorder=4, label=what)  # fmt: skip
-    mean, last = float(summary.finishes.mean()), float(summary.finishes.max())
+    bound, last = summary.lower_bound, float(summary.finishes.max())
     for each in panels:
-        each.axvline(mean, color=theme.mean, linestyle=(0, (4, 2)), linewidth=1.6, zorder=5)
+        each.axvline(bound, color=theme.bound, linestyle=(0, (4, 2)), linewidth=1.6, zorder=5)
         each.axvline(last, color=theme.ink, linewidth=1.4, zorder=5)
     return [
         Patch(facecolor=theme.idle, label="idle"),
-        Line2D([], [], color=theme.mean, linestyle=(0, (4, 2)), linewidth=1.6,
-               label=f"mean finish (perfect balance): {seconds(mean)}"),
+        Line2D([], [], color=theme.bound, linestyle=(0, (4, 2)), linewidth=1.6,
+               label=f"no schedule can end before: {seconds(bound)}"),
         Line2D([], [], color=theme.ink, linewidth=1.4, label=f"end of the last block: {seconds(last)}"),
         mark,
     ]  # fmt: skip

@@ -88,6 +88,14 @@ def test_a_run_that_was_killed_goes_on_by_the_command_that_is_shown(folder):
     assert told["resumed_blocks"] + told["evaluated_blocks"] == 200
 
 
+def test_a_launcher_is_refused(folder, tmp_path):
+    finished = python("-m", "mpipar.load", "--tasks", "2", "--mean", "0.001", "--output", "one.h5", cwd=tmp_path)
+    assert finished.code == 0
+    finished = mpirun(3, "-m", "mpipar", "show", "one.h5", cwd=tmp_path)
+    assert (finished.code, finished.stdout) == (2, "")
+    assert finished.own_errors == ["mpipar show: error: it needs no launcher, which started it 3 times"]
+
+
 # The guide.
 
 

@@ -1,6 +1,7 @@
 """Predictions: the simulation against the runtime's own shares, the drawing of times, costs, and what is printed."""
 
 import csv
+import errno
 import heapq
 import itertools
 import json
@@ -24,6 +25,7 @@ from mpipar.runtime.schedule import SCHEDULES, Share, share
 from mpipar.runtime.tally import Done
 from mpipar.store.output import OutputFile
 from mpipar.study import block_times, costs, simulation
+from mpipar.study import model as predictions
 from mpipar.study.block_times import Times, measurement, run_length
 from mpipar.study.costs import Costs, Ends
 from mpipar.study.data import write_data
@@ -279,13 +281,16 @@ PROCESSES = [("rank", "i8"), ("host", h5py.string_dtype()), ("pid", "i8"), ("blo
 SPANS = [("worker", "i4"), ("block", "i8"), ("blocks", "i8"), ("begin", "f8"), ("end", "f8")]
 
 
-def write(path: Path, seconds, spans=None, *, ranks: int = 1, schedule: str = "dynamic", **about) -> Path:
+def write(
+    path: Path, seconds, spans=None, *, ranks: int = 1, schedule: str = "dynamic", done_before: bool = False, **about
+) -> Path:
     """Write a result file, of blocks one after the other, or of these spans."""
     seconds = np.array(seconds, float)
     ends = np.cumsum(seconds)
     if spans is None:
         spans = [(0, index, 1, end - own, end) for index, (own, end) in enumerate(zip(seconds, ends, strict=True))]
-    records = [(rank, "node", 1, len(seconds), seconds.sum(), seconds.max(initial=0)) for rank in range(ranks)]
+    blocks = 0 if done_before else len(seconds)
+    records = [(rank, "node", 1, blocks, seconds.sum(), seconds.max(initial=0)) for rank in range(ranks)]
     with h5py.File(path, "w") as file:
         file.attrs.update({
             "mpipar_format": 2, "finished": True, "driver": "load", "n": len(seconds), "block": 1, "seed": 0,
@@ -316,6 +321,20 @@ def test_spans_of_several_blocks_have_a_mean(tmp_path):
     spans = [(0, 0, 2, 0, 2), (1, 1, 2, 0, 6), (0, 4, 1, 2, 3), (1, 5, 1, 6, 16)]
     run = load(write(tmp_path / "stride.h5", [1] * 6, spans, ranks=2, schedule="stride"))
     assert run.measured.values.tolist() == [1, 3, 1, 3, 1, 10]
+
+
+def test_a_long_block_in_a_span_of_short_ones_is_told(tmp_path):
+    path = write(tmp_path / "run.h5", [0.001] * 999 + [0.5], [(0, 0, 1000, 0, 1.499)])
+    assert "the longest block took 0.5 s, but no span tells which" in load(path).measured.notes[1]
+
+
+def test_how_many_numbers_a_value_has_is_known_without_reading_it(tmp_path):
+    path = write(tmp_path / "run.h5", [0.1] * 4)
+    with h5py.File(path, "r+") as file:
+        del file["value"]
+        file.create_dataset("value/a", (2**40,), "f8", chunks=(1024,))
+        file["value/b"] = [1.0, 2.0]
+    assert load(path).summary.numbers == 2**40 + 2
 
 
 def test_blocks_that_were_done_before_have_the_mean(tmp_path):
@@ -350,7 +369,7 @@ def test_costs_grow_with_the_depth_of_the_tree_and_add_up(tmp_path):
 
 def report(ranks: int, **ends: float):
     return {"ranks": ranks, "mpi": "MPI", "ends": {"stride": 0.0, "slice": 0.0, "dynamic": 0.0, **ends},
-            "latency": 2e-6, "service": 1e-6, "range": 1e-6}  # fmt: skip
+            "latency": 2e-6, "service": 1e-6}  # fmt: skip
 
 
 def test_costs_come_from_sizes_that_have_a_core_for_each_rank(monkeypatch):
@@ -379,12 +398,24 @@ def test_what_most_is_lost_to(tmp_path):
 def test_the_largest_number_of_ranks_is_looked_for(tmp_path):
     model = model_of(write(tmp_path / "run.h5", [0.1] * 1000), Costs(stage=0.05))
     rows = [model.row(ranks, "stride") for ranks in (1, 10, 100, 1000)]
-    found = model.most_ranks(rows)
+    found, is_exact = model.most_ranks(rows)
     assert 10 < found < 1000
+    assert is_exact
     assert model.row(found, "stride").efficiency >= 0.75
     assert model.row(round(1.1 * found), "stride").efficiency < 0.75
-    assert model.most_ranks(rows[:1]) == 1
+    assert model.most_ranks(rows[:1]) == (1, False)
     assert model.most_ranks(rows[-1:]) is None
+
+
+def test_the_largest_number_of_ranks_is_the_same_whatever_else_is_asked_for(tmp_path, monkeypatch):
+    """It is looked for in larger plans, too, but for those that are too large."""
+    monkeypatch.setattr(predictions, "_ONE_DRAW", 10**4)
+    model = model_of(write(tmp_path / "run.h5", [0.1] * 100), Costs(stage=1), weak=True)
+    rows = [model.row(ranks, "stride") for ranks in (1, 10, 100, 1000)]
+    assert [row.efficiency >= 0.75 for row in rows] == [True, True, False, False]
+    assert model.most_ranks(rows) == model.most_ranks(rows[:3])
+    assert model.most_ranks(rows).is_exact
+    assert not model.most_ranks([rows[0], rows[3]]).is_exact
 
 
 def test_plans_that_grow(tmp_path):
@@ -449,6 +480,58 @@ def test_json_and_files_tell_the_same(run_file, tmp_path, capsys):
 def test_one_file_is_written_alone(run_file, tmp_path, capsys):
     assert command.main([str(run_file), "--ranks", "4", *GIVEN, "--output", str(tmp_path / "some.csv")]) == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run.h5", "some.csv"]
+
+
+def test_what_is_given_leaves_the_ranges_that_are_merged(run_file, capsys):
+    assert command.main([str(run_file), "--ranks", "8", *GIVEN, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert 1e-8 < found["costs"]["range_s"] < 1e-4
+    assert any("make the shared counter" in note for note in found["notes"])
+    assert command.main([str(run_file), "--ranks", "8", *GIVEN]) == 0
+    assert "to merge each range of blocks" in capsys.readouterr().out
+
+
+def test_large_results_are_measured_with_fewer_numbers(run_file, capsys, monkeypatch):
+    with h5py.File(run_file, "r+") as file:
+        del file["value"]
+        file.create_dataset("value", (2**40,), "f8", chunks=(1024,))
+    asked = []
+    monkeypatch.setattr(costs, "find_mpirun", lambda: "mpirun")
+    monkeypatch.setattr(costs, "_probe", lambda _, size, numbers: asked.append(numbers) or report(size))
+    assert command.main([str(run_file), "--ranks", "8"]) == 0
+    assert set(asked) == {costs.MOST_NUMBERS}
+    assert "the reduction of 1_099_511_627_776 numbers takes longer" in capsys.readouterr().out
+
+
+def test_a_name_may_have_dots(run_file, tmp_path, capsys):
+    pytest.importorskip("matplotlib")
+    for name in ("run.v2.md", "run.v2.csv", "run.v2.png"):
+        for _ in range(2):
+            assert command.main([str(run_file), "--ranks", "4", *GIVEN, "--output", str(tmp_path / name)]) == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["run.h5", "run.v2.csv", "run.v2.md", "run.v2.png"]
+
+
+@pytest.mark.parametrize("name", ["a.md", "a.csv", "a.svg", "made/model.md", "made/model.csv"])
+def test_nothing_else_is_replaced(name, run_file, tmp_path, capsys):
+    mine = tmp_path / name
+    mine.parent.mkdir(exist_ok=True)
+    mine.write_text("my notes")
+    output = mine.parent if mine.parent != tmp_path else mine
+    assert command.main([str(run_file), "--ranks", "4", *GIVEN, "--output", str(output)]) == 2
+    assert "it is left as it is" in capsys.readouterr().err
+    assert mine.read_text() == "my notes"
+
+
+def test_a_prediction_is_printed_before_it_is_written(run_file, tmp_path, capsys, monkeypatch):
+    def full(path, data):
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr(command, "write_text", full)
+    path = tmp_path / "made.csv"
+    assert command.main([str(run_file), "--ranks", "4", *GIVEN, "--output", str(path)]) == 1
+    printed = capsys.readouterr()
+    assert "efficiency of 0.75" in printed.out
+    assert f"No space left on device: {path}" in printed.err
 
 
 def test_without_an_mpirun_costs_are_zero_and_that_is_said(run_file, capsys, monkeypatch):
@@ -540,8 +623,13 @@ def study(path: Path) -> None:
         (unfinished, "holds a run that isn't finished"),
         (study, "has the times of a scaling study"),
         (older, "has no timeline: it is of an older version"),
-        (without_blocks, "has no times of blocks"),
-        (lambda path: write(path, [1.0, 1.0], [(0, 0, 10**9, 0, 1)]), "its timeline is damaged"),
+        (without_blocks, "has no timeline: there was nothing to evaluate"),
+        (lambda path: write(path, [1.0, 1.0], [(0, 0, 10**9, 0, 1)]), "is damaged (the timeline"),
+        (lambda path: write(path, [1.0] * 8, [(0, i, 2**62, i, i + 1) for i in range(4)]), "is damaged (the timeline"),
+        (lambda path: write(path, [1.0], [(0, 1, 1, 0, 1)]), "is damaged (the timeline"),
+        (lambda path: write(path, [1.0], [(0, 0, 1, 0, 1e308)]), "is damaged (the timeline"),
+        (lambda path: write(path, [1.0] * 9, [(0, i, 1, 0, 1) for i in range(9)]), "overlap"),
+        (lambda path: write(path, [1.0], spans=False, resumed_blocks=1, done_before=True), "had been done before"),
         (lambda path: write(path, [1.0], [(0, 0, 1, 5, 1)]), "damaged"),
         (lambda path: write(path, [1.0], [(0, 0, 1, 0, math.nan)]), "damaged"),
     ],

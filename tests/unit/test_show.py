@@ -1,11 +1,14 @@
 """What mpipar show tells of files: of results, of what isn't one, and of what means harm."""
 
+import errno
 import json
 import os
 import shutil
 import stat
 import subprocess
 import sys
+from dataclasses import replace
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -24,6 +27,7 @@ from mpipar.study.conduct import startup
 from mpipar.study.data import write_data
 from mpipar.study.design import STRONG, Measured, Run, Size
 from mpipar.study.table import part
+from mpipar.study.timeline import seconds
 
 EVIL = "\x1b[31mred\x1b]0;title\x07<script>alert(1)</script>\n&\u202e"
 
@@ -218,6 +222,38 @@ def test_numbers_that_can_not_be_are_refused(path, show, table, field, value):
     assert "damaged" in refused(show, path)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("ranks", 0), ("ranks", 3), ("workers", 0), ("n", str(10**400)), ("n", "9" * 5000), ("n_blocks", -1),
+     ("n_blocks", 3), ("elapsed", 1e308), ("resumed_blocks", -1), ("lost_ranks", 1.5), ("finished", False)],
+)  # fmt: skip
+def test_attributes_that_can_not_be_are_refused(path, show, name, value):
+    write(path)
+    with h5py.File(path, "r+") as file:
+        file.attrs[name] = value
+    assert "damaged" in refused(show, path)
+
+
+def test_why_there_is_no_timeline(path, show, tmp_path):
+    idle = [replace(record, blocks=0) for record in result().records]
+    for made, why in (
+        (result(timelines=[]), "it is of an older version of mpipar"),
+        (result(timelines=[], records=idle, resumed_blocks=12), "all blocks had been done before"),
+        (result(timelines=[], records=idle, plan=mpipar.Plan(0, 1)), "there was nothing to evaluate"),
+    ):
+        write(path, made)
+        assert f"none: {why}" in show(path)[1]
+        assert f"has no timeline: {why}" in refused(show, path, "--timeline", tmp_path / "x.png")
+        assert show(path, "--html", tmp_path / "x.html")[0] == 0
+        assert f"There is no timeline: {why}" in (tmp_path / "x.html").read_text()
+
+
+def test_processes_without_a_block_are_told(path, show):
+    made = result(ranks=3)
+    write(path, replace(made, timelines=[*made.timelines[:2], []]))
+    assert "; 1 process had none" in show(path)[1]
+
+
 @pytest.mark.parametrize("name", ["n", "elapsed", "ranks", "driver", "schedule", "seed", "workers"])
 def test_missing_attributes_are_refused(path, show, name):
     write(path)
@@ -301,6 +337,17 @@ def test_pictures_and_pages_are_written_and_replaced(path, show, tmp_path):
     assert {entry.name for entry in tmp_path.iterdir()} == {"run.h5", "a.png", "b.svg", "c.PDF", "d.html"}
 
 
+def test_the_picture_has_the_bound_of_the_text(path, show, tmp_path, monkeypatch):
+    matplotlib = pytest.importorskip("matplotlib")
+    monkeypatch.setitem(matplotlib.rcParams, "svg.fonttype", "none")
+    made = result(ranks=3)
+    write(path, replace(made, timelines=[*made.timelines[:2], []], elapsed=1.0))
+    assert show(path, "--timeline", tmp_path / "a.svg")[0] == 0
+    drawn = (tmp_path / "a.svg").read_text()
+    assert f"no schedule can end before: {seconds(look(path).lower_bound)}" in drawn
+    assert "perfect balance" not in drawn
+
+
 @pytest.mark.parametrize("option", ["--timeline", "--html"])
 def test_nothing_else_is_replaced(path, show, tmp_path, option):
     write(path)
@@ -342,6 +389,47 @@ def test_a_full_disk_is_told(path, tmp_path):
     assert ended.returncode == 1
     assert "No space left" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_what_can_not_be_written_is_told_after_what_can(path, show, tmp_path, monkeypatch):
+    write(path)
+    monkeypatch.setattr(Path, "write_bytes", lambda *_: (_ for _ in ()).throw(OSError(errno.ENOSPC, "No space left")))
+    code, out, err = show(path, "--html", tmp_path / "a.html")
+    assert code == 1
+    assert out.startswith("load = 1.5\n")
+    assert err == f"mpipar show: No space left: {tmp_path / 'a.html'}\n"
+
+
+def test_stdout_may_have_few_letters(path):
+    write(path, result(outcome=mpipar.Estimate(3.14, 0.01)))
+    ended = subprocess.run([sys.executable, "-m", "mpipar", "show", str(path)], capture_output=True, timeout=60,
+                           check=False, env={**os.environ, "PYTHONIOENCODING": "ascii"})  # fmt: skip
+    assert (ended.returncode, ended.stderr) == (0, b"")
+    assert ended.stdout.startswith(b"load = 3.14 \\xb1 0.01\n")
+
+
+@pytest.mark.parametrize("words", [["mpipar", "show", "run.h5"], ["mpipar.primes", "--help"]])
+def test_nobody_may_read_it(path, words):
+    write(path)
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(writing, "w") as unread:
+        ended = subprocess.run([sys.executable, "-m", *words], stdout=unread, stderr=subprocess.PIPE, text=True,
+                               timeout=60, check=False, cwd=path.parent)  # fmt: skip
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("words", [["mpipar", "show"], ["mpipar", "model"]])
+def test_an_interruption_is_no_traceback(path, words):
+    """Also while modules are imported, which takes longest."""
+    program = "import runpy, sys, signal; sys.argv[:] = sys.argv[1:]\n"
+    program += "class Late:\n def find_spec(self, name, *_):\n"
+    program += "  if name == 'h5py': signal.raise_signal(signal.SIGINT)\n"
+    program += "sys.meta_path.insert(0, Late()); runpy.run_module('mpipar', run_name='__main__')"
+    command = [sys.executable, "-c", program, *words, str(path)]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stdout) == (130, "")
+    assert ended.stderr == f"mpipar {words[1]}: interrupted\n"
 
 
 # Unfinished runs, and studies.
