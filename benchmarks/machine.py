@@ -6,6 +6,7 @@ import os
 import platform
 import re
 import subprocess
+import time
 from pathlib import Path
 
 from common import BIN, HERE, PYTHON, Failed, mpirun, run
@@ -56,16 +57,23 @@ def kernel() -> str:
     return f"{platform.system()} {''.join(re.findall(r'^[0-9.]+', platform.release())).rstrip('.')}"
 
 
-def load() -> str:
-    """Return how busy the machine was before."""
-    return f"{os.getloadavg()[0]:.1f} processes ready to run on average in the minute before"
+def busy_cores(seconds: float = 2.0) -> float:
+    """Return how many cores others keep busy. The load average won't do: it remembers the installation before."""
+
+    def idle_and_all() -> tuple[int, int]:
+        times = [int(word) for word in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
+        return times[3] + times[4], sum(times)
+
+    idle, whole = idle_and_all()
+    time.sleep(seconds)
+    idle_then, whole_then = idle_and_all()
+    return (os.cpu_count() or 1) * (1 - (idle_then - idle) / max(1, whole_then - whole))
 
 
 def warning() -> str:
     """Return what makes the figures doubtful before anything is measured; empty if nothing does."""
-    cores = len(os.sched_getaffinity(0))
-    is_busy = 2 * os.getloadavg()[0] > cores
-    return f"the machine was busy with something else: {load()}, on {cores} cores" if is_busy else ""
+    cores, busy = len(os.sched_getaffinity(0)), busy_cores()
+    return f"something else kept {busy:.1f} of {cores} cores busy" if 2 * busy > cores else ""
 
 
 def describe() -> dict[str, str]:
@@ -77,7 +85,6 @@ def describe() -> dict[str, str]:
         "cores": f"{len(os.sched_getaffinity(0))} for this process, {os.cpu_count()} in all",
         "memory": memory(),
         "kernel": kernel(),
-        "load": load(),
         "Python": f"{platform.python_version()}, {platform.python_implementation()}",
         "MPI": mpi(),
         "C compiler": first_line(str(BIN / "mpicc"), "--version"),
