@@ -25,6 +25,7 @@ TIME_LIMIT = 90  # seconds; a run that takes longer hangs, however slow the mach
 # What a launcher prints by itself when a rank has ended with a code other than 0.
 LAUNCHER_NOISE = (
     *("prterun detected", "thus causing the job", "Process name:", "Exit code:", "-----"),
+    "[warn] Epoll",  # of libevent, in a prterun that ends while it is busy
     *("Primary job", "a non-zero exit code", "mpirun.openmpi detected", "the job to be terminated"),  # Open MPI 4
 )
 
