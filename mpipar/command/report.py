@@ -56,13 +56,7 @@ def as_json(result: Result) -> str:
 
 def as_text(result: Result, *, device: bool = False) -> str:
     """Return a result as a few lines for people; ``device`` is whether to name the CPU, if it was that."""
-    plan = result.plan
-    if isinstance(result.value, Mapping):
-        lines = [f"{result.name}:", *(f"  {name} = {shown(value)}" for name, value in result.value.items())]
-    else:
-        lines = [f"{result.name} = {shown(result.value)}"]
-    if isinstance(result.error, float):
-        lines[0] += f" ± {result.error:.2g}"
+    plan, lines = result.plan, value_lines(result.name, result.value, result.error)
     lines.append(f"{plan.n:_} items in {plan.n_blocks:_} blocks of {plan.block:_}, {result.schedule} schedule")
     if result.resumed_blocks:
         lines.append(f"{result.resumed_blocks:_} blocks were done before, {result.evaluated_blocks:_} in this run")
@@ -80,6 +74,17 @@ def as_text(result: Result, *, device: bool = False) -> str:
         over = f", {result.elapsed / result.lower_bound:.3f} × the lower bound" if result.lower_bound > 0 else ""
         lines.append(f"imbalance {result.imbalance:.3f} (longest time in kernels over the mean){over}")
     return "\n".join(lines)
+
+
+def value_lines(name: str, value: Any, error: Any) -> list[str]:
+    """Return a value, with its error if that is a number."""
+    if isinstance(value, Mapping):
+        lines = [f"{name}:", *(f"  {key} = {shown(item)}" for key, item in value.items())]
+    else:
+        lines = [f"{name} = {shown(value)}"]
+    if isinstance(error, float):
+        lines[0] += f" ± {error:.2g}"
+    return lines
 
 
 def skipped_lines(result: Result) -> list[str]:

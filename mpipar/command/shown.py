@@ -10,13 +10,13 @@ import math
 import os
 import shlex
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mpipar.command.report import plain, shown
+from mpipar.command.report import plain, shown, value_lines
 from mpipar.core.drivers import DRIVERS
 from mpipar.core.text import printable, several
 from mpipar.store.summary import Study, Summary, Unfinished
@@ -31,14 +31,8 @@ Pairs = list[tuple[str, str]]
 
 def value_text(summary: Summary) -> str:
     """Return the result with its error, as the run has printed it."""
-    value = summary.value
-    if isinstance(value, Mapping):
-        lines = [f"{summary.driver}:", *(f"  {name} = {shown(item)}" for name, item in value.items())]
-    else:
-        lines = [f"{summary.driver} = {shown(value)}"]
-    if isinstance(summary.error, float):
-        lines[0] += f" ± {summary.error:.2g}"
-    elif summary.error is not None:
+    lines = value_lines(summary.driver, summary.value, summary.error)
+    if summary.error is not None and not isinstance(summary.error, float):
         lines.append(f"error = {shown(summary.error)}")
     return "\n".join(lines)
 

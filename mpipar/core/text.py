@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+from collections.abc import Iterable
 
 
 def printable(text: object) -> str:
@@ -14,6 +15,11 @@ def printable(text: object) -> str:
 def several(count: int, thing: str, things: str = "") -> str:
     """Return "1 rank", "2 ranks"; ``things`` is the plural, if it is more than an s."""
     return f"{count} {thing if count == 1 else things or thing + 's'}"
+
+
+def markdown_row(cells: Iterable[str]) -> str:
+    """Return a line of a table in Markdown."""
+    return f"| {' | '.join(cells)} |"
 
 
 def suit_any_encoding() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -120,14 +121,23 @@ class Result:
     @property
     def imbalance(self) -> float:
         """The largest of the processes' times in kernels over their mean; 1 is perfect."""
-        busy = [record.seconds for record in self.records]
-        return max(busy) * len(busy) / sum(busy) if sum(busy) > 0 else 1.0
+        return imbalance([record.seconds for record in self.records])
 
     @property
     def lower_bound(self) -> float:
         """Seconds that no schedule can beat: the longest block, or an equal share of the time in kernels."""
-        busy = sum(record.seconds for record in self.records)
-        return max(busy / len(self.records), *(record.longest for record in self.records))
+        return lower_bound([one.seconds for one in self.records], [one.longest for one in self.records])
+
+
+def imbalance(seconds: Sequence[float]) -> float:
+    """Return the largest of the processes' times in kernels over their mean; 1 is perfect."""
+    busy = sum(seconds)
+    return max(seconds) * len(seconds) / busy if busy > 0 else 1.0
+
+
+def lower_bound(seconds: Sequence[float], longest: Sequence[float]) -> float:
+    """Return the seconds that no schedule can beat, from each process's time in kernels and its longest block."""
+    return max(sum(seconds) / max(1, len(seconds)), max(longest, default=0.0))
 
 
 def joined_rows(

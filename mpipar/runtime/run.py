@@ -14,12 +14,13 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mpipar.core.blocks import Blocks, missing, united
 from mpipar.core.bound import BoundKernel
 from mpipar.core.errors import BadInput, RunFailed, StoppedEarly
 from mpipar.core.plan import Plan
+from mpipar.core.reduction import Array
 from mpipar.runtime import node
 from mpipar.runtime.agreement import Verdict, agree, all_well, guarded
 from mpipar.runtime.comm import Comm, RankLost
@@ -140,6 +141,19 @@ def run(bound: BoundKernel, comm: Comm, conduct: Conduct = Conduct()) -> Result 
             return _Run(bound, comm, conduct, workers, evaluator).result()
 
 
+class _Told(NamedTuple):
+    """What a rank tells the root at the end, beside its total: see Result."""
+
+    host: str
+    records: list[Record]
+    timelines: list[list[Span]]
+    partials: dict[int, Any]
+    rows: dict[int, dict[str, Array]]
+    retried: int
+    lost_workers: int
+    gpu: str | None
+
+
 class _Run:
     """A run, once the evaluators of all ranks are ready. Its methods are collective over comm."""
 
@@ -218,13 +232,13 @@ class _Run:
         records, timelines = self._records()
         gpu = self._conduct.gpu.name if self._conduct.gpu is not None else None
         gathered = comm.gather(
-            (comm.host, records, tally.partials, tally.rows, tally.retried, tally.lost_workers, timelines, gpu)
+            _Told(comm.host, records, timelines, tally.partials, tally.rows, tally.retried, tally.lost_workers, gpu)
         )
         if not comm.is_root:
             return None
-        rows = {index: rows for part in gathered for index, rows in part[3].items()}
+        rows = {index: rows for told in gathered for index, rows in told.rows.items()}
         skipped = sorted(self._whole.skipped)
-        records = [record for part in gathered for record in part[1]]
+        records = [record for told in gathered for record in told.records]
         evaluated = sum(record.blocks for record in records)
         result = Result(
             outcome=outcome,
@@ -236,19 +250,19 @@ class _Run:
             workers=self._workers,
             elapsed=elapsed,
             library=comm.library,
-            hosts=[host for host, *_ in gathered],
+            hosts=[told.host for told in gathered],
             records=records,
             resumed_blocks=plan.n_blocks - len(skipped) - evaluated,
-            retried_blocks=sum(part[4] for part in gathered),
-            lost_workers=sum(part[5] for part in gathered),
+            retried_blocks=sum(told.retried for told in gathered),
+            lost_workers=sum(told.lost_workers for told in gathered),
             lost_ranks=comm.lost_ranks,
             skipped=skipped,
             datasets={} if self._conduct.output is not None else joined_rows(self._bound, plan, rows, skipped),
-            partials={index: partial for part in gathered for index, partial in part[2].items()},
+            partials={index: partial for told in gathered for index, partial in told.partials.items()},
             done=self._whole,
-            timelines=[timeline for part in gathered for timeline in part[6]],
+            timelines=[timeline for told in gathered for timeline in told.timelines],
             device=self._bound.device,
-            gpus=[part[7] for part in gathered if part[7] is not None],
+            gpus=[told.gpu for told in gathered if told.gpu is not None],
         )
         assert self._whole.count + len(skipped) == plan.n_blocks, "not all blocks are done"
         return result

@@ -77,12 +77,13 @@ def most_of_each(processes: int) -> int:
 
 def _append(spans: list[Span], span: Span, shortest: float) -> None:
     """Add a span, or make it one with the last, if both are short and there is next to no time between them."""
-    last = spans[-1] if spans else None
-    is_short = last is not None and max(last.end - last.begin, span.end - span.begin) < shortest
-    if last is not None and is_short and span.begin - last.end < shortest / 10:
-        spans[-1] = Span(last.block, last.blocks + span.blocks, last.begin, span.end)
-    else:
-        spans.append(span)
+    if spans:
+        last = spans[-1]
+        are_short = max(last.end - last.begin, span.end - span.begin) < shortest
+        if are_short and span.begin - last.end < shortest / 10:
+            spans[-1] = Span(last.block, last.blocks + span.blocks, last.begin, span.end)
+            return
+    spans.append(span)
 
 
 def _thinned(spans: list[Span], most: int, shortest: float) -> tuple[list[Span], float]:

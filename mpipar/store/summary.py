@@ -1,4 +1,4 @@
-"""What a result file tells about its run. Imports mpipar.core, and modules beside it.
+"""What a result file tells about its run. Imports mpipar.core, runtime.result, modules beside it.
 
 Files are read as if an enemy had made them: see :mod:`mpipar.store.careful`.
 """
@@ -16,6 +16,7 @@ import h5py
 import numpy as np
 
 from mpipar.core.errors import BadInput
+from mpipar.runtime.result import imbalance, lower_bound
 from mpipar.store import careful
 from mpipar.store.checkpoint import get
 from mpipar.store.plausible import check
@@ -123,7 +124,7 @@ class Summary:
     @property
     def imbalance(self) -> float:
         """The largest of the processes' times in kernels over their mean; 1 is perfect."""
-        return float(self.processes["seconds"].max() * len(self.processes) / self.busy) if self.busy > 0 else 1.0
+        return imbalance(self.processes["seconds"].tolist())
 
     @property
     def longest_block(self) -> float:
@@ -133,7 +134,7 @@ class Summary:
     @property
     def lower_bound(self) -> float:
         """Seconds that no schedule can beat: the longest block, or an equal share of the time in kernels."""
-        return max(self.busy / max(1, len(self.processes)), self.longest_block)
+        return lower_bound(self.processes["seconds"].tolist(), self.processes["longest"].tolist())
 
     @property
     def why_no_timeline(self) -> str:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from mpipar._version import __version__
-from mpipar.core.text import several
+from mpipar.core.text import markdown_row, several
 from mpipar.study.costs import Costs
 from mpipar.study.model import COUNTER, IMBALANCE, NOTHING, REDUCTION, Model, Most, Row, best
 from mpipar.study.table import LOW
@@ -112,10 +112,10 @@ def as_markdown(prediction: Prediction) -> str:
     """Return the prediction as a page."""
     lines = [PAGE_HEAD + f"# What {prediction.model.run.summary.driver} would take", ""]
     lines += [f"* {name}: {text}" for name, text in about(prediction).items()]
-    lines += ["", _line(_HEADS[:-1]), _line(["---:", "---", *["---:"] * 5, "---"])]
+    lines += ["", markdown_row(_HEADS[:-1]), markdown_row(["---:", "---", *["---:"] * 5, "---"])]
     for row in prediction.rows:
         *cells, mark = _cells(prediction, row)
-        lines.append(_line([f"**{cell}**" if mark and index == 1 else cell for index, cell in enumerate(cells)]))
+        lines.append(markdown_row([f"**{cell}**" if mark and index == 1 else cell for index, cell in enumerate(cells)]))
     lines += ["", *(f"* {line}" for line in prediction.verdicts), *(f"* note: {note}" for note in prediction.notes)]
     return "\n".join([*lines, "", "Times are predicted, from the barrier before the first block to the end of the "
                       "reduction; speedup is relative to all blocks one after the other. The spread is from the "
@@ -213,7 +213,3 @@ def _short(seconds: float) -> str:
         if seconds * factor >= 1:
             return f"{seconds * factor:.3g} {unit}"
     return f"{seconds * 1e9:.3g} ns" if seconds else "0 s"
-
-
-def _line(cells: Iterable[str]) -> str:
-    return f"| {' | '.join(cells)} |"

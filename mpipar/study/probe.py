@@ -7,7 +7,6 @@ pays: for the counter of ``dynamic``, to agree that all is well, for the reducti
 
 from __future__ import annotations
 
-import copy
 import json
 import statistics
 import sys
@@ -19,17 +18,14 @@ import numpy as np
 from mpipar.core.kernel import Kernel
 from mpipar.core.plan import Block
 from mpipar.core.reduction import ExactSum
-from mpipar.runtime.agreement import guarded
 from mpipar.runtime.comm import Comm, world
 from mpipar.runtime.node import usable_cores
 from mpipar.runtime.run import Conduct, run
 from mpipar.runtime.schedule import SCHEDULES
-from mpipar.runtime.tally import Done
 
 REPEATS = 9
 
 _SHORT, _LONG = 0.1, 0.15  # seconds of a block: ranks come to the end asleep, as they do in a run, and one of them late
-_REDUCTIONS, _FEW_NUMBERS = 50, 2**16
 _ADDS = 500
 
 
@@ -51,21 +47,6 @@ def ends_of_runs(comm: Comm, numbers: int) -> dict[str, float]:
     # Where each rank has a core, what is more than in the quieter runs is not theirs, but of what else runs here.
     quartile = 0 if comm.size <= usable_cores() else 1
     return {schedule: statistics.quantiles(found, n=4)[quartile] for schedule, found in seconds.items() if found}
-
-
-def reduction(comm: Comm, numbers: int) -> float:
-    """Return the seconds of one reduction of totals of this size. Collective over comm."""
-    reduced = ExactSum()
-    total = reduced.add(reduced.start(), 1.0 if numbers == 1 else np.ones(numbers), Block(0, 0, 1))
-    merge = guarded(lambda one, other: one.merge(other, reduced))
-    seconds = []
-    for _ in range(_REDUCTIONS if numbers <= _FEW_NUMBERS else REPEATS):
-        own = Done(copy.deepcopy(total), [range(comm.rank, comm.rank + 1)])  # to merge it may change it
-        comm.barrier()
-        began = time.perf_counter()
-        comm.reduce(own, merge)
-        seconds.append(time.perf_counter() - began)
-    return statistics.median(seconds)
 
 
 def counter(comm: Comm) -> tuple[float, float]:
@@ -95,11 +76,9 @@ def main() -> None:
     numbers = int(sys.argv[1])
     comm = world()
     ends = ends_of_runs(comm, numbers)
-    reduce_seconds = reduction(comm, numbers)
     latency, service = counter(comm)
     if comm.is_root:
-        found = {"ranks": comm.size, "mpi": comm.library, "ends": ends, "reduce": reduce_seconds, "latency": latency,
-                 "service": service}  # fmt: skip
+        found = {"ranks": comm.size, "mpi": comm.library, "ends": ends, "latency": latency, "service": service}
         print(json.dumps(found))
 
 

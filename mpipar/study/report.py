@@ -7,7 +7,7 @@ import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
-from mpipar.core.text import several
+from mpipar.core.text import markdown_row, several
 from mpipar.study import laws
 from mpipar.study.design import STRONG
 from mpipar.study.table import LOW, OVERSUBSCRIBED, Part, Row
@@ -71,11 +71,18 @@ def _part(part: Part) -> list[str]:
     relative = f"{what}. {_baseline(part)}"
     if part.mode == STRONG:
         relative += f" All {sum(len(row.times) for row in part.rows)} runs gave the same value, to the last bit."
-    lines = [f"## {_TITLES[part.mode]}", "", relative, "", _row(_HEADS), _row(["---"] + ["---:"] * (len(_HEADS) - 1))]
+    lines = [
+        f"## {_TITLES[part.mode]}",
+        "",
+        relative,
+        "",
+        markdown_row(_HEADS),
+        markdown_row(["---"] + ["---:"] * (len(_HEADS) - 1)),
+    ]
     marks: dict[str, str] = {}
     for row in part.rows:
         own = "".join(marks.setdefault(note, "†‡"[len(marks)]) for note in _notes(row))
-        lines.append(_row(_cells(row, own, is_base=row is base)))
+        lines.append(markdown_row(_cells(row, own, is_base=row is base)))
     lines += ["", *(f"{mark} {note}  " for note, mark in marks.items())] if marks else []
     return [*lines, "", *_fits(part)]
 
@@ -104,10 +111,6 @@ def _cells(row: Row, mark: str, *, is_base: bool) -> list[str]:
         f"{row.speedup:.2f}{' (baseline)' if is_base else ''}", str(row.processes), f"{row.efficiency:.3f}{mark}",
         serial, f"{row.startup:.2g}",
     ]  # fmt: skip
-
-
-def _row(cells: Iterable[str]) -> str:
-    return f"| {' | '.join(cells)} |"
 
 
 def _fits(part: Part) -> list[str]:
