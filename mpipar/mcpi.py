@@ -13,7 +13,7 @@ from mpipar import Block, Count, Estimate, PositiveInt, driver
 
 def block_on_gpu(samples: int) -> int:
     """Return how many points a block has on a GPU: some blocks for each of several GPUs, and none is over at once."""
-    return min(2**30, max(2**24, samples // 256))
+    return min(2**33, max(2**24, samples // 128))
 
 
 @driver(n="samples", reduction=Count, block={"cpu": 2**15, "gpu": block_on_gpu})
@@ -37,7 +37,7 @@ def fused(block: Block, rng: Any, xp: Any, *, samples: int) -> Any:
     """Return the same, to the point, by one kernel in CUDA that draws the numbers that rng would."""
     from mpipar.runtime.device import compiled
 
-    threads, tile = 256, 256 * 64  # as in mcpi.cu
+    threads, tile = 256, 16384  # as in mcpi.cu
     hits = xp.zeros((), dtype=xp.uint64)
     numbers = np.uint64(rng.take(block.size)), np.uint64(block.size)
     arguments = (*map(np.uint32, rng.words), *numbers, hits)

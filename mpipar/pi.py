@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import functools
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from mpipar import Block, ExactSum, PositiveInt, driver
+
+if TYPE_CHECKING:
+    from fractions import Fraction
 
 Doubles = npt.NDArray[np.float64]
 
@@ -21,7 +24,7 @@ def radius(steps: int) -> float:
 
 def block_on_gpu(steps: int) -> int:
     """Return how many steps a block has on a GPU: some blocks for each of several GPUs, and none is over at once."""
-    return min(2**31, max(2**26, steps // 64))
+    return min(2**34, max(2**27, steps // 32))
 
 
 @driver(n="steps", reduction=ExactSum, block={"cpu": 2**16, "gpu": block_on_gpu})
@@ -75,23 +78,31 @@ def odd_one(block: Block, steps: int) -> float:
 @pi.on("gpu")
 def fused(block: Block, xp: Any, *, steps: int) -> Any:
     """Return the same, but for rounding, by two kernels in CUDA: the sums of tiles of steps, and the sum of these."""
-    from fractions import Fraction  # takes time to load, and no run on the CPU needs it
-
     from mpipar.runtime.device import compiled
 
-    threads, tile = 256, 256 * 128  # as in pi.cu
-    kernels, n, pairs = compiled(Path(__file__).with_name("pi.cu")), radius(steps), block.size // 2
-    unit = Fraction(int(n), steps)
-    high = float(unit)
+    threads, tile = 256, 256 * 512  # as in pi.cu
+    kernels, pairs = compiled(Path(__file__).with_name("pi.cu")), block.size // 2
+    step, step_high, step_low, n2, u2 = lengths(steps)
     tiles = xp.empty((max(1, -(-pairs // tile)),), dtype=xp.float64)
     total = xp.empty((), dtype=xp.float64)
-    doubles = [block.start * n / steps, high, float(unit - Fraction(high)), n * n + 0.25]
-    arguments = (*map(np.float64, doubles), np.int64(pairs), tiles)
-    kernels.get_function("pi_tiles")((tiles.size,), (threads,), arguments)
+    doubles = map(np.float64, (block.start * step, step_high, step_low, n2, u2))
+    kernels.get_function("pi_tiles")((tiles.size,), (threads,), (*doubles, np.int64(pairs), tiles))
     alone = odd_one(block, steps) if block.size % 2 else 0.0
-    arguments = (tiles, np.int64(tiles.size), np.float64(alone), total)
+    arguments = (tiles, np.int64(tiles.size), np.float64(u2), np.float64(alone), total)
     kernels.get_function("pi_total")((1,), (threads,), arguments)
     return total
+
+
+@functools.lru_cache(maxsize=1)
+def lengths(steps: int) -> tuple[Fraction, float, float, float, float]:
+    """Return the lengths of pi.cu that all blocks have: a step, exactly and in two parts, n2 and u2."""
+    from fractions import Fraction  # takes time to load, and no run on the CPU needs it
+
+    n = int(radius(steps))
+    u = Fraction(1, 2 ** (n.bit_length() - 1))
+    step = u * Fraction(n, steps)
+    high = float(step)
+    return step, high, float(step - Fraction(high)), float(u**2 * (n**2 + Fraction(1, 4))), float(u**2)
 
 
 @pi.finish

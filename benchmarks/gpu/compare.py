@@ -3,8 +3,9 @@
     python benchmarks/gpu/compare.py                 10¹¹ steps and samples; needs an NVIDIA GPU and mpipar[gpu]
     python benchmarks/gpu/compare.py --steps 1e9 --samples 1e9 --ranks 1 2
 
-Kernels are timed by CUDA events, in turn. Of π it also tells how long the arithmetic of mpipar's kernel would take at
-the rates that this GPU reaches in chains of nothing but fma, and of nothing but divisions.
+All are timed by CUDA events, in turn: mpipar as a rank runs it, block after block, with what Python does between them;
+the others as one kernel each. It also tells how long the instructions of mpipar's kernel that take most of the time
+would take at the rate that this GPU reaches in chains of nothing else.
 """
 
 from __future__ import annotations
@@ -29,9 +30,10 @@ from mpipar.runtime.device import COMPILER_OPTIONS, Gpu, visible
 
 THREADS = 256  # as in rivals.cu
 CHAINS = 8
-# Of two steps in pi.cu, what takes as long as an fma: 4 fma, a product and a sum (for its number); and half of what two
-# pairs have together, which is an fma, two products and a sum.
-FMA_OF_A_PAIR, DIVISIONS_OF_A_PAIR = 8.0, 0.5
+# Double-precision instructions for each group of 16 steps in pi.cu: those of its source, and those of a division.
+STEPS_OF_A_GROUP, SOURCE_OF_A_GROUP, OF_A_DIVISION = 16, 56, 8
+# Philox has 20 products; those of two depend on the upper half of the counter alone.
+PRODUCTS_OF_A_POINT = 18
 LIMIT_SECONDS = 600
 
 
@@ -65,10 +67,18 @@ class Bench:
         self.cupy = self.accelerator.xp
         properties = self.cupy.cuda.runtime.getDeviceProperties(gpu.number)
         self.blocks = blocks or 512 * int(properties["multiProcessorCount"])  # many waves: the last may be half empty
-        source = Path(__file__).with_name("rivals.cu").read_text(encoding="utf-8")
+        folder = Path(__file__).parent
         # As nvcc does: fma where it likes. The names of the options are those of both compilers.
-        self.rivals = self.cupy.RawModule(code=source, options=("-fmad=true",))
         assert COMPILER_OPTIONS == ("-fmad=false",)
+        source = (folder / "rivals.cu").read_text(encoding="utf-8")
+        self.rivals = {"": self.cupy.RawModule(code=source, options=("-fmad=true",))}
+        try:
+            source = (folder / "rival_curand.cu").read_text(encoding="utf-8")
+            self.rivals["rival_curand"] = self.cupy.RawModule(code=source, backend="nvcc")
+            self.rivals["rival_curand"].compile()
+        except Exception as error:  # whatever goes wrong in a compiler
+            del self.rivals["rival_curand"]
+            print(f"without cuRAND, which needs nvcc: {type(error).__name__}")
 
     def seconds(self, *works: Callable[[], Any]) -> list[float]:
         """Return the median time of each, after one round that isn't timed."""
@@ -86,53 +96,73 @@ class Bench:
         return [statistics.median(column) for column in zip(*times[1:], strict=True)]
 
     def launch(self, name: str, *arguments: Any) -> None:
-        """Run a kernel of rivals.cu over the whole GPU."""
-        self.rivals.get_function(name)((self.blocks,), (THREADS,), arguments)
+        """Run a kernel of the yardsticks over the whole GPU."""
+        module = self.rivals.get(name) or self.rivals[""]
+        module.get_function(name)((self.blocks,), (THREADS,), arguments)
+
+    def rate(self, name: str, *numbers: Any, expected: float) -> float:
+        """Return how many instructions of a kind the GPU does in a second; ``expected`` is how many to try."""
+        rounds = max(1, min(20_000, int(expected) // (self.blocks * THREADS * CHAINS)))
+        results = self.cupy.zeros((self.blocks * THREADS,), dtype=self.cupy.uint64)
+        (time,) = self.seconds(lambda: self.launch(name, *numbers, np.int64(rounds), results))
+        return rounds * self.blocks * THREADS * CHAINS / time
+
+    def show(self, times: list[float], names: list[str], limit: float, of_what: str) -> None:
+        """Print the times of one driver, mpipar's first, and how near to a limit in seconds that is."""
+        for name, seconds in zip(names, times, strict=True):
+            print(f"  {seconds:.4f} s  {seconds / times[0]:6.3f} × mpipar's  {name}")
+        print(f"  {limit:.4f} s  {limit / times[0]:6.1%} of the limit is reached: {of_what}", flush=True)
 
     def compare_pi(self, steps: int) -> bool:
-        """Print the times of π; return whether both values are right."""
+        """Print the times of π; return whether all values are right."""
         bound = pi.bind({"steps": steps}, device="gpu")
-        sums = self.cupy.zeros((self.blocks,), dtype=self.cupy.float64)
-        ours, theirs = self.seconds(
-            lambda: total(bound, self.accelerator), lambda: self.launch("rival_pi", np.int64(steps), sums)
-        )
-        value = bound.result(total(bound, self.accelerator))
-        other = float(self.accelerator.to_host(self.cupy.sum(sums))) / steps
-        exact = math.pi + 1 / (12 * float(steps) ** 2)
-        floor = self.floor(steps)
-        print(f"π, {steps:.3g} steps: mpipar {ours:.4f} s, by hand {theirs:.4f} s, ratio {ours / theirs:.3f}")
-        print(f"  {floor / ours:.1%} of the speed at which its arithmetic could be done ({floor:.4f} s)")
-        print(f"  mpipar {value!r} ({abs(value - exact) / math.ulp(exact):.1f} ulp), by hand {other!r}")
-        return abs(value - exact) <= 2 * math.ulp(exact) and abs(other - exact) < 1e-9
-
-    def floor(self, steps: int) -> float:
-        """Return the seconds that the arithmetic of pi.cu would take at the rates of its units."""
-        rounds = max(1, min(20_000, steps // (self.blocks * THREADS * CHAINS)))
-        results = self.cupy.zeros((self.blocks * THREADS,), dtype=self.cupy.float64)
-        one, other = np.float64(0.999), np.float64(1.5)
+        rivals = {
+            "rival_pi": "by hand, as one writes it",
+            "rival_pi_unrolled": "by hand, four steps at a time",
+            "rival_pi_halved": "by hand, a division for two steps",
+        }
+        sums = {name: self.cupy.zeros((self.blocks,), dtype=self.cupy.float64) for name in rivals}
         times = self.seconds(
-            *(
-                lambda name=name: self.launch(name, one, other, np.int64(rounds), results)
-                for name in ("fma_rate", "division_rate")
-            )
+            lambda: total(bound, self.accelerator),
+            *(lambda name=name: self.launch(name, np.int64(steps), sums[name]) for name in rivals),
         )
-        count = rounds * self.blocks * THREADS * CHAINS
-        of_fma, of_division = (time / count for time in times)
-        return steps / 2 * (FMA_OF_A_PAIR * of_fma + DIVISIONS_OF_A_PAIR * of_division)
+        instructions = steps / STEPS_OF_A_GROUP * (SOURCE_OF_A_GROUP + OF_A_DIVISION)
+        rate = self.rate("fma_rate", np.float64(0.999), np.float64(1.5), expected=instructions)
+        print(f"π, {steps:.3g} steps in {bound.plan.n_blocks} blocks, {steps / times[0]:.3g} steps/s")
+        names = [f"mpipar, {bound.plan.block:.3g} steps a block", *rivals.values()]
+        of_what = f"{instructions / steps:.2f} double-precision instructions a step, at {rate:.3g} fma/s"
+        self.show(times, names, instructions / rate, of_what)
+        value = bound.result(total(bound, self.accelerator))
+        exact = math.pi + 1 / (12 * float(steps) ** 2)
+        others = [float(self.accelerator.to_host(self.cupy.sum(sums[name]))) / steps for name in rivals]
+        print(f"  mpipar {value!r} ({abs(value - exact) / math.ulp(exact):.1f} ulp), by hand {others}")
+        return abs(value - exact) <= 2 * math.ulp(exact) and all(abs(other - exact) < 1e-9 for other in others)
 
     def compare_mcpi(self, samples: int) -> bool:
-        """Print the times of π by Monte Carlo; return whether both values are within five standard errors."""
+        """Print the times of π by Monte Carlo; return whether all values are within five standard errors."""
         bound = mcpi.bind({"samples": samples}, device="gpu", seed=1)
-        hits = self.cupy.zeros((), dtype=self.cupy.uint64)
-        ours, theirs = self.seconds(
+        rivals = {
+            "rival_mcpi": "by hand, as one writes it",
+            "rival_mcpi_unrolled": "by hand, four points at a time, counters of 32 bits",
+            "rival_curand": "by hand, with cuRAND's Philox4x32-10",
+        }
+        if "rival_curand" not in self.rivals:
+            del rivals["rival_curand"]
+        hits = {name: self.cupy.zeros((), dtype=self.cupy.uint64) for name in rivals}
+        times = self.seconds(
             lambda: total(bound, self.accelerator),
-            lambda: self.launch("rival_mcpi", np.uint32(1), np.int64(samples), hits),
+            *(lambda name=name: self.launch(name, np.uint32(1), np.int64(samples), hits[name]) for name in rivals),
         )
+        products = float(samples) * PRODUCTS_OF_A_POINT
+        rate = self.rate("product_rate", np.uint32(0xD2511F53), np.uint64(12345), expected=products)
+        print(f"mcpi, {samples:.3g} samples in {bound.plan.n_blocks} blocks, {samples / times[0]:.3g} samples/s")
+        names = [f"mpipar, {bound.plan.block:.3g} points a block", *rivals.values()]
+        of_what = f"{PRODUCTS_OF_A_POINT} products of 64 bits a point, at {rate:.3g} a second"
+        self.show(times, names, products / rate, of_what)
         value, error = bound.result(total(bound, self.accelerator))
-        other = 4 * int(self.accelerator.to_host(hits)) / samples / (1 + self.rounds)
-        print(f"mcpi, {samples:.3g} samples: mpipar {ours:.4f} s, by hand {theirs:.4f} s, ratio {ours / theirs:.3f}")
-        print(f"  mpipar {value!r} ± {error:.2g}, by hand {other!r}")
-        return abs(value - math.pi) < 5 * error and abs(other - math.pi) < 5 * error
+        others = [4 * int(self.accelerator.to_host(hits[name])) / samples / (1 + self.rounds) for name in rivals]
+        print(f"  mpipar {value!r} ± {error:.2g}, by hand {others}")
+        return all(abs(one - math.pi) < 5 * error for one in (value, *others))
 
 
 def total(bound: Any, accelerator: Any) -> Any:

@@ -127,7 +127,8 @@ def _compiled(text: str, names: Sequence[str]) -> CodeType:
 def _names_of(xp: Any) -> dict[str, Any]:
     """Return what an expression may use of another array library."""
     functions = {name: getattr(xp, name) for name in FUNCTIONS if hasattr(xp, name)}
-    return {"__builtins__": {}, **functions, **CONSTANTS}
+    # CuPy's own code imports modules in the name of the frame that calls it; an expression has no word for that.
+    return {"__builtins__": {"__import__": __import__}, **functions, **CONSTANTS}
 
 
 def function_of(text: str, variables: Sequence[str], xp: Any = None) -> Callable[..., Any]:

@@ -99,7 +99,8 @@ def block_failure(block: Block, error: BaseException) -> Failure:
     """Return the failure of an exception in a kernel, with the traceback from the kernel on."""
     below_us = error.__traceback__.tb_next if error.__traceback__ else None
     details = "".join(traceback.format_exception(type(error), error, below_us))
-    return Failure(items_of(block), one_line(error), details)
+    remedy = " (smaller blocks need less memory: --block)" if isinstance(error, MemoryError) else ""
+    return Failure(items_of(block), one_line(error) + remedy, details)
 
 
 def one_line(error: BaseException) -> str:

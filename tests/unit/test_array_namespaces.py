@@ -109,7 +109,7 @@ def test_pi_by_the_fused_kernel_is_as_exact_as_on_the_cpu(gpu):
 @needs_compiler
 @pytest.mark.parametrize("place", [0.0, 0.5, 1.0])
 def test_no_number_of_steps_is_too_large_for_the_fused_kernel(gpu, place):
-    """The product of two bottoms is of the size of n⁸."""
+    """The product of eight bottoms is of the size of n³², but for the unit."""
     steps = 2**63 - 1  # more are refused
     plan = Plan(steps, 4000)
     block = plan[int(place * (plan.n_blocks - 2))]
@@ -119,39 +119,51 @@ def test_no_number_of_steps_is_too_large_for_the_fused_kernel(gpu, place):
 
 
 def test_blocks_of_pi_and_mcpi_are_large_on_a_gpu_and_several():
-    for kernel, name, least, most, share in ((pi, "steps", 2**26, 2**31, 64), (mcpi, "samples", 2**24, 2**30, 256)):
+    for kernel, name, least, most, share in ((pi, "steps", 2**27, 2**34, 32), (mcpi, "samples", 2**24, 2**33, 128)):
         sizes = [kernel.bind({name: n}, device="gpu").plan.block for n in (1, 10**9, 10**11, 10**14)]
         assert sizes == [least, least, 10**11 // share, most]
         assert kernel.bind({}, device="gpu").plan.n_blocks >= 6
         assert kernel.bind({name: 10**9}).plan.block == kernel.default_block["cpu"]
 
 
-def tile_sums(offset: float, high: float, low: float, n2: float, pairs: int) -> np.ndarray:
+def tile_sums(offset: float, high: float, low: float, n2: float, u2: float, pairs: int) -> np.ndarray:
     """Return what pi.cu computes, in Python: its tree of sums, and its order."""
-    threads, own = 256, 128
+    threads, own = 256, 512
 
-    def half(pair: int) -> tuple[float, float]:
-        odd = 2.0 * pair + 1.0
-        c = fma(odd, high, fma(odd, low, offset))
+    def half(c: float) -> tuple[float, float]:
         s = fma(c, c, n2)
-        return s, fma(s, s, -(c * c))
+        return s, fma(s, s - u2, n2 * u2)
+
+    def joined(one: tuple[float, float], other: tuple[float, float]) -> tuple[float, float]:
+        (top, bottom), (other_top, other_bottom) = one, other
+        return fma(top, other_bottom, other_top * bottom), bottom * other_bottom
+
+    def middle(pair: int) -> float:
+        odd = 2.0 * pair + 1.0
+        return fma(odd, high, fma(odd, low, offset))
+
+    def eight(c: float) -> tuple[float, float]:
+        apart = 512.0 * high
+        firsts = c, c + 4.0 * apart
+        level = [half(first + times * apart) for first in firsts for times in (0.0, 1.0, 2.0, 3.0)]
+        while len(level) > 1:
+            level = [joined(one, other) for one, other in zip(level[::2], level[1::2], strict=True)]
+        return level[0]
 
     def of_thread(pairs: range) -> float:
-        halves, chains, fours = [half(pair) for pair in pairs], [0.0, 0.0], len(pairs) // 4 * 4
-        for place in range(0, fours, 2):
-            (one, below_one), (other, below_other) = halves[place : place + 2]
-            chains[place // 2 % 2] += fma(one, below_other, other * below_one) / (below_one * below_other)
-        for top, bottom in halves[fours:]:
-            chains[0] += top / bottom
-        return chains[0] + chains[1]
+        total, eights = 0.0, len(pairs) // 8 * 8
+        quotients = [eight(middle(pair)) for pair in pairs[:eights:8]] + [half(middle(pair)) for pair in pairs[eights:]]
+        for top, bottom in quotients:
+            total += top / bottom
+        return total
 
     sums = []
     for tile in range(-(-pairs // (threads * own))):
         firsts = range(tile * threads * own, tile * threads * own + threads)
         of_threads = [of_thread(range(first, min(pairs, first + threads * own), threads)) for first in firsts]
         while len(of_threads) > 1:
-            middle = len(of_threads) // 2
-            of_threads = [a + b for a, b in zip(of_threads[:middle], of_threads[middle:], strict=True)]
+            half_of_them = len(of_threads) // 2
+            of_threads = [a + b for a, b in zip(of_threads[:half_of_them], of_threads[half_of_them:], strict=True)]
         sums.append(of_threads[0])
     return np.array(sums)
 
@@ -161,18 +173,19 @@ def fma(a: float, b: float, c: float) -> float:
 
 
 @needs_compiler
-@pytest.mark.parametrize("pairs", [1, 257, 1023, 1025, 40_000])
+@pytest.mark.parametrize("pairs", [1, 257, 2047, 2049, 140_000])
 def test_the_order_of_the_fused_sums_is_what_it_says(pairs):
     """Bit for bit: the result of a GPU is decided by the source, and by nothing else."""
-    doubles = [1234.5, float(Fraction(16777217, 16777216)), 2.0**-55 / 3, 1e9 + 0.25]
-    tiles = np.empty(-(-pairs // 32768))
+    u = 2.0**-24
+    doubles = [1234.5 * u, float(Fraction(16777217, 16777216)) * u, 2.0**-55 / 3 * u, 1.0 + u * u / 4, u * u]
+    tiles = np.empty(-(-pairs // 131072))
     source = Path(sys.modules["mpipar.pi"].__file__).with_name("pi.cu").read_text()
     launch(source, "pi_tiles", (tiles.size,), (256,), (*map(np.float64, doubles), np.int64(pairs), tiles))
     expected = tile_sums(*doubles, pairs)
     assert tiles.tobytes() == expected.tobytes()
     total = np.empty(())
-    launch(source, "pi_total", (1,), (256,), (tiles, np.int64(tiles.size), np.float64(0.125), total))
-    assert float(total) == 2.0 * sum(expected) + 0.125
+    launch(source, "pi_total", (1,), (256,), (tiles, np.int64(tiles.size), np.float64(u * u), np.float64(0.125), total))
+    assert float(total) == 2.0 * u * u * sum(expected) + 0.125
 
 
 def test_the_plain_form_of_mcpi_counts_the_same_points_with_each_library():
@@ -191,6 +204,18 @@ def test_the_fused_kernel_of_mcpi_counts_the_very_same_points(gpu, samples, bloc
     for index in range(bound.plan.n_blocks):
         one = bound.plan[index]
         assert fused(one) == int(mcpi(one, PhiloxStream(np, 11, index), np, samples=samples))
+
+
+@needs_compiler
+@pytest.mark.parametrize("first", [0, 5, 2**32 - 16384, 2**32 - 16383, 2**32 - 1, 2**33 - 20_000])
+def test_counters_of_the_fused_kernel_of_mcpi_pass_from_word_to_word(gpu, first):
+    """In a whole tile, in the last one, and between tiles."""
+    streams = PhiloxStream(gpu.xp, 11, 0), PhiloxStream(np, 11, 0)
+    for stream in streams:
+        stream.take(first)
+    block = Block(0, 0, 40_000)
+    fused = gpu.to_host(mcpi.function_on("gpu")(block, streams[0], gpu.xp, samples=1))
+    assert fused == int(mcpi(block, streams[1], np, samples=1))
 
 
 @needs_compiler

@@ -344,12 +344,11 @@ def test_the_arithmetic_of_pi_is_as_much_as_the_comparison_takes_it_for():
     source = next(path for path in SOURCES if path.stem == "pi")
     code, said, assembly = compiled(nvrtc(), source.read_bytes(), ["--gpu-architecture=sm_90", *COMPILER_OPTIONS])
     assert code == 0, said
-    from_division_to_division = assembly.split("div.rn.f64")[1]
+    loop = max(re.split(r"\n\$L|bra", assembly), key=lambda piece: piece.count(".f64"))
     counted = runpy.run_path(str(RIVALS.with_name("compare.py")))
-    pairs = 1 / counted["DIVISIONS_OF_A_PAIR"]
-    assert (
-        len(re.findall(r"(?:fma|mul|add|sub)\.rn\.f64", from_division_to_division)) == pairs * counted["FMA_OF_A_PAIR"]
-    )
+    groups = loop.count("div.rn.f64")  # the compiler may do several in one round
+    assert groups >= 1
+    assert len(re.findall(r"(?:fma|mul|add|sub)\.rn\.f64", loop)) == groups * counted["SOURCE_OF_A_GROUP"]
 
 
 def test_the_yardsticks_compile_for_gpus():

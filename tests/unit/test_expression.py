@@ -1,5 +1,7 @@
+import ctypes
 import pickle
 import time
+import types
 
 import numpy as np
 import pytest
@@ -424,3 +426,12 @@ def test_formula_is_an_expression(text):
 def test_name_of_no_function_is_refused(text, part):
     with pytest.raises(BadInput, match=part):
         function_of(text, ["x"])
+
+
+def test_functions_of_a_library_in_c_may_import_what_they_need():
+    """As CuPy's do at their first call, in the name of the frame that calls them, which is the expression's."""
+    imports = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.py_object)(("PyImport_Import", ctypes.pythonapi))
+    library = types.ModuleType("library")
+    library.asarray, library.exp = lambda value: value, imports
+    assert Expression("exp(x)", ["x"]).on(library, "time") is time
+    assert "__import__" in refusal_of("__import__('os')")
