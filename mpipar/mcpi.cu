@@ -42,9 +42,8 @@ static inline __device__ bool is_in_circle(Words random)
 
 // Adds to *hits how many of the points from the counter ``first`` on are in the circle. Whole numbers may be added in any
 // order.
-extern "C" __global__ void __launch_bounds__(THREADS, 6)  // six blocks on a processor
-    mcpi_hits(unsigned int k0, unsigned int k1, unsigned int c2, unsigned int c3, unsigned long long first,
-              unsigned long long points, unsigned long long *hits)
+extern "C" __global__ void mcpi_hits(unsigned int k0, unsigned int k1, unsigned int c2, unsigned int c3,
+                                     unsigned long long first, unsigned long long points, unsigned long long *hits)
 {
     __shared__ unsigned int counts[THREADS];
     unsigned long long tile = (unsigned long long)blockIdx.x * TILE, left = points - tile;

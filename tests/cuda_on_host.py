@@ -30,7 +30,6 @@ PREAMBLE = """
 #define __global__
 #define __device__
 #define __shared__ static
-#define __launch_bounds__(...)
 using std::fma;
 struct Index { unsigned x; };
 static thread_local Index threadIdx, blockIdx;
@@ -86,8 +85,7 @@ CTYPES = {
 def signatures(source: str) -> dict[str, list[tuple[str, str]]]:
     """Return the parameters of each kernel in a source, {name: [(type, name), …]}."""
     found = {}
-    bounds = r"(?:__launch_bounds__\([^)]*\)(?:\s*//.*\n)?)?"
-    for name, parameters in re.findall(rf"__global__ void\s+{bounds}\s*(\w+)\(([^)]*)\)", source):
+    for name, parameters in re.findall(r"__global__ void (\w+)\(([^)]*)\)", source):
         words = [" ".join(one.replace("*", " * ").split()) for one in parameters.split(",")]
         found[name] = [(one.rpartition(" ")[0], one.rpartition(" ")[2]) for one in words]
     return found

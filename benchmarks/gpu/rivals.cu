@@ -119,8 +119,7 @@ extern "C" __global__ void rival_mcpi_unrolled(unsigned int seed, long long poin
     atomicAdd(hits, (unsigned long long)own);
 }
 
-// Eight chains in each thread, of nothing but fma, or of nothing but the products of 64 bits that Philox is made of: what
-// the units can do at most.
+// Eight chains of fma in each thread, which depend on nothing else: what the units can do at most.
 extern "C" __global__ void fma_rate(double a, double b, long long rounds, double *results)
 {
     double x[8];
@@ -131,17 +130,4 @@ extern "C" __global__ void fma_rate(double a, double b, long long rounds, double
             x[chain] = fma(x[chain], a, b);
     results[(unsigned long long)blockIdx.x * blockDim.x + threadIdx.x] =
         ((x[0] + x[1]) + (x[2] + x[3])) + ((x[4] + x[5]) + (x[6] + x[7]));
-}
-
-extern "C" __global__ void product_rate(unsigned int a, unsigned long long b, long long rounds,
-                                        unsigned long long *results)
-{
-    unsigned long long x[8];
-    for (int chain = 0; chain < 8; chain += 1)
-        x[chain] = threadIdx.x + chain;
-    for (long long round = 0; round < rounds; round += 1)
-        for (int chain = 0; chain < 8; chain += 1)
-            x[chain] = (unsigned long long)(unsigned int)x[chain] * a + b;
-    results[(unsigned long long)blockIdx.x * blockDim.x + threadIdx.x] =
-        ((x[0] ^ x[1]) ^ (x[2] ^ x[3])) ^ ((x[4] ^ x[5]) ^ (x[6] ^ x[7]));
 }

@@ -80,3 +80,8 @@ def test_message_tells_rank_host_block_and_reason_in_its_first_line():
     message = Failure("block 2", "ValueError: bad", "Traceback …\n").message(3, "node-a")
     assert message == "rank 3 on host node-a, block 2: ValueError: bad\nTraceback …"
     assert Failure("block 2", "ValueError: bad").message(0, "b") == "rank 0 on host b, block 2: ValueError: bad"
+
+
+def test_too_little_memory_is_told_with_the_remedy():
+    failure = block_failure(Block(2, 20, 30), MemoryError("Unable to allocate 7 TiB"))
+    assert failure.reason == "MemoryError: Unable to allocate 7 TiB (smaller blocks need less memory: --block)"
