@@ -70,7 +70,7 @@ def nothing_is_left(folder, link):
 
 
 def test_a_job_runs_on_all_nodes(cluster, place):
-    job = submit(cluster, "--nodes=4", "--output=out", "--wrap", "srun hostname", cwd=place)
+    job = submit(cluster, "--nodes=4", "--output=out", "--error=errors", "--wrap", "srun hostname", cwd=place)
     known = cluster.wait(job)
     assert (known["JobState"], known["ExitCode"], known["NodeList"]) == ("COMPLETED", "0:0", "n[1-4]")
     assert known["WorkDir"] == str(place)

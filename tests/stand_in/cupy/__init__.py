@@ -52,9 +52,13 @@ def asnumpy(array: Any) -> np.ndarray:
 class RawModule:
     """Kernels of a source, compiled for the host when the first is launched."""
 
-    def __init__(self, *, code: str, options: tuple[str, ...] = ()) -> None:
-        assert options in (("-fmad=false",), ("-fmad=true",))
-        self.code = code
+    def __init__(self, *, code: str, options: tuple[str, ...] = (), backend: str = "nvrtc") -> None:
+        assert options in (("-fmad=false",), ("-fmad=true",)) or backend == "nvcc"
+        self.code, self.backend = code, backend
+
+    def compile(self) -> None:
+        if self.backend == "nvcc":
+            raise RuntimeError("there is no nvcc")
 
     def get_function(self, name: str) -> Any:
         def kernel(grid: tuple[int, ...], block: tuple[int, ...], arguments: Sequence[Any]) -> None:
