@@ -85,7 +85,7 @@ def fused(block: Block, xp: Any, *, steps: int) -> Any:
     step, step_high, step_low, n2, u2 = lengths(steps)
     tiles = xp.empty((max(1, -(-pairs // tile)),), dtype=xp.float64)
     total = xp.empty((), dtype=xp.float64)
-    doubles = map(np.float64, (block.start * step, step_high, step_low, n2, u2))
+    doubles = [np.float64(length) for length in (float(block.start * step), step_high, step_low, n2, u2)]
     kernels.get_function("pi_tiles")((tiles.size,), (threads,), (*doubles, np.int64(pairs), tiles))
     alone = odd_one(block, steps) if block.size % 2 else 0.0
     arguments = (tiles, np.int64(tiles.size), np.float64(u2), np.float64(alone), total)

@@ -129,9 +129,8 @@ class Bench:
         print(f"π, {steps:.3g} steps in {bound.plan.n_blocks} blocks, {steps / times[0]:.3g} steps/s")
         names = [f"mpipar, {bound.plan.block:.3g} steps a block", *rivals.values()]
         self.show(times, names)
-        print(
-            f"  {limit:.4f} s  {limit / times[0]:.3f} × mpipar's  {instructions / steps} fma for each step, and nothing else"
-        )
+        of_what = f"{instructions / steps} fma for each step, and nothing else"
+        print(f"  {limit:.4f} s  {limit / times[0]:.3f} × mpipar's  {of_what}")
         value = bound.result(total(bound, self.accelerator))
         exact = math.pi + 1 / (12 * float(steps) ** 2)
         others = [float(self.accelerator.to_host(self.cupy.sum(sums[name]))) / steps for name in rivals]

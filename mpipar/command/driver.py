@@ -22,7 +22,7 @@ from mpipar.core.bound import DEVICES
 from mpipar.core.errors import BadInput, MpiparError, RunFailed, StoppedEarly
 from mpipar.core.exit_codes import BAD_INPUT, DONE, FAILED, STOPPED_EARLY
 from mpipar.core.kernel import AnyReduction, BlockSize, Kernel
-from mpipar.core.text import printable, suit_any_encoding
+from mpipar.core.text import items_in_blocks, printable, suit_any_encoding
 from mpipar.inputs.function import is_loading
 from mpipar.runtime.comm import Comm, RankLost, leave, speaks_for_all, world
 from mpipar.runtime.interrupt import outlive_warning
@@ -144,7 +144,7 @@ def _preview(options: Options) -> str:
 
         preview(output.absolute(), could_be, resume=options.settings.resume)
     where, plan = " on the GPU" if bound.device == "gpu" else "", bound.plan
-    return f"would evaluate {plan.n:_} items in {plan.n_blocks:_} blocks of {plan.block:_}{where}"
+    return f"would evaluate {items_in_blocks(plan.n, plan.n_blocks, plan.block)}{where}"
 
 
 def _settled(comm: Comm, code: int) -> int:

@@ -17,7 +17,7 @@ from typing import Any
 from mpipar.command.driver import print_text, say_bad_input
 from mpipar.command.progress import Progress
 from mpipar.command.targets import PICTURES, check_target
-from mpipar.core.arguments import Parser
+from mpipar.core.arguments import Parser, named_path
 from mpipar.core.errors import BadInput, RunFailed
 from mpipar.core.exit_codes import DONE, FAILED
 from mpipar.core.kernel import SEED
@@ -66,7 +66,7 @@ def _parser() -> Parser:
         epilog="example: mpipar model run.h5 --ranks 1,2,4,8,1e3,1e6 --output prediction",
     )  # fmt: skip
     add = parser.add_argument
-    add("run", type=Path, metavar="RUN.h5", help="the result file of a run with --output")
+    add("run", type=named_path, metavar="RUN.h5", help="the result file of a run with --output")
     add("--ranks", default=_RANKS, metavar="N,N,…", help=f"numbers of ranks (default: {_RANKS})")
     add("--workers", metavar="W", help="worker processes in each rank (default: as the run)")
     add("--schedule", default="all", metavar="NAME,…", help="stride, slice, dynamic, or all (default)")
@@ -78,8 +78,8 @@ def _parser() -> Parser:
     add("--reduce-seconds", metavar="T", help="time of one stage of the reduction, in place of measuring it here")
     add("--counter-seconds", metavar="T", help="time of one fetch-and-add of the shared counter, likewise")
     add("--json", action="store_true", help="print one JSON object")
-    add("--output", type=Path, metavar="FOLDER|FILE", help="write model.md, .csv and the pictures into a folder, or "
-        "one of them: FILE.md, .csv, .png, .svg or .pdf")  # fmt: skip
+    add("--output", type=named_path, metavar="FOLDER|FILE", help="write model.md, .csv and the pictures into a folder, "
+        "or one of them: FILE.md, .csv, .png, .svg or .pdf")  # fmt: skip
     add("--progress", action="store_true", default=None, help="show a progress bar (default: on a terminal)")
     return parser
 

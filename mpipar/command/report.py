@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from mpipar._version import __version__
-from mpipar.core.text import several
+from mpipar.core.text import items_in_blocks, several
 from mpipar.runtime.result import Result
 
 MOST_SKIPPED_SHOWN = 20
@@ -57,7 +57,7 @@ def as_json(result: Result) -> str:
 def as_text(result: Result, *, device: bool = False) -> str:
     """Return a result as a few lines for people; ``device`` is whether to name the CPU, if it was that."""
     plan, lines = result.plan, value_lines(result.name, result.value, result.error)
-    lines.append(f"{plan.n:_} items in {plan.n_blocks:_} blocks of {plan.block:_}, {result.schedule} schedule")
+    lines.append(f"{items_in_blocks(plan.n, plan.n_blocks, plan.block)}, {result.schedule} schedule")
     if result.resumed_blocks:
         lines.append(f"{result.resumed_blocks:_} blocks were done before, {result.evaluated_blocks:_} in this run")
     where = f"{several(result.ranks, 'rank')} × {several(result.workers, 'worker')}"

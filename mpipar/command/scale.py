@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 from mpipar.batch.site import read_site
 from mpipar.batch.slurm import SlurmUnavailable, SubmitRefused
 from mpipar.command.driver import say_bad_input
-from mpipar.core.arguments import Parser
+from mpipar.core.arguments import Parser, named_path
 from mpipar.core.errors import BadInput, RunFailed
 from mpipar.core.exit_codes import DONE, FAILED, STOPPED_EARLY
 from mpipar.runtime.node import usable_cores
@@ -40,7 +40,7 @@ from mpipar.study.here import Here
 from mpipar.study.on_slurm import OnSlurm
 from mpipar.study.outcome import write_outcome
 from mpipar.study.record import Record
-from mpipar.study.target import Target, as_json, find_size, from_driver, from_job, look
+from mpipar.study.target import Target, a_number, as_json, find_size, from_driver, from_job, look
 
 HERE, SLURM = "here", "slurm"
 
@@ -51,12 +51,14 @@ def main(arguments: Sequence[str]) -> int:
     try:
         options = _parser().parse_args(arguments)
         study = _Study(options)
-        signal.signal(signal.SIGTERM, _interrupt)
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup does with the second
+                signal.signal(number, _interrupt)
         runner = study.runner()
         study.look(runner)
         with Record(options.output, study.identity) as record:
             runs = conduct(study.sizes, study.repeats, runner, record, _say)
-            for line in study.write(runs):
+            for line in study.write(runs, record):
                 _say(line)
         return DONE
     except (BadInput, SubmitRefused) as error:
@@ -65,7 +67,7 @@ def main(arguments: Sequence[str]) -> int:
         _say(str(error))
         return FAILED
     except OSError as error:
-        _say(f"{error.strerror or error}: {error.filename or ''}")
+        _say(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}")
         return FAILED
     except KeyboardInterrupt:
         waiting = getattr(runner, "waiting", 0)
@@ -99,10 +101,10 @@ def _parser() -> Parser:
     add("--set-per-rank", action="append", default=[], metavar="NAME=VALUE",
         help="an option that a weak study multiplies by ranks × workers (default: the driver's size)")  # fmt: skip
     add("--baseline", metavar="RANKS", help="the size that speedups are relative to (default: the smallest)")
-    add("--output", type=Path, required=True, metavar="FOLDER", help="where all goes: new, or of this study")
+    add("--output", type=named_path, required=True, metavar="FOLDER", help="where all goes: new, or of this study")
     add("--on", choices=(HERE, SLURM), default=HERE, help="where to run: here (default), or, of a job file, as jobs")
     add("--site", type=Path, metavar="FILE", help="the site's profile, on Slurm")
-    add("--at-once", default="1", metavar="N", help="jobs in the queue at a time, on Slurm (default: 1, so that none "
+    add("--at-once", metavar="N", help="jobs in the queue at a time, on Slurm (default: 1, so that none "
         "disturbs another)")  # fmt: skip
     return parser
 
@@ -114,7 +116,7 @@ class _Study:
         self.options = options
         self.on_slurm = options.on == SLURM
         self.repeats = numbers(options.repeats, "--repeats", MOST_REPEATS)[-1]
-        self.at_once = numbers(options.at_once, "--at-once", 1000)[-1]
+        self.at_once = numbers(options.at_once or "1", "--at-once", 1000)[-1]
         self.baseline = None if options.baseline is None else numbers(options.baseline, "--baseline")[0]
         self.target = self._target()
         self._with_output: bool | None = None
@@ -142,7 +144,7 @@ class _Study:
             for size in self.sizes:
                 runner.check(Run(size, 1))
 
-    def write(self, runs: dict[Run, Measured]) -> list[str]:
+    def write(self, runs: dict[Run, Measured], record: Record) -> list[str]:
         """Write all files, and return what to say about them."""
         given = self.target.options if self.options.sizes else {**self.target.options, **self.target.per_rank}
         words = [*(f"{name}={as_json(value)}" for name, value in given.items()), *self.target.arguments]
@@ -151,7 +153,7 @@ class _Study:
             about["job file"] = self.target.name
         return write_outcome(
             self.options.output, self.target.driver, runs, baseline=self.baseline, about=about,
-            cores=None if self.on_slurm else usable_cores(), slurm=self.on_slurm,
+            cores=None if self.on_slurm else usable_cores(), slurm=self.on_slurm, write_text=record.write_text,
         )  # fmt: skip
 
     def _target(self) -> Target:
@@ -171,7 +173,8 @@ class _Study:
             kernel = getattr(importlib.import_module(f"mpipar.{target.driver}"), target.driver)
             if isinstance(kernel.n, str):
                 default = {parameter.name: parameter.default for parameter in kernel.parameters}[kernel.n]
-                target.per_rank[kernel.n] = target.options.pop(kernel.n, default)
+                value = target.options.pop(kernel.n, default)
+                target.per_rank[kernel.n] = a_number(value, kernel.n)
         elif needed:
             find_size(target, Size(STRONG, 1, 1), self._more())
         if needed and not target.per_rank:
@@ -224,6 +227,9 @@ class _Study:
     def _check(self) -> None:
         if not self.on_slurm:
             refuse_too_many(self.sizes, usable_cores())
+            for option in ("site", "at_once"):
+                if getattr(self.options, option) is not None:
+                    raise BadInput(f"--{option.replace('_', '-')}: is for jobs, with --on slurm")
         there = sorted({size.ranks for size in self.sizes if size.mode != SIZES})
         if self.baseline is not None and not there:
             raise BadInput("--baseline: is for --strong and --weak; --sizes compares with serial runs")

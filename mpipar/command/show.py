@@ -11,13 +11,12 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from mpipar.command import shown
 from mpipar.command.driver import print_text, say_bad_input
 from mpipar.command.targets import PICTURES, check_target
-from mpipar.core.arguments import Parser
+from mpipar.core.arguments import Parser, named_path
 from mpipar.core.errors import BadInput
 from mpipar.core.exit_codes import DONE, FAILED
 from mpipar.core.text import printable
@@ -54,7 +53,8 @@ def main(arguments: Sequence[str]) -> int:
         if isinstance(found, Summary):
             _write(found, options)
     except OSError as error:
-        print(printable(f"{_PROGRAM}: {error.strerror or error}: {error.filename or ''}"), file=sys.stderr)
+        where = f": {error.filename}" if error.filename else ""
+        print(printable(f"{_PROGRAM}: {error.strerror or error}{where}"), file=sys.stderr)
         return FAILED
     return DONE
 
@@ -103,7 +103,10 @@ def as_page(found: Summary) -> str:
         ("Parameters", given),
         ("The file", shown.about_file(found)),
     ]
-    return page.page(found, shown.value_text(found), cards, trouble, sections)
+    cells, is_whole = shown.rank_cells(found)
+    lines = [[*line[:-2], " ".join(filter(None, line[-2:]))] for line in cells]  # the remark has no head
+    title = "Ranks" if is_whole else f"Some of {len(found.per_rank)} ranks"
+    return page.page(found, shown.value_text(found), cards, trouble, sections, (title, shown.RANK_HEADS, lines))
 
 
 def _check_wishes(found: Summary, options: Any) -> None:
@@ -124,10 +127,15 @@ def _parser() -> Parser:
         epilog="example: mpipar show run.h5 --timeline run.png --html run.html",
     )  # fmt: skip
     add = parser.add_argument
-    add("file", type=Path, metavar="FILE.h5", help="what a run has written to --output, or mpipar scale as scaling.h5")
-    add("--timeline", type=Path, metavar="OUT", help="draw which process evaluated which blocks when: a name that ends "
-        "in .png, .svg or .pdf (needs matplotlib)")  # fmt: skip
-    add("--html", type=Path, metavar="OUT", help="write a page with all of it, which needs no other file")
+    add(
+        "file",
+        type=named_path,
+        metavar="FILE.h5",
+        help="what a run has written to --output, or mpipar scale as scaling.h5",
+    )
+    add("--timeline", type=named_path, metavar="OUT", help="draw which process evaluated which blocks when: a name "
+        "that ends in .png, .svg or .pdf (needs matplotlib)")  # fmt: skip
+    add("--html", type=named_path, metavar="OUT", help="write a page with all of it, which needs no other file")
     add("--ranks", action="store_true", help="tell of each rank, however many there are")
     add("--workers", action="store_true", help="tell of each process")
     add("--json", action="store_true", help="print one JSON object")

@@ -18,7 +18,7 @@ import numpy as np
 
 from mpipar.command.report import plain, shown, value_lines
 from mpipar.core.drivers import DRIVERS
-from mpipar.core.text import printable, several
+from mpipar.core.text import items_in_blocks, printable, several
 from mpipar.store.summary import Study, Summary, Unfinished
 
 _FEW_RANKS, _FEW_HOSTS, _FEW_SKIPPED = 16, 6, 5
@@ -40,8 +40,8 @@ def value_text(summary: Summary) -> str:
 def about_problem(summary: Summary) -> Pairs:
     """Return what was computed."""
     about = summary.about
-    pairs = [("problem", f"{about['n']:_} items in {about['n_blocks']:_} blocks of {about['block']:_}, seed "
-                         f"{about['seed']}")]  # fmt: skip
+    plan = items_in_blocks(about["n"], about["n_blocks"], about["block"])
+    pairs = [("problem", f"{plan}, seed {about['seed']}")]
     return pairs + [("parameters", parameters(summary))] * bool(summary.parameters)
 
 
@@ -119,8 +119,20 @@ def about_file(summary: Summary) -> Pairs:
     return pairs
 
 
+RANK_HEADS = ("rank", "node", "blocks", "seconds", "of the mean")
+
+
 def rank_table(summary: Summary, *, full: bool) -> list[str]:
     """Return a line for each rank; of many, for some of them."""
+    lines, is_whole = rank_cells(summary, full=full)
+    return [
+        *aligned([RANK_HEADS, *lines]),
+        *([] if is_whole else [f"(of {len(summary.per_rank)} ranks; --ranks tells of all)"]),
+    ]
+
+
+def rank_cells(summary: Summary, *, full: bool = False) -> tuple[list[list[str]], bool]:
+    """Return the columns of RANK_HEADS and a remark for each rank, or of many for some; and whether these are all."""
     table = summary.per_rank
     order = np.argsort(table["seconds"], kind="stable")
     few = full or len(table) <= _FEW_RANKS
@@ -129,13 +141,13 @@ def rank_table(summary: Summary, *, full: bool) -> list[str]:
         named = {int(order[0]): "fastest", int(order[len(table) // 2]): "median"}
         chosen = {**{int(row): "slowest" for row in order[:-4:-1]}, **dict(reversed(named.items()))}
     mean = float(table["seconds"].mean())
-    lines = [["rank", "node", "blocks", "seconds", "of the mean"]]
+    lines = []
     for row, word in chosen.items():
         one = table[row]
         share = f"{one['seconds'] / mean:.3f}" if mean > 0 else ""
         marked = word or ("slowest" if len(table) > 1 and row == order[-1] and mean > 0 else "")
         lines.append([str(one["rank"]), one["host"], str(one["blocks"]), f"{one['seconds']:.3f}", share, marked])
-    return [*aligned(lines), *([] if few else [f"(of {len(table)} ranks; --ranks tells of all)"])]
+    return lines, few
 
 
 def worker_table(summary: Summary) -> list[str]:
@@ -210,7 +222,7 @@ def as_object(found: Summary | Unfinished | Study) -> dict[str, Any]:
     return {
         "file": str(found.path),
         "kind": "result",
-        "driver": found.driver,
+        "driver": plain(found.about["driver"]),
         "value": plain(found.value),
         "error": plain(found.error),
         **{name: plain(about.get(name)) for name in names},

@@ -1,4 +1,4 @@
-"""Where commands write pictures, pages and tables: what is there already must be one of these. Imports mpipar.core."""
+"""Where commands write pictures, pages and tables: what is there already must be one of these. Imports core, study."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mpipar.core.errors import BadInput
+from mpipar.study.pictures import MAKER
 
 PICTURES = {".png": (b"\x89PNG",), ".pdf": (b"%PDF",), ".svg": (b"<?xml", b"<svg", b"<!DOCTYPE svg")}
 """How files with these endings begin."""
@@ -33,14 +34,14 @@ def check_target(option: str, path: Path, begins: Mapping[str, tuple[bytes, ...]
     if not os.access(folder, os.W_OK | os.X_OK):
         raise BadInput(f"{option}: the folder {str(folder)!r} can't be written to")
     try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise BadInput(f"{option}: {str(path)!r} is not a regular file")
-        with path.open("rb") as file:
-            begin = file.read(64)
+        is_regular = stat.S_ISREG(path.stat().st_mode)
+        content = path.read_bytes() if is_regular else b""
     except FileNotFoundError:
         return
     except (OSError, ValueError) as error:  # a zero byte in a name is a ValueError
         raise BadInput(f"{option}: {getattr(error, 'strerror', None) or error}: {str(path)!r}") from None
-    if begin and not begin.startswith(begins[ending]):
-        what = f"{ending[1:].upper()} picture" if ending in PICTURES else "file that mpipar made"
+    if not is_regular:
+        raise BadInput(f"{option}: {str(path)!r} is not a regular file")
+    if content and not (content.startswith(begins[ending]) and (ending not in PICTURES or MAKER.encode() in content)):
+        what = "picture that mpipar drew" if ending in PICTURES else "file that mpipar made"
         raise BadInput(f"{option}: {str(path)!r} exists and is not a {what}; it is left as it is")

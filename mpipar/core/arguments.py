@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import NoReturn
 
 from mpipar.core.errors import BadInput
@@ -14,3 +15,10 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raise BadInput."""
         raise BadInput(message)
+
+
+def named_path(text: str) -> Path:
+    """Return the path that an argument names, which an empty one doesn't."""
+    if not text:
+        raise argparse.ArgumentTypeError("expected a name, got ''")
+    return Path(text)

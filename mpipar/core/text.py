@@ -17,6 +17,11 @@ def several(count: int, thing: str, things: str = "") -> str:
     return f"{count} {thing if count == 1 else things or thing + 's'}"
 
 
+def items_in_blocks(n: int, n_blocks: int, block: int) -> str:
+    """Return a plan in words."""
+    return f"{n:_} item{'s' * (n != 1)} in {n_blocks:_} block{'s' * (n_blocks != 1)} of {block:_}"
+
+
 def markdown_row(cells: Iterable[str]) -> str:
     """Return a line of a table in Markdown."""
     return f"| {' | '.join(cells)} |"

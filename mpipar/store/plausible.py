@@ -30,6 +30,8 @@ def check(summary: Summary) -> None:
         for name in names:
             if type(about[name]) is not int or not least <= about[name] <= _MOST_ITEMS:
                 raise ValueError(f"{name} is {about[name]!r}")
+    if about["n_blocks"] != -(-about["n"] // max(1, about["block"])):
+        raise ValueError(f"n_blocks is {about['n_blocks']}, for {about['n']} items in blocks of {about['block']}")
     if about["ranks"] != len(summary.per_rank):
         raise ValueError(f"ranks is {about['ranks']}, and {len(summary.per_rank)} are there")
     if not isinstance(about["elapsed"], float) or not 0 <= about["elapsed"] <= _MOST_SECONDS:

@@ -16,6 +16,7 @@ import h5py
 import numpy as np
 
 from mpipar.core.errors import BadInput
+from mpipar.core.text import printable
 from mpipar.runtime.result import imbalance, lower_bound
 from mpipar.store import careful
 from mpipar.store.checkpoint import get
@@ -98,8 +99,8 @@ class Summary:
 
     @property
     def driver(self) -> str:
-        """Name of the driver."""
-        return str(self.about["driver"])
+        """Name of the driver, in one line."""
+        return printable(" ".join(str(self.about["driver"]).split()))
 
     @property
     def elapsed(self) -> float:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import functools
 import hashlib
 import json
 import os
@@ -24,6 +26,7 @@ from mpipar.study.record import SCRATCH
 from mpipar.study.target import Target
 
 _LONGEST_VALUE = 1000  # characters; of a longer one the record has the hash
+_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl
 _END_SECONDS = 5.0  # that a run which is to end is given
 
 
@@ -127,10 +130,11 @@ def timed(
 
     Raises subprocess.TimeoutExpired if it takes longer than ``limit`` seconds, and ends it.
     """
+    end_with_us = functools.partial(_end_with, os.getpid(), ctypes.CDLL(None))
     begun = time.perf_counter()
     process = subprocess.Popen(
         command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        errors="replace", start_new_session=True,
+        errors="replace", start_new_session=True, preexec_fn=end_with_us,
     )  # fmt: skip
     try:
         stdout, stderr = process.communicate(timeout=limit)
@@ -138,6 +142,13 @@ def timed(
         _end(process)
         raise
     return process.returncode, time.perf_counter() - begun, stdout, stderr
+
+
+def _end_with(parent: int, libc: ctypes.CDLL) -> None:
+    """Let the kernel end this process when its parent dies, of whatever: nobody would know that it still runs."""
+    libc.prctl(_DEATH_SIGNAL, signal.SIGTERM)
+    if os.getppid() != parent:  # which has died before
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _end(process: subprocess.Popen[str]) -> None:

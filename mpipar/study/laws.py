@@ -49,6 +49,11 @@ class Parameter(NamedTuple):
     half_width: float | None
     at_bound: bool
 
+    @property
+    def is_positive(self) -> bool:
+        """Whether all of its confidence interval is above 0."""
+        return not self.at_bound and self.half_width is not None and self.value > self.half_width
+
 
 class Fit(NamedTuple):
     """A law fitted to speedups.

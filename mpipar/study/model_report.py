@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass
+from html import escape
 from typing import Any
 
 from mpipar._version import __version__
@@ -110,8 +111,8 @@ def as_text(prediction: Prediction) -> str:
 
 def as_markdown(prediction: Prediction) -> str:
     """Return the prediction as a page."""
-    lines = [PAGE_HEAD + f"# What {prediction.model.run.summary.driver} would take", ""]
-    lines += [f"* {name}: {text}" for name, text in about(prediction).items()]
+    lines = [PAGE_HEAD + f"# What {escape(prediction.model.run.summary.driver)} would take", ""]
+    lines += [f"* {name}: {escape(text, quote=False)}" for name, text in about(prediction).items()]
     lines += ["", markdown_row(_HEADS[:-1]), markdown_row(["---:", "---", *["---:"] * 5, "---"])]
     for row in prediction.rows:
         *cells, mark = _cells(prediction, row)
@@ -160,7 +161,7 @@ def about(prediction: Prediction) -> dict[str, str]:
     """Return {what: in words} of where a prediction is from."""
     model, run, costs = prediction.model, prediction.model.run, prediction.model.costs
     where = f"{several(run.ranks, 'rank')} × {several(run.workers, 'worker')}, {run.schedule}"
-    found = {"from": f"{run.summary.path} ({run.summary.driver}, {run.blocks:_} blocks, {where})"}
+    found = {"from": f"{run.summary.path} ({run.summary.driver}, {several(run.blocks, 'block')}, {where})"}
     if prediction.own is not None:
         off = f" ({100 * (prediction.own / run.summary.elapsed - 1):+.1f} %)" if run.summary.elapsed else ""
         found["that run itself"] = f"measured {run.summary.elapsed:.4g} s, predicted {prediction.own:.4g} s{off}"
@@ -168,7 +169,7 @@ def about(prediction: Prediction) -> dict[str, str]:
         a_process = f"{model.blocks(1) / model.workers:.0f} blocks for each process"
         found["plan"] = f"grows with the processes: {a_process}"
     elif model.blocks(1) != run.blocks:
-        found["plan"] = f"{model.blocks(1):_} blocks"
+        found["plan"] = several(model.blocks(1), "block")
     if costs.source:
         found["costs"] = f"{costs.source}: {told_costs(costs)}"
     return found

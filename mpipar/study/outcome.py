@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from mpipar.store.files import write_text
 from mpipar.study import crossover, machine, report
 from mpipar.study.data import write_data
 from mpipar.study.design import SIZES, STRONG, WEAK, Measured, Run
@@ -21,6 +20,7 @@ def write_outcome(
     about: Mapping[str, str],
     cores: int | None,
     slurm: bool,
+    write_text: Callable[[str, str], object],
 ) -> list[str]:
     """Write tables, data and pictures into a folder; return what is to be said about them.
 
@@ -39,14 +39,16 @@ def write_outcome(
         Cores of this machine, if runs were here.
     slurm : bool
         Whether they were jobs.
+    write_text : callable
+        Called with the name and the text of each text file; what writes these must know them again.
     """
     modes = [mode for mode in (STRONG, WEAK) if any(run.size.mode == mode for run in runs)]
     parts = [part(mode, runs, baseline, cores) for mode in modes]
     described = machine.describe(runs.values(), slurm=slurm)
     said, drawn = [], []
     if parts:
-        write_text(folder / "scaling.csv", report.as_csv(parts))
-        write_text(folder / "scaling.md", report.as_markdown(f"`{title}`", parts, described, about))
+        write_text("scaling.csv", report.as_csv(parts))
+        write_text("scaling.md", report.as_markdown(f"`{title}`", parts, described, about))
         drawn.append("scaling")
     write_data(folder / "scaling.h5", runs, parts, {**about, **described})
     said.append(f"all times are in {folder / 'scaling.h5'}" + f", the table in {folder / 'scaling.md'}" * bool(parts))
@@ -54,8 +56,8 @@ def write_outcome(
         said.append(OVERSUBSCRIBED)
     comparisons = crossover.compare(runs) if any(run.size.mode == SIZES for run in runs) else []
     if comparisons:
-        write_text(folder / "crossover.csv", crossover.as_csv(comparisons))
-        write_text(folder / "crossover.md", crossover.as_markdown(f"`{title}`", comparisons, described, about))
+        write_text("crossover.csv", crossover.as_csv(comparisons))
+        write_text("crossover.md", crossover.as_markdown(f"`{title}`", comparisons, described, about))
         drawn.append("crossover")
         said += [comparison.verdict for comparison in comparisons]
     from mpipar.study import pictures

@@ -52,9 +52,10 @@ table.pairs th { width: 11rem; font-weight: 400; color: var(--soft); }
 
 Pairs = Sequence[tuple[str, str]]
 Sections = Sequence[tuple[str, Pairs]]
+Ranks = tuple[str, Sequence[str], Sequence[Sequence[str]]]
 
 
-def page(summary: Summary, value: str, cards: Pairs, warnings: Sequence[str], sections: Sections) -> str:
+def page(summary: Summary, value: str, cards: Pairs, warnings: Sequence[str], sections: Sections, ranks: Ranks) -> str:
     """Return the page.
 
     Parameters
@@ -68,6 +69,8 @@ def page(summary: Summary, value: str, cards: Pairs, warnings: Sequence[str], se
         What the reader should know before any number is used.
     sections : sequence of (str, sequence of (str, str))
         Titles, and names with values.
+    ranks : (str, sequence, sequence)
+        A title, heads, and lines of cells.
     """
     title = f"{summary.driver}: {summary.path.name}"
     body = [
@@ -80,6 +83,7 @@ def page(summary: Summary, value: str, cards: Pairs, warnings: Sequence[str], se
         "</div>",
         *_pictures(summary),
         *(line for heading, pairs in sections if pairs for line in _pairs(heading, pairs)),
+        *_ranks(*ranks),
         *_skipped(summary),
     ]
     head = [
@@ -140,6 +144,13 @@ def _pairs(heading: str, pairs: Pairs) -> Iterable[str]:
     yield f'<h2>{_text(heading)}</h2><table class="pairs">'
     for name, words in pairs:
         yield f"<tr><th>{_text(name)}</th><td>{_text(words)}</td></tr>"
+    yield "</table>"
+
+
+def _ranks(title: str, heads: Sequence[str], lines: Sequence[Sequence[str]]) -> Iterable[str]:
+    yield f"<h2>{_text(title)}</h2><table><tr>{''.join(f'<th>{_text(head)}</th>' for head in heads)}</tr>"
+    for line in lines:
+        yield f"<tr>{''.join(f'<td>{_text(cell)}</td>' for cell in line)}</tr>"
     yield "</table>"
 
 

@@ -31,10 +31,15 @@ STYLE: Any = {
     "font.size": 8, "font.family": "sans-serif", "axes.titlesize": 8.5, "axes.titleweight": "bold",
     "axes.titlelocation": "left", "axes.labelsize": 8, "legend.fontsize": 7, "xtick.labelsize": 7.5,
     "ytick.labelsize": 7.5, "axes.spines.top": False, "axes.spines.right": False, "axes.linewidth": 0.7,
-    "lines.linewidth": 1.1, "lines.markersize": 4.5, "legend.frameon": False, "pdf.fonttype": 42,
+    "lines.linewidth": 1.1, "lines.markersize": 4.5, "legend.framealpha": 0.85,
+    "legend.edgecolor": "none", "legend.fancybox": False, "pdf.fonttype": 42,
     "svg.hashsalt": "mpipar", "axes.grid": True, "grid.color": "#e6e6e6", "grid.linewidth": 0.5, "axes.axisbelow": True,
 }  # fmt: skip
-DATES = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
+MAKER = "drawn by mpipar"
+"""What is in each picture, so that it can be told from those of others."""
+METADATA: dict[str, dict[str, str | None]] = {
+    "png": {"Comment": MAKER}, "svg": {"Date": None, "Creator": MAKER}, "pdf": {"CreationDate": None, "Creator": MAKER},
+}  # fmt: skip
 
 
 def is_possible() -> bool:
@@ -124,7 +129,7 @@ def _speedup(panel: Any, part: Part) -> None:
     processes = several(base.processes, "process", "processes")
     panel.set_ylabel(f"{'' if part.mode == STRONG else 'scaled '}speedup (relative to {processes})")
     panel.set_xlabel(_across(rows))
-    panel.legend(loc="best" if any(row.fastest > 1.3 * row.processes for row in rows) else "upper left")
+    panel.legend(loc="best")
 
 
 def _efficiency(panel: Any, part: Part) -> None:
@@ -141,9 +146,7 @@ def _efficiency(panel: Any, part: Part) -> None:
     panel.set_ylim(0, max(1.1, highest * 1.05))
     panel.set_ylabel("efficiency (speedup / processes)")
     panel.set_xlabel(_across(rows))
-    middle = np.sqrt(min(row.processes for row in rows) * max(row.processes for row in rows))
-    in_the_way = any(row.slowest / row.processes < 0.5 for row in rows if row.processes <= middle)
-    panel.legend(loc="best" if in_the_way else "lower left")
+    panel.legend(loc="best")
 
 
 def _points(panel: Any, part: Part, series: Series, colour: str, marker: str, what: str) -> None:
@@ -214,7 +217,7 @@ def save(figure: Any, stem: Path, kinds: Sequence[str] = KINDS) -> list[Path]:
     paths = []
     for kind in kinds:
         made = io.BytesIO()
-        figure.savefig(made, format=kind, dpi=300, metadata=DATES[kind])
+        figure.savefig(made, format=kind, dpi=300, metadata=METADATA[kind])
         paths.append(stem.with_name(f"{stem.name}.{kind}"))  # a dot in the name of the stem begins no suffix
         write_bytes(paths[-1], made.getvalue())
     return paths

@@ -1,14 +1,17 @@
-"""The folder of a study, and the file in it with every run. Imports mpipar.core, and design beside it.
+"""The folder of a study, and the file in it with every run. Imports mpipar.core, store, design beside it.
 
 ``runs.jsonl`` has the study's identity in its first line, and a run in each other one, appended as the run is done. A
-study that was interrupted goes on from there, with more sizes or repeats if these are asked for.
+study that was interrupted goes on from there, with more sizes or repeats if these are asked for. Lines between tell the
+hashes of the texts that the study writes beside it, so that it doesn't replace what somebody has edited.
 """
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import json
+import math
 import os
 import time
 from collections.abc import Mapping
@@ -17,9 +20,14 @@ from types import TracebackType
 from typing import Any
 
 from mpipar.core.errors import BadInput
+from mpipar.store.files import write_text
 from mpipar.study.design import Measured, Run, Size
 
 RUNS = "runs.jsonl"
+TEXTS = ("scaling.csv", "scaling.md", "crossover.csv", "crossover.md")
+"""What a study writes that people may edit."""
+
+_SHORTEST = 1e-9  # seconds: no clock tells less
 JOBS, SCRATCH = "jobs", "scratch"
 """Folders in that of the study: of jobs; of results that nobody wants."""
 
@@ -48,6 +56,7 @@ class Record:
     def __init__(self, folder: Path, identity: Mapping[str, Any]) -> None:
         self.folder = folder
         self.runs: dict[Run, Measured] = {}
+        self._written: set[str] = set()
         self._file = -1
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -55,11 +64,14 @@ class Record:
             if others and RUNS not in others:
                 raise BadInput(f"--output: {str(folder)!r} has other files in it ({others[0]!r}), and no study")
             self._file = os.open(folder / RUNS, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+        except FileExistsError:
+            raise BadInput(f"--output: expected a folder, and {str(folder)!r} is none") from None
         except OSError as error:
-            raise BadInput(f"--output: {error.strerror}: {str(folder)!r}") from None
+            raise BadInput(f"--output: {error.strerror}: {error.filename!r}") from None
         try:
             self._take()
             self._read(json.loads(json.dumps(identity)))
+            self._check_untouched()
         except BaseException:
             os.close(self._file)
             raise
@@ -77,6 +89,26 @@ class Record:
         self.runs[run] = measured
         size = {name: value for name, value in run.size._asdict().items() if value not in (None, "")}
         self._append({**size, "repeat": run.repeat, "time": time.time(), **measured._asdict()})
+
+    def write_text(self, name: str, text: str) -> None:
+        """Write a text beside the runs. Raises OSError."""
+        digest = _digest(text.encode())
+        if digest not in self._written:
+            self._written.add(digest)
+            self._append({"written": name, "sha256": digest})  # before: it may be killed as it writes
+        write_text(self.folder / name, text)
+
+    def _check_untouched(self) -> None:
+        """Raise BadInput if what this study would replace is not what it, or an earlier one here, has written."""
+        for path in (self.folder / name for name in TEXTS):
+            try:
+                is_own = _digest(path.read_bytes()) in self._written
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise BadInput(f"--output: {error.strerror}: {str(path)!r}") from None
+            if not is_own:
+                raise BadInput(f"--output: {str(path)!r} was changed by somebody, and would be replaced: rename it")
 
     def _take(self) -> None:
         try:
@@ -105,13 +137,26 @@ class Record:
                 self._put(json.loads(line))
 
     def _put(self, line: dict[str, Any]) -> None:
+        if "written" in line:
+            self._written.add(str(line["sha256"]))
+            return
+        report = dict(line["report"])
+        for number in (line["elapsed"], line["wall"]):
+            if type(number) is not float or not _SHORTEST <= number < math.inf:
+                raise ValueError("not a time")
+        for name in ("nodes", "n"):
+            int(report.get(name) or 0)
         size = Size(**{name: line[name] for name in Size._fields if name in line})
-        measured = Measured(float(line["elapsed"]), float(line["wall"]), dict(line["report"]), list(line["hosts"]))
+        measured = Measured(line["elapsed"], line["wall"], report, list(line["hosts"]))
         self.runs[Run(size, int(line["repeat"]))] = measured
 
     def _append(self, line: dict[str, Any]) -> None:
         os.write(self._file, (json.dumps(line) + "\n").encode())
         os.fsync(self._file)
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 def _difference(before: Any, now: dict[str, Any]) -> str:

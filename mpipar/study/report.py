@@ -10,13 +10,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from mpipar.core.text import markdown_row, several
 from mpipar.study import laws
 from mpipar.study.design import STRONG
-from mpipar.study.table import LOW, OVERSUBSCRIBED, Part, Row
+from mpipar.study.table import LOW_EFFICIENCY, OVERSUBSCRIBED, Part, Row
 
 COLUMNS = (
     "mode", "nodes", "ranks", "workers", "items", "repeats", "median_s", "fastest_s", "slowest_s", "speedup",
     "speedup_of_slowest", "speedup_of_fastest", "ideal", "efficiency", "serial_fraction", "startup_s", "note",
 )  # fmt: skip
 
+_MARKS = {LOW_EFFICIENCY: "†", OVERSUBSCRIBED: "‡"}
 _TITLES = {"strong": "Strong scaling", "weak": "Weak scaling"}
 _HEADS = (
     "mode", "nodes", "ranks", "workers", "items", "repeats", "median time (s)", "fastest … slowest (s)", "speedup",
@@ -40,7 +41,7 @@ def values(row: Row) -> tuple[str | int | float, ...]:
     return (
         row.size.mode, row.nodes, row.size.ranks, row.size.workers, row.items, len(row.times), row.median,
         min(row.times), max(row.times), row.speedup, row.slowest, row.fastest, row.processes, row.efficiency, serial,
-        row.startup, row.note,
+        row.startup, "; ".join(row.notes),
     )  # fmt: skip
 
 
@@ -79,11 +80,11 @@ def _part(part: Part) -> list[str]:
         markdown_row(_HEADS),
         markdown_row(["---"] + ["---:"] * (len(_HEADS) - 1)),
     ]
-    marks: dict[str, str] = {}
     for row in part.rows:
-        own = "".join(marks.setdefault(note, "†‡"[len(marks)]) for note in _notes(row))
+        own = "".join(_MARKS[note] for note in row.notes)
         lines.append(markdown_row(_cells(row, own, is_base=row is base)))
-    lines += ["", *(f"{mark} {note}  " for note, mark in marks.items())] if marks else []
+    used = [note for note in _MARKS if any(note in row.notes for row in part.rows)]
+    lines += ["", *(f"{_MARKS[note]} {note}  " for note in used)] if used else []
     return [*lines, "", *_fits(part)]
 
 
@@ -96,11 +97,6 @@ def _baseline(part: Part) -> str:
     return (
         f"Speedup is the scaled one, p T({base.processes}) / T(p), relative to {name} ({part.baseline.median:.4g} s)."
     )
-
-
-def _notes(row: Row) -> list[str]:
-    low = [f"efficiency under {LOW}"] if row.is_low else []
-    return low + ([OVERSUBSCRIBED] if row.oversubscribed else [])
 
 
 def _cells(row: Row, mark: str, *, is_base: bool) -> list[str]:
@@ -118,11 +114,11 @@ def _fits(part: Part) -> list[str]:
     lines = []
     for series in part.series:
         of = f" ({several(series.workers, 'worker')} in each rank)" if len(part.series) > 1 else ""
-        lines += [f"* {about_fit(fit)}{of}" for fit in series.fits]
+        lines += [f"* {about_fit(fit, max(row.processes for row in series.rows))}{of}" for fit in series.fits]
         if not series.fits:
             lines.append(f"* no law is fitted{of}: that takes two sizes besides the baseline, not oversubscribed")
-    return ["Fits, by least squares on the speedups, weighted by their scatter; ± is the 95 % confidence interval:", "",
-            *lines]  # fmt: skip
+    head = "Fits, by least squares on the speedups, weighted by their scatter; ± is the 95 % confidence interval:"
+    return [head, "", *lines] if any(series.fits for series in part.series) else lines
 
 
 _MEANINGS = {
@@ -133,12 +129,13 @@ _MEANINGS = {
 _NAMES = {"Amdahl": "Amdahl's law", "Gustafson": "Gustafson's law", "USL": "universal scalability law"}
 
 
-def about_fit(fit: laws.Fit) -> str:
-    """Return a law's parameters, how sure they are, and what follows."""
+def about_fit(fit: laws.Fit, largest: int) -> str:
+    """Return a law's parameters, how sure they are, and what follows; ``largest`` is the largest size measured."""
     found = [f"{_MEANINGS[fit.law][parameter.name]} = {with_interval(parameter)}" for parameter in fit.parameters]
     text = f"{_NAMES[fit.law]}: {', '.join(found)}, from {several(fit.points, 'point')}"
-    if fit.peak is not None and fit.peak < 1e6:
-        return f"{text}; fastest with about {fit.peak:.0f} processes, at a speedup of {fit.limit:.3g}"
+    if fit.peak is not None and fit.peak < 1e6 and all(parameter.is_positive for parameter in fit.parameters[-1:]):
+        beyond = f", if it holds that far beyond the {largest} that were measured" if fit.peak > 2 * largest else ""
+        return f"{text}; fastest with about {fit.peak:.0f} processes, at a speedup of {fit.limit:.3g}{beyond}"
     if fit.law == "Amdahl" and fit.limit is not None:
         return f"{text}; no number of processes goes beyond a speedup of {fit.limit:.3g}"
     return text

@@ -17,7 +17,8 @@ from mpipar.study.design import STRONG, WEAK, Measured, Run, Size
 LOW = 0.75
 """Efficiencies under this are flagged: less is mostly not worth the nodes, and centres ask why."""
 
-OVERSUBSCRIBED = "oversubscribed: more ranks than cores; not a measurement of scaling"
+LOW_EFFICIENCY = f"efficiency under {LOW}"
+OVERSUBSCRIBED = "oversubscribed: more processes than cores; not a measurement of scaling"
 FEWEST_FOR_USL = 5
 
 
@@ -73,10 +74,9 @@ class Row:
         return self.efficiency < LOW
 
     @property
-    def note(self) -> str:
+    def notes(self) -> list[str]:
         """What is to be said about it."""
-        low = [f"efficiency under {LOW}"] if self.is_low else []
-        return "; ".join([*low, *([OVERSUBSCRIBED] if self.oversubscribed else [])])
+        return [LOW_EFFICIENCY] * self.is_low + [OVERSUBSCRIBED] * self.oversubscribed
 
 
 @dataclass(frozen=True)

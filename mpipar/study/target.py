@@ -9,7 +9,7 @@ import hashlib
 import os
 import subprocess
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -103,8 +103,8 @@ def from_driver(name: str, sets: Sequence[str], per_rank: Sequence[str]) -> Targ
     file = name.rpartition(":")[0]
     if file.endswith(".py") and not os.path.isfile(file):
         raise BadInput(f"{name!r}: there is no file {file!r}")
-    target = Target(name, name, options=_options(sets, "--set"))
-    return _with_per_rank(target, per_rank)
+    given = _options(sets, "--set")
+    return _with_per_rank(Target(name, name, options=dict(given)), per_rank, given)
 
 
 def from_job(path: Path, sets: Sequence[str], per_rank: Sequence[str]) -> Target:
@@ -123,18 +123,21 @@ def from_job(path: Path, sets: Sequence[str], per_rank: Sequence[str]) -> Target
     file = driver.rpartition(":")[0]
     if (":" not in driver and driver not in DRIVERS) or (file.endswith(".py") and not os.path.isfile(file)):
         raise document.error(("run", "driver"), f"there is no driver {driver!r}")
-    options = {**run.get("options", {}), **_options([change for change in sets if change not in changes], "--set")}
+    given = _options([change for change in sets if change not in changes], "--set")
     target = Target(
-        str(path), driver, options=options, per_rank=dict(run.get("options_per_rank", {})),
+        str(path), driver, options={**run.get("options", {}), **given}, per_rank=dict(run.get("options_per_rank", {})),
         arguments=[str(argument) for argument in run.get("arguments", ())], job=document, changes=changes,
     )  # fmt: skip
-    return _with_per_rank(target, per_rank)
+    return _with_per_rank(target, per_rank, given)
 
 
-def _with_per_rank(target: Target, per_rank: Sequence[str]) -> Target:
-    target.per_rank |= _options(per_rank, "--set-per-rank")
+def _with_per_rank(target: Target, per_rank: Sequence[str], given: Mapping[str, Any]) -> Target:
+    own = _options(per_rank, "--set-per-rank")
+    target.per_rank |= own
     for name, value in target.per_rank.items():
-        _number(value, f"--set-per-rank: {name}")
+        if name in given and name in own:
+            raise BadInput(f"--set-per-rank: {name} is given by --set, too")
+        a_number(value, f"--set-per-rank: {name}")
         target.options.pop(name, None)
     return target
 
@@ -149,6 +152,8 @@ def _options(changes: Sequence[str], option: str) -> dict[str, Any]:
             raise BadInput(f"{option}: expected NAME=VALUE, such as steps=2e8, got {change!r}")
         if name in _OWN:
             raise BadInput(f"{option}: {name} can't be set, as the study sets it")
+        if name in found:
+            raise BadInput(f"{option}: {name} is given twice")
         found[name] = _toml(text)
     return found
 
@@ -161,14 +166,15 @@ def _toml(text: str) -> Any:
     return value if isinstance(value, (bool, int, float, str, list)) else text
 
 
-def _number(value: Any, what: str) -> float:
+def a_number(value: Any, what: str) -> float:
+    """Return a value that is a number. Raises BadInput."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise BadInput(f"{what}: expected a number, as it is multiplied, got {value!r}")
     return value
 
 
 def _times(value: Any, factor: int) -> Any:
-    return _number(value, "--weak") * factor
+    return a_number(value, "--weak") * factor
 
 
 def as_json(value: Any) -> Any:

@@ -15,7 +15,7 @@ import numpy as np
 
 from mpipar.core.text import printable, several
 from mpipar.store.summary import Summary
-from mpipar.study.pictures import DATES, STYLE
+from mpipar.study.pictures import METADATA, STYLE
 from mpipar.study.spans import Lanes, cells, columns_for, share_busy
 
 WIDE, NARROW = 9.6, 4.4
@@ -127,7 +127,7 @@ def saved(figure: Any, kind: str) -> bytes:
     made = io.BytesIO()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing")  # names in letters that the font hasn't
-        figure.savefig(made, format=kind, dpi=200, metadata=DATES[kind])
+        figure.savefig(made, format=kind, dpi=200, metadata=METADATA[kind])
     return made.getvalue()
 
 
@@ -237,7 +237,7 @@ def _name_lanes(panel: Any, lanes: Lanes, summary: Summary, is_wide: bool) -> No
             panel.annotate(f"{100 * own / whole:.0f} %", (1, lane + 0.5), (5, 0), ("axes fraction", "data"),
                            "offset points", va="center", fontsize=7)  # fmt: skip
         if is_wide:
-            panel.annotate("busy", (1, 0), (5, -3), "axes fraction", "offset points", va="top", fontsize=7)
+            panel.annotate("busy", (1, 1), (5, 3), "axes fraction", "offset points", va="bottom", fontsize=7)
 
 
 def _marks(panels: tuple[Any, Any], lanes: Lanes, summary: Summary, theme: Theme) -> list[Any]:

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import time
 
@@ -105,12 +106,15 @@ def test_a_second_run_on_the_same_output_is_refused(tmp_path):
     slow = (*options, "--sleep", "0.016", "--checkpoint", "0.1")
     job = start(0, "steady", *slow)
     wait_for_blocks(job, log, 1)
-    second = start(2, "steady", *slow, "--resume")
-    line = ended(0, "steady", *slow).is_refused()
-    assert "holds an unfinished run" in line
-    line = second.end().is_refused()
-    assert f"another run is writing to it (process {job.process.pid} on {os.uname().nodename})" in line
-    assert job.process.poll() is None
+    job.process.send_signal(signal.SIGSTOP)  # however long the others take, it will not have ended
+    try:
+        second = start(2, "steady", *slow, "--resume")
+        line = ended(0, "steady", *slow).is_refused()
+        assert "holds an unfinished run" in line
+        line = second.end().is_refused()
+        assert f"another run is writing to it (process {job.process.pid} on {os.uname().nodename})" in line
+    finally:
+        job.process.send_signal(signal.SIGCONT)
     result = job.end().json
     assert sorted(logged(log)) == list(range(300))
     scenarios.check_result(output, result, "steady")

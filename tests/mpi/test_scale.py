@@ -93,7 +93,32 @@ def test_a_driver_with_a_dataset_leaves_none(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["study"]
 
 
-def test_an_interrupted_study_goes_on(tmp_path):
+def test_a_study_that_is_killed_leaves_no_run_behind(tmp_path):
+    """The same command goes on, and its times would be those of a busy machine."""
+    words = ["-m", "mpipar", "scale", "load", "--ranks", "2", "--repeats", "1", "--set", "tasks=2", "--set",
+             "mean=77.25", "--output", str(tmp_path / "study")]  # fmt: skip
+    environment = {**os.environ, **FOR_OPEN_MPI, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
+
+    def of_the_study() -> list[str]:
+        lines = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
+        return [line.decode() for line in lines if b"mpipar.load" in line and b"--mean=77.25" in line]
+
+    def wait_until(is_so) -> None:
+        deadline = time.monotonic() + TIME_LIMIT
+        while not is_so():
+            assert time.monotonic() < deadline, of_the_study()
+            time.sleep(0.05)
+
+    with subprocess.Popen([sys.executable, *words], env=environment, start_new_session=True) as process:
+        try:
+            wait_until(lambda: len(of_the_study()) >= 3)  # mpirun and two ranks
+        finally:
+            process.kill()
+    wait_until(lambda: not of_the_study())
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interrupted_study_goes_on(number, tmp_path):
     folder = tmp_path / "study"
     words = ["-m", "mpipar", "scale", "load", "--ranks", "1,2", "--repeats", "2", "--set", "tasks=2", "--set",
              "mean=0.3", "--output", str(folder)]  # fmt: skip
@@ -106,7 +131,7 @@ def test_an_interrupted_study_goes_on(tmp_path):
                 assert time.monotonic() < deadline
                 assert process.poll() is None, process.stderr.read()
                 time.sleep(0.02)
-            process.send_signal(signal.SIGINT)
+            process.send_signal(number)
             _, stderr = process.communicate(timeout=TIME_LIMIT)
         finally:
             with contextlib.suppress(ProcessLookupError):
@@ -120,7 +145,12 @@ def test_an_interrupted_study_goes_on(tmp_path):
     assert ended.code == 0, ended.stderr
     assert f"{done} of 4 runs are done" in ended.stderr
     lines = [json.loads(line) for line in (folder / "runs.jsonl").read_text().splitlines()[1:]]
-    assert sorted((line["ranks"], line["repeat"]) for line in lines) == [(1, 1), (1, 2), (2, 1), (2, 2)]
+    assert sorted((line["ranks"], line["repeat"]) for line in lines if "repeat" in line) == [
+        (1, 1),
+        (1, 2),
+        (2, 1),
+        (2, 2),
+    ]
 
 
 def test_values_that_differ_are_told_loudly(tmp_path):
@@ -169,10 +199,16 @@ def test_serial_against_parallel(tmp_path):
         (["nothing", "--ranks", "1"], "there is no driver 'nothing'"),
         (["nothing.toml", "--ranks", "1"], "nothing.toml: No such file"),
         (["pi", "--rank", "1"], "unrecognized arguments"),
+        (["pi", "--ranks", "1", "--set", "steps=abc"], "steps: expected a number, as it is multiplied, got 'abc'"),
+        (["pi", "--ranks", "1", "--set", "seed=1", "--set", "seed=2"], "--set: seed is given twice"),
+        (["pi", "--ranks", "1", "--set", "steps=1", "--set-per-rank", "steps=2"], "steps is given by --set, too"),
+        (["pi", "--ranks", "1", "--site", "x"], "--site: is for jobs, with --on slurm"),
+        (["pi", "--ranks", "1", "--at-once", "2"], "--at-once: is for jobs, with --on slurm"),
+        (["pi", "--ranks", "1", "--output", ""], "argument --output: expected a name, got ''"),
     ],
 )
 def test_bad_input(tmp_path, words, message):
-    ended = scale(*words, "--output", "study", cwd=tmp_path)
+    ended = scale("--output", "study", *words, cwd=tmp_path)
     assert ended.code == 2, ended
     assert len(ended.own_errors) == 1
     assert ended.own_errors[0].startswith("mpipar scale: error: ")

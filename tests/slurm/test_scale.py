@@ -59,12 +59,14 @@ def test_ranks_and_workers_and_an_interrupted_study(user):
     assert [(row["ranks"], row["workers"]) for row in rows(user, "study")] == [("1", "2"), ("2", "2")]
     runs = user.place / "study/runs.jsonl"
     lines = runs.read_text().splitlines(keepends=True)
-    runs.write_text("".join(lines[:2]))
+    runs.write_text("".join(line for line in lines if line in lines[:2] or "written" in line))
     ended = user.mpipar("scale", *words)
     assert ended.code == 0, ended.stderr
     assert submissions(user, "study") == 2
-    taken = [json.loads(line) for line in runs.read_text().splitlines()[1:]]
-    assert [line["elapsed"] for line in taken] == [json.loads(line)["elapsed"] for line in lines[1:]]
+    before, after = ([json.loads(line) for line in text] for text in (lines, runs.read_text().splitlines()))
+    assert [line["elapsed"] for line in after if "elapsed" in line] == [
+        line["elapsed"] for line in before if "elapsed" in line
+    ]
 
 
 def test_a_job_that_fails_is_named_and_run_again(user):

@@ -511,6 +511,19 @@ def test_a_name_may_have_dots(run_file, tmp_path, capsys):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run.h5", "run.v2.csv", "run.v2.md", "run.v2.png"]
 
 
+def test_what_a_file_says_can_not_steer_the_terminal_or_the_page(tmp_path, capsys):
+    path = write(tmp_path / "run.h5", lognormal(40), ranks=2)
+    with h5py.File(path, "r+") as file:
+        file.attrs["driver"] = "\x1b[31mred<script>alert(1)</script>\u202e\nroot: ok"
+    assert command.main([str(path), "--ranks", "4", *GIVEN, "--output", str(tmp_path / "a.md")]) == 0
+    page = (tmp_path / "a.md").read_text()
+    for text in (capsys.readouterr().out, page):
+        assert "red" in text
+        assert all(character.isprintable() or character == "\n" for character in text)
+        assert not any(line.startswith("root: ok") for line in text.splitlines())
+    assert "<script" not in page
+
+
 @pytest.mark.parametrize("name", ["a.md", "a.csv", "a.svg", "made/model.md", "made/model.csv"])
 def test_nothing_else_is_replaced(name, run_file, tmp_path, capsys):
     mine = tmp_path / name

@@ -353,7 +353,7 @@ def test_nothing_else_is_replaced(path, show, tmp_path, option):
     write(path)
     ending = ".png" if option == "--timeline" else ".html"
     mine = tmp_path / f"mine{ending}"
-    for content in (path.read_bytes(), b"my notes", b"<!DOCTYPE html>\n<html>mine</html>"):
+    for content in (path.read_bytes(), b"my notes", b"<!DOCTYPE html>\n<html>mine</html>", b"\x89PNG of somebody"):
         mine.write_bytes(content)
         assert "it is left as it is" in refused(show, path, option, mine)
         assert mine.read_bytes() == content

@@ -86,7 +86,16 @@ def test_crossover(tmp_path):
 
 def test_without_matplotlib_there_are_tables_and_a_hint(tmp_path, monkeypatch):
     monkeypatch.setattr(pictures, "is_possible", lambda: False)
-    said = write_outcome(tmp_path, "pi", {**study(), **sizes()}, baseline=None, about={}, cores=None, slurm=False)
+    said = write_outcome(
+        tmp_path,
+        "pi",
+        {**study(), **sizes()},
+        baseline=None,
+        about={},
+        cores=None,
+        slurm=False,
+        write_text=lambda name, text: (tmp_path / name).write_text(text),
+    )
     assert "pip install 'mpipar[plot]'" in said[-1]
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {"scaling.csv", "scaling.md", "scaling.h5", "crossover.csv", "crossover.md"}

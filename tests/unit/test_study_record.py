@@ -46,6 +46,23 @@ def test_a_line_that_was_cut_short_is_run_again(tmp_path):
         assert set(record.runs) == {RUN, Run(RUN.size, 2)}
 
 
+@pytest.mark.parametrize(
+    ("name", "number"),
+    [("elapsed", number) for number in ("NaN", "Infinity", "0.0", "-1.0", "true", "1e-320", '"1.0"')]
+    + [("wall", "NaN"), ("report", '{"nodes": "q"}'), ("report", "[1]"), ("hosts", "3")],
+)
+def test_a_run_with_numbers_that_can_not_be_is_run_again(tmp_path, name, number):
+    with Record(tmp_path, {}) as record:
+        record.add(RUN, GAVE)
+        record.add(Run(RUN.size, 2), GAVE)
+    path = tmp_path / RUNS
+    *before, last = path.read_text().splitlines()
+    changed = {**json.loads(last), name: "#"}
+    path.write_text("\n".join([*before, json.dumps(changed).replace('"#"', number)]) + "\n")
+    with Record(tmp_path, {}) as record:
+        assert set(record.runs) == {RUN}
+
+
 def test_another_study_is_refused(tmp_path):
     Record(tmp_path, {"driver": "pi", "options": {"steps": "1"}}).__exit__(None, None, None)
     with pytest.raises(BadInput, match=r'--output: .* has another study: options was {"steps": "1"}, and is {} now'):

@@ -12,6 +12,7 @@ from mpipar.study.conduct import ValuesDiffer, check_values, conduct
 from mpipar.study.data import write_data
 from mpipar.study.design import SIZES, STRONG, WEAK, Measured, Run, Size, in_order, numbers, refuse_too_many, workers_of
 from mpipar.study.outcome import write_outcome
+from mpipar.study.record import Record
 from mpipar.study.table import part
 
 
@@ -72,7 +73,7 @@ def test_oversubscribed_sizes_are_told_and_not_fitted():
     assert [row.oversubscribed for row in found.rows] == [False, False, False, True]
     assert found.series[0].fits[0].points == 2
     text = report.as_markdown("x", [found], {}, {})
-    assert "oversubscribed: more ranks than cores; not a measurement of scaling" in text
+    assert "oversubscribed: more processes than cores; not a measurement of scaling" in text
     assert "efficiency under 0.75" in text
 
 
@@ -104,9 +105,64 @@ def test_raw_times_with_units(tmp_path):
         assert file.attrs["host"] == "node1"
 
 
+def put(record, runs):
+    given = {"about": {"driver": "pi"}, "cores": 1, "slurm": False, "write_text": record.write_text}
+    write_outcome(record.folder, "pi", runs, baseline=None, **given)
+
+
+def test_many_rows_with_the_same_remarks():
+    runs = {**study({1: [10], 2: [9], 4: [8], 8: [8]}), **study({1: [11], 2: [9.5], 4: [9], 8: [9]}, workers=2)}
+    lines = report.as_markdown("x", [part(STRONG, runs, None, 2)], {}, {}).splitlines()
+    assert [line for line in lines if line.startswith(("†", "‡"))] == [
+        "† efficiency under 0.75  ", "‡ oversubscribed: more processes than cores; not a measurement of scaling  "
+    ]  # fmt: skip
+    assert sum("†‡ |" in line for line in lines) == 5
+    weak = part(WEAK, study({1: [10], 4: [10]}, WEAK), None, 2)
+    assert "1.000‡" in report.as_markdown("x", [weak], {}, {})
+
+
+def test_no_peak_is_named_that_may_not_be_there():
+    times = {p: [10 * (0.05 + 0.95 / p) * (1 + noise) for noise in (0.0, 0.02, -0.015)] for p in (1, 2, 4, 8, 16)}
+    text = report.as_markdown("x", [part(STRONG, study(times), None, None)], {}, {})
+    assert "universal scalability law" in text
+    assert "fastest with" not in text
+    times = {p: [10 * (1 + 0.02 * (p - 1) + 0.004 * p * (p - 1)) / p] * 2 for p in (1, 2, 4, 8, 16, 32)}
+    text = report.as_markdown("x", [part(STRONG, study(times), None, None)], {}, {})
+    assert "fastest with about 16 processes" in text
+
+
+def test_without_a_law_nothing_is_said_to_be_fitted():
+    text = report.as_markdown("x", [part(STRONG, study({1: [10], 2: [5]}), None, None)], {}, {})
+    assert "no law is fitted" in text
+    assert "least squares" not in text
+
+
+def test_texts_that_somebody_has_edited_are_not_replaced(tmp_path):
+    runs = study({1: [10], 2: [5]})
+    for _ in range(2):
+        with Record(tmp_path, {}) as record:
+            put(record, runs)
+    (tmp_path / "scaling.csv").unlink()
+    runs |= study({4: [3]})
+    with Record(tmp_path, {}) as record:
+        put(record, runs)
+    path = tmp_path / "scaling.md"
+    path.write_text(path.read_text() + "my own notes\n")
+    with pytest.raises(
+        BadInput, match=r"^--output: '.*scaling.md' was changed by somebody, and would be replaced: rename"
+    ):
+        Record(tmp_path, {})
+    assert path.read_text().endswith("my own notes\n")
+    path.rename(tmp_path / "notes.md")
+    with Record(tmp_path, {}) as record:
+        put(record, runs)
+    assert path.exists()
+
+
 def test_all_files_of_a_study(tmp_path):
     runs = {**study({1: [10], 2: [5]}), **study({1: [10], 2: [11]}, WEAK)}
-    write_outcome(tmp_path, "pi", runs, baseline=None, about={"driver": "pi"}, cores=1, slurm=False)
+    with Record(tmp_path, {}) as record:
+        put(record, runs)
     text = (tmp_path / "scaling.md").read_text()
     assert {"# Scaling of `pi`", "## Strong scaling", "## Weak scaling"} <= set(text.splitlines())
     assert "* MPI: MPICH 5" in text
