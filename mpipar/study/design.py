@@ -82,12 +82,15 @@ class Measured(NamedTuple):
         The JSON that the driver printed.
     hosts : list of str
         Where it ran.
+    ended : float
+        When it ended, in seconds since 1970 (UTC).
     """
 
     elapsed: float
     wall: float
     report: dict[str, Any]
     hosts: list[str]
+    ended: float
 
 
 def in_order(sizes: Sequence[Size], repeats: int) -> list[Run]:

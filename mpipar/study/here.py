@@ -109,7 +109,7 @@ def measured(text: str, wall: float, hosts: list[str], run: Run) -> Measured:
     value = json.dumps(short["value"])
     if len(value) > _LONGEST_VALUE:
         short["value"] = f"sha256 {hashlib.sha256(value.encode()).hexdigest()}"
-    return Measured(float(report["elapsed"]), wall, short, hosts)
+    return Measured(float(report["elapsed"]), wall, short, hosts, time.time())
 
 
 def last_json(text: str) -> dict[str, Any] | None:

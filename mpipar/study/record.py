@@ -8,12 +8,12 @@ hashes of the texts that the study writes beside it, so that it doesn't replace 
 from __future__ import annotations
 
 import contextlib
+import datetime
 import fcntl
 import hashlib
 import json
 import math
 import os
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -26,6 +26,9 @@ from mpipar.study.design import Measured, Run, Size
 RUNS = "runs.jsonl"
 TEXTS = ("scaling.csv", "scaling.md", "crossover.csv", "crossover.md")
 """What a study writes that people may edit."""
+
+_NOT_A_RUN = (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError, OSError)
+"""What reading a line raises that was cut short, or isn't as written here."""
 
 _SHORTEST = 1e-9  # seconds: no clock tells less
 JOBS, SCRATCH = "jobs", "scratch"
@@ -88,7 +91,7 @@ class Record:
         """Append a run."""
         self.runs[run] = measured
         size = {name: value for name, value in run.size._asdict().items() if value not in (None, "")}
-        self._append({**size, "repeat": run.repeat, "time": time.time(), **measured._asdict()})
+        self._append({**size, "repeat": run.repeat, **measured._asdict()})
 
     def write_text(self, name: str, text: str) -> None:
         """Write a text beside the runs. Raises OSError."""
@@ -133,7 +136,7 @@ class Record:
         if before != identity:
             raise BadInput(f"--output: {str(self.folder)!r} has another study: {_difference(before, identity)}")
         for line in lines[1:]:
-            with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError, RecursionError):  # cut short
+            with contextlib.suppress(*_NOT_A_RUN):  # cut short
                 self._put(json.loads(line))
 
     def _put(self, line: dict[str, Any]) -> None:
@@ -146,8 +149,9 @@ class Record:
                 raise ValueError("not a time")
         for name in ("nodes", "n"):
             int(report.get(name) or 0)
+        datetime.datetime.fromtimestamp(line["ended"], datetime.UTC)
         size = Size(**{name: line[name] for name in Size._fields if name in line})
-        measured = Measured(line["elapsed"], line["wall"], report, list(line["hosts"]))
+        measured = Measured(line["elapsed"], line["wall"], report, list(line["hosts"]), line["ended"])
         self.runs[Run(size, int(line["repeat"]))] = measured
 
     def _append(self, line: dict[str, Any]) -> None:

@@ -117,6 +117,11 @@ def test_a_study_that_is_killed_leaves_no_run_behind(tmp_path):
     wait_until(lambda: not of_the_study())
 
 
+def not_under_nohup() -> None:
+    """Let SIGHUP do what it does, however these tests were started: who ignores it makes its children do so."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupted_study_goes_on(number, tmp_path):
     folder = tmp_path / "study"
@@ -124,7 +129,7 @@ def test_an_interrupted_study_goes_on(number, tmp_path):
              "mean=0.3", "--output", str(folder)]  # fmt: skip
     environment = {**os.environ, **FOR_OPEN_MPI, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
     with subprocess.Popen([sys.executable, *words], env=environment, stderr=subprocess.PIPE, text=True,
-                          start_new_session=True) as process:  # fmt: skip
+                          start_new_session=True, preexec_fn=not_under_nohup) as process:  # fmt: skip
         try:
             deadline = time.monotonic() + TIME_LIMIT
             while not (folder / "runs.jsonl").exists() or (folder / "runs.jsonl").read_text().count("\n") < 2:

@@ -622,7 +622,7 @@ def unfinished(path: Path) -> None:
 
 def study(path: Path) -> None:
     size = Size(STRONG, 1, 1)
-    runs = {Run(size, 1): Measured(1.0, 2.0, {"nodes": 1, "n": 10, "value": 1}, ["node"])}
+    runs = {Run(size, 1): Measured(1.0, 2.0, {"nodes": 1, "n": 10, "value": 1}, ["node"], 0.0)}
     write_data(path, runs, [part(STRONG, runs, None, 4)], {})
 
 

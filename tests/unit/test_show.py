@@ -467,7 +467,7 @@ def test_a_study_is_told_with_its_table(tmp_path, show):
     runs = {}
     for ranks in (1, 2, 4):
         report = {"value": 1.0, "n": 1000, "nodes": 1, "ranks": ranks, "workers": 1, "imbalance": 1.0}
-        runs[Run(Size(STRONG, ranks, 1), 1)] = Measured(8.0 / ranks, 8.0 / ranks + 0.5, report, ["node1"])
+        runs[Run(Size(STRONG, ranks, 1), 1)] = Measured(8.0 / ranks, 8.0 / ranks + 0.5, report, ["node1"], 0.0)
     assert startup(runs[Run(Size(STRONG, 1, 1), 1)]) == pytest.approx(0.5)
     path = tmp_path / "scaling.h5"
     write_data(path, runs, [part(STRONG, runs, None, None)], {"driver": "pi", "options": EVIL})

@@ -17,7 +17,7 @@ def measured(size: Size, elapsed: float, wall: float, items: int = 10**9) -> Mea
         "value": 3.14, "error": None, "n": items, "nodes": 1, "ranks": size.ranks, "workers": size.workers,
         "mpi": "MPICH 5.0.2", "mpipar": "0", "imbalance": 1.0,
     }  # fmt: skip
-    return Measured(elapsed, wall, report, ["node1"])
+    return Measured(elapsed, wall, report, ["node1"], 0.0)
 
 
 def study(*, ranks=(1, 2, 4, 8, 16, 32), workers=(1,), noise: float = 0.02, repeats: int = 5) -> dict[Run, Measured]:

@@ -8,12 +8,13 @@ import pytest
 from mpipar.core.errors import BadInput, RunFailed
 from mpipar.study.design import SIZES, STRONG, WEAK, Measured, Run, Size
 from mpipar.study.here import last_json, measured
+from mpipar.study.machine import describe
 from mpipar.study.record import RUNS, Record
 from mpipar.study.target import find_size, from_driver, from_job, look
 
 RUN = Run(Size(STRONG, 2, 1), 1)
 ONE = Size(STRONG, 1, 1)
-GAVE = Measured(1.5, 2.0, {"value": 3.0}, ["node1"])
+GAVE = Measured(1.5, 2.0, {"value": 3.0}, ["node1"], 1.5e9)
 OWN = '''
 from mpipar import ExactSum, driver
 
@@ -33,6 +34,12 @@ def test_runs_are_found_again(tmp_path):
         assert record.runs == {Run(size, 1): GAVE for size in sizes}
 
 
+def test_the_date_is_that_of_the_last_run():
+    """So the same runs make the same report, whenever it is written."""
+    described = describe([GAVE._replace(ended=GAVE.ended - 3600), GAVE], slurm=False)
+    assert described["date"] == "2017-07-14 02:40 UTC"
+
+
 def test_a_line_that_was_cut_short_is_run_again(tmp_path):
     with Record(tmp_path, {}) as record:
         record.add(RUN, GAVE)
@@ -49,7 +56,7 @@ def test_a_line_that_was_cut_short_is_run_again(tmp_path):
 @pytest.mark.parametrize(
     ("name", "number"),
     [("elapsed", number) for number in ("NaN", "Infinity", "0.0", "-1.0", "true", "1e-320", '"1.0"')]
-    + [("wall", "NaN"), ("report", '{"nodes": "q"}'), ("report", "[1]"), ("hosts", "3")],
+    + [("wall", "NaN"), ("report", '{"nodes": "q"}'), ("report", "[1]"), ("hosts", "3"), ("ended", "NaN"), ("ended", "1e300"), ("ended", '"x"')],
 )
 def test_a_run_with_numbers_that_can_not_be_is_run_again(tmp_path, name, number):
     with Record(tmp_path, {}) as record:

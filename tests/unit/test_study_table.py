@@ -18,7 +18,7 @@ from mpipar.study.table import part
 
 def measured(elapsed: float, *, value: float = 3.0, items: int = 100, wall: float | None = None) -> Measured:
     told = {"value": value, "error": None, "n": items, "nodes": 1, "mpi": "MPICH 5", "mpipar": "1", "imbalance": 1.0}
-    return Measured(elapsed, elapsed + 0.5 if wall is None else wall, told, ["node1"])
+    return Measured(elapsed, elapsed + 0.5 if wall is None else wall, told, ["node1"], 0.0)
 
 
 def study(times: dict[int, list[float]], mode: str = STRONG, workers: int = 1) -> dict[Run, Measured]:
