@@ -13,7 +13,7 @@ from mpipar import Block, Count, Estimate, PositiveInt, driver
 
 def block_on_gpu(samples: int) -> int:
     """Return how many points a block has on a GPU: some blocks for each of several GPUs, and none is over at once."""
-    return min(2**33, max(2**24, samples // 32))
+    return min(2**33, max(2**24, -(-samples // 32)))
 
 
 @driver(n="samples", reduction=Count, block={"cpu": 2**15, "gpu": block_on_gpu})

@@ -24,7 +24,7 @@ def radius(steps: int) -> float:
 
 def block_on_gpu(steps: int) -> int:
     """Return how many steps a block has on a GPU: some blocks for each of several GPUs, and none is over at once."""
-    return min(2**34, max(2**27, steps // 16))
+    return min(2**34, max(2**27, -(-steps // 16)))
 
 
 @driver(n="steps", reduction=ExactSum, block={"cpu": 2**16, "gpu": block_on_gpu})

@@ -128,6 +128,8 @@ def launch(source: str, name: str, grid: tuple[int, ...], block: tuple[int, ...]
     assert len(arguments) == len(parameters), f"{name} takes {parameters}, got {arguments}"
     assert all(isinstance(one, int) and one >= 1 for one in (*grid, *block)), (grid, block)
     assert len(grid) == len(block) == 1
+    assert grid[0] < 2**31
+    assert block[0] <= 1024
     passed = []
     for (kind, parameter), argument in zip(parameters, arguments, strict=True):
         pointed = kind.removeprefix("const ").removesuffix(" *") if kind.endswith("*") else None

@@ -5,7 +5,7 @@
 
 All are timed by CUDA events, in turn: mpipar as a rank runs it, block after block, with what Python does between them;
 the others as one kernel each. Of π it also tells how long the arithmetic of mpipar's kernel would take at the rate that
-this GPU reaches in chains of nothing but fma.
+this GPU reaches in chains of nothing but fma, which is timed by itself, after them.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from typing import Any
 import numpy as np
 
 from mpipar import BadInput
+from mpipar.core.parameters import parse_int
 from mpipar.mcpi import mcpi
 from mpipar.pi import pi
 from mpipar.runtime.device import COMPILER_OPTIONS, Gpu, visible
 
-THREADS = 256  # as in rivals.cu
-CHAINS = 8
+THREADS, CHAINS = 256, 8  # as in rivals.cu
 # Double-precision instructions for each group of 16 steps in pi.cu: those of its source, and those of a division.
 STEPS_OF_A_GROUP, SOURCE_OF_A_GROUP, OF_A_DIVISION = 16, 56, 8
 LIMIT_SECONDS = 600
@@ -38,23 +38,36 @@ LIMIT_SECONDS = 600
 def main() -> int:
     """Measure and print; return 0, 1 if a result is wrong, or 2 if there is no GPU."""
     parser = argparse.ArgumentParser(description="mpipar on a GPU beside CUDA C++ written by hand")
-    parser.add_argument("--steps", type=lambda text: int(float(text)), default=10**11)
-    parser.add_argument("--samples", type=lambda text: int(float(text)), default=10**11)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--ranks", type=int, nargs="*", default=[1, 2, 4])
+    parser.add_argument("--steps", type=positive, default=10**11)
+    parser.add_argument("--samples", type=positive, default=10**11)
+    parser.add_argument("--rounds", type=positive, default=5)
+    parser.add_argument("--ranks", type=positive, nargs="+", default=[1, 2, 4])
     parser.add_argument("--blocks", type=int, default=0, help="blocks of threads of the rivals (default: to fill it)")
     options = parser.parse_args()
+    beside = Path(sys.executable).with_name("mpirun")
+    mpirun = str(beside) if beside.exists() else shutil.which("mpirun")
     try:
         gpu = visible()[0]
+        if mpirun is None and max(options.ranks) > 1:
+            raise BadInput("there is no mpirun: pip install mpich, or --ranks 1")
     except BadInput as error:
         print(f"compare.py: {error}", file=sys.stderr)
         return 2
     bench = Bench(gpu, options.rounds, options.blocks)
     print(f"{gpu.name}, {options.rounds} rounds, median")
     well = [bench.compare_pi(options.steps), bench.compare_mcpi(options.samples)]
-    well += [same_bits(["mpipar.pi", "--steps", str(options.steps)], options.ranks)]
-    well += [same_bits(["mpipar.mcpi", "--samples", str(options.samples)], options.ranks)]
+    launchers = {ranks: [str(mpirun), "-np", str(ranks)] if ranks > 1 else [] for ranks in options.ranks}
+    well += [same_bits(["mpipar.pi", "--steps", str(options.steps)], launchers)]
+    well += [same_bits(["mpipar.mcpi", "--samples", str(options.samples)], launchers)]
     return 0 if all(well) else 1
+
+
+def positive(text: str) -> int:
+    """Return a whole number from 1 on, such as 1e11. Raises ValueError."""
+    number = parse_int(text)
+    if number < 1:
+        raise ValueError(text)
+    return number
 
 
 class Bench:
@@ -135,7 +148,7 @@ class Bench:
         exact = math.pi + 1 / (12 * float(steps) ** 2)
         others = [float(self.accelerator.to_host(self.cupy.sum(sums[name]))) / steps for name in rivals]
         print(f"  mpipar {value!r} ({abs(value - exact) / math.ulp(exact):.1f} ulp), by hand {others}")
-        return abs(value - exact) <= 2 * math.ulp(exact) and all(abs(other - exact) < 1e-9 for other in others)
+        return abs(value - exact) <= 3 * math.ulp(exact) and all(abs(other - exact) < 1e-9 for other in others)
 
     def compare_mcpi(self, samples: int) -> bool:
         """Print the times of π by Monte Carlo; return whether all values are within five standard errors."""
@@ -170,18 +183,24 @@ def total(bound: Any, accelerator: Any) -> Any:
     return sum_of_blocks
 
 
-def same_bits(command: list[str], all_ranks: list[int]) -> bool:
-    """Run a driver over ranks that share the GPU, under two schedules; return whether all values are the same."""
-    beside = Path(sys.executable).with_name("mpirun")
-    mpirun = str(beside) if beside.exists() else shutil.which("mpirun")
+def same_bits(command: list[str], launchers: dict[int, list[str]]) -> bool:
+    """Run a driver over ranks that share the GPU, under two schedules; return whether all values are the same.
+
+    Parameters
+    ----------
+    command : list of str
+        The driver's module and options.
+    launchers : dict
+        {ranks: what goes before the command}.
+    """
     values = {}
-    for ranks in all_ranks:
+    for ranks, launcher in launchers.items():
         for schedule in ("stride", "dynamic"):
-            launcher = [str(mpirun), "-np", str(ranks)] if ranks > 1 else []
             words = [*launcher, sys.executable, "-m", *command, "--device", "gpu", "--schedule", schedule, "--json"]
-            ended = subprocess.run(words, capture_output=True, text=True, timeout=LIMIT_SECONDS, check=False)
-            if ended.returncode != 0:
-                print(f"{' '.join(words)}\n{ended.stderr}", file=sys.stderr)
+            try:
+                ended = subprocess.run(words, capture_output=True, text=True, timeout=LIMIT_SECONDS, check=True)
+            except subprocess.SubprocessError as error:
+                print(f"compare.py: {error}\n{error.stderr or ''}", file=sys.stderr)
                 return False
             found = json.loads(ended.stdout)
             values[ranks, schedule] = found["value"]

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 from mpipar.core.bound import DEVICES, BoundKernel
 from mpipar.core.errors import BadInput
 from mpipar.core.parameters import Parameter, parameters_of
-from mpipar.core.plan import Plan
+from mpipar.core.plan import LARGEST_BLOCK_ON_GPU, Plan
 from mpipar.core.reduction import Reduction
 from mpipar.core.signature import GIVEN, arrays_wanted, call, keywords_of
 
@@ -178,6 +178,8 @@ class Kernel:
         if callable(size):
             size = call(size, **values)
         plan = Plan(n, BLOCK.check_all(size)) if size is not None else Plan.by_default(n, device)
+        if device == "gpu" and min(plan.block, n) > LARGEST_BLOCK_ON_GPU:
+            raise BadInput(f"block: expected at most {LARGEST_BLOCK_ON_GPU:_} items on a GPU, got {plan.block:_}")
         bound = BoundKernel(self, values, plan, seed, device, block)
         missing = [name for name in bound.shared_names if name not in self._shared]
         if missing:

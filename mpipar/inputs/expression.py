@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from mpipar.core.errors import BadInput
-from mpipar.inputs.arithmetic import CONSTANTS, FUNCTIONS
+from mpipar.inputs.arithmetic import ARITIES, CONSTANTS, FUNCTIONS, TYPES
 from mpipar.inputs.common import one_line, reason_of, shortened
 from mpipar.inputs.function import load_callable
 from mpipar.inputs.syntax import check_syntax
@@ -97,9 +97,9 @@ class Expression:
             return value[()] if xp is np else value
         except MemoryError:
             raise
-        except NameError as error:
-            raise BadInput(f"expression {shortened(self.text)}: {error.name} is not to be had on a GPU") from None
         except Exception as error:
+            if isinstance(error, NameError) and error.name in FUNCTIONS:  # what Python says: it isn't in ``names``
+                raise BadInput(f"expression {shortened(self.text)}: {error.name} is not to be had on a GPU") from None
             raise BadInput(f"expression {shortened(self.text)}: {one_line(error)}") from error
 
 
@@ -114,7 +114,7 @@ def _compiled(text: str, names: Sequence[str]) -> CodeType:
         try:
             tree = ast.parse(text, mode="eval")
             check_syntax(text, tree, names)
-            return compile(tree, "<expression>", "eval")
+            return compile(_TypesByName().visit(tree), "<expression>", "eval")
         except (RecursionError, MemoryError):
             raise BadInput("nested too deep") from None
         except SyntaxError as error:
@@ -123,12 +123,41 @@ def _compiled(text: str, names: Sequence[str]) -> CodeType:
             raise BadInput(f"not a formula: {reason_of(error)}") from None
 
 
+class _TypesByName(ast.NodeTransformer):
+    """Writes ``dtype=float64`` as ``dtype="float64"``, so that the name float64 stands for a function alone."""
+
+    def visit_keyword(self, node: ast.keyword) -> ast.keyword:  # noqa: D102
+        if node.arg == "dtype" and isinstance(node.value, ast.Name):
+            node.value = ast.copy_location(ast.Constant(node.value.id), node.value)
+        self.generic_visit(node)
+        return node
+
+
 @functools.cache
 def _names_of(xp: Any) -> dict[str, Any]:
     """Return what an expression may use of another array library."""
-    functions = {name: getattr(xp, name) for name in FUNCTIONS if hasattr(xp, name)}
+    functions = {name: _with_lists(xp, name) for name in FUNCTIONS if hasattr(xp, name)}
+    # Other libraries' types are NumPy's, which would not keep the array where it is.
+    functions |= {name: functools.partial(xp.asarray, dtype=getattr(xp, name)) for name in TYPES if hasattr(xp, name)}
     # CuPy's own code imports modules in the name of the frame that calls it; an expression has no word for that.
     return {"__builtins__": {"__import__": __import__}, **functions, **CONSTANTS}
+
+
+def _with_lists(xp: Any, name: str) -> Callable[..., Any]:
+    """Return a function of another array library that takes lists for arrays, as NumPy's does."""
+    function, is_reduction = getattr(xp, name), ARITIES[name] == (1, 2)  # whose second argument is an axis
+
+    def call(*arguments: Any, **keywords: Any) -> Any:
+        read = (one if number and is_reduction else arrayed(one) for number, one in enumerate(arguments))
+        return function(*read, **keywords)
+
+    def arrayed(value: Any) -> Any:
+        if not isinstance(value, (list, tuple)):
+            return value
+        parts = [xp.asarray(arrayed(part)) for part in value]
+        return xp.stack(parts) if parts else xp.asarray(())
+
+    return call
 
 
 def function_of(text: str, variables: Sequence[str], xp: Any = None) -> Callable[..., Any]:

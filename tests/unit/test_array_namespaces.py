@@ -3,6 +3,7 @@
 import importlib
 import math
 import sys
+import types
 from fractions import Fraction
 from pathlib import Path
 
@@ -264,6 +265,30 @@ def test_expressions_say_what_is_not_to_be_had(gpu):
     assert function_of("x", ["x"], np) is function_of("x", ["x"])
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("float64(x)", [0.0, 1.0, 2.0]),
+        ("sum([x, 2*x, [1.0, 2.0, 4.0]], axis=0)", [1.0, 5.0, 10.0]),
+        ("where(x > 0.5, (1.0, 2.0, 3.0), x)", [0.0, 2.0, 3.0]),
+        ("full_like([1.0, 2.0], 7.0)", [7.0, 7.0]),
+        ("sum(((x, x), (x, x)), axis=(0, 1))", [0.0, 4.0, 8.0]),
+    ],
+)
+def test_expressions_may_have_types_and_lists_on_a_device(gpu, text, expected):
+    """Which other libraries' functions don't take for arrays."""
+    value = function_of(text, ["x"], gpu.xp)(gpu.xp.asarray([0.0, 1.0, 2.0]))
+    assert to_host(value).tolist() == expected
+    assert np.asarray(function_of(text, ["x"])(np.asarray([0.0, 1.0, 2.0]))).tolist() == expected
+
+
+def test_another_name_that_a_library_misses_is_not_taken_for_one_of_the_expression(gpu):
+    library = types.ModuleType("library")
+    library.asarray, library.exp = np.asarray, lambda x: nowhere  # noqa: F821
+    with pytest.raises(BadInput, match="NameError: name 'nowhere' is not defined"):
+        Expression("exp(x)", ["x"]).on(library, 1.0)
+
+
 def test_arrays_of_a_device_are_out_of_numpys_reach(gpu):
     """Else the tests here would not notice where a kernel mixes the two."""
     with pytest.raises(RuntimeError, match="device1"):
@@ -356,6 +381,14 @@ def test_shared_arrays_are_on_the_device(gpu):
         assert bound.shared_names == ("weights",)
         evaluator = bound.evaluator({"weights": np.arange(100.0)}, accelerator)
         assert sum(evaluator(bound.plan[index]) for index in range(bound.plan.n_blocks)) == 4950.0
+
+
+def test_blocks_that_a_gpu_can_not_have_are_refused():
+    assert pi.bind({"steps": 2**44 + 1}, block=2**44, device="gpu").plan.n_blocks == 2
+    assert pi.bind({"steps": 2**44}, block=2**50, device="gpu").plan.n_blocks == 1
+    assert mcpi.bind({"samples": 2**50}, block=2**50).plan.n_blocks == 1
+    with pytest.raises(BadInput, match=r"^block: expected at most 17_592_186_044_416 items on a GPU, got 2\d+(_\d+)*$"):
+        mcpi.bind({"samples": 10**18}, block=2 * 10**13, device="gpu")
 
 
 def test_blocks_are_sized_for_the_device():
