@@ -19,7 +19,7 @@ SMALLEST_GPU_BLOCK, LARGEST_GPU_BLOCK = 2**20, 2**24
 """Items in a default block on a GPU: enough to fill it, and 128 MiB of doubles, of which it has room for many."""
 
 LARGEST_BLOCK_ON_GPU = 2**44
-"""Items in any block there: CUDA has less than 2³¹ blocks of threads for a kernel, each of 2¹⁴ points in mpipar.mcpi."""
+"""Items in any block there: CUDA has less than 2³¹ blocks of threads, each of 2¹⁴ points in mpipar.mcpi."""
 
 
 class Block:

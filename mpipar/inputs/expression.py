@@ -126,7 +126,7 @@ def _compiled(text: str, names: Sequence[str]) -> CodeType:
 class _TypesByName(ast.NodeTransformer):
     """Writes ``dtype=float64`` as ``dtype="float64"``, so that the name float64 stands for a function alone."""
 
-    def visit_keyword(self, node: ast.keyword) -> ast.keyword:  # noqa: D102
+    def visit_keyword(self, node: ast.keyword) -> ast.keyword:
         if node.arg == "dtype" and isinstance(node.value, ast.Name):
             node.value = ast.copy_location(ast.Constant(node.value.id), node.value)
         self.generic_visit(node)

@@ -24,6 +24,7 @@ def identity() -> dict[str, Any]:
 def describe(runs: Iterable[Measured], *, slurm: bool) -> Mapping[str, str]:
     """Return {what: in words} about the machine of some runs, and when the last of them ended."""
     runs = list(runs)
+    ended = datetime.datetime.fromtimestamp(max(run.ended for run in runs), datetime.UTC)
     hosts = sorted({host for run in runs for host in run.hosts})
     libraries = sorted({str(run.report["mpi"]) for run in runs if run.report.get("mpi")})
     versions = sorted({str(run.report["mpipar"]) for run in runs if run.report.get("mpipar")})
@@ -38,7 +39,7 @@ def describe(runs: Iterable[Measured], *, slurm: bool) -> Mapping[str, str]:
         "MPI": ", ".join(libraries) or "not in use",
         "versions": f"mpipar {', '.join(versions) or __version__}, Python {platform.python_version()}, "
         f"numpy {np.__version__}",
-        "date": datetime.datetime.fromtimestamp(max(run.ended for run in runs), datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "date": ended.strftime("%Y-%m-%d %H:%M UTC"),
     }
 
 

@@ -56,7 +56,8 @@ def test_a_line_that_was_cut_short_is_run_again(tmp_path):
 @pytest.mark.parametrize(
     ("name", "number"),
     [("elapsed", number) for number in ("NaN", "Infinity", "0.0", "-1.0", "true", "1e-320", '"1.0"')]
-    + [("wall", "NaN"), ("report", '{"nodes": "q"}'), ("report", "[1]"), ("hosts", "3"), ("ended", "NaN"), ("ended", "1e300"), ("ended", '"x"')],
+    + [("ended", number) for number in ("NaN", "1e300", '"1.0"')]
+    + [("wall", "NaN"), ("report", '{"nodes": "q"}'), ("report", "[1]"), ("hosts", "3")],
 )
 def test_a_run_with_numbers_that_can_not_be_is_run_again(tmp_path, name, number):
     with Record(tmp_path, {}) as record:
