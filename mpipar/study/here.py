@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from mpipar.study.target import Target
 _LONGEST_VALUE = 1000  # characters; of a longer one the record has the hash
 _DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl
 _END_SECONDS = 5.0  # that a run which is to end is given
+_INTERRUPTIONS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Here:
@@ -130,22 +131,30 @@ def timed(
 
     Raises subprocess.TimeoutExpired if it takes longer than ``limit`` seconds, and ends it.
     """
-    end_with_us = functools.partial(_end_with, os.getpid(), ctypes.CDLL(None))
+    process = None
     begun = time.perf_counter()
-    process = subprocess.Popen(
-        command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        errors="replace", start_new_session=True, preexec_fn=end_with_us,
-    )  # fmt: skip
+    # A KeyboardInterrupt may come once there is a process to end, and not before: what Python calls around a fork drops
+    # exceptions.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, _INTERRUPTIONS)
     try:
+        process = subprocess.Popen(
+            command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            text=True, errors="replace", start_new_session=True,
+            preexec_fn=functools.partial(_begin, os.getpid(), ctypes.CDLL(None), mask),
+        )  # fmt: skip
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         stdout, stderr = process.communicate(timeout=limit)
     except BaseException:  # Ctrl-C: the run is nobody's any more
-        _end(process)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        if process is not None:
+            _end(process)
         raise
     return process.returncode, time.perf_counter() - begun, stdout, stderr
 
 
-def _end_with(parent: int, libc: ctypes.CDLL) -> None:
+def _begin(parent: int, libc: ctypes.CDLL, mask: Collection[int]) -> None:
     """Let the kernel end this process when its parent dies, of whatever: nobody would know that it still runs."""
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     libc.prctl(_DEATH_SIGNAL, signal.SIGTERM)
     if os.getppid() != parent:  # which has died before
         os.kill(os.getpid(), signal.SIGTERM)

@@ -1,13 +1,17 @@
 """What is studied, and the file with its runs: only runs of the same study go together."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from mpipar.core.errors import BadInput, RunFailed
 from mpipar.study.design import SIZES, STRONG, WEAK, Measured, Run, Size
-from mpipar.study.here import last_json, measured
+from mpipar.study.here import last_json, measured, timed
 from mpipar.study.machine import describe
 from mpipar.study.record import RUNS, Record
 from mpipar.study.target import find_size, from_driver, from_job, look
@@ -32,6 +36,30 @@ def test_runs_are_found_again(tmp_path):
             record.add(Run(size, 1), GAVE)
     with Record(tmp_path / "new", {"driver": "pi"}) as record:
         assert record.runs == {Run(size, 1): GAVE for size in sizes}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_a_run_is_started_is_not_lost_and_leaves_no_run_behind(number, monkeypatch):
+    """Python calls functions around a fork, and drops what these raise: an interruption would be."""
+    begun = []
+    start = subprocess.Popen
+
+    def interrupted(*args, **options):
+        begin = options.pop("preexec_fn")
+        after = lambda: os.kill(os.getppid(), number) or begin()  # noqa: E731 - while the parent is in fork
+        begun.append(start(*args, **options, preexec_fn=after))
+        return begun[0]
+
+    monkeypatch.setattr(subprocess, "Popen", interrupted)
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    before = signal.signal(number, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            timed([sys.executable, "-c", "import time; time.sleep(60)"], dict(os.environ), limit=30)
+    finally:
+        signal.signal(number, before)
+    assert begun[0].returncode == -signal.SIGTERM, "it was told to end, though it has the mask of its parent"
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == mask
 
 
 def test_the_date_is_that_of_the_last_run():
