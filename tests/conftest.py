@@ -37,6 +37,13 @@ if os.geteuid() == 0:
     FOR_OPEN_MPI |= {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
 
 
+def own_lines(stderr: str) -> list[str]:
+    """Return the lines on stderr, without those of the launcher."""
+    lines = map(str.strip, stderr.splitlines())
+    heard = [line for line in lines if line and not line.startswith(LAUNCHER_NOISE)]
+    return [line for line in heard if " PMIX ERROR: PMIX_ERR_UNREACH in file " not in line]  # of a busy prterun
+
+
 @dataclass(frozen=True)
 class Finished:
     """A process that has ended."""
@@ -53,9 +60,7 @@ class Finished:
     @property
     def own_errors(self) -> list[str]:
         """The lines on stderr, without those of the launcher."""
-        lines = map(str.strip, self.stderr.splitlines())
-        heard = [line for line in lines if line and not line.startswith(LAUNCHER_NOISE)]
-        return [line for line in heard if " PMIX ERROR: PMIX_ERR_UNREACH in file " not in line]  # of a busy prterun
+        return own_lines(self.stderr)
 
 
 def start(

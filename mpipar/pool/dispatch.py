@@ -360,6 +360,7 @@ class Dispatch:
                 if job is not self.calls:
                     self.ready.setdefault(job.number, job)
             batch.indices = batch.indices[:-returned]
+            slot.units += returned // job.unit
 
     def _set_free(self, slot: _Slot) -> None:
         """Note that a worker has less to do, or nothing."""

@@ -197,28 +197,28 @@ class Evaluation:
                 self._failed.append(len(self._values))
                 self._values.append(error)
         overseer.look_after(None)
-        self.send(overseer.mailbox, DONE)
-
-    def send(self, mailbox: Mailbox, what: str, returned: int = 0) -> None:
-        """Send the outcomes that haven't been sent."""
         with self._lock:
-            values = self._values[self._sent :]
-            if what == DONE or values or returned:
-                now = time.perf_counter()
-                failed = [index - self._sent for index in self._failed if index >= self._sent]
-                mailbox.send_outcomes(self.batch, values, failed, now - self._last_sent, what=what, returned=returned)
-                self._sent += len(values)
-                self._last_sent = now
+            self._send(overseer.mailbox, DONE)
 
-    def give_back(self) -> int:
-        """Take away the tasks that haven't been begun, and return how many; in any thread."""
-        with self._lock:
+    def give_back(self, mailbox: Mailbox) -> None:
+        """Take away the tasks that haven't been begun, and send how many, with what is done; in any thread."""
+        with self._lock:  # held until it is sent: nothing may follow what says that all is done
             before = self._kept
             with contextlib.suppress(IndexError):  # none is left
                 while True:
                     self._waiting.pop()
                     self._kept -= 1
-            return before - self._kept
+            self._send(mailbox, PART, before - self._kept)
+
+    def _send(self, mailbox: Mailbox, what: str, returned: int = 0) -> None:
+        """Send the outcomes that haven't been sent, if there is anything to tell."""
+        values = self._values[self._sent :]
+        if what == DONE or values or returned:
+            now = time.perf_counter()
+            failed = [index - self._sent for index in self._failed if index >= self._sent]
+            mailbox.send_outcomes(self.batch, values, failed, now - self._last_sent, what=what, returned=returned)
+            self._sent += len(values)
+            self._last_sent = now
 
     def _begun(self) -> int:
         """Return how many tasks have been begun."""
@@ -261,7 +261,7 @@ class Overseer(threading.Thread):
                 evaluation = self._evaluation
                 time.sleep(_OVERDUE_SECONDS)
                 if evaluation is not None and evaluation is self._evaluation:
-                    evaluation.send(self.mailbox, PART, evaluation.give_back())
+                    evaluation.give_back(self.mailbox)
                     self.mailbox.return_unread()
 
 

@@ -146,7 +146,7 @@ def begin(folder: Path, bound: BoundKernel, compress: bool, run: str) -> Rows:
             _check_type(dataset.dtype)
     reserve(rows.base, ROOM)
     with h5py.File(rows.base, "w", libver="latest") as file:
-        file.attrs["run"] = run
+        file.attrs["run"] = np.bytes_(run)  # of fixed length, as the checkpoint's checksum
         for dataset in rows.datasets:
             if dataset.known_beforehand and not compress and not bound.may_end_early:
                 _lay_out(file, dataset, bound.plan.n)
@@ -162,7 +162,7 @@ def resume(folder: Path, bound: BoundKernel, compress: bool, run: str) -> Rows:
     try:
         _restore_skeleton(rows)
         with h5py.File(rows.base, "r") as file:
-            if file.attrs["run"] != run:
+            if file.attrs.get_id("run").dtype.kind != "S" or file.attrs["run"] != run.encode():
                 raise KeyError("they are of another run")
             _note_places(rows, file)
     except (OSError, KeyError, RuntimeError, ValueError) as error:

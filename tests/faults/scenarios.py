@@ -26,7 +26,7 @@ import numpy as np
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from conftest import BIN, FOR_OPEN_MPI, LAUNCHER_NOISE
+from conftest import BIN, FOR_OPEN_MPI, own_lines
 
 PROGRAMS = Path(__file__).with_name("fault_programs.py")
 POOL = Path(__file__).with_name("fault_pool.py")
@@ -66,8 +66,7 @@ class Ended(subprocess.CompletedProcess[str]):
     @property
     def errors(self) -> list[str]:
         """The lines on stderr, without those of the launcher."""
-        lines = map(str.strip, self.stderr.splitlines())
-        return [line for line in lines if line and not line.startswith(LAUNCHER_NOISE)]
+        return own_lines(self.stderr)
 
     def is_refused(self) -> str:
         """Check that this was bad input, told on one line; return the line."""
@@ -178,9 +177,15 @@ def nothing_is_left() -> None:
 
 @pytest.fixture(autouse=True)
 def leave_nothing() -> Iterator[None]:
-    """Check after each test of a module that imports this that it has left no processes."""
+    """Check after each test of a module that imports this that it has left no processes.
+
+    Shared memory of ranks that were killed is removed, which nobody else does: it would fill up where there is little.
+    """
+    before = set(Path("/dev/shm").glob("mpich_shm_*"))
     yield
     nothing_is_left()
+    for path in set(Path("/dev/shm").glob("mpich_shm_*")) - before:
+        path.unlink(missing_ok=True)
 
 
 def start(ranks: int, name: str, *options: str, flags: tuple[str, ...] = (), env: dict[str, str] | None = None) -> Job:
@@ -288,6 +293,14 @@ def whole_job(rng: random.Random, folder: Path) -> str:
     return f"{name} on {ranks}: {before} evaluated, {before - resumed} of them not committed"
 
 
+def wait_until_done(job: Job, log: Path, tasks: range) -> None:
+    """Wait until these tasks have been done, or the job has ended."""
+    deadline = time.monotonic() + TIME_LIMIT
+    while job.process.poll() is None and not set(tasks) <= set(logged(log)):
+        assert time.monotonic() < deadline, "a task is never done"
+        time.sleep(0.005)
+
+
 def start_pool(ranks: int, workers: int, face: str, log: Path, flags: tuple[str, ...] = ()) -> Job:
     """Start the script with pools."""
     command = (sys.executable, "-m", "mpipar", "run", "--workers", str(workers), str(POOL), face, str(log))
@@ -299,9 +312,12 @@ def pool_workers(rng: random.Random, folder: Path) -> str:
     _, log = fresh(folder)
     face, times = rng.choice(FACES), rng.choice([1, 1, 2])
     job = start_pool(2, 2, face, log)
+    at_work = range(0)  # tasks that may have been in the hands of one that was killed
     for _ in range(times):
         wait_for_blocks(job, log, len(logged(log)) + rng.randrange(1, 120))
+        wait_until_done(job, log, at_work)  # a task is given up if a second worker dies of it
         victims = job.workers()
+        at_work = range(min(300, max(logged(log), default=0) + 80))  # their shares are of 19, at most
         if victims:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(rng.choice(victims), signal.SIGKILL)
@@ -425,7 +441,7 @@ def told_to_stop(rng: random.Random, folder: Path, number: signal.Signals) -> st
     name = rng.choice(["steady", "rows"])
     options = ("--output", str(output), "--log", str(log))
     job = start(rng.choice([1, 2, 3]), name, *options, "--workers", str(rng.choice([1, 2])))
-    wait_for_blocks(job, log, rng.randrange(1, 250))
+    wait_for_blocks(job, log, rng.randrange(1, 150))
     with contextlib.suppress(ProcessLookupError):
         job.process.send_signal(number)
     end = job.end()
@@ -451,14 +467,17 @@ def ended_by_its_launcher(rng: random.Random, folder: Path, number: signal.Signa
     wait_for_blocks(job, log, rng.randrange(1, 150))
     with contextlib.suppress(ProcessLookupError):
         job.process.send_signal(number)
+    told = time.monotonic()
     end = job.end(10.0)
     assert end.returncode == 1 or (end.returncode == 0 and "value" in end.stdout), f"exit {end.returncode}"
     assert "Traceback" not in end.stderr, end.stderr
     nothing_is_left()
+    had_time = time.monotonic() - told < 0.9  # else mpirun may have killed a rank that waited for its disk
     before = len(logged(log))
     result = finished(rng.choice([0, 2, 3]), name, *options, "--resume")
-    assert result["resumed_blocks"] == before
-    assert sorted(logged(log)) == list(range(300))
+    assert result["resumed_blocks"] == before or (not had_time and result["resumed_blocks"] < before)
+    assert set(logged(log)) == set(range(300))
+    assert len(logged(log)) == before + 300 - result["resumed_blocks"]
     check_result(output, result, name)
     return f"{name}: exit {end.returncode} after {before} blocks"
 
@@ -511,10 +530,10 @@ def full_disk(rng: random.Random, folder: Path, kilobytes: int) -> str:
 
 
 def stopped_run(folder: Path, name: str = "steady") -> Path:
-    """Return the output of a run that was told to stop half-way."""
+    """Return the output of a run that was told to stop before it was half done."""
     output, log = fresh(folder, f"stopped-{name}.h5")
     job = start(2, name, "--output", str(output), "--log", str(log))
-    wait_for_blocks(job, log, 150)
+    wait_for_blocks(job, log, 50)
     job.process.send_signal(signal.SIGUSR1)
     assert job.end().returncode == 75
     return output
@@ -523,13 +542,14 @@ def stopped_run(folder: Path, name: str = "steady") -> Path:
 def damaged(rng: random.Random, folder: Path, stopped: Path, how: str) -> str:
     """Damage the file of a run that was stopped: it is refused and left as it is, or the value is right."""
     output, _ = fresh(folder, "damaged.h5")
+    log = stopped.with_name(f"{stopped.name}.blocks")  # as it was: it is one of the run's parameters
     data = bytearray(stopped.read_bytes())
     if how == "truncated":
         del data[rng.randrange(len(data)) :]
     else:
         data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
     output.write_bytes(data)
-    end = start(0, "steady", "--output", str(output), "--resume", "--sleep", "0").end()
+    end = start(0, "steady", "--output", str(output), "--log", str(log), "--resume").end()
     if end.returncode == 2:
         assert len(end.stderr.strip().splitlines()) == 1, end.stderr
         assert output.read_bytes() == data, "the damaged file was changed"

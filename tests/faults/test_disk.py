@@ -72,7 +72,7 @@ def test_files_that_vanish(name, what, tmp_path):
     expected = undisturbed(name)
     options = ("--output", str(output), "--log", str(log), "--sleep", "0.003")
     job = start(2, name, *options, "--checkpoint", "0.05")
-    wait_for_blocks(job, log, 100)
+    wait_for_blocks(job, log, 60)
     gone = list(tmp_path.glob(what))
     assert gone or what.endswith(".log")
     for path in gone:

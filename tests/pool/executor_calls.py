@@ -47,7 +47,7 @@ def submit_of_what_cannot_be_called(make):
 @call
 def results_that_are_not_there_yet(make):
     with make(1) as executor:
-        future = executor.submit(rest, 0.4)
+        future = executor.submit(rest, 1.0)
         early = outcome(lambda: future.result(0.05)), outcome(lambda: future.exception(timeout=0)), future.done()
         return early, future.result(WAIT)
 
@@ -86,7 +86,7 @@ def map_takes_all_items_at_once(make):
 @call
 def map_with_a_timeout(make):
     with make(1) as executor:
-        values = executor.map(rest, [0, 0.6], timeout=0.3)
+        values = executor.map(rest, [0, 2.5], timeout=1.5)
         return next(values), outcome(lambda: next(values))
 
 
@@ -113,7 +113,7 @@ def as_completed(make):
     with make(2) as executor:
         futures = {executor.submit(square, n): n for n in range(20)}
         found = {futures[future]: future.result() for future in concurrent.futures.as_completed(futures, timeout=WAIT)}
-        slow = executor.submit(rest, 0.4)
+        slow = executor.submit(rest, 1.0)
         early = outcome(lambda: list(concurrent.futures.as_completed([slow], timeout=0.05)))
         return sorted(found.items()), early
 
@@ -121,7 +121,7 @@ def as_completed(make):
 @call
 def wait(make):
     with make(1) as executor:
-        futures = [executor.submit(square, 1), executor.submit(rest, 0.4)]
+        futures = [executor.submit(square, 1), executor.submit(rest, 1.0)]
         first = concurrent.futures.wait(futures, return_when=concurrent.futures.FIRST_COMPLETED, timeout=WAIT)
         early = concurrent.futures.wait(futures[1:], timeout=0.01)
         every = concurrent.futures.wait(futures, timeout=WAIT)
@@ -173,7 +173,7 @@ def shutdown_without_waiting(make):
     futures = busy(executor)
     began = time.monotonic()
     executor.shutdown(wait=False)
-    soon = time.monotonic() - began < 0.2, outcome(lambda: executor.submit(square, 1))
+    soon = time.monotonic() - began < 0.4, outcome(lambda: executor.submit(square, 1))
     return soon, {future.result(WAIT) for future in futures}
 
 

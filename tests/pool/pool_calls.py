@@ -62,6 +62,15 @@ def process_id(_=None):
     return os.getpid()
 
 
+def process_id_at_once(_):
+    return os.getpid()
+
+
+def process_id_late_at_times(number):
+    time.sleep(0.05 if number % 3 == 1 else 0.0)  # so long that the task behind it is taken back
+    return os.getpid()
+
+
 def lock_of(_):
     return threading.Lock()
 
@@ -114,7 +123,7 @@ def apply_async_that_raises(pool, _):
 
 @call
 def a_result_that_is_not_there_yet(pool, _):
-    result = pool.apply_async(rest, (0.5,))
+    result = pool.apply_async(rest, (1.0,))
     early = result.ready(), outcome(lambda: result.get(0.05)), outcome(lambda: result.get(timeout=0)), result.wait(0.01)
     unready = outcome(result.successful).partition(":")[0]
     return early, unready, result.get(WAIT), result.get(0)
@@ -122,7 +131,7 @@ def a_result_that_is_not_there_yet(pool, _):
 
 @call
 def timeouts_have_the_type_of_multiprocessing(pool, _):
-    result = pool.apply_async(rest, (0.3,))
+    result = pool.apply_async(rest, (1.0,))
     try:
         result.get(0.01)
     except multiprocessing.TimeoutError as error:
@@ -246,7 +255,7 @@ def imap_goes_on_after_an_exception(pool, _):
 
 @call
 def imap_with_a_timeout(pool, _):
-    found = pool.imap(rest, [0.4, 0])
+    found = pool.imap(rest, [1.0, 0])
     try:
         early = found.next(timeout=0.05)
     except multiprocessing.TimeoutError:

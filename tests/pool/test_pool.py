@@ -8,7 +8,7 @@ from pathlib import Path
 import pool_calls
 import pytest
 from conftest import UNBOUND, chosen_ranks, mpirun, over
-from pool_calls import CALLS, process_id, result_of, square
+from pool_calls import CALLS, process_id, process_id_at_once, process_id_late_at_times, result_of, square
 
 from mpipar import Pool
 
@@ -47,13 +47,15 @@ def test_all_calls_over_ranks_with_several_workers_each(expected):
 
 
 @pytest.mark.parametrize(
-    ("processes", "limit", "tasks", "chunksize", "at_least"),
-    [(1, 2, 6, 1, 3), (1, 1, 4, 1, 4), (1, 1, 6, 2, 3), (2, 1, 6, 1, 6), (1, 3, 7, 1, 3)],
-)
-def test_a_worker_is_replaced_after_so_many_tasks(processes, limit, tasks, chunksize, at_least):
+    ("task", "processes", "limit", "tasks", "chunksize", "count"),
+    [(process_id_at_once, 1, 2, 6, 1, 3), (process_id_at_once, 1, 1, 4, 1, 4), (process_id_at_once, 1, 1, 6, 2, 3),
+     (process_id_at_once, 2, 1, 6, 1, 6), (process_id_at_once, 1, 3, 7, 1, 3),
+     (process_id_late_at_times, 1, 2, 6, 1, 3), (process_id_late_at_times, 1, 3, 6, 1, 2)],
+)  # fmt: skip
+def test_a_worker_is_replaced_after_so_many_tasks(task, processes, limit, tasks, chunksize, count):
     with Pool(processes, maxtasksperchild=limit) as pool, theirs(processes, maxtasksperchild=limit) as reference:
-        found = len(set(pool.map(process_id, range(tasks), chunksize)))
-        assert found == len(set(reference.map(process_id, range(tasks), chunksize))) == at_least
+        found = len(set(pool.map(task, range(tasks), chunksize)))
+        assert found == len(set(reference.map(task, range(tasks), chunksize))) == count
 
 
 def test_workers_stay_without_a_limit():

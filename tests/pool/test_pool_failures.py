@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -332,13 +333,11 @@ def started(*command):
     ) as process:
         family = []
         try:
-            watchdog = subprocess.Popen(["sleep", "60"])
+            assert select.select([process.stdout], [], [], 60)[0], "it never gets to work"
             assert process.stdout.readline() == "working\n"
             family = descendants(process.pid)
             yield process, family
         finally:
-            watchdog.kill()
-            watchdog.wait()
             for pid in {*family, process.pid}:
                 if is_alive(pid):
                     with contextlib.suppress(ProcessLookupError):

@@ -28,6 +28,7 @@ def test_long_tasks_among_short_ones_are_shared_out(call, printed):
             time.sleep(seconds)
             return os.getpid()
         with Pool() as pool:
+            pool.map(time.sleep, [0.05] * 16, chunksize=1)  # so that all workers have been started
             tasks = [0] * 2000 + [0.3] * 8 + [0] * 2000
             pids = {call}
             print(len(pids), len(set(pids[2000:2008])) == len(set(pids)) > 1)

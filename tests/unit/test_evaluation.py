@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from mpipar.pool.evaluation import DONE, PART, Batch, Evaluation
+from mpipar.pool.evaluation import DONE, Batch, Evaluation
 
 
 class Kept:
@@ -16,6 +16,7 @@ class Kept:
         self.values, self.failed, self.returned, self.ended = [], [], 0, False
 
     def send_outcomes(self, batch, values, failed, seconds, *, what, returned):
+        assert not self.ended, "nothing is taken in after the end"
         self.failed += [len(self.values) + index for index in failed]
         self.values += values
         self.returned += returned
@@ -52,13 +53,13 @@ def evaluated(items, function, seed=None, give_back_after=()):
     def interfere():
         for seconds in give_back_after:
             time.sleep(seconds)
-            evaluation.send(kept, PART, evaluation.give_back())
+            evaluation.give_back(kept)
 
     thread = threading.Thread(target=interfere)
     thread.start()
     evaluation.run(Nobody(kept))
     thread.join()
-    assert kept.ended or give_back_after
+    assert kept.ended
     return kept
 
 
@@ -95,6 +96,39 @@ def test_a_task_is_begun_or_given_back(trial, seed, eager_threads):
         assert len(begun) + kept.returned == 1500
 
 
+class Unhurried:
+    """A lock that lets others go first."""
+
+    def __init__(self):
+        self.lock = threading.Lock()
+
+    def __enter__(self):
+        self.lock.acquire()
+
+    def __exit__(self, *_):
+        self.lock.release()
+        time.sleep(0.05)
+
+
+def test_what_is_given_back_is_told_before_the_end():
+    """Though the task that was long may end meanwhile."""
+    begun, go_on, kept = threading.Event(), threading.Event(), Kept()
+
+    def long_task(x):
+        begun.set()
+        return go_on.wait(30)
+
+    evaluation = Evaluation(batch(5), list(range(5)), lambda source: map(long_task, source), None)
+    evaluation._lock = Unhurried()
+    thread = threading.Thread(target=evaluation.run, args=(Nobody(kept),))
+    thread.start()
+    begun.wait(30)
+    threading.Timer(0.02, go_on.set).start()
+    evaluation.give_back(kept)
+    thread.join()
+    assert (kept.values, kept.returned, kept.ended) == ([True], 4, True)
+
+
 def test_the_rest_is_given_back_while_a_task_takes_long():
     go_on = threading.Event()
     kept = Kept()
@@ -105,8 +139,7 @@ def test_the_rest_is_given_back_while_a_task_takes_long():
     thread.start()
     while evaluation._begun() < 4:
         time.sleep(1e-3)
-    assert evaluation.give_back() == 6
-    evaluation.send(kept, PART, 6)
+    evaluation.give_back(kept)
     assert (kept.values, kept.returned, kept.ended) == ([True] * 3, 6, False)
     go_on.set()
     thread.join()
