@@ -53,7 +53,7 @@ def with_checkpoint(path, stored, data, **attributes):
     with h5py.File(path, "r+") as file:
         del file["checkpoint"]
         made = file.create_dataset("checkpoint", data=np.frombuffer(data, np.uint8))
-        made.attrs["sha256"] = hashlib.sha256(data).hexdigest()
+        made.attrs["sha256"] = np.bytes_(hashlib.sha256(data).hexdigest())
         file.attrs.update(attributes)
 
 

@@ -120,6 +120,12 @@ def without_checksum(file):
     del file["checkpoint"].attrs["sha256"]
 
 
+def checksum_in_the_heap(file):
+    """Where HDF5 may look for it for ever, if a byte is wrong."""
+    attributes = file["checkpoint"].attrs
+    attributes["sha256"] = attributes["sha256"].decode()
+
+
 def of_another_kind(file):
     del file["checkpoint"]
     file.create_group("checkpoint")
@@ -133,6 +139,7 @@ def of_another_kind(file):
         damaged(lambda data: b""),
         delete,
         without_checksum,
+        checksum_in_the_heap,
         of_another_kind,
     ],
 )
