@@ -12,11 +12,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 # A shell's background jobs start with it ignored, and so would all that is started here.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+os.environ.pop("COLUMNS", None)  # help is wrapped to it
+# No example is refused for the time it takes: machines stall. What hangs is ended by other limits.
+hypothesis.settings.register_profile("tests", deadline=None)
+hypothesis.settings.load_profile("tests")
 
 BIN = Path(sys.executable).parent
 MPIRUN = Path(shutil.which(os.environ.get("MPIPAR_TEST_MPIRUN", BIN / "mpirun")) or BIN / "mpirun")

@@ -12,8 +12,9 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -131,30 +132,46 @@ def timed(
 
     Raises subprocess.TimeoutExpired if it takes longer than ``limit`` seconds, and ends it.
     """
+    end_with_us = functools.partial(_end_with, os.getpid(), ctypes.CDLL(None))
     process = None
     begun = time.perf_counter()
-    # A KeyboardInterrupt may come once there is a process to end, and not before: what Python calls around a fork drops
-    # exceptions.
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, _INTERRUPTIONS)
     try:
-        process = subprocess.Popen(
-            command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            text=True, errors="replace", start_new_session=True,
-            preexec_fn=functools.partial(_begin, os.getpid(), ctypes.CDLL(None), mask),
-        )  # fmt: skip
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        with _interruptions_wait():
+            process = subprocess.Popen(
+                command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                text=True, errors="replace", start_new_session=True, preexec_fn=end_with_us,
+            )  # fmt: skip
         stdout, stderr = process.communicate(timeout=limit)
     except BaseException:  # Ctrl-C: the run is nobody's any more
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         if process is not None:
             _end(process)
         raise
     return process.returncode, time.perf_counter() - begun, stdout, stderr
 
 
-def _begin(parent: int, libc: ctypes.CDLL, mask: Collection[int]) -> None:
+@contextlib.contextmanager
+def _interruptions_wait() -> Iterator[None]:
+    """Handle signals at the end of this: what Python calls around a fork drops the exceptions that handlers raise.
+
+    A mask would not do: it is that of one thread, and Python runs handlers here whichever thread got the signal.
+    """
+    came: list[int] = []
+    handlers: dict[int, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        for number in _INTERRUPTIONS:
+            if callable(signal.getsignal(number)):
+                handlers[number] = signal.signal(number, lambda number, _: came.append(number))
+    try:
+        yield
+    finally:
+        for held, handler in handlers.items():
+            signal.signal(held, handler)
+        for one in came:
+            signal.raise_signal(one)
+
+
+def _end_with(parent: int, libc: ctypes.CDLL) -> None:
     """Let the kernel end this process when its parent dies, of whatever: nobody would know that it still runs."""
-    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     libc.prctl(_DEATH_SIGNAL, signal.SIGTERM)
     if os.getppid() != parent:  # which has died before
         os.kill(os.getpid(), signal.SIGTERM)

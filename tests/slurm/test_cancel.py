@@ -84,7 +84,7 @@ def test_the_name_of_the_cluster_is_on_record(user, cluster):
 
 def test_a_job_whose_folder_is_removed(user, cluster):
     """Slurm can't open its log, and says that by a signal that no one sent."""
-    first = user.submit(user.slow_job(items=40))
+    first = user.submit(user.slow_job(items=80))
     second = user.submit("slow.toml", "--set", "output.folder=second", "--after", first)
     for path in sorted((user.place / "second").iterdir()):
         path.unlink()

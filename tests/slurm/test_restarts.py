@@ -68,7 +68,7 @@ def test_after_a_timeout_the_same_submission_goes_on(user, cluster):
     assert before < 900
     again = user.submit(job)
     assert cluster.wait(again)["JobState"] == "COMPLETED", user.log(again)
-    check(user, 900, 2)
+    check(user, 900, 2 * 2)  # a rank may be killed between a block's mark and the commit of it and the one before
 
 
 @pytest.mark.parametrize("launcher", ["mpirun", LAUNCHERS[VENDOR]])

@@ -64,7 +64,7 @@ def test_a_job_that_slurm_refuses_leaves_nothing(user):
 
 
 def test_a_job_waits_for_another(user, cluster):
-    first = user.submit(user.slow_job(items=30))
+    first = user.submit(user.slow_job(items=80))
     second = user.submit(user.place / "slow.toml", "--set", "output.folder=second", "--after", first)
     assert "waits for another job" in status(user, second)
     assert cluster.wait(second)["JobState"] == "COMPLETED"

@@ -172,7 +172,7 @@ def test_a_job_of_another_cluster_with_the_same_number_is_left_alone(fake, tmp_p
 
 
 def test_one_task_while_others_wait(fake, tmp_path, capfd, monkeypatch):
-    monkeypatch.setattr(slurm, "_SIGNAL_SECONDS", 1.0)
+    monkeypatch.setattr(slurm, "_SIGNAL_SECONDS", 2.0)
     submitted(tmp_path / "a", tasks="1-4")
     queue = {"12_1": job(), "12_2": job(), "12_3": job(State="PENDING"), "12_4": job(State="PENDING")}
     fake.set(queue=queue, obeys={"State": "CANCELLED"})

@@ -97,16 +97,17 @@ def test_a_task_is_begun_or_given_back(trial, seed, eager_threads):
 
 
 class Unhurried:
-    """A lock that lets others go first."""
+    """A lock that lets others go first, and something happen then."""
 
-    def __init__(self):
-        self.lock = threading.Lock()
+    def __init__(self, happens):
+        self.lock, self.happens = threading.Lock(), happens
 
     def __enter__(self):
         self.lock.acquire()
 
     def __exit__(self, *_):
         self.lock.release()
+        self.happens()
         time.sleep(0.05)
 
 
@@ -119,11 +120,10 @@ def test_what_is_given_back_is_told_before_the_end():
         return go_on.wait(30)
 
     evaluation = Evaluation(batch(5), list(range(5)), lambda source: map(long_task, source), None)
-    evaluation._lock = Unhurried()
+    evaluation._lock = Unhurried(go_on.set)
     thread = threading.Thread(target=evaluation.run, args=(Nobody(kept),))
     thread.start()
     begun.wait(30)
-    threading.Timer(0.02, go_on.set).start()
     evaluation.give_back(kept)
     thread.join()
     assert (kept.values, kept.returned, kept.ended) == ([True], 4, True)

@@ -1,3 +1,4 @@
+import contextlib
 import errno
 import os
 import resource
@@ -62,24 +63,27 @@ def test_room_that_there_is_not_leaves_a_file_as_it_was(path, monkeypatch):
     assert path.read_bytes() == b"abc"
 
 
-@pytest.fixture
+@contextlib.contextmanager
 def small_files():
-    """Let no file become larger than 1 MiB."""
+    """Let no file become larger than 1 MiB: not for all of a test, as what pytest prints may go to a larger one."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-@pytest.mark.usefixtures("open_files", "small_files")
+@pytest.mark.usefixtures("open_files")
 def test_files_that_become_too_large(path):
     path.write_bytes(b"abc")
-    with pytest.raises(OSError, match="File too large"):
+    with small_files(), pytest.raises(OSError, match="File too large"):
         reserve(path, 2**21)
     assert path.read_bytes() == b"abc"
-    with pytest.raises(OSError, match="File too large"):
+    with small_files(), pytest.raises(OSError, match="File too large"):
         write_hdf5(path, lambda file: file.create_dataset("x", data=np.ones(2**18)))
-    write_hdf5(path, lambda file: file.create_dataset("x", data=np.ones(2**14)))
+    with small_files():
+        write_hdf5(path, lambda file: file.create_dataset("x", data=np.ones(2**14)))
     with h5py.File(path) as file:
         assert file["x"][()].sum() == 2**14
 

@@ -131,7 +131,7 @@ def test_following_through_the_queue_and_a_requeue_to_the_end(fake, tmp_path, ca
     one = submitted(tmp_path)
     fake.set(queue={"12": job(State="PENDING", Reason="Priority")})
     thread, codes = following("12")
-    time.sleep(1.0)
+    time.sleep(2.0)
     fake.set(queue={"12": job()})
     one.log().write_text("first\n")
     time.sleep(0.5)
@@ -173,7 +173,7 @@ def test_following_without_slurm(fake, tmp_path, capfd, monkeypatch):
     fake.set(down=True)
     thread, codes = following("12")
     one.log().write_text("a\n")
-    time.sleep(1.0)
+    time.sleep(2.0)
     assert thread.is_alive()
     journal.append(one.journal(), "next", what="exit", code=0)
     thread.join(5)
@@ -190,7 +190,7 @@ def test_following_an_array(fake, tmp_path, capfd):
     thread, codes = following("12")
     time.sleep(0.5)
     one.log("2").write_text("b\n")
-    time.sleep(0.5)
+    time.sleep(1.5)
     with one.log("1").open("a") as file:
         file.write("c\n")
     for task in "12":

@@ -148,7 +148,7 @@ def test_cancel(fake):
 
 
 def test_a_task_whose_array_has_others_that_wait_is_signalled_once(fake, monkeypatch):
-    monkeypatch.setattr(slurm, "_SIGNAL_SECONDS", 1.0)
+    monkeypatch.setattr(slurm, "_SIGNAL_SECONDS", 2.0)
     fake.set(queue={"1_1": job(), "1_2": job(), "1_3": job(State="PENDING")})
     slurm.cancel(["1_1", "1_1"], signal="TERM", batch=True)
     time.sleep(5)
@@ -170,7 +170,7 @@ def test_a_signal_that_slurm_delivers_and_is_not_content_with(fake, code):
 
 
 def test_many_tasks_are_signalled_though_scancel_is_stopped(fake, monkeypatch):
-    monkeypatch.setattr(slurm, "_SIGNAL_SECONDS", 0.5)
+    monkeypatch.setattr(slurm, "_SIGNAL_SECONDS", 2.0)
     fake.set(queue={**{f"1_{task}": job() for task in range(25)}, "1_99": job(State="PENDING")})
     slurm.cancel((f"1_{task}" for task in range(25)), signal="TERM")
     assert [id for call in fake.called("scancel") for id in call[2:]] == [f"1_{task}" for task in range(25)]

@@ -85,7 +85,7 @@ def copied(output: Path, target: Path) -> Path:
 
 def test_progress_of_a_run_that_goes_on_and_of_one_that_was_told_to_stop(tmp_path):
     output = tmp_path / "pi.h5"
-    process = begin(output)
+    process = begin(output, "--steps", "1e11")  # it is told to stop long before
     seen = []
     for _ in range(50):
         found = progress(output)

@@ -418,7 +418,10 @@ def test_two_submissions_at_a_time_are_one(slurm):
     sbatch.write_text(text)
     command = f"{sys.executable} -m mpipar submit script.toml"
     ended = slurm.run(
-        "bash", "-c", f"{command} & first=$!; sleep 0.25; {command}; second=$?; wait $first; exit $second"
+        "bash",
+        "-c",
+        f"{command} & first=$!; until ls {slurm.folder}/calls/*.sbatch.args; do sleep 0.01; done "
+        f">/dev/null 2>&1; {command}; second=$?; wait $first; exit $second",
     )
     assert ended.code == 2, ended.stderr
     assert ended.stdout == "42\n"
