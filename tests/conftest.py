@@ -15,11 +15,15 @@ from typing import Any
 import hypothesis
 import pytest
 
+from mpipar.runtime.node import THREAD_VARIABLES
+
 # A shell's background jobs start with it ignored, and so would all that is started here.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-os.environ.pop("COLUMNS", None)  # help is wrapped to it
+# What these say would change what is tested: how help is wrapped, the options of a pytest that a test starts, …
+for name in ("COLUMNS", "PYTEST_ADDOPTS", "MPIPAR_WORKERS", *THREAD_VARIABLES):
+    os.environ.pop(name, None)
 # No example is refused for the time it takes: machines stall. What hangs is ended by other limits.
 hypothesis.settings.register_profile("tests", deadline=None)
 hypothesis.settings.load_profile("tests")

@@ -153,9 +153,9 @@ def execution(
         output = None
         interruption = Interruption(settings.stop_before)  # says nothing until it is entered
         if settings.output is not None:
-            from mpipar.store.output import OutputFile  # HDF5 takes time to load
-
             stack.enter_context(interruption)
+            from mpipar.store.output import OutputFile  # HDF5 takes time to load, in which a signal may come
+
             output = stack.enter_context(
                 OutputFile(
                     settings.output,

@@ -172,6 +172,7 @@ def _interruptions_wait() -> Iterator[None]:
 
 def _end_with(parent: int, libc: ctypes.CDLL) -> None:
     """Let the kernel end this process when its parent dies, of whatever: nobody would know that it still runs."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # else, until its program is loaded, it has its parent's handler
     libc.prctl(_DEATH_SIGNAL, signal.SIGTERM)
     if os.getppid() != parent:  # which has died before
         os.kill(os.getpid(), signal.SIGTERM)

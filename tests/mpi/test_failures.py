@@ -145,11 +145,12 @@ programs.failing.main(["--at", "-1", "--others-sleep", "1", "--workers", "{worke
 
 
 @pytest.mark.parametrize("ranks", [None, 2])
-def test_interrupt_ends_the_job_without_traceback(ranks):
+def test_interrupt_ends_the_job_without_traceback(ranks, tmp_path):
     code = f"""
-import os, signal, sys, threading
+import os, pathlib, signal, sys, threading
 sys.path.insert(0, {str(Path(PROGRAMS).parent)!r})
 import programs
+programs.meet(pathlib.Path({str(tmp_path)!r}), "here", {ranks or 1})  # Ctrl-C comes to all at once
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs start with it ignored
 threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT)).start()
 programs.failing.main(["--at", "-1", "--others-sleep", "1", "--workers", "2"])

@@ -54,7 +54,7 @@ def test_the_timeline_has_every_block_once_in_its_time(ranks, workers, schedule,
     assert spans["blocks"].sum() == 60
     assert len(set(spans["block"])) == len(spans)
     assert (spans["begin"] >= 0).all()
-    assert (spans["end"] <= elapsed).all()
+    assert (spans["end"] <= elapsed + 0.1).all()  # each rank counts from its own way out of the barrier
     for worker, process in enumerate(processes):
         own = spans[spans["worker"] == worker]
         assert own["blocks"].sum() == process["blocks"]

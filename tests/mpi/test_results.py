@@ -38,7 +38,7 @@ def test_eight_ranks(folder, schedule):
     same = printed.keys() - {"parameters", "mpi", "mpipar", "skipped"}
     assert {name: told[name] for name in same} == {name: printed[name] for name in same}
     assert len(told["per_worker"]) == 8
-    assert told["mean_finish"] <= told["last_finish"] <= told["elapsed"]
+    assert told["mean_finish"] <= told["last_finish"] <= told["elapsed"] + 0.1  # each rank has its own beginning
     assert told["last_finish"] >= max(one["seconds"] for one in told["per_worker"])
     drawn = show(f"{schedule}.h5", "--timeline", "t.svg", "--html", f"{schedule}.html", cwd=folder)
     if importlib.util.find_spec("matplotlib") is None:
