@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import shutil
 import statistics
 import subprocess
 import sys
@@ -28,6 +27,7 @@ from mpipar.core.parameters import parse_int
 from mpipar.mcpi import mcpi
 from mpipar.pi import pi
 from mpipar.runtime.device import COMPILER_OPTIONS, Gpu, visible
+from mpipar.runtime.mpirun import find_mpirun
 
 THREADS, CHAINS = 256, 8  # as in rivals.cu
 # Double-precision instructions for each group of 16 steps in pi.cu: those of its source, and those of a division.
@@ -42,10 +42,11 @@ def main() -> int:
     parser.add_argument("--samples", type=positive, default=10**11)
     parser.add_argument("--rounds", type=positive, default=5)
     parser.add_argument("--ranks", type=positive, nargs="+", default=[1, 2, 4])
-    parser.add_argument("--blocks", type=int, default=0, help="blocks of threads of the rivals (default: to fill it)")
+    parser.add_argument(
+        "--blocks", type=positive, default=0, help="blocks of threads of the rivals (default: to fill it)"
+    )
     options = parser.parse_args()
-    beside = Path(sys.executable).with_name("mpirun")
-    mpirun = str(beside) if beside.exists() else shutil.which("mpirun")
+    mpirun = find_mpirun()
     try:
         gpu = visible()[0]
         if mpirun is None and max(options.ranks) > 1:

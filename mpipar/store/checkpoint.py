@@ -31,7 +31,7 @@ from mpipar.core.errors import BadInput
 from mpipar.runtime.failure import Skipped, one_line
 from mpipar.runtime.tally import Done
 from mpipar.store.codec import decode, encode
-from mpipar.store.files import flush_to_disk, own_name, write_at
+from mpipar.store.files import flush_to_disk, has_text, own_name, put_text, write_at
 
 _HEAD = struct.Struct("<8sQI")  # mark, bytes of what follows, its CRC-32
 _MARK = b"mpipar-2"
@@ -84,8 +84,7 @@ def put(file: h5py.File, state: State) -> None:
     """Put a state into a file. Raises TypeError if a total can't be stored."""
     data = encode([state.run, state.identity, *_packed(state.done), state.finished])
     stored = file.create_dataset("checkpoint", data=np.frombuffer(data, np.uint8))
-    # Of fixed length: text of any length is in a heap, and HDF5 may go round in one that is damaged for ever.
-    stored.attrs["sha256"] = np.bytes_(hashlib.sha256(data).hexdigest())
+    put_text(stored, "sha256", hashlib.sha256(data).hexdigest())
     stored.attrs["description"] = "which blocks are done and their total, as JSON: what --resume goes on from"
 
 
@@ -98,9 +97,7 @@ def get(path: Path, file: h5py.File) -> State:
         if stored.dtype != np.uint8 or stored.external or stored.id.get_storage_size() != stored.nbytes:
             raise ValueError("it is not made of bytes in this file")
         data = stored[...].tobytes()
-        if stored.attrs.get_id("sha256").dtype.kind != "S":
-            raise ValueError("its checksum is not bytes")
-        if stored.attrs["sha256"] != hashlib.sha256(data).hexdigest().encode():
+        if not has_text(stored, "sha256", hashlib.sha256(data).hexdigest()):
             raise ValueError("the checksum is wrong")
         run, identity, *packed, finished = decode(data)
         if not isinstance(run, str) or not isinstance(identity, dict) or not isinstance(finished, bool):

@@ -40,6 +40,20 @@ def write_hdf5(path: Path, fill: Callable[[h5py.File], None]) -> None:
         os.close(descriptor)
 
 
+def put_text(item: h5py.HLObject, name: str, text: str) -> None:
+    """Give what is in an HDF5 file an attribute that is text of fixed length, for :func:`has_text`.
+
+    Text of any length is in a heap of the file, and HDF5 may go round in one that is damaged for ever.
+    """
+    data = text.encode()
+    item.attrs.create(name, data, dtype=f"S{len(data)}")
+
+
+def has_text(item: h5py.HLObject, name: str, text: str) -> bool:
+    """Return whether an attribute is this text, of fixed length. Raises KeyError if there is none."""
+    return bool(item.attrs.get_id(name).dtype.kind == "S" and item.attrs[name] == text.encode())
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a text file as a whole or not at all. Raises OSError."""
     write_bytes(path, text.encode())

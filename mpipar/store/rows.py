@@ -32,7 +32,7 @@ from mpipar.core.errors import BadInput
 from mpipar.core.plan import Block, Plan
 from mpipar.core.reduction import Array
 from mpipar.store.codec import decode, encode
-from mpipar.store.files import flush_to_disk, own_name, reserve, write_at
+from mpipar.store.files import flush_to_disk, has_text, own_name, put_text, reserve, write_at
 
 # Mark, block, number of the dataset, bytes of the header and of the rows that follow.
 _RECORD = struct.Struct("<8sQQQQ")
@@ -146,7 +146,7 @@ def begin(folder: Path, bound: BoundKernel, compress: bool, run: str) -> Rows:
             _check_type(dataset.dtype)
     reserve(rows.base, ROOM)
     with h5py.File(rows.base, "w", libver="latest") as file:
-        file.attrs["run"] = np.bytes_(run)  # of fixed length, as the checkpoint's checksum
+        put_text(file, "run", run)
         for dataset in rows.datasets:
             if dataset.known_beforehand and not compress and not bound.may_end_early:
                 _lay_out(file, dataset, bound.plan.n)
@@ -162,7 +162,7 @@ def resume(folder: Path, bound: BoundKernel, compress: bool, run: str) -> Rows:
     try:
         _restore_skeleton(rows)
         with h5py.File(rows.base, "r") as file:
-            if file.attrs.get_id("run").dtype.kind != "S" or file.attrs["run"] != run.encode():
+            if not has_text(file, "run", run):
                 raise KeyError("they are of another run")
             _note_places(rows, file)
     except (OSError, KeyError, RuntimeError, ValueError) as error:

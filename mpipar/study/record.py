@@ -136,7 +136,7 @@ class Record:
         if before != identity:
             raise BadInput(f"--output: {str(self.folder)!r} has another study: {_difference(before, identity)}")
         for line in lines[1:]:
-            with contextlib.suppress(*_NOT_A_RUN):  # cut short
+            with contextlib.suppress(*_NOT_A_RUN):
                 self._put(json.loads(line))
 
     def _put(self, line: dict[str, Any]) -> None:

@@ -209,10 +209,10 @@ def logged(log: Path) -> list[int]:
     return [int(line) for line in log.read_text().split()] if log.exists() else []
 
 
-def wait_for_blocks(job: Job, log: Path, count: int) -> None:
-    """Wait until some blocks have been evaluated, or the job has ended."""
+def wait_for_blocks(job: Job, log: Path, count: int, *, among: range = range(0)) -> None:
+    """Wait until so many blocks have been evaluated, these among them, or the job has ended."""
     deadline = time.monotonic() + TIME_LIMIT
-    while job.process.poll() is None and len(logged(log)) < count:
+    while job.process.poll() is None and not (len(done := logged(log)) >= count and set(among) <= set(done)):
         assert time.monotonic() < deadline, "nothing is being evaluated"
         time.sleep(0.005)
 
@@ -293,14 +293,6 @@ def whole_job(rng: random.Random, folder: Path) -> str:
     return f"{name} on {ranks}: {before} evaluated, {before - resumed} of them not committed"
 
 
-def wait_until_done(job: Job, log: Path, tasks: range) -> None:
-    """Wait until these tasks have been done, or the job has ended."""
-    deadline = time.monotonic() + TIME_LIMIT
-    while job.process.poll() is None and not set(tasks) <= set(logged(log)):
-        assert time.monotonic() < deadline, "a task is never done"
-        time.sleep(0.005)
-
-
 def start_pool(ranks: int, workers: int, face: str, log: Path, flags: tuple[str, ...] = ()) -> Job:
     """Start the script with pools."""
     command = (sys.executable, "-m", "mpipar", "run", "--workers", str(workers), str(POOL), face, str(log))
@@ -314,8 +306,8 @@ def pool_workers(rng: random.Random, folder: Path) -> str:
     job = start_pool(2, 2, face, log)
     at_work = range(0)  # tasks that may have been in the hands of one that was killed
     for _ in range(times):
-        wait_for_blocks(job, log, len(logged(log)) + rng.randrange(1, 120))
-        wait_until_done(job, log, at_work)  # a task is given up if a second worker dies of it
+        # A task is given up if a second worker dies of it.
+        wait_for_blocks(job, log, len(logged(log)) + rng.randrange(1, 120), among=at_work)
         victims = job.workers()
         at_work = range(min(300, max(logged(log), default=0) + 80))  # their shares are of 19, at most
         if victims:

@@ -77,12 +77,12 @@ def small_files():
 @pytest.mark.usefixtures("open_files")
 def test_files_that_become_too_large(path):
     path.write_bytes(b"abc")
-    with small_files(), pytest.raises(OSError, match="File too large"):
-        reserve(path, 2**21)
-    assert path.read_bytes() == b"abc"
-    with small_files(), pytest.raises(OSError, match="File too large"):
-        write_hdf5(path, lambda file: file.create_dataset("x", data=np.ones(2**18)))
     with small_files():
+        with pytest.raises(OSError, match="File too large"):
+            reserve(path, 2**21)
+        assert path.read_bytes() == b"abc"
+        with pytest.raises(OSError, match="File too large"):
+            write_hdf5(path, lambda file: file.create_dataset("x", data=np.ones(2**18)))
         write_hdf5(path, lambda file: file.create_dataset("x", data=np.ones(2**14)))
     with h5py.File(path) as file:
         assert file["x"][()].sum() == 2**14
