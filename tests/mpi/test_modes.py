@@ -54,7 +54,7 @@ driver.world = comm.world
 import mpipar.pi
 mpipar.pi.pi.main(["--steps", "1e6", "--workers", "2", "--json"])
 """
-    assert mpirun(2, "-c", code).json["ranks"] == 2
+    assert mpirun(2, "-c", code, cold=True).json["ranks"] == 2
 
 
 def test_workers_auto_is_the_share_of_the_cores():

@@ -1,0 +1,75 @@
+"""Which tests a run takes: three rings, and who may run beside whom.
+
+====================  =========================================  ==================================================
+ring                  run by                                     takes
+====================  =========================================  ==================================================
+``test``              ``make test``, before each commit          what has no mark
+``ci``                ``.ci/run``, before a change lands         these, and what is marked ``ci``
+``campaigns``         ``make campaigns``, before a release       all, with what is marked ``campaign``
+====================  =========================================  ==================================================
+
+What is marked ``each_mpi`` may come out otherwise with another MPI: ``--ring each_mpi`` takes what of the first two
+rings has that mark. What is marked ``alone`` measures time or memory: nothing runs beside it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+_LOCKS = "MPIPAR_TEST_LOCKS"  # a folder for all processes of a run
+LEFT_OUT = {"test": {"ci", "campaign"}, "ci": {"campaign"}, "each_mpi": {"campaign"}, "campaigns": set()}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    help_text = "which tests to take (default: test)"
+    parser.addoption("--ring", choices=LEFT_OUT, default="test", help=help_text)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    ring = config.getoption("--ring")
+    taken = [item for item in items if _is_in(ring, item)]
+    if len(taken) < len(items):
+        config.hook.pytest_deselected(items=[item for item in items if item not in set(taken)])
+        items[:] = taken
+
+
+def _is_in(ring: str, item: pytest.Item) -> bool:
+    marks = {mark.name for mark in item.iter_markers()}
+    if ring == "each_mpi" and "each_mpi" not in marks:
+        return False
+    return not marks & LEFT_OUT[ring]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Let tests run beside each other, but for those that must be alone."""
+    with _beside_others(alone=item.get_closest_marker("alone") is not None):
+        return (yield)
+
+
+@contextlib.contextmanager
+def _beside_others(*, alone: bool) -> Iterator[None]:
+    """Hold the machine with other tests of this run, or alone.
+
+    Who wants to be alone closes the gate behind those that are inside, and waits for them to leave.
+    """
+    folder = Path(os.environ[_LOCKS])
+    with (folder / "gate").open("w") as gate, (folder / "inside").open("w") as inside:
+        fcntl.flock(gate, fcntl.LOCK_EX)
+        fcntl.flock(inside, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        fcntl.flock(gate, fcntl.LOCK_UN)
+        yield
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if _LOCKS not in os.environ:  # else this is a worker of xdist
+        os.environ[_LOCKS] = tempfile.mkdtemp(prefix="mpipar-tests-")
+        config.add_cleanup(lambda: shutil.rmtree(os.environ.pop(_LOCKS)))
