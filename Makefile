@@ -5,13 +5,17 @@ PYTHON ?= python3
 NP     ?= 2
 STEPS  ?= 1e9
 TESTS  ?= tests
+# Which tests: test (minutes), ci (what .ci/run does), rest (ci without test), each_mpi (what another MPI may change)
+RING   ?= test
+# Tests at a time: one more than cores, as many tests wait.
+JOBS   ?= $(shell cores=$$(nproc); echo $$((cores < 8 ? cores + 1 : 8)))
 
 MPIS := mpich openmpi impi
 ifeq ($(filter $(MPI),$(MPIS)),)
 $(error MPI=$(MPI): expected one of $(MPIS))
 endif
 
-VENV := $(if $(filter mpich,$(MPI)),.venv,.venv-$(MPI))
+VENV ?= $(if $(filter mpich,$(MPI)),.venv,.venv-$(MPI))
 BENCH_VENV := .venv-bench$(if $(filter mpich,$(MPI)),,-$(MPI))
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 unexport PYTHONPATH MPI4PY_LIBMPI
@@ -26,12 +30,16 @@ endif
 # compat: a plain path entry, which costs nothing at the start of Python, as setuptools' import hook would
 INSTALL = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --config-settings editable_mode=compat
 
-.PHONY: help run test slurm-test test-all-modes test-parallel-hdf5 same-bits faults bench docs lint clean
+.PHONY: help run test account coverage campaigns slurm-test test-all-modes test-parallel-hdf5 same-bits faults bench docs lint clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make run          π on $(NP) ranks (NP=4 STEPS=1e10 for more)"
-	@echo "make test         all tests, with MPICH (TESTS=tests/unit for some)"
+	@echo "make test         the tests to run before each commit, some minutes, with MPICH (TESTS=tests/unit for some)"
+	@echo "make test RING=ci all that a change must pass, with one MPI; .ci/run does it with all three, as they differ"
+	@echo "make campaigns    what runs before a release: the rest of the tests, and all that follow here but bench (hours)"
+	@echo "make account      which tests take how long, and what they start"
+	@echo "make coverage     which lines the tests run, in all processes: a figure, and htmlcov/index.html"
 	@echo "make test-4       the tests that run over ranks, on 4 ranks (or any other number)"
 	@echo "make slurm-test   the tests on a Slurm of four nodes, which they start themselves (needs slurm-wlm, munge, libpmix2 and"
 	@echo "                  iproute2, Debian's names); make test does these too where Slurm is installed"
@@ -51,29 +59,49 @@ help:
 run: $(VENV)/.run-installed
 	mpirun -np $(NP) python -m mpipar.pi --steps $(STEPS)
 
+PYTEST = python -m pytest -n $(JOBS) --dist loadgroup
+
 test: $(VENV)/.test-installed
-	python -m pytest $(TESTS)
+	$(PYTEST) --ring $(RING) $(TESTS)
+
+account: $(VENV)/.test-installed
+	rm -f build/account.jsonl
+	mkdir -p build
+	$(PYTEST) --ring $(RING) --account build/account.jsonl $(TESTS)
+	cd tests && python -m suite.account ../build/account.jsonl
+
+# In all processes: ranks, workers, fork servers. setup.cfg has the floor.
+coverage: $(VENV)/.test-installed
+	python -m coverage erase
+	COVERAGE_PROCESS_CONFIG=setup.cfg $(PYTEST) --ring $(RING) $(TESTS)
+	python -m coverage combine --quiet
+	python -m coverage html --quiet
+	python -m coverage report --skip-covered --sort=cover
+
+campaigns: same-bits faults
+	$(PYTEST) --ring campaigns -m campaign tests
+	$(MAKE) test-all-modes
 
 # Needs libhdf5-openmpi-dev and openmpi-bin (Debian's names). Such an h5py imports MPI by itself, in workers too.
 test-parallel-hdf5: .venv-parallel-hdf5/.installed
-	OMPI_MCA_rmaps_base_oversubscribe=1 MPIPAR_TEST_MPIRUN=mpirun.openmpi .venv-parallel-hdf5/bin/python -m pytest tests/mpi/test_datasets.py tests/mpi/test_roots.py
+	OMPI_MCA_rmaps_base_oversubscribe=1 MPIPAR_TEST_MPIRUN=mpirun.openmpi .venv-parallel-hdf5/bin/python -m pytest --ring ci tests/mpi/test_datasets.py tests/mpi/test_roots.py
 
 # All of them as root, whose nodes have names, networks and processes of their own; fails rather than skip any.
 slurm-test: $(VENV)/.test-installed
-	MPIPAR_TEST_SLURM=1 python -m pytest tests/slurm
+	MPIPAR_TEST_SLURM=1 python -m pytest --ring ci tests/slurm
 
 test-%: $(VENV)/.test-installed
-	MPIPAR_TEST_RANKS=$* python -m pytest tests/mpi
+	MPIPAR_TEST_RANKS=$* $(PYTEST) --ring $(RING) tests/mpi
 
 test-all-modes: $(VENV)/.test-installed
-	MPIPAR_TEST_ALL_MODES=1 python -m pytest tests/pool/test_scripts.py
+	MPIPAR_TEST_ALL_MODES=1 $(PYTEST) --ring campaigns tests/pool/test_scripts.py
 
 same-bits: $(VENV)/.test-installed
 	python tests/same_bits.py
 
 faults: $(VENV)/.test-installed
 	python tests/faults/campaign.py
-	MPIPAR_TEST_NODES_KILLED=5 python -m pytest tests/slurm/test_restarts.py -k killed_node
+	MPIPAR_TEST_NODES_KILLED=5 python -m pytest --ring campaigns tests/slurm/test_restarts.py -k killed_node
 
 bench: $(BENCH_VENV)/.installed
 	$(BENCH_VENV)/bin/python benchmarks
@@ -95,7 +123,7 @@ lint: $(VENV)/.test-installed
 	mypy
 
 clean:
-	rm -rf .venv .venv-openmpi .venv-impi .venv-parallel-hdf5 .venv-bench* build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis benchmarks/build site
+	rm -rf .venv .venv-openmpi .venv-impi .venv-newest .venv-parallel-hdf5 .venv-bench* build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage* htmlcov benchmarks/build site
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/bin/python:

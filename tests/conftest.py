@@ -14,13 +14,9 @@ from typing import Any
 
 import hypothesis
 import pytest
+from suite import account, rings
 from suite.limits import Limit, stacks_of
-from suite.rings import (  # noqa: F401 (hooks)
-    pytest_addoption,
-    pytest_collection_modifyitems,
-    pytest_configure,
-    pytest_runtest_protocol,
-)
+from suite.rings import pytest_collection_modifyitems, pytest_runtest_protocol  # noqa: F401 (hooks)
 from suite.warm import Warm, can_be_warm
 
 from mpipar.runtime.node import THREAD_VARIABLES
@@ -186,6 +182,16 @@ def without_privileges() -> Iterator[None]:
         yield
     finally:
         os.seteuid(user)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    rings.pytest_addoption(parser)
+    account.pytest_addoption(parser)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    rings.share_locks(config)
+    account.start(config, WARM.processor_seconds)
 
 
 def pytest_report_header() -> str:

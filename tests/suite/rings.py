@@ -5,6 +5,7 @@ ring                  run by                                     takes
 ====================  =========================================  ==================================================
 ``test``              ``make test``, before each commit          what has no mark
 ``ci``                ``.ci/run``, before a change lands         these, and what is marked ``ci``
+``rest``              the same, once ``test`` is done            of ``ci`` what ``test`` hasn't
 ``campaigns``         ``make campaigns``, before a release       all, with what is marked ``campaign``
 ====================  =========================================  ==================================================
 
@@ -25,12 +26,18 @@ from pathlib import Path
 import pytest
 
 _LOCKS = "MPIPAR_TEST_LOCKS"  # a folder for all processes of a run
-LEFT_OUT = {"test": {"ci", "campaign"}, "ci": {"campaign"}, "each_mpi": {"campaign"}, "campaigns": set()}
+LEFT_OUT = {
+    "test": {"ci", "campaign"},
+    "ci": {"campaign"},
+    "rest": {"campaign"},
+    "each_mpi": {"campaign"},
+    "campaigns": set(),
+}
+NEEDED = {"rest": "ci", "each_mpi": "each_mpi"}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    help_text = "which tests to take (default: test)"
-    parser.addoption("--ring", choices=LEFT_OUT, default="test", help=help_text)
+    parser.addoption("--ring", choices=LEFT_OUT, default="test", help="which tests to take (default: test)")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -43,9 +50,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def _is_in(ring: str, item: pytest.Item) -> bool:
     marks = {mark.name for mark in item.iter_markers()}
-    if ring == "each_mpi" and "each_mpi" not in marks:
-        return False
-    return not marks & LEFT_OUT[ring]
+    has_what_it_needs = ring not in NEEDED or NEEDED[ring] in marks
+    return has_what_it_needs and not marks & LEFT_OUT[ring]
 
 
 @pytest.hookimpl(wrapper=True)
@@ -69,7 +75,8 @@ def _beside_others(*, alone: bool) -> Iterator[None]:
         yield
 
 
-def pytest_configure(config: pytest.Config) -> None:
+def share_locks(config: pytest.Config) -> None:
+    """Make the locks that all processes of a run have in common."""
     if _LOCKS not in os.environ:  # else this is a worker of xdist
         os.environ[_LOCKS] = tempfile.mkdtemp(prefix="mpipar-tests-")
         config.add_cleanup(lambda: shutil.rmtree(os.environ.pop(_LOCKS)))

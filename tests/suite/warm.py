@@ -41,6 +41,7 @@ import types
 import warnings
 from pathlib import Path
 
+from suite.starts import note_warm_start
 from suite.warm_client import LENGTH, STATUS, receive
 
 CLIENT = str(Path(__file__).with_name("warm_client.py"))
@@ -301,7 +302,9 @@ def serve(path: str):
     if request is None:
         os._exit(0)
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    return become(request, server)
+    arguments = become(request, server)
+    note_warm_start()
+    return arguments
 
 
 class Warm:
@@ -316,6 +319,16 @@ class Warm:
         if self._process is None or self._process.poll() is not None:
             self._start()
         return [*_client(self._socket), *arguments]
+
+    def processor_seconds(self) -> float:
+        """Return what all commands that have ended took."""
+        if self._process is None:
+            return 0.0
+        try:
+            fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            return 0.0
+        return sum(map(int, fields[13:15])) / os.sysconf("SC_CLK_TCK")
 
     def _start(self) -> None:
         folder = tempfile.mkdtemp(prefix="mpipar-warm-")
