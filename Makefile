@@ -59,7 +59,8 @@ help:
 run: $(VENV)/.run-installed
 	mpirun -np $(NP) python -m mpipar.pi --steps $(STEPS)
 
-PYTEST = python -m pytest -n $(JOBS) --dist loadgroup
+XDIST = -n $(JOBS) --dist loadgroup
+PYTEST = python -m pytest $(XDIST)
 
 test: $(VENV)/.test-installed
 	$(PYTEST) --ring $(RING) $(TESTS)
@@ -73,7 +74,7 @@ account: $(VENV)/.test-installed
 # In all processes: ranks, workers, fork servers. setup.cfg has the floor.
 coverage: $(VENV)/.test-installed
 	python -m coverage erase
-	COVERAGE_PROCESS_CONFIG=setup.cfg $(PYTEST) --ring $(RING) $(TESTS)
+	python -m coverage run -m pytest $(XDIST) --ring $(RING) $(TESTS)
 	python -m coverage combine --quiet
 	python -m coverage html --quiet
 	python -m coverage report --skip-covered --sort=cover

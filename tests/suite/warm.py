@@ -174,8 +174,8 @@ def become(request, server: Server) -> list[str]:
         del os.environ[name]
     os.chdir(folder)
     os.umask(umask)
-    for number in ignored:
-        if number not in (signal.SIGPIPE, signal.SIGXFSZ):
+    for number in set(ignored) & signal.valid_signals():
+        if number not in (signal.SIGPIPE, signal.SIGXFSZ):  # which Python ignores by itself
             signal.signal(number, signal.SIG_IGN)
     return arguments
 
