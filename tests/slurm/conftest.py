@@ -11,8 +11,17 @@ from slurm.cluster import Cluster
 from slurm.jobs import User
 from slurm.machine import PATH, missing_programs
 
+HERE = Path(__file__).parent
+
 # Where jobs find the mpirun and the Python of this environment.
 FOR_MPI = {"PATH": f"{BIN}{os.pathsep}{PATH}", **FOR_OPEN_MPI}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let one process run all tests here, beside those that run others, so that one cluster is started."""
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.xdist_group("slurm"))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,16 +1,16 @@
 """Jobs as a user has them: submitted by mpipar or sbatch, waited for, and looked at."""
 
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
 import h5py
-from conftest import BIN, FOR_OPEN_MPI, Finished, start
+from conftest import BIN, FOR_OPEN_MPI, Finished, python, start
+from suite.limits import until
 
 from mpipar.runtime import journal
-from slurm.cluster import Cluster
-from slurm.machine import PATH, wait_until
+from slurm.cluster import NAP, Cluster
+from slurm.machine import PATH
 
 ROOT = Path(__file__).parents[2]
 VENDOR = {"": "mpich", "-openmpi": "openmpi", "-impi": "impi"}.get(BIN.parent.name.removeprefix(".venv"), "mpich")
@@ -67,8 +67,7 @@ class User:
 
     def mpipar(self, *words: object, cwd: Path | None = None, **options: Any) -> Finished:
         """Run a command of mpipar."""
-        command = [sys.executable, "-m", "mpipar", *map(str, words)]
-        return start(command, cwd=cwd or self.place, env=self.environment, **options)
+        return python("-m", "mpipar", *map(str, words), cwd=cwd or self.place, env=self.environment, **options)
 
     def submit(self, job: Path, *options: object, cwd: Path | None = None) -> str:
         """Submit a job file, and return the job's number."""
@@ -100,14 +99,14 @@ class User:
 
     def wait_for_marks(self, count: int) -> None:
         """Wait until so many blocks were evaluated."""
-        for _ in wait_until(f"{count} blocks are evaluated", 60):
+        for _ in until(f"{count} blocks are evaluated", 60):
             if len(self.marks()) >= count:
                 return
 
     def wait_for_end(self, number: str, timeout: float = 120) -> None:
         """Wait until a job, or all tasks of an array, have left the queue."""
-        for _ in wait_until(f"the end of job {number}", timeout):
-            if number not in self.cluster.run("squeue", "--noheader", "--format=%F").stdout.split():
+        for _ in until(f"the end of job {number}", timeout, NAP):
+            if number not in self.cluster.ask("squeue", "--noheader", "--format=%F").split():
                 return
 
     def events(self, number: str, name: str = "slow", folder: str = "out") -> list[dict[str, Any]]:

@@ -1,13 +1,15 @@
 """Tasks of arrays are cancelled one by one, jobs before they can handle that, and never a job of another cluster."""
 
+import pytest
+from suite.limits import until
+
 from slurm.jobs import User
-from slurm.machine import wait_until
 
 ARRAY = {"resources": "ranks = 1", "array": "tasks = 6\nat_once = 2"}
 
 
 def wait_for_output(user: User, number: str) -> None:
-    for _ in wait_until(f"job {number} has its output", 60):
+    for _ in until(f"job {number} has its output", 60):
         if any(event["event"] == "output" for event in user.events(number)):
             return
 
@@ -32,6 +34,7 @@ def test_tasks_while_others_wait_and_run(user):
     assert "an array of 6 tasks: 4 done; 2 cancelled: 2, 6" in told
 
 
+@pytest.mark.ci
 def test_the_last_task_alone_while_it_runs(user):
     number = user.submit(user.slow_job(items=80, resources="ranks = 1", array="tasks = 2"))
     wait_for_output(user, f"{number}_2")
@@ -41,6 +44,7 @@ def test_the_last_task_alone_while_it_runs(user):
     assert states(user, number, "12") == ["COMPLETED", "CANCELLED"]
 
 
+@pytest.mark.ci
 def test_a_whole_array_while_tasks_wait(user):
     number = user.submit(user.slow_job(items=500, **ARRAY))
     wait_for_output(user, f"{number}_2")
@@ -50,11 +54,12 @@ def test_a_whole_array_while_tasks_wait(user):
     assert states(user, number, "12") == ["CANCELLED"] * 2
 
 
+@pytest.mark.ci
 def test_a_job_that_is_cancelled_in_its_prologue(user, cluster):
     """No one handles the signal there: Slurm has it that the job failed."""
     (user.place / "site.toml").write_text("prologue = '''\ntouch begun\nsleep 60\n'''\n")
     number = user.submit(user.slow_job(items=20), "--site", "site.toml")
-    for _ in wait_until("the prologue runs", 30):
+    for _ in until("the prologue runs", 30):
         if (user.place / "begun").exists():
             break
     ended = user.mpipar("cancel", number)
@@ -82,6 +87,7 @@ def test_the_name_of_the_cluster_is_on_record(user, cluster):
     assert user.mpipar("cancel", "--now", number).code == 0
 
 
+@pytest.mark.ci
 def test_a_job_whose_folder_is_removed(user, cluster):
     """Slurm can't open its log, and says that by a signal that no one sent."""
     first = user.submit(user.slow_job(items=80))

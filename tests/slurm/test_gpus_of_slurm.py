@@ -50,8 +50,8 @@ def log_of(user: User, name: str, number: str) -> str:
     "options",
     [
         ["--ntasks-per-node=2", "--gpus-per-node=2"],
-        ["--ntasks-per-node=2", "--gpus-per-node=2", "--gpus-per-task=1"],
-        ["--ntasks-per-node=1", "--gpus-per-node=1"],
+        pytest.param(["--ntasks-per-node=2", "--gpus-per-node=2", "--gpus-per-task=1"], marks=pytest.mark.ci),
+        pytest.param(["--ntasks-per-node=1", "--gpus-per-node=1"], marks=pytest.mark.ci),
     ],
     ids=" ".join,
 )
@@ -70,6 +70,7 @@ def test_each_rank_has_a_gpu_of_its_own(gpu_user: User, cluster: Cluster, option
         assert sorted(where) == [[1, 0], [1, 1], [2, 0], [2, 1]]
 
 
+@pytest.mark.ci
 @pytest.mark.skipif(COMPILER is None, reason="needs a C++ compiler")
 @pytest.mark.usefixtures("separate_nodes")
 @pytest.mark.parametrize("launcher", ["mpirun", LAUNCHERS[VENDOR]])
@@ -90,6 +91,7 @@ def test_the_job_file_runs_on_gpus_with_the_bits_of_one(gpu_user: User, cluster:
     assert sorted(hosts_of(there)) == ["n1", "n1", "n2", "n2"]
 
 
+@pytest.mark.ci
 @pytest.mark.usefixtures("separate_nodes")
 def test_doctor_finds_a_gpu_without_a_rank(gpu_user: User, cluster: Cluster):
     doctor = ["-m", "mpipar", "doctor"]

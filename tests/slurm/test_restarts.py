@@ -4,16 +4,16 @@ import os
 import random
 
 import pytest
+from suite.limits import until
 
 from slurm.jobs import LAUNCHERS, VENDOR, User, harmonic, value_of
-from slurm.machine import wait_until
 
 NODES_KILLED = int(os.environ.get("MPIPAR_TEST_NODES_KILLED", "1"))  # of either kind; make faults kills five
 PATIENCE = 120  # seconds: Slurm looks at time limits every 30 s
 
 
 def wait_for(user: User, number: str, event: str, count: int = 1) -> None:
-    for _ in wait_until(f"{event!r} in the journal, {count} times", PATIENCE):
+    for _ in until(f"{event!r} in the journal, {count} times", PATIENCE):
         if sum(one["event"] == event for one in user.events(number)) >= count:
             return
 
@@ -30,6 +30,7 @@ def nexts(user: User, number: str) -> list[str]:
     return [event["what"] for event in user.events(number) if event["event"] == "next"]
 
 
+@pytest.mark.ci
 def test_a_job_that_needs_three_allocations_gets_them(user, cluster):
     """Slurm itself warns of the time limit, which is made to come soon: it looks every 30 s, so this takes a while."""
     job = user.slow_job(items=1300, resources="nodes = 2\nranks_per_node = 1\ntime = 10", restart="warn = 40")
@@ -44,7 +45,8 @@ def test_a_job_that_needs_three_allocations_gets_them(user, cluster):
     check(user, 1300)
 
 
-@pytest.mark.parametrize("launcher", ["mpirun", LAUNCHERS[VENDOR]])
+@pytest.mark.each_mpi
+@pytest.mark.parametrize("launcher", ["mpirun", pytest.param(LAUNCHERS[VENDOR], marks=pytest.mark.ci)])
 def test_usr1_by_hand_is_the_same(user, cluster, launcher):
     (user.place / "site.toml").write_text(f'launcher = "{launcher}"\n')
     number = user.submit(user.slow_job(items=60), "--site", "site.toml")
@@ -71,7 +73,7 @@ def test_after_a_timeout_the_same_submission_goes_on(user, cluster):
     check(user, 900, 2 * 2)  # a rank may be killed between a block's mark and the commit of it and the one before
 
 
-@pytest.mark.parametrize("launcher", ["mpirun", LAUNCHERS[VENDOR]])
+@pytest.mark.parametrize("launcher", ["mpirun", pytest.param(LAUNCHERS[VENDOR], marks=pytest.mark.ci)])
 def test_cancelled_and_submitted_again(user, cluster, launcher):
     (user.place / "site.toml").write_text(f'launcher = "{launcher}"\n')
     job = user.slow_job(items=80)
@@ -87,6 +89,7 @@ def test_cancelled_and_submitted_again(user, cluster, launcher):
     check(user, 80)
 
 
+@pytest.mark.each_mpi
 def test_a_killed_rank_costs_its_blocks_in_flight_alone(user, cluster):
     """The ranks are started again in the same allocation, without a requeue."""
     number = user.submit(user.slow_job(items=80))
@@ -98,6 +101,7 @@ def test_a_killed_rank_costs_its_blocks_in_flight_alone(user, cluster):
     check(user, 80, 2 * 4)
 
 
+@pytest.mark.each_mpi
 @pytest.mark.skipif(VENDOR != "openmpi", reason="other MPIs have no ulfm")
 def test_a_killed_rank_is_survived_without_a_new_start(user, cluster):
     (user.place / "site.toml").write_text('launcher = "mpirun --with-ft ulfm"\n')
@@ -110,9 +114,10 @@ def test_a_killed_rank_is_survived_without_a_new_start(user, cluster):
     check(user, 80, 2 * 4)
 
 
+@pytest.mark.each_mpi
 @pytest.mark.usefixtures("separate_nodes")
 @pytest.mark.parametrize("trial", range(NODES_KILLED))
-@pytest.mark.parametrize("which", ["first", "other"])
+@pytest.mark.parametrize("which", ["first", pytest.param("other", marks=pytest.mark.ci)])
 def test_a_killed_node_is_survived_by_a_requeue(user, cluster, trial, which):
     """The power of a node fails at a random moment: of the first one, where the batch script runs, or of another."""
     moment = random.Random(f"{trial} {which}").uniform(0.5, 4)
@@ -126,6 +131,8 @@ def test_a_killed_node_is_survived_by_a_requeue(user, cluster, trial, which):
     check(user, 100, 3 * 4)
 
 
+@pytest.mark.ci
+@pytest.mark.each_mpi
 @pytest.mark.usefixtures("separate_nodes")
 def test_a_job_may_go_on_with_the_nodes_that_are_left(user, cluster):
     job = user.slow_job(items=200, resources="nodes = 3\nranks_per_node = 1", restart='lost_nodes = "go-on"')
@@ -139,12 +146,13 @@ def test_a_job_may_go_on_with_the_nodes_that_are_left(user, cluster):
     check(user, 200, 3 * 4)
 
 
+@pytest.mark.ci
 def test_the_last_task_of_an_array_is_requeued_alone(user, cluster):
     """Its number is that of the whole array to Slurm."""
     job = user.slow_job(items=60, resources="ranks = 1\ntime = 5", array="tasks = 3")
     job.write_text(job.read_text().replace('marks = "marks"', 'marks = "marks-{task}"'))
     number = user.submit(job)
-    for _ in wait_until("the last task has begun", 60):
+    for _ in until("the last task has begun", 60):
         if (user.place / "marks-3").exists():
             break
     cluster.run("scancel", "--batch", "--signal=USR1", f"{number}_3")

@@ -30,6 +30,7 @@ def submissions(user: User, folder: str) -> int:
     return sum(len(file.read_text().splitlines()) for file in files)
 
 
+@pytest.mark.ci
 def test_nodes_strong_and_weak(user, cluster):
     words = ["job.toml", "--on", "slurm", "--nodes", "1,2,4", "--strong", "--weak", "--output", "study"]
     ended = user.mpipar("scale", *words, "--repeats", "1", "--at-once", "2", timeout=240)
@@ -69,6 +70,7 @@ def test_ranks_and_workers_and_an_interrupted_study(user):
     ]
 
 
+@pytest.mark.ci
 def test_a_job_that_fails_is_named_and_run_again(user):
     (user.place / "own.py").write_text(
         "from mpipar import ExactSum, driver\n"
@@ -107,6 +109,7 @@ def test_bad_input(user, words, message):
     assert message in ended.stderr
 
 
+@pytest.mark.ci
 def test_lines_of_the_guide(user):
     assert pages.pages_with(pages.SCALE_ON_SLURM) == [PAGE]
     for name, text in pages.saved_files(PAGE).items():
