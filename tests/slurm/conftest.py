@@ -1,7 +1,7 @@
 """A Slurm cluster for all tests here, which each of them finds idle and empty."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -67,3 +67,14 @@ def place(tmp_path: Path) -> Path:
 def user(cluster: Cluster, place: Path) -> User:
     """Return somebody who works in the new folder."""
     return User(cluster, place)
+
+
+@pytest.fixture
+def somebody(cluster: Cluster, place: Path) -> Callable[[str], User]:
+    """Return how to get users with a folder each, so that jobs which mostly wait can wait at the same time."""
+
+    def new(name: str) -> User:
+        (place / name).mkdir()
+        return User(cluster, place / name)
+
+    return new

@@ -29,6 +29,7 @@ def test_tasks_while_others_wait_and_run(user):
     assert [event["event"] for event in user.events(f"{number}_2")].count("signal") == 1
     ended = user.mpipar("cancel", f"{number}_6")
     assert (ended.code, ended.stdout) == (0, f"job {number}_6 cancelled; nothing of it is done\n"), ended.stderr
+    user.hurry()
     assert states(user, number, "12345") == ["COMPLETED", "CANCELLED", *["COMPLETED"] * 3]  # of 6 Slurm knows nothing
     told = user.mpipar("status", "out").stdout
     assert "an array of 6 tasks: 4 done; 2 cancelled: 2, 6" in told
@@ -41,6 +42,7 @@ def test_the_last_task_alone_while_it_runs(user):
     ended = user.mpipar("cancel", f"{number}_2")
     assert ended.code == 0, ended.stderr
     assert f"job {number}_2 cancelled; " in ended.stdout
+    user.hurry()
     assert states(user, number, "12") == ["COMPLETED", "CANCELLED"]
 
 
@@ -69,22 +71,21 @@ def test_a_job_that_is_cancelled_in_its_prologue(user, cluster):
     assert "exit code" not in told
 
 
-def test_a_job_that_is_no_more_this_ones_is_left_alone(user, cluster):
+def test_a_job_of_this_cluster_and_name_alone_is_cancelled(user, cluster):
     """The numbers of two clusters that share a home are the same: only the name tells the jobs apart."""
     number = user.submit(user.slow_job(items=500))
+    name = cluster.run("scontrol", "show", "config").stdout.partition("ClusterName")[2].split()[1]
+    assert f'"cluster": "{name}"' in (user.place / "out/submissions.jsonl").read_text()
     cluster.run("scontrol", "update", f"JobId={number}", "JobName=another")
     ended = user.mpipar("cancel", "--now", number)
     assert ended.code == 0
     assert "has ended already, or Slurm doesn't remember it" in ended.stderr
     assert cluster.job(number)["JobState"] in ("PENDING", "RUNNING")
     assert user.mpipar("submit", "slow.toml", "--check").code == 0
-
-
-def test_the_name_of_the_cluster_is_on_record(user, cluster):
-    number = user.submit(user.slow_job(items=500))
-    name = cluster.run("scontrol", "show", "config").stdout.partition("ClusterName")[2].split()[1]
-    assert f'"cluster": "{name}"' in (user.place / "out/submissions.jsonl").read_text()
-    assert user.mpipar("cancel", "--now", number).code == 0
+    cluster.run("scontrol", "update", f"JobId={number}", "JobName=slow")
+    ended = user.mpipar("cancel", "--now", number)
+    assert (ended.code, "has ended already" in ended.stderr) == (0, False), ended
+    assert cluster.wait(number)["JobState"] == "CANCELLED"
 
 
 @pytest.mark.ci
@@ -98,6 +99,7 @@ def test_a_job_whose_folder_is_removed(user, cluster):
     told = user.mpipar("status").stdout
     assert f"job {second} (slow): waiting" in told
     assert "its folder is gone" in told
+    user.hurry()
     assert cluster.wait(second)["JobState"] == "FAILED"
     told = user.mpipar("status", second).stdout
     assert "Slurm could not open its log" in told

@@ -30,19 +30,54 @@ def nexts(user: User, number: str) -> list[str]:
     return [event["what"] for event in user.events(number) if event["event"] == "next"]
 
 
+TWO_NODES = "nodes = 2\nranks_per_node = 1\ntime = 10"
+
+
+def let_end(user: User, number: str, when: str) -> None:
+    """Make the time limit of a job come soon."""
+    user.cluster.ask("scontrol", "update", f"JobId={number}", f"EndTime={when}")
+
+
+def test_jobs_whose_time_is_up(somebody, cluster):
+    """Slurm looks at limits every 30 s, so two jobs wait for that at once: one is warned, the other has no warning."""
+    warned, killed = somebody("warned"), somebody("killed")
+    first = warned.submit(warned.slow_job(items=3000, resources=TWO_NODES, restart="warn = 40"))
+    job = killed.slow_job(items=3000, resources=TWO_NODES, restart="requeue = false")
+    second = killed.submit(job)
+    wait_for(warned, first, "output")
+    killed.wait_for_marks(20)
+    let_end(warned, first, "now+40seconds")
+    let_end(killed, second, "now")
+    # The one without warning: the same submission goes on.
+    found = cluster.wait(second, timeout=PATIENCE)
+    assert found["JobState"] == "TIMEOUT", killed.log(second)
+    assert len(killed.marks()) < 3000
+    killed.hurry()
+    again = killed.submit(job)
+    # The other is requeued.
+    wait_for(warned, first, "next")
+    warned.hurry()
+    found = cluster.wait(first, timeout=PATIENCE)
+    assert (found["JobState"], found["Restarts"]) == ("COMPLETED", "1"), warned.log(first)
+    assert nexts(warned, first) == ["requeue", "exit"]
+    check(warned, 3000)
+    assert cluster.wait(again)["JobState"] == "COMPLETED", killed.log(again)
+    check(killed, 3000, 2 * 2)  # a rank may be killed between a block's mark and the commit of it and the one before
+
+
 @pytest.mark.ci
 def test_a_job_that_needs_three_allocations_gets_them(user, cluster):
     """Slurm itself warns of the time limit, which is made to come soon: it looks every 30 s, so this takes a while."""
-    job = user.slow_job(items=1300, resources="nodes = 2\nranks_per_node = 1\ntime = 10", restart="warn = 40")
-    number = user.submit(job)
+    number = user.submit(user.slow_job(items=3000, resources=TWO_NODES, restart="warn = 40"))
     for start in (1, 2):
         wait_for(user, number, "output", start)
-        cluster.run("scontrol", "update", f"JobId={number}", "EndTime=now+40seconds")
+        let_end(user, number, "now+40seconds")
         wait_for(user, number, "next", start)
+    user.hurry()
     found = cluster.wait(number, timeout=PATIENCE)
     assert (found["JobState"], found["Restarts"]) == ("COMPLETED", "2"), user.log(number)
     assert nexts(user, number) == ["requeue", "requeue", "exit"]
-    check(user, 1300)
+    check(user, 3000)
 
 
 @pytest.mark.each_mpi
@@ -56,21 +91,6 @@ def test_usr1_by_hand_is_the_same(user, cluster, launcher):
     assert (found["JobState"], found["Restarts"]) == ("COMPLETED", "1"), user.log(number)
     assert nexts(user, number) == ["requeue", "exit"]
     check(user, 60)
-
-
-def test_after_a_timeout_the_same_submission_goes_on(user, cluster):
-    """The limit comes before any warning."""
-    job = user.slow_job(items=900, resources="nodes = 2\nranks_per_node = 1\ntime = 10", restart="requeue = false")
-    number = user.submit(job)
-    user.wait_for_marks(20)
-    cluster.run("scontrol", "update", f"JobId={number}", "EndTime=now")
-    found = cluster.wait(number, timeout=PATIENCE)
-    assert found["JobState"] == "TIMEOUT", user.log(number)
-    before = len(user.marks())
-    assert before < 900
-    again = user.submit(job)
-    assert cluster.wait(again)["JobState"] == "COMPLETED", user.log(again)
-    check(user, 900, 2 * 2)  # a rank may be killed between a block's mark and the commit of it and the one before
 
 
 @pytest.mark.parametrize("launcher", ["mpirun", pytest.param(LAUNCHERS[VENDOR], marks=pytest.mark.ci)])
@@ -156,6 +176,10 @@ def test_the_last_task_of_an_array_is_requeued_alone(user, cluster):
         if (user.place / "marks-3").exists():
             break
     cluster.run("scancel", "--batch", "--signal=USR1", f"{number}_3")
+    for _ in until("the last task is to be requeued", 60):
+        if any(event["event"] == "next" for event in user.events(f"{number}_3")):
+            break
+    user.hurry()
     user.wait_for_end(number)
     starts = {
         task: [event["event"] for event in user.events(f"{number}_{task}")].count("allocation") for task in (1, 2, 3)

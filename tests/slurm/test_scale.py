@@ -91,22 +91,22 @@ def test_a_job_that_fails_is_named_and_run_again(user):
     assert submissions(user, "study") == 2
 
 
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (["--ranks", "3", "--set", "resources.ranks_per_node=2"], "--ranks: 3 is not a multiple of"),
-        (["--ranks", "1", "--nodes", "1"], "--nodes: not with --ranks"),
-        (["--ranks", "1", "--workers", "auto"], "--workers: auto is for studies here"),
-        (["--ranks", "1", "--sizes", "10"], "--sizes: is for studies here"),
-        (["--ranks", "1", "--set", "resources.nods=2"], "did you mean 'nodes'?"),
-        (["--ranks", "1", "--set", "steps=0"], "argument --steps"),
-        (["--nodes", "100"], "strong, 100 ranks × 1 worker on 100 nodes: sbatch: "),
-    ],
-)
-def test_bad_input(user, words, message):
-    ended = user.mpipar("scale", "job.toml", "--on", "slurm", *words, "--output", "study")
-    assert (ended.code, len(ended.stderr.splitlines())) == (2, 1), ended.stderr
-    assert message in ended.stderr
+BAD_INPUT = [
+    (["--ranks", "3", "--set", "resources.ranks_per_node=2"], "--ranks: 3 is not a multiple of"),
+    (["--ranks", "1", "--nodes", "1"], "--nodes: not with --ranks"),
+    (["--ranks", "1", "--workers", "auto"], "--workers: auto is for studies here"),
+    (["--ranks", "1", "--sizes", "10"], "--sizes: is for studies here"),
+    (["--ranks", "1", "--set", "resources.nods=2"], "did you mean 'nodes'?"),
+    (["--ranks", "1", "--set", "steps=0"], "argument --steps"),
+    (["--nodes", "100"], "strong, 100 ranks × 1 worker on 100 nodes: sbatch: "),
+]
+
+
+def test_bad_input(user):
+    for words, message in BAD_INPUT:
+        ended = user.mpipar("scale", "job.toml", "--on", "slurm", *words, "--output", "study")
+        assert (ended.code, len(ended.stderr.splitlines())) == (2, 1), (words, ended.stderr)
+        assert message in ended.stderr
 
 
 @pytest.mark.ci

@@ -30,6 +30,7 @@ def test_a_job_is_told_of_from_the_queue_to_its_end(user, cluster):
     told = status(user, "out")
     assert "waiting" in told, told
     assert "requeued 1 time" in told, told
+    user.hurry()
     assert cluster.wait(number)["JobState"] == "COMPLETED"
     told = status(user, number)
     assert "completed" in told, told
@@ -69,6 +70,7 @@ def test_a_job_waits_for_another(user, cluster):
     first = user.submit(user.slow_job(items=80))
     second = user.submit(user.place / "slow.toml", "--set", "output.folder=second", "--after", first)
     assert "waits for another job" in status(user, second)
+    user.hurry()
     assert cluster.wait(second)["JobState"] == "COMPLETED"
 
 
