@@ -134,36 +134,64 @@ def test_a_killed_rank_is_survived_without_a_new_start(user, cluster):
     check(user, 80, 2 * 4)
 
 
-@pytest.mark.each_mpi
-@pytest.mark.usefixtures("separate_nodes")
-@pytest.mark.parametrize("trial", range(NODES_KILLED))
-@pytest.mark.parametrize("which", ["first", pytest.param("other", marks=pytest.mark.ci)])
-def test_a_killed_node_is_survived_by_a_requeue(user, cluster, trial, which):
-    """The power of a node fails at a random moment: of the first one, where the batch script runs, or of another."""
-    moment = random.Random(f"{trial} {which}").uniform(0.5, 4)
-    number = user.submit(user.slow_job(items=100, resources="nodes = 3\nranks_per_node = 1"))
-    user.wait_for_marks(int(moment * 20))
-    cluster.kill_node("n1" if which == "first" else "n2")
-    found = cluster.wait(number, timeout=PATIENCE)
-    assert found["JobState"] == "COMPLETED", user.log(number)
-    assert int(found["Restarts"]) >= 1
-    assert user.events(number)[-1]["code"] == 0
-    check(user, 100, 3 * 4)
+THREE_NODES = "nodes = 3\nranks_per_node = 1\n"
 
 
 @pytest.mark.ci
 @pytest.mark.each_mpi
 @pytest.mark.usefixtures("separate_nodes")
-def test_a_job_may_go_on_with_the_nodes_that_are_left(user, cluster):
-    job = user.slow_job(items=200, resources="nodes = 3\nranks_per_node = 1", restart='lost_nodes = "go-on"')
-    number = user.submit(job)
-    user.wait_for_marks(30)
+@pytest.mark.parametrize("trial", range(NODES_KILLED))
+def test_a_killed_node_that_is_the_first_is_survived_by_a_requeue(user, cluster, trial):
+    """The power of the node where the batch script runs fails at a random moment."""
+    number = user.submit(user.slow_job(items=1000, resources=THREE_NODES))
+    user.wait_for_marks(a_moment(f"{trial} first"))
+    cluster.kill_node("n1")
+    check_requeued(user, number)
+
+
+@pytest.mark.each_mpi
+@pytest.mark.usefixtures("separate_nodes")
+@pytest.mark.parametrize("trial", range(NODES_KILLED))
+def test_a_killed_node_that_is_not_the_first_is_survived(somebody, cluster, trial):
+    """By a requeue, or with the nodes that are left, as the job wants it: two jobs lose the same node."""
+    nodes = 'sbatch = { nodelist = "n[1-3]" }'
+    again, onward = somebody("again"), somebody("onward")
+    first = again.submit(again.slow_job(items=1000, resources=THREE_NODES))
+    second = onward.submit(onward.slow_job(items=1000, resources=THREE_NODES + nodes, restart='lost_nodes = "go-on"'))
+    again.wait_for_marks(a_moment(f"{trial} other"))
+    onward.wait_for_marks(30)
+    assert nodes_of_starts(again, first) == nodes_of_starts(onward, second) == [["n1", "n2", "n3"]]
     cluster.kill_node("n3")
-    found = cluster.wait(number, timeout=PATIENCE)
-    assert (found["JobState"], found["Restarts"]) == ("COMPLETED", "0"), user.log(number)
-    starts = [event["nodes"] for event in user.events(number) if event["event"] == "allocation"]
+    hurry_once_started_again(onward, second)
+    check_requeued(again, first)
+    found = cluster.wait(second, timeout=PATIENCE)
+    assert (found["JobState"], found["Restarts"]) == ("COMPLETED", "0"), onward.log(second)
+    starts = nodes_of_starts(onward, second)
     assert (starts[0], starts[-1]) == (["n1", "n2", "n3"], ["n1", "n2"])
-    check(user, 200, 3 * 4)
+    check(onward, 1000, 3 * 4)
+
+
+def a_moment(seed: str) -> int:
+    """Return after how many blocks something is to happen."""
+    return int(random.Random(seed).uniform(0.5, 4) * 20)
+
+
+def nodes_of_starts(user: User, number: str) -> list[list[str]]:
+    return [event["nodes"] for event in user.events(number) if event["event"] == "allocation"]
+
+
+def hurry_once_started_again(user: User, number: str) -> None:
+    wait_for(user, number, "allocation", 2)
+    user.hurry()
+
+
+def check_requeued(user: User, number: str) -> None:
+    hurry_once_started_again(user, number)
+    found = user.cluster.wait(number, timeout=PATIENCE)
+    assert found["JobState"] == "COMPLETED", user.log(number)
+    assert int(found["Restarts"]) >= 1
+    assert user.events(number)[-1]["code"] == 0
+    check(user, 1000, 3 * 4)
 
 
 @pytest.mark.ci
