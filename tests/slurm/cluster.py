@@ -16,6 +16,8 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from suite.limits import Limit, until
+
 from slurm.configuration import USER, Configuration, Mode
 from slurm.machine import (
     PATH,
@@ -27,12 +29,13 @@ from slurm.machine import (
     node_setup,
     remove_link,
     reserve,
-    wait_until,
 )
 
 ENDED = frozenset(
     {"COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY", "DEADLINE", "BOOT_FAIL"}
 )
+
+NAP = 0.1  # seconds between questions to the controller
 
 CONTROLLER_SPACES = "--net --uts --mount"
 NODE_SPACES = "--net --uts --mount --ipc"
@@ -162,7 +165,21 @@ class Cluster:
         node: str | None = None,
     ) -> subprocess.CompletedProcess[str]:
         """Run a command where the controller is, or on a node, and end all it has started if it takes too long."""
-        arguments = [*self.prefix(node), *map(str, command)]
+        return self._run([*self.prefix(node), *map(str, command)], cwd, env, timeout, check)
+
+    def ask(self, *command: str, check: bool = True) -> str:
+        """Return what a command of Slurm says that needs no prefix, which is cheaper than to enter a machine."""
+        return self._run(list(command), None, None, 60, check).stdout
+
+    def _run(
+        self,
+        arguments: list[str],
+        cwd: Path | str | None,
+        env: Mapping[str, str] | None,
+        timeout: float,
+        check: bool,
+    ) -> subprocess.CompletedProcess[str]:
+        limit = Limit(timeout)
         process = subprocess.Popen(
             arguments,
             cwd=cwd,
@@ -175,12 +192,12 @@ class Cluster:
         )
         with process:
             try:
-                stdout, stderr = process.communicate(timeout=timeout)
+                stdout, stderr = _communicate(process, limit)
             except BaseException:
                 os.killpg(process.pid, signal.SIGKILL)
                 raise
         ended = subprocess.CompletedProcess(arguments, process.returncode, stdout, stderr)
-        assert not check or ended.returncode == 0, f"{command}: exit {ended.returncode}\n{stdout}\n{stderr}"
+        assert not check or ended.returncode == 0, f"{arguments}: exit {ended.returncode}\n{stdout}\n{stderr}"
         return ended
 
     def kill_node(self, node: str) -> None:
@@ -208,12 +225,12 @@ class Cluster:
 
     def node_states(self) -> dict[str, str]:
         """Return the state of each node, as ``sinfo`` has it: idle, mixed, down*."""
-        lines = self.run("sinfo", "--noheader", "--Node", "--format=%N %T", check=False).stdout.splitlines()
+        lines = self.ask("sinfo", "--noheader", "--Node", "--format=%N %T", check=False).splitlines()
         return {node: state for node, state in map(str.split, lines)}
 
     def wait_idle(self, timeout: float = 30) -> None:
         """Wait until all nodes are there, and do nothing."""
-        for _ in wait_until("all nodes are idle", timeout):
+        for _ in until("all nodes are idle", timeout, NAP):
             if ended := [name for name, machine in self._machines.items() if machine.daemon_has_ended()]:
                 raise RuntimeError(f"the daemon has ended: {', '.join(ended)}")
             if self.node_states() == dict.fromkeys(self.nodes, "idle"):
@@ -221,13 +238,13 @@ class Cluster:
 
     def job(self, job_id: int | str) -> dict[str, str]:
         """Return what the controller knows about a job: JobState, NodeList, ExitCode, Restarts and so on."""
-        line = self.run("scontrol", "show", "job", "--oneliner", str(job_id)).stdout.splitlines()[0]
+        line = self.ask("scontrol", "show", "job", "--oneliner", str(job_id)).splitlines()[0]
         parts = re.split(r"(?:^| )([A-Z][\w/:]*)=", line.strip())
         return dict(zip(parts[1::2], parts[2::2], strict=True))
 
     def wait(self, job_id: int | str, states: set[str] | frozenset[str] = ENDED, timeout: float = 60) -> dict[str, str]:
         """Wait until a job is in one of these states, and return what is known of it then."""
-        for _ in wait_until(f"job {job_id} is in one of these states: {', '.join(sorted(states))}", timeout):
+        for _ in until(f"job {job_id} is in one of these states: {', '.join(sorted(states))}", timeout, NAP):
             job = self.job(job_id)
             if job["JobState"] in states:
                 return job
@@ -238,13 +255,13 @@ class Cluster:
         for node in self.nodes:
             if node not in self._machines:
                 self.start_node(node)
-        for _ in wait_until("there are no more jobs", 60):
+        for _ in until("there are no more jobs", 60, NAP):
             # Again and again: a job that is being requeued comes back.
-            self.run("scancel", f"--user={USER}", check=False)
+            self.ask("scancel", f"--user={USER}", check=False)
             for node, state in self.node_states().items():
                 if state.startswith("drain"):
-                    self.run("scontrol", "update", f"nodename={node}", "state=resume", check=False)
-            if not self.run("squeue", "--noheader").stdout:
+                    self.ask("scontrol", "update", f"nodename={node}", "state=resume", check=False)
+            if not self.ask("squeue", "--noheader"):
                 break
         self.wait_idle(60)
 
@@ -254,7 +271,7 @@ class Cluster:
         munged += [f"--log-file={self.folder}/log/munged.log", f"--seed-file={self.folder}/munge.seed"]
         self._add("munge", munged)
         self._machines["munge"].await_start()
-        for _ in wait_until("munged listens", START_LIMIT):
+        for _ in until("munged listens", START_LIMIT):
             if (self.folder / "munge.socket").exists():
                 break
         flags = ("--all", *(("--remove", str(self.folder)) if self.is_temporary else ()))
@@ -293,3 +310,12 @@ class Cluster:
         others = ("SLURM_", "SBATCH_", "SALLOC_", "SRUN_", "SQUEUE_", "SINFO_", "SCANCEL_")
         kept = {name: value for name, value in os.environ.items() if not name.startswith(others)}
         return {**kept, "PATH": PATH}
+
+
+def _communicate(process: subprocess.Popen[str], limit: Limit) -> tuple[str, str]:
+    while True:
+        try:
+            return process.communicate(timeout=max(limit.left, 0.1))
+        except subprocess.TimeoutExpired:
+            if limit.is_over:
+                raise

@@ -1,7 +1,7 @@
 """A Slurm cluster for all tests here, which each of them finds idle and empty."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,8 +11,17 @@ from slurm.cluster import Cluster
 from slurm.jobs import User
 from slurm.machine import PATH, missing_programs
 
+HERE = Path(__file__).parent
+
 # Where jobs find the mpirun and the Python of this environment.
 FOR_MPI = {"PATH": f"{BIN}{os.pathsep}{PATH}", **FOR_OPEN_MPI}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let one process run all tests here, beside those that run others, so that one cluster is started."""
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.xdist_group("slurm"))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -58,3 +67,14 @@ def place(tmp_path: Path) -> Path:
 def user(cluster: Cluster, place: Path) -> User:
     """Return somebody who works in the new folder."""
     return User(cluster, place)
+
+
+@pytest.fixture
+def somebody(cluster: Cluster, place: Path) -> Callable[[str], User]:
+    """Return how to get users with a folder each, so that jobs which mostly wait can wait at the same time."""
+
+    def new(name: str) -> User:
+        (place / name).mkdir()
+        return User(cluster, place / name)
+
+    return new

@@ -12,13 +12,14 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
+
+from suite.limits import Limit
 
 SUPERVISOR = Path(__file__).with_name("supervisor.py")
 PATH = f"{os.environ.get('PATH', '/usr/bin:/bin')}:/usr/sbin:/sbin"  # where daemons are; a plain user's often lacks it
-START_LIMIT = 10.0  # seconds
+START_LIMIT = 10.0  # seconds on a quiet machine
 END_LIMIT = 20.0
 
 # Keeps the folder in which a command is started: who enters another mount namespace is at its root.
@@ -35,7 +36,7 @@ def namespaces_work() -> bool:
     if os.geteuid() or not all(shutil.which(name, path=PATH) for name in ("ip", "unshare", "nsenter")):
         return False
     probe = "unshare --net --uts --ipc --mount --pid --fork ip link add br0 type bridge"
-    return subprocess.run(probe.split(), capture_output=True, env={"PATH": PATH}, timeout=START_LIMIT).returncode == 0
+    return subprocess.run(probe.split(), capture_output=True, env={"PATH": PATH}).returncode == 0
 
 
 def reserve() -> tuple[int, socket.socket]:
@@ -110,7 +111,10 @@ class Machine:
     def await_start(self) -> None:
         """Wait until the daemon has been started, in its namespaces; fail if it can't be."""
         assert self.process.stdout
-        if not self._has_news(START_LIMIT) or not self.process.stdout.readline():
+        limit = Limit(START_LIMIT)
+        while not (has_news := self._has_news(limit.left)) and not limit.is_over:
+            pass
+        if not has_news or not self.process.stdout.readline():
             raise RuntimeError(f"did not start: {self.log.read_text()}")
 
     def daemon_has_ended(self) -> bool:
@@ -142,8 +146,15 @@ class Machine:
 
     def await_end(self) -> None:
         """Wait until nothing runs on the machine."""
+        limit = Limit(END_LIMIT)
         try:
-            self.process.wait(END_LIMIT)
+            while True:
+                try:
+                    self.process.wait(max(limit.left, 0.1))
+                    return
+                except subprocess.TimeoutExpired:
+                    if limit.is_over:
+                        raise
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)
@@ -177,7 +188,7 @@ def controller_setup(number: int, hosts: Path) -> str:
 def remove_link(number: int) -> None:
     """Remove a controller's link to the ordinary network now: the kernel does so too, in its own time."""
     command = ["ip", "link", "delete", link_name(number)]
-    subprocess.run(command, env={"PATH": PATH}, stderr=subprocess.DEVNULL, timeout=START_LIMIT)
+    subprocess.run(command, env={"PATH": PATH}, stderr=subprocess.DEVNULL)
 
 
 def node_setup(number: int, index: int, hosts: Path, controller: int) -> str:
@@ -209,12 +220,3 @@ def free_ports(number: int, count: int) -> int:
                 stack.enter_context(socket.create_server(("127.0.0.1", port)))
             return first
     raise RuntimeError("no free ports")
-
-
-def wait_until(what: str, time_limit: float) -> Iterator[None]:
-    """Give the body of a for loop its turns until the time is over; then raise TimeoutError."""
-    end = time.monotonic() + time_limit
-    while time.monotonic() < end:
-        yield
-        time.sleep(0.05)
-    raise TimeoutError(f"not within {time_limit:g} s: {what}")

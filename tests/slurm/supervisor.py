@@ -21,7 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 PR_SET_CHILD_SUBREAPER = 36
-TIME_LIMIT = 10.0  # seconds; a process that SIGKILL has not ended by then waits for a disk
+TIME_LIMIT = 60.0  # seconds; a process that SIGKILL has not ended by then waits for a disk
 
 
 def main() -> None:

@@ -1,13 +1,15 @@
 """Tasks of arrays are cancelled one by one, jobs before they can handle that, and never a job of another cluster."""
 
+import pytest
+from suite.limits import until
+
 from slurm.jobs import User
-from slurm.machine import wait_until
 
 ARRAY = {"resources": "ranks = 1", "array": "tasks = 6\nat_once = 2"}
 
 
 def wait_for_output(user: User, number: str) -> None:
-    for _ in wait_until(f"job {number} has its output", 60):
+    for _ in until(f"job {number} has its output", 60):
         if any(event["event"] == "output" for event in user.events(number)):
             return
 
@@ -27,20 +29,24 @@ def test_tasks_while_others_wait_and_run(user):
     assert [event["event"] for event in user.events(f"{number}_2")].count("signal") == 1
     ended = user.mpipar("cancel", f"{number}_6")
     assert (ended.code, ended.stdout) == (0, f"job {number}_6 cancelled; nothing of it is done\n"), ended.stderr
+    user.hurry()
     assert states(user, number, "12345") == ["COMPLETED", "CANCELLED", *["COMPLETED"] * 3]  # of 6 Slurm knows nothing
     told = user.mpipar("status", "out").stdout
     assert "an array of 6 tasks: 4 done; 2 cancelled: 2, 6" in told
 
 
+@pytest.mark.ci
 def test_the_last_task_alone_while_it_runs(user):
     number = user.submit(user.slow_job(items=80, resources="ranks = 1", array="tasks = 2"))
     wait_for_output(user, f"{number}_2")
     ended = user.mpipar("cancel", f"{number}_2")
     assert ended.code == 0, ended.stderr
     assert f"job {number}_2 cancelled; " in ended.stdout
+    user.hurry()
     assert states(user, number, "12") == ["COMPLETED", "CANCELLED"]
 
 
+@pytest.mark.ci
 def test_a_whole_array_while_tasks_wait(user):
     number = user.submit(user.slow_job(items=500, **ARRAY))
     wait_for_output(user, f"{number}_2")
@@ -50,11 +56,12 @@ def test_a_whole_array_while_tasks_wait(user):
     assert states(user, number, "12") == ["CANCELLED"] * 2
 
 
+@pytest.mark.ci
 def test_a_job_that_is_cancelled_in_its_prologue(user, cluster):
     """No one handles the signal there: Slurm has it that the job failed."""
     (user.place / "site.toml").write_text("prologue = '''\ntouch begun\nsleep 60\n'''\n")
     number = user.submit(user.slow_job(items=20), "--site", "site.toml")
-    for _ in wait_until("the prologue runs", 30):
+    for _ in until("the prologue runs", 30):
         if (user.place / "begun").exists():
             break
     ended = user.mpipar("cancel", number)
@@ -64,24 +71,24 @@ def test_a_job_that_is_cancelled_in_its_prologue(user, cluster):
     assert "exit code" not in told
 
 
-def test_a_job_that_is_no_more_this_ones_is_left_alone(user, cluster):
+def test_a_job_of_this_cluster_and_name_alone_is_cancelled(user, cluster):
     """The numbers of two clusters that share a home are the same: only the name tells the jobs apart."""
     number = user.submit(user.slow_job(items=500))
+    name = cluster.run("scontrol", "show", "config").stdout.partition("ClusterName")[2].split()[1]
+    assert f'"cluster": "{name}"' in (user.place / "out/submissions.jsonl").read_text()
     cluster.run("scontrol", "update", f"JobId={number}", "JobName=another")
     ended = user.mpipar("cancel", "--now", number)
     assert ended.code == 0
     assert "has ended already, or Slurm doesn't remember it" in ended.stderr
     assert cluster.job(number)["JobState"] in ("PENDING", "RUNNING")
     assert user.mpipar("submit", "slow.toml", "--check").code == 0
+    cluster.run("scontrol", "update", f"JobId={number}", "JobName=slow")
+    ended = user.mpipar("cancel", "--now", number)
+    assert (ended.code, "has ended already" in ended.stderr) == (0, False), ended
+    assert cluster.wait(number)["JobState"] == "CANCELLED"
 
 
-def test_the_name_of_the_cluster_is_on_record(user, cluster):
-    number = user.submit(user.slow_job(items=500))
-    name = cluster.run("scontrol", "show", "config").stdout.partition("ClusterName")[2].split()[1]
-    assert f'"cluster": "{name}"' in (user.place / "out/submissions.jsonl").read_text()
-    assert user.mpipar("cancel", "--now", number).code == 0
-
-
+@pytest.mark.ci
 def test_a_job_whose_folder_is_removed(user, cluster):
     """Slurm can't open its log, and says that by a signal that no one sent."""
     first = user.submit(user.slow_job(items=80))
@@ -92,6 +99,7 @@ def test_a_job_whose_folder_is_removed(user, cluster):
     told = user.mpipar("status").stdout
     assert f"job {second} (slow): waiting" in told
     assert "its folder is gone" in told
+    user.hurry()
     assert cluster.wait(second)["JobState"] == "FAILED"
     told = user.mpipar("status", second).stdout
     assert "Slurm could not open its log" in told

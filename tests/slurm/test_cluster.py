@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 from conftest import BIN, MPIRUN
+from suite.limits import until
 
 from slurm.cluster import Cluster
 from slurm.conftest import FOR_MPI
-from slurm.machine import PATH, namespaces_work, wait_until
+from slurm.machine import PATH, namespaces_work
 
 TESTS = Path(__file__).parents[1]
 NOBODY = 65534
@@ -60,10 +61,10 @@ def mentioning(folder):
 
 
 def nothing_is_left(folder, link):
-    for _ in wait_until("no process is left, and no file", 20):
+    for _ in until("no process is left, and no file", 20):
         if not folder.exists() and not mentioning(folder):
             break
-    for _ in wait_until("the link is gone", 10):
+    for _ in until("the link is gone", 10):
         if not Path("/sys/class/net", link).exists():
             break
     assert str(folder) not in Path("/proc/self/mounts").read_text()
@@ -108,11 +109,12 @@ def test_commands_run_where_they_are_told_to(node, cluster, place):
     with pytest.raises(subprocess.TimeoutExpired):
         cluster.run("sh", "-c", "sleep 300 & sleep 300", env={"MINE": str(place)}, timeout=0.5, node=node)
     assert time.monotonic() - before < 5
-    for _ in wait_until("both have ended", 5):
+    for _ in until("both have ended", 5):
         if not mentioning(place):
             break
 
 
+@pytest.mark.each_mpi
 @pytest.mark.usefixtures("separate_nodes")
 def test_ranks_of_mpirun_are_on_different_nodes(cluster, place):
     flags = ("--map-by", "ppr:1:node", "--bind-to", "none") if IS_OPEN_MPI else ("-np", "3")
@@ -121,6 +123,7 @@ def test_ranks_of_mpirun_are_on_different_nodes(cluster, place):
     assert sorted(filter(None, lines)) == ["3 n1", "3 n2", "3 n3"]
 
 
+@pytest.mark.each_mpi
 @pytest.mark.usefixtures("separate_nodes")
 def test_ranks_of_srun_are_one_world(cluster, place):
     interface = "pmix" if IS_OPEN_MPI else "pmi2"
@@ -129,14 +132,15 @@ def test_ranks_of_srun_are_one_world(cluster, place):
     assert sorted(filter(None, lines)) == ["4 n1", "4 n1", "4 n2", "4 n2"]
 
 
+@pytest.mark.ci
 def test_a_job_on_a_node_that_is_lost_runs_again(cluster, place):
     script = 'echo $SLURM_RESTART_COUNT >> runs; [ -n "$SLURM_RESTART_COUNT" ] || sleep 300'
     job = submit(cluster, "--requeue", "--nodelist=n2", "--output=out", "--wrap", script, cwd=place)
-    for _ in wait_until("the job has started", 20):
+    for _ in until("the job has started", 20):
         if (place / "runs").exists():
             break
     cluster.kill_node("n2")
-    for _ in wait_until("the controller has noticed", 60):
+    for _ in until("the controller has noticed", 60):
         if cluster.node_states()["n2"].startswith("down"):
             break
     cluster.start_node("n2")
@@ -145,6 +149,7 @@ def test_a_job_on_a_node_that_is_lost_runs_again(cluster, place):
     assert (place / "runs").read_text() == "\n1\n"
 
 
+@pytest.mark.ci
 @pytest.mark.usefixtures("separate_nodes")
 def test_a_node_without_power_closes_no_connection(cluster, place):
     """A reader on another node, connected to the lost one, waits for ever."""
@@ -183,6 +188,7 @@ def test_all_is_cleared_between_tests(cluster, place):
     assert set(cluster.node_states().values()) == {"idle"}
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("mode", MODES)
 def test_clusters_do_not_disturb_each_other(mode):
     with Cluster(nodes=2, mode=possible(mode), extra={"DefMemPerCPU": 7}) as one, Cluster(nodes=2, mode=mode) as two:
@@ -196,6 +202,7 @@ def test_clusters_do_not_disturb_each_other(mode):
     nothing_is_left(two.folder, two.link)
 
 
+@pytest.mark.ci
 def test_a_folder_of_ones_own_is_kept(place):
     folder = Path("/tmp") / f"mpipar-{os.getpid()}"
     try:
@@ -206,6 +213,7 @@ def test_a_folder_of_ones_own_is_kept(place):
         shutil.rmtree(folder)
 
 
+@pytest.mark.ci
 def test_a_cluster_that_can_not_start_says_why():
     cluster = Cluster(extra={"NoSuchSetting": 1})
     with pytest.raises(RuntimeError, match="NoSuchSetting"):
@@ -213,7 +221,7 @@ def test_a_cluster_that_can_not_start_says_why():
     nothing_is_left(cluster.folder, cluster.link)
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", [MODES[0], pytest.param(MODES[1], marks=pytest.mark.ci)])
 def test_nothing_outlives_tests_that_are_killed(mode):
     owner = subprocess.Popen(
         [sys.executable, "-c", OWNER, possible(mode)], cwd=TESTS, stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -225,6 +233,7 @@ def test_nothing_outlives_tests_that_are_killed(mode):
     nothing_is_left(Path(folder), link)
 
 
+@pytest.mark.ci
 @pytest.mark.skipif(os.geteuid() != 0, reason="the tests run as a plain user anyway")
 def test_a_plain_user_can_have_one():
     check = [sys.executable, "-c", "import sys; sys.exit(sys.version_info < (3, 11))"]

@@ -8,6 +8,7 @@ from conftest import BIN, Finished, start
 
 from slurm.jobs import LAUNCHERS, VENDOR, User
 
+pytestmark = pytest.mark.each_mpi
 DOCTOR = [sys.executable, "-m", "mpipar", "doctor"]
 WRONG = {"mpich": ["--mpi=none"], "openmpi": ["--mpi=none", "--mpi=pmi2"], "impi": ["--mpi=none"]}[VENDOR]
 
@@ -51,6 +52,7 @@ def test_the_wrong_mpi_of_srun_is_found(user, flag):
     assert LAUNCHERS[VENDOR].split()[1] in ended.stdout.partition("remedy:")[2]
 
 
+@pytest.mark.ci
 @pytest.mark.usefixtures("separate_nodes")
 def test_nodes_that_do_not_see_each_others_files_are_found(user):
     """/dev/shm is there on all nodes, but each has its own."""
@@ -67,6 +69,7 @@ def test_what_srun_offers_is_told(user):
     assert problems(ended) == []
 
 
+@pytest.mark.ci
 def test_json_of_a_run_names_the_nodes(user):
     step = LAUNCHERS[VENDOR].replace("srun", "srun --nodes=4 --ntasks-per-node=1").split()
     ended = inside(user, *step, sys.executable, "-m", "mpipar.pi", "--steps=1e6", "--json")

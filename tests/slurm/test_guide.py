@@ -6,9 +6,9 @@ import shutil
 import pages
 import pytest
 from conftest import start
+from suite.limits import until
 
 from slurm.jobs import LAUNCHERS, ROOT, VENDOR, User
-from slurm.machine import wait_until
 
 SMALL = {"4e10": "1e8", "1e10": "1e8", "1e12": "1e8", "1e11": "1e8"}
 
@@ -24,7 +24,7 @@ def user(user: User) -> User:
 
 
 def wait_for_empty_queue(user: User) -> None:
-    for _ in wait_until("the queue is empty", 120):
+    for _ in until("the queue is empty", 120):
         if not user.cluster.run("squeue", "--noheader").stdout.strip():
             return
 
@@ -34,7 +34,10 @@ def test_there_are_lines():
     assert pages.pages_with(pages.ALLOCATION) == ["docs/sites.md"]
 
 
-@pytest.mark.parametrize("page", pages.pages_with(pages.SLURM))
+@pytest.mark.parametrize(
+    "page",
+    [pytest.param(page, marks=() if page == "README.md" else pytest.mark.ci) for page in pages.pages_with(pages.SLURM)],
+)
 def test_lines_of(user, page):
     for name, text in pages.saved_files(page).items():
         (user.place / name).write_text(text)
@@ -51,12 +54,13 @@ def test_lines_of(user, page):
     assert logs.count(": done\n") == logs.count(": job ") // 2, logs
 
 
+@pytest.mark.ci
 def test_a_job_that_is_cancelled_is_told_of_as_shown(user):
     submission, status, cancellation, _ = pages.illustrations("docs/slurm.md")
     submitted = user.mpipar("submit", "jobs/pi.toml", "--ranks", 4, "--set", "run.options.steps=4e13",
                             "--set", "output.checkpoint=0.5")  # fmt: skip
     number = submitted.stdout.strip()
-    for _ in wait_until("blocks are committed", 60):
+    for _ in until("blocks are committed", 60):
         if user.mpipar("status", number, "--json").json["blocks"]:
             break
     cancelled = user.mpipar("cancel", number)
@@ -72,6 +76,7 @@ def without_figures(text: str) -> str:
     return re.sub(r"\d[\d_]*", "#", re.sub(r"/\S+/", "/", text))
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("page", pages.pages_with(pages.ALLOCATION))
 def test_lines_in_an_allocation(user, page):
     """With the --mpi that this environment's MPI needs, and on a cluster that has two nodes to spare."""

@@ -4,16 +4,16 @@ import os
 import random
 
 import pytest
+from suite.limits import until
 
 from slurm.jobs import LAUNCHERS, VENDOR, User, harmonic, value_of
-from slurm.machine import wait_until
 
 NODES_KILLED = int(os.environ.get("MPIPAR_TEST_NODES_KILLED", "1"))  # of either kind; make faults kills five
 PATIENCE = 120  # seconds: Slurm looks at time limits every 30 s
 
 
 def wait_for(user: User, number: str, event: str, count: int = 1) -> None:
-    for _ in wait_until(f"{event!r} in the journal, {count} times", PATIENCE):
+    for _ in until(f"{event!r} in the journal, {count} times", PATIENCE):
         if sum(one["event"] == event for one in user.events(number)) >= count:
             return
 
@@ -30,21 +30,58 @@ def nexts(user: User, number: str) -> list[str]:
     return [event["what"] for event in user.events(number) if event["event"] == "next"]
 
 
+TWO_NODES = "nodes = 2\nranks_per_node = 1\ntime = 10"
+
+
+def let_end(user: User, number: str, when: str) -> None:
+    """Make the time limit of a job come soon."""
+    user.cluster.ask("scontrol", "update", f"JobId={number}", f"EndTime={when}")
+
+
+def test_jobs_whose_time_is_up(somebody, cluster):
+    """Slurm looks at limits every 30 s, so two jobs wait for that at once: one is warned, the other has no warning."""
+    warned, killed = somebody("warned"), somebody("killed")
+    first = warned.submit(warned.slow_job(items=3000, resources=TWO_NODES, restart="warn = 40"))
+    job = killed.slow_job(items=3000, resources=TWO_NODES, restart="requeue = false")
+    second = killed.submit(job)
+    wait_for(warned, first, "output")
+    killed.wait_for_marks(20)
+    let_end(warned, first, "now+40seconds")
+    let_end(killed, second, "now")
+    # The one without warning: the same submission goes on.
+    found = cluster.wait(second, timeout=PATIENCE)
+    assert found["JobState"] == "TIMEOUT", killed.log(second)
+    assert len(killed.marks()) < 3000
+    killed.hurry()
+    again = killed.submit(job)
+    # The other is requeued.
+    wait_for(warned, first, "next")
+    warned.hurry()
+    found = cluster.wait(first, timeout=PATIENCE)
+    assert (found["JobState"], found["Restarts"]) == ("COMPLETED", "1"), warned.log(first)
+    assert nexts(warned, first) == ["requeue", "exit"]
+    check(warned, 3000)
+    assert cluster.wait(again)["JobState"] == "COMPLETED", killed.log(again)
+    check(killed, 3000, 2 * 2)  # a rank may be killed between a block's mark and the commit of it and the one before
+
+
+@pytest.mark.ci
 def test_a_job_that_needs_three_allocations_gets_them(user, cluster):
     """Slurm itself warns of the time limit, which is made to come soon: it looks every 30 s, so this takes a while."""
-    job = user.slow_job(items=1300, resources="nodes = 2\nranks_per_node = 1\ntime = 10", restart="warn = 40")
-    number = user.submit(job)
+    number = user.submit(user.slow_job(items=3000, resources=TWO_NODES, restart="warn = 40"))
     for start in (1, 2):
         wait_for(user, number, "output", start)
-        cluster.run("scontrol", "update", f"JobId={number}", "EndTime=now+40seconds")
+        let_end(user, number, "now+40seconds")
         wait_for(user, number, "next", start)
+    user.hurry()
     found = cluster.wait(number, timeout=PATIENCE)
     assert (found["JobState"], found["Restarts"]) == ("COMPLETED", "2"), user.log(number)
     assert nexts(user, number) == ["requeue", "requeue", "exit"]
-    check(user, 1300)
+    check(user, 3000)
 
 
-@pytest.mark.parametrize("launcher", ["mpirun", LAUNCHERS[VENDOR]])
+@pytest.mark.each_mpi
+@pytest.mark.parametrize("launcher", ["mpirun", pytest.param(LAUNCHERS[VENDOR], marks=pytest.mark.ci)])
 def test_usr1_by_hand_is_the_same(user, cluster, launcher):
     (user.place / "site.toml").write_text(f'launcher = "{launcher}"\n')
     number = user.submit(user.slow_job(items=60), "--site", "site.toml")
@@ -56,22 +93,7 @@ def test_usr1_by_hand_is_the_same(user, cluster, launcher):
     check(user, 60)
 
 
-def test_after_a_timeout_the_same_submission_goes_on(user, cluster):
-    """The limit comes before any warning."""
-    job = user.slow_job(items=900, resources="nodes = 2\nranks_per_node = 1\ntime = 10", restart="requeue = false")
-    number = user.submit(job)
-    user.wait_for_marks(20)
-    cluster.run("scontrol", "update", f"JobId={number}", "EndTime=now")
-    found = cluster.wait(number, timeout=PATIENCE)
-    assert found["JobState"] == "TIMEOUT", user.log(number)
-    before = len(user.marks())
-    assert before < 900
-    again = user.submit(job)
-    assert cluster.wait(again)["JobState"] == "COMPLETED", user.log(again)
-    check(user, 900, 2 * 2)  # a rank may be killed between a block's mark and the commit of it and the one before
-
-
-@pytest.mark.parametrize("launcher", ["mpirun", LAUNCHERS[VENDOR]])
+@pytest.mark.parametrize("launcher", ["mpirun", pytest.param(LAUNCHERS[VENDOR], marks=pytest.mark.ci)])
 def test_cancelled_and_submitted_again(user, cluster, launcher):
     (user.place / "site.toml").write_text(f'launcher = "{launcher}"\n')
     job = user.slow_job(items=80)
@@ -87,6 +109,7 @@ def test_cancelled_and_submitted_again(user, cluster, launcher):
     check(user, 80)
 
 
+@pytest.mark.each_mpi
 def test_a_killed_rank_costs_its_blocks_in_flight_alone(user, cluster):
     """The ranks are started again in the same allocation, without a requeue."""
     number = user.submit(user.slow_job(items=80))
@@ -98,6 +121,7 @@ def test_a_killed_rank_costs_its_blocks_in_flight_alone(user, cluster):
     check(user, 80, 2 * 4)
 
 
+@pytest.mark.each_mpi
 @pytest.mark.skipif(VENDOR != "openmpi", reason="other MPIs have no ulfm")
 def test_a_killed_rank_is_survived_without_a_new_start(user, cluster):
     (user.place / "site.toml").write_text('launcher = "mpirun --with-ft ulfm"\n')
@@ -110,44 +134,80 @@ def test_a_killed_rank_is_survived_without_a_new_start(user, cluster):
     check(user, 80, 2 * 4)
 
 
+THREE_NODES = "nodes = 3\nranks_per_node = 1\n"
+
+
+@pytest.mark.ci
+@pytest.mark.each_mpi
 @pytest.mark.usefixtures("separate_nodes")
 @pytest.mark.parametrize("trial", range(NODES_KILLED))
-@pytest.mark.parametrize("which", ["first", "other"])
-def test_a_killed_node_is_survived_by_a_requeue(user, cluster, trial, which):
-    """The power of a node fails at a random moment: of the first one, where the batch script runs, or of another."""
-    moment = random.Random(f"{trial} {which}").uniform(0.5, 4)
-    number = user.submit(user.slow_job(items=100, resources="nodes = 3\nranks_per_node = 1"))
-    user.wait_for_marks(int(moment * 20))
-    cluster.kill_node("n1" if which == "first" else "n2")
-    found = cluster.wait(number, timeout=PATIENCE)
+def test_a_killed_node_that_is_the_first_is_survived_by_a_requeue(user, cluster, trial):
+    """The power of the node where the batch script runs fails at a random moment."""
+    number = user.submit(user.slow_job(items=1000, resources=THREE_NODES))
+    user.wait_for_marks(a_moment(f"{trial} first"))
+    cluster.kill_node("n1")
+    check_requeued(user, number)
+
+
+@pytest.mark.each_mpi
+@pytest.mark.usefixtures("separate_nodes")
+@pytest.mark.parametrize("trial", range(NODES_KILLED))
+def test_a_killed_node_that_is_not_the_first_is_survived(somebody, cluster, trial):
+    """By a requeue, or with the nodes that are left, as the job wants it: two jobs lose the same node."""
+    nodes = 'sbatch = { nodelist = "n[1-3]" }'
+    again, onward = somebody("again"), somebody("onward")
+    first = again.submit(again.slow_job(items=1000, resources=THREE_NODES))
+    second = onward.submit(onward.slow_job(items=1000, resources=THREE_NODES + nodes, restart='lost_nodes = "go-on"'))
+    again.wait_for_marks(a_moment(f"{trial} other"))
+    onward.wait_for_marks(30)
+    assert nodes_of_starts(again, first) == nodes_of_starts(onward, second) == [["n1", "n2", "n3"]]
+    cluster.kill_node("n3")
+    hurry_once_started_again(onward, second)
+    check_requeued(again, first)
+    found = cluster.wait(second, timeout=PATIENCE)
+    assert (found["JobState"], found["Restarts"]) == ("COMPLETED", "0"), onward.log(second)
+    starts = nodes_of_starts(onward, second)
+    assert (starts[0], starts[-1]) == (["n1", "n2", "n3"], ["n1", "n2"])
+    check(onward, 1000, 3 * 4)
+
+
+def a_moment(seed: str) -> int:
+    """Return after how many blocks something is to happen."""
+    return int(random.Random(seed).uniform(0.5, 4) * 20)
+
+
+def nodes_of_starts(user: User, number: str) -> list[list[str]]:
+    return [event["nodes"] for event in user.events(number) if event["event"] == "allocation"]
+
+
+def hurry_once_started_again(user: User, number: str) -> None:
+    wait_for(user, number, "allocation", 2)
+    user.hurry()
+
+
+def check_requeued(user: User, number: str) -> None:
+    hurry_once_started_again(user, number)
+    found = user.cluster.wait(number, timeout=PATIENCE)
     assert found["JobState"] == "COMPLETED", user.log(number)
     assert int(found["Restarts"]) >= 1
     assert user.events(number)[-1]["code"] == 0
-    check(user, 100, 3 * 4)
+    check(user, 1000, 3 * 4)
 
 
-@pytest.mark.usefixtures("separate_nodes")
-def test_a_job_may_go_on_with_the_nodes_that_are_left(user, cluster):
-    job = user.slow_job(items=200, resources="nodes = 3\nranks_per_node = 1", restart='lost_nodes = "go-on"')
-    number = user.submit(job)
-    user.wait_for_marks(30)
-    cluster.kill_node("n3")
-    found = cluster.wait(number, timeout=PATIENCE)
-    assert (found["JobState"], found["Restarts"]) == ("COMPLETED", "0"), user.log(number)
-    starts = [event["nodes"] for event in user.events(number) if event["event"] == "allocation"]
-    assert (starts[0], starts[-1]) == (["n1", "n2", "n3"], ["n1", "n2"])
-    check(user, 200, 3 * 4)
-
-
+@pytest.mark.ci
 def test_the_last_task_of_an_array_is_requeued_alone(user, cluster):
     """Its number is that of the whole array to Slurm."""
     job = user.slow_job(items=60, resources="ranks = 1\ntime = 5", array="tasks = 3")
     job.write_text(job.read_text().replace('marks = "marks"', 'marks = "marks-{task}"'))
     number = user.submit(job)
-    for _ in wait_until("the last task has begun", 60):
+    for _ in until("the last task has begun", 60):
         if (user.place / "marks-3").exists():
             break
     cluster.run("scancel", "--batch", "--signal=USR1", f"{number}_3")
+    for _ in until("the last task is to be requeued", 60):
+        if any(event["event"] == "next" for event in user.events(f"{number}_3")):
+            break
+    user.hurry()
     user.wait_for_end(number)
     starts = {
         task: [event["event"] for event in user.events(f"{number}_{task}")].count("allocation") for task in (1, 2, 3)

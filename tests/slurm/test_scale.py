@@ -30,6 +30,7 @@ def submissions(user: User, folder: str) -> int:
     return sum(len(file.read_text().splitlines()) for file in files)
 
 
+@pytest.mark.ci
 def test_nodes_strong_and_weak(user, cluster):
     words = ["job.toml", "--on", "slurm", "--nodes", "1,2,4", "--strong", "--weak", "--output", "study"]
     ended = user.mpipar("scale", *words, "--repeats", "1", "--at-once", "2", timeout=240)
@@ -69,6 +70,7 @@ def test_ranks_and_workers_and_an_interrupted_study(user):
     ]
 
 
+@pytest.mark.ci
 def test_a_job_that_fails_is_named_and_run_again(user):
     (user.place / "own.py").write_text(
         "from mpipar import ExactSum, driver\n"
@@ -89,24 +91,25 @@ def test_a_job_that_fails_is_named_and_run_again(user):
     assert submissions(user, "study") == 2
 
 
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (["--ranks", "3", "--set", "resources.ranks_per_node=2"], "--ranks: 3 is not a multiple of"),
-        (["--ranks", "1", "--nodes", "1"], "--nodes: not with --ranks"),
-        (["--ranks", "1", "--workers", "auto"], "--workers: auto is for studies here"),
-        (["--ranks", "1", "--sizes", "10"], "--sizes: is for studies here"),
-        (["--ranks", "1", "--set", "resources.nods=2"], "did you mean 'nodes'?"),
-        (["--ranks", "1", "--set", "steps=0"], "argument --steps"),
-        (["--nodes", "100"], "strong, 100 ranks × 1 worker on 100 nodes: sbatch: "),
-    ],
-)
-def test_bad_input(user, words, message):
-    ended = user.mpipar("scale", "job.toml", "--on", "slurm", *words, "--output", "study")
-    assert (ended.code, len(ended.stderr.splitlines())) == (2, 1), ended.stderr
-    assert message in ended.stderr
+BAD_INPUT = [
+    (["--ranks", "3", "--set", "resources.ranks_per_node=2"], "--ranks: 3 is not a multiple of"),
+    (["--ranks", "1", "--nodes", "1"], "--nodes: not with --ranks"),
+    (["--ranks", "1", "--workers", "auto"], "--workers: auto is for studies here"),
+    (["--ranks", "1", "--sizes", "10"], "--sizes: is for studies here"),
+    (["--ranks", "1", "--set", "resources.nods=2"], "did you mean 'nodes'?"),
+    (["--ranks", "1", "--set", "steps=0"], "argument --steps"),
+    (["--nodes", "100"], "strong, 100 ranks × 1 worker on 100 nodes: sbatch: "),
+]
 
 
+def test_bad_input(user):
+    for words, message in BAD_INPUT:
+        ended = user.mpipar("scale", "job.toml", "--on", "slurm", *words, "--output", "study")
+        assert (ended.code, len(ended.stderr.splitlines())) == (2, 1), (words, ended.stderr)
+        assert message in ended.stderr
+
+
+@pytest.mark.ci
 def test_lines_of_the_guide(user):
     assert pages.pages_with(pages.SCALE_ON_SLURM) == [PAGE]
     for name, text in pages.saved_files(PAGE).items():

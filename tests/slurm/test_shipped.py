@@ -16,9 +16,9 @@ from slurm.jobs import LAUNCHERS, ROOT, VENDOR, User, hosts_of, value_of
 
 # What makes each job short; its value is compared with that of the same command on this machine.
 SHORT = {
-    "pi": ["run.options.steps=1e8"],
-    "pi-hybrid": ["run.options.steps=1e8"],
-    "pi-gpu": ["run.options.steps=1e8", 'run.options.device="auto"'],  # without CuPy that is the CPU
+    "pi": ["run.options.steps=1e7"],
+    "pi-hybrid": ["run.options.steps=1e7"],
+    "pi-gpu": ["run.options.steps=1e7", 'run.options.device="auto"'],  # without CuPy that is the CPU
     "mcpi-weak": ["run.options_per_rank.samples=1e5"],
     "primes-list": ["run.options.below=1e6"],
     "images": [],
@@ -54,9 +54,16 @@ def launchers() -> list[str]:
     return ["mpirun", LAUNCHERS[VENDOR]]
 
 
+@pytest.mark.each_mpi
 @pytest.mark.parametrize("launcher", launchers())
 @pytest.mark.parametrize(
-    ("name", "output"), [("pi", "pi.h5"), ("pi-hybrid", "pi.h5"), ("pi-gpu", "pi.h5"), ("mcpi-weak", "mcpi.h5")]
+    ("name", "output"),
+    [
+        ("pi", "pi.h5"),
+        pytest.param("pi-hybrid", "pi.h5", marks=pytest.mark.ci),
+        pytest.param("pi-gpu", "pi.h5", marks=pytest.mark.ci),
+        pytest.param("mcpi-weak", "mcpi.h5", marks=pytest.mark.ci),
+    ],
 )
 def test_job_files_give_the_same_bits_as_a_laptop(user, cluster, name, output, launcher):
     checkout(user.place)
@@ -78,6 +85,7 @@ def test_job_files_give_the_same_bits_as_a_laptop(user, cluster, name, output, l
     assert workers == {"pi": 8, "pi-hybrid": 8, "pi-gpu": 4, "mcpi-weak": 4}[name], log
 
 
+@pytest.mark.ci
 def test_primes_are_listed_in_order(user, cluster):
     checkout(user.place)
     number = submitted(user, "primes-list")
@@ -88,6 +96,7 @@ def test_primes_are_listed_in_order(user, cluster):
         assert np.array_equal(one["primes"], other["primes"])
 
 
+@pytest.mark.ci
 def test_images_are_made_once(user, cluster):
     checkout(user.place)
     number = submitted(user, "images")
@@ -107,6 +116,7 @@ def test_a_pool_script_uses_the_workers_of_all_nodes(user, cluster):
     assert plain.stdout.strip() in log().splitlines()
 
 
+@pytest.mark.ci
 def test_an_array_with_a_slice_that_fails(user, cluster):
     """``status`` tells which, and the same submission runs that one alone; all slices together are the whole table."""
     checkout(user.place)
@@ -143,7 +153,12 @@ def test_an_array_with_a_slice_that_fails(user, cluster):
         ("serial", [], ["n1"]),
         ("mpi", ["--ntasks=4", "--nodes=4"], ["n1", "n2", "n3", "n4"]),
         ("hybrid", ["--nodes=2"], ["n1", "n2"]),
-        ("hybrid", ["--nodes=2", "--ntasks-per-node=2", "--cpus-per-task=1"], ["n1", "n1", "n2", "n2"]),
+        pytest.param(
+            "hybrid",
+            ["--nodes=2", "--ntasks-per-node=2", "--cpus-per-task=1"],
+            ["n1", "n1", "n2", "n2"],
+            marks=pytest.mark.ci,
+        ),
     ],
 )
 def test_scripts_as_they_stand(user, cluster, script, options, hosts):
@@ -178,6 +193,7 @@ def test_the_array_script_as_it_stands(user, cluster):
     ]
 
 
+@pytest.mark.ci
 def test_a_job_can_submit_another(user, cluster):
     """From inside a job, nothing of its own resources goes to the other, nor its number."""
     checkout(user.place)
@@ -192,6 +208,7 @@ def test_a_job_can_submit_another(user, cluster):
         assert file.attrs["ranks"] == 2
 
 
+@pytest.mark.each_mpi
 @pytest.mark.parametrize("flag", {"mpich": ["--mpi=none"], "openmpi": ["--mpi=none", "--mpi=pmi2"]}.get(VENDOR, []))
 def test_the_wrong_mpi_of_srun_is_refused_at_once(user, cluster, flag):
     """Four copies that don't know of each other don't run four times."""
@@ -204,6 +221,7 @@ def test_the_wrong_mpi_of_srun_is_refused_at_once(user, cluster, flag):
     assert len(remedies) == 1, ended.stderr
 
 
+@pytest.mark.ci
 def test_the_environment_need_not_be_exported(user, cluster):
     """With --export=NONE, as some sites want it, the prologue finds Python, and srun gives ranks all they need."""
     checkout(user.place)

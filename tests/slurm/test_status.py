@@ -2,11 +2,12 @@
 
 import json
 
+import pytest
 from conftest import start
+from suite.limits import until
 
 from slurm.cluster import Cluster
 from slurm.jobs import User
-from slurm.machine import wait_until
 
 
 def status(user: User, *words: str) -> str:
@@ -23,12 +24,13 @@ def test_a_job_is_told_of_from_the_queue_to_its_end(user, cluster):
     assert "of 100 blocks" in told
     assert "done in about" in told
     cluster.run("scancel", "--batch", "--signal=USR1", number)
-    for _ in wait_until("the job waits again", 30):
+    for _ in until("the job waits again", 30):
         if cluster.job(number)["JobState"] == "PENDING":
             break
     told = status(user, "out")
     assert "waiting" in told, told
     assert "requeued 1 time" in told, told
+    user.hurry()
     assert cluster.wait(number)["JobState"] == "COMPLETED"
     told = status(user, number)
     assert "completed" in told, told
@@ -63,19 +65,22 @@ def test_a_job_that_slurm_refuses_leaves_nothing(user):
     assert not (user.place / "out").exists()
 
 
+@pytest.mark.ci
 def test_a_job_waits_for_another(user, cluster):
     first = user.submit(user.slow_job(items=80))
     second = user.submit(user.place / "slow.toml", "--set", "output.folder=second", "--after", first)
     assert "waits for another job" in status(user, second)
+    user.hurry()
     assert cluster.wait(second)["JobState"] == "COMPLETED"
 
 
+@pytest.mark.ci
 def test_a_job_that_slurm_has_forgotten(place):
     """There is no accounting, and the controller forgets ended jobs at once: journal and result tell."""
     with Cluster(nodes=2, extra={"MinJobAge": "2"}) as cluster:
         user = User(cluster, place)
         number = user.submit(user.slow_job(items=20))
-        for _ in wait_until("Slurm forgets the job", 90):
+        for _ in until("Slurm forgets the job", 90):
             command = ["scontrol", "show", "job", number]
             if start(command, env=user.environment).code != 0:
                 break
