@@ -91,7 +91,7 @@ def complaints(finished):
 
 
 def chosen_modes():
-    """Return each script in all modes, or else in hybrid mode and in another, which differs; that is the first ring's."""
+    """Return each script in all modes, or else in hybrid mode and in another, which is the first ring's."""
     for number, name in enumerate(NAMES):
         for mode in MODES if ALL_MODES else (MODES[number % (len(MODES) - 1)], MODES[-1]):
             marks = [pytest.mark.ci] * (mode == MODES[-1] or name in ALIKE)
@@ -148,7 +148,7 @@ def test_n_starts_mpirun(workers, reference, tmp_path):
     options, _ = settings(workers)
     finished = python(*RUN, "-n", "2", *options, str(tmp_path / "ranks.py"), env=FOR_OPEN_MPI)
     assert (finished.stdout, finished.own_errors, finished.code) == (f"{2 * (workers or 1)}\n", [], 0)
-    for name in ("reads_stdin", "exit_code"):
+    for name in ("particles", "reads_stdin", "exit_code"):
         finished = script_run(python, tmp_path, name, *RUN, "-n", "2", *options, env=FOR_OPEN_MPI)
         assert (finished.stdout, finished.code) == (reference(name).stdout, reference(name).code)
         assert finished.own_errors == []
