@@ -26,13 +26,14 @@ import numpy as np
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from conftest import BIN, FOR_OPEN_MPI, own_lines
+from conftest import BIN, FOR_OPEN_MPI, WARM, own_lines
+from suite.limits import Limit, until
 
 PROGRAMS = Path(__file__).with_name("fault_programs.py")
 POOL = Path(__file__).with_name("fault_pool.py")
 FACES = ("map", "imap", "imap_unordered", "apply_async", "executor")
-PROMPT = 10.0  # seconds after which a job that can't go on must have ended
-TIME_LIMIT = 30.0  # seconds after which a process that should end hangs
+PROMPT = 10.0  # seconds on a quiet machine after which a job that can't go on must have ended
+TIME_LIMIT = 30.0  # seconds on a quiet machine after which a process that should end hangs
 IS_OPEN_MPI = (BIN / "prterun").exists()
 
 # Intel MPI's mpirun is a shell script, which a signal ends alone: it is not passed on, and the job goes on undisturbed.
@@ -78,6 +79,8 @@ class Ended(subprocess.CompletedProcess[str]):
 class Job:
     """A command that is running, with all processes it has started."""
 
+    started = False  # whether there has been any since what is left was looked for
+
     def __init__(self, *command: str, cwd: Path | None = None, env: dict[str, str] | None = None) -> None:
         environment = {**os.environ, **FOR_OPEN_MPI, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
         environment |= {_MARK: str(os.getpid()), **(env or {})}
@@ -85,6 +88,7 @@ class Job:
             # An mpirun that is killed leaves /tmp/ompi.PID, and a later one that happens to have its process number
             # ends with "The PMIx server's listener thread failed to start", exit code 213.
             environment["PRTE_MCA_prte_tmpdir_base"] = tempfile.mkdtemp(dir=_own_folder())
+        Job.started = True
         self.process = subprocess.Popen(
             command,
             cwd=cwd,
@@ -143,13 +147,17 @@ class Job:
 
     def end(self, timeout: float = TIME_LIMIT) -> Ended:
         """Wait for the end. Raises AssertionError if it hangs; then all its processes are killed."""
-        try:
-            out, error = self.process.communicate(timeout=timeout)
-        except subprocess.TimeoutExpired:
-            self.kill()
-            out, error = self.process.communicate()
-            raise AssertionError(f"hung for {timeout} s: {self.command}\n{out}\n{error}") from None
-        return Ended(self.command, self.process.returncode, out, error)
+        limit = Limit(timeout)
+        while True:
+            try:
+                out, error = self.process.communicate(timeout=max(limit.left, 0.1))
+                return Ended(self.command, self.process.returncode, out, error)
+            except subprocess.TimeoutExpired:
+                if limit.is_over:
+                    break
+        self.kill()
+        out, error = self.process.communicate()
+        raise AssertionError(f"hung: {limit}: {self.command}\n{out}\n{error}")
 
 
 def nothing_is_left() -> None:
@@ -161,13 +169,17 @@ def nothing_is_left() -> None:
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit():
                 with contextlib.suppress(OSError):
-                    if mark in (entry / "environ").read_bytes().split(b"\0") and _runs(int(entry.name)):
-                        found[int(entry.name)] = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+                    pid, line = int(entry.name), (entry / "cmdline").read_bytes()
+                    is_own = mark in (entry / "environ").read_bytes().split(b"\0") or WARM.has(
+                        pid, line
+                    )  # a fork has its server's environment
+                    if is_own and _runs(pid):
+                        found[pid] = line.replace(b"\0", b" ").decode()
         return found
 
-    deadline = time.monotonic() + 10
+    limit = Limit(10)
     while found := left():
-        if time.monotonic() > deadline:
+        if limit.is_over:
             for pid in found:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
@@ -181,22 +193,64 @@ def leave_nothing() -> Iterator[None]:
 
     Shared memory of ranks that were killed is removed, which nobody else does: it would fill up where there is little.
     """
-    before = set(Path("/dev/shm").glob("mpich_shm_*"))
+    Job.started = False
     yield
-    nothing_is_left()
-    for path in set(Path("/dev/shm").glob("mpich_shm_*")) - before:
-        path.unlink(missing_ok=True)
+    if Job.started:
+        nothing_is_left()
+        unlink_what_nobody_has()
 
 
-def start(ranks: int, name: str, *options: str, flags: tuple[str, ...] = (), env: dict[str, str] | None = None) -> Job:
-    """Start one of the programs on some ranks; 0 is without a launcher."""
+_seen_unheld: set[tuple[str, int]] = set()  # names and inodes of segments that nobody had at the last check
+
+
+def unlink_what_nobody_has() -> None:
+    """Unlink MPICH's shared memory that no process had at the last check, nor has now; jobs that start have theirs."""
+    segments = {str(path): path for path in Path("/dev/shm").glob("mpich_shm_*")}
+    unheld = set()
+    for name in segments.keys() - _in_use():
+        with contextlib.suppress(FileNotFoundError):
+            if (stat := segments[name].stat()).st_uid == os.geteuid():
+                unheld.add((name, stat.st_ino))
+    for name, _ in unheld & _seen_unheld:
+        segments[name].unlink(missing_ok=True)
+    _seen_unheld.clear()
+    _seen_unheld.update(unheld)
+
+
+def _in_use() -> set[str]:
+    """Return the files in /dev/shm that a process has open or mapped."""
+    found: set[str] = set()
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        # In this order, as a segment is opened, then mapped, then closed.
+        with contextlib.suppress(OSError):
+            for file in (entry / "fd").iterdir():
+                with contextlib.suppress(OSError):
+                    found.add(os.readlink(file))
+        with contextlib.suppress(OSError):
+            lines = (entry / "maps").read_text().splitlines()
+            found |= {line.split(maxsplit=5)[5] for line in lines if "/dev/shm/" in line}
+    return found
+
+
+def start(
+    ranks: int,
+    name: str,
+    *options: str,
+    flags: tuple[str, ...] = (),
+    env: dict[str, str] | None = None,
+    cold: bool = True,
+) -> Job:
+    """Start one of the programs on some ranks; 0 is without a launcher. What is to be killed or signalled is cold."""
     launcher = [str(MPIRUN), *flags, "-np", str(ranks)] if ranks else []
-    return Job(*launcher, sys.executable, str(PROGRAMS), name, *options, "--json", env=env)
+    arguments = [str(PROGRAMS), name, *options, "--json"]
+    return Job(*launcher, *([sys.executable, *arguments] if cold else WARM.command(arguments)), env=env)
 
 
 def ended(ranks: int, name: str, *options: str, env: dict[str, str] | None = None) -> Ended:
     """Run one of the programs to its end."""
-    return start(ranks, name, *options, env=env).end()
+    return start(ranks, name, *options, env=env, cold="MPIPAR_TEST_COLD" in os.environ).end()
 
 
 def finished(ranks: int, name: str, *options: str) -> dict[str, Any]:
@@ -211,10 +265,10 @@ def logged(log: Path) -> list[int]:
 
 def wait_for_blocks(job: Job, log: Path, count: int, *, among: range = range(0)) -> None:
     """Wait until so many blocks have been evaluated, these among them, or the job has ended."""
-    deadline = time.monotonic() + TIME_LIMIT
-    while job.process.poll() is None and not (len(done := logged(log)) >= count and set(among) <= set(done)):
-        assert time.monotonic() < deadline, "nothing is being evaluated"
-        time.sleep(0.005)
+    for _ in until(f"{count} blocks are evaluated", TIME_LIMIT, nap=0.005):
+        done = logged(log)
+        if job.process.poll() is not None or (len(done) >= count and set(among) <= set(done)):
+            return
 
 
 def wait_for_commit(job: Job, output: Path, rng: random.Random) -> None:
@@ -230,7 +284,7 @@ def wait_for_commit(job: Job, output: Path, rng: random.Random) -> None:
         before = sizes()
         deadline = time.monotonic() + 5
         while job.process.poll() is None and sizes() == before and time.monotonic() < deadline:
-            pass
+            time.sleep(0.0002)
 
 
 def check_result(output: Path, result: dict[str, Any], name: str) -> None:
@@ -340,16 +394,16 @@ def pool_rank(rng: random.Random, folder: Path) -> str:
     with contextlib.suppress(OSError):
         is_root = rank_of(victim) == 0
         os.kill(victim, signal.SIGKILL)
-    killed = time.monotonic()
+    limit = Limit(PROMPT)
     end = job.end()
-    seconds = time.monotonic() - killed
     if IS_OPEN_MPI and not is_root:
         assert end.json is True, end.stdout
         assert set(logged(log)) == set(range(300))
         return f"{face}: went on, {len(logged(log)) - 300} tasks done again"
     if end.returncode == 0 and '"' not in end.stdout:  # it was over before it was killed
         assert end.json is True, end.stdout
-    assert seconds < PROMPT, f"took {seconds:.1f} s to end"
+    seconds = limit.elapsed
+    assert not limit.is_over, f"it ended late: {limit}"
     return f"{face}: exit {end.returncode} after {seconds:.1f} s"
 
 

@@ -6,8 +6,9 @@ import signal
 import pytest
 import scenarios
 from scenarios import IS_OPEN_MPI, leave_nothing  # noqa: F401
+from suite.rings import in_ci
 
-twice = pytest.mark.parametrize("seed", [1, 2])
+twice = pytest.mark.parametrize("seed", [pytest.param(1, marks=pytest.mark.each_mpi), *in_ci(2)])
 
 
 @twice
@@ -41,6 +42,7 @@ def test_a_killed_rank_ends_the_job_which_goes_on_later(seed, tmp_path):
     scenarios.one_rank_fatal(random.Random(seed), tmp_path)
 
 
+@pytest.mark.each_mpi
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])
 def test_a_signal_stops_all_ranks_together(number, tmp_path):
     if IS_OPEN_MPI and number != signal.SIGUSR1:
@@ -49,7 +51,7 @@ def test_a_signal_stops_all_ranks_together(number, tmp_path):
         scenarios.told_to_stop(random.Random(number), tmp_path, number)
 
 
-@pytest.mark.parametrize("kilobytes", [8, 30, 120, 300])
+@pytest.mark.parametrize("kilobytes", [30, *in_ci(8, 120, 300)])
 def test_a_full_disk(kilobytes, tmp_path):
     assert scenarios.may_mount(), "this test needs the right to mount a file system"
     scenarios.full_disk(random.Random(kilobytes), tmp_path, kilobytes)

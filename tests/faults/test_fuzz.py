@@ -13,6 +13,7 @@ import scenarios
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from scenarios import leave_nothing  # noqa: F401
+from suite.rings import in_ci
 
 from mpipar.command.driver import run_command
 from mpipar.integrate import integrate
@@ -274,7 +275,7 @@ def test_any_table(finished, table, output, action):
         check(code, out, err, folder, finished, output)
 
 
-@pytest.mark.parametrize("ranks", [0, 2])
+@pytest.mark.parametrize("ranks", [*in_ci(0), 2])
 @pytest.mark.parametrize(
     ("name", "arguments"),
     [
@@ -288,6 +289,7 @@ def test_any_table(finished, table, output, action):
 def test_some_of_them_as_processes(ranks, name, arguments, finished):
     launcher = [str(scenarios.MPIRUN), "-np", str(ranks)] if ranks else []
     with place(finished) as folder:
-        end = scenarios.Job(*launcher, scenarios.sys.executable, "-m", f"mpipar.{name}", *arguments, cwd=folder).end()
+        command = scenarios.WARM.command(["-m", f"mpipar.{name}", *arguments])
+        end = scenarios.Job(*launcher, *command, cwd=folder).end()
         end.is_refused()
         check(end.returncode, end.stdout, "\n".join(end.errors), folder, finished, None)

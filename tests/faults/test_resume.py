@@ -11,9 +11,15 @@ import numpy as np
 import pytest
 import scenarios
 from scenarios import ended, fresh, leave_nothing, logged  # noqa: F401
+from suite.limits import Limit
+from suite.rings import in_ci
 
 NAMES = ["failing", "failing_rows"]
 MODES = [(0, "2"), (2, "1")]
+EACH = [  # program and mode: two that cover all in the first ring
+    *(("failing", MODES[1]), ("failing_rows", MODES[0])),
+    *(pytest.param(name, mode, marks=pytest.mark.ci) for name, mode in zip(NAMES, MODES, strict=True)),
+]
 
 
 @pytest.fixture(scope="module")
@@ -50,8 +56,7 @@ def check_complete(output, result, well):
     assert files_of(output.parent) == [output.name]
 
 
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("name", "mode"), EACH)
 def test_what_was_done_before_a_failure_is_kept(name, mode, all_well, tmp_path):
     ranks, workers = mode
     output, log = fresh(tmp_path)
@@ -73,8 +78,7 @@ def test_what_was_done_before_a_failure_is_kept(name, mode, all_well, tmp_path):
     check_complete(output, result, all_well[name])
 
 
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("name", "mode"), EACH)
 def test_a_later_resume_tries_just_the_skipped_blocks(name, mode, all_well, tmp_path):
     ranks, workers = mode
     output, log = fresh(tmp_path)
@@ -104,10 +108,11 @@ def test_a_later_resume_tries_just_the_skipped_blocks(name, mode, all_well, tmp_
     check_complete(output, result, all_well[name])
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("workers", ["2", *in_ci("1")])
 def test_the_end_of_the_job_stops_all_ranks(workers, tmp_path):
     output, log = fresh(tmp_path)
     options = ("--output", str(output), "--log", str(log), "--blocks", "400", "--sleep", "0.02", "--workers", workers)
+    limit = Limit(6)
     now = time.time()
     end = math.ceil(now) + 2
     stopped = ended(
@@ -115,7 +120,8 @@ def test_the_end_of_the_job_stops_all_ranks(workers, tmp_path):
     )
     took = time.time() - now
     assert (stopped.returncode, stopped.stdout) == (75, ""), stopped.stderr
-    assert 1.2 < took < 6
+    assert took > 1.2
+    assert not limit.is_over, limit
     line = stopped.errors[-1]  # before that, perhaps, that the ranks are pinned to few cores
     assert "stopped early (the end of the job is near); " in line
     before = logged(log)
@@ -128,7 +134,10 @@ def test_the_end_of_the_job_stops_all_ranks(workers, tmp_path):
     assert f"{len(before)} of 400 blocks are done and committed" in again.errors[-1]
 
 
-@pytest.mark.parametrize(("ranks", "end"), [(0, None), (0, ""), (0, "soon"), (2, None)])
+@pytest.mark.parametrize(
+    ("ranks", "end"),
+    [pytest.param(0, None, marks=pytest.mark.ci), pytest.param(0, "", marks=pytest.mark.ci), (0, "soon"), (2, None)],
+)
 def test_an_end_of_the_job_that_is_not_known_is_bad_input(ranks, end, tmp_path, monkeypatch):
     monkeypatch.delenv("SLURM_JOB_END_TIME", raising=False)
     env = {} if end is None else {"SLURM_JOB_END_TIME": end}
@@ -162,14 +171,14 @@ def untouched(folder):
 @pytest.mark.parametrize(
     ("ranks", "name", "options", "there", "here"),
     [
-        (0, "failing", ("--seed", "7", "--at", "18"), "parameter at: [17]", "[18]"),
+        pytest.param(0, "failing", ("--seed", "7", "--at", "18"), "parameter at: [17]", "[18]", marks=pytest.mark.ci),
         (2, "failing", ("--seed", "7", "--at", "18"), "parameter at: [17]", "[18]"),
         (0, "failing", ("--seed", "7", "--blocks", "41"), "parameter blocks: 40", "41"),
         (0, "failing", ("--seed", "8"), "seed: 7", "8"),
         (0, "failing", ("--seed", "7", "--block", "2"), "block: 1", "2"),
         (0, "failing", ("--seed", "7", "--unless", "x"), "parameter unless: None", "'x'"),
         (0, "failing_rows", ("--seed", "7"), "driver: 'failing'", "'failing_rows'"),
-        (0, "steady", ("--seed", "7"), "driver: 'failing'", "'steady'"),
+        pytest.param(0, "steady", ("--seed", "7"), "driver: 'failing'", "'steady'", marks=pytest.mark.ci),
     ],
 )
 def test_another_run_is_not_resumed(ranks, name, options, there, here, unfinished, tmp_path):
@@ -188,7 +197,7 @@ def test_another_run_that_is_finished_is_not_resumed_either(complete):
     assert untouched(complete) == before
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ["failing_rows", *in_ci("failing")])
 def test_a_finished_run_is_not_run_again(name, all_well, tmp_path):
     output, log = fresh(tmp_path)
     options = ("--at", "--output", str(output), "--log", str(log))
@@ -212,7 +221,7 @@ def test_resume_without_a_file_is_a_fresh_start(all_well, tmp_path):
         check_complete(output, result, all_well[name])
 
 
-@pytest.mark.parametrize("ranks", [0, 2])
+@pytest.mark.parametrize("ranks", [*in_ci(0), 2])
 def test_an_unfinished_run_is_not_overwritten(ranks, unfinished, tmp_path):
     shutil.copy2(unfinished / "run.h5", tmp_path)
     before = untouched(tmp_path)
@@ -222,7 +231,7 @@ def test_an_unfinished_run_is_not_overwritten(ranks, unfinished, tmp_path):
         assert untouched(tmp_path) == before
 
 
-@pytest.mark.parametrize("how", ["goes on", "killed", "told to stop"])
+@pytest.mark.parametrize("how", [*in_ci("goes on"), "killed", *in_ci("told to stop")])
 def test_a_finished_result_is_kept_until_there_is_a_new_one(how, complete, tmp_path):
     output, log = fresh(tmp_path)
     previous = tmp_path / "run.h5.previous"
@@ -246,8 +255,7 @@ def test_a_finished_result_is_kept_until_there_is_a_new_one(how, complete, tmp_p
     assert files_of(tmp_path) == ["run.h5"]
 
 
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("name", "mode"), EACH)
 def test_a_finished_result_comes_back_if_nothing_was_done(name, mode, complete, tmp_path):
     ranks, workers = mode
     shutil.copy2(complete / "run.h5", tmp_path)

@@ -2,11 +2,12 @@
 
 import pytest
 from scenarios import ended, leave_nothing  # noqa: F401
+from suite.rings import in_ci
 
 TOTAL = float(sum(range(40)))
 
 
-@pytest.mark.parametrize("ranks", [0, 2])
+@pytest.mark.parametrize("ranks", [*in_ci(0), pytest.param(2, marks=pytest.mark.each_mpi)])
 @pytest.mark.parametrize("action", ["stop", "skip"])
 def test_a_block_that_kills_its_workers_is_named(ranks, action, tmp_path):
     output = tmp_path / "run.h5"
@@ -31,7 +32,13 @@ def test_a_block_that_kills_its_workers_is_named(ranks, action, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("ranks", "workers", "action"), [(0, "1", "skip"), (0, "2", "stop"), (2, "1", "retry:1"), (2, "2", "skip")]
+    ("ranks", "workers", "action"),
+    [
+        pytest.param(0, "1", "skip", marks=pytest.mark.ci),
+        (0, "2", "stop"),
+        pytest.param(2, "1", "retry:1", marks=pytest.mark.each_mpi),
+        pytest.param(2, "2", "skip", marks=pytest.mark.ci),
+    ],
 )
 def test_a_block_that_hangs_has_failed(ranks, workers, action, tmp_path):
     options = ("--how", "hang", "--block-timeout", "0.5", "--workers", workers, "--on-error", action)
@@ -49,7 +56,7 @@ def test_a_block_that_hangs_has_failed(ranks, workers, action, tmp_path):
         assert line.endswith("took more than 0.5 s" + ", 2 times" * (action != "stop"))
 
 
-@pytest.mark.parametrize(("ranks", "workers"), [(0, "2"), (2, "1")])
+@pytest.mark.parametrize(("ranks", "workers"), [pytest.param(0, "2", marks=pytest.mark.ci), (2, "1")])
 def test_a_block_that_hangs_once_is_evaluated_again(ranks, workers, tmp_path):
     mark = tmp_path / "mark"
     options = ("--how", "hang", "--block-timeout", "0.5", "--workers", workers, "--on-error", "retry:1")

@@ -5,12 +5,23 @@ import functools
 import itertools
 import json
 import threading
-import time
 
-from pool_calls import add, begin, begun, fail_at_three, outcome, process_id, rest, square
+from pool_calls import (
+    WAIT,
+    add,
+    begin,
+    begun,
+    fail_at_three,
+    gate,
+    outcome,
+    pass_gate,
+    process_id,
+    rest,
+    square,
+    wait_for,
+)
 
 CALLS = {}
-WAIT = 20  # seconds; what takes longer hangs
 
 
 def call(function):
@@ -22,11 +33,15 @@ def result_of(name, make):
     return outcome(lambda: CALLS[name](make))
 
 
-def busy(executor):
-    """Give all workers something to do for a while; return the futures."""
-    futures = [executor.submit(rest, 0.3) for _ in range(2 * executor._max_workers)]
-    time.sleep(0.1)
+def busy(executor, opened):
+    """Give all workers something to do until a file is there, and let one begin; return the futures."""
+    futures = [executor.submit(pass_gate, opened, 5) for _ in range(2 * executor._max_workers)]
+    wait_for(opened.with_name("begun"))
     return futures
+
+
+def touch(path):
+    path.touch()
 
 
 @call
@@ -46,9 +61,10 @@ def submit_of_what_cannot_be_called(make):
 
 @call
 def results_that_are_not_there_yet(make):
-    with make(1) as executor:
-        future = executor.submit(rest, 1.0)
+    with gate() as opened, make(1) as executor:
+        future = executor.submit(pass_gate, opened, 5)
         early = outcome(lambda: future.result(0.05)), outcome(lambda: future.exception(timeout=0)), future.done()
+        opened.touch()
         return early, future.result(WAIT)
 
 
@@ -85,9 +101,15 @@ def map_takes_all_items_at_once(make):
 
 @call
 def map_with_a_timeout(make):
-    with make(1) as executor:
-        values = executor.map(rest, [0, 2.5], timeout=1.5)
-        return next(values), outcome(lambda: next(values))
+    for seconds in (0.2, 1, 5, 25):  # the first value may take its time on a busy machine
+        with gate() as there, gate() as opened, make(1) as executor:
+            there.touch()
+            values = executor.map(pass_gate, [there, opened], [1, 2], timeout=seconds)
+            first, second = outcome(lambda values=values: next(values)), outcome(lambda values=values: next(values))
+            opened.touch()
+        if first == "1":
+            break
+    return first, second
 
 
 @call
@@ -110,20 +132,22 @@ def an_exception_in_the_iterator(make):
 
 @call
 def as_completed(make):
-    with make(2) as executor:
+    with gate() as opened, make(2) as executor:
         futures = {executor.submit(square, n): n for n in range(20)}
         found = {futures[future]: future.result() for future in concurrent.futures.as_completed(futures, timeout=WAIT)}
-        slow = executor.submit(rest, 1.0)
+        slow = executor.submit(pass_gate, opened)
         early = outcome(lambda: list(concurrent.futures.as_completed([slow], timeout=0.05)))
+        opened.touch()
         return sorted(found.items()), early
 
 
 @call
 def wait(make):
-    with make(1) as executor:
-        futures = [executor.submit(square, 1), executor.submit(rest, 1.0)]
+    with gate() as opened, make(1) as executor:
+        futures = [executor.submit(square, 1), executor.submit(pass_gate, opened)]
         first = concurrent.futures.wait(futures, return_when=concurrent.futures.FIRST_COMPLETED, timeout=WAIT)
         early = concurrent.futures.wait(futures[1:], timeout=0.01)
+        opened.touch()
         every = concurrent.futures.wait(futures, timeout=WAIT)
         raising = [executor.submit(fail_at_three, n) for n in (3, 1)]
         failed = concurrent.futures.wait(raising, return_when=concurrent.futures.FIRST_EXCEPTION, timeout=WAIT)
@@ -132,16 +156,18 @@ def wait(make):
 
 @call
 def waiting_tasks_can_be_cancelled(make):
-    with make(1) as executor:
-        running = busy(executor)
+    with gate() as opened, make(1) as executor:
+        running = busy(executor, opened)
         waiting = [executor.submit(rest, 0.01) for _ in range(20)]
         cancelled = [future.cancel() for future in waiting[-10:]]
         again, states = waiting[-1].cancel(), [future.cancelled() for future in waiting[-10:]]
         done = outcome(lambda: waiting[-1].result(WAIT))
-        first = running[0].cancel(), running[0].result(WAIT)
+        first = running[0].cancel()
+        opened.touch()
         for future in waiting:
             future.cancel()
-        return cancelled, again, states, done, first, executor.submit(square, 2).result(WAIT)
+        last = running[0].result(WAIT), executor.submit(square, 2).result(WAIT)
+        return cancelled, again, states, done, first, last
 
 
 @call
@@ -170,30 +196,35 @@ def shutdown_waits_for_all(make):
 @call
 def shutdown_without_waiting(make):
     executor = make(1)
-    futures = busy(executor)
-    began = time.monotonic()
-    executor.shutdown(wait=False)
-    soon = time.monotonic() - began < 0.4, outcome(lambda: executor.submit(square, 1))
-    return soon, {future.result(WAIT) for future in futures}
+    with gate() as opened:
+        futures = busy(executor, opened)
+        executor.shutdown(wait=False)
+        soon = any(future.done() for future in futures), outcome(lambda: executor.submit(square, 1))
+        opened.touch()
+        return soon, {future.result(WAIT) for future in futures}
 
 
 @call
 def shutdown_that_cancels(make):
     executor = make(1)
-    running = busy(executor)
-    waiting = [executor.submit(rest, 0.3) for _ in range(20)]
-    began = time.monotonic()
-    executor.shutdown(cancel_futures=True)
-    took = time.monotonic() - began
-    return took < 4, running[0].result(0), [future.cancelled() for future in waiting[-10:]]
+    with gate() as opened:
+        running = busy(executor, opened)
+        waiting = [executor.submit(touch, opened.with_name(f"{n}")) for n in range(20)]
+        threading.Timer(0.05, opened.touch).start()
+        executor.shutdown(cancel_futures=True)
+        begun = [opened.with_name(f"{n}").exists() for n in range(10, 20)]
+        return running[0].result(0), [future.cancelled() for future in waiting[-10:]], begun
 
 
 @call
 def shutdown_from_a_done_callback(make):
     executor = make(1)
     over = threading.Event()
-    future = executor.submit(rest, 0.1)
-    future.add_done_callback(lambda _: (executor.shutdown(wait=False), over.set()))
+    with gate() as opened:
+        future = executor.submit(pass_gate, opened, 5)
+        future.add_done_callback(lambda _: (executor.shutdown(wait=False), over.set()))
+        opened.touch()
+        future.result(WAIT)
     return future.result(WAIT), over.wait(WAIT), outcome(lambda: executor.submit(square, 1)), executor.shutdown()
 
 
@@ -201,9 +232,10 @@ def shutdown_from_a_done_callback(make):
 def submit_from_a_done_callback(make):
     found = []
     over = threading.Event()
-    with make(1) as executor:
-        future = executor.submit(rest, 0.1)
+    with gate() as opened, make(1) as executor:
+        future = executor.submit(pass_gate, opened)
         future.add_done_callback(lambda _: (found.append(executor.submit(square, 4)), over.set()))
+        opened.touch()
         return over.wait(WAIT), found[0].result(WAIT)
 
 

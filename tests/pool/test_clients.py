@@ -2,6 +2,7 @@
 
 import pytest
 from conftest import UNBOUND, chosen_ranks, mpirun, over, python
+from suite.rings import in_ci
 
 EMCEE = """
 import numpy as np, emcee
@@ -92,7 +93,7 @@ with Pool() as pool:
 print(sampler.get_chain().sum().hex())
 """
 
-EVERYWHERE = [(None, 1), *((ranks, 1) for ranks in chosen_ranks(1, 2, 3)), (2, 2)]
+EVERYWHERE = [(chosen_ranks(2)[0], 1), *in_ci((None, 1), (1, 1), (3, 1), (2, 2))]
 """Ranks, and workers of each; more than one are not the script's to ask for."""
 
 
@@ -115,21 +116,14 @@ def run(tmp_path):
     return run_script
 
 
-@pytest.mark.parametrize(("ranks", "workers"), EVERYWHERE)
-def test_a_chain_of_emcee_is_the_serial_one(ranks, workers, run):
-    assert run(EMCEE, ranks, workers) == "(20, 12, 3) True True\n"
+@pytest.mark.each_mpi
+@pytest.mark.parametrize("place", EVERYWHERE)
+def test_emcee_scipy_and_scikit_learn_find_what_they_do_serially(place, run):
+    """All in one script, as half of what each takes is to load the others."""
+    assert run(EMCEE + SCIPY + SKLEARN, *place) == "(20, 12, 3) True True\nTrue True True\n3 True\n"
 
 
-@pytest.mark.parametrize(("ranks", "workers"), EVERYWHERE)
-def test_differential_evolution_of_scipy_ends_where_the_serial_one_does(ranks, workers, run):
-    assert run(SCIPY, ranks, workers) == "True True True\n"
-
-
-@pytest.mark.parametrize(("ranks", "workers"), EVERYWHERE)
-def test_scores_and_grid_search_of_scikit_learn_are_the_serial_ones(ranks, workers, run):
-    assert run(SKLEARN, ranks, workers) == "3 True\n"
-
-
+@pytest.mark.ci
 def test_the_documented_script_of_emcee_runs_as_it_is(tmp_path):
     path = tmp_path / "script.py"
     path.write_text(AS_DOCUMENTED)

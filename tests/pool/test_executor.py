@@ -4,13 +4,13 @@ import concurrent.futures
 import functools
 import itertools
 import multiprocessing
-import time
 from pathlib import Path
 
 import pytest
 from conftest import UNBOUND, chosen_ranks, mpirun, over
 from executor_calls import CALLS, result_of
-from pool_calls import process_id, rest, square
+from pool_calls import gate, pass_gate, process_id, square, wait_for
+from suite.rings import in_ci
 
 from mpipar import Executor
 
@@ -24,18 +24,20 @@ def expected():
     return {name: result_of(name, theirs) for name in CALLS}
 
 
-@pytest.mark.parametrize("name", CALLS)
-def test_a_call_comes_to_what_it_does_in_concurrent_futures(name, expected):
-    assert result_of(name, Executor) == expected[name]
+def test_all_calls_come_to_what_they_do_in_concurrent_futures(expected):
+    assert {name: result_of(name, Executor) for name in CALLS} == expected
 
 
-@pytest.mark.parametrize("ranks", chosen_ranks(1, 2, 3))
+@pytest.mark.each_mpi
+@pytest.mark.parametrize("ranks", [*chosen_ranks(2), *in_ci(*chosen_ranks(1, 3))])
 def test_all_calls_over_ranks(ranks, expected):
     finished = over(ranks)(PROGRAM)
     assert finished.json == expected
     assert finished.own_errors == []
 
 
+@pytest.mark.ci
+@pytest.mark.each_mpi
 def test_all_calls_over_ranks_with_several_workers_each(expected):
     finished = mpirun(2, "-m", "mpipar", "run", "--workers", "2", PROGRAM, env=UNBOUND)
     assert finished.json == expected
@@ -65,11 +67,13 @@ def test_shutdown_ends_what_a_buffer_holds_back():
 
 def test_what_is_left_of_a_map_can_be_cancelled():
     executor = Executor(1)
-    values = executor.map(rest, [0.3] + [60] * 10)
-    time.sleep(0.1)
-    executor.shutdown(wait=False, cancel_futures=True)
-    with pytest.raises(concurrent.futures.CancelledError):
-        list(values)
+    with gate() as opened:
+        values = executor.map(pass_gate, [opened] * 11)
+        wait_for(opened.with_name("begun"))
+        executor.shutdown(wait=False, cancel_futures=True)
+        opened.touch()
+        with pytest.raises(concurrent.futures.CancelledError):
+            list(values)
 
 
 def test_it_has_as_many_workers_as_asked_for():
@@ -78,8 +82,9 @@ def test_it_has_as_many_workers_as_asked_for():
         assert len({future.result() for future in [executor.submit(process_id) for _ in range(60)]}) <= 3
 
 
-@pytest.mark.parametrize("ranks", [None, *chosen_ranks(2)])
-@pytest.mark.parametrize("end", ["", "executor.shutdown(wait=False)", "raise SystemExit(0)"])
+@pytest.mark.each_mpi
+@pytest.mark.parametrize("ranks", [*in_ci(None), *chosen_ranks(2)])
+@pytest.mark.parametrize("end", ["", "executor.shutdown(wait=False)", *in_ci("raise SystemExit(0)")])
 def test_work_that_is_pending_at_the_end_of_the_script_is_done(end, ranks, tmp_path):
     (tmp_path / "script.py").write_text(f"""
 import time

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from conftest import UNBOUND, chosen_ranks, mpirun, over, python
+from suite.rings import in_ci
 
 PROGRAM = str(Path(__file__).with_name("manager_program.py"))
 
@@ -13,20 +14,23 @@ def wrong(finished):
     return [case for case, is_right in finished.json.items() if not is_right]
 
 
-@pytest.mark.parametrize("ranks", [None, *chosen_ranks(1, 2, 3)])
+@pytest.mark.each_mpi
+@pytest.mark.parametrize("ranks", [*chosen_ranks(2), *in_ci(None, *chosen_ranks(1, 3))])
 def test_all_that_a_manager_shares_is_the_same_everywhere(ranks):
     finished = over(ranks)(PROGRAM)
     assert wrong(finished) == []
     assert finished.own_errors == []
 
 
+@pytest.mark.ci
+@pytest.mark.each_mpi
 def test_it_is_the_same_for_several_workers_in_each_rank():
     finished = mpirun(2, "-m", "mpipar", "run", "--workers", "2", PROGRAM, env=UNBOUND)
     assert wrong(finished) == []
     assert finished.own_errors == []
 
 
-@pytest.mark.parametrize("ranks", [None, *chosen_ranks(2)])
+@pytest.mark.parametrize("ranks", [*in_ci(None), *chosen_ranks(2)])
 def test_a_manager_ends_with_the_script(ranks, tmp_path):
     (tmp_path / "script.py").write_text(
         "from mpipar import Manager\nmanager = Manager()\nprint(list(manager.list('ab')), manager._process.pid)\n"

@@ -2,13 +2,14 @@
 
 import itertools
 import multiprocessing
-import time
 from pathlib import Path
 
 import pool_calls
 import pytest
 from conftest import UNBOUND, chosen_ranks, mpirun, over
 from pool_calls import CALLS, process_id, process_id_at_once, process_id_late_at_times, result_of, square
+from suite.limits import Limit
+from suite.rings import in_ci
 
 from mpipar import Pool
 
@@ -28,18 +29,20 @@ def expected(pools):
     return {name: result_of(name, pools[0], theirs) for name in CALLS}
 
 
-@pytest.mark.parametrize("name", CALLS)
-def test_a_call_comes_to_what_it_does_in_multiprocessing(name, pools, expected):
-    assert result_of(name, pools[1], Pool) == expected[name]
+def test_all_calls_come_to_what_they_do_in_multiprocessing(pools, expected):
+    assert {name: result_of(name, pools[1], Pool) for name in CALLS} == expected
 
 
-@pytest.mark.parametrize("ranks", [None, *chosen_ranks(1, 2, 3)])
+@pytest.mark.each_mpi
+@pytest.mark.parametrize("ranks", [*chosen_ranks(2), *in_ci(None, *chosen_ranks(1, 3))])
 def test_all_calls_over_ranks(ranks, expected):
     finished = over(ranks)(PROGRAM)
     assert finished.json == expected
     assert finished.own_errors == []
 
 
+@pytest.mark.ci
+@pytest.mark.each_mpi
 def test_all_calls_over_ranks_with_several_workers_each(expected):
     finished = mpirun(2, "-m", "mpipar", "run", "--workers", "2", PROGRAM, env=UNBOUND)
     assert finished.json == expected
@@ -48,10 +51,16 @@ def test_all_calls_over_ranks_with_several_workers_each(expected):
 
 @pytest.mark.parametrize(
     ("task", "processes", "limit", "tasks", "chunksize", "count"),
-    [(process_id_at_once, 1, 2, 6, 1, 3), (process_id_at_once, 1, 1, 4, 1, 4), (process_id_at_once, 1, 1, 6, 2, 3),
-     (process_id_at_once, 2, 1, 6, 1, 6), (process_id_at_once, 1, 3, 7, 1, 3),
-     (process_id_late_at_times, 1, 2, 6, 1, 3), (process_id_late_at_times, 1, 3, 6, 1, 2)],
-)  # fmt: skip
+    [
+        (process_id_at_once, 1, 2, 6, 1, 3),
+        (process_id_late_at_times, 1, 2, 6, 1, 3),
+        pytest.param(process_id_at_once, 1, 1, 4, 1, 4, marks=pytest.mark.ci),
+        pytest.param(process_id_at_once, 1, 1, 6, 2, 3, marks=pytest.mark.ci),
+        pytest.param(process_id_at_once, 2, 1, 6, 1, 6, marks=pytest.mark.ci),
+        pytest.param(process_id_at_once, 1, 3, 7, 1, 3, marks=pytest.mark.ci),
+        pytest.param(process_id_late_at_times, 1, 3, 6, 1, 2, marks=pytest.mark.ci),
+    ],
+)
 def test_a_worker_is_replaced_after_so_many_tasks(task, processes, limit, tasks, chunksize, count):
     with Pool(processes, maxtasksperchild=limit) as pool, theirs(processes, maxtasksperchild=limit) as reference:
         found = len(set(pool.map(task, range(tasks), chunksize)))
@@ -71,12 +80,13 @@ def test_an_endless_iterable():
         assert len({next(unordered) for _ in range(1000)}) == 1000
 
 
-def test_short_tasks_are_handed_out_together():
-    began = time.monotonic()
+@pytest.mark.parametrize("count", [10_000, *in_ci(100_000)])
+def test_short_tasks_are_handed_out_together(count):
+    limit = Limit(count * 2e-4)
     with Pool(2) as pool:
-        assert sum(pool.imap(square, range(100_000))) == sum(n * n for n in range(100_000))
-        assert sum(pool.map(square, range(200_000), chunksize=1)) == sum(n * n for n in range(200_000))
-    assert time.monotonic() - began < 20
+        assert sum(pool.imap(square, range(count))) == sum(n * n for n in range(count))
+        assert sum(pool.map(square, range(2 * count), chunksize=1)) == sum(n * n for n in range(2 * count))
+    assert not limit.is_over, limit
 
 
 def test_its_name_and_size_are_told():

@@ -48,6 +48,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = taken
 
 
+def in_ci(*values: object) -> list[object]:
+    """Return values of a parameter that the first ring leaves out."""
+    return [pytest.param(value, marks=pytest.mark.ci) for value in values]
+
+
 def _is_in(ring: str, item: pytest.Item) -> bool:
     marks = {mark.name for mark in item.iter_markers()}
     has_what_it_needs = ring not in NEEDED or NEEDED[ring] in marks

@@ -330,6 +330,11 @@ class Warm:
             return 0.0
         return sum(map(int, fields[13:15])) / os.sysconf("SC_CLK_TCK")
 
+    def has(self, pid: int, command_line: bytes) -> bool:
+        """Return whether a process is one of its commands, or has been started by them: they keep its command line."""
+        is_server = self._process is not None and pid == self._process.pid
+        return bool(self._socket) and not is_server and self._socket.encode() in command_line
+
     def _start(self) -> None:
         folder = tempfile.mkdtemp(prefix="mpipar-warm-")
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
