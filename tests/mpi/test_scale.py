@@ -49,6 +49,7 @@ def rows(folder: Path, name: str = "scaling.csv") -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+@pytest.mark.each_mpi
 @pytest.mark.parametrize("repeats", [1, pytest.param(2, marks=pytest.mark.ci)])
 def test_strong_and_weak(repeats, tmp_path):
     folder = tmp_path / "study"
@@ -83,6 +84,7 @@ def test_strong_and_weak(repeats, tmp_path):
     assert f"{repeats} of {repeats + 1} runs are done" in more.stderr
 
 
+@pytest.mark.ci
 def test_a_kernel_of_the_users_over_workers(tmp_path):
     (tmp_path / "own.py").write_text(WRONG.replace("(int(ranks) - 1)", "0"))
     ended = scale("own.py:wrong", "--ranks", "1", "--workers", "1,2", "--weak", "--repeats", "1", "--set", "terms=1e3",
@@ -99,6 +101,7 @@ def test_a_job_file_here(tmp_path):
     assert [row["items"] for row in rows(tmp_path / "study")] == ["100000", "200000"]
 
 
+@pytest.mark.ci
 def test_a_driver_with_a_dataset_leaves_none(tmp_path):
     words = ["--set", "f=sqrt(x**3)", "--set", "over=[0, 1]", "--set", "points=1e4"]
     ended = scale("roots", "--ranks", "1", *words, "--repeats", "1", "--output", "study", cwd=tmp_path)
@@ -107,6 +110,7 @@ def test_a_driver_with_a_dataset_leaves_none(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["study"]
 
 
+@pytest.mark.each_mpi
 def test_a_study_that_is_killed_leaves_no_run_behind(tmp_path):
     """The same command goes on, and its times would be those of a busy machine."""
     words = ["-m", "mpipar", "scale", "load", "--ranks", "2", "--repeats", "1", "--set", "tasks=2", "--set",
@@ -182,6 +186,7 @@ def test_an_interrupted_study_goes_on(number, tmp_path):
     ]
 
 
+@pytest.mark.each_mpi
 def test_values_that_differ_are_told_loudly(tmp_path):
     (tmp_path / "wrong.py").write_text(WRONG)
     words = ["wrong.py:wrong", "--ranks", "1,2", "--repeats", "1", "--output", "study"]
@@ -288,7 +293,7 @@ def test_lines_of_the_guides(page, line, tmp_path):
     for name, text in pages.saved_files(page).items():
         (tmp_path / name).write_text(text)
     line = re.sub(r"--repeats \d+", "", re.sub(r"=\d+e\d+", "=1e5", line)).replace("--ranks 1,2,4,8", "--ranks 1,2")
-    line = line.replace(",1e8,1e9", "").partition("mpipar scale ")[2]
+    line = re.sub(r"--sizes \S+", "--sizes 1e3,1e4", line).partition("mpipar scale ")[2]
     ended = scale(*shlex.split(line), "--repeats", "1", cwd=tmp_path)
     assert ended.code == 0, ended.stderr
 
