@@ -19,9 +19,9 @@ MODES = [
 ]
 
 
-@pytest.mark.each_mpi
 @pytest.mark.parametrize(
-    "problem", [pytest.param(name, marks=[] if name == "mcpi 1e7" else pytest.mark.ci) for name in PROBLEMS]
+    "problem",
+    [pytest.param(name, marks=pytest.mark.each_mpi if name == "mcpi 1e7" else pytest.mark.ci) for name in PROBLEMS],
 )
 def test_value_is_the_same_in_every_mode(problem):
     expected = value(problem, None, 1, "slice")
