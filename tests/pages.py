@@ -192,6 +192,7 @@ def type_in(line: str, folder: Path, *, cold: bool = False, **options) -> Finish
     programs = [BIN] if cold or "MPIPAR_TEST_COLD" in os.environ else [warm_programs(), BIN]
     path = os.pathsep.join((*map(str, programs), os.environ["PATH"]))
     environment = {**FOR_OPEN_MPI, **UNBOUND, "NO_COLOR": "1", "PATH": path}
+    environment["PYTEST_ADDOPTS"] = "-p no:randomly"  # ranks that take tests in orders of their own would wait forever
     return start(["bash", "-c", line], cwd=folder, env=environment, **options)
 
 
