@@ -8,12 +8,19 @@ Blocks without a language are drawings. Whatever is on a page is run by the test
 so that a new page is run by itself.
 """
 
+import atexit
+import functools
+import os
 import re
+import shlex
+import shutil
+import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from conftest import BIN, FOR_OPEN_MPI, UNBOUND, Finished, start
+from conftest import BIN, FOR_OPEN_MPI, UNBOUND, WARM, Finished, python, start
 
 ROOT = Path(__file__).parents[1]
 PAGES = ("README.md", *sorted(f"docs/{path.relative_to(ROOT / 'docs')}" for path in (ROOT / "docs").rglob("*.md")))
@@ -159,15 +166,40 @@ def is_run_by(page: str) -> str:
     return RUN_BY.get(f"{HERE}: {page}", RUN_BY[HERE])
 
 
-def type_in(line: str, folder: Path, **options) -> Finished:
-    """Type a line into a shell in a folder; the environment's programs are first on the path."""
-    return start(["bash", "-c", line], cwd=folder, env={**FOR_OPEN_MPI, **UNBOUND, "NO_COLOR": "1"}, **options)
+def warm_programs() -> Path:
+    """Return a folder with ``python``, ``python3`` and ``mpipar`` that are warm, where they may be (see suite.warm)."""
+    folder = _folder_of_programs()
+    client = shlex.join(WARM.command([]))
+    by_name = f'case "$1" in -m | -c | [!-]*) exec {client} "$@" ;; esac\nexec {shlex.quote(sys.executable)} "$@"'
+    for name, text in {"python": by_name, "python3": by_name, "mpipar": f'exec {client} -m mpipar "$@"'}.items():
+        (folder / name).write_text(f"#!/bin/sh\n{text}\n")
+        (folder / name).chmod(0o755)
+    return folder
 
 
-def read(page: str, folder: Path) -> Iterator[tuple[Block, str, Finished]]:
+@functools.cache
+def _folder_of_programs() -> Path:
+    folder = tempfile.mkdtemp(prefix="mpipar-programs-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)
+
+
+def type_in(line: str, folder: Path, *, cold: bool = False, **options) -> Finished:
+    """Type a line into a shell in a folder; the environment's programs are first on the path.
+
+    They are warm, unless ``cold`` says that they must be those that are installed.
+    """
+    programs = [BIN] if cold or "MPIPAR_TEST_COLD" in os.environ else [warm_programs(), BIN]
+    path = os.pathsep.join((*map(str, programs), os.environ["PATH"]))
+    environment = {**FOR_OPEN_MPI, **UNBOUND, "NO_COLOR": "1", "PATH": path}
+    environment["PYTEST_ADDOPTS"] = "-p no:randomly"  # ranks that take tests in orders of their own would wait forever
+    return start(["bash", "-c", line], cwd=folder, env=environment, **options)
+
+
+def read(page: str, folder: Path, *, cold: bool = False) -> Iterator[tuple[Block, str, Finished]]:
     """Do what a page says, block by block, in a folder; yield each block, the line (or name) and what came of it.
 
-    Output that the page shows must come so, and every exit code must be 0.
+    Output that the page shows must come so, and every exit code must be 0. ``cold`` is for :func:`type_in`.
     """
     printed = ""
     for number, block in enumerate(blocks(page)):
@@ -178,14 +210,14 @@ def read(page: str, folder: Path) -> Iterator[tuple[Block, str, Finished]]:
             printed = ""
             for line in block.lines:
                 if kind_of(line) == HERE:
-                    ended = type_in(line, folder)
+                    ended = type_in(line, folder, cold=cold)
                     assert ended.code == 0 or (ended.code == 1 and _MAY_BE_1.fullmatch(line)), (line, ended)
                     printed += ended.stdout + "".join(f"{error}\n" for error in ended.own_errors)
                     yield block, line, ended
         elif block.language == "python":
             name = f"block{number}.py"
             (folder / name).write_text(block.text)
-            ended = start([str(BIN / "python"), name], cwd=folder)
+            ended = python(name, cwd=folder, cold=cold)
             assert ended.code == 0, ended.stderr
             printed = ended.stdout
             yield block, name, ended

@@ -22,7 +22,13 @@ HERE_ALONE = [
 ]
 
 
-@pytest.mark.parametrize("page", HERE_ALONE)
+# These measure, or run for seconds.
+DEAR = {"docs/model.md", "docs/reproducibility.md", "docs/gpu.md", "docs/drivers.md"}
+
+
+@pytest.mark.parametrize(
+    "page", [pytest.param(page, marks=[pytest.mark.ci] if page in DEAR else []) for page in HERE_ALONE]
+)
 def test_a_page_is_right(page, tmp_path):
     for _ in pages.read(page, tmp_path):
         pass

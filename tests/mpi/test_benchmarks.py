@@ -32,9 +32,11 @@ def modules(monkeypatch):
 
 @pytest.fixture(scope="module")
 def quick(tmp_path_factory):
-    """The folder of a quick run."""
+    """The folder of a quick run. What a folder of modules is started by is none of a warm interpreter."""
     folder = tmp_path_factory.mktemp("benchmarks")
-    finished = python("benchmarks", "--quick", "--output", str(folder), timeout=QUICK_LIMIT, cwd=ROOT, env=FOR_OPEN_MPI)
+    finished = python(
+        "benchmarks", "--quick", "--output", str(folder), timeout=QUICK_LIMIT, cwd=ROOT, env=FOR_OPEN_MPI, cold=True
+    )
     assert finished.code == 0, finished.stderr
     return folder
 
@@ -49,6 +51,7 @@ def table(raw, name):
     return found
 
 
+@pytest.mark.ci
 def test_all_topics_are_measured(raw):
     assert raw["failed"] == {}
     assert {table["name"] for table in raw["tables"]} == {
@@ -60,6 +63,7 @@ def test_all_topics_are_measured(raw):
     assert all(isinstance(cell, int | float) for row in table(raw, "growth-blocks")["cells"] for cell in row)
 
 
+@pytest.mark.ci
 def test_only_what_is_not_here_is_missing(raw):
     here = {name for name in PEERS if importlib.util.find_spec(name)} | {"multiprocessing", "concurrent", "mpi4py"}
     for one in raw["tables"]:
@@ -76,6 +80,7 @@ def test_only_what_is_not_here_is_missing(raw):
                 assert row["other"].split(".")[0].split()[0] not in here, row
 
 
+@pytest.mark.ci
 def test_a_pool_goes_on_when_its_worker_is_killed(raw):
     outcomes = {name: what for name, what, *_ in table(raw, "kills")["cells"]}
     assert outcomes["mpipar.Pool"] == "goes on: all results are there"
@@ -83,6 +88,7 @@ def test_a_pool_goes_on_when_its_worker_is_killed(raw):
     assert outcomes["concurrent.futures"] == "raises `BrokenProcessPool`"
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("name", ["pools-idle", "kills", "roots"])
 def test_commands_of_the_page_run_by_hand(raw, name, tmp_path):
     shown = table(raw, name)
@@ -102,17 +108,18 @@ def test_commands_of_the_page_run_by_hand(raw, name, tmp_path):
         assert (tmp_path / "roots.h5").stat().st_size > 8 * int(command.split()[-2])
 
 
+@pytest.mark.ci
 def test_the_page_is_made_again_of_the_raw_results(quick):
     page = (quick / "benchmarks.md").read_text()
     (quick / "benchmarks.md").unlink()
-    assert python("benchmarks", "--page", "--output", str(quick), cwd=ROOT).code == 0
+    assert python("benchmarks", "--page", "--output", str(quick), cwd=ROOT, cold=True).code == 0
     assert (quick / "benchmarks.md").read_text() == page
     assert (quick / "pictures" / "benchmarks.svg").read_text().lstrip().startswith("<?xml")
     assert "The figures mean nothing" in page
 
 
 def test_no_results_is_one_line(tmp_path):
-    finished = python("benchmarks", "--page", "--output", str(tmp_path), cwd=ROOT)
+    finished = python("benchmarks", "--page", "--output", str(tmp_path), cwd=ROOT, cold=True)
     assert finished.code == 2
     assert len(finished.own_errors) == 1
     assert not list(tmp_path.iterdir())

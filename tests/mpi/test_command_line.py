@@ -31,7 +31,7 @@ BAD_INPUT = [
 ]
 
 
-@pytest.mark.parametrize("ranks", [None, 3])
+@pytest.mark.parametrize("ranks", [None, pytest.param(3, marks=pytest.mark.ci)])
 @pytest.mark.parametrize(("option", "text"), BAD_INPUT)
 def test_bad_input_is_one_line_and_exit_code_2(ranks, option, text, tmp_path):
     (tmp_path / "notes.txt").write_text("precious")
@@ -49,6 +49,7 @@ def test_the_filter_of_launcher_noise_knows_no_message_of_ours():
     assert not any("mpipar" in noise or "error" in noise for noise in LAUNCHER_NOISE)
 
 
+@pytest.mark.each_mpi
 @pytest.mark.parametrize("ranks", [None, *chosen_ranks(2)])
 def test_json_is_one_object_with_the_promised_keys(ranks):
     finished = over(ranks)("-m", "mpipar.mcpi", "--samples", "1e5", "--seed", "3", "--json")
@@ -67,6 +68,7 @@ def test_text_has_value_and_standard_error():
     assert "2 ranks" in finished.stdout
 
 
+@pytest.mark.each_mpi
 @pytest.mark.parametrize("arguments", [("--help",), ("--version",)])
 def test_help_is_printed_once(arguments):
     finished = mpirun(3, "-m", "mpipar.pi", *arguments)
@@ -78,6 +80,7 @@ def test_help_is_printed_once(arguments):
             assert word in finished.stdout
 
 
+@pytest.mark.each_mpi
 def test_progress_is_shown_on_request_alone():
     assert mpirun(2, "-m", "mpipar.pi", "--steps", "1e7").own_errors == []
     shown = mpirun(2, "-m", "mpipar.pi", "--steps", "1e7", "--progress", "--json")
@@ -85,6 +88,7 @@ def test_progress_is_shown_on_request_alone():
     assert shown.json["value"] == pytest.approx(np.pi)
 
 
+@pytest.mark.each_mpi
 @pytest.mark.parametrize("ranks", [None, 2])
 def test_result_file(ranks, tmp_path):
     path = tmp_path / "pi.h5"
@@ -126,6 +130,7 @@ def test_an_older_result_is_replaced(tmp_path):
         assert file.attrs["n"] == 10**5
 
 
+@pytest.mark.each_mpi
 def test_the_mpipar_command():
     from conftest import BIN
 
@@ -145,6 +150,7 @@ def test_output_that_is_closed_is_no_failure(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["pi.h5"]
 
 
+@pytest.mark.each_mpi
 @pytest.mark.parametrize("ranks", [None, 2])
 def test_a_dry_run_checks_everything_and_runs_nothing(ranks, tmp_path):
     dry = ["-m", "mpipar.pi", "--steps", "1e6", "--output", "pi.h5", "--dry-run"]

@@ -17,6 +17,9 @@ MODES = [
     *[(ranks, 2, "dynamic") for ranks in chosen_ranks(2, 3)],
 ]
 
+# Ranks with workers have what the others have.
+SOME = [*(pytest.param(mode, marks=pytest.mark.ci) for mode in MODES[:-1]), MODES[-1]]
+
 
 def contents(path, *names):
     """Return the rows of datasets, as what can be compared bit by bit."""
@@ -62,7 +65,8 @@ def test_rows_are_right_and_described(serially):
         assert file["workers"]["blocks"].sum() == 22
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.each_mpi
+@pytest.mark.parametrize("mode", SOME)
 def test_rows_are_the_same_in_every_mode(mode, serially, tmp_path):
     ranks, workers, schedule = mode
     result = over(ranks)(*options(tmp_path / "rows.h5", mode)).json
@@ -72,7 +76,16 @@ def test_rows_are_the_same_in_every_mode(mode, serially, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["rows.h5"]
 
 
-@pytest.mark.parametrize("mode", [(None, 1, "slice"), (None, 2, "dynamic"), (2, 1, "dynamic"), (2, 2, "stride")])
+@pytest.mark.parametrize(
+    "mode",
+    [
+        *(
+            pytest.param(mode, marks=pytest.mark.ci)
+            for mode in [(None, 1, "slice"), (None, 2, "dynamic"), (2, 1, "dynamic")]
+        ),
+        (2, 2, "stride"),
+    ],
+)
 def test_compressed_rows_are_the_same(mode, serially, tmp_path):
     result = over(mode[0])(*options(tmp_path / "rows.h5", mode, "--compress")).json
     assert result["value"] == serially[1]
@@ -82,6 +95,7 @@ def test_compressed_rows_are_the_same(mode, serially, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["rows.h5"]
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("kind", ["mapped", "filtered", "table"])
 @pytest.mark.parametrize("ranks", [None, *chosen_ranks(2)])
 def test_a_dataset_alone(kind, ranks, serially, tmp_path):
@@ -91,7 +105,7 @@ def test_a_dataset_alone(kind, ranks, serially, tmp_path):
     assert contents(path, kind) == contents(serially[0], kind)
 
 
-@pytest.mark.parametrize("ranks", [None, *chosen_ranks(2)])
+@pytest.mark.parametrize("ranks", [pytest.param(None, marks=pytest.mark.ci), *chosen_ranks(2)])
 @pytest.mark.parametrize("options", [("--items", "0"), ("--items", "5"), ("--items", "0", "--compress")])
 def test_no_blocks_or_fewer_than_ranks(ranks, options, tmp_path):
     path = tmp_path / "rows.h5"
@@ -132,7 +146,17 @@ def plain(array):
     return repr([cells(row) if isinstance(row, (tuple, list)) else row for row in array.tolist()])
 
 
-@pytest.mark.parametrize("mode", [(None, 1, "slice"), (None, 2, "dynamic"), (2, 1, "dynamic"), (3, 2, "stride")])
+@pytest.mark.each_mpi
+@pytest.mark.parametrize(
+    "mode",
+    [
+        *(
+            pytest.param(mode, marks=pytest.mark.ci)
+            for mode in [(None, 1, "slice"), (None, 2, "dynamic"), (2, 1, "dynamic")]
+        ),
+        (3, 2, "stride"),
+    ],
+)
 def test_rows_in_memory_are_those_in_the_file(mode, serially, tmp_path):
     value, datasets, _ = in_memory(tmp_path, *mode)
     assert value == serially[1]
@@ -147,8 +171,17 @@ def test_rows_in_memory_are_those_in_the_file(mode, serially, tmp_path):
 BAD = ("0", "4", "21")
 
 
-@pytest.mark.parametrize("mode", [(None, 1, "slice"), (None, 2, "dynamic"), (2, 1, "stride"), (2, 2, "slice")])
-@pytest.mark.parametrize("compress", [(), ("--compress",)])
+@pytest.mark.parametrize(
+    "mode",
+    [
+        *(
+            pytest.param(mode, marks=pytest.mark.ci)
+            for mode in [(None, 1, "slice"), (None, 2, "dynamic"), (2, 1, "stride")]
+        ),
+        (2, 2, "slice"),
+    ],
+)
+@pytest.mark.parametrize("compress", [pytest.param((), marks=pytest.mark.ci), ("--compress",)])
 def test_rows_of_skipped_blocks(mode, compress, serially, tmp_path):
     path = tmp_path / "rows.h5"
     finished = over(mode[0])(*options(path, mode, "--on-error", "skip", "--bad", *BAD, *compress))
@@ -178,8 +211,12 @@ def test_a_table_of_skipped_rows_says_nan_where_it_can(tmp_path):
         assert np.isnan(file["table"]["x"][69:92]).all()
 
 
-@pytest.mark.parametrize("ranks", [None, *chosen_ranks(2)])
-@pytest.mark.parametrize("more", [(), ("--workers", "2"), ("--compress",)])
+@pytest.mark.each_mpi
+@pytest.mark.parametrize("ranks", [pytest.param(None, marks=pytest.mark.ci), *chosen_ranks(2)])
+@pytest.mark.parametrize(
+    "more",
+    [pytest.param((), marks=pytest.mark.ci), ("--workers", "2"), pytest.param(("--compress",), marks=pytest.mark.ci)],
+)
 def test_a_failed_run_leaves_an_older_result_and_what_is_done(ranks, more, tmp_path):
     path, previous = tmp_path / "rows.h5", tmp_path / "rows.h5.previous"
     assert python(PROGRAMS, "rows", "--items", "50", "--output", str(path)).code == 0
@@ -202,7 +239,7 @@ def test_a_failed_run_leaves_an_older_result_and_what_is_done(ranks, more, tmp_p
     assert contents(path) == contents(skipping)
 
 
-@pytest.mark.parametrize("ranks", [None, *chosen_ranks(2)])
+@pytest.mark.parametrize("ranks", [pytest.param(None, marks=pytest.mark.ci), *chosen_ranks(2)])
 def test_an_older_result_is_replaced_by_a_new_one(ranks, tmp_path, serially):
     path = tmp_path / "rows.h5"
     assert python(PROGRAMS, "rows", "--items", "50", "--output", str(path)).code == 0
@@ -215,7 +252,7 @@ def test_an_older_result_is_replaced_by_a_new_one(ranks, tmp_path, serially):
     assert [path.name for path in tmp_path.iterdir()] == ["rows.h5"]
 
 
-@pytest.mark.parametrize("ranks", [None, *chosen_ranks(3)])
+@pytest.mark.parametrize("ranks", [pytest.param(None, marks=pytest.mark.ci), *chosen_ranks(3)])
 def test_datasets_need_an_output(ranks, tmp_path):
     finished = over(ranks)(PROGRAMS, "rows", cwd=tmp_path)
     assert (finished.code, finished.stdout) == (2, "")
@@ -225,7 +262,7 @@ def test_datasets_need_an_output(ranks, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("ranks", [None, *chosen_ranks(3)])
+@pytest.mark.parametrize("ranks", [pytest.param(None, marks=pytest.mark.ci), *chosen_ranks(3)])
 def test_a_folder_of_somebody_else_is_refused(ranks, tmp_path):
     (tmp_path / "rows.h5.parts").mkdir()
     (tmp_path / "rows.h5.parts" / "thesis.txt").write_text("precious")
@@ -237,6 +274,7 @@ def test_a_folder_of_somebody_else_is_refused(ranks, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["rows.h5.parts"]
 
 
+@pytest.mark.each_mpi
 def test_processes_write_their_rows_by_themselves(tmp_path):
     """The root would need 256 MiB of memory for rows that are gathered in it."""
     code = """

@@ -21,18 +21,21 @@ def test_alone_all_is_well():
     assert finished.stdout.endswith("no problem found\n")
 
 
+@pytest.mark.each_mpi
 def test_ranks_are_seen_and_the_page_comes_once():
     finished = mpirun(2, *DOCTOR, env={**UNBOUND, "PATH": f"{BIN}:/usr/bin:/bin"})
     assert finished.stdout.count("2 seen of 2") == finished.stdout.count("versions") == 1
     assert finished.code == min(1, finished.stdout.count("\nproblem: "))  # there may be another MPI, or one core
 
 
+@pytest.mark.each_mpi
 def test_help_comes_once():
     finished = mpirun(2, *DOCTOR, "--help")
     assert finished.code == 0, finished.stderr
     assert finished.stdout.count("usage: mpipar doctor [--workers N|auto]") == 1
 
 
+@pytest.mark.each_mpi
 @pytest.mark.parametrize(("size", "rank"), [OTHER_MPI, ("SLURM_STEP_NUM_TASKS", "SLURM_PROCID")])
 def test_copies_that_are_each_alone(size, rank):
     finished = python(*DOCTOR, env={size: "2", rank: "0", **FOR_OPEN_MPI})
@@ -45,12 +48,15 @@ def test_copies_that_are_each_alone(size, rank):
 @pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="needs two cores")
 def test_a_pool_that_is_pinned_to_one_core():
     core = min(os.sched_getaffinity(0))
-    finished = python(*DOCTOR, "--workers", "2", preexec_fn=lambda: os.sched_setaffinity(0, {core}))
+    finished = python(
+        *DOCTOR, "--workers", "2", cold=True, preexec_fn=lambda: os.sched_setaffinity(0, {core})
+    )  # a warm one has not what its client was given
     assert finished.code == 1
     assert "its 2 workers share 1 core" in finished.stdout
     assert "remedy: ask for more cores, or for fewer workers" in finished.stdout
 
 
+@pytest.mark.each_mpi
 def test_more_workers_than_cores():
     finished = mpirun(2, *DOCTOR, "--workers", "64", env=UNBOUND)
     assert finished.code == 1

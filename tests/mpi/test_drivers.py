@@ -6,8 +6,9 @@ import shlex
 
 import h5py
 import numpy as np
+import pages
 import pytest
-from conftest import BIN, FOR_OPEN_MPI, UNBOUND, chosen_ranks, over, python, start
+from conftest import BIN, UNBOUND, chosen_ranks, over, python, start
 
 from mpipar.__main__ import DRIVERS
 
@@ -155,7 +156,11 @@ def serial(folder, tmp_path_factory):
     return get
 
 
-@pytest.mark.parametrize(("problem", "ranks", "workers", "schedule"), RUNS)
+# Ranks with workers have what the others have.
+MARKED = [pytest.param(*run, marks=pytest.mark.each_mpi if run[2] == 2 else pytest.mark.ci) for run in RUNS]
+
+
+@pytest.mark.parametrize(("problem", "ranks", "workers", "schedule"), MARKED)
 def test_the_same_bits_in_all_modes(problem, ranks, workers, schedule, folder, serial, tmp_path):
     options = ("--workers", str(workers), "--schedule", schedule)
     values, datasets, result = outcome(problem, over(ranks), folder, tmp_path / "out.h5", *options, env=UNBOUND)
@@ -314,6 +319,7 @@ def names_in(folder):
     return sorted(path.name for path in folder.iterdir() if path.name != "__pycache__")
 
 
+@pytest.mark.each_mpi
 @pytest.mark.parametrize("ranks", [None, *chosen_ranks(2)])
 def test_bad_input_is_one_line_and_exit_code_2(ranks, folder, tmp_path):
     (tmp_path / "cases").write_text(json.dumps(BAD_INPUT))
@@ -368,7 +374,7 @@ def test_the_example_in_the_help_works_as_it_is_written(name, folder):
     launcher, *arguments = shlex.split(line)
     assert launcher == "mpirun"
     assert f"mpipar.{name}" in arguments
-    example = start([str(BIN / launcher), *arguments], cwd=folder, env=FOR_OPEN_MPI | UNBOUND)
+    example = pages.type_in(line, folder)
     assert (example.code, example.own_errors) == (0, [])
     assert example.stdout.startswith(f"{name} = ")
     for path in folder.glob("r*.h5"):

@@ -19,6 +19,9 @@ MODES = [
     *[(ranks, 2, "dynamic") for ranks in chosen_ranks(2)],
 ]
 
+# Ranks with workers have what the others have.
+SOME = [*(pytest.param(mode, marks=pytest.mark.ci) for mode in MODES[:-1]), MODES[-1]]
+
 
 def until(mode, *options):
     ranks, workers, schedule = mode
@@ -36,7 +39,13 @@ def expected_blocks(error, n_blocks=1000):
     return n_blocks
 
 
-@pytest.mark.parametrize(("error", "blocks"), [(1.0, 16), (0.05, 32), (0.02, 128), (0.0085, 1000), (1e-9, 1000)])
+@pytest.mark.parametrize(
+    ("error", "blocks"),
+    [
+        *((1.0, 16), pytest.param(0.05, 32, marks=pytest.mark.ci), pytest.param(0.02, 128, marks=pytest.mark.ci)),
+        *((0.0085, 1000), pytest.param(1e-9, 1000, marks=pytest.mark.ci)),
+    ],
+)
 def test_the_run_ends_after_the_first_doubling_that_is_enough(error, blocks):
     assert expected_blocks(error) == blocks
     result = until((None, 1, "dynamic"), "--error", str(error)).json
@@ -46,8 +55,15 @@ def test_the_run_ends_after_the_first_doubling_that_is_enough(error, blocks):
     assert (whole["value"], whole["error"], whole["n"]) == (result["value"], result["error"], result["n"])
 
 
-@pytest.mark.parametrize("error", ["1.0", "0.02", "1e-9"])
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(
+    "error",
+    [
+        pytest.param("1.0", marks=pytest.mark.ci),
+        pytest.param("0.02", marks=pytest.mark.each_mpi),
+        pytest.param("1e-9", marks=pytest.mark.ci),
+    ],
+)
+@pytest.mark.parametrize("mode", SOME)
 def test_it_ends_after_the_same_blocks_in_every_mode(mode, error):
     expected = until((None, 1, "slice"), "--error", error).json
     result = until(mode, "--error", error).json
@@ -63,7 +79,7 @@ def test_it_is_not_asked_without_a_goal(mode):
 
 
 @pytest.mark.parametrize("items", ["1", "320", "321", "640"])
-@pytest.mark.parametrize("ranks", [None, *chosen_ranks(2)])
+@pytest.mark.parametrize("ranks", [pytest.param(None, marks=pytest.mark.ci), *chosen_ranks(2)])
 def test_plans_of_about_a_stage(items, ranks):
     result = until((ranks, 1, "dynamic"), "--items", items, "--error", "10").json
     assert result["n"] == min(int(items), 320)
@@ -78,7 +94,7 @@ def test_a_plan_whose_last_block_is_short_is_evaluated_as_a_whole():
 @pytest.mark.parametrize(
     "mode", [(None, 1, "dynamic"), (None, 2, "stride"), *[(r, 1, "slice") for r in chosen_ranks(2)]]
 )
-@pytest.mark.parametrize("more", [(), ("--compress",)])
+@pytest.mark.parametrize("more", [(), pytest.param(("--compress",), marks=pytest.mark.ci)])
 def test_rows_are_those_of_the_blocks_that_were_evaluated(mode, more, tmp_path):
     path = tmp_path / "until.h5"
     result = until(mode, "--keep", "--error", "0.02", "--output", str(path), *more).json
@@ -90,6 +106,7 @@ def test_rows_are_those_of_the_blocks_that_were_evaluated(mode, more, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["until.h5"]
 
 
+@pytest.mark.each_mpi
 @pytest.mark.parametrize("mode", [(None, 1, "dynamic"), *[(ranks, 1, "dynamic") for ranks in chosen_ranks(2)]])
 def test_skipped_blocks_count_for_the_stage_that_they_are_in(mode):
     result = until(mode, "--error", "1.0", "--bad", "3", "15", "16", "--on-error", "skip").json
@@ -97,6 +114,7 @@ def test_skipped_blocks_count_for_the_stage_that_they_are_in(mode):
     assert [block["block"] for block in result["skipped"]] == [3, 15]
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("mode", [(None, 1, "dynamic"), *[(ranks, 1, "dynamic") for ranks in chosen_ranks(2)]])
 def test_a_block_beyond_the_end_does_no_harm(mode):
     assert until(mode, "--error", "1.0", "--bad", "16", "40").json["n_blocks"] == 16

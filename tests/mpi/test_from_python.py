@@ -37,6 +37,7 @@ def script(code, ranks=None, *arguments, **options):
     return over(ranks)("-c", PREAMBLE + code, *arguments, env=UNBOUND, **options)
 
 
+@pytest.mark.each_mpi
 @pytest.mark.parametrize("ranks", [None, *chosen_ranks(2)])
 @pytest.mark.parametrize("everywhere", [True, False])
 def test_the_result_is_everywhere_or_on_the_root(ranks, everywhere):
@@ -52,6 +53,7 @@ say(value=result and [result.value, result.error, result.ranks, result.seed, res
         assert each["value"] == (value if everywhere or each["rank"] == 0 else None)
 
 
+@pytest.mark.each_mpi
 @pytest.mark.parametrize("ranks", [None, *chosen_ranks(2)])
 def test_one_run_after_the_other(ranks):
     code = """
@@ -87,8 +89,11 @@ say(value=result.value, skipped=[block.block for block in result.skipped], sched
     assert finished.own_errors == []
 
 
+@pytest.mark.each_mpi
 @pytest.mark.parametrize("ranks", [None, *chosen_ranks(2)])
-@pytest.mark.parametrize("more", ["", "compress=True", "workers=2"])
+@pytest.mark.parametrize(
+    "more", [pytest.param("", marks=pytest.mark.ci), pytest.param("compress=True", marks=pytest.mark.ci), "workers=2"]
+)
 def test_rows_go_to_the_file_or_come_with_the_result(ranks, more, tmp_path):
     path = tmp_path / "rows.h5"
     code = f"""
@@ -124,6 +129,7 @@ BAD_INPUT = [
 ]
 
 
+@pytest.mark.each_mpi
 @pytest.mark.parametrize("ranks", [None, *chosen_ranks(2)])
 def test_bad_input_is_an_exception_on_all_ranks(ranks):
     calls = "\n".join(
@@ -155,9 +161,10 @@ say(messages=messages, value=mpipar.run(mpipar.mcpi.mcpi, samples=10**4).value)
     assert finished.own_errors == []
 
 
-@pytest.mark.parametrize("ranks", [None, *chosen_ranks(2)])
-@pytest.mark.parametrize("workers", [1, 2])
-@pytest.mark.parametrize("everywhere", [True, False])
+@pytest.mark.each_mpi
+@pytest.mark.parametrize("ranks", [pytest.param(None, marks=pytest.mark.ci), *chosen_ranks(2)])
+@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.ci), 2])
+@pytest.mark.parametrize("everywhere", [True, pytest.param(False, marks=pytest.mark.ci)])
 def test_a_failed_run_is_an_exception_on_all_ranks(ranks, workers, everywhere, tmp_path):
     code = f"""
 messages = []
@@ -184,6 +191,7 @@ say(messages=messages, value=mpipar.run(mpipar.mcpi.mcpi, samples=10**4).value)
         assert not file.attrs["finished"]
 
 
+@pytest.mark.each_mpi
 @pytest.mark.parametrize("ranks", [None, *chosen_ranks(2)])
 def test_an_output_that_cannot_be_written_is_a_failed_run_on_all_ranks(ranks, tmp_path):
     code = f"""
@@ -207,6 +215,7 @@ say(evaluated=result.evaluated_blocks, resumed=result.resumed_blocks == result.p
     assert [entry.name for entry in tmp_path.iterdir()] == ["x.h5"]
 
 
+@pytest.mark.each_mpi
 @pytest.mark.parametrize("ranks", [None, *chosen_ranks(2)])
 def test_a_result_that_cannot_be_sent_does_not_hang(ranks):
     code = """
@@ -252,6 +261,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.each_mpi
 @pytest.mark.parametrize("ranks", [None, *chosen_ranks(2)])
 def test_a_script_with_a_guard_may_have_workers(ranks, tmp_path):
     (tmp_path / "guarded.py").write_text(GUARDED)

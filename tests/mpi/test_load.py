@@ -42,8 +42,13 @@ def test_drawn_times_are_a_matter_of_the_seed(distribution, tmp_path):
         assert times.max() <= 2e-6
 
 
-@pytest.mark.parametrize("schedule", ["stride", "slice", "dynamic"])
-@pytest.mark.parametrize(("ranks", "workers"), [(None, 1), (None, 2), (3, 1), (2, 2)])
+@pytest.mark.parametrize(
+    "schedule", [pytest.param("stride", marks=pytest.mark.ci), pytest.param("slice", marks=pytest.mark.ci), "dynamic"]
+)
+@pytest.mark.parametrize(
+    ("ranks", "workers"),
+    [pytest.param(None, 1, marks=pytest.mark.ci), pytest.param(None, 2, marks=pytest.mark.ci), (3, 1), (2, 2)],
+)
 def test_the_timeline_has_every_block_once_in_its_time(ranks, workers, schedule, tmp_path):
     options = ("--tasks", "60", "--mean", "0.003", "--workers", str(workers), "--schedule", schedule)
     over(ranks)("-m", "mpipar.load", *options, "--output", "load.h5", cwd=tmp_path, env=UNBOUND)

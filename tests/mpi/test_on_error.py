@@ -11,6 +11,8 @@ PROGRAMS = str(Path(__file__).with_name("programs.py"))
 BAD = ("3", "17", "38")
 
 MODES = [(ranks, workers) for ranks in (None, *chosen_ranks(2)) for workers in ("1", "2")]
+# The last, ranks with workers, has what the others have.
+SOME = [*(pytest.param(mode, marks=pytest.mark.ci) for mode in MODES[:-1]), MODES[-1]]
 
 
 def unlucky(mode, *options, bad=BAD, **settings):
@@ -35,8 +37,11 @@ def test_a_run_where_all_is_well_skips_and_retries_nothing(all_well):
         assert (result["skipped_blocks"], result["skipped"], result["retried_blocks"]) == (0, [], 0)
 
 
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("options", [(), ("--on-error", "stop"), ("--on-error", "retry:2")])
+@pytest.mark.each_mpi
+@pytest.mark.parametrize("mode", SOME)
+@pytest.mark.parametrize(
+    "options", [(), pytest.param(("--on-error", "stop"), marks=pytest.mark.ci), ("--on-error", "retry:2")]
+)
 def test_stop_and_retry_in_vain_end_the_run(mode, options, tmp_path, without_bad):
     finished = unlucky(mode, *options, "--output", "x.h5", "--json", cwd=tmp_path)
     assert (finished.code, finished.stdout) == (1, "")
@@ -53,8 +58,10 @@ def test_stop_and_retry_in_vain_end_the_run(mode, options, tmp_path, without_bad
     assert skipping["resumed_blocks"] >= 1
 
 
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("schedule", ["stride", "slice", "dynamic"])
+@pytest.mark.parametrize("mode", SOME)
+@pytest.mark.parametrize(
+    "schedule", [pytest.param("stride", marks=pytest.mark.ci), pytest.param("slice", marks=pytest.mark.ci), "dynamic"]
+)
 def test_skip_goes_on_without_the_blocks(mode, schedule, without_bad, all_well):
     finished = unlucky(mode, "--on-error", "skip", "--schedule", schedule, "--json")
     result = finished.json
@@ -72,7 +79,7 @@ def test_skip_goes_on_without_the_blocks(mode, schedule, without_bad, all_well):
     assert "Traceback" not in finished.stderr
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", SOME)
 def test_skipped_blocks_are_in_the_file_with_tracebacks(mode, tmp_path):
     path = tmp_path / "x.h5"
     result = unlucky(mode, "--on-error", "skip", "--output", str(path), "--json").json
@@ -92,8 +99,8 @@ def test_skipped_blocks_are_in_the_file_with_tracebacks(mode, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["x.h5"]
 
 
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("action", ["retry:1", "retry:5"])
+@pytest.mark.parametrize("mode", SOME)
+@pytest.mark.parametrize("action", ["retry:1", pytest.param("retry:5", marks=pytest.mark.ci)])
 def test_a_retry_that_helps_gives_the_same_value(mode, action, all_well, tmp_path):
     marks = tmp_path / "marks"
     marks.mkdir()
@@ -109,7 +116,8 @@ def test_a_retry_that_helps_gives_the_same_value(mode, action, all_well, tmp_pat
         assert len(file["partials"]) == 40
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.each_mpi
+@pytest.mark.parametrize("mode", SOME)
 def test_all_blocks_may_be_skipped(mode):
     result = unlucky(mode, "--items", "50", "--on-error", "skip", "--json", bad=("0", "1", "2", "3", "4")).json
     assert (result["value"], result["evaluated_blocks"], result["skipped_blocks"]) == (0.0, 0, 5)
@@ -123,8 +131,9 @@ def test_of_many_skipped_blocks_some_are_told():
     assert finished.own_errors[-1].endswith("skipped 20 more blocks")
 
 
-@pytest.mark.parametrize("ranks", [None, *chosen_ranks(2)])
-@pytest.mark.parametrize("action", ["stop", "retry:3"])
+@pytest.mark.each_mpi
+@pytest.mark.parametrize("ranks", [pytest.param(None, marks=pytest.mark.ci), *chosen_ranks(2)])
+@pytest.mark.parametrize("action", [pytest.param("stop", marks=pytest.mark.ci), "retry:3"])
 def test_a_block_that_kills_its_workers_ends_the_run_in_the_end(ranks, action):
     finished = over(ranks)(PROGRAMS, "failing", "--workers", "2", "--how", "killed", "--on-error", action)
     assert finished.code == 1
@@ -134,7 +143,8 @@ def test_a_block_that_kills_its_workers_ends_the_run_in_the_end(ranks, action):
     )
 
 
-@pytest.mark.parametrize("ranks", [None, *chosen_ranks(2)])
+@pytest.mark.each_mpi
+@pytest.mark.parametrize("ranks", [pytest.param(None, marks=pytest.mark.ci), *chosen_ranks(2)])
 def test_a_block_that_kills_its_workers_is_skipped(ranks):
     command = (PROGRAMS, "failing", "--workers", "2", "--how", "killed", "--on-error", "skip", "--json")
     finished = over(ranks)(*command)
@@ -145,7 +155,7 @@ def test_a_block_that_kills_its_workers_is_skipped(ranks):
     assert result["evaluated_blocks"] == 99
 
 
-@pytest.mark.parametrize("ranks", [None, *chosen_ranks(2)])
+@pytest.mark.parametrize("ranks", [None, *(pytest.param(ranks, marks=pytest.mark.ci) for ranks in chosen_ranks(2))])
 @pytest.mark.parametrize("action", ["perhaps", "retry", "retry:0", "retry:many"])
 def test_an_action_that_there_is_not_is_bad_input(ranks, action):
     finished = over(ranks)(PROGRAMS, "unlucky", "--on-error", action)
@@ -204,7 +214,7 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", SOME)
 @pytest.mark.parametrize("kernel", ["refused", "merged", "dying"])
 def test_a_block_that_failed_half_way_counts_once_after_the_kernel_is_repaired(kernel, mode, tmp_path):
     ranks, workers = mode

@@ -15,6 +15,7 @@ import numpy as np
 import pages
 import pytest
 from conftest import UNBOUND, mpirun, python
+from suite.limits import Limit
 
 PAGE = "docs/results.md"
 GUIDE = pages.text_of(PAGE)
@@ -30,7 +31,9 @@ def show(*arguments, cwd):
     return python("-m", "mpipar", "show", *map(str, arguments), cwd=cwd)
 
 
-@pytest.mark.parametrize("schedule", ["stride", "slice", "dynamic"])
+@pytest.mark.parametrize(
+    "schedule", [pytest.param("stride", marks=pytest.mark.ci), pytest.param("slice", marks=pytest.mark.ci), "dynamic"]
+)
 def test_eight_ranks(folder, schedule):
     printed = mpirun(8, "-m", "mpipar.load", *LOAD, "--schedule", schedule, "--output", f"{schedule}.h5", "--json",
                      cwd=folder).json  # fmt: skip
@@ -61,12 +64,12 @@ def test_ranks_with_workers(folder):
 
 
 def test_a_run_that_was_killed_goes_on_by_the_command_that_is_shown(folder):
-    options = ("--times", *["0.03"] * 200, "--checkpoint", "0.2", "--output", "killed run.h5")
+    options = ("--times", *["0.02"] * 200, "--checkpoint", "0.2", "--output", "killed run.h5")
     process = subprocess.Popen([sys.executable, "-m", "mpipar.load", *options], cwd=folder)
     try:
-        until = time.monotonic() + 60
+        limit = Limit(60)
         while (told := show("killed run.h5", "--json", cwd=folder)).code or not told.json["done"]:
-            assert time.monotonic() < until
+            assert not limit.is_over
             time.sleep(0.1)
         assert "it goes on at the moment" in show("killed run.h5", cwd=folder).stdout
     finally:
@@ -83,7 +86,7 @@ def test_a_run_that_was_killed_goes_on_by_the_command_that_is_shown(folder):
     assert command == "python"
     assert python(*rest, cwd=folder).code == 0
     told = show("killed run.h5", "--json", cwd=folder).json
-    assert (told["kind"], told["value"]) == ("result", math.fsum([0.03] * 200))
+    assert (told["kind"], told["value"]) == ("result", math.fsum([0.02] * 200))
     assert 0 < told["resumed_blocks"] < 200
     assert told["resumed_blocks"] + told["evaluated_blocks"] == 200
 
@@ -99,6 +102,7 @@ def test_a_launcher_is_refused(folder, tmp_path):
 # The guide.
 
 
+@pytest.mark.ci
 def test_the_guide_as_written_in_order(tmp_path):
     for _, line, finished in pages.read(PAGE, tmp_path):
         assert finished.own_errors == [], line

@@ -19,7 +19,10 @@ MODES = [
 ]
 
 
-@pytest.mark.parametrize("problem", PROBLEMS)
+@pytest.mark.parametrize(
+    "problem",
+    [pytest.param(name, marks=pytest.mark.each_mpi if name == "mcpi 1e7" else pytest.mark.ci) for name in PROBLEMS],
+)
 def test_value_is_the_same_in_every_mode(problem):
     expected = value(problem, None, 1, "slice")
     assert {mode: value(problem, *mode) for mode in MODES} == dict.fromkeys(MODES, expected)
@@ -30,13 +33,25 @@ def all_reductions_serially():
     return python(PROGRAMS, "everything", "--json").json
 
 
-@pytest.mark.parametrize(("ranks", "schedule"), [*product(chosen_ranks(2, 3), ("stride", "slice", "dynamic"))])
+@pytest.mark.each_mpi
+@pytest.mark.parametrize(
+    ("ranks", "schedule"),
+    [
+        *((ranks, "dynamic") for ranks in chosen_ranks(3)),
+        *(
+            pytest.param(ranks, schedule, marks=pytest.mark.ci)
+            for ranks, schedule in product(chosen_ranks(2, 3), ("stride", "slice", "dynamic"))
+            if (ranks, schedule) != (3, "dynamic")
+        ),
+    ],
+)
 def test_every_reduction_is_the_same_over_ranks(ranks, schedule, all_reductions_serially):
     result = mpirun(ranks, PROGRAMS, "everything", "--schedule", schedule, "--json").json
     assert result["ranks"] == ranks
     assert result["value"] == all_reductions_serially["value"]
 
 
+@pytest.mark.each_mpi
 @pytest.mark.parametrize("ranks", [None, *chosen_ranks(2)])
 def test_every_reduction_is_the_same_in_a_pool(ranks, all_reductions_serially):
     result = over(ranks)(PROGRAMS, "everything", "--workers", "2", "--json").json
@@ -48,6 +63,7 @@ def test_another_seed_or_block_size_is_another_result(all_reductions_serially):
         assert python(PROGRAMS, "everything", *option, "--json").json["value"] != all_reductions_serially["value"]
 
 
+@pytest.mark.each_mpi
 def test_a_run_with_fewer_blocks_than_ranks():
     results = [over(ranks)("-m", "mpipar.pi", "--steps", "10", "--json").json for ranks in (None, 3)]
     assert results[0]["value"] == results[1]["value"]
