@@ -17,6 +17,9 @@ import mpipar
 from mpipar.__main__ import COMMANDS
 from mpipar.core.drivers import DRIVERS
 
+# One process builds the site, and all tests look at it.
+pytestmark = pytest.mark.xdist_group("site")
+
 TIME_LIMIT = 120
 
 # Any connection that isn't local fails: the site is to be built without a network.

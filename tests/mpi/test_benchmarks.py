@@ -18,6 +18,9 @@ BENCHMARKS = ROOT / "benchmarks"
 QUICK_LIMIT = 300  # seconds; it takes 40, on a quiet machine
 PEERS = ("dask", "joblib", "mpire", "ray", "schwimmbad")
 
+# One process measures, and these tests look at it.
+MEASURED = pytest.mark.xdist_group("benchmarks")
+
 
 @pytest.fixture
 def modules(monkeypatch):
@@ -51,6 +54,7 @@ def table(raw, name):
     return found
 
 
+@MEASURED
 @pytest.mark.ci
 def test_all_topics_are_measured(raw):
     assert raw["failed"] == {}
@@ -63,6 +67,7 @@ def test_all_topics_are_measured(raw):
     assert all(isinstance(cell, int | float) for row in table(raw, "growth-blocks")["cells"] for cell in row)
 
 
+@MEASURED
 @pytest.mark.ci
 def test_only_what_is_not_here_is_missing(raw):
     here = {name for name in PEERS if importlib.util.find_spec(name)} | {"multiprocessing", "concurrent", "mpi4py"}
@@ -80,6 +85,7 @@ def test_only_what_is_not_here_is_missing(raw):
                 assert row["other"].split(".")[0].split()[0] not in here, row
 
 
+@MEASURED
 @pytest.mark.ci
 def test_a_pool_goes_on_when_its_worker_is_killed(raw):
     outcomes = {name: what for name, what, *_ in table(raw, "kills")["cells"]}
@@ -88,6 +94,7 @@ def test_a_pool_goes_on_when_its_worker_is_killed(raw):
     assert outcomes["concurrent.futures"] == "raises `BrokenProcessPool`"
 
 
+@MEASURED
 @pytest.mark.ci
 @pytest.mark.parametrize("name", ["pools-idle", "kills", "roots"])
 def test_commands_of_the_page_run_by_hand(raw, name, tmp_path):
@@ -108,6 +115,7 @@ def test_commands_of_the_page_run_by_hand(raw, name, tmp_path):
         assert (tmp_path / "roots.h5").stat().st_size > 8 * int(command.split()[-2])
 
 
+@MEASURED
 @pytest.mark.ci
 def test_the_page_is_made_again_of_the_raw_results(quick):
     page = (quick / "benchmarks.md").read_text()

@@ -54,7 +54,13 @@ def no_cupy() -> dict[str, str]:
     return {"PYTHONPATH": os.pathsep.join([str(TESTS / "stand_in"), str(TESTS)]), "STAND_IN_GPUS": "missing"}
 
 
-@pytest.mark.parametrize("ranks", [pytest.param(None, marks=pytest.mark.ci), *chosen_ranks(3)])
+@pytest.mark.parametrize(
+    "ranks",
+    [
+        *(pytest.param(ranks, marks=pytest.mark.ci) for ranks in (None, *chosen_ranks(1, 3)[:-1])),
+        chosen_ranks(1, 3)[-1],
+    ],
+)
 def test_without_cupy_it_is_refused_once_with_the_command_that_gets_it(ranks, tmp_path):
     finished = over(ranks)(*PI, "--device", "gpu", "--output", "pi.h5", env=no_cupy(), cwd=tmp_path)
     on_all = f" (on all {ranks} ranks)" if ranks is not None and ranks > 1 else ""
@@ -115,7 +121,7 @@ def test_what_a_kernel_needs_at_first_is_in_no_block_and_not_in_elapsed(with_gpu
         "import time\nfrom mpipar import ExactSum, driver\ncompiled = set()\n\n"
         "@driver(n='items', reduction=ExactSum, block=5)\n"
         "def slow(block, xp, *, items: int = 20):\n"
-        "    if 'it' not in compiled:\n        time.sleep(1.0)\n        compiled.add('it')\n"
+        "    if 'it' not in compiled:\n        time.sleep(2.0)\n        compiled.add('it')\n"
         "    return 1.0\n\n"
         "if __name__ == '__main__':\n    slow.main()\n"
     )
@@ -123,9 +129,9 @@ def test_what_a_kernel_needs_at_first_is_in_no_block_and_not_in_elapsed(with_gpu
         options = ["slow.py", "--device", "gpu", "--workers", workers, "--output", f"{workers}.h5", "--json"]
         found = with_gpus(1, None, *options, cwd=tmp_path).json
         assert found["value"] == 4.0
-        assert found["elapsed"] < 0.9
+        assert found["elapsed"] < 1.5
         with h5py.File(tmp_path / f"{workers}.h5") as file:
-            assert max(file["workers"]["longest"]) < 0.9
+            assert max(file["workers"]["longest"]) < 1.5
 
 
 @needs_compiler

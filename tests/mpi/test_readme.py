@@ -8,6 +8,9 @@ import pytest
 from conftest import python
 from pages import ROOT
 
+# One process does what the page says, and all tests look at it.
+pytestmark = pytest.mark.xdist_group("readme")
+
 PAGE = "README.md"
 README = pages.text_of(PAGE)
 

@@ -64,7 +64,7 @@ def test_ranks_with_workers(folder):
 
 
 def test_a_run_that_was_killed_goes_on_by_the_command_that_is_shown(folder):
-    options = ("--times", *["0.02"] * 200, "--checkpoint", "0.2", "--output", "killed run.h5")
+    options = ("--times", *["0.03"] * 200, "--checkpoint", "0.2", "--output", "killed run.h5")
     process = subprocess.Popen([sys.executable, "-m", "mpipar.load", *options], cwd=folder)
     try:
         limit = Limit(60)
@@ -86,7 +86,7 @@ def test_a_run_that_was_killed_goes_on_by_the_command_that_is_shown(folder):
     assert command == "python"
     assert python(*rest, cwd=folder).code == 0
     told = show("killed run.h5", "--json", cwd=folder).json
-    assert (told["kind"], told["value"]) == ("result", math.fsum([0.02] * 200))
+    assert (told["kind"], told["value"]) == ("result", math.fsum([0.03] * 200))
     assert 0 < told["resumed_blocks"] < 200
     assert told["resumed_blocks"] + told["evaluated_blocks"] == 200
 

@@ -10,6 +10,9 @@ import pages
 import pytest
 from conftest import python
 
+# One process does what the page says, and all tests look at it.
+pytestmark = pytest.mark.xdist_group("tutorial")
+
 PAGE = "docs/tutorial.md"
 TUTORIAL = pages.text_of(PAGE)
 FILES = pages.saved_files(PAGE)
