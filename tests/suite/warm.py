@@ -37,6 +37,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import types
 import warnings
 from pathlib import Path
@@ -52,6 +53,7 @@ PRELOADED = (
     *("concurrent.futures.process", "numpy", "numpy.random", "h5py", "cloudpickle", "mpi4py", "tqdm", "threadpoolctl"),
     *("mpipar", "mpipar.command.driver", "mpipar.command.report", "mpipar.store.output", "mpipar.runtime.workers"),
     *("mpipar.inputs.function", "mpipar.pool.script", "mpipar.pool.pool", "mpipar.pool.executor"),
+    *("mpipar.command.submit", "jsonschema"),
 )
 
 
@@ -163,7 +165,7 @@ def _fork() -> int:
 def become(request, server: Server) -> list[str]:
     """Take the environment, folder and files of a command; return its arguments."""
     text, received, client = request
-    arguments, folder, environment, files, ignored, umask = ast.literal_eval(text.decode())
+    arguments, folder, environment, files, ignored, umask = ast.literal_eval(text.decode("utf-8", "surrogatepass"))
     server.close()
     client.close()
     os.setsid()
@@ -313,11 +315,13 @@ class Warm:
     def __init__(self) -> None:
         self._process = None
         self._socket = ""
+        self._starting = threading.Lock()
 
     def command(self, arguments: list[str]) -> list[str]:
         """Return the command that runs ``python`` with these arguments, warm."""
-        if self._process is None or self._process.poll() is not None:
-            self._start()
+        with self._starting:
+            if self._process is None or self._process.poll() is not None:
+                self._start()
         return [*_client(self._socket), *arguments]
 
     def processor_seconds(self) -> float:

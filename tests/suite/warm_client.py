@@ -21,7 +21,9 @@ def run(path: str, arguments: list[str]) -> None:
     server = _socket.socket(_socket.AF_UNIX)
     server.connect(path)
     files = _inherited(server.fileno())
-    text = repr((arguments, os.getcwd(), dict(os.environb), files, _ignored_signals(), _umask())).encode()
+    text = repr((arguments, os.getcwd(), dict(os.environb), files, _ignored_signals(), _umask())).encode(
+        "utf-8", "surrogatepass"
+    )
     rights = struct.pack(f"{len(files)}i", *files)
     server.sendmsg([LENGTH.pack(len(text))], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, rights)])
     send(server, text)

@@ -3,13 +3,12 @@
 import itertools
 import os
 import socket
-import sys
 import time
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from conftest import BIN, FOR_OPEN_MPI, Finished, start
+from conftest import BIN, FOR_OPEN_MPI, Finished, interpreter, start
 
 ROOT = Path(__file__).parents[2]
 
@@ -104,7 +103,7 @@ class FakeSlurm:
 
     def submit(self, *arguments: str, **options) -> Finished:
         """Run ``mpipar submit``."""
-        return self.run(sys.executable, "-m", "mpipar", "submit", *map(str, arguments), **options)
+        return self.run(*interpreter(("-m", "mpipar", "submit", *map(str, arguments)), options.get("env")), **options)
 
     def file(self, name: str, text: str | bytes) -> Path:
         """Write a file in the folder for work."""

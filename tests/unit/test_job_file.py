@@ -468,6 +468,7 @@ def outcome(name: str, tmp_path_factory):
     return slurm, before, said, slurm.submit("job.toml", *arguments)
 
 
+@pytest.mark.xdist_group("hostile")  # one process runs them all, some at a time
 @pytest.mark.parametrize("hostile", ALL)
 def test_what_is_hostile_is_refused_in_one_line_and_sbatch_is_not_called(outcomes, hostile):
     slurm, before, said, ended = outcomes[hostile]

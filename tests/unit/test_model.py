@@ -226,6 +226,7 @@ def test_sums_are_the_same_whether_a_plan_is_kept_in_memory_or_not(count, size, 
         assert (streamed.total, streamed.longest) == pytest.approx((all_of_it.sum(), all_of_it.max()))
 
 
+@pytest.mark.ci
 def test_a_million_ranks_are_simulated():
     times = Times(lognormal(500), 3 * 10**6, 1, 0)
     found = {schedule: simulate(schedule, times, 10**6, 1, Fetch(1e-6, 1e-6), bool) for schedule in SCHEDULES}

@@ -4,6 +4,7 @@ import sys
 
 import numpy as np
 import pytest
+from suite.rings import in_ci
 
 from mpipar.study import laws, pictures
 from mpipar.study.crossover import compare
@@ -52,8 +53,8 @@ def _matplotlib():
     pytest.importorskip("matplotlib")
 
 
-@pytest.mark.parametrize("cores", [None, 8])
-@pytest.mark.parametrize("workers", [(1,), (1, 4)])
+@pytest.mark.parametrize("cores", [8, *in_ci(None)])
+@pytest.mark.parametrize("workers", [(1, 4), *in_ci((1,))])
 def test_scaling(tmp_path, workers, cores):
     runs = study(workers=workers)
     parts = [part(mode, runs, None, cores) for mode in (STRONG, WEAK)]
@@ -66,7 +67,7 @@ def test_scaling(tmp_path, workers, cores):
     assert len(list(tmp_path.iterdir())) == 3
 
 
-@pytest.mark.parametrize("ranks", [(1,), (2, 4), (3,), (1, 2)])
+@pytest.mark.parametrize("ranks", [(1,), *in_ci((2, 4), (3,), (1, 2))])
 def test_few_points(tmp_path, ranks):
     runs = study(ranks=ranks, repeats=1)
     assert pictures.draw_scaling([part(STRONG, runs, None, None)], tmp_path / "scaling")

@@ -163,6 +163,7 @@ def test_all_blocks_of_a_run_are_counted_once(n, size, order, folds):
     assert sorted(block.block for block in whole.skipped) == sorted(left_out)
 
 
+@pytest.mark.ci
 def test_many_ranges_are_united_when_they_are_merged():
     total = Done(0)
     for index in range(0, 10_000, 2):

@@ -10,6 +10,7 @@ import subprocess
 import numpy as np
 import pytest
 from result_files import result, skipped, write
+from suite.rings import in_ci
 
 from mpipar.command.show import as_page, main
 from mpipar.runtime.timeline import Span
@@ -76,7 +77,7 @@ def test_lanes_are_by_rank_whatever_the_order_of_processes(tmp_path):
     assert given.firsts.tolist() == [0, 2, 4]
 
 
-@pytest.mark.parametrize("count", [5000, 100_000])
+@pytest.mark.parametrize("count", [5000, *in_ci(100_000)])
 def test_images_of_many_processes_stay_small(count, monkeypatch):
     many = np.arange(count)
     given = Lanes(many, many, np.zeros(count), np.ones(count), np.ones(count), np.ones(count), many, 1.0)
@@ -86,7 +87,7 @@ def test_images_of_many_processes_stay_small(count, monkeypatch):
     assert longest == pytest.approx(1)
 
 
-@pytest.mark.parametrize("kind", ["png", "svg", "pdf"])
+@pytest.mark.parametrize("kind", ["svg", *in_ci("png", "pdf")])
 @pytest.mark.parametrize(
     "shape",
     [{"ranks": 1, "blocks": 10}, {"ranks": 8, "blocks": 50}, {"ranks": 64, "blocks": 20, "nodes": 4},
@@ -116,7 +117,7 @@ def shades(png: bytes):
     return np.asarray(Image.open(io.BytesIO(png)).convert("RGB")).astype(int)
 
 
-@pytest.mark.parametrize("ranks", [4, 400])
+@pytest.mark.parametrize("ranks", [4, *in_ci(400)])
 def test_idle_time_can_be_seen(tmp_path, ranks):
     """Half of the processes work half of the time: a quarter of the picture's lanes is idle."""
     pytest.importorskip("PIL")
@@ -250,7 +251,7 @@ def browse(page: str, tmp_path, width: int, *options: str):
     return json.loads(found[1].replace("&amp;", "&")), console
 
 
-@pytest.mark.parametrize("width", [1280, 400])
+@pytest.mark.parametrize("width", [400, *in_ci(1280)])
 @pytest.mark.parametrize(
     "made",
     [
