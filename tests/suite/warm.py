@@ -84,14 +84,22 @@ class Server:
                     os.read(self.wake, 1024)
                     self._reap()
                 elif key.fd == self.listener.fileno():
-                    request = self._accept()
+                    request = self._request()
                     if request is not None:
                         return request
                 else:
                     self._abandon(key.data)
-
-    def _accept(self):
+    def _request(self):
+        """Fork for a client; one that has been killed meanwhile is none."""
         client, _ = self.listener.accept()
+        try:
+            return self._forked(client)
+        except OSError:
+            client.close()
+            return None
+
+    def _forked(self, client: socket.socket):
+    def _accept(self):
         space = socket.CMSG_SPACE(4 * _MOST_FILES)
         head, rights, _, _ = client.recvmsg(LENGTH.size, space)
         received = []
@@ -343,6 +351,9 @@ class Warm:
         folder = tempfile.mkdtemp(prefix="mpipar-warm-")
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
         self._socket = os.path.join(folder, "socket")
+        if self._process is not None:  # it has been killed
+            self._process.stdin.close()
+            self._process.stdout.close()
         self._process = subprocess.Popen(
             [sys.executable, "-m", "suite.warm", self._socket],
             stdin=subprocess.PIPE,
