@@ -89,6 +89,7 @@ class Server:
                         return request
                 else:
                     self._abandon(key.data)
+
     def _request(self):
         """Fork for a client; one that has been killed meanwhile is none."""
         client, _ = self.listener.accept()
@@ -99,7 +100,6 @@ class Server:
             return None
 
     def _forked(self, client: socket.socket):
-    def _accept(self):
         space = socket.CMSG_SPACE(4 * _MOST_FILES)
         head, rights, _, _ = client.recvmsg(LENGTH.size, space)
         received = []
