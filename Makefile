@@ -83,9 +83,10 @@ campaigns: same-bits faults
 	$(PYTEST) --ring campaigns -m campaign tests
 	$(MAKE) test-all-modes
 
-# Needs libhdf5-openmpi-dev and openmpi-bin (Debian's names). Such an h5py imports MPI by itself, in workers too.
+# Needs libhdf5-openmpi-dev and openmpi-bin (Debian's names). Such an h5py imports MPI by itself, in workers too,
+# so that no rank may be a fork of a process that has it: COLD.
 test-parallel-hdf5: .venv-parallel-hdf5/.installed
-	OMPI_MCA_rmaps_base_oversubscribe=1 MPIPAR_TEST_MPIRUN=mpirun.openmpi .venv-parallel-hdf5/bin/python -m pytest --ring ci tests/mpi/test_datasets.py tests/mpi/test_roots.py
+	OMPI_MCA_rmaps_base_oversubscribe=1 MPIPAR_TEST_COLD=1 MPIPAR_TEST_MPIRUN=mpirun.openmpi .venv-parallel-hdf5/bin/python -m pytest --ring ci tests/mpi/test_datasets.py tests/mpi/test_roots.py
 
 # All of them as root, whose nodes have names, networks and processes of their own; fails rather than skip any.
 slurm-test: $(VENV)/.test-installed
@@ -124,7 +125,7 @@ lint: $(VENV)/.test-installed
 	mypy
 
 clean:
-	rm -rf .venv .venv-openmpi .venv-impi .venv-newest .venv-parallel-hdf5 .venv-bench* build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage* htmlcov benchmarks/build site
+	rm -rf .venv .venv-openmpi .venv-impi .venv-newest .venv-wheel .venv-parallel-hdf5 .venv-bench* build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage* htmlcov benchmarks/build site
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/bin/python:
