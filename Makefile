@@ -15,7 +15,7 @@ ifeq ($(filter $(MPI),$(MPIS)),)
 $(error MPI=$(MPI): expected one of $(MPIS))
 endif
 
-VENV ?= $(if $(filter mpich,$(MPI)),.venv,.venv-$(MPI))
+VENV := $(if $(filter mpich,$(MPI)),.venv,.venv-$(MPI))
 BENCH_VENV := .venv-bench$(if $(filter mpich,$(MPI)),,-$(MPI))
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 unexport PYTHONPATH MPI4PY_LIBMPI
@@ -71,7 +71,7 @@ account: $(VENV)/.test-installed
 	$(PYTEST) --ring $(RING) --account build/account.jsonl $(TESTS)
 	cd tests && python -m suite.account ../build/account.jsonl
 
-# In all processes: ranks, workers, fork servers. setup.cfg has the floor.
+# In all processes: ranks, workers, fork servers.
 coverage: $(VENV)/.test-installed
 	python -m coverage erase
 	python -m coverage run -m pytest $(XDIST) --ring $(RING) $(TESTS)
