@@ -43,6 +43,7 @@ def main() -> None:
     ended = os.pidfd_open(daemon.pid)
     # Children that end need no one to wait for them. Not before the daemon has started, as it would inherit that.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    daemon.poll()  # it may have ended before
     os.write(1, b"ready\n")
     # The machine stays when its daemon has ended, for someone to see why.
     if 0 not in select.select([0, ended], [], [])[0]:
