@@ -301,9 +301,9 @@ def test_arguments_are_not_written_to(text):
     ],
 )
 def test_resource_bombs_are_refused_at_once(text):
-    began = time.perf_counter()
+    began = time.process_time()
     refusal_of(text)
-    assert time.perf_counter() - began < 1
+    assert time.process_time() - began < 1
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,4 @@
+import functools
 import signal
 import subprocess
 import sys
@@ -6,6 +7,7 @@ import time
 
 import pytest
 from fake_slurm import FakeSlurm, job
+from suite.limits import until
 
 from mpipar.batch import record
 from mpipar.batch.record import Submission
@@ -85,12 +87,10 @@ def test_an_array_some_tasks_of_which_were_submitted_again(fake, tmp_path, capfd
     assert capfdbinary.readouterr().out == b"b\n"
 
 
-def test_another_job_with_the_same_number_is_not_waited_for(fake, tmp_path, capfd):
+def test_another_job_with_the_same_number_is_not_waited_for(fake, tmp_path, following):
     submitted(tmp_path).log().write_text("a\n")
     fake.set(queue={"12": job(Name="other")})
-    thread, codes = following("12")
-    thread.join(5)
-    assert codes == [0]
+    assert following("12").until_ended() == [0]
 
 
 @pytest.mark.parametrize("arguments", [["99"], ["nowhere"], ["12_4"], ["-n", "-1"], ["-n", "x"], ["--nonsense"]])
@@ -118,87 +118,119 @@ def test_there_is_no_log_yet(fake, tmp_path, capfd):
     assert "Slurm can't be asked" in capfd.readouterr().err
 
 
-def following(*arguments):
-    """Start ``mpipar logs -f`` in a thread; return it, and the list that its exit code will be in."""
-    codes = []
-    thread = threading.Thread(target=lambda: codes.append(main(["-f", *arguments])))
-    thread.start()
-    return thread, codes
+class Following:
+    """``mpipar logs -f`` in a thread, and what it has said."""
+
+    def __init__(self, fake, capfd, *arguments):
+        self.fake = fake
+        self.capfd = capfd
+        self.out = ""
+        self.err = ""
+        self.codes = []
+        self.thread = threading.Thread(target=lambda: self.codes.append(main(["-f", *arguments])), daemon=True)
+        self.thread.start()
+
+    def hear(self):
+        told = self.capfd.readouterr()
+        self.out += told.out
+        self.err += told.err
+
+    def until_said(self, text):
+        for _ in until(f"the log is {text!r}", 20):
+            self.hear()
+            if self.out == text:
+                break
+        assert self.thread.is_alive()
+
+    def until_asked(self, times):
+        """Wait until Slurm was asked so many times from now on."""
+        before = len(self.fake.calls)
+        for _ in until(f"Slurm was asked {times} times", 20):
+            if len(self.fake.calls) >= before + times:
+                break
+        assert self.thread.is_alive()
+
+    def until_ended(self):
+        for _ in until("it has ended", 20):
+            if not self.thread.is_alive():
+                break
+        self.hear()
+        return self.codes
 
 
-def test_following_through_the_queue_and_a_requeue_to_the_end(fake, tmp_path, capfd, monkeypatch):
-    monkeypatch.setattr(logs, "_ASK_SECONDS", 0.3)
+@pytest.fixture
+def following(fake, capfd):
+    return functools.partial(Following, fake, capfd)
+
+
+def test_following_through_the_queue_and_a_requeue_to_the_end(fake, tmp_path, following, monkeypatch):
+    monkeypatch.setattr(logs, "_ASK_SECONDS", 0.1)
     one = submitted(tmp_path)
     fake.set(queue={"12": job(State="PENDING", Reason="Priority")})
-    thread, codes = following("12")
-    time.sleep(2.0)
+    log = following("12")
+    log.until_asked(3)
     fake.set(queue={"12": job()})
     one.log().write_text("first\n")
-    time.sleep(0.5)
+    log.until_said("first\n")
     journal.append(one.journal(), "next", what="requeue", code=75)
     fake.set(queue={"12": job(State="PENDING", Reason="BeginTime")})
-    time.sleep(0.7)
+    log.until_asked(2)
     fake.set(queue={"12": job()})
     with one.log().open("a") as file:
         file.write("second\n")
-    time.sleep(0.5)
-    assert thread.is_alive()
+    log.until_said("first\nsecond\n")
     with one.log().open("a") as file:
         file.write("third\n")
     fake.set(queue={"12": job(State="TIMEOUT")})
-    thread.join(20)
-    assert codes == [0]
-    told = capfd.readouterr()
-    assert told.out == "first\nsecond\nthird\n"
-    assert told.err.count("has no log yet") == 1
+    assert log.until_ended() == [0]
+    assert log.out == "first\nsecond\nthird\n"
+    assert log.err.count("has no log yet") == 1
 
 
-def test_following_needs_few_calls_and_ends_by_the_journal_at_once(fake, tmp_path, capfd):
+def test_following_needs_few_calls_and_ends_by_the_journal_at_once(fake, tmp_path, following):
     one = submitted(tmp_path)
     one.log().write_text("a\n")
     fake.set(queue={"12": job()})
-    thread, codes = following("12")
-    time.sleep(1.5)
-    assert thread.is_alive()
+    log = following("12")
+    log.until_said("a\n")
+    log.until_asked(1 - len(fake.calls))
+    with one.log().open("a") as file:
+        file.write("b\n")
+    log.until_said("a\nb\n")
     journal.append(one.journal(), "next", what="exit", code=0)
-    thread.join(5)
-    assert codes == [0]
+    assert log.until_ended() == [0]
     assert len(fake.calls) == 1
-    assert capfd.readouterr().out == "a\n"
 
 
-def test_following_without_slurm(fake, tmp_path, capfd, monkeypatch):
-    monkeypatch.setattr(logs, "_ASK_SECONDS", 0.2)
+def test_following_without_slurm(fake, tmp_path, following, monkeypatch):
+    monkeypatch.setattr(logs, "_ASK_SECONDS", 0.1)
     one = submitted(tmp_path)
     fake.set(down=True)
-    thread, codes = following("12")
+    log = following("12")
     one.log().write_text("a\n")
-    time.sleep(2.0)
-    assert thread.is_alive()
+    log.until_said("a\n")
+    log.until_asked(2)
     journal.append(one.journal(), "next", what="exit", code=0)
-    thread.join(5)
-    assert codes == [0]
-    told = capfd.readouterr()
-    assert told.out == "a\n"
-    assert told.err.count("\n") == 1
+    assert log.until_ended() == [0]
+    assert log.out == "a\n"
+    assert log.err.count("\n") == 1
 
 
-def test_following_an_array(fake, tmp_path, capfd):
+def test_following_an_array(fake, tmp_path, following):
     one = submitted(tmp_path, tasks="1-2")
     fake.set(queue={"12_1": job(), "12_2": job()})
     one.log("1").write_text("a\n")
-    thread, codes = following("12")
-    time.sleep(0.5)
+    header = "==> pi-12_{}.out <==\n".format
+    log = following("12")
+    log.until_said(f"{header(1)}a\n")
     one.log("2").write_text("b\n")
-    time.sleep(1.5)
+    log.until_said(f"{header(1)}a\n\n{header(2)}b\n")
     with one.log("1").open("a") as file:
         file.write("c\n")
     for task in "12":
         journal.append(one.journal(task), "next", what="exit", code=0)
-    thread.join(5)
-    assert codes == [0]
-    header = "==> pi-12_{}.out <==\n".format
-    assert capfd.readouterr().out == f"{header(1)}a\n\n{header(2)}b\n\n{header(1)}c\n"
+    assert log.until_ended() == [0]
+    assert log.out == f"{header(1)}a\n\n{header(2)}b\n\n{header(1)}c\n"
 
 
 def command(*arguments):
@@ -211,9 +243,8 @@ def test_ctrl_c_is_quiet(fake, tmp_path):
     fake.set(queue={"12": job()})
     process = subprocess.Popen(command("-f", "12"), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdout.readline() == b"a\n"
-    time.sleep(0.5)
     process.send_signal(signal.SIGINT)
-    assert process.communicate(timeout=20) == (b"", b"")
+    assert process.communicate(timeout=60) == (b"", b"")
     assert process.returncode == 130
 
 
@@ -224,18 +255,16 @@ def test_a_reader_that_goes_away(fake, tmp_path):
     process.stdout.close()
     assert process.stderr.read() == b""
     process.stderr.close()
-    assert process.wait(20) == 0
+    assert process.wait(60) == 0
 
 
-def test_a_job_that_is_preempted_comes_back(fake, tmp_path, capfd, monkeypatch):
-    monkeypatch.setattr(logs, "_ASK_SECONDS", 0.5)
+def test_a_job_that_is_preempted_comes_back(fake, tmp_path, following, monkeypatch):
+    monkeypatch.setattr(logs, "_ASK_SECONDS", 0.1)
     one = submitted(tmp_path)
     one.log().write_text("a\n")
     fake.set(queue={"12": job(State="PENDING", RestartCnt="1")})
-    thread, codes = following("12")
+    log = following("12")
     journal.append(one.journal(), "next", what="exit", code=75)
-    time.sleep(1.0)
-    assert thread.is_alive()
+    log.until_asked(2)
     fake.set(queue={"12": job(State="FAILED")})
-    thread.join(5)
-    assert codes == [0]
+    assert log.until_ended() == [0]

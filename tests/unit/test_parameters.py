@@ -49,12 +49,12 @@ def test_what_is_no_whole_number_is_refused_and_quoted(text):
     "text", ["1e400", "1e999999999", "-1e999999999", "1e-999999999", "9" * 5000, "0." + "1" * 5000]
 )
 def test_numbers_of_any_length_are_refused_at_once(text):
-    began = time.perf_counter()
+    began = time.process_time()
     with pytest.raises(ValueError, match="expected a whole number"):
         parse_int(text)
     with pytest.raises(BadInput):
         Parameter("n", int).parse(text)
-    assert time.perf_counter() - began < 0.5
+    assert time.process_time() - began < 0.5
 
 
 @pytest.mark.parametrize("text", ["9223372036854775808", "-9223372036854775808", "1e19"])
