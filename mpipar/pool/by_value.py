@@ -180,6 +180,8 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
     ----------
     needed : set of str
         The main script's names that are used.
+    stamps : list of dict
+        What names stood for when the snapshots that are in it were made.
     """
 
     def __init__(
@@ -187,12 +189,15 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
     ) -> None:
         super().__init__(file, protocol=5, **options)
         self.needed: set[str] = set()
+        self.stamps: list[Any] = []
         self._given = given or {}
         self._defined = defined  # the name whose definition this is
         self._main = own_names()
 
     def reducer_override(self, obj: Any) -> Any:  # noqa: D102
         kind = type(obj)
+        if kind.__module__ == "mpipar.pool.snapshot":
+            self.stamps.append(getattr(obj, "stamp", {}))
         if kind.__module__ == "multiprocessing.synchronize" and _is_tqdms(obj):
             return threading.RLock, ()  # process_map of tqdm hands its lock to all workers
         is_function = kind is FunctionType
@@ -260,10 +265,13 @@ class Pickled(NamedTuple):
         The pickle itself, and its large buffers.
     needed : set of str
         The names of the main script in it.
+    stamps : list of dict
+        {name: definition} of the snapshots in it.
     """
 
     frames: Frames
     needed: set[str]
+    stamps: list[Any]
 
 
 def dumps(value: Any, given: dict[int, str] | None = None) -> Pickled:
@@ -296,26 +304,7 @@ def dumps(value: Any, given: dict[int, str] | None = None) -> Pickled:
         if "inheritance" in str(error):
             error.add_note("it reaches only processes that inherit it, on one node; take one of a Manager()")
         raise
-    return Pickled([file.getbuffer(), *buffers], pickler.needed)
-
-
-class Snapshot:
-    """A value as it was when this was made: its pickle, which is unpickled where this is.
-
-    Attributes
-    ----------
-    needed : set of str
-        The names of the main script in it.
-    """
-
-    __slots__ = ("_frames", "needed")
-
-    def __init__(self, pickled: Pickled) -> None:
-        self._frames = [bytes(frame) for frame in pickled.frames]
-        self.needed = pickled.needed
-
-    def __reduce__(self) -> Any:
-        return loads, ([self._frames[0], *(pickle.PickleBuffer(bytearray(frame)) for frame in self._frames[1:])],)
+    return Pickled([file.getbuffer(), *buffers], pickler.needed, pickler.stamps)
 
 
 def loads(frames: Frames) -> Any:

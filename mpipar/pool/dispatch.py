@@ -125,19 +125,27 @@ class Dispatch:
         if self.error is not None or self.ended.is_set():
             job.cancel(self.error or _over())
             return
+        if job.error is not None:
+            job.cancel(job.error)
+            return
         self.jobs[job.number] = job
         self.ready[job.number] = job
         if isinstance(job, FedJob):
             job.narrow(self.size)
 
-    def add_call(self, function: Any, arguments: tuple[Any, ...], keywords: dict[str, Any], sink: Any) -> None:
-        """Take in a single task."""
+    def add_call(self, name: str, call: Any, sink: Any) -> None:
+        """Take in a single task: the name of its function, and (function, arguments, keywords) or a snapshot of these.
+
+        A Raised in their place is what comes out of it.
+        """
         if self.error is not None or self.ended.is_set():
             if sink.start():
                 sink.put(Raised(self.error or _over()))
             return
-        self.definitions.remember(function)
-        self.calls.add(function, arguments, keywords, sink)
+        if type(call) is not Raised:
+            self.calls.add(name, call, sink)
+        elif sink.start():
+            sink.put(call)
 
     def abandon(self, job: Job) -> None:
         """End a job that nobody waits for any more."""
@@ -244,32 +252,21 @@ class Dispatch:
 
     def _send(self, job: Job, slot: _Slot, indices: Any, items: Any) -> bool:
         """Send tasks to a worker; return False if that can't be done, and they have been dealt with otherwise."""
-        definitions: list[by_value.Definition] = []
-        if job.function is not None:
-            if self.definitions.remember(job.function):  # for the first time, or again
-                job.pickled = None
-                for each in self.slots.values():
-                    each.jobs.discard(job.number)
-            try:
-                if job.pickled is None:
-                    job.pickled = self.definitions.dumps(job.function)
-                definitions = self.definitions.missing(job.pickled.needed, slot.names)
-            except Exception as error:  # the function can't be sent
-                job.cancel(error)
-                return False
-        function = job.pickled.frames if job.function is not None and job.number not in slot.jobs else ()
+        function = job.function_frames if job.number not in slot.jobs else ()
         try:
             pickled = self.definitions.dumps(items)
-            pickled.needed.update(*(item.needed for item in items if type(item) is by_value.Snapshot))
-            if pickled.needed:
-                has = slot.names | {each.name: each.version for each in definitions}
-                definitions += self.definitions.missing(pickled.needed, has)
+            stamp = self._stamp(job, pickled)
         except Exception as error:  # some of these can't
+            stamp, problem = None, error
+        else:
+            problem = CancelledError()
+        if stamp is None:
             if len(indices) == 1:
-                job.put(indices, [Raised(error)])
+                job.put(indices, [Raised(problem)])
             else:
                 job.again.extend(indices)
             return False
+        definitions = [each for each in stamp.values() if slot.names.get(each.name) != each.version]
         batch = _Batch(next(self._batch_numbers), job, indices, is_short=job.is_short(len(indices), self.size))
         told = Batch(
             batch.number,
@@ -290,6 +287,15 @@ class Dispatch:
         frames = [head, *(each.pickled for each in definitions), *function, *pickled.frames]
         self._order(slot.rank, Order(SEND, self.number, slot.number), frames)
         return True
+
+    def _stamp(self, job: Job, pickled: by_value.Pickled) -> dict[str, by_value.Definition] | None:
+        """Return what names of the script stand for in some tasks; None if that isn't the same in all of them."""
+        found = dict(job.stamp)
+        for stamp in pickled.stamps:
+            for name, definition in stamp.items():
+                if found.setdefault(name, definition) is not definition:
+                    return None
+        return self.definitions.stamp(pickled.needed) | found
 
     # Taking in.
 

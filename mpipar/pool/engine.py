@@ -22,10 +22,11 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from mpipar.core.errors import PoolTerminated, RunFailed
-from mpipar.pool import by_value, worker
+from mpipar.pool import worker
 from mpipar.pool.dispatch import Dispatch
-from mpipar.pool.jobs import Job
+from mpipar.pool.jobs import Job, Raised, name_of
 from mpipar.pool.meeting import Patience, drain, meet
+from mpipar.pool.snapshot import Snapshots
 from mpipar.pool.station import LEAVE, Event, Order, Station
 from mpipar.runtime.channel import Frames
 from mpipar.runtime.comm import Comm
@@ -53,6 +54,7 @@ class Session:
     def __init__(self, engine: Engine, dispatch: Dispatch) -> None:
         self._engine, self._dispatch = engine, dispatch
         self.size = dispatch.size
+        self.snapshots = Snapshots(dispatch.definitions)
         self._callbacks: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._callback_thread: threading.Thread | None = None
 
@@ -64,15 +66,35 @@ class Session:
     def _post(self, action: Callable[[], None]) -> None:
         self._engine.post(self._dispatch, action)
 
-    def submit(self, job: Job) -> None:
-        """Have a job done."""
+    def submit(self, job: Job, *, waits: bool = False) -> None:
+        """Have a job done.
+
+        Parameters
+        ----------
+        job : Job
+            Its items as they are now; see :attr:`snapshots`.
+        waits : bool
+            Whether the script waits for it, so that it can't change its function meanwhile.
+        """
         job.number = self._engine.new_job_number()
+        try:
+            if waits:
+                job.function_frames, job.stamp = self.snapshots.live(job.function)
+            else:
+                job.function_frames, job.stamp = self.snapshots.function(job.function)
+        except Exception as error:
+            job.error = error
         job.start()
         self._post(lambda: self._dispatch.add(job))
 
     def call(self, function: Any, arguments: tuple[Any, ...], keywords: dict[str, Any], sink: Any) -> None:
-        """Have a single task done."""
-        self._post(lambda: self._dispatch.add_call(function, arguments, keywords, sink))
+        """Have a single task done, with all as it is now."""
+        try:
+            call = self.snapshots.call(function, arguments, keywords)
+        except Exception as error:
+            call = Raised(error)
+        name = name_of(function)
+        self._post(lambda: self._dispatch.add_call(name, call, sink))
 
     def later(self, action: Callable[[], None]) -> None:
         """Call back, in a thread for that alone: it may take long, hand in more, or wait for other pools."""
@@ -96,13 +118,6 @@ class Session:
     def wake(self) -> None:
         """Have the engine look whether there are new tasks."""
         self._post(_nothing)
-
-    def snapshot(self, item: Any) -> Any:
-        """Return an item as it is now; or itself, if it can't be pickled, which will be told when it is sent."""
-        try:
-            return by_value.Snapshot(self._dispatch.definitions.dumps(item))
-        except Exception:
-            return item
 
     def abandon(self, job: Job) -> None:
         """Have a job ended that nobody waits for any more."""

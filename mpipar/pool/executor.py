@@ -145,10 +145,10 @@ class Executor(concurrent.futures.Executor):
         job = FedJob(
             fn,
             "star",
-            list(arguments) if buffersize is None else arguments,
+            self._session.snapshots.items(list(arguments)) if buffersize is None else arguments,
             chunksize=chunksize,
             wake=self._session.wake,
-            snapshot=self._session.snapshot,
+            snapshot=self._session.snapshots.item,
             window=math.inf if buffersize is None else buffersize,
             owner=self,
         )

@@ -176,7 +176,7 @@ class Pool:
 
     def map(self, func: Callable[[Any], Any], iterable: Iterable[Any], chunksize: int | None = None) -> list[Any]:
         """Return ``[func(item) for item in iterable]``; see :meth:`map_async`."""
-        return self.map_async(func, iterable, chunksize).get()  # type: ignore[no-any-return]
+        return self._map(func, "map", iterable, chunksize, None, None, waits=True).get()  # type: ignore[no-any-return]
 
     def map_async(
         self,
@@ -205,7 +205,7 @@ class Pool:
         self, func: Callable[..., Any], iterable: Iterable[Iterable[Any]], chunksize: int | None = None
     ) -> list[Any]:
         """Return ``[func(*item) for item in iterable]``; see :meth:`map_async`."""
-        return self.starmap_async(func, iterable, chunksize).get()  # type: ignore[no-any-return]
+        return self._map(func, "star", iterable, chunksize, None, None, waits=True).get()  # type: ignore[no-any-return]
 
     def starmap_async(
         self,
@@ -226,6 +226,8 @@ class Pool:
         chunksize: int | None,
         callback: Callback | None,
         error_callback: Callback | None,
+        *,
+        waits: bool = False,
     ) -> AsyncResult:
         self._check_running()
         items: Sequence[Any] = iterable if isinstance(iterable, range) else list(iterable)
@@ -235,7 +237,10 @@ class Pool:
             result._event.set()
             return result
         unit = chunksize or default_chunksize(len(items), self._session.size)
-        self._session.submit(ListJob(func, kind, items, result.put, chunksize=chunksize or None, unit=unit))
+        if not waits:
+            items = self._session.snapshots.items(items)
+        job = ListJob(func, kind, items, result.put, chunksize=chunksize or None, unit=unit)
+        self._session.submit(job, waits=waits)
         return result
 
     def imap(self, func: Callable[[Any], Any], iterable: Iterable[Any], chunksize: int = 1) -> FedJob:
@@ -268,11 +273,11 @@ class Pool:
         job = FedJob(
             func,
             "map",
-            iterable,
+            self._session.snapshots.container(iterable),
             chunksize=chunksize,
             ordered=ordered,
             wake=self._session.wake,
-            snapshot=self._session.snapshot,
+            snapshot=self._session.snapshots.item,
             owner=self,
         )
         self._session.submit(job)

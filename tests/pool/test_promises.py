@@ -140,3 +140,23 @@ def test_a_pool_whose_workers_cannot_start_tells_so(tmp_path):
     )
     finished = over(None)("script.py", cwd=tmp_path)
     assert (finished.code, finished.stdout.startswith("a worker can't be started: ")) == (0, True), finished.stderr
+
+
+def test_names_mean_what_they_did_at_the_call(printed):
+    lines = printed("""
+        from concurrent.futures import ProcessPoolExecutor as Executor
+        from multiprocessing import Pool
+        def level(_=None):
+            return LEVEL
+        results, maps = [], []
+        with Pool(2) as pool, Executor(2) as executor:
+            for LEVEL in range(20):
+                def twice(x):
+                    return 2 * x + LEVEL
+                results += [pool.apply_async(level), executor.submit(level), pool.apply_async(twice, (LEVEL,))]
+                maps.append(pool.map_async(level, range(50), chunksize=1))
+            values = [result.get() if hasattr(result, "get") else result.result() for result in results]
+            print(values == [value for n in range(20) for value in (n, n, 3 * n)])
+            print([set(found.get()) for found in maps] == [{n} for n in range(20)])
+    """)
+    assert lines == ["True", "True"]
