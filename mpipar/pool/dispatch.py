@@ -75,6 +75,8 @@ class Dispatch:
     ----------
     size : int
         Number of worker processes in all ranks.
+    broken_by : BaseException or None
+        Why the workers can't start.
     ended : threading.Event
         Whether all is over.
     """
@@ -103,6 +105,7 @@ class Dispatch:
         self.size = 0
         self.is_closing = False
         self.error: BaseException | None = None  # why nothing can be done any more
+        self.broken_by: BaseException | None = None
         self.ended = threading.Event()
         self._ranks: list[int] = []  # that live
         self._batch_numbers = itertools.count()
@@ -307,6 +310,7 @@ class Dispatch:
             except Exception as error:
                 self.error = RuntimeError(f"an initializer raised what can't be unpickled: {error!r}")
             assert self.error is not None
+            self.broken_by = self.error
             self._end_workers(KILL)
             self._cancel(self.error)
             self._drop_slots()

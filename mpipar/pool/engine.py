@@ -63,6 +63,11 @@ class Session:
         """Whether its workers have ended, or can't do anything any more."""
         return self._dispatch.ended.is_set() or self._dispatch.error is not None
 
+    @property
+    def broken_by(self) -> BaseException | None:
+        """Return why its workers can't start, if that is so."""
+        return self._dispatch.broken_by
+
     def _post(self, action: Callable[[], None]) -> None:
         self._engine.post(self._dispatch, action)
 
@@ -209,12 +214,16 @@ class Engine(threading.Thread):
         initializer: tuple[Any, tuple[Any, ...]] | None = None,
         retries: int = 1,
         max_tasks: int | None = None,
+        takes_exit: bool = False,
     ) -> Session:
-        """Open a pool, with so many workers in each rank. Raises whatever pickling the initializer raises."""
+        """Open a pool, with so many workers in each rank. Raises whatever pickling the initializer raises.
+
+        ``takes_exit`` is whether a SystemExit of a task is raised where its value is wanted, or ends its worker.
+        """
         hosts = [peer.host for peer in self._peers]
         dispatch = Dispatch(next(self._numbers), self.new_job_number(), self._order, hosts, retries, max_tasks)
         dispatch.size = sum(workers)
-        setup = self._setup(dispatch, initializer)
+        setup = self._setup(dispatch, initializer, takes_exit=takes_exit)
 
         def open_pool() -> None:
             if self._error is not None:
@@ -338,7 +347,7 @@ class Engine(threading.Thread):
     def _ranks(self) -> list[int]:
         return [rank for rank in range(self._comm.size) if rank not in self._lost]
 
-    def _setup(self, dispatch: Dispatch, initializer: tuple[Any, tuple[Any, ...]] | None) -> bytes:
+    def _setup(self, dispatch: Dispatch, initializer: tuple[Any, tuple[Any, ...]] | None, *, takes_exit: bool) -> bytes:
         pickled = dispatch.definitions.dumps(initializer)
         definitions = dispatch.definitions.missing(pickled.needed, {})
         dispatch.names = {each.name: each.version for each in definitions}
@@ -358,6 +367,7 @@ class Engine(threading.Thread):
                 environment,
                 self._seed,
                 self._stand_in,
+                takes_exit,
             )
         )
 

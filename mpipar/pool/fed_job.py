@@ -196,6 +196,13 @@ class FedJob(Job):
         Exception
             Whatever its task raised.
         """
+        outcome = self.outcome(timeout)
+        if type(outcome) is Raised:
+            raise outcome.error
+        return outcome
+
+    def outcome(self, timeout: float | None = None) -> Any:
+        """Return the same, but a Raised instead of raising what a task raised."""
         with self._condition:
             if not self._condition.wait_for(self._has_more, timeout):
                 raise PoolTimeoutError
@@ -205,8 +212,6 @@ class FedJob(Job):
             if self._fixed_window is not None:
                 self._released += 1
                 self._condition.notify_all()
-        if type(outcome) is Raised:
-            raise outcome.error
         return outcome
 
     def _has_more(self) -> bool:

@@ -15,13 +15,13 @@ and from it::
 from __future__ import annotations
 
 import contextlib
-import itertools
+import functools
 import multiprocessing
 import os
 import pickle
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, TypeAlias
 
 from mpipar.pool import by_value
@@ -49,6 +49,8 @@ class Setup(NamedTuple):
         Of the random numbers in tasks.
     stand_in : callable or None
         Lets the names of multiprocessing stand for mpipar's.
+    takes_exit : bool
+        Whether a task's SystemExit is raised where its value is wanted, or ends the worker.
     """
 
     definitions: list[Any]
@@ -59,21 +61,31 @@ class Setup(NamedTuple):
     environment: dict[str, str | None]
     seed: int | None
     stand_in: Callable[[], None] | None
+    takes_exit: bool
 
 
 SetUp: TypeAlias = Callable[[Setup, int], None]
 
 
-def _call(task: Any) -> Any:
-    function, arguments, keywords = task
-    return function(*arguments, **keywords)
+Take: TypeAlias = Callable[[Any], None]
 
 
-_CALLS: dict[str, Callable[[Any, Any], Any]] = {
-    "map": map,
-    "star": itertools.starmap,
-    "calls": lambda _, items: map(_call, items),  # each item has a function of its own
-}
+def _map(function: Any, items: Iterator[Any], take: Take) -> None:
+    for item in items:
+        take(function(item))
+
+
+def _star(function: Any, items: Iterator[Any], take: Take) -> None:
+    for item in items:
+        take(function(*item))
+
+
+def _calls(_: None, items: Iterator[Any], take: Take) -> None:
+    for function, arguments, keywords in items:
+        take(function(*arguments, **keywords))
+
+
+_CALLS: dict[str, Callable[[Any, Iterator[Any], Take], None]] = {"map": _map, "star": _star, "calls": _calls}
 
 
 def work(sock: socket.socket) -> None:
@@ -126,12 +138,13 @@ class _Worker:
         self._set_up, self._define = set_up, define
         self._functions: dict[int, Any] = {}  # {number of a job: its function}
         self._seed: int | None = None
+        self._takes_exit = False
 
     def work(self) -> None:
         packed, number = self._mailbox.receive()
         setup = pickle.loads(packed)
         try:
-            self._seed = setup.seed
+            self._seed, self._takes_exit = setup.seed, setup.takes_exit
             self._set_up(setup, int(bytes(number)))
             self._define(setup.definitions)
             initializer = by_value.loads(setup.initializer)
@@ -139,7 +152,9 @@ class _Worker:
                 function, arguments = initializer
                 function(*arguments)
                 flush()
-        except Exception as error:
+        except SystemExit:
+            raise
+        except BaseException as error:
             self._mailbox.send((BROKEN,), *by_value.dumps(portable(error)).frames)
             return
         self._mailbox.send((READY, os.getpid()))
@@ -171,7 +186,8 @@ class _Worker:
         call = _CALLS[batch.kind]
         if self._mailbox.has_returned(batch):
             items.clear()
-        Evaluation(batch, items, lambda source: call(function, source), self._seed).run(overseer)
+        evaluate = functools.partial(call, function)
+        Evaluation(batch, items, evaluate, self._seed, takes_exit=self._takes_exit).run(overseer)
 
 
 class _Unloadable(NamedTuple):
