@@ -1,4 +1,4 @@
-"""Pickles of what is defined in the main script, which workers can't import. Imports mpipar.runtime.channel alone.
+"""Pickles of what is defined in the main script, which workers can't import. Imports mpipar.runtime and salvage.
 
 The script may not be imported again: without ``if __name__ == "__main__"`` it would run again. So what is pickled names
 its functions and classes, and the *definitions* of these names, pickled by value, follow once for each worker::
@@ -29,6 +29,7 @@ from typing import Any, NamedTuple
 import cloudpickle
 from cloudpickle.cloudpickle import _function_setstate
 
+from mpipar.pool.salvage import salvage
 from mpipar.runtime.channel import Frames
 
 _LARGE = 2**16  # bytes; buffers from here on travel as frames of their own
@@ -168,6 +169,27 @@ def _single_dispatch(registry: dict[Any, Any]) -> Any:
     return made
 
 
+class _Memory:
+    """The memory of an array that is read-only, for one that isn't."""
+
+    def __init__(self, array: Any) -> None:
+        self._array = array
+        address = array.__array_interface__["data"][0]
+        self.__array_interface__ = {"version": 3, "typestr": "|u1", "shape": (array.nbytes,), "data": (address, False)}
+
+
+def _writable(array: Any) -> Any:
+    """Reduce an array that is read-only to one that can be written to, as pickles of protocol 4 do."""
+    flags = array.flags
+    if array.dtype.hasobject or not (flags.c_contiguous or flags.f_contiguous):
+        return NotImplemented
+    if array.nbytes < _LARGE:
+        return array.copy(order="K").__reduce_ex__(5)
+    memory = sys.modules["numpy"].asarray(_Memory(array))  # nobody writes to it here
+    order = "C" if flags.c_contiguous else "F"
+    return type(array)(array.shape, array.dtype, memory, order=order).__reduce_ex__(5)
+
+
 _Cached: Any = type(functools.cache(len))
 _DISPATCHER = functools.singledispatch(len).__code__  # type: ignore[attr-defined]
 _LOOK_UP = {"eval", "exec", "globals", "__main__"}  # a function that uses these may use any name
@@ -198,6 +220,8 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         kind = type(obj)
         if kind.__module__ == "mpipar.pool.snapshot":
             self.stamps.append(getattr(obj, "stamp", {}))
+        if kind.__name__ == "ndarray" and kind.__module__ == "numpy" and not obj.flags.writeable:
+            return _writable(obj)
         if kind.__module__ == "multiprocessing.synchronize" and _is_tqdms(obj):
             return threading.RLock, ()  # process_map of tqdm hands its lock to all workers
         is_function = kind is FunctionType
@@ -310,3 +334,17 @@ def dumps(value: Any, given: dict[int, str] | None = None) -> Pickled:
 def loads(frames: Frames) -> Any:
     """Return the value of a pickle; its arrays use the memory of the frames."""
     return pickle.loads(frames[0], buffers=frames[1:])
+
+
+def loads_each(frames: Frames) -> list[Any]:
+    """Return the values of a pickled list; those that can't be unpickled are Broken.
+
+    Raises
+    ------
+    Exception
+        If none can.
+    """
+    try:
+        return loads(frames)  # type: ignore[no-any-return]
+    except Exception:
+        return salvage(frames[0], frames[1:])

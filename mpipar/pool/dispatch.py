@@ -14,7 +14,6 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import CancelledError
-from multiprocessing.pool import MaybeEncodingError  # type: ignore[attr-defined]
 from typing import Any
 
 from mpipar.core.errors import PoolTerminated, WorkerLost
@@ -23,34 +22,10 @@ from mpipar.pool.definitions import Definitions
 from mpipar.pool.evaluation import BATCH, DONE, READY, Batch
 from mpipar.pool.fed_job import FedJob
 from mpipar.pool.jobs import CallsJob, Job, Raised
+from mpipar.pool.outcomes import outcomes_of
+from mpipar.pool.slot import Handed, Slot
 from mpipar.pool.station import BROKE, CLOSE, KILL, LOST, OPEN, RETIRE, SEND, Event, Order
 from mpipar.runtime.channel import Frames
-
-
-class _Batch:
-    """Tasks that a worker has: those of them that it hasn't sent the outcome of."""
-
-    __slots__ = ("indices", "is_short", "job", "number")
-
-    def __init__(self, number: int, job: Job, indices: Any, *, is_short: bool) -> None:
-        self.number, self.job, self.indices, self.is_short = number, job, indices, is_short
-
-
-class _Slot:
-    """A place for a worker process, as the engine sees it: the process there may change."""
-
-    def __init__(self, rank: int, number: int, names: dict[str, int], units: float) -> None:
-        self.rank, self.number = rank, number
-        self.batches: deque[_Batch] = deque()
-        self.begin(names, units)
-
-    def begin(self, names: dict[str, int], units: float) -> None:
-        """Note that there is a new process."""
-        self.pid: int | None = None  # until it is ready
-        self.names = dict(names)  # {name of the main script: version of what it has been told}
-        self.jobs: set[int] = set()  # whose functions it has
-        self.forget: list[int] = []
-        self.units = units  # what it will still do before it is replaced
 
 
 class Dispatch:
@@ -95,9 +70,9 @@ class Dispatch:
         self.units = float("inf") if max_tasks is None else max_tasks
         self.definitions = Definitions()  # of its own: a new pool sees what has been changed in place
         self.names: dict[str, int] = {}  # {name of the main script: version of what all workers begin with}
-        self.slots: dict[tuple[int, int], _Slot] = {}
-        self.free: deque[_Slot] = deque()  # that have nothing to do
-        self.almost_free: deque[_Slot] = deque()  # that have one short batch
+        self.slots: dict[tuple[int, int], Slot] = {}
+        self.free: deque[Slot] = deque()  # that have nothing to do
+        self.almost_free: deque[Slot] = deque()  # that have one short batch
         self.jobs: dict[int, Job] = {}
         self.calls = CallsJob()
         self.calls.number = calls_number
@@ -120,7 +95,7 @@ class Dispatch:
         for number in range(max(workers.values())):  # few tasks go to different ranks
             for rank, count in workers.items():
                 if number < count:
-                    slot = self.slots[rank, number] = _Slot(rank, number, self.names, self.units)
+                    slot = self.slots[rank, number] = Slot(rank, number, self.names, self.units)
                     self.free.append(slot)
 
     def add(self, job: Job) -> None:
@@ -217,7 +192,7 @@ class Dispatch:
                 self._end_workers(CLOSE)
             self._end()
 
-    def _give(self, slot: _Slot) -> bool:
+    def _give(self, slot: Slot) -> bool:
         """Give a worker some tasks; return whether there were any."""
         if (self.calls.waiting or self.calls.again or self.calls.returned) and self._give_of(self.calls, slot):
             return True
@@ -235,7 +210,7 @@ class Dispatch:
                 self._end_job(job)
         return False
 
-    def _give_of(self, job: Job, slot: _Slot) -> bool:
+    def _give_of(self, job: Job, slot: Slot) -> bool:
         while True:
             if job.again:
                 indices: Any = [job.again.popleft()]
@@ -253,7 +228,7 @@ class Dispatch:
                 self._end_job(job)
                 return False
 
-    def _send(self, job: Job, slot: _Slot, indices: Any, items: Any) -> bool:
+    def _send(self, job: Job, slot: Slot, indices: Any, items: Any) -> bool:
         """Send tasks to a worker; return False if that can't be done, and they have been dealt with otherwise."""
         function = job.function_frames if job.number not in slot.jobs else ()
         try:
@@ -270,7 +245,7 @@ class Dispatch:
                 job.again.extend(indices)
             return False
         definitions = [each for each in stamp.values() if slot.names.get(each.name) != each.version]
-        batch = _Batch(next(self._batch_numbers), job, indices, is_short=job.is_short(len(indices), self.size))
+        batch = Handed(next(self._batch_numbers), job, indices, is_short=job.is_short(len(indices), self.size))
         told = Batch(
             batch.number,
             job.number,
@@ -323,7 +298,7 @@ class Dispatch:
             else:
                 self._hear(slot, frames)
 
-    def _hear(self, slot: _Slot, frames: Frames) -> None:
+    def _hear(self, slot: Slot, frames: Frames) -> None:
         """Take in a message from a worker."""
         what, told = pickle.loads(frames[0])
         if what == READY:
@@ -333,15 +308,7 @@ class Dispatch:
         if batch is None:
             return
         job = batch.job
-        all_well = not told.failed
-        try:
-            outcomes = by_value.loads(frames[1:])
-        except Exception as error:
-            outcomes = [Raised(MaybeEncodingError(error, "a result, which can't be unpickled"))] * told.tasks
-            all_well = False
-        else:
-            for index in told.failed:
-                outcomes[index] = Raised(self._explained(outcomes[index]))
+        outcomes, all_well = outcomes_of(frames[1:], told.tasks, told.failed, self._explained)
         indices, batch.indices = batch.indices[: told.tasks], batch.indices[told.tasks :]
         if told.seconds:
             job.note(told.tasks or 1, told.seconds)
@@ -358,7 +325,7 @@ class Dispatch:
         if job.is_done:
             self._end_job(job)
 
-    def _lighten(self, slot: _Slot, batch: _Batch, returned: int) -> None:
+    def _lighten(self, slot: Slot, batch: Handed, returned: int) -> None:
         """Take back the last tasks of a batch, which others may do; give its worker no more meanwhile."""
         batch.is_short = False
         with contextlib.suppress(ValueError):
@@ -372,7 +339,7 @@ class Dispatch:
             batch.indices = batch.indices[:-returned]
             slot.units += returned // job.unit
 
-    def _set_free(self, slot: _Slot) -> None:
+    def _set_free(self, slot: Slot) -> None:
         """Note that a worker has less to do, or nothing."""
         with contextlib.suppress(ValueError):
             self.almost_free.remove(slot)
@@ -416,12 +383,12 @@ class Dispatch:
                 self._requeue(slot, "its rank was lost")
         self.size = max(1, len(self.slots))
 
-    def _tell_of_loss(self, slot: _Slot, reason: str) -> None:
+    def _tell_of_loss(self, slot: Slot, reason: str) -> None:
         host = self._hosts[slot.rank]
         with contextlib.suppress(Exception):  # whatever sys.stderr is now
             print(f"mpipar: rank {slot.rank} on host {host}: {reason}; it is replaced", file=sys.stderr, flush=True)
 
-    def _requeue(self, slot: _Slot, reason: str) -> None:
+    def _requeue(self, slot: Slot, reason: str) -> None:
         """Have the tasks done again that a worker had."""
         was_ready = slot.pid is not None
         batches, slot.batches = slot.batches, deque()

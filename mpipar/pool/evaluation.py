@@ -20,6 +20,7 @@ from multiprocessing.pool import ExceptionWithTraceback, MaybeEncodingError  # t
 from typing import Any, NamedTuple
 
 from mpipar.pool import by_value
+from mpipar.pool.salvage import checked
 from mpipar.runtime.channel import Message, receive, send
 
 BATCH, END = "batch", "end"
@@ -160,13 +161,15 @@ class Evaluation:
     ----------
     batch : Batch
     items : list
-        Of its tasks; what is not begun may be taken from its end.
+        Of its tasks; what is not begun may be taken from its end. One that is Broken fails.
     call : callable
         ``call(source, take)`` evaluates what the iterator ``source`` yields, and hands the values to ``take``.
     seed : int or None
         Of random numbers.
     takes_exit : bool
         Whether a SystemExit is an outcome as other exceptions are, or ends the worker.
+    has_broken : bool
+        Whether an item may be Broken.
     """
 
     def __init__(
@@ -177,12 +180,15 @@ class Evaluation:
         seed: int | None,
         *,
         takes_exit: bool = False,
+        has_broken: bool = False,
     ) -> None:
         self.batch = batch
         self._call, self._takes_exit = call, takes_exit
         self._waiting = deque(items)  # two threads take from its ends; each task goes to one of them
         first_ones: Iterator[Any] = map(deque.popleft, repeat(self._waiting, len(items)))  # IndexError at an early end
         self._source = first_ones if seed is None else self._seeded(first_ones, seed)
+        if has_broken:
+            self._source = map(checked, self._source)
         self._lock = threading.Lock()  # of what follows
         self._kept = len(items)  # tasks that have not been given back
         self._values: list[Any] = []

@@ -12,7 +12,7 @@ import pickle
 import sys
 import weakref
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import BuiltinFunctionType, FunctionType
 from typing import Any
 
@@ -55,10 +55,12 @@ class Snapshot:
         {name of the main script in it: its definition at that time}.
     """
 
-    __slots__ = ("_copies", "_pickle", "stamp")
+    __slots__ = ("_copies", "_load", "_pickle", "stamp")
 
-    def __init__(self, pickled: bytes, copies: list[_Copy], stamp: Mapping[str, Definition]) -> None:
-        self._pickle, self._copies, self.stamp = pickled, copies, stamp
+    def __init__(
+        self, pickled: bytes, copies: list[_Copy], stamp: Mapping[str, Definition], load: Callable[[Frames], Any]
+    ) -> None:
+        self._pickle, self._copies, self.stamp, self._load = pickled, copies, stamp, load
 
     @property
     def weight(self) -> int:
@@ -67,7 +69,7 @@ class Snapshot:
 
     def __reduce__(self) -> Any:
         whole: Any = self._pickle if len(self._pickle) < _LARGE else pickle.PickleBuffer(self._pickle)
-        return by_value.loads, ([whole, *(pickle.PickleBuffer(copy.data) for copy in self._copies)],)
+        return self._load, ([whole, *(pickle.PickleBuffer(copy.data) for copy in self._copies)],)
 
 
 class Member:
@@ -163,7 +165,7 @@ class Snapshots:
         while len(found) < len(items):
             part = items[len(found) : len(found) + group.size]
             try:
-                together = self._taken(part)
+                together = self._taken(part, by_value.loads_each)
             except Exception:  # one of them can't be pickled
                 found += map(self.item, part)
                 continue
@@ -177,10 +179,11 @@ class Snapshots:
             return self.items(list(iterable))
         return iterable
 
-    def _taken(self, value: Any) -> Snapshot:
+    def _taken(self, value: Any, load: Callable[[Frames], Any] = by_value.loads) -> Snapshot:
         pickled = self._definitions.dumps(value)
         stamp = {**self._definitions.stamp(pickled.needed), **_merged(pickled.stamps)}
-        return Snapshot(bytes(pickled.frames[0]), [self._copy(memoryview(each)) for each in pickled.frames[1:]], stamp)
+        copies = [self._copy(memoryview(each)) for each in pickled.frames[1:]]
+        return Snapshot(bytes(pickled.frames[0]), copies, stamp, load)
 
     def _copy(self, view: memoryview) -> _Copy:
         """Return a copy of a buffer: the last one, if the buffer is as it was then."""

@@ -26,6 +26,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from mpipar.pool import by_value
 from mpipar.pool.evaluation import BROKEN, END, READY, Batch, Evaluation, Mailbox, Overseer, flush, portable
+from mpipar.pool.salvage import Broken
 from mpipar.runtime.channel import Message
 from mpipar.runtime.interfaces import connect_without_delay
 
@@ -179,7 +180,8 @@ class _Worker:
             function = self._functions.get(batch.job)
             if isinstance(function, _Unloadable):
                 raise function.error
-            items = list(by_value.loads(frames[batch.function_frames :]))
+            broken_before = Broken.made
+            items = list(by_value.loads_each(frames[batch.function_frames :]))
         except Exception as error:  # none of the tasks can be begun
             self._mailbox.send_outcomes(batch, [error] * len(batch.indices), range(len(batch.indices)))
             return
@@ -187,7 +189,9 @@ class _Worker:
         if self._mailbox.has_returned(batch):
             items.clear()
         evaluate = functools.partial(call, function)
-        Evaluation(batch, items, evaluate, self._seed, takes_exit=self._takes_exit).run(overseer)
+        has_broken = Broken.made != broken_before
+        evaluation = Evaluation(batch, items, evaluate, self._seed, takes_exit=self._takes_exit, has_broken=has_broken)
+        evaluation.run(overseer)
 
 
 class _Unloadable(NamedTuple):

@@ -598,3 +598,28 @@ def test_a_kernel_in_a_script_whose_other_ranks_serve_is_refused(ranks, script):
     finished = mpirun(ranks, "-m", "mpipar", "run", script("import mpipar.pi\nmpipar.pi.pi.main(['--steps', '10'])\n"))
     assert (finished.code, finished.stdout) == (2, "")
     assert len(finished.own_errors) == 1, finished.stderr
+
+
+def test_what_cannot_be_unpickled_spoils_no_neighbour(printed):
+    lines = printed("""
+        def boom():
+            raise RuntimeError("while loading")
+        class Unloadable:
+            def __reduce__(self): return boom, ()
+        def f(items):
+            return 1
+        def g(n):
+            return [n, Unloadable()] if n == 7 else n
+        def bad(found):
+            return [place for place, value in enumerate(found) if "Error" in value]
+        with Pool(2) as pool:
+            items = [[n, Unloadable()] if n == 7 else [n] for n in range(20)]
+            for f, items in (f, items), (g, range(20)):
+                results = [pool.apply_async(f, (item,)) for item in items]
+                print(bad(told(lambda: result.get(20)) for result in results))
+                print(bad(all_of(pool.imap(f, items))), bad(all_of(pool.imap(f, iter(items), 20))))
+                print(told(lambda: pool.map(f, items)))
+    """)
+    assert lines[:2] == lines[3:5] == ["[7]", "[7] [7]"]
+    assert lines[2] == "RuntimeError: while loading"
+    assert "while loading" in lines[5]
