@@ -32,7 +32,7 @@ from mpipar.runtime.channel import Frames
 from mpipar.runtime.comm import Comm
 from mpipar.runtime.doorbell import Doorbell
 from mpipar.runtime.interfaces import shared_address
-from mpipar.runtime.launcher import is_launchers
+from mpipar.runtime.launcher import NO_INIT, is_launchers
 from mpipar.runtime.node import pinning_advice
 
 _environment_at_start = dict(os.environ)
@@ -357,6 +357,7 @@ class Engine(threading.Thread):
             if _environment_at_start.get(name) != value and not is_launchers(name)
         }
         environment |= {name: None for name in _environment_at_start if name not in os.environ}
+        environment[NO_INIT] = os.environ.get(NO_INIT)  # tasks may use MPI, and see a world of one
         return pickle.dumps(
             worker.Setup(
                 definitions,

@@ -92,7 +92,10 @@ _CALLS: dict[str, Callable[[Any, Iterator[Any], Take], None]] = {"map": _map, "s
 def work(sock: socket.socket) -> None:
     """Do what comes through ``sock``, until it is told to end: the life of a worker process."""
     by_value.become_worker()
-    _work(sock, _set_up_process, by_value.define)
+    try:
+        _work(sock, _set_up_process, by_value.define)
+    finally:
+        _end_mpi()
 
 
 def work_in_thread(sock: socket.socket) -> None:
@@ -106,6 +109,13 @@ def _work(sock: socket.socket, set_up: SetUp, define: Callable[[Any], None]) -> 
             _Worker(sock, set_up, define).work()
     finally:
         flush()
+
+
+def _end_mpi() -> None:
+    """End MPI, if a task has used it, or it would leave files of its shared memory."""
+    mpi = sys.modules.get("mpi4py.MPI")
+    if mpi is not None and mpi.Is_initialized() and not mpi.Is_finalized():
+        mpi.Finalize()
 
 
 def _set_up_process(setup: Setup, number: int) -> None:

@@ -160,3 +160,15 @@ def test_names_mean_what_they_did_at_the_call(printed):
             print([set(found.get()) for found in maps] == [{n} for n in range(20)])
     """)
     assert lines == ["True", "True"]
+
+
+def test_a_task_that_uses_mpi_sees_a_world_of_one(printed):
+    assert printed("""
+        from concurrent.futures import ProcessPoolExecutor
+        def world(x):
+            from mpi4py import MPI
+            comm = MPI.COMM_WORLD
+            return comm.rank, comm.size, comm.allreduce(x), comm.gather(x), MPI.COMM_SELF.size
+        with ProcessPoolExecutor() as executor:
+            print(list(executor.map(world, range(6))) == [(0, 1, x, [x], 1) for x in range(6)])
+    """) == ["True"]
