@@ -219,7 +219,7 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
     def reducer_override(self, obj: Any) -> Any:  # noqa: D102
         kind = type(obj)
         if kind.__module__ == "mpipar.pool.snapshot":
-            self.stamps.append(getattr(obj, "stamp", {}))
+            self.stamps += getattr(obj, "stamps", None) or [getattr(obj, "stamp", {})]
         if kind.__name__ == "ndarray" and kind.__module__ == "numpy" and not obj.flags.writeable:
             return _writable(obj)
         if kind.__module__ == "multiprocessing.synchronize" and _is_tqdms(obj):
@@ -329,6 +329,46 @@ def dumps(value: Any, given: dict[int, str] | None = None) -> Pickled:
             error.add_note("it reaches only processes that inherit it, on one node; take one of a Manager()")
         raise
     return Pickled([file.getbuffer(), *buffers], pickler.needed, pickler.stamps)
+
+
+class _TooLarge(Exception):
+    """A buffer is to travel as a frame of its own."""
+
+
+def _refuse_large(buffer: pickle.PickleBuffer) -> bool:
+    with buffer.raw() as view:
+        if view.nbytes >= _LARGE:
+            raise _TooLarge
+    return True
+
+
+class Reused:
+    """Pickles small values one after the other, for one thread: a pickler of its own would take longer than most."""
+
+    def __init__(self, given: dict[int, str]) -> None:
+        self._file = io.BytesIO()
+        self._pickler = Pickler(self._file, given, buffer_callback=_refuse_large)
+        self._is_busy = False
+
+    def dumps(self, value: Any) -> Pickled | None:
+        """Pickle a value, in one frame; None if this is pickling already, or the value is large."""
+        if self._is_busy:
+            return None
+        pickler, self._is_busy = self._pickler, True
+        try:
+            pickler.dump(value)
+            if self._file.tell() > _LARGE:
+                return None
+            return Pickled([self._file.getvalue()], pickler.needed, pickler.stamps)
+        except _TooLarge:
+            return None
+        finally:
+            self._file.seek(0)
+            self._file.truncate()
+            pickler.clear_memo()
+            pickler.globals_ref.clear()
+            pickler.needed, pickler.stamps = set(), []
+            self._is_busy = False
 
 
 def loads(frames: Frames) -> Any:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from types import FunctionType
 from typing import Any, NamedTuple
 
-from mpipar.pool.by_value import GIVEN, Definition, Pickled, Pickler, dumps, own_names
+from mpipar.pool.by_value import GIVEN, Definition, Pickled, Pickler, Reused, dumps, own_names
 
 _MOST_NAMELESS = 64  # functions without a name that are remembered
 
@@ -46,6 +46,10 @@ class Definitions:
     def dumps(self, value: Any) -> Pickled:
         """Pickle a value for workers."""
         return dumps(value, self._names)
+
+    def reused(self) -> Reused:
+        """Return what pickles small values for workers, in one thread."""
+        return Reused(self._names)
 
     def remember(self, function: Any) -> bool:
         """Give a function without a name one, so that its definition is sent once and not with each task.

@@ -24,6 +24,7 @@ from mpipar.pool.fed_job import FedJob
 from mpipar.pool.jobs import CallsJob, Job, Raised
 from mpipar.pool.outcomes import outcomes_of
 from mpipar.pool.slot import Handed, Slot
+from mpipar.pool.snapshot import packed
 from mpipar.pool.station import BROKE, CLOSE, KILL, LOST, OPEN, RETIRE, SEND, Event, Order
 from mpipar.runtime.channel import Frames
 
@@ -232,7 +233,7 @@ class Dispatch:
         """Send tasks to a worker; return False if that can't be done, and they have been dealt with otherwise."""
         function = job.function_frames if job.number not in slot.jobs else ()
         try:
-            pickled = self.definitions.dumps(items)
+            pickled = self.definitions.dumps(packed(items))
             stamp = self._stamp(job, pickled)
         except Exception as error:  # some of these can't
             stamp, problem = None, error

@@ -10,6 +10,7 @@ import itertools
 import operator
 import pickle
 import sys
+import threading
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -19,6 +20,7 @@ from typing import Any
 from mpipar.pool import by_value
 from mpipar.pool.by_value import Definition
 from mpipar.pool.definitions import Definitions
+from mpipar.pool.salvage import Broken
 from mpipar.runtime.channel import Frames
 
 _CONSTANT: set[type] = {int, float, complex, str, bytes, bool, type(None), type(...), range}
@@ -33,6 +35,8 @@ _CONTAINERS = (list, tuple, set, frozenset, dict, deque)
 
 _LIGHT = 2**14  # bytes; items are pickled together up to that many
 _MOST_TOGETHER = 256
+_MOST_PLAIN = 256
+_NO_STAMP: Mapping[str, Definition] = {}
 _SHARING = 1.5  # items have a large part in common if several of them take at most so many times what one does
 _LARGE = 2**16  # bytes, which don't travel within another pickle
 
@@ -67,6 +71,11 @@ class Snapshot:
         """Return how many bytes it has."""
         return len(self._pickle) + sum(len(copy.data) for copy in self._copies)
 
+    @property
+    def small(self) -> bytes | None:
+        """Return its pickle, if that is all there is, and small."""
+        return self._pickle if not self._copies and len(self._pickle) < _LARGE else None
+
     def __reduce__(self) -> Any:
         whole: Any = self._pickle if len(self._pickle) < _LARGE else pickle.PickleBuffer(self._pickle)
         return self._load, ([whole, *(pickle.PickleBuffer(copy.data) for copy in self._copies)],)
@@ -75,13 +84,13 @@ class Snapshot:
 class Member:
     """One of several values that are in a snapshot together."""
 
-    __slots__ = ("_index", "_together")
+    __slots__ = ("index", "together")
 
     def __init__(self, together: Snapshot, index: int) -> None:
-        self._together, self._index = together, index
+        self.together, self.index = together, index
 
     def __reduce__(self) -> Any:
-        return operator.getitem, (self._together, self._index)
+        return operator.getitem, (self.together, self.index)
 
 
 class Stamped:
@@ -100,6 +109,65 @@ def _same(value: Any) -> Any:
     return value
 
 
+class Batch:
+    """Items that are pickled together, in as few pieces as there can be; unpickled, it is their list."""
+
+    def __init__(self, items: Sequence[Any]) -> None:
+        self._pieces: list[tuple[Any, ...]] = []
+        self.stamps: list[Mapping[str, Definition]] = []
+        for kind, same in itertools.groupby(items, type):
+            if kind is Snapshot:
+                self._add_snapshots(list(same))
+            elif kind is Member:
+                self._add_members(same)
+            else:
+                self._pieces.append((_RAW, list(same)))
+
+    def _add_snapshots(self, snapshots: list[Any]) -> None:
+        for is_small, some in itertools.groupby(snapshots, lambda each: each.small is not None):
+            if is_small:
+                several = list(some)
+                self._pieces.append((_PICKLES, [each.small for each in several]))
+                self.stamps += [each.stamp for each in several if each.stamp]
+            else:
+                self._pieces.append((_RAW, list(some)))
+
+    def _add_members(self, members: Iterable[Any]) -> None:
+        for together, some in itertools.groupby(members, operator.attrgetter("together")):
+            self._pieces.append((_MEMBERS, together, [each.index for each in some]))
+
+    def __reduce__(self) -> Any:
+        return _unpacked, (self._pieces,)
+
+
+_RAW, _PICKLES, _MEMBERS = range(3)
+
+
+def packed(items: Any) -> Any:
+    """Return what to pickle for some items: themselves, or a batch if they are snapshots."""
+    return Batch(items) if type(items) is list and type(items[0]) in (Snapshot, Member) else items
+
+
+def _unpacked(pieces: list[tuple[Any, ...]]) -> list[Any]:
+    """Return the items of a batch; those that can't be unpickled are Broken."""
+    found: list[Any] = []
+    for kind, *content in pieces:
+        if kind == _PICKLES:
+            found += map(_loaded, content[0])
+        elif kind == _MEMBERS:
+            found += map(content[0].__getitem__, content[1])
+        else:
+            found += content[0]
+    return found
+
+
+def _loaded(pickled: bytes) -> Any:
+    try:
+        return pickle.loads(pickled)
+    except Exception as error:
+        return Broken(error)
+
+
 class Snapshots:
     """Makes snapshots for a pool; in any thread.
 
@@ -111,6 +179,8 @@ class Snapshots:
 
     def __init__(self, definitions: Definitions) -> None:
         self._definitions = definitions
+        self._of_thread = threading.local()
+        self._plain: dict[int, tuple[Any, set[str], Stamped]] = {}  # functions that need no snapshot
         self._copies: weakref.WeakValueDictionary[tuple[int, int], _Copy] = weakref.WeakValueDictionary()
 
     def function(self, function: Any) -> tuple[Frames, Mapping[str, Definition]]:
@@ -143,9 +213,20 @@ class Snapshots:
             type(function) is BuiltinFunctionType and type(function.__self__) is type(sys)
         )
         if plain and are_constant(arguments) and are_constant(keywords.values()):
-            needed = self._definitions.dumps(function).needed if type(function) is FunctionType else set()
-            return Stamped(function, self._definitions.stamp(needed)), arguments, keywords
+            return self._stamped(function), arguments, keywords
         return self._taken((function, arguments, keywords))
+
+    def _stamped(self, function: Any) -> Stamped:
+        _, needed, last = self._plain.get(id(function), (None, None, None))
+        if needed is None:
+            needed = self._definitions.dumps(function).needed if type(function) is FunctionType else set()
+        stamp = self._definitions.stamp(needed)
+        if last is None or last.stamp != stamp:
+            if len(self._plain) >= _MOST_PLAIN:
+                self._plain.clear()
+            last = Stamped(function, stamp)
+            self._plain[id(function)] = function, needed, last
+        return last
 
     def item(self, item: Any) -> Any:
         """Return an item as it is now; or itself, if it can't be pickled, which will be told when it is sent."""
@@ -175,15 +256,27 @@ class Snapshots:
 
     def container(self, iterable: Iterable[Any]) -> Iterable[Any]:
         """Return what is in a container as it is now; another iterable as it is: what it yields is still to come."""
-        if type(iterable) in _CONTAINERS or _is_array(iterable):
+        if type(iterable) in _CONTAINERS or is_array(iterable):
             return self.items(list(iterable))
         return iterable
 
     def _taken(self, value: Any, load: Callable[[Frames], Any] = by_value.loads) -> Snapshot:
-        pickled = self._definitions.dumps(value)
-        stamp = {**self._definitions.stamp(pickled.needed), **_merged(pickled.stamps)}
+        pickled = self._small(value) or self._definitions.dumps(value)
+        stamp: Mapping[str, Definition] = _NO_STAMP
+        if pickled.needed or pickled.stamps:
+            stamp = {**self._definitions.stamp(pickled.needed), **_merged(pickled.stamps)}
+        if len(pickled.frames) == 1 and type(pickled.frames[0]) is bytes:
+            return Snapshot(pickled.frames[0], [], stamp, load)
         copies = [self._copy(memoryview(each)) for each in pickled.frames[1:]]
         return Snapshot(bytes(pickled.frames[0]), copies, stamp, load)
+
+    def _small(self, value: Any) -> by_value.Pickled | None:
+        """Pickle a value, if it is small."""
+        try:
+            reused = self._of_thread.reused
+        except AttributeError:
+            reused = self._of_thread.reused = self._definitions.reused()
+        return reused.dumps(value)  # type: ignore[no-any-return]
 
     def _copy(self, view: memoryview) -> _Copy:
         """Return a copy of a buffer: the last one, if the buffer is as it was then."""
@@ -251,5 +344,6 @@ def _is_constant_kind(kind: type) -> bool:
     return kind.__name__ in _CONSTANT_ELSEWHERE.get(kind.__module__, ())
 
 
-def _is_array(value: Any) -> bool:
+def is_array(value: Any) -> bool:
+    """Return whether a value is an array of NumPy."""
     return type(value).__module__ == "numpy" and type(value).__name__ == "ndarray"
