@@ -166,7 +166,13 @@ class Dispatch:
         self._drop_slots()
         self.ended.set()
 
+    def is_here(self, rank: int) -> bool:
+        """Return whether a rank is on the root's node."""
+        return self._hosts[rank] == self._hosts[0]
+
     def _drop_slots(self) -> None:
+        for slot in self.slots.values():
+            slot.is_over = True
         self.slots.clear()
         self.free.clear()
         self.almost_free.clear()
@@ -378,6 +384,7 @@ class Dispatch:
         for key, slot in list(self.slots.items()):
             if slot.rank == rank:
                 del self.slots[key]
+                slot.is_over = True
                 for queue in (self.free, self.almost_free):
                     with contextlib.suppress(ValueError):
                         queue.remove(slot)

@@ -26,6 +26,7 @@ from mpipar.pool import worker
 from mpipar.pool.dispatch import Dispatch
 from mpipar.pool.jobs import Job, Raised, name_of
 from mpipar.pool.meeting import Patience, drain, meet
+from mpipar.pool.process_view import ProcessView, views
 from mpipar.pool.snapshot import Snapshots
 from mpipar.pool.station import LEAVE, Event, Order, Station
 from mpipar.runtime.channel import Frames
@@ -67,6 +68,15 @@ class Session:
     def broken_by(self) -> BaseException | None:
         """Return why its workers can't start, if that is so."""
         return self._dispatch.broken_by
+
+    def processes(self) -> list[ProcessView]:
+        """Return the worker processes, when all have started."""
+        return views(self._dispatch)
+
+    @property
+    def unfinished(self) -> int:
+        """Return how many single tasks have no outcome yet."""
+        return self._dispatch.calls.unfinished
 
     def _post(self, action: Callable[[], None]) -> None:
         self._engine.post(self._dispatch, action)

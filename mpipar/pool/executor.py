@@ -16,6 +16,7 @@ from mpipar.pool.engine import Session
 from mpipar.pool.fed_job import FedJob
 from mpipar.pool.jobs import Raised
 from mpipar.pool.presence import before_end, open_pool
+from mpipar.pool.process_view import ProcessView
 
 _open: set[Session] = set()
 
@@ -121,6 +122,16 @@ class Executor(concurrent.futures.Executor):
     def _max_workers(self) -> int:
         """Number of workers; programs look at it, though its name is private in concurrent.futures, too."""
         return self._session.size
+
+    @property
+    def _processes(self) -> dict[int, ProcessView]:
+        """The worker processes by their pids; the same holds for it."""
+        return {process.pid: process for process in self._session.processes()}
+
+    @property
+    def _pending_work_items(self) -> dict[int, None]:
+        """As many as there are tasks without an outcome."""
+        return dict.fromkeys(range(self._session.unfinished))
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> concurrent.futures.Future[Any]:
         """Have ``fn(*args, **kwargs)`` done, and return a future. Raises RuntimeError after :meth:`shutdown`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import warnings
 import weakref
 from collections.abc import Callable, Iterable, Sequence
 from multiprocessing import TimeoutError as PoolTimeoutError
@@ -11,6 +12,7 @@ from typing import Any, NoReturn
 from mpipar.pool.fed_job import FedJob
 from mpipar.pool.jobs import ListJob, Raised
 from mpipar.pool.presence import open_pool
+from mpipar.pool.process_view import ProcessView
 
 Callback = Callable[[Any], object]
 
@@ -151,6 +153,15 @@ class Pool:
     def _processes(self) -> int:
         """Number of workers; programs look at it, though its name is private in multiprocessing, too."""
         return self._session.size
+
+    @property
+    def _pool(self) -> list[ProcessView]:
+        """The worker processes; programs look at their pids, and whether they are alive."""
+        return self._session.processes()
+
+    def __del__(self) -> None:
+        if getattr(self, "_state", None) == "RUN":
+            warnings.warn(f"unclosed running multiprocessing pool {self!r}", ResourceWarning, source=self, stacklevel=2)
 
     def _check_running(self) -> None:
         if self._state != "RUN":

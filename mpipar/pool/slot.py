@@ -23,6 +23,7 @@ class Slot:
     def __init__(self, rank: int, number: int, names: dict[str, int], units: float) -> None:
         self.rank, self.number = rank, number
         self.batches: deque[Handed] = deque()
+        self.is_over = False  # whether there is no process any more
         self.begin(names, units)
 
     def begin(self, names: dict[str, int], units: float) -> None:

@@ -172,3 +172,15 @@ def test_a_task_that_uses_mpi_sees_a_world_of_one(printed):
         with ProcessPoolExecutor() as executor:
             print(list(executor.map(world, range(6))) == [(0, 1, x, [x], 1) for x in range(6)])
     """) == ["True"]
+
+
+def test_a_worker_that_the_script_ends_is_replaced(tmp_path):
+    (tmp_path / "script.py").write_text(
+        "import signal\nfrom multiprocessing import Pool\n"
+        "with Pool(2) as pool:\n    process = pool._pool[0]\n    process.terminate()\n    process.join()\n"
+        "    print(process.is_alive(), process.exitcode == -signal.SIGTERM, pool.map(abs, [-1]))\n"
+        "    print(process.pid not in {other.pid for other in pool._pool})\n"
+    )
+    finished = over(None)("-m", "mpipar", "run", "script.py", cwd=tmp_path)
+    assert (finished.code, finished.stdout) == (0, "False True [1]\nTrue\n")
+    assert "the worker was killed by SIGTERM; it is replaced" in finished.stderr
