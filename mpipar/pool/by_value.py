@@ -1,4 +1,4 @@
-"""Pickles of what is defined in the main script, which workers can't import. Imports mpipar.runtime.channel alone.
+"""Pickles of what is defined in the main script, which workers can't import. Imports mpipar.runtime and salvage.
 
 The script may not be imported again: without ``if __name__ == "__main__"`` it would run again. So what is pickled names
 its functions and classes, and the *definitions* of these names, pickled by value, follow once for each worker::
@@ -29,6 +29,7 @@ from typing import Any, NamedTuple
 import cloudpickle
 from cloudpickle.cloudpickle import _function_setstate
 
+from mpipar.pool.salvage import salvage
 from mpipar.runtime.channel import Frames
 
 _LARGE = 2**16  # bytes; buffers from here on travel as frames of their own
@@ -168,6 +169,27 @@ def _single_dispatch(registry: dict[Any, Any]) -> Any:
     return made
 
 
+class _Memory:
+    """The memory of an array that is read-only, for one that isn't."""
+
+    def __init__(self, array: Any) -> None:
+        self._array = array
+        address = array.__array_interface__["data"][0]
+        self.__array_interface__ = {"version": 3, "typestr": "|u1", "shape": (array.nbytes,), "data": (address, False)}
+
+
+def _writable(array: Any) -> Any:
+    """Reduce an array that is read-only to one that can be written to, as pickles of protocol 4 do."""
+    flags = array.flags
+    if array.dtype.hasobject or not (flags.c_contiguous or flags.f_contiguous):
+        return NotImplemented
+    if array.nbytes < _LARGE:
+        return array.copy(order="K").__reduce_ex__(5)
+    memory = sys.modules["numpy"].asarray(_Memory(array))  # nobody writes to it here
+    order = "C" if flags.c_contiguous else "F"
+    return type(array)(array.shape, array.dtype, memory, order=order).__reduce_ex__(5)
+
+
 _Cached: Any = type(functools.cache(len))
 _DISPATCHER = functools.singledispatch(len).__code__  # type: ignore[attr-defined]
 _LOOK_UP = {"eval", "exec", "globals", "__main__"}  # a function that uses these may use any name
@@ -180,6 +202,8 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
     ----------
     needed : set of str
         The main script's names that are used.
+    stamps : list of dict
+        What names stood for when the snapshots that are in it were made.
     """
 
     def __init__(
@@ -187,12 +211,17 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
     ) -> None:
         super().__init__(file, protocol=5, **options)
         self.needed: set[str] = set()
+        self.stamps: list[Any] = []
         self._given = given or {}
         self._defined = defined  # the name whose definition this is
         self._main = own_names()
 
     def reducer_override(self, obj: Any) -> Any:  # noqa: D102
         kind = type(obj)
+        if kind.__module__ == "mpipar.pool.snapshot":
+            self.stamps += getattr(obj, "stamps", None) or [getattr(obj, "stamp", {})]
+        if kind.__name__ == "ndarray" and kind.__module__ == "numpy" and not obj.flags.writeable:
+            return _writable(obj)
         if kind.__module__ == "multiprocessing.synchronize" and _is_tqdms(obj):
             return threading.RLock, ()  # process_map of tqdm hands its lock to all workers
         is_function = kind is FunctionType
@@ -260,10 +289,13 @@ class Pickled(NamedTuple):
         The pickle itself, and its large buffers.
     needed : set of str
         The names of the main script in it.
+    stamps : list of dict
+        {name: definition} of the snapshots in it.
     """
 
     frames: Frames
     needed: set[str]
+    stamps: list[Any]
 
 
 def dumps(value: Any, given: dict[int, str] | None = None) -> Pickled:
@@ -296,28 +328,63 @@ def dumps(value: Any, given: dict[int, str] | None = None) -> Pickled:
         if "inheritance" in str(error):
             error.add_note("it reaches only processes that inherit it, on one node; take one of a Manager()")
         raise
-    return Pickled([file.getbuffer(), *buffers], pickler.needed)
+    return Pickled([file.getbuffer(), *buffers], pickler.needed, pickler.stamps)
 
 
-class Snapshot:
-    """A value as it was when this was made: its pickle, which is unpickled where this is.
+class _TooLarge(Exception):
+    """A buffer is to travel as a frame of its own."""
 
-    Attributes
-    ----------
-    needed : set of str
-        The names of the main script in it.
-    """
 
-    __slots__ = ("_frames", "needed")
+def _refuse_large(buffer: pickle.PickleBuffer) -> bool:
+    with buffer.raw() as view:
+        if view.nbytes >= _LARGE:
+            raise _TooLarge
+    return True
 
-    def __init__(self, pickled: Pickled) -> None:
-        self._frames = [bytes(frame) for frame in pickled.frames]
-        self.needed = pickled.needed
 
-    def __reduce__(self) -> Any:
-        return loads, ([self._frames[0], *(pickle.PickleBuffer(bytearray(frame)) for frame in self._frames[1:])],)
+class Reused:
+    """Pickles small values one after the other, for one thread: a pickler of its own would take longer than most."""
+
+    def __init__(self, given: dict[int, str]) -> None:
+        self._file = io.BytesIO()
+        self._pickler = Pickler(self._file, given, buffer_callback=_refuse_large)
+        self._is_busy = False
+
+    def dumps(self, value: Any) -> Pickled | None:
+        """Pickle a value, in one frame; None if this is pickling already, or the value is large."""
+        if self._is_busy:
+            return None
+        pickler, self._is_busy = self._pickler, True
+        try:
+            pickler.dump(value)
+            if self._file.tell() > _LARGE:
+                return None
+            return Pickled([self._file.getvalue()], pickler.needed, pickler.stamps)
+        except _TooLarge:
+            return None
+        finally:
+            self._file.seek(0)
+            self._file.truncate()
+            pickler.clear_memo()
+            pickler.globals_ref.clear()
+            pickler.needed, pickler.stamps = set(), []
+            self._is_busy = False
 
 
 def loads(frames: Frames) -> Any:
     """Return the value of a pickle; its arrays use the memory of the frames."""
     return pickle.loads(frames[0], buffers=frames[1:])
+
+
+def loads_each(frames: Frames) -> list[Any]:
+    """Return the values of a pickled list; those that can't be unpickled are Broken.
+
+    Raises
+    ------
+    Exception
+        If none can.
+    """
+    try:
+        return loads(frames)  # type: ignore[no-any-return]
+    except Exception:
+        return salvage(frames[0], frames[1:])

@@ -6,18 +6,21 @@ import contextlib
 import io
 import itertools
 import operator
+import threading
 from collections import OrderedDict
 from collections.abc import Mapping
 from types import FunctionType
 from typing import Any, NamedTuple
 
-from mpipar.pool.by_value import GIVEN, Definition, Pickled, Pickler, dumps, own_names
+from mpipar.pool.by_value import GIVEN, Definition, Pickled, Pickler, Reused, dumps, own_names
 
 _MOST_NAMELESS = 64  # functions without a name that are remembered
 
 _LAST = 2**31
 
 _ABSENT = object()
+
+_CONSTANT = {int, float, complex, str, bytes, bool, type(None)}
 
 
 class _Made(NamedTuple):
@@ -29,18 +32,24 @@ class _Made(NamedTuple):
 
 
 class Definitions:
-    """The definitions of the main script's names, on the root. Thread-safe as far as threads use it one at a time."""
+    """The definitions of the main script's names, on the root; in any thread."""
 
     def __init__(self) -> None:
+        self._lock = threading.RLock()  # again: what is pickled may itself use a pool
         self._versions = itertools.count(1)
         self._known: dict[str, _Made] = {}
         self._nameless: OrderedDict[int, tuple[Any, str]] = OrderedDict()
         self._contents: dict[str, list[Any]] = {}  # of the closures of functions without a name
+        self._pickles: dict[str, list[bytes]] = {}  # of these contents
         self._names: dict[int, str] = {}
 
     def dumps(self, value: Any) -> Pickled:
         """Pickle a value for workers."""
         return dumps(value, self._names)
+
+    def reused(self) -> Reused:
+        """Return what pickles small values for workers, in one thread."""
+        return Reused(self._names)
 
     def remember(self, function: Any) -> bool:
         """Give a function without a name one, so that its definition is sent once and not with each task.
@@ -54,13 +63,19 @@ class Definitions:
             "<locals>" not in function.__qualname__ and function.__name__ != "<lambda>"
         ):
             return False
+        with self._lock:
+            return self._remember(function)
+
+    def _remember(self, function: FunctionType) -> bool:
         contents = [_contents(cell) for cell in function.__closure__ or ()]
+        contents += [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
         known = self._nameless.get(id(function))
         if known is not None:
             self._nameless.move_to_end(id(function))
             name = known[1]
             before = self._contents[name]
-            if len(before) == len(contents) and all(map(operator.is_, before, contents)):
+            is_same = len(before) == len(contents) and all(map(operator.is_, before, contents))
+            if is_same and self._are_as_before(name, contents):
                 return False
         else:
             name = f"{function.__name__}{GIVEN}{next(self._versions)}"
@@ -69,10 +84,27 @@ class Definitions:
             while len(self._nameless) > _MOST_NAMELESS:
                 key, (_, old) = self._nameless.popitem(last=False)
                 del self._names[key], self._contents[old]
+                self._pickles.pop(old, None)
                 self._known.pop(old, None)
         self._contents[name] = contents
+        self._are_as_before(name, contents)
         self._known.pop(name, None)
         return True
+
+    def _are_as_before(self, name: str, contents: list[Any]) -> bool:
+        """Return whether nothing has changed within the contents of a function, and note how they are."""
+        if all(type(each) in _CONSTANT for each in contents):
+            return True
+        try:
+            pickled = [bytes(frame) for frame in self.dumps(contents).frames]
+        except Exception:  # which will be told when it is sent
+            return False
+        before, self._pickles[name] = self._pickles.get(name), pickled
+        return before == pickled
+
+    def stamp(self, needed: set[str]) -> dict[str, Definition]:
+        """Return the definitions of some names, and of what these need, as they are now; raises as :meth:`missing`."""
+        return {each.name: each for each in self.missing(needed, {})} if needed else {}
 
     def missing(self, needed: set[str], has: Mapping[str, int]) -> list[Definition]:
         """Return the definitions that a worker needs for some names, and hasn't.
@@ -88,6 +120,10 @@ class Definitions:
         Exception
             If a function or class can't be pickled. Of other things that can't, a worker has no name.
         """
+        with self._lock:
+            return self._missing(needed, has)
+
+    def _missing(self, needed: set[str], has: Mapping[str, int]) -> list[Definition]:
         found: list[Definition] = []
         todo, seen = list(needed), set(needed)
         while todo:

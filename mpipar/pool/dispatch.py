@@ -14,7 +14,6 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import CancelledError
-from multiprocessing.pool import MaybeEncodingError  # type: ignore[attr-defined]
 from typing import Any
 
 from mpipar.core.errors import PoolTerminated, WorkerLost
@@ -23,34 +22,11 @@ from mpipar.pool.definitions import Definitions
 from mpipar.pool.evaluation import BATCH, DONE, READY, Batch
 from mpipar.pool.fed_job import FedJob
 from mpipar.pool.jobs import CallsJob, Job, Raised
+from mpipar.pool.outcomes import outcomes_of
+from mpipar.pool.slot import Handed, Slot
+from mpipar.pool.snapshot import packed
 from mpipar.pool.station import BROKE, CLOSE, KILL, LOST, OPEN, RETIRE, SEND, Event, Order
 from mpipar.runtime.channel import Frames
-
-
-class _Batch:
-    """Tasks that a worker has: those of them that it hasn't sent the outcome of."""
-
-    __slots__ = ("indices", "is_short", "job", "number")
-
-    def __init__(self, number: int, job: Job, indices: Any, *, is_short: bool) -> None:
-        self.number, self.job, self.indices, self.is_short = number, job, indices, is_short
-
-
-class _Slot:
-    """A place for a worker process, as the engine sees it: the process there may change."""
-
-    def __init__(self, rank: int, number: int, names: dict[str, int], units: float) -> None:
-        self.rank, self.number = rank, number
-        self.batches: deque[_Batch] = deque()
-        self.begin(names, units)
-
-    def begin(self, names: dict[str, int], units: float) -> None:
-        """Note that there is a new process."""
-        self.pid: int | None = None  # until it is ready
-        self.names = dict(names)  # {name of the main script: version of what it has been told}
-        self.jobs: set[int] = set()  # whose functions it has
-        self.forget: list[int] = []
-        self.units = units  # what it will still do before it is replaced
 
 
 class Dispatch:
@@ -75,6 +51,8 @@ class Dispatch:
     ----------
     size : int
         Number of worker processes in all ranks.
+    broken_by : BaseException or None
+        Why the workers can't start.
     ended : threading.Event
         Whether all is over.
     """
@@ -93,9 +71,9 @@ class Dispatch:
         self.units = float("inf") if max_tasks is None else max_tasks
         self.definitions = Definitions()  # of its own: a new pool sees what has been changed in place
         self.names: dict[str, int] = {}  # {name of the main script: version of what all workers begin with}
-        self.slots: dict[tuple[int, int], _Slot] = {}
-        self.free: deque[_Slot] = deque()  # that have nothing to do
-        self.almost_free: deque[_Slot] = deque()  # that have one short batch
+        self.slots: dict[tuple[int, int], Slot] = {}
+        self.free: deque[Slot] = deque()  # that have nothing to do
+        self.almost_free: deque[Slot] = deque()  # that have one short batch
         self.jobs: dict[int, Job] = {}
         self.calls = CallsJob()
         self.calls.number = calls_number
@@ -103,6 +81,7 @@ class Dispatch:
         self.size = 0
         self.is_closing = False
         self.error: BaseException | None = None  # why nothing can be done any more
+        self.broken_by: BaseException | None = None
         self.ended = threading.Event()
         self._ranks: list[int] = []  # that live
         self._batch_numbers = itertools.count()
@@ -117,7 +96,7 @@ class Dispatch:
         for number in range(max(workers.values())):  # few tasks go to different ranks
             for rank, count in workers.items():
                 if number < count:
-                    slot = self.slots[rank, number] = _Slot(rank, number, self.names, self.units)
+                    slot = self.slots[rank, number] = Slot(rank, number, self.names, self.units)
                     self.free.append(slot)
 
     def add(self, job: Job) -> None:
@@ -125,19 +104,27 @@ class Dispatch:
         if self.error is not None or self.ended.is_set():
             job.cancel(self.error or _over())
             return
+        if job.error is not None:
+            job.cancel(job.error)
+            return
         self.jobs[job.number] = job
         self.ready[job.number] = job
         if isinstance(job, FedJob):
             job.narrow(self.size)
 
-    def add_call(self, function: Any, arguments: tuple[Any, ...], keywords: dict[str, Any], sink: Any) -> None:
-        """Take in a single task."""
+    def add_call(self, name: str, call: Any, sink: Any) -> None:
+        """Take in a single task: the name of its function, and (function, arguments, keywords) or a snapshot of these.
+
+        A Raised in their place is what comes out of it.
+        """
         if self.error is not None or self.ended.is_set():
             if sink.start():
                 sink.put(Raised(self.error or _over()))
             return
-        self.definitions.remember(function)
-        self.calls.add(function, arguments, keywords, sink)
+        if type(call) is not Raised:
+            self.calls.add(name, call, sink)
+        elif sink.start():
+            sink.put(call)
 
     def abandon(self, job: Job) -> None:
         """End a job that nobody waits for any more."""
@@ -179,7 +166,13 @@ class Dispatch:
         self._drop_slots()
         self.ended.set()
 
+    def is_here(self, rank: int) -> bool:
+        """Return whether a rank is on the root's node."""
+        return self._hosts[rank] == self._hosts[0]
+
     def _drop_slots(self) -> None:
+        for slot in self.slots.values():
+            slot.is_over = True
         self.slots.clear()
         self.free.clear()
         self.almost_free.clear()
@@ -206,7 +199,7 @@ class Dispatch:
                 self._end_workers(CLOSE)
             self._end()
 
-    def _give(self, slot: _Slot) -> bool:
+    def _give(self, slot: Slot) -> bool:
         """Give a worker some tasks; return whether there were any."""
         if (self.calls.waiting or self.calls.again or self.calls.returned) and self._give_of(self.calls, slot):
             return True
@@ -224,7 +217,7 @@ class Dispatch:
                 self._end_job(job)
         return False
 
-    def _give_of(self, job: Job, slot: _Slot) -> bool:
+    def _give_of(self, job: Job, slot: Slot) -> bool:
         while True:
             if job.again:
                 indices: Any = [job.again.popleft()]
@@ -242,35 +235,24 @@ class Dispatch:
                 self._end_job(job)
                 return False
 
-    def _send(self, job: Job, slot: _Slot, indices: Any, items: Any) -> bool:
+    def _send(self, job: Job, slot: Slot, indices: Any, items: Any) -> bool:
         """Send tasks to a worker; return False if that can't be done, and they have been dealt with otherwise."""
-        definitions: list[by_value.Definition] = []
-        if job.function is not None:
-            if self.definitions.remember(job.function):  # for the first time, or again
-                job.pickled = None
-                for each in self.slots.values():
-                    each.jobs.discard(job.number)
-            try:
-                if job.pickled is None:
-                    job.pickled = self.definitions.dumps(job.function)
-                definitions = self.definitions.missing(job.pickled.needed, slot.names)
-            except Exception as error:  # the function can't be sent
-                job.cancel(error)
-                return False
-        function = job.pickled.frames if job.function is not None and job.number not in slot.jobs else ()
+        function = job.function_frames if job.number not in slot.jobs else ()
         try:
-            pickled = self.definitions.dumps(items)
-            pickled.needed.update(*(item.needed for item in items if type(item) is by_value.Snapshot))
-            if pickled.needed:
-                has = slot.names | {each.name: each.version for each in definitions}
-                definitions += self.definitions.missing(pickled.needed, has)
+            pickled = self.definitions.dumps(packed(items))
+            stamp = self._stamp(job, pickled)
         except Exception as error:  # some of these can't
+            stamp, problem = None, error
+        else:
+            problem = CancelledError()
+        if stamp is None:
             if len(indices) == 1:
-                job.put(indices, [Raised(error)])
+                job.put(indices, [Raised(problem)])
             else:
                 job.again.extend(indices)
             return False
-        batch = _Batch(next(self._batch_numbers), job, indices, is_short=job.is_short(len(indices), self.size))
+        definitions = [each for each in stamp.values() if slot.names.get(each.name) != each.version]
+        batch = Handed(next(self._batch_numbers), job, indices, is_short=job.is_short(len(indices), self.size))
         told = Batch(
             batch.number,
             job.number,
@@ -291,6 +273,15 @@ class Dispatch:
         self._order(slot.rank, Order(SEND, self.number, slot.number), frames)
         return True
 
+    def _stamp(self, job: Job, pickled: by_value.Pickled) -> dict[str, by_value.Definition] | None:
+        """Return what names of the script stand for in some tasks; None if that isn't the same in all of them."""
+        found = dict(job.stamp)
+        for stamp in pickled.stamps:
+            for name, definition in stamp.items():
+                if found.setdefault(name, definition) is not definition:
+                    return None
+        return self.definitions.stamp(pickled.needed) | found
+
     # Taking in.
 
     def take_in(self, rank: int, event: Event, frames: Frames) -> None:
@@ -301,6 +292,7 @@ class Dispatch:
             except Exception as error:
                 self.error = RuntimeError(f"an initializer raised what can't be unpickled: {error!r}")
             assert self.error is not None
+            self.broken_by = self.error
             self._end_workers(KILL)
             self._cancel(self.error)
             self._drop_slots()
@@ -313,7 +305,7 @@ class Dispatch:
             else:
                 self._hear(slot, frames)
 
-    def _hear(self, slot: _Slot, frames: Frames) -> None:
+    def _hear(self, slot: Slot, frames: Frames) -> None:
         """Take in a message from a worker."""
         what, told = pickle.loads(frames[0])
         if what == READY:
@@ -323,15 +315,7 @@ class Dispatch:
         if batch is None:
             return
         job = batch.job
-        all_well = not told.failed
-        try:
-            outcomes = by_value.loads(frames[1:])
-        except Exception as error:
-            outcomes = [Raised(MaybeEncodingError(error, "a result, which can't be unpickled"))] * told.tasks
-            all_well = False
-        else:
-            for index in told.failed:
-                outcomes[index] = Raised(self._explained(outcomes[index]))
+        outcomes, all_well = outcomes_of(frames[1:], told.tasks, told.failed, self._explained)
         indices, batch.indices = batch.indices[: told.tasks], batch.indices[told.tasks :]
         if told.seconds:
             job.note(told.tasks or 1, told.seconds)
@@ -348,7 +332,7 @@ class Dispatch:
         if job.is_done:
             self._end_job(job)
 
-    def _lighten(self, slot: _Slot, batch: _Batch, returned: int) -> None:
+    def _lighten(self, slot: Slot, batch: Handed, returned: int) -> None:
         """Take back the last tasks of a batch, which others may do; give its worker no more meanwhile."""
         batch.is_short = False
         with contextlib.suppress(ValueError):
@@ -362,7 +346,7 @@ class Dispatch:
             batch.indices = batch.indices[:-returned]
             slot.units += returned // job.unit
 
-    def _set_free(self, slot: _Slot) -> None:
+    def _set_free(self, slot: Slot) -> None:
         """Note that a worker has less to do, or nothing."""
         with contextlib.suppress(ValueError):
             self.almost_free.remove(slot)
@@ -400,18 +384,19 @@ class Dispatch:
         for key, slot in list(self.slots.items()):
             if slot.rank == rank:
                 del self.slots[key]
+                slot.is_over = True
                 for queue in (self.free, self.almost_free):
                     with contextlib.suppress(ValueError):
                         queue.remove(slot)
                 self._requeue(slot, "its rank was lost")
         self.size = max(1, len(self.slots))
 
-    def _tell_of_loss(self, slot: _Slot, reason: str) -> None:
+    def _tell_of_loss(self, slot: Slot, reason: str) -> None:
         host = self._hosts[slot.rank]
         with contextlib.suppress(Exception):  # whatever sys.stderr is now
             print(f"mpipar: rank {slot.rank} on host {host}: {reason}; it is replaced", file=sys.stderr, flush=True)
 
-    def _requeue(self, slot: _Slot, reason: str) -> None:
+    def _requeue(self, slot: Slot, reason: str) -> None:
         """Have the tasks done again that a worker had."""
         was_ready = slot.pid is not None
         batches, slot.batches = slot.batches, deque()

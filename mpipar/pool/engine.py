@@ -22,16 +22,18 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from mpipar.core.errors import PoolTerminated, RunFailed
-from mpipar.pool import by_value, worker
+from mpipar.pool import worker
 from mpipar.pool.dispatch import Dispatch
-from mpipar.pool.jobs import Job
+from mpipar.pool.jobs import Job, Raised, name_of
 from mpipar.pool.meeting import Patience, drain, meet
+from mpipar.pool.process_view import ProcessView, views
+from mpipar.pool.snapshot import Snapshots
 from mpipar.pool.station import LEAVE, Event, Order, Station
 from mpipar.runtime.channel import Frames
 from mpipar.runtime.comm import Comm
 from mpipar.runtime.doorbell import Doorbell
 from mpipar.runtime.interfaces import shared_address
-from mpipar.runtime.launcher import is_launchers
+from mpipar.runtime.launcher import NO_INIT, is_launchers
 from mpipar.runtime.node import pinning_advice
 
 _environment_at_start = dict(os.environ)
@@ -53,6 +55,7 @@ class Session:
     def __init__(self, engine: Engine, dispatch: Dispatch) -> None:
         self._engine, self._dispatch = engine, dispatch
         self.size = dispatch.size
+        self.snapshots = Snapshots(dispatch.definitions)
         self._callbacks: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._callback_thread: threading.Thread | None = None
 
@@ -61,18 +64,52 @@ class Session:
         """Whether its workers have ended, or can't do anything any more."""
         return self._dispatch.ended.is_set() or self._dispatch.error is not None
 
+    @property
+    def broken_by(self) -> BaseException | None:
+        """Return why its workers can't start, if that is so."""
+        return self._dispatch.broken_by
+
+    def processes(self) -> list[ProcessView]:
+        """Return the worker processes, when all have started."""
+        return views(self._dispatch)
+
+    @property
+    def unfinished(self) -> int:
+        """Return how many single tasks have no outcome yet."""
+        return self._dispatch.calls.unfinished
+
     def _post(self, action: Callable[[], None]) -> None:
         self._engine.post(self._dispatch, action)
 
-    def submit(self, job: Job) -> None:
-        """Have a job done."""
+    def submit(self, job: Job, *, waits: bool = False) -> None:
+        """Have a job done.
+
+        Parameters
+        ----------
+        job : Job
+            Its items as they are now; see :attr:`snapshots`.
+        waits : bool
+            Whether the script waits for it, so that it can't change its function meanwhile.
+        """
         job.number = self._engine.new_job_number()
+        try:
+            if waits:
+                job.function_frames, job.stamp = self.snapshots.live(job.function)
+            else:
+                job.function_frames, job.stamp = self.snapshots.function(job.function)
+        except Exception as error:
+            job.error = error
         job.start()
         self._post(lambda: self._dispatch.add(job))
 
     def call(self, function: Any, arguments: tuple[Any, ...], keywords: dict[str, Any], sink: Any) -> None:
-        """Have a single task done."""
-        self._post(lambda: self._dispatch.add_call(function, arguments, keywords, sink))
+        """Have a single task done, with all as it is now."""
+        try:
+            call = self.snapshots.call(function, arguments, keywords)
+        except Exception as error:
+            call = Raised(error)
+        name = name_of(function)
+        self._post(lambda: self._dispatch.add_call(name, call, sink))
 
     def later(self, action: Callable[[], None]) -> None:
         """Call back, in a thread for that alone: it may take long, hand in more, or wait for other pools."""
@@ -96,13 +133,6 @@ class Session:
     def wake(self) -> None:
         """Have the engine look whether there are new tasks."""
         self._post(_nothing)
-
-    def snapshot(self, item: Any) -> Any:
-        """Return an item as it is now; or itself, if it can't be pickled, which will be told when it is sent."""
-        try:
-            return by_value.Snapshot(self._dispatch.definitions.dumps(item))
-        except Exception:
-            return item
 
     def abandon(self, job: Job) -> None:
         """Have a job ended that nobody waits for any more."""
@@ -194,12 +224,16 @@ class Engine(threading.Thread):
         initializer: tuple[Any, tuple[Any, ...]] | None = None,
         retries: int = 1,
         max_tasks: int | None = None,
+        takes_exit: bool = False,
     ) -> Session:
-        """Open a pool, with so many workers in each rank. Raises whatever pickling the initializer raises."""
+        """Open a pool, with so many workers in each rank. Raises whatever pickling the initializer raises.
+
+        ``takes_exit`` is whether a SystemExit of a task is raised where its value is wanted, or ends its worker.
+        """
         hosts = [peer.host for peer in self._peers]
         dispatch = Dispatch(next(self._numbers), self.new_job_number(), self._order, hosts, retries, max_tasks)
         dispatch.size = sum(workers)
-        setup = self._setup(dispatch, initializer)
+        setup = self._setup(dispatch, initializer, takes_exit=takes_exit)
 
         def open_pool() -> None:
             if self._error is not None:
@@ -323,7 +357,7 @@ class Engine(threading.Thread):
     def _ranks(self) -> list[int]:
         return [rank for rank in range(self._comm.size) if rank not in self._lost]
 
-    def _setup(self, dispatch: Dispatch, initializer: tuple[Any, tuple[Any, ...]] | None) -> bytes:
+    def _setup(self, dispatch: Dispatch, initializer: tuple[Any, tuple[Any, ...]] | None, *, takes_exit: bool) -> bytes:
         pickled = dispatch.definitions.dumps(initializer)
         definitions = dispatch.definitions.missing(pickled.needed, {})
         dispatch.names = {each.name: each.version for each in definitions}
@@ -333,6 +367,7 @@ class Engine(threading.Thread):
             if _environment_at_start.get(name) != value and not is_launchers(name)
         }
         environment |= {name: None for name in _environment_at_start if name not in os.environ}
+        environment[NO_INIT] = os.environ.get(NO_INIT)  # tasks may use MPI, and see a world of one
         return pickle.dumps(
             worker.Setup(
                 definitions,
@@ -343,6 +378,7 @@ class Engine(threading.Thread):
                 environment,
                 self._seed,
                 self._stand_in,
+                takes_exit,
             )
         )
 

@@ -20,6 +20,7 @@ from multiprocessing.pool import ExceptionWithTraceback, MaybeEncodingError  # t
 from typing import Any, NamedTuple
 
 from mpipar.pool import by_value
+from mpipar.pool.salvage import checked
 from mpipar.runtime.channel import Message, receive, send
 
 BATCH, END = "batch", "end"
@@ -160,19 +161,34 @@ class Evaluation:
     ----------
     batch : Batch
     items : list
-        Of its tasks; what is not begun may be taken from its end.
+        Of its tasks; what is not begun may be taken from its end. One that is Broken fails.
     call : callable
-        Returns an iterator over values, given one over items.
+        ``call(source, take)`` evaluates what the iterator ``source`` yields, and hands the values to ``take``.
     seed : int or None
         Of random numbers.
+    takes_exit : bool
+        Whether a SystemExit is an outcome as other exceptions are, or ends the worker.
+    has_broken : bool
+        Whether an item may be Broken.
     """
 
-    def __init__(self, batch: Batch, items: list[Any], call: Callable[[Any], Any], seed: int | None) -> None:
+    def __init__(
+        self,
+        batch: Batch,
+        items: list[Any],
+        call: Callable[[Iterator[Any], Callable[[Any], None]], None],
+        seed: int | None,
+        *,
+        takes_exit: bool = False,
+        has_broken: bool = False,
+    ) -> None:
         self.batch = batch
-        self._call = call
+        self._call, self._takes_exit = call, takes_exit
         self._waiting = deque(items)  # two threads take from its ends; each task goes to one of them
         first_ones: Iterator[Any] = map(deque.popleft, repeat(self._waiting, len(items)))  # IndexError at an early end
         self._source = first_ones if seed is None else self._seeded(first_ones, seed)
+        if has_broken:
+            self._source = map(checked, self._source)
         self._lock = threading.Lock()  # of what follows
         self._kept = len(items)  # tasks that have not been given back
         self._values: list[Any] = []
@@ -184,16 +200,16 @@ class Evaluation:
         """Evaluate all tasks that are not given back meanwhile, and send what comes out."""
         overseer.look_after(self)
         while True:
-            error: Exception | None = None
+            error: BaseException | None = None
             try:
-                self._values.extend(self._call(self._source))
-            except Exception as raised:
+                self._call(self._source, self._values.append)
+            except BaseException as raised:
+                if isinstance(raised, SystemExit) and not self._takes_exit:
+                    raise
                 error = raised
             with self._lock:
-                if len(self._values) == self._begun():
+                if error is None or len(self._values) == self._begun():
                     break
-                if error is None:
-                    error = StopIteration()  # of a task; it looks like the end of them all
                 self._failed.append(len(self._values))
                 self._values.append(error)
         overseer.look_after(None)
@@ -265,7 +281,7 @@ class Overseer(threading.Thread):
                     self.mailbox.return_unread()
 
 
-def portable(error: Exception) -> Any:
+def portable(error: BaseException) -> Any:
     """Return an exception with its traceback as cause, such that it can be sent; or another one that tells of it."""
     if isinstance(error, NameError) and error.name:
         reason = by_value.why_missing(error.name)

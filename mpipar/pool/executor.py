@@ -7,15 +7,33 @@ import math
 import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import TimeoutError as PoolTimeoutError
 from typing import Any
 
+from mpipar.core.errors import WorkerLost
 from mpipar.pool.engine import Session
 from mpipar.pool.fed_job import FedJob
 from mpipar.pool.jobs import Raised
 from mpipar.pool.presence import before_end, open_pool
+from mpipar.pool.process_view import ProcessView
 
 _open: set[Session] = set()
+
+
+class TaskLost(WorkerLost, BrokenProcessPool):
+    """A task of an executor was given up, as the workers that had it died. The executor itself can go on."""
+
+
+def _as_of_an_executor(error: BaseException, session: Session) -> BaseException:
+    """Return an exception as users of executors expect it: a BrokenExecutor where workers died, or can't start."""
+    if type(error) is WorkerLost:
+        return TaskLost(*error.args)
+    if error is session.broken_by:
+        broken = BrokenProcessPool(f"the workers can't start: {type(error).__name__}: {error}")
+        broken.__cause__ = error
+        return broken
+    return error
 
 
 class _Sink:
@@ -43,7 +61,7 @@ class _Sink:
 
     def _set(self, outcome: Any) -> None:
         if type(outcome) is Raised:
-            self._future.set_exception(outcome.error)
+            self._future.set_exception(_as_of_an_executor(outcome.error, self._session))
         else:
             self._future.set_result(outcome)
 
@@ -94,7 +112,7 @@ class Executor(concurrent.futures.Executor):
             raise ValueError("max_workers must be greater than 0")
         if max_tasks_per_child is not None and max_tasks_per_child <= 0:
             raise ValueError("max_tasks_per_child must be >= 1")
-        self._session = open_pool(max_workers, initializer, initargs, max_tasks_per_child, retries)
+        self._session = open_pool(max_workers, initializer, initargs, max_tasks_per_child, retries, takes_exit=True)
         self._is_shut_down = False
         weakref.finalize(self, self._session.close).atexit = False
         _open.difference_update([session for session in _open if session.is_over])
@@ -104,6 +122,16 @@ class Executor(concurrent.futures.Executor):
     def _max_workers(self) -> int:
         """Number of workers; programs look at it, though its name is private in concurrent.futures, too."""
         return self._session.size
+
+    @property
+    def _processes(self) -> dict[int, ProcessView]:
+        """The worker processes by their pids; the same holds for it."""
+        return {process.pid: process for process in self._session.processes()}
+
+    @property
+    def _pending_work_items(self) -> dict[int, None]:
+        """As many as there are tasks without an outcome."""
+        return dict.fromkeys(range(self._session.unfinished))
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> concurrent.futures.Future[Any]:
         """Have ``fn(*args, **kwargs)`` done, and return a future. Raises RuntimeError after :meth:`shutdown`."""
@@ -145,10 +173,10 @@ class Executor(concurrent.futures.Executor):
         job = FedJob(
             fn,
             "star",
-            list(arguments) if buffersize is None else arguments,
+            self._session.snapshots.items(list(arguments)) if buffersize is None else arguments,
             chunksize=chunksize,
             wake=self._session.wake,
-            snapshot=self._session.snapshot,
+            snapshot=self._session.snapshots.item,
             window=math.inf if buffersize is None else buffersize,
             owner=self,
         )
@@ -176,6 +204,8 @@ class Executor(concurrent.futures.Executor):
     def _check(self) -> None:
         if self._is_shut_down:
             raise RuntimeError("cannot schedule new futures after shutdown")
+        if self._session.broken_by is not None:
+            raise _as_of_an_executor(self._session.broken_by, self._session)
 
 
 def _values(session: Session, job: FedJob, deadline: float | None) -> Iterator[Any]:
@@ -183,12 +213,16 @@ def _values(session: Session, job: FedJob, deadline: float | None) -> Iterator[A
     try:
         while True:
             try:
-                value = job.next(None if deadline is None else max(0.0, deadline - time.monotonic()))
+                outcome = job.outcome(None if deadline is None else max(0.0, deadline - time.monotonic()))
             except StopIteration:
                 return
             except PoolTimeoutError:
                 raise TimeoutError from None
-            yield value
+            except BaseException as error:  # there will be no more
+                outcome = Raised(error)
+            if type(outcome) is Raised:
+                raise _as_of_an_executor(outcome.error, session)
+            yield outcome
     finally:
         session.abandon(job)
 

@@ -13,7 +13,6 @@ from mpipar.pool.jobs import Job, Raised
 from mpipar.runtime.channel import Frames
 
 _ABSENT = object()
-_CONSTANT = frozenset((int, float, complex, str, bytes, bool, type(None), range))
 
 
 class FedJob(Job):
@@ -90,7 +89,7 @@ class FedJob(Job):
         keeps = self._window == math.inf  # then all items have come, and been kept, before
         try:
             for item in self._iterator:
-                self._source.append(item if keeps or _is_constant(item) else self._snapshot(item))
+                self._source.append(item if keeps else self._snapshot(item))
                 self._fed += 1
                 if self.is_starving:
                     self.is_starving = False
@@ -197,6 +196,13 @@ class FedJob(Job):
         Exception
             Whatever its task raised.
         """
+        outcome = self.outcome(timeout)
+        if type(outcome) is Raised:
+            raise outcome.error
+        return outcome
+
+    def outcome(self, timeout: float | None = None) -> Any:
+        """Return the same, but a Raised instead of raising what a task raised."""
         with self._condition:
             if not self._condition.wait_for(self._has_more, timeout):
                 raise PoolTimeoutError
@@ -206,8 +212,6 @@ class FedJob(Job):
             if self._fixed_window is not None:
                 self._released += 1
                 self._condition.notify_all()
-        if type(outcome) is Raised:
-            raise outcome.error
         return outcome
 
     def _has_more(self) -> bool:
@@ -228,9 +232,3 @@ class FedJob(Job):
         if self._fixed_window is None:
             self._released = self._fetched
             self._condition.notify_all()
-
-
-def _is_constant(item: Any) -> bool:
-    """Return whether an item can't be changed, as far as that is told quickly."""
-    kind = type(item)
-    return kind in _CONSTANT or (kind is tuple and len(item) < 10 and _CONSTANT.issuperset(map(type, item)))

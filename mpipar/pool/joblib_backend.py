@@ -170,7 +170,7 @@ class _Crew:
 
     def __init__(self, engine: Engine, workers: list[int], retries: int) -> None:
         self.key = engine, workers, retries
-        self.session = engine.session(workers=workers, retries=retries)
+        self.session = engine.session(workers=workers, retries=retries, takes_exit=True)
         self.done: SimpleQueue[tuple[Callable[[Any], object], Any] | None] = SimpleQueue()
         threading.Thread(target=self._call_back, name="mpipar joblib", daemon=True).start()
 

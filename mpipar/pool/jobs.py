@@ -10,7 +10,7 @@ import itertools
 import math
 from abc import ABC, abstractmethod
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 BATCH_SECONDS = 0.01
@@ -79,13 +79,15 @@ class Job(ABC):
         self.again: deque[int] = deque()
         self.returned: deque[int] = deque()
         self.deaths: Counter[int] = Counter()
-        self.pickled: Any = None  # the function, once it is
+        self.function_frames: Any = ()  # its pickle
+        self.stamp: Mapping[str, Any] = {}  # what it uses of the script, as that was when the job was handed in
+        self.error: BaseException | None = None  # why it can't be sent
         self._seconds: float | None = None  # of a task, about
         self._largest = 1  # batch so far
 
     def describe(self, task: int) -> str:
         """Return the name of a task's function, for messages."""
-        return _name(self.function)
+        return name_of(self.function)
 
     def start(self) -> None:  # noqa: B027 (most have nothing to do)
         """Begin; called by the script's thread."""
@@ -221,16 +223,16 @@ class CallsJob(Job):
     def __init__(self) -> None:
         super().__init__(None, "calls")
         self._numbers = itertools.count()
-        self._calls: deque[tuple[int, Any, Sink]] = deque()
-        self._out: dict[int, tuple[Any, Sink]] = {}
+        self._calls: deque[tuple[int, Any, str, Sink]] = deque()
+        self._out: dict[int, tuple[Any, str, Sink]] = {}
 
-    def add(self, function: Any, arguments: tuple[Any, ...], keywords: dict[str, Any], sink: Sink) -> None:
-        """Add a task."""
-        self._calls.append((next(self._numbers), (function, arguments, keywords), sink))
+    def add(self, name: str, call: Any, sink: Sink) -> None:
+        """Add a task: the name of its function, and what unpickles as (function, arguments, keywords)."""
+        self._calls.append((next(self._numbers), call, name, sink))
 
     def cancel_waiting(self) -> None:
         """Cancel all tasks that haven't been handed out."""
-        for _, _, sink in self._calls:
+        for *_, sink in self._calls:
             sink.cancel()
 
     @property
@@ -246,9 +248,9 @@ class CallsJob(Job):
         indices: list[int] = []
         items: list[Any] = []
         while self._calls and len(items) < count:
-            index, item, sink = self._calls.popleft()
+            index, item, name, sink = self._calls.popleft()
             if sink.start():
-                self._out[index] = item, sink
+                self._out[index] = item, name, sink
                 indices.append(index)
                 items.append(item)
         return indices, items
@@ -257,21 +259,22 @@ class CallsJob(Job):
         return [self._out[index][0] for index in indices]
 
     def describe(self, task: int) -> str:  # noqa: D102
-        return _name(self._out[task][0][0])
+        return self._out[task][1]
 
     def put(self, indices: Sequence[int], outcomes: list[Any], *, all_well: bool = False) -> None:  # noqa: D102
         for index, outcome in zip(indices, outcomes, strict=True):
             out = self._out.pop(index, None)
             if out is not None:
-                out[1].put(outcome)
+                out[2].put(outcome)
 
     def cancel(self, error: BaseException) -> None:  # noqa: D102
         while self._calls:
-            index, item, sink = self._calls.popleft()
+            index, item, name, sink = self._calls.popleft()
             if sink.start():
-                self._out[index] = item, sink
+                self._out[index] = item, name, sink
         self.put(list(self._out), [Raised(error)] * len(self._out))
 
 
-def _name(function: Any) -> str:
+def name_of(function: Any) -> str:
+    """Return the name of a function, for messages."""
     return getattr(function, "__qualname__", None) or type(function).__name__

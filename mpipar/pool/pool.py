@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import warnings
 import weakref
 from collections.abc import Callable, Iterable, Sequence
 from multiprocessing import TimeoutError as PoolTimeoutError
@@ -11,6 +12,7 @@ from typing import Any, NoReturn
 from mpipar.pool.fed_job import FedJob
 from mpipar.pool.jobs import ListJob, Raised
 from mpipar.pool.presence import open_pool
+from mpipar.pool.process_view import ProcessView
 
 Callback = Callable[[Any], object]
 
@@ -152,6 +154,15 @@ class Pool:
         """Number of workers; programs look at it, though its name is private in multiprocessing, too."""
         return self._session.size
 
+    @property
+    def _pool(self) -> list[ProcessView]:
+        """The worker processes; programs look at their pids, and whether they are alive."""
+        return self._session.processes()
+
+    def __del__(self) -> None:
+        if getattr(self, "_state", None) == "RUN":
+            warnings.warn(f"unclosed running multiprocessing pool {self!r}", ResourceWarning, source=self, stacklevel=2)
+
     def _check_running(self) -> None:
         if self._state != "RUN":
             raise ValueError("Pool not running")
@@ -176,7 +187,7 @@ class Pool:
 
     def map(self, func: Callable[[Any], Any], iterable: Iterable[Any], chunksize: int | None = None) -> list[Any]:
         """Return ``[func(item) for item in iterable]``; see :meth:`map_async`."""
-        return self.map_async(func, iterable, chunksize).get()  # type: ignore[no-any-return]
+        return self._map(func, "map", iterable, chunksize, None, None, waits=True).get()  # type: ignore[no-any-return]
 
     def map_async(
         self,
@@ -205,7 +216,7 @@ class Pool:
         self, func: Callable[..., Any], iterable: Iterable[Iterable[Any]], chunksize: int | None = None
     ) -> list[Any]:
         """Return ``[func(*item) for item in iterable]``; see :meth:`map_async`."""
-        return self.starmap_async(func, iterable, chunksize).get()  # type: ignore[no-any-return]
+        return self._map(func, "star", iterable, chunksize, None, None, waits=True).get()  # type: ignore[no-any-return]
 
     def starmap_async(
         self,
@@ -226,6 +237,8 @@ class Pool:
         chunksize: int | None,
         callback: Callback | None,
         error_callback: Callback | None,
+        *,
+        waits: bool = False,
     ) -> AsyncResult:
         self._check_running()
         items: Sequence[Any] = iterable if isinstance(iterable, range) else list(iterable)
@@ -235,7 +248,10 @@ class Pool:
             result._event.set()
             return result
         unit = chunksize or default_chunksize(len(items), self._session.size)
-        self._session.submit(ListJob(func, kind, items, result.put, chunksize=chunksize or None, unit=unit))
+        if not waits:
+            items = self._session.snapshots.items(items)
+        job = ListJob(func, kind, items, result.put, chunksize=chunksize or None, unit=unit)
+        self._session.submit(job, waits=waits)
         return result
 
     def imap(self, func: Callable[[Any], Any], iterable: Iterable[Any], chunksize: int = 1) -> FedJob:
@@ -268,11 +284,11 @@ class Pool:
         job = FedJob(
             func,
             "map",
-            iterable,
+            self._session.snapshots.container(iterable),
             chunksize=chunksize,
             ordered=ordered,
             wake=self._session.wake,
-            snapshot=self._session.snapshot,
+            snapshot=self._session.snapshots.item,
             owner=self,
         )
         self._session.submit(job)

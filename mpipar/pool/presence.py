@@ -98,6 +98,8 @@ def open_pool(
     initargs: Iterable[Any],
     max_tasks: int | None,
     retries: int,
+    *,
+    takes_exit: bool = False,
 ) -> Session:
     """Open a pool, with workers in all ranks. Collective over them, at the first call.
 
@@ -113,6 +115,8 @@ def open_pool(
         After so many tasks (or chunks of them) a worker process is replaced.
     retries : int
         How often a task is tried again after its worker has died.
+    takes_exit : bool
+        Whether a SystemExit of a task is raised where its value is wanted, or ends its worker.
 
     Raises
     ------
@@ -131,6 +135,7 @@ def open_pool(
         initializer=None if initializer is None else (initializer, tuple(initargs)),
         retries=retries,
         max_tasks=max_tasks,
+        takes_exit=takes_exit,
     )
 
 

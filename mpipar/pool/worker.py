@@ -15,17 +15,18 @@ and from it::
 from __future__ import annotations
 
 import contextlib
-import itertools
+import functools
 import multiprocessing
 import os
 import pickle
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, TypeAlias
 
 from mpipar.pool import by_value
 from mpipar.pool.evaluation import BROKEN, END, READY, Batch, Evaluation, Mailbox, Overseer, flush, portable
+from mpipar.pool.salvage import Broken
 from mpipar.runtime.channel import Message
 from mpipar.runtime.interfaces import connect_without_delay
 
@@ -49,6 +50,8 @@ class Setup(NamedTuple):
         Of the random numbers in tasks.
     stand_in : callable or None
         Lets the names of multiprocessing stand for mpipar's.
+    takes_exit : bool
+        Whether a task's SystemExit is raised where its value is wanted, or ends the worker.
     """
 
     definitions: list[Any]
@@ -59,27 +62,40 @@ class Setup(NamedTuple):
     environment: dict[str, str | None]
     seed: int | None
     stand_in: Callable[[], None] | None
+    takes_exit: bool
 
 
 SetUp: TypeAlias = Callable[[Setup, int], None]
 
 
-def _call(task: Any) -> Any:
-    function, arguments, keywords = task
-    return function(*arguments, **keywords)
+Take: TypeAlias = Callable[[Any], None]
 
 
-_CALLS: dict[str, Callable[[Any, Any], Any]] = {
-    "map": map,
-    "star": itertools.starmap,
-    "calls": lambda _, items: map(_call, items),  # each item has a function of its own
-}
+def _map(function: Any, items: Iterator[Any], take: Take) -> None:
+    for item in items:
+        take(function(item))
+
+
+def _star(function: Any, items: Iterator[Any], take: Take) -> None:
+    for item in items:
+        take(function(*item))
+
+
+def _calls(_: None, items: Iterator[Any], take: Take) -> None:
+    for function, arguments, keywords in items:
+        take(function(*arguments, **keywords))
+
+
+_CALLS: dict[str, Callable[[Any, Iterator[Any], Take], None]] = {"map": _map, "star": _star, "calls": _calls}
 
 
 def work(sock: socket.socket) -> None:
     """Do what comes through ``sock``, until it is told to end: the life of a worker process."""
     by_value.become_worker()
-    _work(sock, _set_up_process, by_value.define)
+    try:
+        _work(sock, _set_up_process, by_value.define)
+    finally:
+        _end_mpi()
 
 
 def work_in_thread(sock: socket.socket) -> None:
@@ -93,6 +109,13 @@ def _work(sock: socket.socket, set_up: SetUp, define: Callable[[Any], None]) -> 
             _Worker(sock, set_up, define).work()
     finally:
         flush()
+
+
+def _end_mpi() -> None:
+    """End MPI, if a task has used it, or it would leave files of its shared memory."""
+    mpi = sys.modules.get("mpi4py.MPI")
+    if mpi is not None and mpi.Is_initialized() and not mpi.Is_finalized():
+        mpi.Finalize()
 
 
 def _set_up_process(setup: Setup, number: int) -> None:
@@ -126,12 +149,13 @@ class _Worker:
         self._set_up, self._define = set_up, define
         self._functions: dict[int, Any] = {}  # {number of a job: its function}
         self._seed: int | None = None
+        self._takes_exit = False
 
     def work(self) -> None:
         packed, number = self._mailbox.receive()
         setup = pickle.loads(packed)
         try:
-            self._seed = setup.seed
+            self._seed, self._takes_exit = setup.seed, setup.takes_exit
             self._set_up(setup, int(bytes(number)))
             self._define(setup.definitions)
             initializer = by_value.loads(setup.initializer)
@@ -139,7 +163,9 @@ class _Worker:
                 function, arguments = initializer
                 function(*arguments)
                 flush()
-        except Exception as error:
+        except SystemExit:
+            raise
+        except BaseException as error:
             self._mailbox.send((BROKEN,), *by_value.dumps(portable(error)).frames)
             return
         self._mailbox.send((READY, os.getpid()))
@@ -164,14 +190,18 @@ class _Worker:
             function = self._functions.get(batch.job)
             if isinstance(function, _Unloadable):
                 raise function.error
-            items = list(by_value.loads(frames[batch.function_frames :]))
+            broken_before = Broken.made
+            items = list(by_value.loads_each(frames[batch.function_frames :]))
         except Exception as error:  # none of the tasks can be begun
             self._mailbox.send_outcomes(batch, [error] * len(batch.indices), range(len(batch.indices)))
             return
         call = _CALLS[batch.kind]
         if self._mailbox.has_returned(batch):
             items.clear()
-        Evaluation(batch, items, lambda source: call(function, source), self._seed).run(overseer)
+        evaluate = functools.partial(call, function)
+        has_broken = Broken.made != broken_before
+        evaluation = Evaluation(batch, items, evaluate, self._seed, takes_exit=self._takes_exit, has_broken=has_broken)
+        evaluation.run(overseer)
 
 
 class _Unloadable(NamedTuple):

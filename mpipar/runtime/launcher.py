@@ -22,7 +22,7 @@ _PREFIXES = (
     *("PMI_", "PMIX_", "OMPI_", "PRTE_", "MPI_LOCAL"),
     *("HYDI_", "HYDRA_", "I_MPI_", "MV2_", "JSM_", "FLUX_", "PALS_"),
 )
-_NO_INIT = "MPI4PY_RC_INITIALIZE"  # what mpi4py reads when it is imported
+NO_INIT = "MPI4PY_RC_INITIALIZE"  # what mpi4py reads when it is imported
 _JOURNAL = "MPIPAR_JOURNAL"  # of the ranks of a batch job
 _SLURM_STEP = ("SLURM_STEP", "SLURM_PROCID", "SLURM_LOCALID", "SLURM_TASK_PID", "SLURM_PMI")
 
@@ -61,10 +61,10 @@ def is_launchers(name: str) -> bool:
 def hidden_from_children() -> Iterator[None]:
     """Let processes that are started inside this context not know of the launcher, nor initialise MPI."""
     hidden = {name: os.environ.pop(name) for name in list(os.environ) if is_launchers(name)}
-    before = os.environ.get(_NO_INIT)
-    os.environ[_NO_INIT] = "false"  # an h5py that is built with MPI imports it
+    before = os.environ.get(NO_INIT)
+    os.environ[NO_INIT] = "false"  # an h5py that is built with MPI imports it
     try:
         yield
     finally:
-        os.environ.pop(_NO_INIT)
-        os.environ.update(hidden if before is None else {**hidden, _NO_INIT: before})
+        os.environ.pop(NO_INIT)
+        os.environ.update(hidden if before is None else {**hidden, NO_INIT: before})

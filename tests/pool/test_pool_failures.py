@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import select
 import signal
 import subprocess
@@ -88,18 +89,23 @@ def test_a_task_that_ends_its_workers_is_given_up_and_all_others_are_done(end, p
             found = all_of(pool.imap(f, range(6)))
             print(found.pop(3))
             print(found, sorted(all_of(pool.imap_unordered(f, range(6))))[:5])
+        if "exit(5" in {end!r} or "exit('" in {end!r}:
+            sys.exit()  # an executor delivers it
         with Executor(2) as executor:
             futures = [executor.submit(f, x) for x in range(5)]
             print(told(futures[3].result))
             print([future.result(20) for future in futures if future is not futures[3]])
             print(told(lambda: list(executor.map(f, range(5)))))
     """)
-    given_up = [lines[position] for position in (0, 1, 2, 4, 6)]
-    assert all(line.startswith("WorkerLost: task ") and " of f was given up: " in line for line in given_up), lines
+    of_executor = (4, 6) if lines[4:] else ()
+    given_up = [lines[position] for position in (0, 1, 2, *of_executor)]
+    assert all(
+        re.match("(WorkerLost|TaskLost): task ", line) and " of f was given up: " in line for line in given_up
+    ), lines
     assert all(reason in line and "the last of 2 workers that had it" in line for line in given_up)
     assert lines[0].startswith("WorkerLost: task 3 of f ")
     assert lines[3] == "['0', '1', '2', '4', '5'] ['0', '1', '2', '4', '5']"
-    assert lines[5] == "[0, 1, 2, 4]"
+    assert not of_executor or lines[5] == "[0, 1, 2, 4]"
 
 
 @pytest.mark.each_mpi
@@ -197,6 +203,54 @@ def test_what_cannot_be_pickled_or_unpickled_is_told(printed):
     assert "TypeError" in lines[23]
 
 
+def test_all_exceptions_are_delivered(printed):
+    """As by an executor of concurrent.futures; the workers of multiprocessing.Pool end by most of these."""
+    lines = printed("""
+        import asyncio, concurrent.futures
+        class Own(BaseException):
+            pass
+        kinds = [GeneratorExit, KeyboardInterrupt, asyncio.CancelledError, concurrent.futures.CancelledError, Own]
+        def f(kind):
+            raise kind(7)
+        def outcome(call):
+            try:
+                return call()
+            except BaseException as error:
+                return type(error), error.args, "in f" in str(error.__cause__)
+        with Pool(2) as pool, Executor(2) as executor:
+            for kind in [*kinds, SystemExit]:
+                found = [outcome(executor.submit(f, kind).result), outcome(lambda: list(executor.map(f, [kind])))]
+                if kind is not SystemExit:
+                    found += [outcome(pool.apply_async(f, (kind,)).get), outcome(pool.map_async(f, [kind] * 3).get)]
+                    found.append(outcome(lambda: pool.imap(f, [kind]).next(20)))
+                print(set(found) == {(kind, (7,), True)} or found)
+            print(executor.submit(square, 3).result(), pool.map(square, [3]))
+    """)
+    assert lines == ["True"] * 6 + ["9 [9]"]
+
+
+def test_an_executor_whose_workers_die_or_do_not_start_is_broken(printed):
+    lines = printed("""
+        from concurrent.futures import BrokenExecutor
+        from concurrent.futures.process import BrokenProcessPool
+        def begin():
+            raise ValueError("not ready")
+        def is_broken(call):
+            try:
+                call()
+            except BrokenProcessPool as error:
+                return isinstance(error, BrokenExecutor), isinstance(error, WorkerLost), type(error.__cause__).__name__
+        with Executor(1, retries=0) as executor:
+            print(is_broken(executor.submit(os._exit, 3).result), is_broken(lambda: list(executor.map(os._exit, [3]))))
+            print(executor.submit(square, 3).result())
+        with Executor(1, initializer=begin) as executor:
+            print(is_broken(lambda: executor.submit(square, 1).result()))
+            print(is_broken(lambda: executor.submit(square, 1)), is_broken(lambda: executor.map(square, [1])))
+    """)
+    lost, started = "(True, True, 'NoneType')", "(True, False, 'ValueError')"
+    assert lines == [f"{lost} {lost}", "9", started, f"{started} {started}"]
+
+
 def test_a_stop_iteration_of_a_task_is_its_exception(printed):
     lines = printed("""
         def f(x):
@@ -213,10 +267,11 @@ def test_a_stop_iteration_of_a_task_is_its_exception(printed):
             print(pool.map(square, range(3)))
         with Executor(2) as executor:
             print(told(lambda: executor.submit(f, 7).result(20)))
+            print(told(lambda: list(executor.map(f, range(300)))))
     """)
-    assert all(line.startswith("StopIteration: ") for line in lines[:4])
+    assert [lines[n] for n in (0, 1, 2, 3, 5)] == [f"StopIteration: {value}" for value in (7, 7, "", 7, 7)]
     assert lines[4] == "[0, 1, 4]"
-    assert "StopIteration" in lines[5]
+    assert lines[6] == "RuntimeError: generator raised StopIteration"
 
 
 @pytest.mark.parametrize("error", ["OSError('no more')", *in_ci("SystemExit(3)")])
@@ -543,3 +598,28 @@ def test_a_kernel_in_a_script_whose_other_ranks_serve_is_refused(ranks, script):
     finished = mpirun(ranks, "-m", "mpipar", "run", script("import mpipar.pi\nmpipar.pi.pi.main(['--steps', '10'])\n"))
     assert (finished.code, finished.stdout) == (2, "")
     assert len(finished.own_errors) == 1, finished.stderr
+
+
+def test_what_cannot_be_unpickled_spoils_no_neighbour(printed):
+    lines = printed("""
+        def boom():
+            raise RuntimeError("while loading")
+        class Unloadable:
+            def __reduce__(self): return boom, ()
+        def f(items):
+            return 1
+        def g(n):
+            return [n, Unloadable()] if n == 7 else n
+        def bad(found):
+            return [place for place, value in enumerate(found) if "Error" in value]
+        with Pool(2) as pool:
+            items = [[n, Unloadable()] if n == 7 else [n] for n in range(20)]
+            for f, items in (f, items), (g, range(20)):
+                results = [pool.apply_async(f, (item,)) for item in items]
+                print(bad(told(lambda: result.get(20)) for result in results))
+                print(bad(all_of(pool.imap(f, items))), bad(all_of(pool.imap(f, iter(items), 20))))
+                print(told(lambda: pool.map(f, items)))
+    """)
+    assert lines[:2] == lines[3:5] == ["[7]", "[7] [7]"]
+    assert lines[2] == "RuntimeError: while loading"
+    assert "while loading" in lines[5]

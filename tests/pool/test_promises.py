@@ -140,3 +140,47 @@ def test_a_pool_whose_workers_cannot_start_tells_so(tmp_path):
     )
     finished = over(None)("script.py", cwd=tmp_path)
     assert (finished.code, finished.stdout.startswith("a worker can't be started: ")) == (0, True), finished.stderr
+
+
+def test_names_mean_what_they_did_at_the_call(printed):
+    lines = printed("""
+        from concurrent.futures import ProcessPoolExecutor as Executor
+        from multiprocessing import Pool
+        def level(_=None):
+            return LEVEL
+        results, maps = [], []
+        with Pool(2) as pool, Executor(2) as executor:
+            for LEVEL in range(20):
+                def twice(x):
+                    return 2 * x + LEVEL
+                results += [pool.apply_async(level), executor.submit(level), pool.apply_async(twice, (LEVEL,))]
+                maps.append(pool.map_async(level, range(50), chunksize=1))
+            values = [result.get() if hasattr(result, "get") else result.result() for result in results]
+            print(values == [value for n in range(20) for value in (n, n, 3 * n)])
+            print([set(found.get()) for found in maps] == [{n} for n in range(20)])
+    """)
+    assert lines == ["True", "True"]
+
+
+def test_a_task_that_uses_mpi_sees_a_world_of_one(printed):
+    assert printed("""
+        from concurrent.futures import ProcessPoolExecutor
+        def world(x):
+            from mpi4py import MPI
+            comm = MPI.COMM_WORLD
+            return comm.rank, comm.size, comm.allreduce(x), comm.gather(x), MPI.COMM_SELF.size
+        with ProcessPoolExecutor() as executor:
+            print(list(executor.map(world, range(6))) == [(0, 1, x, [x], 1) for x in range(6)])
+    """) == ["True"]
+
+
+def test_a_worker_that_the_script_ends_is_replaced(tmp_path):
+    (tmp_path / "script.py").write_text(
+        "import signal\nfrom multiprocessing import Pool\n"
+        "with Pool(2) as pool:\n    process = pool._pool[0]\n    process.terminate()\n    process.join()\n"
+        "    print(process.is_alive(), process.exitcode == -signal.SIGTERM, pool.map(abs, [-1]))\n"
+        "    print(process.pid not in {other.pid for other in pool._pool})\n"
+    )
+    finished = over(None)("-m", "mpipar", "run", "script.py", cwd=tmp_path)
+    assert (finished.code, finished.stdout) == (0, "False True [1]\nTrue\n")
+    assert "the worker was killed by SIGTERM; it is replaced" in finished.stderr

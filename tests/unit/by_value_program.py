@@ -415,14 +415,23 @@ def outcome(call):
         return [type(error).__name__, str(error), getattr(error, "__notes__", [])]
 
 
-class Counting(io.BytesIO):
-    """Large, and its pickles are counted."""
+ARRIVED = []
 
-    pickled = 0
+
+def arrive(size):
+    ARRIVED.append(size)
+    return bytes(size)
+
+
+def arrived():
+    return len(ARRIVED)
+
+
+class Counting(io.BytesIO):
+    """Large, and its arrivals in a worker are counted."""
 
     def __reduce__(self):
-        Counting.pickled += 1
-        return bytes, (10,)
+        return arrive, (10,)
 
 
 def main():
@@ -450,7 +459,7 @@ def main():
         heavy = Counting()
         task = (lambda h: lambda x: (len(h if isinstance(h, bytes) else b""), x))(heavy)
         values = [pool.map(task, range(3)) for _ in range(4)] + [[pool.apply(task, (n,)) for n in range(3)]]
-        found["a_closure_is_sent_once"] = [[values[-1][-1], Counting.pickled], [(10, 2), 1]]
+        found["a_closure_is_sent_once"] = [[values[-1][-1], pool.apply(arrived)], [(10, 2), 1]]
     with Pool(1) as pool:
         found["a_new_pool_sees_what_was_changed"] = [pool.map(table, [0]), [TABLE]]
     with Pool(1, set_up, (5,)) as pool:

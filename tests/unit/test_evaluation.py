@@ -1,5 +1,6 @@
 """Batches in a worker: each task is begun, or given back, never both."""
 
+import asyncio
 import sys
 import threading
 import time
@@ -46,9 +47,19 @@ def batch(count):
     return Batch(1, 1, "map", range(count), [], 0, [])
 
 
+def over(function):
+    """Return what evaluates a function over items."""
+
+    def evaluate(source, take):
+        for item in source:
+            take(function(item))
+
+    return evaluate
+
+
 def evaluated(items, function, seed=None, give_back_after=()):
     kept = Kept()
-    evaluation = Evaluation(batch(len(items)), list(items), lambda source: map(function, source), seed)
+    evaluation = Evaluation(batch(len(items)), list(items), over(function), seed)
 
     def interfere():
         for seconds in give_back_after:
@@ -73,7 +84,7 @@ def test_all_tasks_are_evaluated(count, seed):
 
 @pytest.mark.parametrize("seed", [None, 7])
 @pytest.mark.parametrize("bad", [{0}, {49}, {0, 1, 2}, {7, 8, 30}, set(range(50))])
-@pytest.mark.parametrize("kind", [ValueError, StopIteration])
+@pytest.mark.parametrize("kind", [ValueError, StopIteration, KeyboardInterrupt, GeneratorExit, asyncio.CancelledError])
 def test_exceptions_come_at_their_places(kind, bad, seed):
     def strict(x):
         if x in bad:
@@ -83,6 +94,19 @@ def test_exceptions_come_at_their_places(kind, bad, seed):
     kept = evaluated(range(50), strict, seed)
     assert kept.failed == sorted(bad)
     assert [type(value) for value in kept.values] == [kind if x in bad else int for x in range(50)]
+    assert all(kept.values[x].args == (x,) for x in bad)
+
+
+@pytest.mark.parametrize("takes_exit", [True, False])
+def test_an_exit_is_an_outcome_or_the_end(takes_exit):
+    kept = Kept()
+    evaluation = Evaluation(batch(3), [1, 2, 3], over(sys.exit), None, takes_exit=takes_exit)
+    if takes_exit:
+        evaluation.run(Nobody(kept))
+        assert [value.code for value in kept.values] == [1, 2, 3]
+    else:
+        with pytest.raises(SystemExit):
+            evaluation.run(Nobody(kept))
 
 
 @pytest.mark.parametrize("seed", [None, 7])
@@ -119,7 +143,7 @@ def test_what_is_given_back_is_told_before_the_end():
         begun.set()
         return go_on.wait(30)
 
-    evaluation = Evaluation(batch(5), list(range(5)), lambda source: map(long_task, source), None)
+    evaluation = Evaluation(batch(5), list(range(5)), over(long_task), None)
     evaluation._lock = Unhurried(go_on.set)
     thread = threading.Thread(target=evaluation.run, args=(Nobody(kept),))
     thread.start()
@@ -132,9 +156,7 @@ def test_what_is_given_back_is_told_before_the_end():
 def test_the_rest_is_given_back_while_a_task_takes_long():
     go_on = threading.Event()
     kept = Kept()
-    evaluation = Evaluation(
-        batch(10), list(range(10)), lambda source: map(lambda x: x < 3 or go_on.wait(30), source), None
-    )
+    evaluation = Evaluation(batch(10), list(range(10)), over(lambda x: x < 3 or go_on.wait(30)), None)
     thread = threading.Thread(target=evaluation.run, args=(Nobody(kept),))
     thread.start()
     while evaluation._begun() < 4:

@@ -295,7 +295,7 @@ class Sink:
 def test_single_tasks_reach_their_sinks_but_for_those_cancelled(n, order):
     job, sinks = CallsJob(), [Sink(is_wanted=order.random() < 0.8) for _ in range(n)]
     for number, sink in enumerate(sinks):
-        job.add(abs, (number,), {}, sink)
+        job.add("abs", (abs, (number,), {}), sink)
     workers = Workers(job, order, outcome=lambda item: item[1][0])
     while job.unfinished or workers.batches or job.again:
         workers.take()
@@ -307,7 +307,7 @@ def test_single_tasks_reach_their_sinks_but_for_those_cancelled(n, order):
 def test_cancelled_single_tasks_raise_unless_they_were_given_up_before():
     job, sinks = CallsJob(), [Sink() for _ in range(6)]
     for number, sink in enumerate(sinks):
-        job.add(abs, (number,), {}, sink)
+        job.add("abs", (abs, (number,), {}), sink)
     job.take(2)
     sinks[5].cancel()
     job.cancel(OSError("over"))

@@ -1,0 +1,181 @@
+"""What was handed in stays as it was then, whatever becomes of it; what can't change isn't copied."""
+
+import datetime
+import decimal
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mpipar.pool import by_value
+from mpipar.pool.definitions import Definitions
+from mpipar.pool.snapshot import Snapshots, are_constant, is_constant, packed
+
+
+@pytest.fixture
+def snapshots():
+    return Snapshots(Definitions())
+
+
+def sent(value):
+    """Return what a worker gets."""
+    return by_value.loads([bytearray(frame) for frame in by_value.dumps(value).frames])
+
+
+CONSTANT = [
+    *(1, 2.5, 1j, "text", b"bytes", True, None, range(3), (), (1, ("a", (None,))), (1,) * 20),
+    *(np.float64(1), np.int8(1), np.bool_(1), datetime.date(2000, 1, 1), decimal.Decimal("0.1"), Path("/a/b")),
+]
+
+
+@pytest.mark.parametrize("value", CONSTANT, ids=repr)
+def test_what_cannot_change_is_not_pickled(value, snapshots):
+    assert is_constant(value)
+    assert snapshots.item(value) is value
+    items = [value] * 3
+    assert snapshots.items(items) is items or not are_constant(items)
+
+
+@pytest.mark.parametrize("value", [[1], {}, {1}, (1, [2]), np.zeros(2), bytearray(2), np.array([[]])], ids=repr)
+def test_what_may_change_is_known(value):
+    assert not is_constant(value)
+    assert not are_constant([1, value])
+    assert not are_constant([(1, value)])
+
+
+class Counter:
+    def __init__(self):
+        self.n = 0
+
+    def get(self, x):
+        return self.n + x
+
+
+def plus(a, b=0):
+    return a[0] + b
+
+
+@pytest.mark.parametrize("size", [3, 100_000])
+def test_arrays_are_as_they_were(size, snapshots):
+    array = np.zeros(size)
+    taken = []
+    for value in range(5):
+        array[:] = value
+        taken.append(snapshots.item(array))
+    found = [sent(each) for each in taken]
+    assert [float(each.max()) for each in found] == [float(each.min()) for each in found] == [0, 1, 2, 3, 4]
+    assert all(each.flags.writeable for each in found)
+
+
+def test_calls_are_as_they_were(snapshots):
+    counter, values, calls = Counter(), [0], []
+    for value in range(4):
+        counter.n = values[0] = value
+        calls.append(snapshots.call(counter.get, (10,), {}))
+        calls.append(snapshots.call(plus, (values,), {"b": 20}))
+        calls.append(snapshots.call(lambda x: values[0] + x, (30,), {}))
+    outcomes = []
+    for function, arguments, keywords in map(sent, calls[:2] + calls[3:5]):
+        outcomes.append(function(*arguments, **keywords))
+    assert outcomes == [10, 20, 11, 21]
+
+
+def test_a_large_array_that_does_not_change_is_kept_once(snapshots):
+    array = np.arange(100_000)
+    first, second = snapshots.item((array, 1)), snapshots.item((array, 2))
+    assert first._copies[0] is second._copies[0]
+    array[-1] = 0
+    third = snapshots.item((array, 3))
+    assert third._copies[0] is not first._copies[0]
+    assert [int(sent(each)[0][-1]) for each in (first, second, third)] == [99_999, 99_999, 0]
+
+
+@pytest.mark.parametrize("size", [1, 100, 5000, 100_000])
+@pytest.mark.parametrize("count", [1, 2, 3, 100])
+def test_items_are_as_they_were(size, count, snapshots):
+    items = [[index] * (size if index % 10 else 1) for index in range(count)]
+    taken = snapshots.items(list(items))
+    for item in items:
+        item[0] = -1
+    assert [sent(each)[0] for each in taken] == [each[0] for each in sent(taken)] == list(range(count))
+
+
+def test_small_items_and_what_items_have_in_common_are_pickled_once(snapshots):
+    def groups(items):
+        return len({id(each.together) for each in snapshots.items(items)})
+
+    common = ["x" * 10 for _ in range(50_000)]
+    assert groups([[index] for index in range(1000)]) < 15
+    assert groups([(common, index) for index in range(1000)]) < 15
+    assert groups([[index] * 50_000 for index in range(20)]) >= 19
+    assert groups([*([index] for index in range(1000)), *([index] * 50_000 for index in range(10))]) > 20
+
+
+def test_objects_of_an_item_that_are_the_same_stay_so(snapshots):
+    node = Counter()
+    graph = [node, Counter()]
+    taken = snapshots.items([(graph, node)] * 5)
+    for found, same in map(sent, taken):
+        assert found[0] is same
+
+
+def test_what_cannot_be_pickled_is_left_to_who_sends_it(snapshots):
+    lock = threading.Lock()
+    taken = snapshots.items([[1], [2], lock, [3]])
+    assert taken[2] is lock
+    assert [sent(each) for each in taken if each is not lock] == [[1], [2], [3]]
+
+
+def test_a_closure_that_changes_inside_is_sent_again():
+    definitions = Definitions()
+    values = [0]
+
+    def nested():
+        return values
+
+    assert definitions.remember(nested)
+    assert not definitions.remember(nested)
+    values.append(1)
+    assert definitions.remember(nested)
+    assert not definitions.remember(nested)
+
+
+def test_containers_are_taken_at_once_and_iterators_as_they_yield(snapshots):
+    values = [[1], [2]]
+    taken = snapshots.container(values)
+    values[0][0] = 5
+    assert sent(taken) == [[1], [2]]
+    iterator = iter(values)
+    assert snapshots.container(iterator) is iterator
+
+
+def test_a_batch_of_snapshots_is_the_list_of_their_items(snapshots):
+    values = [[1], {"a": 2}, np.zeros(100_000), [3], 4, (5, [6])]
+    taken = [*map(snapshots.item, values), *snapshots.items([[7], [8], [9]])[1:], 10]
+    found = sent(packed(taken))
+    assert np.array_equal(found.pop(2), values.pop(2))
+    assert found == [*values, [8], [9], 10]
+    assert packed([1, 2]) == [1, 2]
+    assert packed(range(3)) == range(3)
+
+
+class Nested:
+    """What pickles something else while it is pickled."""
+
+    def __init__(self, snapshots):
+        self.snapshots = snapshots
+
+    def __reduce__(self):
+        return sent, (self.snapshots.item([1, 2]),)
+
+
+def test_what_takes_snapshots_while_one_is_taken_is_taken(snapshots):
+    assert sent(snapshots.item([Nested(snapshots), 3])) == [[1, 2], 3]
+
+
+def test_a_value_after_one_that_cannot_be_pickled(snapshots):
+    shared = [1]
+    refused = [shared, threading.Lock()]
+    assert snapshots.item(refused) is refused
+    assert sent(snapshots.item((shared, shared, Counter))) == ([1], [1], Counter)
