@@ -452,6 +452,25 @@ def one_rank_survived(rng: random.Random, folder: Path) -> str:
     return f"{name}: lost {result['lost_ranks']} of 4 ranks, {len(logged(log)) - 300} blocks evaluated again"
 
 
+def worker_start(rng: random.Random, folder: Path) -> str:
+    """Kill a worker or a fork server, at any moment after the first worker began: the job goes on."""
+    _, log = fresh(folder)
+    job = start(rng.choice([0, 2]), "steady", "--log", str(log), "--workers", "3")
+    while not job.workers() and job.process.poll() is None:
+        time.sleep(0.002)
+    time.sleep(rng.choice([0.0, 0.05, 0.2, 1.0]) * rng.random())
+    what = rng.choice(["worker", "fork server"])
+    workers = set(job.workers())
+    victims = sorted(workers if what == "worker" else set(job.having("from multiprocessing.forkserver")) - workers)
+    if victims:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(rng.choice(victims), signal.SIGKILL)
+    end = job.end()
+    assert "Traceback" not in end.stderr, end.stderr
+    assert end.json["value"] == undisturbed("steady")
+    return f"{what}: {len(end.errors)} replaced"
+
+
 def start_lost(rng: random.Random, folder: Path) -> str:
     """Kill one rank while all start: the job ends with a message or with a result, within bounded time."""
     _, log = fresh(folder)
