@@ -85,8 +85,12 @@ class Kernel:
     def __reduce__(self) -> Any:
         main = sys.modules["__main__"]
         if self.__module__ == "__main__" and not hasattr(main, "__file__"):
-            return _by_value, (type(self), self.__dict__)  # a notebook's: nobody else can import that
+            return self.by_value()  # a notebook's: nobody else can import that
         return self.__qualname__
+
+    def by_value(self) -> Any:
+        """Return how to make this kernel where its module can't be imported, as ``__reduce__`` does."""
+        return _by_value, (type(self), self.__dict__)
 
     def on(self, device: str) -> Callable[[Hook], Hook]:
         """Use a function ``(block, …, *, …)`` on this device ("cpu" or "gpu") instead of the kernel's; a decorator.

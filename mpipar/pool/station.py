@@ -27,7 +27,7 @@ OPEN, SEND, RETIRE, CLOSE, KILL, LEAVE = "open", "send", "retire", "close", "kil
 MESSAGE, LOST, BROKE = "message", "lost", "broke"
 
 MOST_STILLBORN = 3
-"""A pool is given up when so many workers, one after the other, die before they are ready."""
+"""A pool is given up when so many workers in one place, one after the other, die before they are ready."""
 
 _LOOK_SECONDS = 0.01  # between looks at workers that are to end
 
@@ -96,7 +96,7 @@ class _Worker:
         self.process: BaseProcess | _Thread
         if may_have_children():
             with theirs:
-                self.process = child.start(work, theirs, main=False)
+                self.process = child.start(work, theirs)
         else:
             self.process = _Thread(target=work_in_thread, args=(theirs,), daemon=True)
             self.process.start()
@@ -118,7 +118,7 @@ class _Crew:
         self._first, self._size = first, size
         self._generations: Counter[int] = Counter()
         self.workers: dict[int, _Worker] = {}
-        self.stillborn = 0
+        self.stillborn: Counter[int] = Counter()  # {slot: workers that died there before their first task, in a row}
 
     def next_number(self, slot: int) -> int:
         """Return a number, from 1, that no worker of the pool has had, in any rank."""
@@ -250,7 +250,7 @@ class Station:
             if what == BROKEN:
                 self._give_up(crew, worker.slot, frames[1:])
                 return
-            crew.stillborn = 0
+            crew.stillborn[worker.slot] = 0
         self._happened.append((Event(MESSAGE, crew.pool, worker.slot), frames))
 
     def _replace(self, worker: _Worker) -> None:
@@ -260,9 +260,9 @@ class Station:
         reason = "the worker has ended" if isinstance(process, _Thread) else child.how_it_ended(process)
         worker.kill()
         if not worker.is_ready:
-            crew.stillborn += 1
-            if crew.stillborn >= MOST_STILLBORN:
-                error = RuntimeError(f"{reason} before its first task, {crew.stillborn} times")
+            crew.stillborn[worker.slot] += 1
+            if crew.stillborn[worker.slot] >= MOST_STILLBORN:
+                error = RuntimeError(f"{reason} before its first task, {MOST_STILLBORN} times")
                 self._give_up(crew, worker.slot, [pickle.dumps(error)])
                 return
         self._start(crew, worker.slot)

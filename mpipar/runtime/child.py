@@ -1,28 +1,41 @@
-"""Processes beside a rank, of multiprocessing's fork server. Imports mpipar.runtime.launcher alone.
+"""Processes beside a rank, of multiprocessing's fork server. Imports mpipar.core, and launcher beside it.
 
 The fork server is a clean process that is started before MPI is initialised and never sees the launcher's variables: no
-child is a copy of a process with MPI in it, nor takes itself for a rank.
+child is a copy of a process with MPI in it, nor takes itself for a rank. If it dies, its children die with it, and
+there is a new one for the next child.
 """
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import errno
 import functools
 import multiprocessing
 import os
 import signal
 import sys
+import tempfile
 import threading
-from collections.abc import Callable, Iterator
-from multiprocessing import connection, forkserver, spawn
+import time
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from multiprocessing import connection, forkserver, spawn, util
 from multiprocessing.process import BaseProcess
 from typing import Any
 
+from mpipar.core.errors import BadInput
 from mpipar.runtime.launcher import hidden_from_children
 
 context = multiprocessing.get_context("forkserver")
 
 FAREWELL_SECONDS = 2.0  # that children are given to end by themselves
+
+_MOST_TRIES = 3  # to start a child
+_PAUSE_SECONDS = 0.05  # between them: a process that is killed closes its sockets before it is seen to have ended
+_LONGEST_FOLDER = 70  # bytes; names of sockets, which are in it, have 107 at most
+_PR_SET_PDEATHSIG = 1  # of <sys/prctl.h>
+
+_environment: dict[str, str] = {}  # of the fork server
 
 
 def prepare(*preload: str) -> None:
@@ -32,6 +45,11 @@ def prepare(*preload: str) -> None:
     ----------
     *preload : str
         Modules that all children import: the fork server imports them once.
+
+    Raises
+    ------
+    BadInput
+        If there can't be one.
     """
     main = sys.modules["__main__"]
     if not os.path.exists(
@@ -40,14 +58,35 @@ def prepare(*preload: str) -> None:
         vars(main).pop("__file__", None)
     context.set_forkserver_preload(list(preload))
     unset = multiprocessing.get_start_method(allow_none=True) is None
-    with hidden_from_children():
-        forkserver.ensure_running()
+    try:
+        _have_short_folder()
+        with hidden_from_children():
+            forkserver.ensure_running()
+            _environment.clear()
+            _environment.update(os.environ)
+    except OSError as error:
+        remedy = " (ulimit -n: the limit of open files)" if error.errno == errno.EMFILE else ""
+        raise BadInput(f"workers: can't start the process that starts them: {error}{remedy}") from None
     if unset:  # a script may still choose how its own processes start
         multiprocessing.set_start_method(None, force=True)
 
 
-def start(target: Callable[..., None], *arguments: Any, main: bool = True) -> BaseProcess:
-    """Start a process that calls ``target``, and ends with this one.
+def _have_short_folder() -> None:
+    """Let multiprocessing have its sockets in a folder whose name isn't too long for them."""
+    if len(os.fsencode(tempfile.gettempdir())) <= _LONGEST_FOLDER:
+        return
+    users = tempfile.tempdir
+    try:
+        for tempfile.tempdir in ("/tmp", "/var/tmp", "/dev/shm"):
+            with contextlib.suppress(OSError):
+                util.get_temp_dir()  # makes one, and keeps it
+                return
+    finally:
+        tempfile.tempdir = users
+
+
+def start(target: Callable[..., None], *arguments: Any) -> BaseProcess:
+    """Start a process that calls ``target``, and ends with this one. It doesn't import the main module.
 
     Parameters
     ----------
@@ -55,20 +94,77 @@ def start(target: Callable[..., None], *arguments: Any, main: bool = True) -> Ba
         By name.
     *arguments
         For it.
-    main : bool
-        Whether the process imports this one's main module, as kernels in it need. A script that has no
-        ``if __name__ == "__main__"`` would run again.
+
+    Raises
+    ------
+    OSError, EOFError
+        If that can't be done, tried several times.
     """
-    process = context.Process(target=_run, args=(target, arguments), daemon=True)
-    with contextlib.nullcontext() if main else main_hidden_from_children():
-        process.start()
+    for tries_left in range(_MOST_TRIES - 1, -1, -1):
+        try:
+            revive()
+            process = context.Process(target=_run, args=(target, arguments), daemon=True)
+            with main_hidden_from_children():
+                process.start()
+        except (OSError, EOFError):  # the fork server was killed in the midst of it
+            if not tries_left:
+                raise
+            time.sleep(_PAUSE_SECONDS)
+        else:
+            break
     return process
+
+
+def revive() -> None:
+    """Start the fork server again if it has died, with the environment that it had."""
+    server = _server()
+    if server is not None and os.waitid(os.P_PID, server, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+        return
+    with hidden_from_children():
+        own = dict(os.environ)
+        try:
+            _become(os.environ, _environment or own)
+            forkserver.ensure_running()
+        finally:
+            _become(os.environ, own)
+
+
+def _become(variables: MutableMapping[str, str], others: Mapping[str, str]) -> None:
+    for name in variables.keys() - others.keys():
+        del variables[name]
+    variables.update(others)
+
+
+def _server() -> int | None:
+    """Return the process number of the fork server, which multiprocessing doesn't tell."""
+    number: int | None = forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]
+    return number
 
 
 def _run(target: Callable[..., None], arguments: tuple[Any, ...]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all processes; the rank decides
+    _die_with_server()
     threading.Thread(target=_die_with_parent, daemon=True).start()
     target(*arguments)
+
+
+def _die_with_server() -> None:
+    """Let this process end with the fork server: the rank takes it for dead then, as nobody tells when it ends."""
+    with contextlib.suppress(AttributeError, OSError):  # Linux alone has it
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if _forked_by and os.getppid() != _forked_by:  # it has just ended
+        os._exit(1)
+
+
+_forked_by = 0  # the process that the last fork was made by, if this module was there
+
+
+def _note_fork() -> None:
+    global _forked_by
+    _forked_by = os.getpid()
+
+
+os.register_at_fork(before=_note_fork)
 
 
 def _die_with_parent() -> None:

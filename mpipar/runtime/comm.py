@@ -14,17 +14,17 @@ import ctypes
 import functools
 import os
 import sys
-import threading
 import time
 import warnings
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NoReturn, TypeVar
 
 from mpipar.core.errors import BadInput
+from mpipar.runtime import start
 from mpipar.runtime.counter import Counter, SharedCounter
 from mpipar.runtime.journal import ENDED, STARTED, tell
-from mpipar.runtime.launcher import launch
+from mpipar.runtime.launcher import Launch, launch
 from mpipar.runtime.link import Link
 from mpipar.runtime.mismatch import library_name, not_loaded, sure_to_be_alone, worlds_of_one
 
@@ -32,9 +32,6 @@ T = TypeVar("T")
 
 PATIENCE = 3.0
 """Seconds that a failing rank gives the others to finish their blocks, before it aborts them."""
-
-INIT_SECONDS = 300.0
-"""How long MPI may take to start: some libraries wait for ever for a rank that died before it came."""
 
 FAILING, STOPPING, GOING_ON = range(3)
 """What a rank says to :meth:`Comm.agree`; a failure on any rank counts more than an early stop of another."""
@@ -164,11 +161,15 @@ class MPIComm(Comm):
 
     def __init__(self, mpi: Any) -> None:
         self._mpi = mpi
-        self._comm = mpi.COMM_WORLD.Dup()
+        self._comm = self._own_copy(mpi.COMM_WORLD)
         self.rank = self._comm.Get_rank()
         self.size = self._comm.Get_size()
         self.host = mpi.Get_processor_name()
         self.library = library_name(mpi.Get_library_version())
+
+    def _own_copy(self, world: Any) -> Any:
+        """Return a communicator of the same ranks. Collective over world."""
+        return world.Dup()
 
     def barrier(self) -> None:  # noqa: D102
         _wait(self._comm.Ibarrier())
@@ -262,13 +263,18 @@ def _meet() -> Comm:
     if not mpi.Is_initialized():
         if launched is not None and sure_to_be_alone(launched, library):
             raise BadInput(worlds_of_one(launched, library))
-        with _time_limit(INIT_SECONDS):
-            mpi.Init_thread()
+        with start.time_limit():
+            start.initialize(mpi)
+            return _communicator(mpi, launched)
+    return _communicator(mpi, launched)  # ranks of a program that has started MPI may come hours after each other
+
+
+def _communicator(mpi: Any, launched: Launch | None) -> Comm:
     if mpi.COMM_WORLD.Get_size() == 1:
         if launched is not None and launched.size > 1:
-            raise BadInput(worlds_of_one(launched, library))
+            raise BadInput(worlds_of_one(launched, library_name(mpi.Get_library_version())))
         return Comm()
-    if os.environ.get("OMPI_MCA_mpi_ft_enable") == "1":  # noqa: SIM112 (mpirun --with-ft ulfm sets it)
+    if start.is_survivable():
         from mpipar.runtime.ulfm import SurvivingComm
 
         return SurvivingComm(mpi)
@@ -332,23 +338,6 @@ def _load_mpi() -> Any:
         warnings.filterwarnings("ignore", message=".*suspicious MPI execution environment", category=RuntimeWarning)
         from mpi4py import MPI
     return MPI
-
-
-@contextlib.contextmanager
-def _time_limit(seconds: float) -> Iterator[None]:
-    """End this process if what is inside the context takes too long."""
-
-    def end() -> None:
-        print(f"mpipar: MPI has not started within {seconds:g} s; a rank may have died", file=sys.stderr, flush=True)
-        os._exit(1)
-
-    timer = threading.Timer(seconds, end)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
 
 
 def _wait(request: Any, deadline: float | None = None) -> bool:

@@ -72,18 +72,39 @@ class SurvivingComm(MPIComm):
     def settle(self) -> None:  # noqa: D102
         self._comm.Agree(1)
 
-    def repair(self) -> None:  # noqa: D102
-        before = self.size
+    def _own_copy(self, world: Any) -> Any:
+        """Return a communicator of the ranks of world that live. Collective over world."""
+        world.Set_errhandler(self._mpi.ERRORS_RETURN)
+        try:
+            copy = world.Dup()
+        except self._mpi.Exception:
+            copy = None
+        try:
+            all_have_one = world.Agree(int(copy is not None))
+        except self._mpi.Exception:  # on all ranks
+            all_have_one = 0
+        if copy is not None and all_have_one:
+            return copy
+        survivors = self._survivors(world)
+        self.lost_ranks = world.Get_size() - survivors.Get_size()
+        return survivors
+
+    def _survivors(self, comm: Any) -> Any:
+        """Return a communicator of those ranks that live. Collective over these."""
         while True:
             with contextlib.suppress(self._mpi.Exception):
-                self._comm.Revoke()
+                comm.Revoke()
             try:
-                survivors = self._comm.Shrink()
+                survivors = comm.Shrink()
                 survivors.Set_errhandler(self._mpi.ERRORS_RETURN)
                 survivors.Barrier()
             except self._mpi.Exception:
                 continue  # another rank was lost meanwhile
-            break
+            return survivors
+
+    def repair(self) -> None:  # noqa: D102
+        before = self.size
+        survivors = self._survivors(self._comm)
         self._comm = survivors
         self.rank, self.size = survivors.Get_rank(), survivors.Get_size()
         self.lost_ranks += before - self.size

@@ -15,6 +15,8 @@ and the blocks that it had are evaluated again, one by one, so that a block that
 from __future__ import annotations
 
 import contextlib
+import errno
+import io
 import os
 import pickle
 import sys
@@ -29,7 +31,8 @@ from typing import Any
 
 from mpipar.core.blocks import Blocks
 from mpipar.core.errors import BadInput
-from mpipar.runtime import child, node
+from mpipar.core.kernel import Kernel
+from mpipar.runtime import child, main_module, node
 from mpipar.runtime.evaluate import POLL_SECONDS, Evaluator, Outcome, Task
 from mpipar.runtime.failure import Failure, Skipped, items_of, one_line
 from mpipar.runtime.schedule import Share
@@ -58,12 +61,13 @@ class Worker:
         How many cores it may run on; 0 until it is ready.
     """
 
-    def __init__(self, task: bytes, rank: int, host: str) -> None:
+    def __init__(self, task: bytes, main: dict[str, str], rank: int, host: str) -> None:
         self.connection, theirs = child.context.Pipe()
         # The other end must be closed here, or the death of the worker could not be seen.
         with theirs:
-            self.process = child.start(_serve, theirs, task)
+            self.process = child.start(_serve, theirs, task, main)
         assert self.process.pid is not None
+        self.stillborn = 0  # workers before it, in its place, that died before their first block
         self.record = Record(rank, host, self.process.pid)
         self.chunk: Blocks | None = None
         self.since = 0.0
@@ -116,7 +120,7 @@ class Workers:
 
     def __init__(self, task: Task, count: int, *, rank: int, host: str, block_timeout: float | None = None) -> None:
         try:
-            self._pickled = _task_as_bytes(task)
+            self._pickled, self._main = _task_as_bytes(task)
         except Exception as error:
             raise BadInput(f"workers: the kernel can't be sent to workers ({one_line(error)})") from None
         prepare()
@@ -124,12 +128,23 @@ class Workers:
         self._timeout = float("inf") if block_timeout is None else block_timeout
         self._again: list[Blocks] = []  # single blocks of workers that have died
         self._failures: Counter[int] = Counter()  # {block: how often it failed that way}
-        self._stillborn = 0  # workers that died before their first block, one after the other
         self.records: list[Record] = []
-        self._workers = [self._new_worker() for _ in range(count)]
+        self._workers: list[Worker] = []
+        self._problem: Failure | None = None  # why there aren't all
+        while len(self._workers) < count and self._problem is None:
+            worker = self._new_worker()
+            if isinstance(worker, Failure):
+                self._problem = worker
+            else:
+                self._workers.append(worker)
 
-    def _new_worker(self) -> Worker:
-        worker = Worker(self._pickled, self._rank, self._host)
+    def _new_worker(self) -> Worker | Failure:
+        """Return a worker that has just been started, or why there is none."""
+        try:
+            worker = Worker(self._pickled, self._main, self._rank, self._host)
+        except (OSError, EOFError) as error:
+            remedy = " (ulimit -n: the limit of open files)" if getattr(error, "errno", 0) == errno.EMFILE else ""
+            return Failure("starting a worker", one_line(error) + remedy)
         self.records.append(worker.record)
         return worker
 
@@ -149,12 +164,13 @@ class Workers:
             worker.end()
 
     def wait_until_ready(self) -> Failure | None:
-        """Wait until all workers have loaded the kernel; return why one can't."""
-        for worker in self._workers:
-            failure = self._greet(worker, worker.receive())
-            if failure is not None:
-                return failure
-        return None
+        """Wait until all workers have loaded the kernel; return why one can't. Those that die are replaced."""
+        for place in range(len(self._workers)):
+            while self._problem is None and not self._workers[place].cores:
+                worker = self._workers[place]
+                hello = worker.receive()
+                self._problem = self._replace_stillborn(worker) if hello is None else self._greet(worker, hello)
+        return self._problem
 
     @property
     def cores(self) -> int:
@@ -209,19 +225,26 @@ class Workers:
 
     def _greet(self, worker: Worker, hello: Any) -> Failure | None:
         """Take the first message of a worker; return why it can't work."""
-        if hello is None:
-            return Failure(f"worker {worker.record.pid}, before its first block", child.how_it_ended(worker.process))
         if isinstance(hello, Failure):
             return hello
-        worker.cores, self._stillborn = hello, 0
+        worker.cores = hello
         return None
 
     def _replace_stillborn(self, worker: Worker) -> Failure | None:
-        self._stillborn += 1
-        if self._stillborn == MOST_DEATHS:
-            return self._greet(worker, None)
-        self._replace(worker)
+        """Replace a worker that died before its first block; return why the run can't go on."""
+        reason, deaths = child.how_it_ended(worker.process), worker.stillborn + 1
+        if deaths == MOST_DEATHS:
+            return Failure(f"worker {worker.record.pid}, before its first block", f"{reason}, {deaths} times")
+        self._tell(worker, f"before its first block: {reason}")
+        replaced = self._replace(worker)
+        if isinstance(replaced, Failure):
+            return replaced
+        replaced.stillborn = deaths
         return None
+
+    def _tell(self, worker: Worker, what: str) -> None:
+        where = f"rank {self._rank} on host {self._host}, worker {worker.record.pid}"
+        print(f"mpipar: {where}, {what}; it is replaced", file=sys.stderr, flush=True)
 
     def _replace_lost(self, worker: Worker, tally: Tally, reason: str, most: int) -> Failure | None:
         """Replace a worker that has died or hangs, and have its blocks evaluated again; return why the run can't go on.
@@ -239,13 +262,10 @@ class Workers:
         assert chunk is not None
         first, last = chunk.ranges[0][0], chunk.ranges[-1][-1]
         blocks = f"block {first}" if chunk.count == 1 else f"one of blocks {first} to {last}"
-        print(
-            f"mpipar: rank {self._rank} on host {self._host}, worker {worker.record.pid}, {blocks}: {reason}; "
-            "it is replaced",
-            file=sys.stderr,
-            flush=True,
-        )
-        self._replace(worker)
+        self._tell(worker, f"{blocks}: {reason}")
+        replaced = self._replace(worker)
+        if isinstance(replaced, Failure):
+            return replaced
         tally.lost_workers += 1
         if chunk.count > 1:
             self._again += [chunk[position : position + 1] for position in range(chunk.count)]
@@ -273,25 +293,43 @@ class Workers:
                     return failure
         return None
 
-    def _replace(self, worker: Worker) -> None:
+    def _replace(self, worker: Worker) -> Worker | Failure:
+        """End a worker, and return the one in its place, or why there is none."""
         worker.end()
-        self._workers[self._workers.index(worker)] = self._new_worker()
+        new = self._new_worker()
+        if isinstance(new, Worker):
+            self._workers[self._workers.index(worker)] = new
+        return new
 
 
-def _task_as_bytes(task: Task) -> bytes:
-    if hasattr(sys.modules["__main__"], "__file__"):
-        return bytes(ForkingPickler.dumps(task))
-    import cloudpickle  # a notebook: what was typed into it goes by value
-
-    pickled: bytes = cloudpickle.dumps(task)
-    return pickled
+def _task_as_bytes(task: Task) -> tuple[bytes, dict[str, str]]:
+    """Return a task as bytes, and which main module must be imported where they are read."""
+    if main_module.may_be_imported():
+        return bytes(ForkingPickler.dumps(task)), main_module.description()
+    return _by_value(task), {}  # a notebook, or a script without a guard
 
 
-def _serve(pipe: Connection, task: bytes) -> None:
+def _by_value(task: Task) -> bytes:
+    """Return a task as bytes, with all of the main module that it needs."""
+    import cloudpickle
+
+    class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+        def reducer_override(self, thing: Any) -> Any:
+            if isinstance(thing, Kernel) and thing.__module__ == "__main__":
+                return thing.by_value()
+            return super().reducer_override(thing)
+
+    buffer = io.BytesIO()
+    Pickler(buffer).dump(task)
+    return buffer.getvalue()
+
+
+def _serve(pipe: Connection, task: bytes, main: dict[str, str]) -> None:
     """Evaluate the chunks that come through ``pipe``, until an empty message: the life of a worker."""
     try:
+        main_module.import_it(main)
         evaluator = Evaluator(pickle.loads(task))
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         pipe.send(Failure(f"worker {os.getpid()}, before its first block", one_line(error), traceback.format_exc()))
         return
     pipe.send(len(node.affinity()))

@@ -23,6 +23,8 @@ KINDS: dict[str, tuple[int, Scenario]] = {
     "one-worker": (100, scenarios.one_worker),
     "pool-workers": (30, scenarios.pool_workers),
     "pool-rank": (30, scenarios.pool_rank),
+    "worker-start": (60, scenarios.worker_start),
+    "start-lost": (40, scenarios.start_lost),
     "sigterm": (50, functools.partial(scenarios.told_to_stop, number=signal.SIGTERM)),
     "sigint": (50, functools.partial(scenarios.told_to_stop, number=signal.SIGINT)),
     "sigusr1": (50, functools.partial(scenarios.told_to_stop, number=signal.SIGUSR1)),

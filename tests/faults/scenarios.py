@@ -452,6 +452,46 @@ def one_rank_survived(rng: random.Random, folder: Path) -> str:
     return f"{name}: lost {result['lost_ranks']} of 4 ranks, {len(logged(log)) - 300} blocks evaluated again"
 
 
+def worker_start(rng: random.Random, folder: Path) -> str:
+    """Kill a worker or a fork server, at any moment after the first worker began: the job goes on."""
+    _, log = fresh(folder)
+    job = start(rng.choice([0, 2]), "steady", "--log", str(log), "--workers", "3")
+    while not job.workers() and job.process.poll() is None:
+        time.sleep(0.002)
+    time.sleep(rng.choice([0.0, 0.05, 0.2, 1.0]) * rng.random())
+    what = rng.choice(["worker", "fork server"])
+    workers = set(job.workers())
+    victims = sorted(workers if what == "worker" else set(job.having("from multiprocessing.forkserver")) - workers)
+    if victims:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(rng.choice(victims), signal.SIGKILL)
+    end = job.end()
+    assert "Traceback" not in end.stderr, end.stderr
+    assert end.json["value"] == undisturbed("steady")
+    return f"{what}: {len(end.errors)} replaced"
+
+
+def start_lost(rng: random.Random, folder: Path) -> str:
+    """Kill one rank while all start: the job ends with a message or with a result, within bounded time."""
+    _, log = fresh(folder)
+    flags = ("--with-ft", "ulfm", "--oversubscribe", "--bind-to", "none") if IS_OPEN_MPI and rng.random() < 0.5 else ()
+    job = start(4, "steady", "--log", str(log), flags=flags)
+    limit, moment = Limit(TIME_LIMIT), rng.uniform(0.0, 3.0)
+    while limit.elapsed < moment and job.process.poll() is None:
+        time.sleep(0.01)
+    for victim in rng.sample(job.ranks(), 1) if job.ranks() else []:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(victim, signal.SIGKILL)
+    end = job.end()
+    nothing_is_left()
+    assert "Traceback" not in end.stderr, end.stderr
+    if end.returncode == 0:
+        assert end.json["value"] == undisturbed("steady")
+    else:
+        assert len([line for line in end.errors if line.startswith("mpipar: MPI ")]) <= 1, end.stderr
+    return f"{'ulfm' if flags else 'plain'}, at {moment:.2f} s: exit {end.returncode} after {limit.elapsed:.0f} s"
+
+
 def one_rank_fatal(rng: random.Random, folder: Path) -> str:
     """Kill one rank where the MPI ends the job: non-zero within 10 s, then go on."""
     output, log = fresh(folder)

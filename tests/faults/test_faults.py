@@ -1,8 +1,11 @@
 """A few of each kind of fault; hundreds of them are in campaign.py (make faults)."""
 
 import random
+import re
 import signal
+import sys
 
+import conftest
 import pytest
 import scenarios
 from scenarios import IS_OPEN_MPI, leave_nothing  # noqa: F401
@@ -35,6 +38,22 @@ def test_tasks_of_a_pool_are_done_again_or_the_job_ends_when_their_rank_is_kille
 @pytest.mark.skipif(not IS_OPEN_MPI, reason="other MPIs have no ulfm; the next test is for them")
 def test_ranks_go_on_without_one_that_is_killed(seed, tmp_path):
     scenarios.one_rank_survived(random.Random(seed), tmp_path)
+
+
+@pytest.mark.ci
+@pytest.mark.each_mpi
+@pytest.mark.parametrize("how", ["kill -9 $$", "exit 0"])
+def test_a_rank_that_ends_before_mpi_starts_ends_the_others(how):
+    shell = 'if [ "${OMPI_COMM_WORLD_RANK:-$PMI_RANK}" = 1 ]; then ' + how + '; fi; exec "$@"'
+    flags = ("--with-ft", "ulfm", "--oversubscribe", "--bind-to", "none") if IS_OPEN_MPI else ()
+    command = [str(scenarios.MPIRUN), *flags, "-np", "4", "sh", "-c", shell, "sh", sys.executable, "-m", "mpipar.pi"]
+    end = conftest.start(command, env=conftest.FOR_OPEN_MPI)
+    assert end.code != 0
+    assert "3.14" not in end.stdout
+    said = [line for line in end.own_errors if line.startswith("mpipar: ")]
+    by_the_launcher = not said and not IS_OPEN_MPI  # which has ended them before
+    assert by_the_launcher or re.fullmatch("mpipar: MPI can't start: 1 rank on host .* ended before that", *said[:1])
+    assert len(said) <= 1
 
 
 @twice

@@ -1,6 +1,7 @@
 """Blocks that kill their workers, or never end: they are named, and fail as others do."""
 
 import pytest
+from conftest import over, python
 from scenarios import ended, leave_nothing  # noqa: F401
 from suite.rings import in_ci
 
@@ -64,3 +65,61 @@ def test_a_block_that_hangs_once_is_evaluated_again(ranks, workers, tmp_path):
     assert mark.exists()
     assert (result["value"], result["evaluated_blocks"], result["lost_workers"]) == (TOTAL, 40, 1)
     assert result["skipped"] == []
+
+
+AT_IMPORT = """
+import os, sys
+from pathlib import Path
+from mpipar import Block, ExactSum, driver
+
+mark = Path(sys.argv[0]).with_name("mark")
+if __name__ != "__main__":
+    {what}
+
+@driver(n="blocks", reduction=ExactSum, block=1)
+def indices(block: Block, *, blocks: int = 40) -> float:
+    return float(block.index)
+
+if __name__ == "__main__":
+    indices.main(sys.argv[1:])
+"""
+KILL_ONE = """
+    try:
+        mark.touch(exist_ok=False)
+        os.kill(os.getpid(), 9)
+    except FileExistsError:
+        pass
+"""
+
+
+def at_import(what, folder, launch=python):
+    script = folder / "script.py"
+    script.write_text(AT_IMPORT.format(what=what))
+    return launch(str(script), "--workers", "2", "--json", cold=True)
+
+
+@pytest.mark.parametrize("ranks", [None, *in_ci(2)])
+def test_a_worker_that_dies_before_its_first_block_is_replaced(ranks, tmp_path):
+    end = at_import(KILL_ONE, tmp_path, over(ranks))
+    assert end.json["value"] == sum(range(40))
+    [line] = end.own_errors
+    assert line.endswith(", before its first block: the worker was killed by SIGKILL; it is replaced")
+
+
+def test_a_worker_that_can_never_start_ends_the_run(tmp_path):
+    end = at_import("os.kill(os.getpid(), 9)", tmp_path)
+    assert (end.code, end.stdout) == (1, "")
+    *replaced, line = end.own_errors
+    assert len(replaced) == 2
+    assert line.endswith(", before its first block: the worker was killed by SIGKILL, 3 times")
+
+
+@pytest.mark.parametrize(
+    "what", ["raise ArithmeticError('not here')", pytest.param("sys.exit(3)", marks=pytest.mark.ci)]
+)
+def test_a_script_that_workers_cant_import_is_told_with_its_traceback(what, tmp_path):
+    end = at_import(what, tmp_path)
+    assert (end.code, end.stdout) == (1, "")
+    assert end.stderr.count("Traceback") == 1
+    assert "before its first block: " in end.own_errors[0]
+    assert what in end.stderr

@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 import pytest
 from conftest import UNBOUND, chosen_ranks, over, python
+from suite.rings import in_ci
 
 PROGRAMS = str(Path(__file__).with_name("programs.py"))
 HERE = str(Path(PROGRAMS).parent)
@@ -271,11 +272,14 @@ def test_a_script_with_a_guard_may_have_workers(ranks, tmp_path):
     assert json.loads(line) == [1000, 2, 2 * (ranks or 1)]
 
 
-def test_a_script_without_a_guard_is_told_what_it_lacks(tmp_path):
+@pytest.mark.parametrize("ranks", [None, *in_ci(2)])
+def test_a_script_without_a_guard_may_have_workers_and_runs_once(ranks, tmp_path):
     (tmp_path / "unguarded.py").write_text(GUARDED.replace('__name__ == "__main__"', "True"))
-    finished = python("unguarded.py", cwd=tmp_path)
-    assert finished.code != 0, "or it would start workers in its workers"
-    assert '__name__ == "__main__"' in finished.stderr or "__name__ == '__main__'" in finished.stderr
+    finished = over(ranks)("unguarded.py", cwd=tmp_path)
+    assert finished.code == 0, finished.stderr
+    *imported, line = sorted(finished.stdout.splitlines(), reverse=True)
+    assert imported == ["imported __main__"] * (ranks or 1)
+    assert json.loads(line) == [1000, 2, 2 * (ranks or 1)]
 
 
 INLINE = """
