@@ -42,6 +42,11 @@ _ANSWER_SECONDS = 20.0  # that a node is given to show that it lives
 _HOLD_SECONDS = 30.0  # that a signal is kept for ranks that can't take it yet
 _PAUSE_SECONDS, _LONGEST_PAUSE = 1.0, 30  # before a second start; so many times as long before later ones
 _LEAVE_SECONDS = 120.0  # that Slurm is given to end a job that has been requeued
+# What srun would take over from the job, and is meant for its ranks.
+_OF_THE_RANKS = (
+    *("SLURM_NTASKS", "SRUN_", "SLURM_MEM_", "SLURM_GPU", "SLURM_TRES", "SLURM_CPUS_PER_", "SLURM_EXACT"),
+    *("SLURM_EXCLUSIVE", "SLURM_DISTRIBUTION", "SLURM_EXPORT_ENV", "SLURM_HINT", "SLURM_CPU_BIND"),
+)
 _KILL_SECONDS = 10.0  # that a launcher is given to end its ranks
 
 
@@ -168,6 +173,10 @@ class Step:
     def _environment(self, starter: Launcher) -> dict[str, str]:
         environment = {**os.environ, journal.VARIABLE: str(self._journal.absolute()), **starter.environment}
         environment.pop("SLURM_EXPORT_ENV", None)  # of sbatch --export=NONE; srun would start ranks with nothing
+        for name in starter.hidden:
+            environment.pop(name, None)
+        # The last step may be there still, as on a node that is lost; where memory is counted, it holds all of it.
+        environment["SLURM_OVERLAP"] = "1"
         if self._options.workers:
             environment["MPIPAR_WORKERS"] = self._options.workers
         return environment
@@ -360,8 +369,9 @@ def tells(program: list[str]) -> bool:
 
 def _answers(node: str) -> bool:
     """Return whether a node of this job runs a program."""
-    options = ["--overlap", "--nodes=1", "--ntasks=1", "--cpus-per-task=1", "--mpi=none", "--input=none"]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("SLURM_NTASKS", "SRUN_"))}
+    # It has no memory of its own: where memory is counted, the ranks' step holds all of it.
+    options = ["--overlap", "--mem=0", "--nodes=1", "--ntasks=1", "--cpus-per-task=1", "--mpi=none", "--input=none"]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(_OF_THE_RANKS)}
     try:
         ended = subprocess.run(
             ["srun", *options, f"--nodelist={node}", "true"], env=environment, stdin=subprocess.DEVNULL,
