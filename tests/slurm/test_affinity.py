@@ -90,3 +90,20 @@ def test_ranks_of_the_scripts_have_their_cores(user, cluster, script, options, r
     log = (user.place / f"{script}-{number}.out").read_text()
     assert state == "COMPLETED", log
     check(user.place, ranks, cores, log)
+
+
+MINE = """#!/bin/bash
+export SRUN_CPUS_PER_TASK=1
+mpirun -n 4 python -m mpipar run where.py:where
+"""
+
+
+@ON_SITE
+def test_a_run_says_that_it_has_fewer_cores_than_ranks(user, cluster):
+    """In a script of the user's own: mpirun's one task a node has one core, and all ranks share it."""
+    (user.place / "mine.sbatch").write_text(MINE)
+    number = user.sbatch("--nodes=2", "--ntasks-per-node=2", "--output=log", "mine.sbatch")
+    assert cluster.wait(number)["JobState"] == "COMPLETED"
+    told = [line for line in (user.place / "log").read_text().splitlines() if " share " in line]
+    assert len(told) == 1
+    assert "host n1 (and 1 more): 2 ranks share 1 core, as they are pinned: unset SRUN_CPUS_PER_TASK" in told[0]
