@@ -104,6 +104,7 @@ class Step:
         self._first_signal = 0.0
         self._told_to_stop = self._warned = self._is_leaving = False
         self._tells = tells(self._program)
+        self._is_exact = True  # whether a launcher's 0 is that of all ranks
         self._done_at_starts: list[int] = []
         self._output: Path | None = None  # of the driver, once it is open
         self._lost: set[str] = set()
@@ -134,6 +135,7 @@ class Step:
         program, done = self._resumed(self._program), self._done()
         self._done_at_starts.append(done or 0)
         starter = self._starter(left)
+        self._is_exact = starter.exact
         command = [*starter.command, sys.executable, *program]
         self._tell(
             journal.ALLOCATION, restart=self._given.restarts, nodes=left.nodes, ranks=left.ranks,
@@ -239,11 +241,13 @@ class Step:
         resumable = self._resume_point() is not None
         lost = self._lost_nodes() if resumable and last_word in (None, FAILED) else set()
         self._lost |= lost
+        # A program of the user's own, which has met its ranks by mpipar, need not say how it ends.
+        is_done = code == 0 and self._is_exact and not self._tells and not resumable
         return Ending(
             code=code if code >= 0 else 128 - code,
             last_word=last_word,
             resumable=resumable,
-            started=self._has_started(),
+            started=None if is_done else self._has_started(),
             told_to_stop=self._told_to_stop,
             warned=self._warned,
             cancelled=bool(self._told(journal.CANCEL, since=journal.STEP)),
