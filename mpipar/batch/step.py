@@ -42,6 +42,11 @@ _ANSWER_SECONDS = 20.0  # that a node is given to show that it lives
 _HOLD_SECONDS = 30.0  # that a signal is kept for ranks that can't take it yet
 _PAUSE_SECONDS, _LONGEST_PAUSE = 1.0, 30  # before a second start; so many times as long before later ones
 _LEAVE_SECONDS = 120.0  # that Slurm is given to end a job that has been requeued
+# What srun would take over from the job, and is meant for its ranks.
+_OF_THE_RANKS = (
+    *("SLURM_NTASKS", "SRUN_", "SLURM_MEM_", "SLURM_GPU", "SLURM_TRES", "SLURM_CPUS_PER_", "SLURM_EXACT"),
+    *("SLURM_EXCLUSIVE", "SLURM_DISTRIBUTION", "SLURM_EXPORT_ENV", "SLURM_HINT", "SLURM_CPU_BIND"),
+)
 _KILL_SECONDS = 10.0  # that a launcher is given to end its ranks
 
 
@@ -99,6 +104,7 @@ class Step:
         self._first_signal = 0.0
         self._told_to_stop = self._warned = self._is_leaving = False
         self._tells = tells(self._program)
+        self._is_exact = True  # whether a launcher's 0 is that of all ranks
         self._done_at_starts: list[int] = []
         self._output: Path | None = None  # of the driver, once it is open
         self._lost: set[str] = set()
@@ -129,6 +135,7 @@ class Step:
         program, done = self._resumed(self._program), self._done()
         self._done_at_starts.append(done or 0)
         starter = self._starter(left)
+        self._is_exact = starter.exact
         command = [*starter.command, sys.executable, *program]
         self._tell(
             journal.ALLOCATION, restart=self._given.restarts, nodes=left.nodes, ranks=left.ranks,
@@ -168,6 +175,10 @@ class Step:
     def _environment(self, starter: Launcher) -> dict[str, str]:
         environment = {**os.environ, journal.VARIABLE: str(self._journal.absolute()), **starter.environment}
         environment.pop("SLURM_EXPORT_ENV", None)  # of sbatch --export=NONE; srun would start ranks with nothing
+        for name in starter.hidden:
+            environment.pop(name, None)
+        # The last step may be there still, as on a node that is lost; where memory is counted, it holds all of it.
+        environment["SLURM_OVERLAP"] = "1"
         if self._options.workers:
             environment["MPIPAR_WORKERS"] = self._options.workers
         return environment
@@ -230,11 +241,13 @@ class Step:
         resumable = self._resume_point() is not None
         lost = self._lost_nodes() if resumable and last_word in (None, FAILED) else set()
         self._lost |= lost
+        # A program of the user's own, which has met its ranks by mpipar, need not say how it ends.
+        is_done = code == 0 and self._is_exact and not self._tells and not resumable
         return Ending(
             code=code if code >= 0 else 128 - code,
             last_word=last_word,
             resumable=resumable,
-            started=self._has_started(),
+            started=None if is_done else self._has_started(),
             told_to_stop=self._told_to_stop,
             warned=self._warned,
             cancelled=bool(self._told(journal.CANCEL, since=journal.STEP)),
@@ -360,8 +373,9 @@ def tells(program: list[str]) -> bool:
 
 def _answers(node: str) -> bool:
     """Return whether a node of this job runs a program."""
-    options = ["--overlap", "--nodes=1", "--ntasks=1", "--cpus-per-task=1", "--mpi=none", "--input=none"]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("SLURM_NTASKS", "SRUN_"))}
+    # It has no memory of its own: where memory is counted, the ranks' step holds all of it.
+    options = ["--overlap", "--mem=0", "--nodes=1", "--ntasks=1", "--cpus-per-task=1", "--mpi=none", "--input=none"]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(_OF_THE_RANKS)}
     try:
         ended = subprocess.run(
             ["srun", *options, f"--nodelist={node}", "true"], env=environment, stdin=subprocess.DEVNULL,

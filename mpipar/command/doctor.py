@@ -28,6 +28,7 @@ from mpipar.runtime.comm import Comm, world
 from mpipar.runtime.device import CHOICES, Seat, take_seat
 from mpipar.runtime.launcher import launch
 from mpipar.runtime.mpirun import output_of, vendor_of
+from mpipar.runtime.pinning import Place, place, shortages
 from mpipar.store.files import about_hdf5
 
 USAGE = """usage: mpipar doctor [--workers N|auto] [--device cpu|gpu|auto]
@@ -47,20 +48,15 @@ class Rank(NamedTuple):
 
     Attributes
     ----------
-    host : str
-    cores : frozenset of int
-        Those that it may use.
-    workers : int
-        Worker processes that it would have.
+    place : Place
+        Where it runs, with how many worker processes.
     sees_folder : bool
         Whether it sees a file that the root has made in its working folder.
     seat : Seat or None
         Its GPU, if that was asked for.
     """
 
-    host: str
-    cores: frozenset[int]
-    workers: int
+    place: Place
     sees_folder: bool
     seat: Seat | None = None
 
@@ -121,7 +117,7 @@ def examine(workers: int | str, device: str = "auto") -> Findings | None:
     ranks = _ranks(comm, workers, device)
     if not comm.is_root:
         return None
-    seats = [(rank.host, rank.seat) for rank in ranks if rank.seat is not None]
+    seats = [(rank.place.host, rank.seat) for rank in ranks if rank.seat is not None]
     asked = launched.size if launched is not None else 1
     facts = [
         *_programs(),
@@ -145,7 +141,7 @@ def _ranks(comm: Comm, workers: int | str, device: str) -> list[Rank]:
     seat = take_seat(comm) if device != "cpu" else None
     with tempfile.TemporaryDirectory(prefix=".mpipar-doctor-", dir=_writable()) as name:
         seen = Path(comm.bcast(name)).is_dir()
-        ranks = comm.gather(Rank(comm.host, node.affinity(), count, seen, seat))
+        ranks = comm.gather(Rank(place(comm.host, count), seen, seat))
         comm.barrier()
     return ranks
 
@@ -172,9 +168,10 @@ def _memory() -> str:
 
 
 def _by_host(ranks: list[Rank]) -> Iterator[tuple[str, str]]:
-    for host, count in Counter(rank.host for rank in ranks).items():
-        here = [rank for rank in ranks if rank.host == host]
-        cores = sorted({len(rank.cores) for rank in here})
+    places = [rank.place for rank in ranks]
+    for host, count in Counter(one.host for one in places).items():
+        here = [one for one in places if one.host == host]
+        cores = sorted({len(one.cores) for one in here})
         listed = " or ".join(map(str, cores))
         yield (
             f"host {host}",
@@ -199,19 +196,8 @@ def _slurm() -> Iterator[tuple[str, str]]:
 
 def _problems(ranks: list[Rank]) -> Iterator[Problem]:
     """Yield where there are too few cores: for the workers of a rank, or for all ranks of a node."""
-    for number, rank in enumerate(ranks):
-        advice = node.pinning_advice(len(rank.cores), rank.workers)
-        if advice is not None:
-            what, _, remedy = advice.rpartition(": ")
-            yield Problem(f"rank {number} on host {rank.host}: {what}", remedy)
-            break  # mostly it is the same everywhere
-    for host in dict.fromkeys(rank.host for rank in ranks):
-        here = [rank for rank in ranks if rank.host == host]
-        cores = frozenset[int]().union(*(rank.cores for rank in here))
-        wanted = sum(rank.workers for rank in here)
-        if wanted > len(cores):
-            told = f"{several(len(here), 'rank')} with {wanted} workers in all share {several(len(cores), 'core')}"
-            yield Problem(f"host {host}: {told}", "start fewer ranks or workers, or ask for more cores or nodes")
+    for shortage in shortages([rank.place for rank in ranks]):
+        yield Problem(f"{shortage.where}: {shortage.what}", shortage.remedy)
 
 
 def _several_mpis() -> Iterator[Problem]:
@@ -232,9 +218,9 @@ def _several_mpis() -> Iterator[Problem]:
 
 def _unshared(ranks: list[Rank]) -> Iterator[Problem]:
     """Yield whether nodes can't see each other's files."""
-    blind = sorted({rank.host for rank in ranks if not rank.sees_folder})
+    blind = sorted({rank.place.host for rank in ranks if not rank.sees_folder})
     if blind:
-        where = f"{', '.join(blind)} can't see what {ranks[0].host} writes to {os.getcwd()!r}"
+        where = f"{', '.join(blind)} can't see what {ranks[0].place.host} writes to {os.getcwd()!r}"
         yield Problem(where, "work in a folder that all nodes share, and write outputs there")
 
 

@@ -34,7 +34,7 @@ from mpipar.runtime.comm import Comm
 from mpipar.runtime.doorbell import Doorbell
 from mpipar.runtime.interfaces import shared_address
 from mpipar.runtime.launcher import NO_INIT, is_launchers
-from mpipar.runtime.node import pinning_advice
+from mpipar.runtime.pinning import advice
 
 _environment_at_start = dict(os.environ)
 
@@ -208,12 +208,10 @@ class Engine(threading.Thread):
         self._error: BaseException | None = None  # why this has ended
 
     def _advise(self) -> None:
-        """Tell how to mend it where a rank's workers have too few cores."""
-        for rank, peer in enumerate(self._peers):
-            advice = pinning_advice(peer.cores, peer.workers)
-            if advice is not None:
-                print(f"mpipar: rank {rank} on host {peer.host}: {advice}", file=sys.stderr, flush=True)
-                return  # mostly it is the same everywhere
+        """Tell how to mend it where ranks, or their workers, have too few cores."""
+        told = advice([peer.place for peer in self._peers])
+        if told is not None:
+            print(f"mpipar: {told}", file=sys.stderr, flush=True)
 
     # What the script's threads call.
 

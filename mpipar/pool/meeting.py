@@ -11,6 +11,7 @@ from mpipar.runtime.comm import Comm
 from mpipar.runtime.doorbell import Doorbell
 from mpipar.runtime.interfaces import own_interfaces
 from mpipar.runtime.link import Link
+from mpipar.runtime.pinning import Place, place
 
 ACTIVE_SECONDS, IDLE_SECONDS = 1e-3, 0.02
 """Between looks at MPI where nobody can ring: soon after a message, and later. The first, too, while one is sent."""
@@ -29,8 +30,8 @@ class Peer(NamedTuple):
         What to ring when there is a message for it; None where one can't, on another node.
     workers : int
         How many worker processes it has for a pool.
-    cores : int
-        How many cores it may use.
+    place : Place
+        Where it runs.
     networks : list of str
         The addresses of its interfaces.
     """
@@ -38,7 +39,7 @@ class Peer(NamedTuple):
     host: str
     bell: bytes | None
     workers: int
-    cores: int
+    place: Place
     networks: list[str]
 
 
@@ -60,7 +61,7 @@ def meet(comm: Comm, bell: Doorbell, workers: int | str) -> tuple[Link | None, l
     process.authkey = comm.bcast(bytes(process.authkey))
     link = comm.link()
     count = node.workers_of_rank(comm, workers)
-    peers = comm.bcast(comm.gather(Peer(comm.host, bell.name, count, len(node.affinity()), own_interfaces())))
+    peers = comm.bcast(comm.gather(Peer(comm.host, bell.name, count, place(comm.host, count), own_interfaces())))
     if comm.size == 1:
         return link, peers
     root = peers[0]

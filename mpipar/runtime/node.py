@@ -119,23 +119,6 @@ def workers_of_rank(comm: Comm, workers: int | str) -> int:
     return share_of_cores(affinities, local_rank)
 
 
-def pinning_advice(cores: int, workers: int) -> str | None:
-    """Return how to mend it if a rank was pinned to fewer ``cores`` than its ``workers`` need, else None."""
-    if cores >= workers or cores >= (os.cpu_count() or 1):
-        return None
-    if "OMPI_COMM_WORLD_SIZE" in os.environ:
-        flag = "pass --bind-to none to mpirun"
-    elif any(name.startswith("I_MPI_") for name in os.environ):
-        flag = "set I_MPI_PIN=off"
-    elif "SLURM_STEP_ID" in os.environ and "PMI_RANK" not in os.environ:
-        flag = f"pass --cpus-per-task={workers} or --cpu-bind=none to srun"
-    elif "PMI_RANK" in os.environ:
-        flag = "pass -bind-to none to mpirun"
-    else:
-        flag = "ask for more cores, or for fewer workers"
-    return f"its {workers} workers share {cores} core{'s' * (cores > 1)}, as the rank is pinned: {flag}"
-
-
 def threads_asked_for() -> bool:
     """Return whether the user chose the number of threads in the environment."""
     return any(os.environ.get(name) for name in THREAD_VARIABLES)

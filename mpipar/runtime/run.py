@@ -28,6 +28,7 @@ from mpipar.runtime.device import Gpu
 from mpipar.runtime.evaluate import Output, Task
 from mpipar.runtime.failure import STOP, Failure, OnError, one_line
 from mpipar.runtime.in_rank import InRank
+from mpipar.runtime.pinning import advice, place
 from mpipar.runtime.result import Result, joined_rows
 from mpipar.runtime.schedule import share
 from mpipar.runtime.shared import shared_arrays
@@ -391,12 +392,8 @@ def _check_plans(bound: BoundKernel, comm: Comm) -> None:
 
 
 def _advise(comm: Comm, cores: int, workers: int, notify: Callable[[str], None]) -> None:
-    """Tell the user if a rank's workers were pinned to too few cores. Collective over comm."""
-    if workers == 1:
-        return
-    advice = node.pinning_advice(cores, workers)
-    pinned = [(rank, host, text) for rank, (host, text) in enumerate(comm.gather((comm.host, advice))) if text]
-    if pinned:
-        rank, host, text = pinned[0]
-        others = f" (and {len(pinned) - 1} more)" if len(pinned) > 1 else ""
-        notify(f"rank {rank} on host {host}{others}: {text}")
+    """Tell the user if ranks, or their workers, have too few cores. Collective over comm."""
+    places = comm.gather(place(comm.host, workers, cores if workers > 1 else None))
+    told = advice(places) if comm.is_root else None
+    if told is not None:
+        notify(told)

@@ -6,6 +6,7 @@ import pytest
 from conftest import BIN, FOR_OPEN_MPI, UNBOUND, mpirun, python
 
 from mpipar.command.doctor import Rank, _unshared
+from mpipar.runtime.pinning import place
 
 DOCTOR = ("-m", "mpipar", "doctor")
 ONE_MPI = {"PATH": str(BIN)}
@@ -78,9 +79,8 @@ def test_two_mpis_on_the_path(tmp_path):
 
 
 def test_a_folder_that_another_node_does_not_see():
-    cores = frozenset({0})
-    assert not list(_unshared([Rank("n1", cores, 1, True), Rank("n2", cores, 1, True)]))
-    [problem] = _unshared([Rank("n1", cores, 1, True), Rank("n2", cores, 1, False)])
+    assert not list(_unshared([Rank(place("n1", 1), True), Rank(place("n2", 1), True)]))
+    [problem] = _unshared([Rank(place("n1", 1), True), Rank(place("n2", 1), False)])
     assert problem.what.startswith("n2 can't see what n1 writes to")
     assert "all nodes share" in problem.remedy
 

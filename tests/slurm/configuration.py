@@ -99,6 +99,8 @@ class Configuration:
         text = CONFIGURATION.format(
             user=USER, folder=self.folder, controller=controller, port=port, cred_expire=self.cred_expire
         )
+        replaced = tuple(f"{name}=" for name in self.settings)
+        text = "".join(line for line in text.splitlines(keepends=True) if not line.startswith(replaced))
         text += "".join(f"{name}={value}\n" for name, value in self.settings.items())
         for node, place in places.items():
             text += f"NodeName={node} {place} CPUs={self.cpus} RealMemory={self.memory} Gres=gpu:{GPUS} State=UNKNOWN\n"

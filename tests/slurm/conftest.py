@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from conftest import BIN, FOR_OPEN_MPI
+from suite.rings import in_ci
 
 from slurm.cluster import Cluster
 from slurm.jobs import User
@@ -15,6 +16,10 @@ HERE = Path(__file__).parent
 
 # Where jobs find the mpirun and the Python of this environment.
 FOR_MPI = {"PATH": f"{BIN}{os.pathsep}{PATH}", **FOR_OPEN_MPI}
+
+ON_SITE = pytest.mark.parametrize("cluster", ["site"], indirect=True)
+ON_BOTH = pytest.mark.parametrize("cluster", ["plain", *in_ci("site")], indirect=True)
+SITE = {"TaskPlugin": "task/affinity", "SelectTypeParameters": "CR_CPU_Memory"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -35,18 +40,33 @@ def _slurm_is_installed() -> None:
 
 
 @pytest.fixture(scope="session")
-def cluster(_slurm_is_installed: None) -> Iterator[Cluster]:
+def plain(_slurm_is_installed: None) -> Iterator[Cluster]:
     """Four nodes with two processors each, for all tests."""
     with Cluster() as cluster:
         yield cluster
 
 
+@pytest.fixture(scope="session")
+def site(_slurm_is_installed: None) -> Iterator[Cluster]:
+    """Four nodes as most sites have them: processes are held to their cores, and memory is shared out, too."""
+    with Cluster(extra=SITE) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def cluster(request: pytest.FixtureRequest) -> Cluster:
+    """The plain cluster, or what a test is marked with: see ON_SITE and ON_BOTH."""
+    cluster: Cluster = request.getfixturevalue(getattr(request, "param", "plain"))
+    return cluster
+
+
 @pytest.fixture(autouse=True)
 def _left_as_found(request: pytest.FixtureRequest) -> Iterator[None]:
     """Cancel the jobs that a test has left, and bring back the nodes that it has killed."""
+    cluster = request.getfixturevalue("cluster") if "cluster" in request.fixturenames else None
     yield
-    if "cluster" in request.fixturenames:
-        request.getfixturevalue("cluster").clear()
+    if cluster is not None:
+        cluster.clear()
 
 
 @pytest.fixture

@@ -5,7 +5,9 @@ import random
 
 import pytest
 from suite.limits import until
+from suite.rings import in_ci
 
+from slurm.conftest import ON_BOTH
 from slurm.jobs import LAUNCHERS, VENDOR, User, harmonic, value_of
 
 NODES_KILLED = int(os.environ.get("MPIPAR_TEST_NODES_KILLED", "1"))  # of either kind; make faults kills five
@@ -109,6 +111,7 @@ def test_cancelled_and_submitted_again(user, cluster, launcher):
     check(user, 80)
 
 
+@ON_BOTH
 @pytest.mark.each_mpi
 def test_a_killed_rank_costs_its_blocks_in_flight_alone(user, cluster):
     """The ranks are started again in the same allocation, without a requeue."""
@@ -134,7 +137,7 @@ def test_a_killed_rank_is_survived_without_a_new_start(user, cluster):
     check(user, 80, 2 * 4)
 
 
-THREE_NODES = "nodes = 3\nranks_per_node = 1\n"
+THREE_NODES = 'nodes = 3\nranks_per_node = 1\nmemory = "1G"\n'
 
 
 @pytest.mark.ci
@@ -149,15 +152,21 @@ def test_a_killed_node_that_is_the_first_is_survived_by_a_requeue(user, cluster,
     check_requeued(user, number)
 
 
+@ON_BOTH
 @pytest.mark.each_mpi
 @pytest.mark.usefixtures("separate_nodes")
 @pytest.mark.parametrize("trial", range(NODES_KILLED))
-def test_a_killed_node_that_is_not_the_first_is_survived(somebody, cluster, trial):
+@pytest.mark.parametrize("launcher", ["mpirun", *in_ci(LAUNCHERS[VENDOR])])
+def test_a_killed_node_that_is_not_the_first_is_survived(somebody, cluster, launcher, trial):
     """By a requeue, or with the nodes that are left, as the job wants it: two jobs lose the same node."""
     nodes = 'sbatch = { nodelist = "n[1-3]" }'
     again, onward = somebody("again"), somebody("onward")
-    first = again.submit(again.slow_job(items=1000, resources=THREE_NODES))
-    second = onward.submit(onward.slow_job(items=1000, resources=THREE_NODES + nodes, restart='lost_nodes = "go-on"'))
+    for user in (again, onward):
+        (user.place / "site.toml").write_text(f'launcher = "{launcher}"\n')
+    words = ("--site", "site.toml")
+    first = again.submit(again.slow_job(items=1000, resources=THREE_NODES), *words)
+    going_on = onward.slow_job(items=1000, resources=THREE_NODES + nodes, restart='lost_nodes = "go-on"')
+    second = onward.submit(going_on, *words)
     again.wait_for_marks(a_moment(f"{trial} other"))
     onward.wait_for_marks(30)
     assert nodes_of_starts(again, first) == nodes_of_starts(onward, second) == [["n1", "n2", "n3"]]

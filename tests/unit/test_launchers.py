@@ -74,7 +74,10 @@ VENDORS = [
 
 
 @pytest.mark.parametrize(("name", "given", "options", "flags", "environment"), VENDORS)
-def test_each_mpirun_is_told_what_goes_where_in_its_own_words(programs, name, given, options, flags, environment):
+def test_each_mpirun_is_told_what_goes_where_in_its_own_words(
+    programs, monkeypatch, name, given, options, flags, environment
+):
+    monkeypatch.delenv("SLURM_CPUS_PER_TASK", raising=False)
     program = str(programs / name / "mpirun")
     found = launcher(f"{program} --own 'a b'", given, **options)
     assert found.command == [program, "-n", str(given.ranks), *flags, "--own", "a b"]
@@ -138,3 +141,37 @@ def test_what_can_be_told_to_leave_nodes_out(text, can):
 
 def test_anything_else_is_taken_as_it_is(programs):
     assert launcher("ibrun -x '$(touch canary)'", GIVEN) == Launcher(["ibrun", "-x", "$(touch canary)"], {})
+
+
+EACH_TASK = {
+    "SLURM_CPUS_PER_TASK": "2",
+    "SRUN_CPUS_PER_TASK": "2",
+    "SLURM_GPUS_PER_TASK": "1",
+    "SLURM_TRES_PER_TASK": "gres/gpu:1",
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "hidden"),
+    [
+        ("mpich/mpirun", set(EACH_TASK)),
+        ("intel/mpirun", set(EACH_TASK)),
+        ("openmpi5/mpirun", set(EACH_TASK) - {"SLURM_CPUS_PER_TASK"}),
+        ("mpich/mpirun -n {ranks}", set(EACH_TASK) - {"SLURM_CPUS_PER_TASK"}),
+        ("srun", set()),
+        ("ibrun", set()),
+    ],
+)
+def test_the_proxies_of_an_mpirun_do_not_get_the_share_of_one_rank(programs, monkeypatch, text, hidden):
+    for name, value in EACH_TASK.items():
+        monkeypatch.setenv(name, value)
+    found = launcher(f"{programs}/{text}" if "/" in text else text, GIVEN)
+    assert hidden == set(EACH_TASK) & set(found.hidden)
+    given_back = found.command[found.command.index("-genv") :][:3] if "-genv" in found.command else []
+    assert given_back == (["-genv", "SLURM_CPUS_PER_TASK", "2"] if "SLURM_CPUS_PER_TASK" in hidden else [])
+
+
+def test_only_open_mpi_may_hide_that_ranks_were_lost(programs):
+    exact = {name: launcher(f"{programs}/{name}/mpirun", GIVEN).exact for name in ("mpich", "intel", "openmpi5")}
+    assert exact == {"mpich": True, "intel": True, "openmpi5": False}
+    assert launcher("srun", GIVEN).exact

@@ -178,11 +178,3 @@ def test_libraries_that_are_loaded_get_one_thread_and_theirs_back():
         with node.one_thread():
             assert set(threads()) <= {1}
         assert threads() == before
-
-
-def test_advice_is_given_only_to_ranks_pinned_to_too_few_cores(monkeypatch):
-    monkeypatch.setattr(os, "cpu_count", lambda: 8)
-    assert node.pinning_advice(4, 4) is None
-    assert node.pinning_advice(8, 16) is None  # all there are
-    assert "4 workers share 1 core, " in node.pinning_advice(1, 4)
-    assert "4 workers share 2 cores, " in node.pinning_advice(2, 4)
