@@ -177,6 +177,11 @@ class Engine(threading.Thread):
         self._rest = threading.Lock()
         self._error: BaseException | None = None  # why this has ended
 
+    @property
+    def size(self) -> int:
+        """Number of ranks."""
+        return self._comm.size
+
     def _advise(self) -> None:
         """Tell how to mend it where a rank's workers have too few cores."""
         for rank, peer in enumerate(self._peers):
