@@ -84,12 +84,13 @@ def _run(arguments: list[str]) -> None:
         if wanted.is_kernel:
             _run_kernel(wanted.target, [*wanted.options, *wanted.arguments])
             return
-        from mpipar.pool.script import run_script as run
+        from mpipar.pool import script
 
-        code = run(wanted.target, wanted.arguments, wanted.is_module, wanted.workers, wanted.seed)
+        is_root = script.prepare(wanted.target, wanted.is_module, wanted.workers, wanted.seed)
     except BadInput as error:
         _refuse(str(error))
-    sys.exit(code)
+    if is_root:
+        script.run(wanted.target, wanted.arguments, wanted.is_module)
 
 
 def _run_kernel(name: str, arguments: list[str]) -> None:

@@ -207,6 +207,11 @@ class Engine(threading.Thread):
         self._rest = threading.Lock()
         self._error: BaseException | None = None  # why this has ended
 
+    @property
+    def size(self) -> int:
+        """Number of ranks."""
+        return self._comm.size
+
     def _advise(self) -> None:
         """Tell how to mend it where ranks, or their workers, have too few cores."""
         told = advice([peer.place for peer in self._peers])

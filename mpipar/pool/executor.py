@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import math
+import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator
@@ -19,6 +21,7 @@ from mpipar.pool.presence import before_end, open_pool
 from mpipar.pool.process_view import ProcessView
 
 _open: set[Session] = set()
+_is_over = False  # whether the script's main part has ended
 
 
 class TaskLost(WorkerLost, BrokenProcessPool):
@@ -202,7 +205,7 @@ class Executor(concurrent.futures.Executor):
             self._session.wait()
 
     def _check(self) -> None:
-        if self._is_shut_down:
+        if self._is_shut_down or _is_over:
             raise RuntimeError("cannot schedule new futures after shutdown")
         if self._session.broken_by is not None:
             raise _as_of_an_executor(self._session.broken_by, self._session)
@@ -236,4 +239,13 @@ def _shut_down_all() -> None:
     _open.clear()
 
 
+def _end_with_script() -> None:
+    global _is_over
+    _is_over = True
+    _shut_down_all()
+
+
 before_end(_shut_down_all)
+# As concurrent.futures does: before other threads are waited for, which may wait for futures.
+with contextlib.suppress(RuntimeError):  # it is too late
+    threading._register_atexit(_end_with_script)  # type: ignore[attr-defined]

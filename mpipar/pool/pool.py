@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 from mpipar.pool.fed_job import FedJob
 from mpipar.pool.jobs import ListJob, Raised
-from mpipar.pool.presence import open_pool
+from mpipar.pool.presence import is_ending, open_pool
 from mpipar.pool.process_view import ProcessView
 
 Callback = Callable[[Any], object]
@@ -55,6 +55,8 @@ class AsyncResult:
         if not self._event.wait(timeout):
             raise PoolTimeoutError
         if type(self._outcome) is Raised:
+            if is_ending() and threading.current_thread().daemon:
+                threading.Event().wait()  # as with multiprocessing: it ends with the process, silently
             raise self._outcome.error
         return self._outcome
 

@@ -21,6 +21,7 @@ _lock = threading.Lock()
 _workers: int | str | None = None
 _seed: int | None = None
 _stand_in: Callable[[], None] | None = None
+_is_ending = False
 _before_end: list[Callable[[], None]] = []
 
 
@@ -86,10 +87,23 @@ def before_end(action: Callable[[], None]) -> None:
 
 def finish() -> None:
     """End the engine, and the service of other ranks, if there is one."""
+    global _is_ending
     if _engine is not None and _engine.is_alive():
         for action in _before_end:
             action()
+        _is_ending = True
         _engine.finish()
+
+
+def dismiss() -> None:
+    """End the service of other ranks at once, whatever pools still do."""
+    if _engine is not None and _engine.is_alive() and _engine.size > 1:
+        _engine.finish()
+
+
+def is_ending() -> bool:
+    """Return whether all pools are being ended, as the script is over."""
+    return _is_ending
 
 
 def open_pool(

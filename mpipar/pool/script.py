@@ -7,26 +7,27 @@ import io
 import os
 import runpy
 import sys
-import threading
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import ModuleType
 
 from mpipar.core.errors import BadInput
 from mpipar.pool import presence, relay, stand_in
+from mpipar.pool.ending import Ending
 from mpipar.runtime.comm import leave
 from mpipar.runtime.interrupt import outlive_warning
+from mpipar.runtime.launcher import launch
 
 
-def run_script(target: str, arguments: list[str], is_module: bool, workers: int | str | None, seed: int | None) -> int:
-    """Run a script on the root, with the workers of all ranks; return its exit code. Collective over all ranks.
+def prepare(target: str, is_module: bool, workers: int | str | None, seed: int | None) -> bool:
+    """Start the workers of all ranks for a script; return whether this rank is the root, which runs it. Collective.
+
+    On other ranks this returns when the root has ended.
 
     Parameters
     ----------
     target : str
         The script's file, or the name of a module.
-    arguments : list of str
-        The script's own.
     is_module : bool
         Whether the target is a module.
     workers : int or "auto", optional
@@ -49,63 +50,57 @@ def run_script(target: str, arguments: list[str], is_module: bool, workers: int 
     if not comm.is_root:
         relay.serve(comm, workers or 1)
         leave(0)
-        return 0
+        return False
+    presence.attend()
+    stand_in.install()
+    return True
+
+
+def run(target: str, arguments: list[str], is_module: bool) -> None:
+    """Run a prepared script as the main module, which it stays until the end of the process.
+
+    Raises
+    ------
+    BaseException
+        Whatever the script raises: it is Python that ends, with its exit code, as if the script had been its own.
+    """
+    ending = Ending()
     sys.argv = [target, *arguments]
     try:
-        presence.attend()
-        stand_in.install()
-        code = _exit_code_of(target, is_module=is_module)
-        for thread in threading.enumerate():  # Python waits for these, too, and they may use pools
-            if thread is not threading.current_thread() and not thread.daemon:
-                thread.join()
-    finally:
-        presence.finish()
-    for stream in (sys.stdout, sys.stderr):
-        stream.flush()
-    leave(code)
-    return code
-
-
-def _exit_code_of(target: str, *, is_module: bool) -> int:
-    """Run the script, and return what Python would exit with."""
-    try:
         if is_module:
-            runpy.run_module(target, run_name="__main__", alter_sys=True)
+            sys.argv[0] = "-m"
+            _run_module(target)
         elif Path(target).is_dir() or target.endswith((".zip", ".pyz")):
-            runpy.run_path(target, run_name="__main__")
+            sys.path[0] = target
+            _run_module("__main__", alter_argv=False)
         else:
-            _execute(target)
-    except SystemExit as end:
-        if end.code is None or isinstance(end.code, int):
-            return end.code or 0
-        print(end.code, file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        _print_traceback()
-        return 130
-    except BaseException:
-        _print_traceback()
-        return 1
-    return 0
+            _execute(os.path.abspath(target))
+    except BaseException as error:
+        ending.note(error)
+        if isinstance(error, KeyboardInterrupt) and launch() is not None:
+            sys.excepthook(KeyboardInterrupt, error, error.__traceback__)
+            sys.exit(130)  # a launcher would tell of a signal
+        raise
+
+
+def _run_module(name: str, *, alter_argv: bool = True) -> None:
+    """Run a module as ``python -m`` does."""
+    _new_main()
+    runpy._run_module_as_main(name, alter_argv)  # type: ignore[attr-defined]
 
 
 def _execute(path: str) -> None:
-    """Run a file as the main module, which it stays until the end of the process."""
-    main = ModuleType("__main__")
+    main = _new_main()
     main.__file__ = path
     main.__loader__ = SourceFileLoader("__main__", path)
-    main.__dict__["__builtins__"] = builtins
+    main.__dict__["__cached__"] = None
     with io.open_code(path) as file:
         code = compile(file.read(), path, "exec", dont_inherit=True)
-    sys.modules["__main__"] = main
     exec(code, main.__dict__)
 
 
-def _print_traceback() -> None:
-    """Print the exception as Python would have, without the lines of this module."""
-    kind, error, trace = sys.exc_info()
-    while trace is not None and trace.tb_frame.f_code.co_filename in (__file__, runpy.__file__, "<frozen runpy>"):
-        trace = trace.tb_next
-    assert kind is not None
-    assert error is not None
-    sys.excepthook(kind, error.with_traceback(trace), trace)
+def _new_main() -> ModuleType:
+    main = ModuleType("__main__")
+    main.__dict__["__builtins__"] = builtins
+    sys.modules["__main__"] = main
+    return main

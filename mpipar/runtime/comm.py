@@ -303,6 +303,15 @@ def leave(code: int) -> None:
             os._exit(code)
 
 
+def finalize() -> None:
+    """End MPI, if this process has begun it. Collective over all ranks."""
+    if not _mpi_in_use():
+        return
+    mpi = sys.modules["mpi4py.MPI"]
+    if mpi.Is_initialized() and not mpi.Is_finalized():
+        mpi.Finalize()
+
+
 def speaks_for_all() -> bool:
     """Return whether this process is the one that should write a message that all ranks would.
 

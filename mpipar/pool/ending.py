@@ -1,0 +1,109 @@
+"""The end of a script, which Python itself ends, and after it the service of ranks. Imports modules beside it."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import NoReturn
+
+from mpipar.pool import presence
+from mpipar.runtime.comm import finalize, leave
+from mpipar.runtime.journal import ENDED, tell
+from mpipar.runtime.launcher import launch
+
+_FAREWELL_SECONDS = 5.0  # that other ranks are given when the script ends at once
+
+_HEAD_START_SECONDS = 0.2  # of other ranks: launchers kill those that still run when one ends with a code
+
+_exit_at_once = os._exit
+
+
+class Ending:
+    """What is done after all that the script has left: its threads, executors and what it registered with atexit.
+
+    To be made before the script begins, as what is registered first is done last.
+    """
+
+    def __init__(self) -> None:
+        self.code = 0
+        self._process = os.getpid()
+        atexit.register(self._end)
+        os._exit = self._end_at_once
+
+    def note(self, error: BaseException) -> None:
+        """Note how the script has ended, and let Python print its traceback as if the script had been its own."""
+        self.code = _code_of(error)
+        script_trace = error.__traceback__
+        while script_trace is not None and _runs_scripts(script_trace):
+            script_trace = script_trace.tb_next
+        hook = sys.excepthook
+
+        def print_traceback(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> object:
+            sys.excepthook = hook
+            return hook(kind, error.with_traceback(script_trace), script_trace)
+
+        sys.excepthook = print_traceback
+
+    def _end(self) -> None:
+        os._exit = _exit_at_once
+        if os.getpid() != self._process:  # a copy made by os.fork, which has come to the end of the script
+            self._end_copy()
+            return
+        presence.finish()
+        leave(self.code)
+
+    def _end_copy(self) -> None:
+        if launch() is None:
+            return
+        for stream in (sys.stdout, sys.stderr):
+            _flush(stream)
+        os._exit(self.code)  # MPI is its parent's
+
+    def _end_at_once(self, status: int) -> NoReturn:
+        """End this process as os._exit does, but not the other ranks' as if something had gone wrong."""
+        os._exit = _exit_at_once
+        if os.getpid() == self._process:
+            in_bounded_time(lambda: self._dismiss(status))
+        _exit_at_once(status)
+
+    def _dismiss(self, status: int) -> None:
+        presence.dismiss()
+        tell(ENDED, code=status)
+        finalize()
+        if launch() is not None and status:
+            time.sleep(_HEAD_START_SECONDS)
+
+
+def in_bounded_time(action: Callable[[], None]) -> None:
+    """Do something in a thread of its own, and wait for it, but not for ever."""
+    thread = threading.Thread(target=action, daemon=True)
+    thread.start()
+    thread.join(_FAREWELL_SECONDS)
+
+
+def _runs_scripts(trace: TracebackType) -> bool:
+    """Return whether an entry of a traceback is of what runs the script, and not of the script."""
+    return trace.tb_frame.f_globals.get("__name__") in ("mpipar.pool.script", "runpy")
+
+
+def _code_of(error: BaseException) -> int:
+    """Return the exit code that Python gives a program which ends with an exception."""
+    if isinstance(error, KeyboardInterrupt):
+        return 130
+    if not isinstance(error, SystemExit):
+        return 1
+    if error.code is None:
+        return 0
+    return error.code & 0xFF if isinstance(error.code, int) else 1
+
+
+def _flush(stream: object) -> None:
+    try:
+        stream.flush()  # type: ignore[attr-defined]
+    except Exception:  # closed, or None
+        return
