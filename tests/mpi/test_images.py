@@ -272,6 +272,7 @@ BAD_INPUT = [
     (("--resize", "0x10"), "resize"),
     (("--resize", "big"), "resize"),
     (("--rotate", "much"), "rotate"),
+    (("--rotate", "nan"), "rotate"),
     (("--quality", "0"), "quality"),
     (("--quality", "101"), "quality"),
     (("--format", "psd"), "format"),
