@@ -40,9 +40,26 @@ def listing(input: str) -> tuple[str, list[str], int]:
         names = [name for path in paths if not re.search(r"(^|/)\.", name := os.path.relpath(path, base))]
     else:
         base = os.path.dirname(re.split(r"[*?[]", input)[0]) or "."
-        names = [os.path.relpath(path, base) for path in glob.glob(input, recursive=True) if os.path.isfile(path)]
+        names = [os.path.relpath(path, base) for path in _matches(input) if os.path.isfile(path)]
     names = sorted(set(names))
     return base, names, zlib.crc32(os.fsencode("\0".join(names)))
+
+
+def _matches(pattern: str) -> list[str]:
+    """Return the paths that match a pattern; ``**`` stands for folders, but for hidden ones and links to others.
+
+    The function of the standard library follows links, also those that lead back, which make many paths of one file.
+    """
+    found = re.match(r"(.*?)(?:^|(?<=/))\*\*(?:/+(.*))?$", pattern, re.DOTALL)
+    if found is None:
+        return glob.glob(pattern)
+    first, rest = found[1], found[2] or "*"
+    paths: list[str] = []
+    for base in glob.glob(first) if first else [""]:
+        for folder, folders, _ in os.walk(base or ".", onerror=refuse):
+            folders[:] = [name for name in folders if not name.startswith(".")]
+            paths += _matches(os.path.join(glob.escape(folder), rest))
+    return paths
 
 
 def renamed(name: str, format: str) -> str:
