@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 from typing import Any, Literal
@@ -65,9 +66,11 @@ def images(
 
 
 @images.check
-def check(*, input: str, into: Path, resize: str, format: str, quality: int) -> None:
+def check(*, input: str, into: Path, rotate: float, resize: str, format: str, quality: int) -> None:
     """Refuse what can't be converted, or has no place to go to."""
     check_pillow()
+    if not math.isfinite(rotate):
+        raise BadInput(f"rotate: expected degrees, got {rotate}")
     if quality > 100:
         raise BadInput(f"quality: expected a whole number from 1 to 100, got {quality}")
     size_after(resize, 1, 1)

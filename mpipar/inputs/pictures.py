@@ -9,9 +9,10 @@ import os
 import re
 import zlib
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from mpipar.core.errors import BadInput
+from mpipar.inputs.pixels import check_depth, compression_of, fitting, is_deep, turned, whole
 
 with contextlib.suppress(ImportError):  # check_pillow says so
     from PIL import Image, ImageOps
@@ -39,9 +40,26 @@ def listing(input: str) -> tuple[str, list[str], int]:
         names = [name for path in paths if not re.search(r"(^|/)\.", name := os.path.relpath(path, base))]
     else:
         base = os.path.dirname(re.split(r"[*?[]", input)[0]) or "."
-        names = [os.path.relpath(path, base) for path in glob.glob(input, recursive=True) if os.path.isfile(path)]
+        names = [os.path.relpath(path, base) for path in _matches(input) if os.path.isfile(path)]
     names = sorted(set(names))
     return base, names, zlib.crc32(os.fsencode("\0".join(names)))
+
+
+def _matches(pattern: str) -> list[str]:
+    """Return the paths that match a pattern; ``**`` stands for folders, but for hidden ones and links to others.
+
+    The function of the standard library follows links, also those that lead back, which make many paths of one file.
+    """
+    found = re.match(r"(.*?)(?:^|(?<=/))\*\*(?:/+(.*))?$", pattern, re.DOTALL)
+    if found is None:
+        return glob.glob(pattern)
+    first, rest = found[1], found[2] or "*"
+    paths: list[str] = []
+    for base in glob.glob(first) if first else [""]:
+        for folder, folders, _ in os.walk(base or ".", onerror=refuse):
+            folders[:] = [name for name in folders if not name.startswith(".")]
+            paths += _matches(os.path.join(glob.escape(folder), rest))
+    return paths
 
 
 def renamed(name: str, format: str) -> str:
@@ -82,23 +100,26 @@ def size_after(resize: str, width: int, height: int) -> tuple[int, int]:
 def convert(source: str, target: Path, rotate: float, resize: str, format: str, quality: int) -> None:
     """Make one result of one original."""
     with Image.open(source) as original:
+        check_depth(original, source)
         kind = str(original.format) if format == "keep" else format.upper()
         profile = original.info.get("icc_profile")
-        image = ImageOps.exif_transpose(original)  # decodes the whole file
-    clipped = image.mode[0] in "IF" and kind not in ("PNG", "TIFF", original.format)  # more than 8 bits
-    if clipped or kind not in Image.SAVE:
+        image = ImageOps.exif_transpose(whole(original))  # decodes the whole file
+        own = original.format
+    if kind not in Image.SAVE or (image.mode == "LAB" and kind != "TIFF"):
         raise ValueError(f"Pillow can't write {kind} of {image.mode} pixels")
-    few = image.mode in ("1", "P") and (kind == "JPEG" or rotate % 90 or resize != "100%")  # too few colours
-    unfit = {"LA": ("BMP",), "CMYK": ("PNG", "WEBP", "BMP", "GIF")}.get(image.mode, ())
-    if few or kind in unfit:
+    if is_deep(image):
+        image = fitting(image, kind, own)
+    elif _needs_colours(image, kind, interpolated=bool(rotate % 90 or resize != "100%")):
         profile = None if image.mode == "CMYK" else profile
-        image = image.convert("RGBA" if image.has_transparency_data else "RGB")
-    image = image.rotate(rotate, Image.Resampling.BICUBIC, expand=True)
-    image = image.resize(size_after(resize, *image.size), Image.Resampling.LANCZOS)
-    if kind == "JPEG" and image.has_transparency_data:
+        image = _with_colours(image, kind)
+    image = turned(image, rotate, None)
+    image = turned(image, 0, size_after(resize, *image.size))
+    if kind in ("JPEG", "BMP") and image.has_transparency_data:  # readers of BMP take no notice of a fourth channel
         image, above = Image.new("RGB", image.size, "white"), image.convert("RGBA")
         image.paste(above, mask=above)
-    options = {"quality": quality} if kind in ("JPEG", "MPO", "WEBP") else {}
+    options: dict[str, Any] = compression_of(image, kind)
+    if kind in ("JPEG", "MPO", "WEBP") or options.get("compression") == "jpeg":
+        options["quality"] = quality
     target.parent.mkdir(parents=True, exist_ok=True)
     aside = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
@@ -106,3 +127,20 @@ def convert(source: str, target: Path, rotate: float, resize: str, format: str, 
         os.replace(aside, target)
     finally:
         aside.unlink(missing_ok=True)
+
+
+def _needs_colours(image: Image.Image, kind: str, interpolated: bool) -> bool:
+    """Return whether pixels can't be interpolated, or written in a format, as they are."""
+    if image.mode in ("1", "P", "PA") and (kind == "JPEG" or interpolated):
+        return True
+    if "transparency" in image.info and (interpolated or kind not in ("PNG", "GIF", "JPEG")):
+        return True
+    unfit = {"LA": ("BMP", "GIF"), "CMYK": ("PNG", "WEBP", "BMP", "GIF")}
+    return kind in unfit.get(image.mode, ())
+
+
+def _with_colours(image: Image.Image, kind: str) -> Image.Image:
+    """Return an image as grey values or colours, with what is transparent in a channel of its own."""
+    if image.mode == "L" and kind in ("PNG", "TIFF"):
+        return image.convert("LA")
+    return image.convert("RGBA" if image.has_transparency_data else "RGB")

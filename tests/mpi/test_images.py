@@ -228,6 +228,26 @@ def test_results_of_a_pattern_are_relative_to_its_folders_without_wildcards(samp
     assert contents(samples / "small").keys() == {"turned.jpg"}
 
 
+def test_two_stars_stand_for_folders_but_not_for_links_that_lead_back(tmp_path):
+    for name in ("in/a.png", "in/x/b.png", "in/x/y/c.png", "in/.hidden/d.png", "in/x[1]/e.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (4, 4)).save(tmp_path / name)
+    for name in ("in/loop", "in/x/loop", "in/x/y/loop"):
+        (tmp_path / name).symlink_to(tmp_path / "in")
+    for number, (pattern, names) in enumerate(
+        {
+            "in/**/*.png": {"a.png", "x/b.png", "x/y/c.png", "x[1]/e.png"},
+            "in/**": {"a.png", "x/b.png", "x/y/c.png", "x[1]/e.png"},
+            "in/**/y/**/*.png": {"x/y/c.png"},
+            "in/x/**/*.png": {"b.png", "y/c.png"},
+            "in/**/**/c.png": {"x/y/c.png"},
+        }.items()
+    ):
+        into = tmp_path / f"out{number}"
+        run(images, input=str(tmp_path / pattern), into=into)
+        assert contents(into).keys() == names, pattern
+
+
 def test_a_later_run_in_the_same_process_lists_the_images_anew(samples, tmp_path):
     before = run(images, input=str(samples), into=tmp_path / "out").value["converted"]
     Image.new("RGB", (4, 4)).save(samples / "new.png")
@@ -272,6 +292,7 @@ BAD_INPUT = [
     (("--resize", "0x10"), "resize"),
     (("--resize", "big"), "resize"),
     (("--rotate", "much"), "rotate"),
+    (("--rotate", "nan"), "rotate"),
     (("--quality", "0"), "quality"),
     (("--quality", "101"), "quality"),
     (("--format", "psd"), "format"),
