@@ -30,6 +30,7 @@ _SIGNAL_SECONDS = 4.0  # that scancel is given to signal: if Slurm isn't content
 _AT_ONCE = 10  # jobs that scancel signals at once
 _NOT_THERE = "Invalid job id specified"
 _TOO_LATE = (_NOT_THERE, "already completing or completed", "Job has already finished", "No active jobs match")
+_AWAY = ("Unable to contact slurm controller", "Connection refused", "Socket timed out")
 _SIGNALLED = ("try again later", "Transport/Job is in transition")
 _SIGNALLED_CODES = (228, 229)  # of scancel, without a word
 
@@ -190,6 +191,8 @@ def submit(arguments: Sequence[str], timeout: float = 60.0) -> str:
     """
     ended = _run("sbatch", "--parsable", *arguments, timeout=timeout)
     number = ended.stdout.strip().splitlines()[-1].partition(";")[0] if ended.stdout.strip() else ""
+    if ended.returncode and any(text in ended.stderr for text in _AWAY):
+        raise _unavailable("sbatch", ended)
     if ended.returncode or not number.isdigit():
         raise SubmitRefused(f"sbatch: {_message(ended)}")
     return number
@@ -206,6 +209,8 @@ def test(arguments: Sequence[str]) -> str:
         If there is no sbatch, or it hasn't ended in time.
     """
     ended = _run("sbatch", "--test-only", *arguments)
+    if ended.returncode and any(text in ended.stderr for text in _AWAY):
+        raise _unavailable("sbatch", ended)
     if ended.returncode:
         raise SubmitRefused(f"sbatch: {_message(ended)}")
     return _message(ended)

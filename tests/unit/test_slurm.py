@@ -238,6 +238,14 @@ def test_a_job_that_is_refused(fake):
         slurm.submit(["job.sbatch"])
 
 
+@pytest.mark.parametrize("ask", [slurm.submit, slurm.test])
+def test_a_controller_that_is_away_has_refused_nothing(fake, ask):
+    said = "sbatch: error: Batch job submission failed: Unable to contact slurm controller (connect failure)\n"
+    fake.set(said={"sbatch": [1, "", said]})
+    with pytest.raises(SlurmUnavailable, match="Unable to contact slurm controller"):
+        ask(["job.sbatch"])
+
+
 def test_only_a_test(fake):
     fake.set(said={"sbatch": [0, "", "sbatch: Job 10 to start at 3047-08-28 using 1 processors\n"]})
     assert slurm.test(["job.sbatch"]) == "Job 10 to start at 3047-08-28 using 1 processors"
