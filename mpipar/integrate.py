@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
+import numpy as np
+
 from mpipar import BadInput, Block, Each, Estimate, ExactSum, Moments, PositiveInt, driver
+from mpipar.inputs.each_alone import check_each_alone
 from mpipar.inputs.expression import function_of
 
 Method = Literal["montecarlo", "midpoint"]
+
+_PLACES = np.array([0.618, 0.236, 0.854, 0.146])  # in a box, in no order, where a function is tried
 
 
 def integrand(f: str, dimensions: int, xp: Any = None) -> Callable[..., Any]:
     """Return the function of x, y, z, or of x0, x1, … if there are more, for arrays of the library xp."""
     return function_of(f, [f"x{axis}" for axis in range(dimensions)] if dimensions > 3 else "xyz"[:dimensions], xp)
+
+
+def bounds(over: list[float]) -> Iterator[tuple[float, float]]:
+    """Return the lower and the upper bound of each variable."""
+    return zip(over[0::2], over[1::2], strict=True)
 
 
 def per_axis(samples: int, over: list[float]) -> int:
@@ -87,13 +97,17 @@ def integrate(
 
 
 @integrate.check
-def check(*, f: str, over: list[float], method: Method, rel_error: float | None) -> None:
+def check(*, f: str, over: list[float], samples: int, method: Method, rel_error: float | None) -> None:
     """Refuse what can't be integrated."""
-    if not over or len(over) % 2 or any(low >= high for low, high in zip(over[0::2], over[1::2], strict=True)):
+    if not over or len(over) % 2 or any(low >= high for low, high in bounds(over)):
         raise BadInput(f"over: expected a lower and a larger upper bound for each variable, got {over}")
     if rel_error is not None and (rel_error <= 0 or method == "midpoint"):
         raise BadInput("rel_error: expected a number above 0, with random points (the midpoint rule has a fixed grid)")
-    integrand(f, len(over) // 2)
+    if method == "midpoint" and points(samples, over, method) > samples:
+        fewest = 3 ** (len(over) // 2)
+        raise BadInput(f"samples: the midpoint rule needs {fewest} points or more in {len(over) // 2} dimensions")
+    columns = [low + (high - low) * np.roll(_PLACES, axis) for axis, (low, high) in enumerate(bounds(over))]
+    check_each_alone(f, integrand(f, len(columns)), columns, real=True)
 
 
 @integrate.enough
@@ -105,7 +119,7 @@ def reached(result: Estimate, *, rel_error: float) -> bool:
 @integrate.finish
 def estimate(total: Any, *, over: list[float], samples: int, method: Method) -> Estimate:
     """Return the integral and its error; of the midpoint rule the error is that of Richardson's extrapolation."""
-    volume = math.prod(high - low for low, high in zip(over[0::2], over[1::2], strict=True))
+    volume = math.prod(high - low for low, high in bounds(over))
     if method == "montecarlo":
         return Estimate(volume * total.value, volume * total.error)
     n = points(samples, over, method)

@@ -10,6 +10,7 @@ from mpipar import BadInput, Block, Dataset, PositiveInt, driver
 from mpipar.core.reduction import Array
 from mpipar.inputs.common import one_line
 from mpipar.inputs.dataset import check_readable, open_dataset
+from mpipar.inputs.each_alone import check_each_alone
 from mpipar.inputs.expression import function_of
 
 
@@ -21,6 +22,13 @@ def x_of(xp: Any, block: Block, points: int, over: list[float], input: str | Non
     x *= (over[1] - over[0]) / points
     x += over[0]
     return x
+
+
+def some(over: list[float], input: str | None) -> Array:
+    """Return a few numbers, in no order."""
+    if input is not None:
+        return np.asarray(open_dataset(input)[:4])[::-1]
+    return np.array([over[0] + (over[1] - over[0]) * place for place in (0.75, 0.25, 0.5)])
 
 
 def sample(f: str, over: list[float], input: str | None) -> Array:
@@ -35,6 +43,7 @@ def sample(f: str, over: list[float], input: str | None) -> Array:
         raise BadInput(f"f: expected numbers, got {y.dtype}")
     if y.shape not in ((), x.shape):
         raise BadInput(f"f: expected one value for each x, got shape {y.shape} for shape {x.shape}")
+    check_each_alone(f, function_of(f, ["x"]), [some(over, input)])
     return np.broadcast_to(y, x.shape)
 
 

@@ -33,6 +33,21 @@ _OTHERS = {
 ARITIES = {**{name: (ufunc.nin, ufunc.nin) for name, ufunc in _UFUNCS.items()}, **_OTHERS}
 """Fewest and most arguments by position; NumPy takes more of them as arrays to write into."""
 
+REDUCTIONS = ("sum", "prod", "mean", "std", "var", "median", "min", "max", "argmin", "argmax", "any", "all")
+"""Functions that make one value of those along an axis."""
+
+RUNNING = ("cumsum", "cumprod", "sort")
+"""Functions that mix the values along an axis, and give as many."""
+
+ELEMENTWISE = frozenset(
+    {
+        *(name for name, ufunc in _UFUNCS.items() if ufunc.signature is None),
+        *("real", "imag", "sinc", "i0", "nan_to_num", "zeros_like", "ones_like", "full_like", *TYPES),
+        *("round", "angle", "where", "clip"),
+    }
+)
+"""Functions whose value for an item depends on nothing but that item."""
+
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     **_UFUNCS,
     **{name: getattr(np, name) for name in _OTHERS},

@@ -13,8 +13,18 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from mpipar.core.errors import BadInput
-from mpipar.inputs.arithmetic import ARITHMETIC_NAMES, ARITIES, CONSTANTS, FUNCTIONS, KEYWORDS, TYPES
+from mpipar.inputs.arithmetic import (
+    ARITHMETIC_NAMES,
+    ARITIES,
+    CONSTANTS,
+    FUNCTIONS,
+    KEYWORDS,
+    REDUCTIONS,
+    RUNNING,
+    TYPES,
+)
 from mpipar.inputs.common import did_you_mean, listed, one_line, shortened
+from mpipar.inputs.elementwise import check_elementwise, instead_of
 
 DEEPEST = 500
 """How many levels an expression may have. Python's own limit is another in each version."""
@@ -54,12 +64,32 @@ _HINTS: dict[type, str] = {
     ast.List: "a list is allowed as an argument of a function only",
 }
 
+_OF_WHOLE_ARRAYS = frozenset(
+    {
+        *("average", "convolve", "corrcoef", "correlate", "count_nonzero", "cross", "cumulative_sum", "diff"),
+        *("ediff1d", "einsum", "fft", "flip", "gradient", "inner", "kron", "len", "linspace", "nanmax", "nanmean"),
+        *("nanmedian", "nanmin", "nanstd", "nansum", "nanvar", "norm", "outer", "percentile", "ptp", "quantile"),
+        *("ravel", "reshape", "roll", "shape", "size", "sorted", "tensordot", "trapezoid", "trapz", "unique"),
+    }
+)
+"""Functions that people know, and that are for all items together."""
+
 _HARMLESS = (ast.Slice, ast.keyword, ast.expr_context, ast.operator, ast.unaryop, ast.cmpop)
 
 
 def check_syntax(text: str, tree: ast.Expression, variables: Collection[str]) -> None:
     """Raise BadInput unless ``tree``, parsed from ``text``, may be evaluated."""
     _Checker(text, variables).check(tree)
+
+
+def _attribute_hint(attribute: ast.Attribute, variables: Collection[str]) -> str:
+    """Return what is wrong with a call as x.mean(), or np.sin(x)."""
+    of = attribute.value
+    if isinstance(of, ast.Name) and of.id in {"np", "numpy"} - {*variables}:
+        return _HINTS[ast.Attribute]
+    if attribute.attr in {*REDUCTIONS, *RUNNING, *_OF_WHOLE_ARRAYS}:
+        return f"attributes are not allowed; {instead_of(attribute.attr)}"
+    return _HINTS[ast.Attribute]
 
 
 class _Checker:
@@ -86,6 +116,7 @@ class _Checker:
         for node in ast.walk(tree):
             if isinstance(node, ast.Subscript):
                 self._check_subscript(node)
+        check_elementwise(levels[:-1], self.variables, self.refusal)
 
     def refusal(self, node: ast.AST, why: str) -> BadInput:
         """Return the exception that names a part of the text."""
@@ -125,16 +156,18 @@ class _Checker:
 
     def _check_call(self, node: ast.Call) -> None:
         if isinstance(node.func, ast.Attribute):
-            raise self.refusal(node.func, _HINTS[ast.Attribute])
+            raise self.refusal(node.func, _attribute_hint(node.func, self.variables))
         name = node.func.id if isinstance(node.func, ast.Name) else None
         if name is None or name in self.variables or name in CONSTANTS:
             raise self.refusal(node, "this can't be called; write * to multiply")
         if name not in FUNCTIONS:
-            raise BadInput(f"there is no function {name!r}{did_you_mean(name, FUNCTIONS)}")
+            reason = f"; {instead_of(name)}" if name in _OF_WHOLE_ARRAYS else did_you_mean(name, FUNCTIONS)
+            raise BadInput(f"there is no function {name!r}{reason}")
         fewest, most = ARITIES[name]
         if not fewest <= len(node.args) <= most:
             takes = f"{fewest}" if fewest == most else f"{fewest} to {most}"
-            raise self.refusal(node, f"{name} takes {takes} argument{'s' * (most > 1)}, got {len(node.args)}")
+            hint = "; write where(condition, a, b)" if name == "where" else ""
+            raise self.refusal(node, f"{name} takes {takes} argument{'s' * (most > 1)}, got {len(node.args)}{hint}")
         self.functions.add(node.func)
         self.arguments.update(node.args)
         for keyword in node.keywords:

@@ -1,0 +1,184 @@
+"""Checks that a formula has a value for each item alone, whatever else is in its block. Imports mpipar.core alone.
+
+A formula is evaluated for the items of a block at once, and blocks have any size. What mixes items, as ``sum(x)`` and
+``x[0]`` do, would depend on how many are in a block. So each part of a formula is one of four things: a number, a value
+for each item, a list of numbers, or a list of values for each item, whose first axis is the list; and what would take
+the items of a block together is refused. Functions that are not in the tables here are refused.
+"""
+
+from __future__ import annotations
+
+import ast
+import enum
+from collections.abc import Callable, Collection, Sequence
+
+from mpipar.core.errors import BadInput
+from mpipar.inputs.arithmetic import ELEMENTWISE, REDUCTIONS, RUNNING
+
+Refusal = Callable[[ast.AST, str], BadInput]
+
+
+class Kind(enum.Enum):
+    """What a part of a formula is."""
+
+    NUMBER = enum.auto()
+    ITEMS = enum.auto()
+    NUMBERS = enum.auto()
+    LISTS = enum.auto()
+
+
+_WHY = "a formula is evaluated for each item alone, and {} takes together those that happen to be in one block"
+
+_INSTEAD = {
+    "max": "; for the larger of two write maximum(a, b)",
+    "min": "; for the smaller of two write minimum(a, b)",
+    "sum": "; to add write a + b, or sum([a, b], axis=0)",
+    "prod": "; to multiply write a * b",
+    "mean": "; for the mean of two write (a + b) / 2",
+    "median": "; for that of a few values of one item write median([a, b, c], axis=0)",
+    "any": "; for one of two conditions write a | b",
+    "all": "; for both of two conditions write a & b",
+    "sort": "; for a few values of one item write sort([a, b], axis=0)",
+    "argmax": "; for a few values of one item write argmax([a, b], axis=0)",
+    "argmin": "; for a few values of one item write argmin([a, b], axis=0)",
+    "dot": "; to multiply write a * b",
+    "@": "; to multiply write a * b",
+}
+
+
+def instead_of(name: str) -> str:
+    """Return why a function, or @, can't be had, and what to write."""
+    return _WHY.format(name) + _INSTEAD.get(name, "")
+
+
+def check_elementwise(levels: Sequence[Sequence[ast.AST]], variables: Collection[str], refusal: Refusal) -> None:
+    """Raise BadInput unless the formula has one value for each item, which depends on nothing but that item.
+
+    Parameters
+    ----------
+    levels : sequence of sequence of ast.AST
+        The nodes of the formula, whose syntax has been checked: the whole, its parts, their parts and so on.
+    variables : collection of str
+        Names with a value for each item.
+    refusal : callable
+        Makes the exception from a part and a reason.
+    """
+    kinds = _Kinds(variables, refusal)
+    for level in reversed(levels):
+        for node in level:
+            kinds.note(node)
+    [whole] = levels[0]
+    if kinds.of[whole] in (Kind.LISTS, Kind.NUMBERS):
+        raise refusal(whole, "expected one value for each item, not a list of values")
+
+
+class _Kinds:
+    """Finds out what each part is; the parts of a part come before it."""
+
+    def __init__(self, variables: Collection[str], refusal: Refusal) -> None:
+        self.variables = variables
+        self.refusal = refusal
+        self.of: dict[ast.AST, Kind] = {}
+
+    def note(self, node: ast.AST) -> None:
+        match node:
+            case ast.Constant():
+                self.of[node] = Kind.NUMBER
+            case ast.Name(name):
+                self.of[node] = Kind.ITEMS if name in self.variables else Kind.NUMBER
+            case ast.Tuple(elts) | ast.List(elts):
+                self.of[node] = self._list(node, elts)
+            case ast.BinOp(left, ast.MatMult(), right):
+                self.of[node] = self._numbers_alone(node, "@", [left, right], Kind.NUMBER)
+            case ast.UnaryOp(_, operand):
+                self.of[node] = self.of[operand]
+            case ast.BinOp(left, _, right) | ast.Compare(left, _, [right]):
+                self.of[node] = self._together(node, [left, right])
+            case ast.Subscript(value):
+                self.of[node] = self._element(node, self.of[value])
+            case ast.Call(ast.Name(name), arguments):
+                self.of[node] = self._called(node, name, arguments)
+
+    def _list(self, node: ast.AST, elements: list[ast.expr]) -> Kind:
+        kinds = {self.of[element] for element in elements if element in self.of}
+        if kinds <= {Kind.NUMBER}:
+            return Kind.NUMBERS
+        if kinds == {Kind.ITEMS}:
+            return Kind.LISTS
+        if kinds == {Kind.NUMBER, Kind.ITEMS}:
+            raise self.refusal(node, "numbers and values of items in one list; write 0*x + 1 for 1")
+        raise self.refusal(node, "a list in a list is not allowed")
+
+    def _together(self, node: ast.AST, parts: Sequence[ast.expr]) -> Kind:
+        """Return what is made element by element."""
+        kinds = {self.of[part] for part in parts}
+        if Kind.NUMBERS in kinds and kinds & {Kind.ITEMS, Kind.LISTS}:
+            why = "a list of numbers together with values of items: which would belong to which?"
+            raise self.refusal(node, why)
+        for kind in (Kind.LISTS, Kind.NUMBERS, Kind.ITEMS):
+            if kind in kinds:
+                return kind
+        return Kind.NUMBER
+
+    def _numbers_alone(self, node: ast.AST, name: str, parts: Sequence[ast.expr], kind: Kind) -> Kind:
+        if any(self.of[part] in (Kind.ITEMS, Kind.LISTS) for part in parts):
+            raise self.refusal(node, instead_of(name))
+        return kind
+
+    def _element(self, node: ast.Subscript, kind: Kind) -> Kind:
+        if kind is Kind.ITEMS:
+            raise self.refusal(node, instead_of("an index"))
+        indices = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
+        if len(indices) > 1:
+            raise self.refusal(node, "a list has one index")
+        if any(isinstance(part, ast.Slice) and _is_zero(part.step) for part in indices):
+            raise self.refusal(node, "the step of a slice can't be 0")
+        if isinstance(indices[0], ast.Slice):
+            return kind
+        return Kind.ITEMS if kind is Kind.LISTS else Kind.NUMBER
+
+    def _called(self, node: ast.Call, name: str, arguments: list[ast.expr]) -> Kind:
+        if name in REDUCTIONS or name in RUNNING:
+            return self._reduced(node, name, arguments)
+        if name == "polyval":
+            return self._polynomial(node, *arguments)
+        if name == "interp":
+            self._numbers_alone(node, name, arguments[1:], Kind.NUMBER)
+            return self.of[arguments[0]]
+        if name not in ELEMENTWISE:
+            return self._numbers_alone(node, name, arguments, Kind.NUMBER)
+        named = [keyword.value for keyword in node.keywords if keyword.arg not in ("dtype", "axis")]
+        return self._together(node, [*arguments, *named])
+
+    def _polynomial(self, node: ast.AST, coefficients: ast.expr, x: ast.expr) -> Kind:
+        if self.of[coefficients] is Kind.ITEMS:
+            raise self.refusal(node, instead_of("polyval") + "; its coefficients are a list, as in polyval([2, 1], x)")
+        if self.of[coefficients] is Kind.LISTS:
+            return self._together(node, [coefficients, x]) if self.of[x] is Kind.LISTS else Kind.ITEMS
+        return self.of[x]
+
+    def _reduced(self, node: ast.Call, name: str, arguments: list[ast.expr]) -> Kind:
+        """Return what is left of an argument along its first axis."""
+        kind = self.of[arguments[0]]
+        named = {keyword.arg: keyword.value for keyword in node.keywords}
+        axis = arguments[1] if len(arguments) > 1 else named.get("axis")
+        if kind is Kind.ITEMS and _is_of_one_item(axis):
+            return kind
+        if kind is Kind.ITEMS or any(self.of.get(part) in (Kind.ITEMS, Kind.LISTS) for part in arguments[1:]):
+            raise self.refusal(node, instead_of(name))
+        if kind is Kind.LISTS:
+            if not _is_zero(axis):
+                raise self.refusal(node, f"{instead_of(name)}; of a list of values write axis=0")
+            return Kind.LISTS if name in RUNNING or "keepdims" in named else Kind.ITEMS
+        if kind is Kind.NUMBERS and (name in RUNNING or "keepdims" in named):
+            return Kind.NUMBERS
+        return Kind.NUMBER
+
+
+def _is_of_one_item(axis: ast.AST | None) -> bool:
+    """Return whether an axis, counted from the first, is one that items of several numbers have."""
+    return isinstance(axis, ast.Constant) and type(axis.value) is int and axis.value >= 1
+
+
+def _is_zero(node: ast.AST | None) -> bool:
+    return isinstance(node, ast.Constant) and type(node.value) is int and node.value == 0
