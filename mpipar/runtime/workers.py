@@ -326,6 +326,11 @@ def _by_value(task: Task) -> bytes:
 
 def _serve(pipe: Connection, task: bytes, main: dict[str, str]) -> None:
     """Evaluate the chunks that come through ``pipe``, until an empty message: the life of a worker."""
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError, EOFError):  # the rank has ended
+        _evaluate_all(pipe, task, main)
+
+
+def _evaluate_all(pipe: Connection, task: bytes, main: dict[str, str]) -> None:
     try:
         main_module.import_it(main)
         evaluator = Evaluator(pickle.loads(task))
