@@ -11,11 +11,12 @@ import h5py
 
 from mpipar.core.errors import BadInput
 from mpipar.inputs.common import check_file, listed, reason_of, split_where
+from mpipar.inputs.netcdf import Variable, check_signature, decoded, is_bare_dimension
 
 
 @functools.cache
-def open_dataset(where: str, numeric: bool = True) -> h5py.Dataset:
-    """Return a dataset, open for reading; the same object at every call in a process.
+def open_dataset(where: str, numeric: bool = True) -> h5py.Dataset | Variable:
+    """Return a dataset, open for reading, decoded if netCDF packed it; the same object at every call in a process.
 
     Parameters
     ----------
@@ -40,7 +41,8 @@ def open_dataset(where: str, numeric: bool = True) -> h5py.Dataset:
         raise BadInput(f"{where!r}: the dataset is a single value, without rows")
     if numeric and dataset.dtype.kind not in "biufc":
         raise BadInput(f"{where!r}: expected numbers, got a dataset of {dataset.dtype}")
-    return dataset
+    with reading(dataset):
+        return decoded(dataset)
 
 
 def open_object(path: Path, name: str) -> h5py.Dataset | h5py.Group:
@@ -55,9 +57,15 @@ def open_object(path: Path, name: str) -> h5py.Dataset | h5py.Group:
     return found
 
 
-def check_readable(dataset: h5py.Dataset) -> None:
-    """Raise BadInput if the first or the last row can't be read, or if files that hold the data are missing."""
+def check_readable(dataset: h5py.Dataset | Variable) -> None:
+    """Raise BadInput if the first or the last row can't be read, or if files that hold the data are missing.
+
+    What netCDF packed is read as a whole: any value may be one that is refused.
+    """
     with reading(dataset):
+        if isinstance(dataset, Variable):
+            dataset.check()
+            dataset = dataset.raw
         dataset[0]
         dataset[-1]
         if not dataset.is_virtual:
@@ -70,7 +78,7 @@ def check_readable(dataset: h5py.Dataset) -> None:
 
 
 @contextlib.contextmanager
-def reading(dataset: h5py.Dataset | h5py.Group) -> Iterator[None]:
+def reading(dataset: h5py.Dataset | h5py.Group | Variable) -> Iterator[None]:
     """Turn what HDF5 raises if it can't read into BadInput."""
     try:
         yield
@@ -92,7 +100,7 @@ def _check_source(dataset: h5py.Dataset, folder: Path, file: str, name: str) -> 
         raise BadInput(f"{_name_of(dataset)!r}: its data is in {f'{file}:{name}'!r}, which isn't there")
 
 
-def _name_of(dataset: h5py.Dataset | h5py.Group) -> str:
+def _name_of(dataset: h5py.Dataset | h5py.Group | Variable) -> str:
     return f"{dataset.file.filename}:{dataset.name}"
 
 
@@ -100,6 +108,7 @@ def _name_of(dataset: h5py.Dataset | h5py.Group) -> str:
 def _open_file(path: str) -> h5py.File:
     check_file(Path(path))
     if not h5py.is_hdf5(path):
+        check_signature(path)
         raise BadInput(f"{path!r}: not an HDF5 file")
     try:
         return h5py.File(path, "r")
@@ -125,7 +134,7 @@ def _datasets(path: Path, most: int = 11) -> list[str]:
     names: list[str] = []
 
     def note(name: str, found: h5py.HLObject) -> bool | None:
-        if isinstance(found, h5py.Dataset):
+        if isinstance(found, h5py.Dataset) and not is_bare_dimension(found):
             names.append(f"/{name}")
         return True if len(names) >= most else None  # True ends the visit
 

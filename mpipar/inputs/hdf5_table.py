@@ -13,6 +13,7 @@ from mpipar.core.errors import BadInput
 from mpipar.inputs.common import split_where
 from mpipar.inputs.csv_table import check_column
 from mpipar.inputs.dataset import check_readable, open_object, reading
+from mpipar.inputs.netcdf import Variable, check_same_dimension, decoded, is_bare_dimension, variable_name
 
 PAGE = 4096
 """How many rows are read at once."""
@@ -58,29 +59,37 @@ class Hdf5Table:
     def _read(self, name: str, rows: slice) -> list[Any]:
         dataset = self._datasets[name]
         with reading(dataset):
-            return _plain(
-                dataset.fields(name)[rows] if dataset.dtype.names else dataset[rows], f"{self._where}, {name}"
-            )
+            if not isinstance(dataset, Variable) and dataset.dtype.names:
+                values = dataset.fields(name)[rows]
+            else:
+                values = dataset[rows]
+        return _plain(values, f"{self._where}, {name}")
 
 
-def _of_records(where: str, dataset: h5py.Dataset) -> dict[str, h5py.Dataset]:
+def _of_records(where: str, dataset: h5py.Dataset) -> dict[str, h5py.Dataset | Variable]:
     """Return the dataset for each of its fields."""
     if not dataset.dtype.names:
         raise BadInput(f"{where!r}: expected records (a compound type) or a group, got a dataset of {dataset.dtype}")
     _check_shape(where, dataset)
     for name in dataset.dtype.names:
         _check_type(where, name, dataset.dtype[name])
+    if isinstance(decoded(dataset), Variable):
+        raise BadInput(f"{where!r}: records with attributes of netCDF for packed or missing values aren't decoded")
     return dict.fromkeys(dataset.dtype.names, dataset)
 
 
-def _of_group(where: str, group: h5py.Group) -> dict[str, h5py.Dataset]:
-    """Return the datasets in a group; groups in it are left out."""
+def _of_group(where: str, group: h5py.Group) -> dict[str, h5py.Dataset | Variable]:
+    """Return the datasets in a group; groups in it are left out, and dimensions of netCDF without values."""
     with reading(group):
         items = dict(group.items())
     for name, item in items.items():
         if item is None:
             raise BadInput(f"{where!r}: {name!r} is a link to what isn't there")
-    datasets = {name: item for name, item in items.items() if isinstance(item, h5py.Dataset)}
+    datasets = {
+        variable_name(name): item
+        for name, item in items.items()
+        if isinstance(item, h5py.Dataset) and not is_bare_dimension(item)
+    }
     if not datasets:
         raise BadInput(f"{where!r}: there are no datasets in the group")
     sole = next(iter(datasets.values()))
@@ -96,7 +105,9 @@ def _of_group(where: str, group: h5py.Group) -> dict[str, h5py.Dataset]:
             f"{where!r}: columns must be equally long; {shortest!r} has {lengths[shortest]} rows, "
             f"{longest!r} {lengths[longest]}"
         )
-    return datasets
+    check_same_dimension(where, datasets)
+    with reading(group):
+        return {name: decoded(dataset) for name, dataset in datasets.items()}
 
 
 def _check_shape(where: str, dataset: h5py.Dataset) -> None:

@@ -5,7 +5,7 @@
                    is nan), bool (true, false) or str as a whole
 ``.toml``          a grid of all combinations of the lists in it; see :mod:`mpipar.inputs.grid`
 ``.h5:/name``      a one-dimensional dataset of a compound type, or a group of equally long one-dimensional datasets;
-                   without a name, the whole file is the group
+                   without a name, the whole file is the group; netCDF is decoded, see :mod:`mpipar.inputs.netcdf`
 =================  =====================================================================================================
 """
 
