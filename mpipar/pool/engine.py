@@ -22,7 +22,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from mpipar.core.errors import PoolTerminated, RunFailed
-from mpipar.pool import worker
+from mpipar.pool import inheritance, worker
 from mpipar.pool.dispatch import Dispatch
 from mpipar.pool.jobs import Job, Raised, name_of
 from mpipar.pool.meeting import Patience, drain, meet
@@ -206,6 +206,7 @@ class Engine(threading.Thread):
         self._is_ending = False
         self._rest = threading.Lock()
         self._error: BaseException | None = None  # why this has ended
+        inheritance.note_start()  # MPI, too, may have changed something until now
 
     @property
     def size(self) -> int:
@@ -362,7 +363,8 @@ class Engine(threading.Thread):
 
     def _setup(self, dispatch: Dispatch, initializer: tuple[Any, tuple[Any, ...]] | None, *, takes_exit: bool) -> bytes:
         pickled = dispatch.definitions.dumps(initializer)
-        definitions = dispatch.definitions.missing(pickled.needed, {})
+        settings, needed = inheritance.inherited(dispatch.definitions.dumps)
+        definitions = dispatch.definitions.missing(pickled.needed | needed, {})
         dispatch.names = {each.name: each.version for each in definitions}
         environment: dict[str, str | None] = {
             name: value
@@ -379,6 +381,7 @@ class Engine(threading.Thread):
                 list(sys.argv),
                 os.getcwd(),
                 environment,
+                settings,
                 self._seed,
                 self._stand_in,
                 takes_exit,

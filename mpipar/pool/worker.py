@@ -24,8 +24,9 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, TypeAlias
 
-from mpipar.pool import by_value
+from mpipar.pool import by_value, inheritance
 from mpipar.pool.evaluation import BROKEN, END, READY, Batch, Evaluation, Mailbox, Overseer, flush, portable
+from mpipar.pool.inheritance import Inherited
 from mpipar.pool.salvage import Broken
 from mpipar.runtime.channel import Message
 from mpipar.runtime.interfaces import connect_without_delay
@@ -46,6 +47,8 @@ class Setup(NamedTuple):
         Its working folder.
     environment : dict
         What it has changed in its environment; None is a variable that it has removed.
+    settings : list
+        Of Python and of libraries, as the script has them.
     seed : int or None
         Of the random numbers in tasks.
     stand_in : callable or None
@@ -60,6 +63,7 @@ class Setup(NamedTuple):
     argv: list[str]
     folder: str
     environment: dict[str, str | None]
+    settings: list[Inherited]
     seed: int | None
     stand_in: Callable[[], None] | None
     takes_exit: bool
@@ -100,13 +104,14 @@ def work(sock: socket.socket) -> None:
 
 def work_in_thread(sock: socket.socket) -> None:
     """Do the same in a thread of a process that is a worker already, or otherwise may have no children."""
-    _work(sock, lambda setup, number: None, by_value.define_given)
+    _work(sock, _set_up_thread, by_value.define_given, in_thread=True)
 
 
-def _work(sock: socket.socket, set_up: SetUp, define: Callable[[Any], None]) -> None:
+def _work(sock: socket.socket, set_up: SetUp, define: Callable[[Any], None], *, in_thread: bool = False) -> None:
+    sock.setblocking(True)  # the script may have set a default timeout
     try:
         with contextlib.suppress(EOFError, ConnectionError), sock:  # the rank is gone
-            _Worker(sock, set_up, define).work()
+            _Worker(sock, set_up, define, in_thread=in_thread).work()
     finally:
         flush()
 
@@ -116,6 +121,11 @@ def _end_mpi() -> None:
     mpi = sys.modules.get("mpi4py.MPI")
     if mpi is not None and mpi.Is_initialized() and not mpi.Is_finalized():
         mpi.Finalize()
+
+
+def _set_up_thread(setup: Setup, _: int) -> None:
+    """Let this thread have the settings that each thread has for itself."""
+    inheritance.put_first(setup.settings, in_thread=True)
 
 
 def _set_up_process(setup: Setup, number: int) -> None:
@@ -133,6 +143,7 @@ def _set_up_process(setup: Setup, number: int) -> None:
             os.environ.pop(name, None)
         else:
             os.environ[name] = value
+    inheritance.put_first(setup.settings)
     if setup.stand_in is not None:
         setup.stand_in()
     if setup.seed is not None:
@@ -144,8 +155,9 @@ def _set_up_process(setup: Setup, number: int) -> None:
 
 
 class _Worker:
-    def __init__(self, sock: socket.socket, set_up: SetUp, define: Callable[[Any], None]) -> None:
+    def __init__(self, sock: socket.socket, set_up: SetUp, define: Callable[[Any], None], *, in_thread: bool) -> None:
         self._mailbox = Mailbox(sock)
+        self._in_thread = in_thread
         self._set_up, self._define = set_up, define
         self._functions: dict[int, Any] = {}  # {number of a job: its function}
         self._seed: int | None = None
@@ -158,6 +170,7 @@ class _Worker:
             self._seed, self._takes_exit = setup.seed, setup.takes_exit
             self._set_up(setup, int(bytes(number)))
             self._define(setup.definitions)
+            inheritance.put_rest(setup.settings, in_thread=self._in_thread)
             initializer = by_value.loads(setup.initializer)
             if initializer is not None:
                 function, arguments = initializer

@@ -1,0 +1,126 @@
+"""The settings of a script, taken for its workers and put into force there. Imports settings, by_value and arrivals."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any, NamedTuple
+
+from mpipar.pool import by_value
+from mpipar.pool.arrivals import on_arrival
+from mpipar.pool.by_value import Pickled
+from mpipar.pool.settings import OF_PROCESS, OF_THREAD, SETTINGS, Setting
+
+_BY_NAME = {setting.name: setting for setting in SETTINGS}
+
+_at_start: dict[str, Any] = {}
+
+
+class Inherited(NamedTuple):
+    """A setting of the script.
+
+    Attributes
+    ----------
+    name : str
+        Its row in the table.
+    frames : list of bytes
+        What it is, pickled.
+    needs_names : bool
+        Whether the main script's names are needed for that.
+    """
+
+    name: str
+    frames: list[bytes]
+    needs_names: bool
+
+
+def note_start() -> None:
+    """Note how the process is set before the script begins, or before the first pool."""
+    if _at_start:
+        return
+    for setting in SETTINGS:
+        if setting.kind == OF_PROCESS:
+            with contextlib.suppress(Exception):
+                _at_start[setting.name] = setting.take(_module(setting))
+
+
+def _module(setting: Setting) -> Any:
+    return sys.modules.get(setting.module) or __import__(setting.module)
+
+
+def inherited(dumps: Callable[[Any], Pickled]) -> tuple[list[Inherited], set[str]]:
+    """Return the settings of this process, and the names of the main script that they need.
+
+    Parameters
+    ----------
+    dumps : callable
+        Pickles a value for workers.
+    """
+    found, needed = [], set()
+    for setting in SETTINGS:
+        try:
+            state = _state(setting)
+            if state is None:
+                continue
+            pickled = dumps(state)
+        except Exception as error:
+            _tell(f"workers have not the script's setting of {setting.name}: {error!r}")
+            continue
+        frames = [bytes(frame) for frame in pickled.frames]
+        found.append(Inherited(setting.name, frames, bool(pickled.needed)))
+        needed |= pickled.needed
+    return found, needed
+
+
+def _state(setting: Setting) -> Any:
+    """Return a setting as it is; None if there is nothing to tell."""
+    module = sys.modules.get(setting.module)
+    if module is None or getattr(module.__spec__, "_initializing", False):
+        return None
+    state = setting.take(module)
+    if setting.kind != OF_PROCESS:
+        return state
+    before = _at_start.get(setting.name)
+    if isinstance(state, dict) and isinstance(before, dict):
+        return {name: value for name, value in state.items() if name not in before or before[name] != value} or None
+    return None if state == before else state
+
+
+def put_first(settings: list[Inherited], *, in_thread: bool = False) -> None:
+    """Put the settings into force that don't need the main script's names.
+
+    Parameters
+    ----------
+    settings : list of Inherited
+    in_thread : bool
+        Whether those alone that each thread has for itself.
+    """
+    _put([each for each in settings if not each.needs_names], in_thread=in_thread)
+
+
+def put_rest(settings: list[Inherited], *, in_thread: bool = False) -> None:
+    """Put the settings into force that need the main script's names; as :func:`put_first`."""
+    _put([each for each in settings if each.needs_names], in_thread=in_thread)
+
+
+def _put(settings: list[Inherited], *, in_thread: bool) -> None:
+    for each in settings:
+        setting = _BY_NAME[each.name]
+        if setting.kind == OF_THREAD or not in_thread:
+            on_arrival(setting.module, _putting(setting, each.frames))
+
+
+def _putting(setting: Setting, frames: list[bytes]) -> Callable[[ModuleType], None]:
+    def put_into_force(module: ModuleType) -> None:
+        try:
+            setting.put(module, by_value.loads(frames))
+        except Exception as error:
+            _tell(f"a worker can't have the script's setting of {setting.name}: {error!r}")
+
+    return put_into_force
+
+
+def _tell(text: str) -> None:
+    print(f"mpipar: {text}", file=sys.stderr, flush=True)
