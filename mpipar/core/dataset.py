@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from mpipar.core.partials import Array, describe, plain
 from mpipar.core.plan import Block
-from mpipar.core.reduction import Array, Reduction, describe
+from mpipar.core.reduction import Reduction
 
 
 class Dataset(Reduction):
@@ -70,7 +71,10 @@ class Dataset(Reduction):
         return (self,)
 
     def rows(self, partial: Any) -> dict[str, Array]:  # noqa: D102
-        return {self.name: np.atleast_1d(partial)}
+        rows = plain(partial, f"the dataset {self.name!r}", "write .filled() with what stands for them, nan perhaps")
+        if rows is None:
+            raise TypeError(f"the dataset {self.name!r} needs rows of one shape, got {describe(partial)}")
+        return {self.name: np.atleast_1d(rows)}
 
     @property
     def known_beforehand(self) -> bool:
