@@ -7,9 +7,24 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from mpipar import Concatenate, Count, Dataset, Each, ExactSum, Histogram, InOrder, MinMax, Moments, Plan
+from mpipar import (
+    Concatenate,
+    Count,
+    Dataset,
+    Each,
+    ExactSum,
+    Histogram,
+    InOrder,
+    MinMax,
+    Moments,
+    Plan,
+    RunFailed,
+    run,
+)
 from mpipar.core.partials import has_mask, split_mask
+from mpipar.roots import roots
 from mpipar.store.codec import decode, encode
+from mpipar.sweep import cell
 
 ma = np.ma
 
@@ -212,3 +227,17 @@ def test_histograms_refuse_what_no_double_is():
         Histogram([0, 2**53 + 1])
     with pytest.raises(ValueError, match="masked edges"):
         Histogram(ma.array([0, 1, 2], mask=[0, 1, 0]))
+
+
+def test_a_masked_result_of_sweep_is_missing():
+    assert math.isnan(cell("y", ma.masked))
+    assert math.isnan(cell("y", ma.array(1.0, mask=True)))
+    assert cell("y", ma.array(1.0)) == 1.0
+    with pytest.raises(TypeError, match="should be a number or text"):
+        cell("y", ma.array([1.0, 2.0], mask=[1, 0]))
+
+
+def test_a_masked_result_of_roots_is_refused(tmp_path):
+    (tmp_path / "f.py").write_text("import numpy as np\ndef f(x):\n    return np.ma.masked_greater(x, 0.5)\n")
+    with pytest.raises(RunFailed, match="can't leave out masked values"):
+        run(roots, f=f"{tmp_path}/f.py:f", points=10)
