@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from mpipar import BadInput, Block, Dataset, PositiveInt, driver
+from mpipar.core.partials import has_mask
 from mpipar.core.reduction import Array
 from mpipar.inputs.common import one_line
 from mpipar.inputs.dataset import check_readable, open_dataset
@@ -85,7 +86,8 @@ def roots(
     mpirun -np 2 python -m mpipar.roots --f "sqrt(x**3)" --over 0 100 --points 1e6 --output roots.h5
     """
     x = x_of(xp, block, points, over, input)
-    return xp.broadcast_to(function_of(f, ["x"], xp)(x), x.shape)
+    y = function_of(f, ["x"], xp)(x)
+    return y if has_mask(y) else xp.broadcast_to(y, x.shape)  # a mask, which broadcasting drops, is refused by name
 
 
 @roots.check

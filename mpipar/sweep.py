@@ -9,6 +9,7 @@ import numpy as np
 
 from mpipar import Block, Dataset, driver
 from mpipar.core.dataset import storable
+from mpipar.core.partials import has_mask
 from mpipar.core.reduction import Array
 from mpipar.inputs.function import load_callable
 from mpipar.inputs.table import read_table, rows_in_slice
@@ -63,7 +64,8 @@ def record(item: int, row: Row, call: Any) -> Array:
 
 def cell(name: str, value: Any) -> Array:
     """Return a value as an array of no dimension: a number or text."""
-    array = np.asarray(np.nan if value is None else storable(value) if isinstance(value, str) else value)
+    missing = value is None or (np.ndim(value) == 0 and has_mask(value))
+    array = np.asarray(np.nan if missing else storable(value) if isinstance(value, str) else value)
     if array.ndim or array.dtype.kind not in "biufcU":
         raise TypeError(f"column {name!r} should be a number or text, got {type(value).__name__} {value!r:.60}")
     return array

@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from mpipar.core.casting import change
+from mpipar.core.partials import Array, describe, plain
 from mpipar.core.plan import Block
-from mpipar.core.reduction import Array, Reduction, describe
+from mpipar.core.reduction import Reduction
 
 
 class Dataset(Reduction):
@@ -23,7 +25,8 @@ class Dataset(Reduction):
     name : str
         Name of the dataset in the result file.
     dtype : dtype, optional
-        Type of the rows; if None, that of what the kernel returns.
+        Type of the rows; if None, that of what the kernel returns. Floating-point numbers are rounded to it; a value
+        that is beyond its range, cut off, or a whole number that it hasn't, is refused.
     row : tuple of int
         Shape of a row.
     one_each : bool
@@ -61,6 +64,9 @@ class Dataset(Reduction):
             raise TypeError(f"the dataset {self.name!r} needs rows of shape ({shape}), got {describe(partial)}")
         if self.dtype is not None and not _fits(rows.dtype, self.dtype):
             raise TypeError(f"the dataset {self.name!r} needs {self.dtype}, got {describe(partial)}")
+        changed = None if self.dtype is None else change(rows, self.dtype)
+        if changed is not None:
+            raise TypeError(f"the dataset {self.name!r} of {self.dtype} would store {changed}: give it a wider dtype")
         return total + len(rows)
 
     def merge(self, total: Any, other: Any) -> Any:  # noqa: D102
@@ -70,7 +76,10 @@ class Dataset(Reduction):
         return (self,)
 
     def rows(self, partial: Any) -> dict[str, Array]:  # noqa: D102
-        return {self.name: np.atleast_1d(partial)}
+        rows = plain(partial, f"the dataset {self.name!r}", "write .filled() with what stands for them, nan perhaps")
+        if rows is None:
+            raise TypeError(f"the dataset {self.name!r} needs rows of one shape, got {describe(partial)}")
+        return {self.name: np.atleast_1d(rows)}
 
     @property
     def known_beforehand(self) -> bool:

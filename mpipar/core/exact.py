@@ -24,6 +24,7 @@ _ONE = 1 << FRACTION_BITS
 _DIGIT = 32  # bits of a digit
 _MASK = np.int64(2**_DIGIT - 1)
 _PADDING = 2 * _DIGIT  # digits below the smallest double, so that no mantissa starts under digit 0
+_LEAST_ROUNDED = 2.0**53  # whole numbers below are doubles
 _ADDITIONS = 2**28  # a word takes this many digits before it could overflow; see ExactArray._carry
 
 
@@ -57,7 +58,7 @@ class ExactArray:
     between the smallest and the largest.
     """
 
-    __slots__ = ("additions", "low", "shape", "special", "words")
+    __slots__ = ("additions", "low", "shape", "special", "whole", "words")
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         self.shape = shape
@@ -65,12 +66,23 @@ class ExactArray:
         self.words: npt.NDArray[np.int64] = np.zeros((0, math.prod(shape)), np.int64)
         self.special: npt.NDArray[np.float64] | None = None
         self.additions = 0
+        self.whole = True  # whether all that was added is of integers
 
     def add(self, values: npt.NDArray[Any]) -> None:
         """Add ``values``, real and of this shape."""
         if values.shape != self.shape:
             raise ValueError(f"partials must have one shape: got {values.shape} after {self.shape}")
-        x = values.astype(np.float64, copy=False).ravel()
+        if values.dtype.kind not in "iub":
+            self.whole = False
+            self._add(values.astype(np.float64, copy=False).ravel())
+        elif values.dtype.itemsize < 8:
+            self._add(values.astype(np.float64).ravel())
+        else:  # a double has room for half of the bits
+            low = values & values.dtype.type(_MASK)
+            self._add((values - low).astype(np.float64).ravel())
+            self._add(low.astype(np.float64).ravel())
+
+    def _add(self, x: npt.NDArray[np.float64]) -> None:
         finite = np.isfinite(x)
         if not finite.all():
             self._add_special(np.where(finite, 0.0, x))
@@ -95,6 +107,7 @@ class ExactArray:
         """Add the sums of ``other``, of the same shape."""
         if other.shape != self.shape:
             raise ValueError(f"partials must have one shape: got {other.shape} after {self.shape}")
+        self.whole = self.whole and other.whole
         if other.special is not None:
             self._add_special(other.special)
         if len(other.words):
@@ -103,12 +116,29 @@ class ExactArray:
             self.words[first : first + len(other.words)] += other.words
             self._count(other.additions)
 
-    def value(self) -> npt.NDArray[np.float64]:
-        """Return the sums, each rounded once to the nearest double (ties to even)."""
+    def value(self) -> npt.NDArray[Any]:
+        """Return the sums, each rounded once to the nearest double (ties to even).
+
+        If all that was added is of integers, and one of the sums is no double, they are integers.
+        """
         rounded = self._rounded() if len(self.words) else np.zeros(math.prod(self.shape))
         if self.special is not None:
             rounded = np.where(self.special == 0, rounded, self.special)
+        if self.whole and np.abs(rounded).max(initial=0) >= _LEAST_ROUNDED:
+            return self._integers(rounded).reshape(self.shape)
         return rounded.reshape(self.shape)
+
+    def _integers(self, rounded: npt.NDArray[np.float64]) -> npt.NDArray[Any]:
+        """Return the sums, which are whole numbers, as such if one of them isn't the double that it is rounded to."""
+        sums = [0] * rounded.size
+        for k, words in enumerate(self.words.tolist()):
+            shift = _DIGIT * (self.low + k) - FRACTION_BITS - _PADDING
+            for column, word in enumerate(words):
+                sums[column] += word << shift if shift >= 0 else word >> -shift
+        if all(x == exact for x, exact in zip(rounded.tolist(), sums, strict=True)):
+            return rounded
+        fits = all(-(2**63) <= x < 2**63 for x in sums)
+        return np.array(sums, np.int64 if fits else object)
 
     def _add_special(self, values: npt.NDArray[np.float64]) -> None:
         with np.errstate(invalid="ignore"):  # inf − inf is nan, in whatever order they come

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from mpipar.core.partials import Array, describe, has_mask, plain
 from mpipar.core.plan import Block
-from mpipar.core.reduction import Array, Reduction
+from mpipar.core.reduction import Reduction
 
 
 class Concatenate(Reduction):
@@ -20,7 +21,10 @@ class Concatenate(Reduction):
         return {}
 
     def add(self, total: Any, partial: Any, block: Block) -> Any:  # noqa: D102
-        total[block.index] = np.array(partial, ndmin=1)  # a copy, as a kernel may use its buffer again
+        array = plain(partial, "Concatenate", "write .filled() with what stands for them, or .compressed()")
+        if array is None:
+            raise TypeError(f"Concatenate needs an array, got {describe(partial)}")
+        total[block.index] = np.array(array, ndmin=1)  # a copy, as a kernel may use its buffer again
         return total
 
     def merge(self, total: Any, other: Any) -> Any:  # noqa: D102
@@ -55,6 +59,8 @@ class InOrder(Reduction):
         return {}
 
     def add(self, total: Any, partial: Any, block: Block) -> Any:  # noqa: D102
+        if has_mask(partial):
+            raise TypeError("InOrder can't keep a mask: return .filled() values, or a tuple of .data and .mask")
         if isinstance(partial, np.ndarray):
             partial = partial.copy()  # a kernel may use its buffer again
         return self._put(total, (0, block.index), partial)

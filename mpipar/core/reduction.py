@@ -15,18 +15,19 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from mpipar.core.exact import FRACTION_BITS, ExactArray, from_fixed, to_fixed
+from mpipar.core.partials import Array as Array
+from mpipar.core.partials import check_real, describe, plain
 from mpipar.core.plan import Block
 
 if TYPE_CHECKING:
     from mpipar.core.dataset import Dataset
 
-Array: TypeAlias = npt.NDArray[Any]
+_FILL = "write .filled(0), or .filled() with what is to be added"
 
 
 class Estimate(NamedTuple):
@@ -77,22 +78,25 @@ class ExactSum(Reduction):
     """The correctly rounded sum of real numbers, or of arrays of them (element by element).
 
     The sum over blocks is exact, and rounded once at the end. What a kernel rounds within a block is its own affair.
-    A sum with infinities or NaN is what IEEE arithmetic makes of them.
+    A sum with infinities or NaN is what IEEE arithmetic makes of them. Where all blocks gave whole numbers (of type
+    int, or arrays of integers) and no double is their sum, it is a whole number.
     """
 
-    # A total is None, (sum in units of 2⁻¹⁰⁷⁴, sum of what wasn't finite), or an ExactArray.
+    # A total is None, an ExactArray, or
+    # (sum in units of 2⁻¹⁰⁷⁴, sum of what wasn't finite, whether all was of integers).
 
     def start(self) -> Any:  # noqa: D102
         return None
 
     def add(self, total: Any, partial: Any, block: Block) -> Any:  # noqa: D102
         if isinstance(partial, int):
-            return self.merge(total, (partial << FRACTION_BITS, 0.0))
+            return self.merge(total, (int(partial) << FRACTION_BITS, 0.0, True))
         if isinstance(partial, float):  # np.float64 is one
             return self.merge(total, self._scalar(partial))
-        array = real_array(partial, "ExactSum")
+        array = check_real(plain(partial, "ExactSum", _FILL), partial, "ExactSum")
         if array.ndim == 0:
-            return self.merge(total, self._scalar(float(array)))
+            number = array.item()
+            return self.add(total, number, block)
         if total is None:
             total = ExactArray(array.shape)
         if not isinstance(total, ExactArray):
@@ -108,18 +112,23 @@ class ExactSum(Reduction):
         if isinstance(total, ExactArray):
             total.merge(other)
             return total
-        return total[0] + other[0], total[1] + other[1]
+        return total[0] + other[0], total[1] + other[1], total[2] and other[2]
 
     def finish(self, total: Any) -> Any:  # noqa: D102
         if total is None:
             return 0.0
         if isinstance(total, ExactArray):
             return total.value()
-        return from_fixed(total[0]) if total[1] == 0 else total[1]
+        fixed, special, whole = total
+        if special != 0:
+            return special
+        rounded = from_fixed(fixed)
+        integer = fixed >> FRACTION_BITS
+        return integer if whole and rounded != integer else rounded
 
     @staticmethod
-    def _scalar(x: float) -> tuple[int, float]:
-        return (to_fixed(x), 0.0) if math.isfinite(x) else (0, x)
+    def _scalar(x: float) -> tuple[int, float, bool]:
+        return (to_fixed(x), 0.0, False) if math.isfinite(x) else (0, x, False)
 
 
 class Count(Reduction):
@@ -129,14 +138,14 @@ class Count(Reduction):
         return 0
 
     def add(self, total: Any, partial: Any, block: Block) -> Any:  # noqa: D102
-        if isinstance(partial, (int, np.integer)):
+        if isinstance(partial, int):
             return self.merge(total, int(partial))
-        array = _array(partial)
+        array = plain(partial, "Count", _FILL)
         wide = array is not None and array.dtype in (np.uint64, object)
         if array is None or not (array.dtype.kind in "iub" or (wide and all(isinstance(x, int) for x in array.flat))):
             raise TypeError(f"Count needs whole numbers, got {describe(partial)}")
         if array.ndim == 0:
-            return self.merge(total, int(array))
+            return self.merge(total, int(array.item()))
         return self.merge(total, array.astype(object if wide else np.int64))
 
     def merge(self, total: Any, other: Any) -> Any:  # noqa: D102
@@ -196,26 +205,3 @@ class Each(Reduction):
         for name, reduction in self.reductions.items():
             rows |= reduction.rows(partial[name])
         return rows
-
-
-def describe(partial: Any) -> str:
-    """Return what a partial is, in a few words."""
-    if isinstance(partial, np.ndarray):
-        return f"an array of {partial.dtype}, shape {partial.shape}"
-    return f"{type(partial).__name__} {partial!r:.60}"
-
-
-def _array(partial: Any) -> Array | None:
-    """Return ``partial`` as an array, or None for a ragged list."""
-    try:
-        return np.asarray(partial)
-    except ValueError:
-        return None
-
-
-def real_array(partial: Any, who: str) -> Array:
-    """Return ``partial`` as an array of real numbers. Raises TypeError for anything else."""
-    array = _array(partial)
-    if array is None or array.dtype.kind not in "fiub" or array.dtype.itemsize > 8:
-        raise TypeError(f"{who} needs real numbers (of 64 bits at most), got {describe(partial)}")
-    return array

@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from mpipar.core.exact import FRACTION_BITS, to_fixed
+from mpipar.core.partials import Array, check_real, doubles, has_large, split_mask
 from mpipar.core.plan import Block
-from mpipar.core.reduction import Array, Reduction, real_array
+from mpipar.core.reduction import Reduction
 
 
 class Statistics(NamedTuple):
@@ -57,6 +58,7 @@ class MinMax(Reduction):
     """The smallest and the largest value, and where they are. A kernel returns one value for each item of its block.
 
     Among equals the first item counts. NaN is smaller and larger than anything, as in ``numpy.min`` and ``numpy.max``.
+    Masked values are left out, as in ``numpy.ma.min``.
     """
 
     # A total is None or (min, where, max, where).
@@ -65,11 +67,21 @@ class MinMax(Reduction):
         return None
 
     def add(self, total: Any, partial: Any, block: Block) -> Any:  # noqa: D102
-        values = np.atleast_1d(real_array(partial, "MinMax"))
+        values, mask = _samples(partial, "MinMax")
         if values.shape != (block.size,):
-            raise TypeError(f"MinMax needs one value for each of the {block.size} items, got shape {np.shape(partial)}")
+            raise TypeError(f"MinMax needs one value for each of the {block.size} items, got shape {values.shape}")
+        items = np.arange(block.size) if mask is None else np.flatnonzero(~mask)
+        if mask is not None:
+            values = values[items]
+        if not values.size:
+            return total
         low, high = int(values.argmin()), int(values.argmax())
-        mine = values[low].item(), block.start + low, values[high].item(), block.start + high
+        mine = (
+            values[low].item(),
+            block.start + int(items[low]),
+            values[high].item(),
+            block.start + int(items[high]),
+        )
         return self.merge(total, mine)
 
     def merge(self, total: Any, other: Any) -> Any:  # noqa: D102
@@ -88,29 +100,25 @@ class Moments(Reduction):
 
     Notes
     -----
-    Within a block, mean and squared deviations are NumPy's. Across blocks they are combined without rounding, from
-    Σ nᵦ, Σ nᵦ·meanᵦ and Σ (M2ᵦ + nᵦ·meanᵦ²) as whole numbers, so that a mean far from 0 costs no digits
-    (T. F. Chan, G. H. Golub, R. J. LeVeque, *The American Statistician* 37, 242, 1983, with exact sums).
+    Within a block, deviations from about the mean are summed in double precision, whatever the type of the samples;
+    whole numbers beyond 2⁵³ are summed as such. Across blocks, sums are combined without rounding, as whole numbers, so
+    that a mean far from 0 costs no digits (T. F. Chan, G. H. Golub, R. J. LeVeque, *The American Statistician* 37,
+    242, 1983, with exact sums). Masked samples are left out, as in ``numpy.ma.mean``.
     """
 
-    # A total is None or [n, Σ n·mean · 2¹⁰⁷⁴, Σ (M2 + n·mean²) · 2²¹⁴⁸]; integers, or object arrays of them.
+    # A total is None or (n, Σ x · 2¹⁰⁷⁴, Σ x² · 2²¹⁴⁸); integers, or object arrays of them.
 
     def start(self) -> Any:  # noqa: D102
         return None
 
     def add(self, total: Any, partial: Any, block: Block) -> Any:  # noqa: D102
-        samples = np.atleast_1d(real_array(partial, "Moments"))
-        n = len(samples)
-        if n == 0:
+        samples, mask = _samples(partial, "Moments")
+        if mask is not None:
+            samples = samples[~_masked_rows(mask)]
+        if len(samples) == 0:
             return total
-        with np.errstate(over="ignore", invalid="ignore"):  # refused below
-            mean = samples.mean(axis=0)
-            deviations = np.square(samples - mean).sum(axis=0)
-        if not np.all(np.isfinite(mean)) or not np.all(np.isfinite(deviations)):
-            raise TypeError("Moments needs finite samples, and the sum of their squares in the range of doubles")
-        mean_fixed = _to_fixed_each(mean)
-        squares = (_to_fixed_each(deviations) << FRACTION_BITS) + n * mean_fixed**2
-        return self.merge(total, (n, n * mean_fixed, squares))
+        sums = _sums_of_integers(samples) if has_large(samples) else _sums(samples.astype(np.float64, copy=False))
+        return self.merge(total, (len(samples), *sums))
 
     def merge(self, total: Any, other: Any) -> Any:  # noqa: D102
         if total is None or other is None:
@@ -128,11 +136,14 @@ class Moments(Reduction):
             nan = mean * math.nan
             return Statistics(mean, nan, nan, n)
         variance = _divide_each(n * squares - sums**2, (n * (n - 1)) << (2 * FRACTION_BITS))
-        return Statistics(mean, (variance / n) ** 0.5, variance, n)
+        error = (variance / n) ** 0.5
+        if np.any(variance < _LEAST_SQUARE):
+            error = _root_each(n * squares - sums**2, n * n * (n - 1))
+        return Statistics(mean, error, variance, n)
 
 
 class Histogram(Reduction):
-    """Counts of samples in bins. A kernel returns the samples of its block, of any shape.
+    """Counts of samples in bins. A kernel returns the samples of its block, of any shape; masked ones are left out.
 
     Parameters
     ----------
@@ -141,7 +152,13 @@ class Histogram(Reduction):
     """
 
     def __init__(self, edges: npt.ArrayLike) -> None:
-        self.edges = np.asarray(edges, dtype=np.float64)
+        given, mask = split_mask(edges)
+        if mask is not None:
+            raise ValueError("Histogram can't have masked edges")
+        try:
+            self.edges = doubles(check_real(given, edges, "Histogram"), "Histogram")
+        except TypeError as error:
+            raise ValueError(str(error)) from None
         if self.edges.ndim != 1 or len(self.edges) < 2 or not np.all(np.diff(self.edges) > 0):
             raise ValueError("Histogram needs two edges or more, increasing")
 
@@ -149,7 +166,8 @@ class Histogram(Reduction):
         return np.zeros(len(self.edges) + 1, np.int64)  # below, the bins, above
 
     def add(self, total: Any, partial: Any, block: Block) -> Any:  # noqa: D102
-        samples = real_array(partial, "Histogram").ravel()
+        values, mask = _samples(partial, "Histogram")
+        samples = doubles(values.ravel() if mask is None else values[~mask], "Histogram")
         if np.isnan(samples).any():
             raise TypeError("Histogram can't place NaN in a bin")
         counts, _ = np.histogram(samples, self.edges)
@@ -175,7 +193,76 @@ def _comparable(pair: tuple[float, int], sign: int) -> tuple[float, int]:
     return (0.0 if _is_nan(value) else sign * value), item
 
 
+def _samples(partial: Any, who: str) -> tuple[Array, Array | None]:
+    """Return real numbers, with one dimension at least, and where they are masked."""
+    array, mask = split_mask(partial)
+    samples = np.atleast_1d(check_real(array, partial, who))
+    return samples, None if mask is None else np.atleast_1d(mask)
+
+
+def _masked_rows(mask: Array) -> Array:
+    """Return which samples are masked: all of each, or nothing of it, as there is one n for all of their numbers."""
+    rows = mask.reshape(len(mask), -1)
+    masked = np.asarray(rows.any(axis=1))
+    if not np.array_equal(masked, rows.all(axis=1)):
+        raise TypeError("Moments can't leave out parts of samples: write one Moments for each column, in an Each")
+    return masked
+
+
+def _sums_of_integers(samples: Array) -> tuple[Any, Any]:
+    """Return Σ x · 2¹⁰⁷⁴ and Σ x² · 2²¹⁴⁸ of whole numbers."""
+    numbers = samples.astype(object)
+    return np.sum(numbers, axis=0) << FRACTION_BITS, np.sum(numbers**2, axis=0) << (2 * FRACTION_BITS)
+
+
+def _sums(samples: npt.NDArray[np.float64]) -> tuple[Any, Any]:
+    """Return Σ x · 2¹⁰⁷⁴ and Σ x² · 2²¹⁴⁸ of doubles; sums of deviations from about the mean are rounded."""
+    with np.errstate(over="ignore", invalid="ignore", under="ignore"):  # refused below
+        centre = samples.mean(axis=0)
+        deviations = samples - centre
+        rest = deviations.sum(axis=0)
+        squares = np.square(deviations).sum(axis=0)
+    if not np.all(np.isfinite(centre)) or not np.all(np.isfinite(squares)):
+        raise TypeError("Moments needs finite samples, and the sum of their squares in the range of doubles")
+    if np.any(squares < _LEAST_SQUARE) and deviations.any():
+        squares_fixed = _tiny_squares(deviations)
+    else:
+        squares_fixed = _to_fixed_each(squares) << FRACTION_BITS
+    n, centre_fixed, rest_fixed = len(samples), _to_fixed_each(centre), _to_fixed_each(rest)
+    return n * centre_fixed + rest_fixed, squares_fixed + centre_fixed * (2 * rest_fixed + n * centre_fixed)
+
+
+def _tiny_squares(deviations: npt.NDArray[np.float64]) -> Any:
+    """Return Σ d² · 2²¹⁴⁸ of numbers so small that squares of doubles would be 0."""
+    exponent = np.frexp(np.abs(deviations).max(axis=0))[1]
+    squares = np.square(np.ldexp(deviations, -exponent)).sum(axis=0)
+    return _shift_each(_to_fixed_each(squares), FRACTION_BITS + 2 * exponent)
+
+
+_LEAST_SQUARE = 1e-290  # sums of squares that are smaller have lost digits, or all
+
 _to_fixed_each: Callable[[Any], Any] = np.frompyfunc(lambda x: to_fixed(float(x)), 1, 1)
+
+
+def _shift(x: int, bits: int) -> int:
+    return x << int(bits) if bits >= 0 else x >> -int(bits)
+
+
+_shift_each: Callable[[Any, Any], Any] = np.frompyfunc(_shift, 2, 1)
+
+
+def _root(numerator: int, denominator: int) -> float:
+    """Return √(numerator / denominator / 2²¹⁴⁸)."""
+    bits = 128  # digits to round from
+    return _divide(math.isqrt((numerator << (2 * bits)) // denominator), 1 << (bits + FRACTION_BITS))
+
+
+_root_all: Callable[[Any, Any], Any] = np.frompyfunc(_root, 2, 1)
+
+
+def _root_each(numerator: Any, denominator: int) -> Any:
+    root = _root_all(numerator, denominator)
+    return root.astype(np.float64) if isinstance(root, np.ndarray) else float(root)
 
 
 def _divide(numerator: int, denominator: int) -> float:

@@ -52,7 +52,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         return _plain_array(value)
     if isinstance(value, ExactArray):
-        state = (value.shape, value.low, value.words, value.special, value.additions)
+        state = (value.shape, value.low, value.words, value.special, value.additions, value.whole)
         return {"x": [_plain(item) for item in state]}
     if type(value) is list:
         return [_plain(item) for item in value]
@@ -99,9 +99,9 @@ def _integers(plain: dict[str, Any]) -> Any:
 
 
 def _exact(plain: dict[str, Any]) -> ExactArray:
-    shape, low, words, special, additions = map(_value, plain["x"])
+    shape, low, words, special, additions, whole = map(_value, plain["x"])
     exact = ExactArray(shape)
-    exact.low, exact.words, exact.special, exact.additions = low, words, special, additions
+    exact.low, exact.words, exact.special, exact.additions, exact.whole = low, words, special, additions, whole
     return exact
 
 
