@@ -32,6 +32,7 @@ from mpipar.core.errors import BadInput
 from mpipar.runtime import child, node
 from mpipar.runtime.evaluate import POLL_SECONDS, Evaluator, Outcome, Task
 from mpipar.runtime.failure import Failure, Skipped, items_of, one_line
+from mpipar.runtime.outlets import note
 from mpipar.runtime.schedule import Share
 from mpipar.runtime.tally import Record, Tally
 from mpipar.runtime.watch import Watch
@@ -239,11 +240,9 @@ class Workers:
         assert chunk is not None
         first, last = chunk.ranges[0][0], chunk.ranges[-1][-1]
         blocks = f"block {first}" if chunk.count == 1 else f"one of blocks {first} to {last}"
-        print(
+        note(
             f"mpipar: rank {self._rank} on host {self._host}, worker {worker.record.pid}, {blocks}: {reason}; "
-            "it is replaced",
-            file=sys.stderr,
-            flush=True,
+            "it is replaced"
         )
         self._replace(worker)
         tally.lost_workers += 1
