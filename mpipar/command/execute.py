@@ -63,6 +63,12 @@ def parse_workers(text: str) -> int | str:
     return workers
 
 
+def check_suffix(output: Path | None) -> None:
+    """Raise BadInput if an output isn't named as an HDF5 file: nobody should take it for text."""
+    if output is not None and output.suffix.lower() not in (".h5", ".hdf5"):
+        raise BadInput(f"output: expected a file of .h5 or .hdf5, as it is made of HDF5, got {str(output)!r}")
+
+
 class Settings(NamedTuple):
     """How a kernel is run; nothing here but the device changes the value of its result.
 
@@ -321,6 +327,7 @@ def run(
         progress,
         DEVICE.check_all(device),
     )
+    check_suffix(settings.output)
     bound = kernel.bind(parameters, block=block, seed=seed, device="gpu" if settings.device == "gpu" else "cpu")
     try:
         with callers_device_kept(), execution(bound, settings, _notify) as (comm, result, output_file):

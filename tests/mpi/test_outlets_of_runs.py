@@ -55,7 +55,7 @@ def check(folder, driver):
         assert file.attrs["finished"]
         assert "value" in file
         if driver == "sweep":
-            assert file["y"][...].tolist() == [3.0, 5.0]
+            assert file["results"]["y"].tolist() == [3.0, 5.0]
         elif driver == "primes":
             assert file["value"][()] == 168
         elif driver == "pi":
