@@ -27,6 +27,7 @@ from mpipar.inputs.function import is_loading
 from mpipar.runtime.comm import Comm, RankLost, leave, speaks_for_all, world
 from mpipar.runtime.interrupt import outlive_warning
 from mpipar.runtime.journal import OUTPUT, tell
+from mpipar.runtime.outlets import flush, note, open_missing, put, reason_of
 from mpipar.runtime.result import Result
 
 if TYPE_CHECKING:
@@ -43,10 +44,15 @@ class Driver(Kernel):
         """
         if self.function.__module__ == "__mp_main__" or is_loading():
             return  # the script is being imported for the kernel in it
+        open_missing()
         outlive_warning()
         suit_any_encoding()
-        code = run_command(self, sys.argv[1:] if arguments is None else arguments, program or _program())
-        sys.stdout.flush()
+        program = program or _program()
+        code = run_command(self, sys.argv[1:] if arguments is None else arguments, program)
+        problem = flush()
+        if problem is not None:
+            note(f"{program}: what was printed could not be written to stdout: {problem}")
+            code = code or FAILED
         leave(code)
         sys.exit(code)
 
@@ -105,17 +111,20 @@ def run_command(kernel: Kernel, arguments: Sequence[str], program: str) -> int:
 
 def _run(options: Options, program: str) -> int:
     def notify(text: str) -> None:
-        print(f"{program}: {text}", file=sys.stderr, flush=True)
+        note(f"{program}: {text}")
 
     def begun(path: Path) -> None:
         tell(OUTPUT, path=str(path))
 
+    delivered: Result | None = None
     code = None
     while True:
         try:
             with execution(options.bound, options.settings, notify, begun) as (comm, result, output):
-                code = DONE if result is None else _deliver(result, options, output, notify)
-                return _settled(comm, code)
+                code = DONE if result is None else _stored(result, output, notify)
+                delivered = result
+                code = _settled(comm, code)
+            return _told(delivered, options, code, notify)
         except RankLost:
             # The run survives that by itself; this was before it or after it. Begin again, unless the root lives and
             # has delivered.
@@ -124,7 +133,7 @@ def _run(options: Options, program: str) -> int:
             with contextlib.suppress(RankLost):
                 told = comm.bcast(code if comm.is_root and code is not None else None)
                 if told is not None:
-                    return int(told)
+                    return _told(delivered, options, int(told), notify)
             resumed = options.settings._replace(resume=options.settings.output is not None)
             options = options._replace(settings=resumed)
 
@@ -154,17 +163,36 @@ def _settled(comm: Comm, code: int) -> int:
     return code
 
 
-def _deliver(result: Result, options: Options, output: OutputFile | None, notify: Callable[[str], None]) -> int:
-    """Print the result and write it, on the root. Return the exit code."""
+def _stored(result: Result, output: OutputFile | None, notify: Callable[[str], None]) -> int:
+    """Write the result to its file, on the root: before all words, which may find no reader. Return the exit code."""
+    problem = None if output is None else output.write(result)
+    if problem is None:
+        return DONE
+    notify(problem)
+    return FAILED
+
+
+def _told(result: Result | None, options: Options, code: int, notify: Callable[[str], None]) -> int:
+    """Print the result, on the root, when all else is done. Return the exit code on all ranks. Collective."""
+    if result is not None:
+        where = options.settings.output if code == DONE else None
+        code = _printed(result, options, where, notify) or code
+    with contextlib.suppress(RankLost):  # of which the others needn't know any more
+        return int(world().bcast(code))
+    return code
+
+
+def _printed(result: Result, options: Options, where: Path | None, notify: Callable[[str], None]) -> int:
     from mpipar.command.report import as_json, as_text, skipped_lines
 
     for line in skipped_lines(result):
         notify(line)
     had_choice = options.settings.device == "auto" and options.bound.kernel.runs_on("gpu")
-    print_text(as_json(result) if options.json else as_text(result, device=had_choice))
-    problem = None if output is None else output.write(result)
-    if problem is not None:
-        notify(problem)
+    try:
+        print_text(as_json(result) if options.json else as_text(result, device=had_choice))
+    except OSError as error:
+        kept = "" if where is None else f"; it is in {where}"
+        notify(f"the result could not be printed: {reason_of(error)}{kept}")
         return FAILED
     return DONE
 
@@ -175,19 +203,21 @@ def say_bad_input(message: str) -> int:
 
 
 def print_text(text: str, stream: Any = None) -> None:
-    """Print a text, to stdout by default; that nobody reads it to its end is no failure."""
-    stream = sys.stdout if stream is None else stream
-    try:
-        print(text, file=stream, flush=True)
-    except BrokenPipeError:  # as in "| head -1"; Python would complain again at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    """Print a text, to stdout by default. Raises OSError; that nobody reads it to its end is no failure."""
+    put(text, sys.stdout if stream is None else stream)
 
 
 def say_once(text: str, stream: Any, code: int) -> int:
     """Write a text that all ranks have, once, and let none leave before: a launcher may end all when one fails."""
     speaks = speaks_for_all()
-    if speaks:
-        print_text(text.rstrip("\n"), stream)
+    if speaks and stream is sys.stderr:
+        note(text.rstrip("\n"))
+    elif speaks:
+        try:
+            print_text(text.rstrip("\n"), stream)
+        except OSError as error:
+            note(f"mpipar: stdout can't be written to: {reason_of(error)}")
+            code = code or FAILED
     try:
         comm: Comm = world()
     except BadInput:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -27,6 +26,7 @@ from mpipar.runtime.device import CHOICES, Gpu, callers_device_kept, chosen
 from mpipar.runtime.failure import STOP, OnError
 from mpipar.runtime.interrupt import Interruption
 from mpipar.runtime.node import one_thread
+from mpipar.runtime.outlets import note, open_missing
 from mpipar.runtime.result import Result
 from mpipar.runtime.run import Conduct
 from mpipar.runtime.run import run as run_blocks
@@ -61,6 +61,12 @@ def parse_workers(text: str) -> int | str:
     except BadInput:
         raise BadInput(f"expected a whole number from 1 on, or auto, got {text!r}") from None
     return workers
+
+
+def check_suffix(output: Path | None) -> None:
+    """Raise BadInput if an output isn't named as an HDF5 file: nobody should take it for text."""
+    if output is not None and output.suffix.lower() not in (".h5", ".hdf5"):
+        raise BadInput(f"output: expected a file of .h5 or .hdf5, as it is made of HDF5, got {str(output)!r}")
 
 
 class Settings(NamedTuple):
@@ -220,11 +226,11 @@ def end_all_ranks(program: str, error: BaseException, code: int) -> None:
     """End the other ranks after a bug or Ctrl-C on this one: they may be waiting for it in a collective call."""
     interrupted = isinstance(error, KeyboardInterrupt)
     if not interrupted:
-        traceback.print_exception(error)
+        note("".join(traceback.format_exception(error)).rstrip("\n"))
     comm = world()
     if comm.is_root or not interrupted:
         what = "interrupted" if interrupted else f"a bug, on rank {comm.rank}, host {comm.host}"
-        print(f"{program}: {what}", file=sys.stderr, flush=True)
+        note(f"{program}: {what}")
     else:
         time.sleep(0.5)  # all ranks are interrupted, and the first to abort silences the root
     if comm.size > 1:
@@ -307,6 +313,7 @@ def run(
     """
     if not isinstance(kernel, Kernel):
         raise BadInput(f"run: expected a kernel, such as mpipar.driver makes, got {kernel!r:.60}")
+    open_missing()
     settings = Settings(
         workers if workers == "auto" else WORKERS.check_all(workers),
         SCHEDULE.check_all(schedule),
@@ -320,6 +327,7 @@ def run(
         progress,
         DEVICE.check_all(device),
     )
+    check_suffix(settings.output)
     bound = kernel.bind(parameters, block=block, seed=seed, device="gpu" if settings.device == "gpu" else "cpu")
     try:
         with callers_device_kept(), execution(bound, settings, _notify) as (comm, result, output_file):
@@ -339,4 +347,4 @@ def run(
 
 
 def _notify(text: str) -> None:
-    print(f"mpipar.run: {text}", file=sys.stderr)
+    note(f"mpipar.run: {text}")

@@ -13,7 +13,15 @@ from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 from mpipar._version import __version__
-from mpipar.command.execute import BLOCK_TIMEOUT, CHECKPOINT, STOP_BEFORE, Settings, default_workers, parse_workers
+from mpipar.command.execute import (
+    BLOCK_TIMEOUT,
+    CHECKPOINT,
+    STOP_BEFORE,
+    Settings,
+    check_suffix,
+    default_workers,
+    parse_workers,
+)
 from mpipar.core.arguments import Parser
 from mpipar.core.bound import BoundKernel
 from mpipar.core.errors import BadInput
@@ -74,6 +82,7 @@ def parse(kernel: Kernel, arguments: Sequence[str], program: str) -> Options:
     settings = Settings(**{name: given.pop(name) for name in Settings._fields})
     block, seed, json, dry_run = (given.pop(name) for name in ("block", "seed", "json", "dry_run"))
     bound = kernel.bind(given, block=block, seed=seed, device="gpu" if settings.device == "gpu" else "cpu")
+    check_suffix(settings.output)
     if settings.output is None and (settings.resume or settings.stop_before is not None):
         raise BadInput(f"argument {'--resume' if settings.resume else '--stop-before'}: needs --output")
     datasets = [dataset.name for dataset in bound.reduction.datasets()]

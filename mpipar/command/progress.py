@@ -1,11 +1,26 @@
-"""A progress bar on stderr. Imports nothing of mpipar."""
+"""A progress bar on stderr, which no run waits for, nor ends for. Imports mpipar.runtime.outlets."""
 
 from __future__ import annotations
 
 import sys
 from typing import Any
 
+from mpipar.runtime.outlets import hint
+
 _SHOWN_AS = "{desc}: {percentage:3.0f}%|{bar}| {elapsed} < {remaining}"
+
+
+class _Stderr:
+    """Stderr as tqdm is to see it: what can't be written at once is left out."""
+
+    def write(self, text: str) -> None:
+        hint(text)
+
+    def flush(self) -> None:
+        pass
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(sys.stderr, name)
 
 
 class Progress:
@@ -24,7 +39,7 @@ class Progress:
         if wanted or (wanted is None and sys.stderr.isatty()):
             from tqdm import tqdm  # takes time to load
 
-            self._bar = tqdm(desc=name, total=1.0, bar_format=_SHOWN_AS, file=sys.stderr, dynamic_ncols=True)
+            self._bar = tqdm(desc=name, total=1.0, bar_format=_SHOWN_AS, file=_Stderr(), dynamic_ncols=True)
 
     def __call__(self, fraction: float) -> None:
         """Show the fraction that is done, 0 to 1."""

@@ -14,6 +14,7 @@ from mpipar.core.kernel import SEED
 from mpipar.core.parameters import Parameter
 from mpipar.runtime.launcher import launch
 from mpipar.runtime.mpirun import find_mpirun, settings_for, with_its_folder
+from mpipar.runtime.outlets import flush, open_missing
 
 USAGE = """usage: mpipar run [-n N] [--workers W|auto] [--seed S] SCRIPT.py [arguments of the script]
        mpipar run [-n N] [--workers W|auto] [--seed S] -m MODULE [arguments of the module]
@@ -116,5 +117,6 @@ def under_mpirun(wanted: Wanted) -> NoReturn:
     command = [sys.executable, "-m", "mpipar", "run", *wanted.options, *target, *wanted.arguments]
     os.environ["PATH"] = with_its_folder(mpirun)
     os.environ.setdefault("PYTHONHASHSEED", str(secrets.randbelow(2**32)))  # sets of text in one order on all ranks
-    sys.stdout.flush()
+    flush()
+    open_missing()  # MPICH's mpirun ends at once without them
     os.execv(mpirun, [mpirun, "-n", str(wanted.ranks), *command])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import traceback
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -10,6 +9,7 @@ from typing import Any, NamedTuple
 from mpipar.core.errors import RunFailed
 from mpipar.runtime.comm import FAILING, GOING_ON, STOPPING, Comm
 from mpipar.runtime.failure import Failure, one_line
+from mpipar.runtime.outlets import note
 
 
 class Verdict(NamedTuple):
@@ -49,7 +49,7 @@ def agree(
         comm.post_stop()
 
     def last_words() -> None:
-        print(f"mpipar: {message}", file=sys.stderr)
+        note(f"mpipar: {message}")
         before_abort()
 
     found = comm.agree(state, last_words)

@@ -27,6 +27,7 @@ from mpipar.runtime.journal import ENDED, STARTED, tell
 from mpipar.runtime.launcher import Launch, launch
 from mpipar.runtime.link import Link
 from mpipar.runtime.mismatch import library_name, not_loaded, sure_to_be_alone, worlds_of_one
+from mpipar.runtime.outlets import flush
 
 T = TypeVar("T")
 
@@ -139,8 +140,7 @@ class Comm:
     def abort(self, code: int) -> NoReturn:
         """End all ranks at once."""
         tell(ENDED, code=code)
-        sys.stdout.flush()
-        sys.stderr.flush()
+        flush()
         os._exit(code)
 
 
@@ -230,8 +230,7 @@ class MPIComm(Comm):
 
     def abort(self, code: int) -> NoReturn:  # noqa: D102
         tell(ENDED, code=code)
-        sys.stdout.flush()
-        sys.stderr.flush()
+        flush()
         self._comm.Abort(code)
         os._exit(code)
 
@@ -283,8 +282,7 @@ def _communicator(mpi: Any, launched: Launch | None) -> Comm:
 
 def end(code: int) -> NoReturn:
     """End this process with no more of the user's code, but leave MPI in order if all ranks live."""
-    sys.stdout.flush()
-    sys.stderr.flush()
+    flush()
     if world().size > 1 and not world().lost_ranks:
         sys.modules["mpi4py.MPI"].Finalize()
         ctypes.CDLL(None).exit(code)  # MPICH's mpirun takes it for a failure if what libraries do at exit is left out
@@ -299,7 +297,7 @@ def leave(code: int) -> None:
         return
     with contextlib.suppress(BadInput):  # of copies that don't know of each other
         if world().lost_ranks:
-            sys.stderr.flush()
+            flush()
             os._exit(code)
 
 

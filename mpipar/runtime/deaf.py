@@ -5,5 +5,5 @@ Slurm sends signals to all processes of a job. A rank that is told to stop lets 
 
 import signal
 
-for _number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT):
+for _number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT, signal.SIGHUP):
     signal.signal(_number, signal.SIG_IGN)

@@ -12,7 +12,7 @@ from typing import Any
 from mpipar.core.errors import BadInput
 from mpipar.runtime import journal
 
-SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
+SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT, signal.SIGHUP)
 """After each of these a rank finishes the blocks in flight; after a second SIGINT it doesn't."""
 
 
@@ -54,7 +54,8 @@ class Interruption:
 
     def __enter__(self) -> Interruption:
         if threading.current_thread() is threading.main_thread():
-            self._handlers = {number: signal.signal(number, self._note) for number in SIGNALS}
+            heard = [number for number in SIGNALS if not _is_kept_off(number)]
+            self._handlers = {number: signal.signal(number, self._note) for number in heard}
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -66,3 +67,8 @@ class Interruption:
         if number == signal.SIGINT and self._reason is not None:
             raise KeyboardInterrupt
         self._reason = signal.Signals(number).name
+
+
+def _is_kept_off(number: signal.Signals) -> bool:
+    """Return whether the user wants a run to outlive a signal, as nohup says of the end of a terminal."""
+    return number == signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN

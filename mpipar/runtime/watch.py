@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable
 from typing import Protocol
@@ -10,6 +9,7 @@ from typing import Protocol
 from mpipar.runtime.comm import Comm
 from mpipar.runtime.evaluate import Output
 from mpipar.runtime.failure import Failure, one_line
+from mpipar.runtime.outlets import note
 from mpipar.runtime.tally import Done, Tally
 
 
@@ -96,9 +96,7 @@ class Watch:
             if not self._complained:
                 self._complained = True
                 where = f"rank {self._comm.rank} on host {self._comm.host}"
-                print(
-                    f"mpipar: {where} can't commit ({one_line(error)}); it goes on, and will try again", file=sys.stderr
-                )
+                note(f"mpipar: {where} can't commit ({one_line(error)}); it goes on, and will try again")
             return None
         folded = self._tally.fold()
         return folded if isinstance(folded, Failure) else None

@@ -19,7 +19,6 @@ import errno
 import io
 import os
 import pickle
-import sys
 import time
 import traceback
 from collections import Counter
@@ -35,6 +34,7 @@ from mpipar.core.kernel import Kernel
 from mpipar.runtime import child, main_module, node
 from mpipar.runtime.evaluate import POLL_SECONDS, Evaluator, Outcome, Task
 from mpipar.runtime.failure import Failure, Skipped, items_of, one_line
+from mpipar.runtime.outlets import note
 from mpipar.runtime.schedule import Share
 from mpipar.runtime.tally import Record, Tally
 from mpipar.runtime.watch import Watch
@@ -244,7 +244,7 @@ class Workers:
 
     def _tell(self, worker: Worker, what: str) -> None:
         where = f"rank {self._rank} on host {self._host}, worker {worker.record.pid}"
-        print(f"mpipar: {where}, {what}; it is replaced", file=sys.stderr, flush=True)
+        note(f"mpipar: {where}, {what}; it is replaced")
 
     def _replace_lost(self, worker: Worker, tally: Tally, reason: str, most: int) -> Failure | None:
         """Replace a worker that has died or hangs, and have its blocks evaluated again; return why the run can't go on.

@@ -91,7 +91,7 @@ class OutputFile:
         resume: bool = False,
         every: float = 60.0,
     ) -> None:
-        self._path = path = path.absolute()  # a kernel may change the working folder
+        self._path = path = Path(os.path.realpath(path))  # a kernel may change the folder; a link stays what it is
         self._folder = Path(f"{path}.parts")
         self._previous = Path(f"{path}.previous")
         self._bound = bound
@@ -300,6 +300,9 @@ def check(path: Path) -> str | None:
     folder = path.parent
     if not folder.is_dir():
         raise BadInput(f"output: there is no folder {str(folder)!r}")
+    too_many = len(os.fsencode(f"{path.name}.previous")) - os.pathconf(folder, "PC_NAME_MAX")
+    if too_many > 0:  # what is beside it while a run goes on has a longer name
+        raise BadInput(f"output: the name is {too_many} bytes too long: {str(path)!r}")
     try:
         kind = path.stat().st_mode
     except FileNotFoundError:
@@ -322,6 +325,7 @@ def check(path: Path) -> str | None:
 def preview(path: Path, could_be: Sequence[BoundKernel], *, resume: bool) -> None:
     """Raise BadInput if no run of one of these kernels could have this output; nothing is written."""
     try:
+        path = Path(os.path.realpath(path))
         if _may_write(path, resume) is not None and resume:
             for bound in could_be[:-1]:
                 with contextlib.suppress(BadInput):
@@ -336,6 +340,7 @@ def _may_write(path: Path, resume: bool) -> str | None:
     """Return what is at ``path``, as :func:`check` does; what an unfinished run has left may be resumed alone."""
     there = check(path)
     if there == "unfinished" and not resume:
+        _check_is_idle(Path(f"{path}.parts"))
         raise BadInput(f"output: {str(path)!r} holds an unfinished run: --resume goes on with it; or remove it")
     return there
 
@@ -392,11 +397,32 @@ def _locked(folder: Path) -> int:
                 return lock
         except BlockingIOError:
             if time.monotonic() > deadline:
-                holder = os.pread(lock, 200, 0).decode(errors="replace")
+                problem = _in_use(lock)
                 os.close(lock)
-                raise BadInput(f"output: another run is writing to it ({holder or 'on another node'})") from None
+                raise BadInput(problem) from None
         os.close(lock)
         time.sleep(0.05)
+
+
+def _check_is_idle(folder: Path) -> None:
+    """Raise BadInput if a run has the lock of a folder at the moment: its output is not to be removed."""
+    try:
+        lock = os.open(folder / "lock", os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise BadInput(_in_use(lock)) from None
+    except OSError:  # a file system without locks
+        return
+    finally:
+        os.close(lock)
+
+
+def _in_use(lock: int) -> str:
+    holder = os.pread(lock, 200, 0).decode(errors="replace")
+    return f"output: another run is writing to it ({holder or 'on another node'})"
 
 
 def _check_is_free(folder: Path) -> None:

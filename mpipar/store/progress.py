@@ -93,7 +93,7 @@ def _read(path: Path, until: float) -> Progress | None:
             return _of_result(path, file, committed)
         state = get(path, file)
     n_blocks = -(-_number(state.identity["n"]) // _number(state.identity["block"]))
-    folder, before = Path(f"{path}.parts"), Blocks(united(state.done.ranges)).count
+    folder, before = Path(f"{os.path.realpath(path)}.parts"), Blocks(united(state.done.ranges)).count
     ranges, skipped, whole = list(state.done.ranges), {block.block for block in state.done.skipped}, True
     try:
         for part in logged(folder, state.run):

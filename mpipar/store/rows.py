@@ -47,6 +47,8 @@ ROOM = 2**16
 RESERVED = ("checkpoint", "error", "parameters", "partials", "ranks", "skipped", "timeline", "value", "workers")
 """Names in the result file that are taken."""
 
+_MOST_SURE_COLUMNS = 100  # which fit into 64 KiB whatever is in them, unless their names are odd
+
 
 class Rows(NamedTuple):
     """Where the rows of a run go: the Output of its processes. Can be sent to a worker.
@@ -208,12 +210,27 @@ def _restore_skeleton(rows: Rows) -> None:
         os.close(descriptor)
 
 
+@functools.lru_cache(maxsize=16)
 def _check_type(dtype: np.dtype[Any]) -> None:
     """Raise TypeError for rows that HDF5 can't hold."""
+    if len(dtype.names or ()) > _MOST_SURE_COLUMNS:
+        _check_columns(dtype)
     for name in dtype.names or ():
         _check_type(dtype[name])
     if dtype.base.kind not in "biufcSUV":
         raise TypeError(f"datasets can't hold {dtype}")
+
+
+def _check_columns(dtype: np.dtype[Any]) -> None:
+    """Raise TypeError if HDF5 can't describe so many columns: the names and types of all have 64 KiB together."""
+    try:
+        with h5py.File("columns.h5", "w", libver="latest", driver="core", backing_store=False) as file:
+            file.create_dataset("rows", (0,), _in_hdf5(dtype))
+    except (ValueError, RuntimeError, OSError):
+        count = len(dtype.names or ())
+        raise TypeError(
+            f"HDF5 can't hold a table of {count} columns; return fewer, or arrays for columns of one kind"
+        ) from None
 
 
 def _lay_out(file: h5py.File, dataset: Dataset, n: int) -> None:

@@ -6,6 +6,7 @@ Files are read as if an enemy had made them: see :mod:`mpipar.store.careful`.
 from __future__ import annotations
 
 import contextlib
+import os
 from collections import Counter
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -288,6 +289,6 @@ def _study(path: Path, file: h5py.File) -> Study:
 
 def _writer(path: Path) -> str:
     """Return what is in the lock of a run's folder, which isn't touched."""
-    with contextlib.suppress(OSError), (path.parent / f"{path.name}.parts" / "lock").open("rb") as lock:
+    with contextlib.suppress(OSError), Path(f"{os.path.realpath(path)}.parts", "lock").open("rb") as lock:
         return lock.read(200).decode(errors="replace")
     return ""

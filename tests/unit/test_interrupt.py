@@ -56,6 +56,14 @@ def test_schedulers_may_signal_again_and_again(number):
         assert interruption() == number.name
 
 
+def test_nohup_is_obeyed():
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    with Interruption() as interruption:
+        send(signal.SIGHUP)
+        assert interruption() is None
+    assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+
+
 @pytest.mark.parametrize("error", [None, ZeroDivisionError])
 def test_handlers_are_those_from_before_again(handlers, error):
     def mine(number, frame): ...

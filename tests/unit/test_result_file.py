@@ -359,7 +359,7 @@ def test_output_must_be_a_file_in_a_folder_that_exists(tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(BadInput, match=r"^output: there is no folder"):
         check(tmp_path / "file" / "new.h5")
-    with pytest.raises(BadInput, match=r"^output: File name too long"):
+    with pytest.raises(BadInput, match=r"^output: the name is 54 bytes too long"):
         check(tmp_path / ("x" * 300))
 
 

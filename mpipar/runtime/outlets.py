@@ -1,0 +1,140 @@
+"""What is said on stdout and stderr, which may be closed, full, blocked, or a terminal that went away. Imports nothing.
+
+A result is told once it is stored, so that nothing here costs more than words: :func:`put` raises where a text that was
+asked for can't be written, :func:`note` never does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import select
+import sys
+from typing import Any
+
+NOTE_SECONDS = 5.0
+"""So long a note waits for who reads stderr; a run is not held up by a pipe that nobody empties."""
+
+_PIECE = 4096
+"""Bytes that a pipe takes whole, once it has said that it takes any: PIPE_BUF."""
+
+_closed: set[int] = set()
+_blocked: set[int] = set()
+
+
+def open_missing() -> None:
+    """Put the null device where a standard stream is closed.
+
+    The next file to be opened would get its number else, and what a library says on stderr would go into a result.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest free number: this one
+            _closed.add(number)
+    if sys.stdout is None:
+        sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
+    if sys.stderr is None:  # then print(file=sys.stderr) means stdout
+        sys.stderr = open(2, "w", errors="backslashreplace", closefd=False)  # noqa: SIM115
+
+
+def put(text: str, stream: Any) -> None:
+    """Write a text and the end of its line, however long it takes. Raises OSError; that nobody reads it is none."""
+    number = _number(stream)
+    try:
+        if number is None:
+            print(text, file=stream, flush=True)
+            return
+        if number in _closed:
+            raise OSError(errno.EBADF, "it is closed")
+        stream.flush()
+        _write(number, _encoded(f"{text}\n", stream), None)
+    except BrokenPipeError:  # as in "| head -1"
+        _discard(stream)
+    except OSError:
+        _discard(stream)
+        raise
+
+
+def note(text: str) -> None:
+    """Write a line to stderr, if that can be done: no run ends for a note that nobody gets."""
+    hint(f"{text}\n", NOTE_SECONDS)
+
+
+def hint(text: str, patience: float = 0.0) -> None:
+    """Write to stderr what is taken within so many seconds. Raises nothing."""
+    stream = sys.stderr
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        number = _number(stream)
+        if number is None:
+            stream.write(text)
+            stream.flush()
+            return
+        if _is_ready(number, 0.0):
+            with contextlib.suppress(OSError):  # what others have left in it
+                stream.flush()
+        _write(number, _encoded(text, stream), patience)
+
+
+def flush() -> str | None:
+    """Flush stdout and stderr, and return why that of stdout can't be done; what isn't written is given up."""
+    problem = None
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:
+                stream.flush()
+        except BrokenPipeError:
+            _discard(stream)
+        except (OSError, ValueError) as error:
+            _discard(stream)
+            if stream is sys.stdout:
+                problem = reason_of(error)
+    return problem
+
+
+def reason_of(error: Exception) -> str:
+    """Return in a few words why something can't be written."""
+    return getattr(error, "strerror", None) or str(error)
+
+
+def _number(stream: Any) -> int | None:
+    """Return the number of a stream of the system's, None for others, as tests and notebooks have."""
+    try:
+        number: int = stream.fileno()
+    except (AttributeError, OSError, ValueError):
+        return None
+    return number
+
+
+def _encoded(text: str, stream: Any) -> bytes:
+    return text.encode(getattr(stream, "encoding", None) or "utf-8", "backslashreplace")
+
+
+def _write(number: int, data: bytes, patience: float | None) -> None:
+    """Write to a descriptor, which may be one that doesn't block. Raises OSError."""
+    while data:
+        if number in _blocked and patience is not None:  # it has been waited for
+            patience = 0.0
+        if not _is_ready(number, patience):
+            if patience:
+                _blocked.add(number)
+            raise OSError(errno.EAGAIN, "nobody reads it")
+        _blocked.discard(number)
+        with contextlib.suppress(BlockingIOError):
+            data = data[os.write(number, data[:_PIECE]) :]
+
+
+def _is_ready(number: int, patience: float | None) -> bool:
+    poll = select.poll()
+    poll.register(number, select.POLLOUT)
+    return bool(poll.poll(None if patience is None else 1000 * patience))
+
+
+def _discard(stream: Any) -> None:
+    """Let what is left in a stream go nowhere: Python would complain of it at exit."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, stream.fileno())
+        os.close(null)

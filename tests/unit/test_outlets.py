@@ -1,0 +1,158 @@
+"""Stdout and stderr that are closed, full, blocked, or a terminal that went away."""
+
+import contextlib
+import fcntl
+import io
+import os
+import pty
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from mpipar.command.progress import Progress
+from mpipar.runtime import outlets
+
+LONG = "x" * 200_000
+
+
+@contextlib.contextmanager
+def pipe():
+    """Give the end to read of a pipe, and a stream that writes to the other."""
+    reading, writing = os.pipe()
+    with open(writing, "w") as stream, open(reading, "rb") as end:
+        yield end, stream
+
+
+@pytest.fixture
+def blocked(monkeypatch):
+    """Give a pipe that is full, and that nobody reads."""
+    with pipe() as (_, stream):
+        os.set_blocking(stream.fileno(), False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                os.write(stream.fileno(), b"x" * 4096)
+        os.set_blocking(stream.fileno(), True)
+        monkeypatch.setattr(outlets, "NOTE_SECONDS", 0.05)
+        yield stream
+        outlets._blocked.clear()
+
+
+def test_a_text_goes_to_whatever_is_in_place_of_stdout():
+    stream = io.StringIO()
+    outlets.put("ü", stream)
+    assert stream.getvalue() == "ü\n"
+
+
+@pytest.mark.parametrize("blocks", [True, False])
+def test_a_long_text_is_written_whole_however_slowly_it_is_read(blocks):
+    with pipe() as (end, stream):
+        os.set_blocking(stream.fileno(), blocks)
+        got = []
+        reader = threading.Thread(target=lambda: got.append(end.read(len(LONG) + 1)))
+        reader.start()
+        outlets.put(LONG, stream)
+        reader.join()
+    assert got == [f"{LONG}\n".encode()]
+
+
+def test_what_was_printed_before_comes_before():
+    with pipe() as (end, stream):
+        stream.write("first ")
+        outlets.put("last", stream)
+        assert end.read(11) == b"first last\n"
+
+
+def test_a_full_device_is_told_and_then_forgotten():
+    with open("/dev/full", "w") as full:
+        with pytest.raises(OSError, match="No space"):
+            outlets.put("x", full)
+        full.flush()  # as Python does at exit
+
+
+def test_what_others_have_left_is_told_and_given_up(monkeypatch):
+    with open("/dev/full", "w") as full:
+        full.write("of a kernel")
+        monkeypatch.setattr(sys, "stdout", full)
+        assert outlets.flush() == "No space left on device"
+        assert outlets.flush() is None
+
+
+def test_that_nobody_reads_is_no_failure(monkeypatch):
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(writing, "w") as stream:
+        stream.write("of a kernel")
+        outlets.put(LONG, stream)
+        monkeypatch.setattr(sys, "stdout", stream)
+        assert outlets.flush() is None
+
+
+def test_a_note_is_given_up_where_stderr_takes_none(monkeypatch):
+    with open("/dev/full", "w") as full:
+        monkeypatch.setattr(sys, "stderr", full)
+        outlets.note("x")
+    outlets.note("x")  # it is closed now
+    monkeypatch.setattr(sys, "stderr", None)
+    outlets.note("x")
+
+
+def test_a_note_does_not_wait_for_ever(blocked, monkeypatch):
+    monkeypatch.setattr(sys, "stderr", blocked)
+    outlets.note("x")
+    outlets.note("x")
+
+
+def test_a_note_is_heard_again_once_stderr_is_read(blocked, monkeypatch):
+    monkeypatch.setattr(sys, "stderr", blocked)
+    outlets.note("lost")
+    with open(f"/proc/self/fd/{blocked.fileno()}", "rb") as end:
+        fcntl.fcntl(end, fcntl.F_SETFL, os.O_NONBLOCK)
+        while end.read1():
+            pass
+        outlets.note("heard")
+        assert end.read1() == b"heard\n"
+
+
+def test_progress_holds_nothing_up_where_it_can_not_be_shown(blocked, monkeypatch):
+    monkeypatch.setattr(sys, "stderr", blocked)
+    with Progress("x", True) as progress:
+        progress(0.5)
+
+
+def test_progress_ends_nothing_where_it_can_not_be_shown(monkeypatch):
+    with open("/dev/full", "w") as full:
+        monkeypatch.setattr(sys, "stderr", full)
+        with Progress("x", True) as progress:
+            progress(0.5)
+            progress(0.9)
+
+
+def test_a_terminal_may_go_away(monkeypatch):
+    ours, theirs = pty.openpty()
+    with open(theirs, "w") as terminal:
+        monkeypatch.setattr(sys, "stderr", terminal)
+        with Progress("x", None) as progress:
+            progress(0.5)
+            os.close(ours)
+            progress(0.9)
+            outlets.note("x")
+            with pytest.raises(OSError, match="Input/output"):
+                outlets.put("x", terminal)
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_no_file_gets_the_number_of_a_standard_stream(closed, tmp_path):
+    code = (
+        "import os, sys\nfrom mpipar.runtime import outlets\noutlets.open_missing()\n"
+        "numbers = [os.open('made', os.O_CREAT | os.O_WRONLY), min(s.fileno() for s in (sys.stdout, sys.stderr))]\n"
+        "os.system('echo of a child; echo of a child >&2')\n"
+        "print('x', file=sys.stderr); open('seen', 'w').write(repr(numbers))"
+    )
+    command = ["bash", "-c", f'"$0" -c "$1" {closed}', sys.executable, code]
+    subprocess.run(command, cwd=tmp_path, capture_output=True, check=True, timeout=60)
+    number, least = eval((tmp_path / "seen").read_text())
+    assert number > 2
+    assert least == 1
+    assert (tmp_path / "made").read_bytes() == b""
