@@ -95,17 +95,17 @@ def common_dtype(dtypes: Iterable[np.dtype[Any]]) -> np.dtype[Any]:
     """Return a type that can hold rows of all these types.
 
     Tables get the columns of all, in order of appearance; among tables, rows without columns have one named "value".
-    Columns with numbers and text become text; whole numbers that some rows lack become floats, as NaN can stand for
-    them there.
+    Columns with numbers and text become text, and so do whole numbers of both signs that no type of 64 bits has all of,
+    as they would be rounded. Other whole numbers that some rows lack become floats, as NaN can stand for them there.
     """
     kinds = list(dict.fromkeys(dtypes))
     if not any(kind.names for kind in kinds):
-        return np.result_type(*kinds) if kinds else np.dtype(float)
+        return _promoted(*kinds) if kinds else np.dtype(float)
     tables = [_columns(kind) for kind in kinds]
     columns: dict[str, np.dtype[Any]] = {}
     for table in tables:
         for name, column in table.items():
-            columns[name] = np.promote_types(columns.get(name, column), column)
+            columns[name] = _promoted(columns.get(name, column), column)
     for name, column in columns.items():
         if column.kind in "biu" and not all(name in table for table in tables):
             columns[name] = np.promote_types(column, float)
@@ -120,6 +120,13 @@ def converted(rows: Array, dtype: np.dtype[Any]) -> Array:
     for name in _columns(rows.dtype):
         table[name] = rows[name] if rows.dtype.names else rows
     return table
+
+
+def _promoted(*dtypes: np.dtype[Any]) -> np.dtype[Any]:
+    """Return a type for all; text of the digits for integers that no integer type has all of."""
+    promoted = np.result_type(*dtypes)
+    of_integers = all(dtype.kind in "iu" for dtype in dtypes)
+    return np.dtype("U20") if of_integers and promoted.kind == "f" else promoted
 
 
 def _columns(dtype: np.dtype[Any]) -> dict[str, np.dtype[Any]]:

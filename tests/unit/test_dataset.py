@@ -167,7 +167,10 @@ def test_tables_have_the_columns_of_all_in_order_of_appearance(kinds):
     assert kind.names == tuple(dict.fromkeys(itertools.chain.from_iterable(each.names for each in kinds)))
     for name in kind.names:
         having = [each[name] for each in kinds if name in each.names]
-        assert (kind[name].kind == "U") == any(column.kind == "U" for column in having)
+        of_integers = {column.kind for column in having} <= set("iu")
+        rounded = any(column.kind == "i" for column in having) and np.dtype("u8") in having
+        if of_integers or "U" in {column.kind for column in having}:
+            assert (kind[name].kind == "U") == (rounded or any(column.kind == "U" for column in having))
         if len(having) < len(kinds):
             assert kind[name].kind in "fcU", "there is NaN or empty text for rows that lack it"
 
@@ -229,3 +232,12 @@ def test_the_rows_of_all_blocks_are_those_of_the_plan():
     for index in range(plan.n_blocks):
         total = dataset.add(total, np.arange(plan[index].start, plan[index].stop), plan[index])
     assert dataset.finish(total) == 100
+
+
+def test_integers_of_both_signs_and_64_bits_become_text_of_their_digits():
+    pieces = [np.array([(x,)], [("k", kind)]) for x, kind in ((2**64 - 1, "u8"), (-(2**63), "i8"), (5, "i8"))]
+    kind = common_dtype(piece.dtype for piece in pieces)
+    assert [converted(piece, kind)["k"].item() for piece in pieces] == [str(2**64 - 1), str(-(2**63)), "5"]
+    plain = [piece["k"] for piece in pieces]
+    kind = common_dtype(piece.dtype for piece in plain)
+    assert [converted(piece, kind).item() for piece in plain] == [str(2**64 - 1), str(-(2**63)), "5"]
