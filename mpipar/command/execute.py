@@ -149,6 +149,8 @@ def execution(
         comm = world()
         if comm.is_lent:
             raise BadInput(f"{bound.kernel.name}: the other ranks serve pools here; run it without `mpipar run`")
+        for note in bound.kernel.notes if comm.is_root else ():
+            notify(note)
         gpu, no_gpu = None, None
         try:
             bound, gpu = on_device(bound, settings.device, comm, notify)

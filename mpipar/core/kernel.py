@@ -71,6 +71,7 @@ class Kernel:
         self._enough: Hook | None = None
         self._shared: dict[str, Hook] = {}
         self._variants: dict[str, Callable[..., Any]] = {}
+        self.notes: list[str] = []
         if isinstance(n, str) and n not in {p.name for p in self.parameters}:
             raise TypeError(f"{self.name}: n={n!r} is not one of its keyword-only parameters")
         if not isinstance(reduction, Reduction) and not callable(reduction):
@@ -128,7 +129,8 @@ class Kernel:
     def check(self, function: Hook) -> Hook:
         """Call ``function(*, …)`` with the parameters before anything else is done with them; a decorator.
 
-        It raises :class:`~mpipar.BadInput` for values that don't go together, or that name what isn't there.
+        It raises :class:`~mpipar.BadInput` for values that don't go together, or that name what isn't there. It may
+        return lines that the user should know of.
         """
         self._check = self._fitting(function, "check", ())
         return function
@@ -168,7 +170,7 @@ class Kernel:
             raise BadInput(f"device: {self.name} has no kernel for a GPU: one takes the array library, xp")
         values = self._values(parameters)
         if self._check is not None:
-            call(self._check, **values)
+            self.notes = list(call(self._check, **values) or ())
         n = values[self.n] if isinstance(self.n, str) else call(self.n, **values)
         if not isinstance(n, int) or n < 0:
             raise BadInput(f"{self.name} can't have {n!r} items")

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from mpipar.core.errors import BadInput
-from mpipar.inputs.common import at_line, did_you_mean, listed, read_text
+from mpipar.inputs.cells import converted, fit_in_64_bits, guessed, looks_like_number, parsed, prints_back
+from mpipar.inputs.common import at_line, did_you_mean, listed, read_text, shortened
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +32,52 @@ class Cells:
     lines: list[int]
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How a CSV file is read.
+
+    Attributes
+    ----------
+    types : tuple of (str, str)
+        Columns whose types are known, and these; see :mod:`mpipar.inputs.cells`. The others are guessed.
+    hints : tuple of (str, str)
+        The same, of columns that need not be there.
+    delimiter : str
+        What separates cells; if empty, comma, semicolon or tab, whichever the header line has.
+    decimal : str
+        The decimal point.
+    comment : str
+        What lines begin with that are left out; if empty, there are none.
+    """
+
+    types: tuple[tuple[str, str], ...] = ()
+    hints: tuple[tuple[str, str], ...] = ()
+    delimiter: str = ""
+    decimal: str = "."
+    comment: str = ""
+
+
 class CsvTable:
     """A CSV file as a :class:`~mpipar.inputs.table.Table`; each column has one type."""
 
-    def __init__(self, path: Path) -> None:
-        cells = read_cells(path)
+    def __init__(self, path: Path, reading: Reading | None = None) -> None:
+        reading = reading or Reading()
+        cells = read_cells(path, reading)
         self.columns = cells.columns
-        by_column = zip(*cells.rows, strict=True)
-        self._values = {name: _typed(list(texts)) for name, texts in zip(self.columns, by_column, strict=True)}
+        self.notes: list[str] = []
         self._path = path
+        types = dict(reading.types)
+        for name in types:
+            check_column(path, name, self.columns)
+        types = dict(reading.hints) | types
+        by_column = zip(*cells.rows, strict=True)
+        self._values: dict[str, list[Any]] = {}
+        for name, texts in zip(self.columns, by_column, strict=True):
+            if name in types:
+                self._values[name] = self._converted(name, types[name], list(texts), cells.lines, reading.decimal)
+            else:
+                self._values[name] = guessed(list(texts), reading.decimal)
+                self._note(name, list(texts), cells.lines)
 
     def __len__(self) -> int:
         return len(self._values[self.columns[0]])
@@ -53,6 +91,41 @@ class CsvTable:
         check_column(self._path, name, self.columns)
         return list(self._values[name])
 
+    def _converted(self, name: str, kind: str, texts: list[str], lines: list[int], decimal: str) -> list[Any]:
+        """Return the values of a column whose type is known. Raises BadInput, with the line."""
+        values = []
+        for text, line in zip(texts, lines, strict=True):
+            try:
+                values.append(converted(text, kind, decimal))
+            except ValueError as error:
+                raise at_line(self._path, line, f"column {name!r}: {error}") from None
+        numbers = [value for value in values if value is not None]
+        if kind in ("int", "int?") and numbers and not fit_in_64_bits(numbers):
+            raise BadInput(f"{str(self._path)!r}, column {name!r}: no type of 64 bits holds all of its numbers")
+        if kind == "int?" and len(numbers) < len(values) and max(map(abs, numbers), default=0) > 2**53:
+            raise BadInput(
+                f"{str(self._path)!r}, column {name!r}: with empty cells, numbers over 2**53 can't be stored"
+            )
+        return values
+
+    def _note(self, name: str, texts: list[str], lines: list[int]) -> None:
+        """Tell of a column that stays text, though most of it looks like numbers."""
+        if not isinstance(self._values[name][0], str):
+            return
+        filled = [text for text in texts if text]
+        if 2 * sum(map(looks_like_number, filled)) < max(1, len(filled)):
+            return
+        odd = next((place for place, text in enumerate(texts) if not prints_back(text)), None)
+        if odd is None:
+            why = ""
+        elif texts[odd]:
+            why = f", as {shortened(texts[odd])} in line {lines[odd]} would not print back as it was"
+        else:
+            why = f", as the cell in line {lines[odd]} is empty"
+        has_comma = any("," in text for text in filled)
+        how = "--decimal , reads decimal commas" if has_comma else f"for numbers, --types {name}=float"
+        self.notes.append(f"{str(self._path)!r}: column {name!r} is text{why}; {how}")
+
 
 def check_column(path: Path, name: str, columns: tuple[str, ...]) -> None:
     """Raise BadInput if there is no such column."""
@@ -61,11 +134,17 @@ def check_column(path: Path, name: str, columns: tuple[str, ...]) -> None:
         raise BadInput(f"{str(path)!r} has no column {name!r}{hint or f'; its columns are {listed(columns)}'}")
 
 
-def read_cells(path: Path) -> Cells:
+def read_cells(path: Path, reading: Reading | None = None) -> Cells:
     """Read a CSV file with a header line; empty lines are skipped. Raises BadInput, with the line."""
+    reading = reading or Reading()
     text = read_text(path)
-    header = re.sub(r'"[^"]*"', "", text.lstrip().partition("\n")[0])
-    reader = csv.reader(io.StringIO(text), delimiter=max(",;\t", key=header.count), strict=True)
+    if reading.comment:
+        kept = ["" if line.lstrip().startswith(reading.comment) else line for line in text.split("\n")]
+        text = "\n".join(kept)
+        if not text.strip():
+            raise BadInput(f"{str(path)!r}: there are only comments in it")
+    delimiter = reading.delimiter or _delimiter_of(path, text)
+    reader = csv.reader(io.StringIO(text), delimiter=delimiter, strict=True)
     found: list[tuple[int, list[str]]] = []
     try:
         for row in reader:
@@ -82,40 +161,22 @@ def read_cells(path: Path) -> Cells:
     return Cells(tuple(columns), [row for _, row in found], [line for line, _ in found])
 
 
+def _delimiter_of(path: Path, text: str) -> str:
+    """Return what separates the names in the header line. Raises BadInput if that can't be told."""
+    header = re.sub(r'"[^"]*"', "", text.lstrip().partition("\n")[0])
+    found = [delimiter for delimiter in ",;\t" if delimiter in header]
+    if len(found) > 1:
+        raise BadInput(
+            f"{str(path)!r}: separated by {' or '.join(map(repr, found))}? Put names that have one of them in quotes"
+        )
+    return found[0] if found else ","
+
+
 def _check_header(path: Path, line: int, columns: list[str]) -> None:
-    if all(_float(name) is not None for name in columns):
+    if all(parsed(name) is not None for name in columns):
         raise at_line(path, line, f"expected the names of the columns, got {columns[0]!r}; add a header line")
     for name in columns:
         if not name:
             raise at_line(path, line, "a column has no name")
         if columns.count(name) > 1:
             raise at_line(path, line, f"two columns have the name {name!r}")
-
-
-def _typed(texts: list[str]) -> list[Any]:
-    """Return the values of a column: all int, or float, or bool, or str."""
-    for parse in (_int, _float_or_empty, _bool):
-        values = [parse(text) for text in texts]
-        if None not in values and (parse is not _float_or_empty or any(texts)):
-            return values
-    return texts
-
-
-def _int(text: str) -> int | None:
-    return int(text) if re.fullmatch(r"[+-]?[0-9]{1,4000}", text) else None  # Python refuses longer ones
-
-
-def _float(text: str) -> float | None:
-    """Return a number, but not of what is one to Python alone: 1_000, or with digits of other scripts."""
-    try:
-        return float(text) if text.isascii() and "_" not in text else None
-    except ValueError:
-        return None
-
-
-def _float_or_empty(text: str) -> float | None:
-    return _float(text) if text else float("nan")
-
-
-def _bool(text: str) -> bool | None:
-    return {"true": True, "false": False}.get(text.lower())

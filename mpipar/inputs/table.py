@@ -2,7 +2,8 @@
 
 =================  =====================================================================================================
 ``.csv``           a header line, then rows; separated by comma, semicolon or tab. A column is int, float (an empty cell
-                   is nan), bool (true, false) or str as a whole
+                   is nan), bool (true, false) or str as a whole: numbers where one format prints all of them back as
+                   they were, or where the type is named
 ``.toml``          a grid of all combinations of the lists in it; see :mod:`mpipar.inputs.grid`
 ``.h5:/name``      a one-dimensional dataset of a compound type, or a group of equally long one-dimensional datasets;
                    without a name, the whole file is the group; netCDF is decoded, see :mod:`mpipar.inputs.netcdf`
@@ -17,15 +18,15 @@ from typing import Any, Protocol
 
 from mpipar.core.errors import BadInput
 from mpipar.inputs.common import check_file, is_hdf5
-from mpipar.inputs.csv_table import CsvTable
+from mpipar.inputs.csv_table import CsvTable, Reading
 from mpipar.inputs.grid import Grid
 from mpipar.inputs.numbers import read_numbers
 
-__all__ = ["Table", "read_numbers", "read_table", "rows_in_slice"]
+__all__ = ["Reading", "Table", "read_numbers", "read_table", "rows_in_slice"]
 
 
 class Table(Protocol):
-    """Rows with named columns. Values are plain int, float, bool or str."""
+    """Rows with named columns. Values are plain int, float, bool, str, or date or datetime if asked for."""
 
     columns: tuple[str, ...]
 
@@ -42,33 +43,35 @@ class Table(Protocol):
         ...
 
 
-def read_table(path: Path | str) -> Table:
+def read_table(path: Path | str, reading: Reading | None = None) -> Table:
     """Return the table in a file; the same object at every call in a process.
 
     Parameters
     ----------
     path : Path or str
         A ``.csv``, ``.toml`` or HDF5 file, the latter also as ``file.h5:/name``.
+    reading : Reading, optional
+        How a CSV file is read. In others, columns have types of their own.
 
     Raises
     ------
     BadInput
         If it can't be read, or isn't a table.
     """
-    return _read_table(str(path))
+    is_csv = Path(path).suffix.lower() == ".csv"
+    return _read_table(str(path), reading if is_csv else None)
 
 
-def rows_in_slice(path: str, text: str) -> range:
-    """Return the numbers of the rows in one of N near-equal slices of a table, such as ``"3/10"``. Raises BadInput."""
+def rows_in_slice(count: int, text: str) -> range:
+    """Return the numbers of the rows in one of N near-equal slices of so many, such as ``"3/10"``. Raises BadInput."""
     part, _, parts = text.partition("/")
     if not (text.isascii() and part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= int(parts)):
         raise BadInput(f"slice: expected I/N with I from 1 to N, such as 3/10, got {text!r}")
-    count = len(read_table(path))
     return range(count * (int(part) - 1) // int(parts), count * int(part) // int(parts))
 
 
 @functools.cache
-def _read_table(where: str) -> Table:
+def _read_table(where: str, reading: Reading | None) -> Table:
     if is_hdf5(where):
         from mpipar.inputs.hdf5_table import Hdf5Table  # HDF5 takes time to load
 
@@ -77,7 +80,7 @@ def _read_table(where: str) -> Table:
     check_file(path)
     match path.suffix.lower():
         case ".csv":
-            return CsvTable(path)
+            return CsvTable(path, reading)
         case ".toml":
             return Grid(path)
         case suffix:

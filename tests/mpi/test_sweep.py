@@ -149,25 +149,36 @@ def test_rows_may_have_different_columns(tmp_path):
         assert math.isnan(missing)
 
 
-def test_a_column_of_the_table_may_be_replaced(tmp_path):
-    assert results_of("def f(a): return {'a': -a}", tmp_path) == [{"row": i, "a": -i - 1} for i in range(3)]
+def test_a_column_of_the_table_may_be_returned_as_it_is(tmp_path):
+    assert results_of("def f(a): return {'a': a, 'row': a - 1}", tmp_path) == [{"row": i, "a": i + 1} for i in range(3)]
+
+
+@pytest.mark.parametrize("returned", ["{'a': -a}", "{'row': 7}", "{'a': str(a)}", "{1: a, '1': 0}"])
+def test_another_value_for_a_column_that_is_there_is_a_failing_row(returned, tmp_path):
+    with pytest.raises(RunFailed, match="there is such a column, of another value; rename it"):
+        results_of(f"def f(a): return {returned}", tmp_path)
+
+
+def test_a_table_with_a_column_of_the_name_of_the_numbers_of_rows_is_refused(tmp_path):
+    with pytest.raises(BadInput, match="a column 'row', the row's number; rename"):
+        results_of("def f(row): return 1", tmp_path, "row\n5\n")
 
 
 def test_columns_of_the_table_have_types_and_defaults_count(tmp_path):
-    table = "i,x,on,name\n1,,true,a b\n-2,1e3,false,c\n"
+    table = "i,x,on,name\n1,,true,a b\n-2,1000.0,false,c\n"
     found = results_of("def f(i, x, on, name, other=3): return f'{i!r} {x!r} {on!r} {name!r} {other}'", tmp_path, table)
     assert [row["value"] for row in found] == ["1 nan True 'a b' 3", "-2 1000.0 False 'c' 3"]
 
 
 def test_a_grid(tmp_path):
     (tmp_path / "grid.toml").write_text('t = [280.0, 300]\np = [1, 2, 5]\nname = "ideal"\n')
-    (tmp_path / "gas.py").write_text("def pv(t, p, name): return {'v': t / p, 'name': name + '!'}\n")
+    (tmp_path / "gas.py").write_text("def pv(t, p, name): return {'v': t / p, 'loud': name + '!'}\n")
     result = run(sweep, function=f"{tmp_path}/gas.py:pv", table=str(tmp_path / "grid.toml"))
     rows = result.datasets["results"]
     assert rows[["row", "t", "p", "v"]].tolist() == [
         (i, t, p, t / p) for i, (t, p) in enumerate((t, p) for t in (280.0, 300.0) for p in (1, 2, 5))
     ]
-    assert set(rows["name"]) == {"ideal!"}
+    assert set(rows["loud"]) == {"ideal!"}
 
 
 @pytest.mark.parametrize(
@@ -197,9 +208,62 @@ def test_text_that_hdf5_can_not_hold_is_spelled_out(text, stored, tmp_path):
     assert stored in [row["value"] for row in results_of(source, tmp_path)]
 
 
-def test_arguments_that_do_not_fit_are_failing_rows(tmp_path):
-    with pytest.raises(RunFailed, match=r"unexpected keyword argument 'a'"):
-        results_of("def f(b): return 1", tmp_path)
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("def f(b): return 1", "no parameter for the column 'a' of .*; it has b"),
+        ("def f(): return 1", "no parameter for the column 'a'"),
+        ("def f(a, b): return 1", "needs 'b', and .* has no such column; its columns are a"),
+        ("def f(a, /): return 1", "takes 'a' by its place alone"),
+    ],
+)
+def test_arguments_that_do_not_fit_are_refused_before_the_run(source, reason, tmp_path):
+    with pytest.raises(BadInput, match=reason):
+        results_of(source, tmp_path)
+    assert not (tmp_path / "out.h5").exists()
+
+
+def test_a_function_may_take_all_columns(tmp_path):
+    assert [row["value"] for row in results_of("def f(**all): return all['a'] * 2", tmp_path)] == [2, 4, 6]
+
+
+def test_annotations_and_options_say_what_columns_are(tmp_path):
+    table = "id;x;n;when;note\n007;0,50;1e3;31.12.2025;ü\n# all of it\n008;;7;01.01.2026;1e5\n"
+    source = "def f(id, x: float, n: int, when, note: str): return f'{id} {x!r} {n!r} {when.isoformat()} {note}'"
+    options = {"types": "id=str,when=date:%d.%m.%Y", "decimal": ",", "comment": "#"}
+    found = [row["value"] for row in results_of(source, tmp_path, table, **options)]
+    assert found == ["007 0.5 1000 2025-12-31 ü", "008 nan 7 2026-01-01 1e5"]
+
+
+@pytest.mark.parametrize(
+    ("annotation", "cell", "reason"),
+    [("int", "2.5", "line 3: column 'a': expected a whole number, got '2.5'"), ("float", "x", "expected a number")],
+)
+def test_cells_that_are_not_what_the_function_says_are_refused_with_their_line(annotation, cell, reason, tmp_path):
+    with pytest.raises(BadInput, match=reason):
+        results_of(f"def f(a: {annotation}): return a", tmp_path, f"a\n1\n{cell}\n")
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"types": "a=number"}, "types: expected COLUMN=TYPE"),
+        ({"types": "a=int,a=str"}, "is there twice"),
+        ({"types": "b=int"}, "has no column 'b'"),
+        ({"decimal": "x"}, "decimal: expected a point or a comma"),
+        ({"delimiter": "ab"}, "delimiter: expected one character"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(options, reason, tmp_path):
+    with pytest.raises(BadInput, match=reason):
+        results_of("def f(a): return a", tmp_path, **options)
+
+
+def test_a_column_that_stays_text_is_told(tmp_path, capfd):
+    assert [row["value"] for row in results_of("def f(a): return a", tmp_path, "a\n007\n8\n")] == ["007", "8"]
+    said = capfd.readouterr().err.splitlines()
+    assert "column 'a' is text, as '007' in line 2 would not print back as it was" in said[0]
+    assert said[0].endswith("for numbers, --types a=float")
 
 
 def test_a_function_that_exits_is_a_failing_row(tmp_path):
