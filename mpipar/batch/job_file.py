@@ -219,7 +219,15 @@ class _Program:
     def _refuse_own(self, key: Key, word: str) -> None:
         """Raise BadInput for an option of drivers that a job gives by itself."""
         flag = word.partition("=")[0]
-        if self.is_driver and flag in ("--output", "--resume", "--checkpoint", "--workers", "--dry-run", "--help"):
+        if self.is_driver and flag in (
+            "--output",
+            "--resume",
+            "--anyway",
+            "--checkpoint",
+            "--workers",
+            "--dry-run",
+            "--help",
+        ):
             keys = {"--output": "output.file", "--checkpoint": "output.checkpoint", "--workers": "resources.workers"}
             raise self._document.error(key, f"use {keys[flag]}" if flag in keys else "can't be an option of a job")
 

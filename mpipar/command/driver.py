@@ -151,7 +151,8 @@ def _preview(options: Options) -> str:
     if output is not None:
         from mpipar.store.output import preview  # HDF5 takes time to load
 
-        preview(output.absolute(), could_be, resume=options.settings.resume)
+        settings = options.settings
+        preview(output.absolute(), could_be, resume=settings.resume, anyway=settings.anyway)
     where, plan = " on the GPU" if bound.device == "gpu" else "", bound.plan
     return f"would evaluate {items_in_blocks(plan.n, plan.n_blocks, plan.block)}{where}"
 

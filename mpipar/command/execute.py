@@ -88,6 +88,8 @@ class Settings(NamedTuple):
         Seconds between commits to it.
     resume : bool
         Whether to go on with a run that was stopped.
+    anyway : bool
+        Whether to do so although parameters, functions or inputs are others.
     stop_before : float or None
         Seconds before the end of the Slurm job at which to stop.
     compress : bool
@@ -105,6 +107,7 @@ class Settings(NamedTuple):
     output: Path | None = None
     checkpoint: float = 60.0
     resume: bool = False
+    anyway: bool = False
     stop_before: float | None = None
     compress: bool = False
     progress: bool | None = None
@@ -171,6 +174,7 @@ def execution(
                     comm,
                     compress=settings.compress,
                     resume=settings.resume,
+                    anyway=settings.anyway,
                     every=settings.checkpoint,
                 )
             )
@@ -178,6 +182,8 @@ def execution(
                 raise no_gpu
             if comm.is_root:
                 begun(settings.output.absolute())
+                for note in output.notes:
+                    notify(note)
                 if output.finished:
                     notify(f"{settings.output} is finished; nothing is left to evaluate")
         nothing_left = output is not None and output.finished
@@ -251,6 +257,7 @@ def run(
     output: str | Path | None = None,
     checkpoint: float = 60.0,
     resume: bool = False,
+    anyway: bool = False,
     compress: bool = False,
     progress: bool | None = None,
     device: str = "cpu",
@@ -281,6 +288,8 @@ def run(
         Seconds between commits to it.
     resume : bool
         Whether to go on with a run that was stopped, if the output is of one.
+    anyway : bool
+        Whether to do so although parameters, functions or inputs are others than they were.
     compress : bool
         Whether datasets in it are compressed.
     progress : bool, optional
@@ -324,6 +333,7 @@ def run(
         None if output is None else Path(output),
         CHECKPOINT.check_all(checkpoint),
         resume,
+        anyway,
         None,
         compress,
         progress,

@@ -85,6 +85,8 @@ def parse(kernel: Kernel, arguments: Sequence[str], program: str) -> Options:
     check_suffix(settings.output)
     if settings.output is None and (settings.resume or settings.stop_before is not None):
         raise BadInput(f"argument {'--resume' if settings.resume else '--stop-before'}: needs --output")
+    if settings.anyway and not settings.resume:
+        raise BadInput("argument --anyway: needs --resume")
     datasets = [dataset.name for dataset in bound.reduction.datasets()]
     if datasets and settings.output is None:
         raise BadInput(f"argument --output: needed for what this makes, the dataset {', '.join(datasets)!r}")
@@ -126,6 +128,10 @@ def _parser(kernel: Kernel, program: str) -> _Parser:
         help="commit what is done to the output so often (default: 60)",
     )  # fmt: skip
     common.add_argument("--resume", action="store_true", help="go on with the run that the output is of, if it exists")
+    common.add_argument(
+        "--anyway", action="store_true",
+        help="with --resume: go on although parameters, functions or inputs are others than they were",
+    )  # fmt: skip
     common.add_argument(
         "--stop-before", type=_typed(STOP_BEFORE), metavar="SECONDS",
         help="commit and stop so long before the end of the Slurm job (exit code 75)",

@@ -58,28 +58,6 @@ class State(NamedTuple):
     finished: bool
 
 
-def identity_of(bound: BoundKernel) -> dict[str, Any]:
-    """Return what decides the result of a kernel, as plain values."""
-    parameters = {name: _plain(value) for name, value in bound.parameters.items()}
-    return {
-        "driver": bound.kernel.name,
-        **{f"parameter {name}": value for name, value in parameters.items()},
-        "n": bound.plan.n,
-        "block": bound.plan.block,
-        "seed": bound.seed,
-        "device": bound.device,
-    }
-
-
-def check_identity(path: Path, there: dict[str, Any], here: dict[str, Any]) -> None:
-    """Raise BadInput, with the differences spelled out, if a run isn't the one that a file has the state of."""
-    there = {"device": "cpu", **there}  # which files of versions before GPUs don't say
-    names = [name for name in {**there, **here} if there.get(name) != here.get(name)]
-    if names:
-        told = "; ".join(f"{name}: {there.get(name)!r} there, {here.get(name)!r} here" for name in names)
-        raise BadInput(f"resume: {str(path)!r} is of another run ({told})")
-
-
 def put(file: h5py.File, state: State) -> None:
     """Put a state into a file. Raises TypeError if a total can't be stored."""
     data = encode([state.run, state.identity, *_packed(state.done), state.finished])
@@ -215,10 +193,3 @@ def _packed(done: Done) -> list[Any]:
 def _unpacked(packed: list[Any]) -> Done:
     total, ranges, skipped = packed
     return Done(total, [range(*ends) for ends in ranges], [Skipped(*block) for block in skipped])
-
-
-def _plain(value: Any) -> Any:
-    """Return the value of a parameter as what JSON has."""
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)

@@ -18,6 +18,7 @@ import time
 import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import h5py
 
@@ -32,15 +33,14 @@ from mpipar.store.checkpoint import (
     Log,
     State,
     check_done,
-    check_identity,
     check_state,
     get,
-    identity_of,
     logged,
     put,
     without_repeats,
 )
 from mpipar.store.files import flush_to_disk, write_hdf5
+from mpipar.store.identity import MIXED, check_identity, whole_identity
 from mpipar.store.result import FORMAT, fill
 
 _LOCK_PATIENCE = 3.0  # seconds that a run which is just ending is given
@@ -61,6 +61,8 @@ class OutputFile:
         Whether datasets are compressed.
     resume : bool
         Whether to go on with a run that was stopped, if there is one.
+    anyway : bool
+        Whether to do so although parameters, functions or inputs are others.
     every : float
         Seconds between commits of a rank.
 
@@ -72,6 +74,8 @@ class OutputFile:
         What was done before, on the root.
     finished : bool
         Whether there is nothing left to do.
+    notes : list of str
+        What the user should know of what is resumed, on the root.
 
     Raises
     ------
@@ -89,6 +93,7 @@ class OutputFile:
         *,
         compress: bool = False,
         resume: bool = False,
+        anyway: bool = False,
         every: float = 60.0,
     ) -> None:
         self._path = path = Path(os.path.realpath(path))  # a kernel may change the folder; a link stays what it is
@@ -97,12 +102,15 @@ class OutputFile:
         self._bound = bound
         self._is_root = comm.is_root
         self._run = uuid.uuid4().hex
+        self._identity: dict[str, Any] = {}
+        self._anyway = anyway
         self._lock = -1
         self._keep_folder = False
         self._written = False
         self.rows: _rows.Rows | None = None
         self.base: Done | None = None
         self.finished = False
+        self.notes: list[str] = []
         self.every = every
         problem = None
         if self._is_root:
@@ -115,7 +123,8 @@ class OutputFile:
             if problem is not None:
                 self._leave()
         try:
-            problem, self._run, self.rows, self.finished = comm.bcast((problem, self._run, self.rows, self.finished))
+            told = (problem, self._run, self.rows, self.finished, self._identity)
+            problem, self._run, self.rows, self.finished, self._identity = comm.bcast(told)
         except BaseException:  # a rank is lost: all begin again
             self._leave()
             raise
@@ -174,7 +183,7 @@ class OutputFile:
         def put_all(file: h5py.File) -> None:
             fill(file, result)
             with contextlib.suppress(TypeError):  # a total that can't be stored is no harm in the end
-                put(file, State(self._run, identity_of(self._bound), result.done, finished=True))
+                put(file, State(self._run, self._identity, result.done, finished=True))
 
         aside = self._folder / "aside.h5"
         if self.rows is None:
@@ -192,6 +201,7 @@ class OutputFile:
 
     def _start(self, compress: bool, resume: bool) -> None:
         there = _may_write(self._path, resume)
+        self._identity = whole_identity(self._bound)
         resume = resume and there is not None
         if not resume:
             _check_is_free(self._folder)
@@ -217,8 +227,11 @@ class OutputFile:
 
     def _resume(self, compress: bool, has_rows: bool) -> None:
         """Take up what a run has left."""
-        state = _state_of(self._path, self._bound)
+        state, self.notes = _state_of(self._path, self._bound, self._identity, self._anyway)
         self._run = state.run
+        mixed = [*state.identity.get(MIXED, []), *self.notes]
+        if mixed:
+            self._identity[MIXED] = mixed
         self.finished = state.finished and not state.done.skipped
         if self.finished:
             self.base, self._keep_folder = state.done, False
@@ -243,7 +256,7 @@ class OutputFile:
 
         def put_state(file: h5py.File) -> None:
             file.attrs.update(mpipar_format=FORMAT, finished=False, driver=self._bound.kernel.name)
-            put(file, State(self._run, identity_of(self._bound), done, finished=False))
+            put(file, State(self._run, self._identity, done, finished=False))
 
         write_hdf5(aside, put_state)
         self._replace_by(aside)
@@ -322,16 +335,16 @@ def check(path: Path) -> str | None:
     return there
 
 
-def preview(path: Path, could_be: Sequence[BoundKernel], *, resume: bool) -> None:
+def preview(path: Path, could_be: Sequence[BoundKernel], *, resume: bool, anyway: bool = False) -> None:
     """Raise BadInput if no run of one of these kernels could have this output; nothing is written."""
     try:
         path = Path(os.path.realpath(path))
         if _may_write(path, resume) is not None and resume:
             for bound in could_be[:-1]:
                 with contextlib.suppress(BadInput):
-                    _state_of(path, bound)
+                    _state_of(path, bound, whole_identity(bound), anyway)
                     return
-            _state_of(path, could_be[-1])
+            _state_of(path, could_be[-1], whole_identity(could_be[-1]), anyway)
     except (OSError, RuntimeError, KeyError) as error:
         raise BadInput(f"output: {_reason(error)}: {str(path)!r}") from None
 
@@ -345,16 +358,16 @@ def _may_write(path: Path, resume: bool) -> str | None:
     return there
 
 
-def _state_of(path: Path, bound: BoundKernel) -> State:
-    """Return the state in a file. Raises BadInput if it isn't of the same run."""
+def _state_of(path: Path, bound: BoundKernel, identity: dict[str, Any], anyway: bool) -> tuple[State, list[str]]:
+    """Return the state in a file, and what the user should know of it. Raises BadInput if it isn't of the same run."""
     with h5py.File(path, "r") as file:
         version = file.attrs["mpipar_format"]
         if version != FORMAT:
             raise BadInput(f"resume: {str(path)!r} is of format {version}, expected {FORMAT}")
         state = get(path, file)
-    check_identity(path, state.identity, identity_of(bound))
+    notes = check_identity(path, state.identity, identity, anyway)
     check_state(path, state, bound)
-    return state
+    return state, notes
 
 
 def _kind_of(path: Path) -> str | None:

@@ -21,6 +21,7 @@ from mpipar.core.text import printable
 from mpipar.runtime.result import imbalance, lower_bound
 from mpipar.store import careful
 from mpipar.store.checkpoint import get
+from mpipar.store.identity import described
 from mpipar.store.plausible import check
 from mpipar.store.progress import Progress, progress
 from mpipar.store.result import FORMAT
@@ -227,7 +228,7 @@ def look(path: Path) -> Summary | Unfinished | Study:
         else:
             raise BadInput(f"{str(path)!r} is an HDF5 file, but not a result of mpipar")
         try:
-            identity = get(path, file).identity
+            identity = described(get(path, file).identity)
         except BadInput:
             raise BadInput(f"{str(path)!r} holds an unfinished run, whose checkpoint is damaged") from None
     found = progress(path)

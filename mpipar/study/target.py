@@ -22,7 +22,19 @@ from mpipar.core.errors import BadInput
 from mpipar.core.parameters import parse_int
 from mpipar.study.design import SIZES, Size
 
-_OWN = ("output", "resume", "workers", "json", "dry_run", "help", "version", "progress", "checkpoint", "stop_before")
+_OWN = (
+    "output",
+    "resume",
+    "anyway",
+    "workers",
+    "json",
+    "dry_run",
+    "help",
+    "version",
+    "progress",
+    "checkpoint",
+    "stop_before",
+)
 
 
 @dataclass

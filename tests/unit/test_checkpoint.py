@@ -14,7 +14,8 @@ from mpipar import BadInput, Concatenate, Count, Each, ExactSum, Histogram, InOr
 from mpipar.core.blocks import Blocks, united
 from mpipar.runtime.failure import Skipped
 from mpipar.runtime.tally import Done
-from mpipar.store.checkpoint import Log, State, check_identity, get, identity_of, logged, put, without_repeats
+from mpipar.store.checkpoint import Log, State, get, logged, put, without_repeats
+from mpipar.store.identity import check_identity, identity_of
 
 MODERATE = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 RUN = "a" * 32

@@ -1,0 +1,186 @@
+"""What a run is of: its parameters, its functions and the content of its inputs. Imports mpipar.core and store.
+
+Functions and inputs are looked at once, at the start of a run, by the root.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import stat
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from mpipar.core.bound import BoundKernel
+from mpipar.core.errors import BadInput
+from mpipar.core.reduction import Each, Reduction
+from mpipar.store.source import digests_of
+
+FUNCTIONS, INPUTS, MIXED = "functions", "inputs", "mixed"
+_OURS = (FUNCTIONS, INPUTS, MIXED)
+_FIXED = ("driver", "n", "block", "seed", "device")  # other ones would not even fit together
+_LARGE = 2**30
+_SAMPLES = 1024
+
+
+def identity_of(bound: BoundKernel) -> dict[str, Any]:
+    """Return what decides the result of a kernel, but for functions and files, as plain values."""
+    parameters = {name: _plain(value) for name, value in bound.parameters.items()}
+    return {
+        "driver": bound.kernel.name,
+        **{f"parameter {name}": value for name, value in parameters.items()},
+        "n": bound.plan.n,
+        "block": bound.plan.block,
+        "seed": bound.seed,
+        "device": bound.device,
+    }
+
+
+def whole_identity(bound: BoundKernel) -> dict[str, Any]:
+    """Return all that decides the result of a kernel, with digests of its functions and inputs."""
+    kernel = bound.kernel
+    functions = [kernel.function, kernel.n, kernel.default_block, kernel._reduction, kernel._finish, kernel._enough]
+    functions += [*kernel._shared.values(), *kernel._variants.values()]
+    functions = [function for function in functions if callable(function)]
+    names: list[tuple[ModuleType, str]] = []
+    inputs: dict[str, str] = {}
+    for name, value in bound.parameters.items():
+        for text in _texts(value):
+            where, _, attribute = text.rpartition(":")
+            module = _module(where)
+            file = _file_in(text)
+            if module is not None and attribute:
+                names.append((module, attribute.partition(".")[0]))
+            elif file is not None:
+                inputs[f"{name} {file}"] = content(file)
+    return {
+        **identity_of(bound),
+        FUNCTIONS: digests_of([*functions, *_classes(bound.reduction)], names),
+        INPUTS: inputs,
+    }
+
+
+def _classes(reduction: Reduction) -> Iterator[Any]:
+    """Yield the classes of a reduction, and of those side by side in it."""
+    yield type(reduction)
+    if isinstance(reduction, Each):
+        for inner in reduction.reductions.values():
+            yield from _classes(inner)
+
+
+def described(identity: dict[str, Any]) -> dict[str, Any]:
+    """Return an identity without digests: what one can read."""
+    return {name: value for name, value in identity.items() if name not in _OURS}
+
+
+def check_identity(path: Path, there: dict[str, Any], here: dict[str, Any], anyway: bool = False) -> list[str]:
+    """Compare the identity in a file with that of a run.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    there, here : dict
+        The identities.
+    anyway : bool
+        Whether other parameters, functions and inputs will do.
+
+    Returns
+    -------
+    list of str
+        What differs nevertheless, or couldn't be compared, for the user.
+
+    Raises
+    ------
+    BadInput
+        If the run isn't the one that the file has the state of, with the differences spelled out.
+    """
+    there = {"device": "cpu", **there}  # which files of versions before GPUs don't say
+    names = [name for name in {**described(there), **described(here)} if there.get(name) != here.get(name)]
+    fixed = [name for name in names if name in _FIXED]
+    told = [f"{name}: {there.get(name)!r} there, {here.get(name)!r} here" for name in (names if not anyway else fixed)]
+    changed = _changed(there, here)
+    if told or (changed and not anyway):
+        hint = "" if fixed or not changed else "; --resume --anyway goes on nevertheless"
+        raise BadInput(f"resume: {str(path)!r} is of another run ({'; '.join([*told, *changed])}){hint}")
+    notes = [f"{name} was {there.get(name)!r}" for name in names] + changed
+    if notes:
+        return [f"{path} goes on with what is done by another run: {'; '.join(notes)}"]
+    if FUNCTIONS in here and FUNCTIONS not in there:
+        return [f"{path} doesn't say what its functions and inputs were: whether they are the same is not known"]
+    return []
+
+
+def _changed(there: dict[str, Any], here: dict[str, Any]) -> list[str]:
+    """Return what differs in functions and inputs, where both are known."""
+    if FUNCTIONS not in there or FUNCTIONS not in here:
+        return []
+    old, new = there[FUNCTIONS], here[FUNCTIONS]
+    functions = [label for label in sorted({**old, **new}) if old.get(label) != new.get(label)]
+    old, new = there[INPUTS], here[INPUTS]
+    inputs = [label for label in sorted(old.keys() & new.keys()) if old[label] != new[label]]  # the run may make files
+    return [_function_told(label) for label in functions] + [
+        f"input {label.partition(' ')[2]} was changed" for label in inputs
+    ]
+
+
+def _function_told(label: str) -> str:
+    file, _, name = label.partition(":")
+    return f"{name} of {file} was changed" if name else f"{file} was changed"
+
+
+def content(path: str) -> str:
+    """Return the size and a digest of what is in a file; of a large one, with its time, and a digest of samples."""
+    try:
+        about = os.stat(path)
+        with open(path, "rb") as file:
+            if about.st_size <= _LARGE:
+                return f"{about.st_size} {hashlib.file_digest(file, 'sha256').hexdigest()}"
+            digest = hashlib.sha256()
+            for number in range(_SAMPLES):
+                file.seek(number * (about.st_size - 4096) // (_SAMPLES - 1))
+                digest.update(file.read(4096))
+            return f"{about.st_size} {about.st_mtime_ns} {digest.hexdigest()}"
+    except OSError:
+        return "unreadable"
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, (str, Path)):
+        yield str(value)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _texts(item)
+
+
+def _module(where: str) -> ModuleType | None:
+    """Return the module that is meant, if it is loaded: what checked the parameter has done that."""
+    if where.endswith(".py"):
+        found = sys.modules.get(Path(where).stem)
+        path = getattr(found, "__file__", None)
+        same = path is not None and os.path.exists(where) and os.path.exists(path) and os.path.samefile(path, where)
+        return found if same else None
+    return sys.modules.get(where)
+
+
+def _file_in(text: str) -> str | None:
+    """Return the regular file that a text names, also as FILE.h5:/NAME."""
+    inside = re.match(r"(.+\.\w+):", text)
+    for name in (text, inside[1] if inside else ""):
+        try:
+            if name and stat.S_ISREG(os.stat(name).st_mode):
+                return name
+        except (OSError, ValueError):
+            continue
+    return None
+
+
+def _plain(value: Any) -> Any:
+    """Return the value of a parameter as what JSON has."""
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)

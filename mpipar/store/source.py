@@ -1,0 +1,385 @@
+"""Digests of functions with what of the user's own they use, from syntax trees. Imports nothing of mpipar.
+
+A function is followed through its module: each statement that binds a name which it uses, and the names that these use,
+and so on into the user's own modules; neither the standard library nor installed packages are looked at. Comments,
+formatting and docstrings don't count, and Python's version doesn't.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib.util
+import os
+import site
+import sys
+import sysconfig
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+Digests = dict[str, str]
+"""{"file.py:name": digest}, or {"file.py": digest} for what binds no name."""
+
+_DYNAMIC = {"globals", "eval", "exec", "vars", "__import__", "import_module", "locals"}
+_NO_EFFECT = {"run", "main", "print"}  # of what begins the run itself, which may be edited
+_LIBRARIES = (".so", ".dylib", ".dll", ".pyd")
+_DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+_MOST_OBJECTS = 1000  # of objects that make others when they are looked at
+_MPIPAR = str(Path(__file__).parents[1])
+
+
+def digests_of(functions: Iterable[Any], names: Iterable[tuple[ModuleType, str]] = ()) -> Digests:
+    """Return the digests of functions and what of the user's own they use, wherever that can be found.
+
+    Parameters
+    ----------
+    functions : iterable
+        Functions, or anything that can be called; classes and objects stand for their methods.
+    names : iterable of (module, str)
+        What modules have under these names.
+    """
+    walk = _Walk()
+    for function in functions:
+        walk.add_object(function)
+    for module, name in names:
+        path = getattr(module, "__file__", None)
+        if path is not None and _is_own(path):
+            walk.add(path, module.__name__, name)
+        walk.add_object(getattr(module, name, None))
+    return walk.digests()
+
+
+class _Source:
+    """The statements of a module, and which names they bind."""
+
+    def __init__(self, path: str, module: str) -> None:
+        self.path, self.module = path, module
+        text = Path(path).read_bytes()
+        self.keep_docs = b"__doc__" in text
+        self.statements = [s for s in ast.parse(text).body if not _is_docstring(s)]
+        self.binds = [frozenset(_bound(s)) for s in self.statements]
+        nodes = ast.walk(ast.Module(self.statements, []))
+        self.changing = {name for node in nodes if isinstance(node, ast.Global) for name in node.names}
+        self.known: set[str] = set().union(*self.binds) if self.binds else set()
+
+
+class _Walk:
+    """What has been found so far."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, list[str]] = defaultdict(list)
+        self._sources: dict[str, _Source | None] = {}
+        self._taken: dict[str, set[int]] = defaultdict(set)
+        self._objects: dict[int, Any] = {}
+
+    def digests(self) -> Digests:
+        """Return the digest of each thing found."""
+        return {label: _hash("\0".join(sorted(set(parts)))) for label, parts in sorted(self._found.items())}
+
+    def add_object(self, thing: Any) -> None:
+        """Add a function, or what is called through partial, a method, a wrapper or a callable object."""
+        if thing is None or id(thing) in self._objects or len(self._objects) > _MOST_OBJECTS:
+            return
+        self._objects[id(thing)] = thing
+        for inner in ("func", "__func__", "__wrapped__", "py_func", "function"):
+            if callable(getattr(thing, inner, None)):
+                self.add_object(getattr(thing, inner))
+        name, module = getattr(thing, "__qualname__", None), getattr(thing, "__module__", None)
+        if not isinstance(name, str) or not isinstance(module, str):
+            name, module = type(thing).__qualname__, type(thing).__module__
+        path = getattr(sys.modules.get(module), "__file__", None)
+        if path is not None and (_is_own(path) or _is_driver(path)):
+            first = name.partition(".")[0]
+            self.add(path, module, first, getattr(getattr(thing, "__code__", None), "co_firstlineno", 0))
+        elif path is None and hasattr(thing, "__code__"):
+            self._found[f"function:{name}"].append(_code(thing.__code__))
+        for number, cell in enumerate(getattr(thing, "__closure__", None) or ()):
+            try:
+                value = cell.cell_contents
+            except ValueError:  # it is empty
+                continue
+            if callable(value):
+                self.add_object(value)
+            else:
+                self._add_value(f"closure:{name}", f"{number}", value)
+
+    def add(self, path: str, module: str, name: str | None, line: int = 0) -> None:
+        """Add what a name is bound to in a file, or what is at a line, or the whole file."""
+        if not path.endswith(".py"):
+            self._found[os.path.basename(path)].append(_bytes(path))
+            return
+        source = self._source(path, module)
+        if source is None:
+            return
+        if name is not None and name not in source.known and line:
+            self._add_line(source, line)
+        elif name is None or name not in source.known:
+            self._take(source, range(len(source.statements)))
+        else:
+            self._add_names(source, {name})
+
+    def _add_line(self, source: _Source, line: int) -> None:
+        """Add the statement at a line, which has a function without a name."""
+        for number, statement in enumerate(source.statements):
+            decorators = statement.decorator_list if isinstance(statement, _DEFINITIONS) else []
+            first = min([statement.lineno, *(d.lineno for d in decorators)])
+            if first <= line <= (statement.end_lineno or first):
+                self._add_names(source, self._take(source, [number]))
+
+    def _add_names(self, source: _Source, names: set[str]) -> None:
+        """Add all that binds or changes these names, the names used there, and so on."""
+        taken = self._taken[source.path]
+        while True:
+            new = [
+                number
+                for number, statement in enumerate(source.statements)
+                if number not in taken and _concerns(statement, source.binds[number], names)
+            ]
+            if not new:
+                return
+            used = self._take(source, new)
+            names = names | used
+            if used & _DYNAMIC:
+                self._take(source, range(len(source.statements)))
+                return
+
+    def _take(self, source: _Source, numbers: Iterable[int]) -> set[str]:
+        """Add statements, with what they import, and return the names that they use."""
+        used: set[str] = set()
+        taken = self._taken[source.path]
+        for number in [number for number in numbers if number not in taken]:
+            statement = source.statements[number]
+            if _is_guard(statement) and not source.binds[number]:
+                continue
+            taken.add(number)
+            names = sorted(source.binds[number])
+            label = os.path.basename(source.path) + (f":{names[0]}" if names else "")
+            self._found[label].append(dump(statement, source.keep_docs))
+            self._add_imports(source, statement)
+            self._add_libraries(source, statement)
+            for name in names:
+                if _is_computed(statement) and name not in source.changing:
+                    self._add_value(label, name, getattr(sys.modules.get(source.module), name, None))
+            used |= _used(statement)
+        return used
+
+    def _add_value(self, label: str, name: str, value: Any) -> None:
+        """Add a plain value: a constant may come from a file or the environment."""
+        if isinstance(value, np.ndarray) and value.dtype != object:
+            data = np.ascontiguousarray(value)
+            told = f"{data.dtype.str}{data.shape}{hashlib.sha256(data.tobytes()).hexdigest()}"
+        elif _is_plain(value):
+            told = repr(value)
+        else:
+            return
+        self._found[label].append(f"{name}={told}")
+
+    def _add_imports(self, source: _Source, statement: ast.stmt) -> None:
+        package = getattr(sys.modules.get(source.module), "__package__", None) or source.module.rpartition(".")[0]
+        for node in ast.walk(statement):
+            if isinstance(node, ast.Import):
+                for alias in node.names:
+                    parts = alias.name.split(".")
+                    for length in range(1, len(parts) + 1):
+                        self._add_module(".".join(parts[:length]), None)
+            elif isinstance(node, ast.ImportFrom):
+                base = "." * node.level + (node.module or "")
+                try:
+                    base = importlib.util.resolve_name(base, package or None)
+                except ImportError:
+                    continue
+                for alias in node.names:
+                    inner = f"{base}.{alias.name}"
+                    is_module = alias.name != "*" and inner in sys.modules
+                    self._add_module(base, None if alias.name == "*" else alias.name)
+                    if is_module:
+                        self._add_module(inner, None)
+
+    def _add_module(self, module: str, name: str | None) -> None:
+        """Add a module of the user's, or what it has under a name."""
+        path = _file_of(module)
+        if path is not None and _is_own(path):
+            self.add(path, module, name)
+
+    def _add_libraries(self, source: _Source, statement: ast.stmt) -> None:
+        """Add the bytes of shared libraries that are named in a statement."""
+        for node in ast.walk(statement):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.endswith(_LIBRARIES):
+                for path in (Path(node.value), Path(source.path).parent / node.value):
+                    if path.is_file():
+                        self._found[path.name].append(_bytes(str(path)))
+
+    def _source(self, path: str, module: str) -> _Source | None:
+        if path not in self._sources:
+            try:
+                self._sources[path] = _Source(path, module)
+            except (OSError, SyntaxError, ValueError):
+                self._sources[path] = None
+        return self._sources[path]
+
+
+def dump(node: Any, keep_docs: bool = False) -> str:
+    """Return a syntax tree as text that is the same in all versions of Python."""
+    if isinstance(node, list):
+        return "[" + ",".join(dump(item, keep_docs) for item in node) + "]"
+    if not isinstance(node, ast.AST):
+        return repr(node)
+    parts = []
+    for name, value in ast.iter_fields(node):
+        says_nothing = name in ("ctx", "kind", "type_comment", "type_ignores") or value is None or value == []
+        if says_nothing and not (isinstance(node, ast.Constant) and name == "value"):
+            continue
+        if name == "body" and isinstance(node, _DEFINITIONS) and not keep_docs and _is_docstring(value[0]):
+            value = value[1:]
+        parts.append(f"{name}={dump(value, keep_docs)}")
+    return f"{type(node).__name__}({','.join(parts)})"
+
+
+def _bound(statement: ast.stmt) -> Iterator[str]:
+    """Yield the names of the module that a statement binds, or whose objects it changes."""
+    if isinstance(statement, _DEFINITIONS):
+        yield statement.name
+        return
+    for node in _outer(statement):
+        match node:
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+                yield name
+            case ast.Import(names=names) | ast.ImportFrom(names=names):
+                yield from ((alias.asname or alias.name.partition(".")[0]) for alias in names)
+            case ast.Name(id=name, ctx=ast.Store() | ast.Del()):
+                yield name
+            case ast.Attribute(ctx=ast.Store()) | ast.Subscript(ctx=ast.Store()):
+                root: Any = node
+                while isinstance(root, (ast.Attribute, ast.Subscript)):
+                    root = root.value
+                if isinstance(root, ast.Name):
+                    yield root.id
+
+
+def _outer(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield a node and all in it, but what is in functions and classes."""
+    yield node
+    if not isinstance(node, (*_DEFINITIONS, ast.Lambda)):
+        for child in ast.iter_child_nodes(node):
+            yield from _outer(child)
+
+
+def _concerns(statement: ast.stmt, binds: frozenset[str], names: set[str]) -> bool:
+    """Return whether a statement binds one of these names, is registered with one, or acts on one; * may be any."""
+    if binds & names or "*" in binds:
+        return True
+    if isinstance(statement, _DEFINITIONS):
+        decorators = statement.decorator_list
+        return any(isinstance(node, ast.Name) and node.id in names for d in decorators for node in ast.walk(d))
+    if binds or _is_guard(statement):
+        return False
+    nodes = list(ast.walk(statement))
+    called = {getattr(n.func, "attr", getattr(n.func, "id", "")) for n in nodes if isinstance(n, ast.Call)}
+    return not called & _NO_EFFECT and bool({node.id for node in nodes if isinstance(node, ast.Name)} & names)
+
+
+def _used(node: ast.AST) -> set[str]:
+    """Return the names that a statement uses and that aren't local to a function in it."""
+    if isinstance(node, ast.Name):
+        return {node.id}
+    used = set().union(*(_used(child) for child in ast.iter_child_nodes(node)))
+    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+        outside = [*node.args.defaults, *node.args.kw_defaults, *getattr(node, "decorator_list", [])]
+        inside = list(_within(node))
+        shared = {name for n in inside if isinstance(n, (ast.Global, ast.Nonlocal)) for name in n.names}
+        local = {n.id for n in inside if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+        local |= {n.arg for n in ast.walk(node.args) if isinstance(n, ast.arg)}
+        used -= local - shared
+        used |= set().union(*(_used(part) for part in outside if part is not None))
+    return used
+
+
+def _within(function: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -> Iterator[ast.AST]:
+    """Yield all in the body of a function, but what is in functions within it and in comprehensions."""
+    rest: list[ast.AST] = list(function.body) if isinstance(function.body, list) else [function.body]
+    while rest:
+        node = rest.pop()
+        yield node
+        if not isinstance(node, (*_DEFINITIONS, ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)):
+            rest.extend(ast.iter_child_nodes(node))
+
+
+def _is_computed(statement: ast.stmt) -> bool:
+    """Return whether values that a statement binds may be others than its text says."""
+    if isinstance(statement, (*_DEFINITIONS, ast.Import, ast.ImportFrom)):
+        return False
+    return any(isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) for node in ast.walk(statement))
+
+
+def _is_guard(statement: ast.stmt) -> bool:
+    """Return whether this is ``if __name__ == "__main__":``."""
+    return isinstance(statement, ast.If) and any(
+        isinstance(node, ast.Name) and node.id == "__name__" for node in ast.walk(statement.test)
+    )
+
+
+def _is_docstring(statement: ast.stmt) -> bool:
+    return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, (tuple, list)):
+        return all(_is_plain(item) for item in value)
+    if isinstance(value, dict):
+        return all(_is_plain(item) for pair in value.items() for item in pair)
+    return value is not None and isinstance(value, (bool, int, float, complex, str, bytes, np.generic))
+
+
+def _file_of(module: str) -> str | None:
+    """Return the file of a module, or None."""
+    if module in sys.modules:
+        return getattr(sys.modules[module], "__file__", None)
+    try:
+        spec = importlib.util.find_spec(module)
+    except (ImportError, ValueError, AttributeError):
+        return None
+    return spec.origin if spec is not None and spec.has_location else None
+
+
+def _installed() -> tuple[str, ...]:
+    """Return the folders of Python and of installed packages."""
+    paths = {os.path.realpath(path) for path in sysconfig.get_paths().values() if "lib" in path}
+    paths |= {os.path.realpath(path) for path in (*site.getsitepackages(), site.getusersitepackages())}
+    return tuple(f"{path}{os.sep}" for path in paths)
+
+
+_INSTALLED = _installed()
+
+
+def _is_own(path: str) -> bool:
+    """Return whether a file is the user's own."""
+    real = os.path.realpath(path)
+    inside = any(part in ("site-packages", "dist-packages") for part in real.split(os.sep))
+    return not inside and not real.startswith((*_INSTALLED, f"{os.path.realpath(_MPIPAR)}{os.sep}"))
+
+
+def _is_driver(path: str) -> bool:
+    """Return whether a file is a driver of mpipar's own."""
+    return os.path.dirname(os.path.realpath(path)) == os.path.realpath(_MPIPAR)
+
+
+def _code(code: Any) -> str:
+    """Return a digest of a function without a file; it holds for this version of Python alone."""
+    constants = [_code(c) if hasattr(c, "co_code") else repr(c) for c in code.co_consts]
+    return _hash(f"{code.co_code!r}{constants}{code.co_names}")
+
+
+def _bytes(path: str) -> str:
+    try:
+        return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    except OSError:
+        return "unreadable"
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
