@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import ctypes
 import os
 import sys
 import threading
@@ -69,6 +70,9 @@ class Ending:
         os._exit = _exit_at_once
         if os.getpid() == self._process:
             in_bounded_time(lambda: self._dismiss(status))
+            if launch() is not None:
+                # Only when C's exit runs does MPICH tell its launcher that MPI was finalised; else it kills the others.
+                in_bounded_time(lambda: ctypes.CDLL(None).exit(status))
         _exit_at_once(status)
 
     def _dismiss(self, status: int) -> None:

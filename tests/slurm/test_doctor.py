@@ -21,7 +21,7 @@ def inside(user: User, *command: str, cwd=None) -> Finished:
 def problems(ended: Finished) -> list[str]:
     """Return the problems that were found, but for a second MPI on the path, which this machine may have."""
     found = [line for line in ended.stdout.splitlines() if line.startswith("problem:")]
-    assert ended.code == (1 if found else 0), ended
+    assert (ended.code != 0) == bool(found), ended  # Intel's mpirun over nodes ends with 1 or, now and then, with 255
     return [line for line in found if "more than one MPI" not in line]
 
 
