@@ -224,7 +224,7 @@ def test_a_block_that_failed_half_way_counts_once_after_the_kernel_is_repaired(k
     finished = over(ranks)(*command, cwd=tmp_path, env=UNBOUND)
     assert finished.code == 1, finished.stderr
     (tmp_path / "bad").unlink()
-    resumed = over(ranks)(*command, "--resume", cwd=tmp_path, env=UNBOUND).json
+    resumed = over(ranks)(*command, "--resume", "--anyway", cwd=tmp_path, env=UNBOUND).json
     whole = over(ranks)("half.py", kernel, "--json", cwd=tmp_path).json
     assert resumed["value"] == whole["value"]
     assert resumed["resumed_blocks"] > 0

@@ -62,8 +62,16 @@ def _is_in(ring: str, item: pytest.Item) -> bool:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     """Let tests run beside each other, but for those that must be alone."""
+    _check_group(item)
     with _beside_others(alone=item.get_closest_marker("alone") is not None):
         return (yield)
+
+
+def _check_group(item: pytest.Item) -> None:
+    """Refuse to go on where tests of a group are spread over processes: each would start a cluster of its own."""
+    by_group = getattr(item.config.option, "loadgroup", False)
+    if by_group and item.get_closest_marker("xdist_group") and "@" not in item.nodeid:
+        raise pytest.UsageError("this pytest-xdist doesn't keep groups of tests together with this pytest")
 
 
 @contextlib.contextmanager
