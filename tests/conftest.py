@@ -33,7 +33,7 @@ for name in ("COLUMNS", "PYTEST_ADDOPTS", "MPIPAR_WORKERS", *THREAD_VARIABLES):
 os.environ.setdefault("UCX_LOG_LEVEL", "fatal")
 # No example is refused for the time it takes: machines stall. What hangs is ended by other limits.
 hypothesis.settings.register_profile("tests", deadline=None)
-hypothesis.settings.load_profile("tests")
+hypothesis.settings.register_profile("few examples", deadline=None, max_examples=25)
 
 BIN = Path(sys.executable).parent
 MPIRUN = Path(shutil.which(os.environ.get("MPIPAR_TEST_MPIRUN", BIN / "mpirun")) or BIN / "mpirun")
@@ -197,6 +197,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     rings.share_locks(config)
+    hypothesis.settings.load_profile("tests" if config.getoption("--ring") != "test" else "few examples")
     account.start(config, WARM.processor_seconds)
 
 

@@ -11,7 +11,7 @@ import pytest
 from conftest import python
 
 # One process does what the page says, and all tests look at it.
-pytestmark = pytest.mark.xdist_group("tutorial")
+pytestmark = [pytest.mark.xdist_group("tutorial"), pytest.mark.ci]
 
 PAGE = "docs/tutorial.md"
 TUTORIAL = pages.text_of(PAGE)

@@ -116,6 +116,7 @@ def run(tmp_path):
     return run_script
 
 
+@pytest.mark.ci
 @pytest.mark.each_mpi
 @pytest.mark.parametrize("place", EVERYWHERE)
 def test_emcee_scipy_and_scikit_learn_find_what_they_do_serially(place, run):

@@ -82,6 +82,7 @@ def test_a_job_that_needs_three_allocations_gets_them(user, cluster):
     check(user, 3000)
 
 
+@pytest.mark.ci
 @pytest.mark.each_mpi
 @pytest.mark.parametrize("launcher", ["mpirun", pytest.param(LAUNCHERS[VENDOR], marks=pytest.mark.ci)])
 def test_usr1_by_hand_is_the_same(user, cluster, launcher):
@@ -95,6 +96,7 @@ def test_usr1_by_hand_is_the_same(user, cluster, launcher):
     check(user, 60)
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("launcher", ["mpirun", pytest.param(LAUNCHERS[VENDOR], marks=pytest.mark.ci)])
 def test_cancelled_and_submitted_again(user, cluster, launcher):
     (user.place / "site.toml").write_text(f'launcher = "{launcher}"\n')

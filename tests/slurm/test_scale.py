@@ -52,6 +52,7 @@ def test_nodes_strong_and_weak(user, cluster):
     assert submissions(user, "study") == 6
 
 
+@pytest.mark.ci
 def test_ranks_and_workers_and_an_interrupted_study(user):
     """What has been run is taken from the jobs' folders, if the study's record hasn't got it."""
     words = ["job.toml", "--on", "slurm", "--ranks", "1,2", "--workers", "2", "--repeats", "1", "--output", "study"]

@@ -508,9 +508,8 @@ def test_large_results_are_measured_with_fewer_numbers(run_file, capsys, monkeyp
 
 def test_a_name_may_have_dots(run_file, tmp_path, capsys):
     pytest.importorskip("matplotlib")
-    for name in ("run.v2.md", "run.v2.csv", "run.v2.png"):
-        for _ in range(2):
-            assert command.main([str(run_file), "--ranks", "4", *GIVEN, "--output", str(tmp_path / name)]) == 0
+    for name in ("run.v2.md", "run.v2.csv", "run.v2.png", "run.v2.md"):
+        assert command.main([str(run_file), "--ranks", "4", *GIVEN, "--output", str(tmp_path / name)]) == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run.h5", "run.v2.csv", "run.v2.md", "run.v2.png"]
 
 

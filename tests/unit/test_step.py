@@ -13,6 +13,7 @@ import pages
 import pytest
 from conftest import Finished, mpirun
 from fake_sbatch import FakeSlurm, job_environment
+from suite.rings import in_ci
 
 from mpipar.runtime import journal
 from mpipar.store.progress import progress
@@ -237,7 +238,7 @@ def test_a_job_that_its_user_has_cancelled_ends_as_cancelled(begin, slurm):
     assert job.verdicts == [("cancel", 75)]
 
 
-@pytest.mark.parametrize("ranks", [1, 2])
+@pytest.mark.parametrize("ranks", [1, *in_ci(2)])
 def test_what_is_killed_is_started_again_and_goes_on_from_its_checkpoint(begin, undisturbed, ranks):
     job = begin(*DRIVER, "--kills=2", ranks=ranks)
     assert value(job.ended()) == undisturbed
@@ -386,6 +387,7 @@ def test_a_journal_that_can_not_be_written_is_kept_elsewhere(begin, undisturbed,
     assert [event["event"] for event in journal.read(elsewhere)][-1] == journal.NEXT
 
 
+@pytest.mark.ci
 def test_ranks_go_on_though_the_journal_is_removed(begin, slurm, undisturbed):
     site = slurm.file("site.toml", "start_seconds = 2")
     job = begin(*DRIVER, "--seconds=0.5", options=("--serial", "--site", str(site)))

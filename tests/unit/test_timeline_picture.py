@@ -273,6 +273,7 @@ def test_a_page_in_a_browser(tmp_path, made, width):
     assert (told["small"][0] > 1500) == (width == 1280), "a telephone has a picture of its own"
 
 
+@pytest.mark.ci
 def test_a_page_on_a_dark_screen(tmp_path):
     page = as_page(look(write(tmp_path / "run.h5")))
     light, dark = (browse(page, tmp_path, 1280, *options)[0]["paper"] for options in ((), ("--force-dark-mode",)))
