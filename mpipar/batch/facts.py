@@ -24,7 +24,7 @@ from mpipar.runtime import journal
 from mpipar.store.progress import Progress, progress
 
 _FEW = 20  # tasks of an array that are asked for one by one
-_KILLED = 128 + signal.SIGTERM
+_KILLED = (128 + signal.SIGTERM, 128 + signal.SIGKILL)
 _DAY = 86400.0
 _EARLIER = 90.0  # seconds by which Slurm may have a job before it is on record: sbatch may take 60, clocks may differ
 
@@ -280,7 +280,7 @@ def _outcome(state: slurm.JobState | None, events: list[dict[str, Any]], reached
         return state.kind
     if state.good:
         return "done"
-    if state.state == "CANCELLED" or (state.state == "FAILED" and state.exit_code == _KILLED and _is_cancelled(events)):
+    if state.state == "CANCELLED" or (state.state == "FAILED" and state.exit_code in _KILLED and _is_cancelled(events)):
         return "cancelled"
     return "stopped early" if state.state == "FAILED" and state.exit_code == STOPPED_EARLY else "failed"
 

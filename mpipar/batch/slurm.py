@@ -15,7 +15,7 @@ import re
 import secrets
 import subprocess
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from mpipar.batch.job_state import JobState as JobState
 from mpipar.batch.job_state import could_open, exit_code_of, seconds_of, time_of
@@ -30,7 +30,12 @@ _SIGNAL_SECONDS = 4.0  # that scancel is given to signal: if Slurm isn't content
 _AT_ONCE = 10  # jobs that scancel signals at once
 _NOT_THERE = "Invalid job id specified"
 _TOO_LATE = (_NOT_THERE, "already completing or completed", "Job has already finished", "No active jobs match")
-_AWAY = ("Unable to contact slurm controller", "Connection refused", "Socket timed out")
+_AWAY = (
+    *("Unable to contact slurm controller", "Unable to establish", "Connection refused", "Connection timed out"),
+    *("Socket timed out", "Communication connection failure", "No route to host", "Zero Bytes were transmitted"),
+    *("Transport endpoint is not connected", "backup controller in standby", "shutdown in progress"),
+    *("temporarily unable", "Protocol authentication error", "Munge encode failed"),
+)
 _SIGNALLED = ("try again later", "Transport/Job is in transition")
 _SIGNALLED_CODES = (228, 229)  # of scancel, without a word
 
@@ -58,7 +63,7 @@ def cluster() -> str:
 @functools.cache
 def _cluster(configuration: str, clusters: str, path: str) -> str:
     try:
-        said = _run("scontrol", "show", "config", timeout=_PATIENCE / 2).stdout
+        said = run("scontrol", "show", "config", timeout=_PATIENCE / 2).stdout
     except SlurmUnavailable:
         said = ""
     found = re.search(r"^ClusterName\s*=\s*([^\s/]+)\s*$", said, re.MULTILINE)
@@ -129,6 +134,31 @@ def state_of(found: dict[str, JobState], number: str, task: str = "") -> JobStat
     return found.get(f"{number}_{task}", found.get(number)) if task else found.get(number)
 
 
+class Times(NamedTuple):
+    """When a job was started, is to end, and was told to make room for another, in seconds since 1970, if so."""
+
+    start: float | None
+    end: float | None
+    preempted: float | None
+
+
+def times(id: str) -> Times | None:
+    """Return the times of a job, or of a task; None if Slurm doesn't know it, or can't be asked."""
+    mark = _mark()
+    fields = ",".join(f"{field}:{mark}" for field in ("JobID", "StartTime", "EndTime", "PreemptTime", "Name"))
+    try:
+        ended = run("squeue", "--noheader", "--array", "--states=all", f"--jobs={id}", f"--Format={fields}")
+    except SlurmUnavailable:
+        return None
+    found = next(_records(ended.stdout, mark, 5), None)
+    return Times(*map(time_of, found[1:4])) if found is not None else None
+
+
+def is_away(problem: str) -> bool:
+    """Return whether a program of Slurm has failed as the controller could not be asked, by what it says."""
+    return any(text in problem for text in _AWAY)
+
+
 def cancel(
     ids: Iterable[str],
     signal: str | None = None,
@@ -162,7 +192,7 @@ def cancel(
     # With a state, scancel ends all tasks of an array that wait, rather than the one that is named.
     tasks = [id for id in ids if only is None or "_" in id]
     for options, some in ([], tasks), ([f"--state={only}"], [id for id in ids if id not in tasks]):
-        ended = _run("scancel", *options, *some) if some else None
+        ended = run("scancel", *options, *some) if some else None
         if ended is not None and ended.returncode and not _all_of(ended.stderr, _TOO_LATE):
             raise _unavailable("scancel", ended)
 
@@ -171,7 +201,7 @@ def _signal(ids: list[str], signal: str, batch: bool) -> None:
     """Send a signal. Of an array of which other tasks wait, Slurm delivers it, and says that it can't be done now."""
     options = [*(["--batch"] if batch else []), f"--signal={signal}", "--state=RUNNING"]
     try:
-        ended = _run("scancel", *options, *ids, timeout=_SIGNAL_SECONDS)
+        ended = run("scancel", *options, *ids, timeout=_SIGNAL_SECONDS)
     except _NoAnswer:
         return
     known = ended.returncode in _SIGNALLED_CODES and not ended.stderr.strip()
@@ -189,9 +219,9 @@ def submit(arguments: Sequence[str], timeout: float = 60.0) -> str:
     SlurmUnavailable
         If there is no sbatch, or it hasn't ended in time: the job may have been submitted then.
     """
-    ended = _run("sbatch", "--parsable", *arguments, timeout=timeout)
+    ended = run("sbatch", "--parsable", *arguments, timeout=timeout)
     number = ended.stdout.strip().splitlines()[-1].partition(";")[0] if ended.stdout.strip() else ""
-    if ended.returncode and any(text in ended.stderr for text in _AWAY):
+    if ended.returncode and is_away(ended.stderr):
         raise _unavailable("sbatch", ended)
     if ended.returncode or not number.isdigit():
         raise SubmitRefused(f"sbatch: {_message(ended)}")
@@ -208,8 +238,8 @@ def test(arguments: Sequence[str]) -> str:
     SlurmUnavailable
         If there is no sbatch, or it hasn't ended in time.
     """
-    ended = _run("sbatch", "--test-only", *arguments)
-    if ended.returncode and any(text in ended.stderr for text in _AWAY):
+    ended = run("sbatch", "--test-only", *arguments)
+    if ended.returncode and is_away(ended.stderr):
         raise _unavailable("sbatch", ended)
     if ended.returncode:
         raise SubmitRefused(f"sbatch: {_message(ended)}")
@@ -253,7 +283,7 @@ def _in_queue(ids: list[str]) -> dict[str, JobState]:
     """Return what the controller remembers, ended jobs included."""
     mark = _mark()
     fields = ",".join(f"{field}:{mark}" for field in _QUEUE_FIELDS)
-    ended = _run("squeue", "--noheader", "--array", "--states=all", f"--jobs={','.join(ids)}", f"--Format={fields}")
+    ended = run("squeue", "--noheader", "--array", "--states=all", f"--jobs={','.join(ids)}", f"--Format={fields}")
     if ended.returncode:
         if _all_of(ended.stderr, (_NOT_THERE,)):  # what squeue says if it was asked for one job alone
             return {}
@@ -274,7 +304,7 @@ def _accounted(ids: list[str]) -> dict[str, JobState]:
     mark = _mark()
     options = ("--allocations", "--noheader", "--parsable2", f"--delimiter={mark}", f"--jobs={','.join(ids)}")
     try:
-        ended = _run("sacct", *options, f"--format={','.join(_ACCOUNT_FIELDS)}")
+        ended = run("sacct", *options, f"--format={','.join(_ACCOUNT_FIELDS)}")
     except SlurmUnavailable:
         return {}
     found = {}
@@ -305,7 +335,8 @@ def _records(text: str, mark: str, count: int) -> Iterator[list[str]]:
             yield [field.strip() for field in fields[:-1]] + [fields[-1]]
 
 
-def _run(program: str, *arguments: str, timeout: float = _PATIENCE) -> subprocess.CompletedProcess[str]:
+def run(program: str, *arguments: str, timeout: float = _PATIENCE) -> subprocess.CompletedProcess[str]:
+    """Run a program of Slurm. Raises SlurmUnavailable if it isn't here, or doesn't end in time."""
     # Of sbatch it is the job's, too.
     formats = {} if program == "sbatch" else {"SLURM_TIME_FORMAT": "%s", "LC_ALL": "C"}
     try:

@@ -114,7 +114,7 @@ def test_no_slurm_on_this_machine(monkeypatch, tmp_path):
 def test_a_program_that_does_not_answer(fake, monkeypatch):
     (fake.folder / "squeue").write_text("#!/bin/sh\nexec /bin/sleep 60\n")
     monkeypatch.setattr(slurm, "_PATIENCE", 0.2)
-    monkeypatch.setattr(slurm._run, "__kwdefaults__", {"timeout": 0.2})
+    monkeypatch.setattr(slurm.run, "__kwdefaults__", {"timeout": 0.2})
     with pytest.raises(SlurmUnavailable, match=r"has not answered for 0\.2 s"):
         states(["1"])
 
