@@ -17,15 +17,14 @@ import subprocess
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal, NamedTuple
 
+from mpipar.batch.calls import PATIENCE, SHORT_PATIENCE, NoAnswer, ask, is_known_to_be_away, run
+from mpipar.batch.calls import SlurmUnavailable as SlurmUnavailable
+from mpipar.batch.calls import environment as environment
 from mpipar.batch.job_state import JobState as JobState
 from mpipar.batch.job_state import could_open, exit_code_of, seconds_of, time_of
 from mpipar.core.errors import MpiparError
-from mpipar.runtime.launcher import is_launchers, launch
 
-_PATIENCE = 30.0  # seconds that a program is given
 _LONGEST = 500  # characters of a message
-_KEPT = ("SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_CLUSTERS", "SLURM_JWT")  # which Slurm it is, and who asks
-_NEVER = ("SBATCH_ARRAY_INX", "SBATCH_WAIT")  # what a job is, and whether sbatch waits for it, is never the user's
 _SIGNAL_SECONDS = 4.0  # that scancel is given to signal: if Slurm isn't content, it signals again after 5 s
 _AT_ONCE = 10  # jobs that scancel signals at once
 _NOT_THERE = "Invalid job id specified"
@@ -38,14 +37,6 @@ _AWAY = (
 )
 _SIGNALLED = ("try again later", "Transport/Job is in transition")
 _SIGNALLED_CODES = (228, 229)  # of scancel, without a word
-
-
-class SlurmUnavailable(MpiparError, RuntimeError):
-    """Slurm's programs aren't here, or its controller doesn't answer."""
-
-
-class _NoAnswer(SlurmUnavailable):
-    """A program has not ended in time."""
 
 
 class SubmitRefused(MpiparError, RuntimeError):
@@ -63,28 +54,11 @@ def cluster() -> str:
 @functools.cache
 def _cluster(configuration: str, clusters: str, path: str) -> str:
     try:
-        said = run("scontrol", "show", "config", timeout=_PATIENCE / 2).stdout
+        said = ask("scontrol", "show", "config", timeout=PATIENCE / 2).stdout
     except SlurmUnavailable:
         said = ""
     found = re.search(r"^ClusterName\s*=\s*([^\s/]+)\s*$", said, re.MULTILINE)
     return found[1] if found else configuration
-
-
-def environment() -> dict[str, str]:
-    """Return the environment for Slurm's programs: nothing in it of a job that this process is part of.
-
-    What a user sets for sbatch (``SBATCH_ACCOUNT``) is kept outside of jobs; within, it may be Slurm's own. So is what
-    a user sets for an MPI (``OMPI_MCA_…``) where there is no launcher, which would set such for its ranks.
-    """
-    launched = launch() is not None
-    hidden = ["SLURM_", "SLURMD_", "SRUN_", "SQUEUE_", "SACCT_", "SCANCEL_", "SCONTROL_", "MPIPAR_", *_NEVER]
-    if "SLURM_JOB_ID" in os.environ:
-        hidden.append("SBATCH_")
-    return {
-        name: value
-        for name, value in os.environ.items()
-        if name in _KEPT or not (name.startswith(tuple(hidden)) or (launched and is_launchers(name)))
-    }
 
 
 def states(ids: Iterable[str]) -> dict[str, JobState]:
@@ -147,7 +121,7 @@ def times(id: str) -> Times | None:
     mark = _mark()
     fields = ",".join(f"{field}:{mark}" for field in ("JobID", "StartTime", "EndTime", "PreemptTime", "Name"))
     try:
-        ended = run("squeue", "--noheader", "--array", "--states=all", f"--jobs={id}", f"--Format={fields}")
+        ended = ask("squeue", "--noheader", "--array", "--states=all", f"--jobs={id}", f"--Format={fields}")
     except SlurmUnavailable:
         return None
     found = next(_records(ended.stdout, mark, 5), None)
@@ -202,7 +176,7 @@ def _signal(ids: list[str], signal: str, batch: bool) -> None:
     options = [*(["--batch"] if batch else []), f"--signal={signal}", "--state=RUNNING"]
     try:
         ended = run("scancel", *options, *ids, timeout=_SIGNAL_SECONDS)
-    except _NoAnswer:
+    except NoAnswer:
         return
     known = ended.returncode in _SIGNALLED_CODES and not ended.stderr.strip()
     if ended.returncode and not known and not _all_of(ended.stderr, (*_TOO_LATE, *_SIGNALLED)):
@@ -283,7 +257,7 @@ def _in_queue(ids: list[str]) -> dict[str, JobState]:
     """Return what the controller remembers, ended jobs included."""
     mark = _mark()
     fields = ",".join(f"{field}:{mark}" for field in _QUEUE_FIELDS)
-    ended = run("squeue", "--noheader", "--array", "--states=all", f"--jobs={','.join(ids)}", f"--Format={fields}")
+    ended = ask("squeue", "--noheader", "--array", "--states=all", f"--jobs={','.join(ids)}", f"--Format={fields}")
     if ended.returncode:
         if _all_of(ended.stderr, (_NOT_THERE,)):  # what squeue says if it was asked for one job alone
             return {}
@@ -304,7 +278,8 @@ def _accounted(ids: list[str]) -> dict[str, JobState]:
     mark = _mark()
     options = ("--allocations", "--noheader", "--parsable2", f"--delimiter={mark}", f"--jobs={','.join(ids)}")
     try:
-        ended = run("sacct", *options, f"--format={','.join(_ACCOUNT_FIELDS)}")
+        patience = SHORT_PATIENCE if is_known_to_be_away() else PATIENCE
+        ended = run("sacct", *options, f"--format={','.join(_ACCOUNT_FIELDS)}", timeout=patience)
     except SlurmUnavailable:
         return {}
     found = {}
@@ -333,29 +308,6 @@ def _records(text: str, mark: str, count: int) -> Iterator[list[str]]:
         fields = record.rstrip("\n").split(mark, count - 1)
         if len(fields) == count:
             yield [field.strip() for field in fields[:-1]] + [fields[-1]]
-
-
-def run(program: str, *arguments: str, timeout: float = _PATIENCE) -> subprocess.CompletedProcess[str]:
-    """Run a program of Slurm. Raises SlurmUnavailable if it isn't here, or doesn't end in time."""
-    # Of sbatch it is the job's, too.
-    formats = {} if program == "sbatch" else {"SLURM_TIME_FORMAT": "%s", "LC_ALL": "C"}
-    try:
-        return subprocess.run(
-            [program, *arguments],
-            env={**environment(), **formats},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-            timeout=timeout,
-            check=False,
-        )
-    except FileNotFoundError:
-        raise SlurmUnavailable(f"there is no {program} on this machine: Slurm isn't here, or not on the path") from None
-    except subprocess.TimeoutExpired:
-        raise _NoAnswer(f"{program} has not answered for {timeout:g} s; Slurm may be overloaded") from None
-    except OSError as error:
-        raise SlurmUnavailable(f"{program} can't be run: {error.strerror}") from None
 
 
 def _unavailable(program: str, ended: subprocess.CompletedProcess[str]) -> SlurmUnavailable:

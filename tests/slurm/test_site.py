@@ -1,5 +1,7 @@
 """The cluster that is as sites have it: with accounts, a partition that makes room, and a controller that goes away."""
 
+import time
+
 import pytest
 from suite.limits import until
 
@@ -43,3 +45,20 @@ def test_jobs_go_on_without_a_controller(cluster, place):
             if (place / "done").exists():
                 break
     assert cluster.wait(number)["JobState"] == "COMPLETED"
+
+
+@pytest.mark.parametrize("how", ["away", "frozen"])
+def test_a_controller_that_is_gone_is_not_waited_for(user, cluster, how):
+    number = user.submit(user.slow_job(items=40))
+    user.hurry()
+    assert cluster.wait(number)["JobState"] == "COMPLETED", user.log(number)
+    with cluster.controller_away() if how == "away" else cluster.controller_frozen():
+        began = time.monotonic()
+        told = user.mpipar("status", number)
+        took = time.monotonic() - began
+        refused = user.mpipar("submit", "slow.toml", "--set", "output.folder=other")
+    assert told.code == 0, told
+    assert "completed" in told.stdout or "done, by its journal" in told.stdout  # accounts may know
+    assert took < 5.0
+    assert (refused.code, refused.stdout, len(refused.stderr.splitlines())) == (1, "", 1), refused.stderr
+    assert not (user.place / "other").exists()
