@@ -112,8 +112,8 @@ def _communicate(process: subprocess.Popen[str], timeout: float) -> tuple[str, s
 
 
 def _started(program: str, *arguments: str) -> subprocess.Popen[str]:
-    # Of sbatch it is the job's, too.
-    formats = {} if program == "sbatch" else {"SLURM_TIME_FORMAT": "%s", "LC_ALL": "C"}
+    # Of sbatch it is the job's, too. BITSTR_LEN: or lists of an array's tasks are cut short.
+    formats = {} if program == "sbatch" else {"SLURM_TIME_FORMAT": "%s", "SLURM_BITSTR_LEN": "0", "LC_ALL": "C"}
     try:
         return subprocess.Popen(
             [program, *arguments],

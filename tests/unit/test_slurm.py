@@ -120,6 +120,11 @@ def test_a_program_that_does_not_answer(fake, monkeypatch):
         states(["1"])
 
 
+def test_lists_of_tasks_are_asked_for_whole(fake):
+    states(["1"])
+    assert {each["SLURM_BITSTR_LEN"] for each in fake.environments} == {"0"}
+
+
 def test_a_controller_that_is_away_is_not_waited_for(fake, monkeypatch):
     """Slurm's programs try for some ten seconds."""
     monkeypatch.setattr(calls, "_away_at", -math.inf)
