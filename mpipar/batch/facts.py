@@ -8,7 +8,6 @@ Each of these may know nothing; Slurm forgets. ::
 from __future__ import annotations
 
 import math
-import signal
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -17,14 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from mpipar.batch import record, slurm
+from mpipar.batch.outcome import last_next, outcome
 from mpipar.batch.record import Submission
 from mpipar.core.errors import BadInput
-from mpipar.core.exit_codes import DONE, STOPPED_EARLY
 from mpipar.runtime import journal
 from mpipar.store.progress import Progress, progress
 
 _FEW = 20  # tasks of an array that are asked for one by one
-_KILLED = 128 + signal.SIGTERM
 _DAY = 86400.0
 _EARLIER = 90.0  # seconds by which Slurm may have a job before it is on record: sbatch may take 60, clocks may differ
 
@@ -243,75 +241,35 @@ def _facts(one: Submission, task: str, state: slurm.JobState | None, knows: bool
     begun = any(event["event"] == journal.ALLOCATION for event in events)
     if reached is not None and reached.finished and not begun and (state is None or state.kind == "waiting"):
         reached = None  # the result of another job, that this one will write over
-    outcome = _outcome(state, events, reached, knows)
-    rate, remaining = _pace(events, reached, outcome)
+    is_finished = reached is not None and reached.finished
+    found = outcome(state, events, is_finished=is_finished, has_output=task in one.outputs, is_known=knows)
+    rate, remaining = _pace(events, reached, found.name)
     return Facts(
         id=f"{one.id}_{task}" if task else one.id,
         name=one.name,
         folder=one.folder,
-        outcome=outcome,
+        outcome=found.name,
         state=state.state if state is not None else None,
-        words=_words(outcome, state, knows),
+        words=found.words,
         reason=state.reason if state is not None and state.kind == "waiting" else "",
         nodes=state.nodes if state is not None else "",
         elapsed=state.elapsed if state is not None else None,
         limit=state.limit if state is not None else None,
         restarts=state.restarts if state is not None and state.restarts is not None else _restarts(events),
-        exit_code=_exit_code(state, events, outcome),
+        exit_code=found.exit_code,
         submitted=one.time,
-        ended=_ended(one, state, events, outcome),
+        ended=_ended(one, state, events, found.name),
         output=output,
         log=str(one.log(task)),
         blocks=reached.done if reached is not None else None,
         n_blocks=reached.n_blocks if reached is not None else None,
         skipped=reached.skipped if reached is not None else None,
-        finished=reached is not None and reached.finished,
+        finished=is_finished,
         rate=rate,
         remaining=remaining,
         allocations=_allocations(state, remaining),
         last=last_words(events),
     )
-
-
-def _outcome(state: slurm.JobState | None, events: list[dict[str, Any]], reached: Progress | None, knows: bool) -> str:
-    if state is None:
-        return _outcome_by_journal(events, reached, knows)
-    if state.kind != "ended":
-        return state.kind
-    if state.good:
-        return "done"
-    if state.state == "CANCELLED" or (state.state == "FAILED" and state.exit_code == _KILLED and _is_cancelled(events)):
-        return "cancelled"
-    return "stopped early" if state.state == "FAILED" and state.exit_code == STOPPED_EARLY else "failed"
-
-
-def _is_cancelled(events: list[dict[str, Any]]) -> bool:
-    """Return whether the user has cancelled a job, whose step has said nothing since: it may have been killed first."""
-    last = [event["event"] for event in events if event["event"] in (journal.CANCEL, journal.NEXT)][-1:]
-    return last == [journal.CANCEL]
-
-
-def _outcome_by_journal(events: list[dict[str, Any]], reached: Progress | None, knows: bool) -> str:
-    """Return what became of a job that Slurm doesn't remember, or can't be asked about."""
-    last, code = _last(events), _code(events)
-    if last.get("what") == "exit" and code is not None:
-        return {DONE: "done", STOPPED_EARLY: "stopped early"}.get(code, "failed")
-    if any(event["event"] == journal.CANCEL for event in events):
-        return "cancelled"
-    if not events or not knows:
-        return "unknown"
-    return "done" if reached is not None and reached.finished else "ended without a word"
-
-
-def _words(outcome: str, state: slurm.JobState | None, knows: bool) -> str:
-    if state is not None:
-        words = {"stopped early": "stopped early, with what is done committed", "cancelled": "cancelled"}
-        return words.get(outcome, state.words)
-    if not knows:
-        return f"{outcome}, by its journal; Slurm could not be asked" if outcome != "unknown" else "unknown"
-    if outcome == "unknown":
-        return "gone: Slurm doesn't remember it, and it has left no word"
-    return f"{outcome}; Slurm doesn't remember it"
 
 
 def _pace(events: list[dict[str, Any]], reached: Progress | None, outcome: str) -> tuple[float | None, float | None]:
@@ -336,24 +294,6 @@ def _allocations(state: slurm.JobState | None, remaining: float | None) -> int |
     if state is None or remaining is None or not state.limit:
         return None
     return max(0, math.ceil((remaining - (state.limit - state.elapsed)) / state.limit))
-
-
-def _last(events: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return the last "next" event, if nothing has begun since; else an empty one."""
-    ends = (event for event in reversed(events) if event["event"] in (journal.NEXT, journal.ALLOCATION))
-    last: dict[str, Any] = next(ends, {})
-    return last if last.get("event") == journal.NEXT else {}
-
-
-def _code(events: list[dict[str, Any]]) -> int | None:
-    code = _last(events).get("code")
-    return code if isinstance(code, int) else None
-
-
-def _exit_code(state: slurm.JobState | None, events: list[dict[str, Any]], outcome: str) -> int | None:
-    if outcome in ("waiting", "running"):
-        return None
-    return state.exit_code if state is not None else _code(events)
 
 
 def _restarts(events: list[dict[str, Any]]) -> int | None:
@@ -404,6 +344,6 @@ def may_be_recent(one: Submission) -> bool:
     if one.time > time.time() - _DAY or one.tasks:
         return True
     events = journal.read(one.journal())
-    ended = _last(events)
+    ended = last_next(events)
     at = ended.get("time")
     return ended.get("what") != "exit" or not isinstance(at, (int, float)) or at > time.time() - _DAY

@@ -138,11 +138,16 @@ def _warning(document: Document, time: str) -> int:
     limit = seconds_of(time) or math.inf
     given = document.values.get("restart", {}).get("warn")
     if given is None:
-        return int(max(_SHORTEST_WARNING, min(_WARNING, limit // 4)))
+        return usual_warning(limit)
     if given >= limit:
         told = f"expected less than the time limit, which is {limit:g} s, got {int(given)}"
         raise document.error(("restart", "warn"), told)
     return int(given)
+
+
+def usual_warning(limit: float | None) -> int:
+    """Return how many seconds before its end a job is warned that doesn't say; None is a long one."""
+    return int(max(_SHORTEST_WARNING, min(_WARNING, (math.inf if limit is None else limit) // 4)))
 
 
 def default_name(path: Path) -> str:

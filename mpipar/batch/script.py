@@ -97,6 +97,9 @@ def _script(comment: str, options: tuple[str, ...], prologue: str, command: str)
     directives = "".join(f"#SBATCH {option}\n" for option in options)
     return f"""#!/bin/bash
 {comment}{directives}
+# A warning that comes before Python is there would end this script.
+trap 'export MPIPAR_WARNED=1' USR1
+
 {prologue}
 
 # mpipar is parallel over blocks: more threads in libraries would fight for the same cores.
@@ -106,5 +109,6 @@ export MKL_NUM_THREADS=${{MKL_NUM_THREADS:-$OMP_NUM_THREADS}}
 # srun doesn't take this over from sbatch by itself.
 if [ -n "${{SLURM_CPUS_PER_TASK:-}}" ]; then export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK; fi
 
+trap '' USR1
 {command}
 """

@@ -15,32 +15,28 @@ import re
 import secrets
 import subprocess
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
+from mpipar.batch.calls import PATIENCE, SHORT_PATIENCE, NoAnswer, ask, is_known_to_be_away, run
+from mpipar.batch.calls import SlurmUnavailable as SlurmUnavailable
+from mpipar.batch.calls import environment as environment
 from mpipar.batch.job_state import JobState as JobState
 from mpipar.batch.job_state import could_open, exit_code_of, seconds_of, time_of
 from mpipar.core.errors import MpiparError
-from mpipar.runtime.launcher import is_launchers, launch
 
-_PATIENCE = 30.0  # seconds that a program is given
 _LONGEST = 500  # characters of a message
-_KEPT = ("SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_CLUSTERS", "SLURM_JWT")  # which Slurm it is, and who asks
-_NEVER = ("SBATCH_ARRAY_INX", "SBATCH_WAIT")  # what a job is, and whether sbatch waits for it, is never the user's
 _SIGNAL_SECONDS = 4.0  # that scancel is given to signal: if Slurm isn't content, it signals again after 5 s
 _AT_ONCE = 10  # jobs that scancel signals at once
 _NOT_THERE = "Invalid job id specified"
 _TOO_LATE = (_NOT_THERE, "already completing or completed", "Job has already finished", "No active jobs match")
-_AWAY = ("Unable to contact slurm controller", "Connection refused", "Socket timed out")
+_AWAY = (
+    *("Unable to contact slurm controller", "Unable to establish", "Connection refused", "Connection timed out"),
+    *("Socket timed out", "Communication connection failure", "No route to host", "Zero Bytes were transmitted"),
+    *("Transport endpoint is not connected", "backup controller in standby", "shutdown in progress"),
+    *("temporarily unable", "Protocol authentication error", "Munge encode failed"),
+)
 _SIGNALLED = ("try again later", "Transport/Job is in transition")
 _SIGNALLED_CODES = (228, 229)  # of scancel, without a word
-
-
-class SlurmUnavailable(MpiparError, RuntimeError):
-    """Slurm's programs aren't here, or its controller doesn't answer."""
-
-
-class _NoAnswer(SlurmUnavailable):
-    """A program has not ended in time."""
 
 
 class SubmitRefused(MpiparError, RuntimeError):
@@ -58,28 +54,11 @@ def cluster() -> str:
 @functools.cache
 def _cluster(configuration: str, clusters: str, path: str) -> str:
     try:
-        said = _run("scontrol", "show", "config", timeout=_PATIENCE / 2).stdout
+        said = ask("scontrol", "show", "config", timeout=PATIENCE / 2).stdout
     except SlurmUnavailable:
         said = ""
     found = re.search(r"^ClusterName\s*=\s*([^\s/]+)\s*$", said, re.MULTILINE)
     return found[1] if found else configuration
-
-
-def environment() -> dict[str, str]:
-    """Return the environment for Slurm's programs: nothing in it of a job that this process is part of.
-
-    What a user sets for sbatch (``SBATCH_ACCOUNT``) is kept outside of jobs; within, it may be Slurm's own. So is what
-    a user sets for an MPI (``OMPI_MCA_…``) where there is no launcher, which would set such for its ranks.
-    """
-    launched = launch() is not None
-    hidden = ["SLURM_", "SLURMD_", "SRUN_", "SQUEUE_", "SACCT_", "SCANCEL_", "SCONTROL_", "MPIPAR_", *_NEVER]
-    if "SLURM_JOB_ID" in os.environ:
-        hidden.append("SBATCH_")
-    return {
-        name: value
-        for name, value in os.environ.items()
-        if name in _KEPT or not (name.startswith(tuple(hidden)) or (launched and is_launchers(name)))
-    }
 
 
 def states(ids: Iterable[str]) -> dict[str, JobState]:
@@ -129,6 +108,31 @@ def state_of(found: dict[str, JobState], number: str, task: str = "") -> JobStat
     return found.get(f"{number}_{task}", found.get(number)) if task else found.get(number)
 
 
+class Times(NamedTuple):
+    """When a job was started, is to end, and was told to make room for another, in seconds since 1970, if so."""
+
+    start: float | None
+    end: float | None
+    preempted: float | None
+
+
+def times(id: str) -> Times | None:
+    """Return the times of a job, or of a task; None if Slurm doesn't know it, or can't be asked."""
+    mark = _mark()
+    fields = ",".join(f"{field}:{mark}" for field in ("JobID", "StartTime", "EndTime", "PreemptTime", "Name"))
+    try:
+        ended = ask("squeue", "--noheader", "--array", "--states=all", f"--jobs={id}", f"--Format={fields}")
+    except SlurmUnavailable:
+        return None
+    found = next(_records(ended.stdout, mark, 5), None)
+    return Times(*map(time_of, found[1:4])) if found is not None else None
+
+
+def is_away(problem: str) -> bool:
+    """Return whether a program of Slurm has failed as the controller could not be asked, by what it says."""
+    return any(text in problem for text in _AWAY)
+
+
 def cancel(
     ids: Iterable[str],
     signal: str | None = None,
@@ -162,7 +166,7 @@ def cancel(
     # With a state, scancel ends all tasks of an array that wait, rather than the one that is named.
     tasks = [id for id in ids if only is None or "_" in id]
     for options, some in ([], tasks), ([f"--state={only}"], [id for id in ids if id not in tasks]):
-        ended = _run("scancel", *options, *some) if some else None
+        ended = run("scancel", *options, *some) if some else None
         if ended is not None and ended.returncode and not _all_of(ended.stderr, _TOO_LATE):
             raise _unavailable("scancel", ended)
 
@@ -171,8 +175,8 @@ def _signal(ids: list[str], signal: str, batch: bool) -> None:
     """Send a signal. Of an array of which other tasks wait, Slurm delivers it, and says that it can't be done now."""
     options = [*(["--batch"] if batch else []), f"--signal={signal}", "--state=RUNNING"]
     try:
-        ended = _run("scancel", *options, *ids, timeout=_SIGNAL_SECONDS)
-    except _NoAnswer:
+        ended = run("scancel", *options, *ids, timeout=_SIGNAL_SECONDS)
+    except NoAnswer:
         return
     known = ended.returncode in _SIGNALLED_CODES and not ended.stderr.strip()
     if ended.returncode and not known and not _all_of(ended.stderr, (*_TOO_LATE, *_SIGNALLED)):
@@ -189,9 +193,9 @@ def submit(arguments: Sequence[str], timeout: float = 60.0) -> str:
     SlurmUnavailable
         If there is no sbatch, or it hasn't ended in time: the job may have been submitted then.
     """
-    ended = _run("sbatch", "--parsable", *arguments, timeout=timeout)
+    ended = run("sbatch", "--parsable", *arguments, timeout=timeout)
     number = ended.stdout.strip().splitlines()[-1].partition(";")[0] if ended.stdout.strip() else ""
-    if ended.returncode and any(text in ended.stderr for text in _AWAY):
+    if ended.returncode and is_away(ended.stderr):
         raise _unavailable("sbatch", ended)
     if ended.returncode or not number.isdigit():
         raise SubmitRefused(f"sbatch: {_message(ended)}")
@@ -208,8 +212,8 @@ def test(arguments: Sequence[str]) -> str:
     SlurmUnavailable
         If there is no sbatch, or it hasn't ended in time.
     """
-    ended = _run("sbatch", "--test-only", *arguments)
-    if ended.returncode and any(text in ended.stderr for text in _AWAY):
+    ended = run("sbatch", "--test-only", *arguments)
+    if ended.returncode and is_away(ended.stderr):
         raise _unavailable("sbatch", ended)
     if ended.returncode:
         raise SubmitRefused(f"sbatch: {_message(ended)}")
@@ -253,7 +257,7 @@ def _in_queue(ids: list[str]) -> dict[str, JobState]:
     """Return what the controller remembers, ended jobs included."""
     mark = _mark()
     fields = ",".join(f"{field}:{mark}" for field in _QUEUE_FIELDS)
-    ended = _run("squeue", "--noheader", "--array", "--states=all", f"--jobs={','.join(ids)}", f"--Format={fields}")
+    ended = ask("squeue", "--noheader", "--array", "--states=all", f"--jobs={','.join(ids)}", f"--Format={fields}")
     if ended.returncode:
         if _all_of(ended.stderr, (_NOT_THERE,)):  # what squeue says if it was asked for one job alone
             return {}
@@ -274,7 +278,8 @@ def _accounted(ids: list[str]) -> dict[str, JobState]:
     mark = _mark()
     options = ("--allocations", "--noheader", "--parsable2", f"--delimiter={mark}", f"--jobs={','.join(ids)}")
     try:
-        ended = _run("sacct", *options, f"--format={','.join(_ACCOUNT_FIELDS)}")
+        patience = SHORT_PATIENCE if is_known_to_be_away() else PATIENCE
+        ended = run("sacct", *options, f"--format={','.join(_ACCOUNT_FIELDS)}", timeout=patience)
     except SlurmUnavailable:
         return {}
     found = {}
@@ -303,28 +308,6 @@ def _records(text: str, mark: str, count: int) -> Iterator[list[str]]:
         fields = record.rstrip("\n").split(mark, count - 1)
         if len(fields) == count:
             yield [field.strip() for field in fields[:-1]] + [fields[-1]]
-
-
-def _run(program: str, *arguments: str, timeout: float = _PATIENCE) -> subprocess.CompletedProcess[str]:
-    # Of sbatch it is the job's, too.
-    formats = {} if program == "sbatch" else {"SLURM_TIME_FORMAT": "%s", "LC_ALL": "C"}
-    try:
-        return subprocess.run(
-            [program, *arguments],
-            env={**environment(), **formats},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-            timeout=timeout,
-            check=False,
-        )
-    except FileNotFoundError:
-        raise SlurmUnavailable(f"there is no {program} on this machine: Slurm isn't here, or not on the path") from None
-    except subprocess.TimeoutExpired:
-        raise _NoAnswer(f"{program} has not answered for {timeout:g} s; Slurm may be overloaded") from None
-    except OSError as error:
-        raise SlurmUnavailable(f"{program} can't be run: {error.strerror}") from None
 
 
 def _unavailable(program: str, ended: subprocess.CompletedProcess[str]) -> SlurmUnavailable:

@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import signal
@@ -18,42 +19,39 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from mpipar.batch import leaving, slurm, warning
 from mpipar.batch import verdict as _verdict
 from mpipar.batch.allocation import Allocation, allocation
 from mpipar.batch.launchers import Launcher, launcher
+from mpipar.batch.nodes import lost_nodes
+from mpipar.batch.program import output_of, split, tells
 from mpipar.batch.site import Site, read_site
 from mpipar.batch.verdict import Ending, Verdict
 from mpipar.core.arguments import Parser
-from mpipar.core.drivers import DRIVERS
 from mpipar.core.errors import BadInput
 from mpipar.core.exit_codes import BAD_INPUT, FAILED, STOPPED_EARLY
 from mpipar.core.text import several
 from mpipar.runtime import journal
+from mpipar.runtime.stopwatch import Stopwatch
 
 _SIGNALS = (signal.SIGUSR1, signal.SIGTERM, signal.SIGINT)
 _POLL_SECONDS, _SLOW_POLL_SECONDS = 0.2, 1.0
 _LONG_SECONDS = 60.0  # after which the ranks are looked at less often
-_ANSWER_SECONDS = 20.0  # that a node is given to show that it lives
 _HOLD_SECONDS = 30.0  # that a signal is kept for ranks that can't take it yet
 _PAUSE_SECONDS, _LONGEST_PAUSE = 1.0, 30  # before a second start; so many times as long before later ones
-_LEAVE_SECONDS = 120.0  # that Slurm is given to end a job that has been requeued
-# What srun would take over from the job, and is meant for its ranks.
-_OF_THE_RANKS = (
-    *("SLURM_NTASKS", "SRUN_", "SLURM_MEM_", "SLURM_GPU", "SLURM_TRES", "SLURM_CPUS_PER_", "SLURM_EXACT"),
-    *("SLURM_EXCLUSIVE", "SLURM_DISTRIBUTION", "SLURM_EXPORT_ENV", "SLURM_HINT", "SLURM_CPU_BIND"),
-)
+_LEAVE_SECONDS, _REQUESTS = 120.0, 3  # that Slurm is given to end a job that has been requeued; how often it is asked
+_ROOM_SECONDS = 30.0  # between two looks at whether a job is to make room
 _KILL_SECONDS = 10.0  # that a launcher is given to end its ranks
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a job's step, and return its exit code."""
     try:
-        own, program = _split(sys.argv[1:] if arguments is None else arguments)
+        own, program = split(sys.argv[1:] if arguments is None else arguments)
         options = _parser().parse_args(own)
         options.program = program
         given = allocation()
@@ -62,15 +60,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BadInput as error:
         print(f"mpipar: error: {error}", file=sys.stderr)
         return BAD_INPUT
-
-
-def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Return own options, and what follows ``python`` on the command line of each rank."""
-    words = iter(arguments)
-    own, program = list(itertools.takewhile(lambda word: word != "--", words)), list(words)
-    if not program:
-        raise BadInput("expected what follows python on the command line, such as -m mpipar.pi --steps 1e9")
-    return own, program
 
 
 def _parser() -> Parser:
@@ -103,6 +92,8 @@ class Step:
         self._signals: list[signal.Signals] = []  # that came, and have not been passed on
         self._first_signal = 0.0
         self._told_to_stop = self._warned = self._is_leaving = False
+        self._begun = time.time()
+        self._kept_until: float | None = None  # of a warning, in seconds since 1970
         self._tells = tells(self._program)
         self._is_exact = True  # whether a launcher's 0 is that of all ranks
         self._done_at_starts: list[int] = []
@@ -114,16 +105,18 @@ class Step:
         for number in _SIGNALS:
             signal.signal(number, self._note)
         self._keep_a_journal()
+        if os.environ.pop(warning.VARIABLE, ""):  # before this process was there
+            self._note(signal.SIGUSR1, None)
         for starts in itertools.count(1):
             what, code, reason = self._run_once()
-            _say(
-                f"job {self._given.label}: {reason}"
-                + {"again": "; starting again", "requeue": "; requeued"}.get(what, "")
-            )
             if what == _verdict.REQUEUE:
-                return self._end_by("scontrol", "requeue", self._given.own_id, code=code)
+                requeue = ("scontrol", "requeue", self._given.own_id)
+                return self._end_by(*requeue, code=code, reason=reason, done="; requeued")
             if what == _verdict.CANCEL:
-                return self._end_by("scancel", self._given.own_id, code=code)
+                return self._end_by("scancel", self._given.own_id, code=code, reason=reason)
+            self._say(reason + {_verdict.AGAIN: "; starting again", _verdict.WAIT: "; waiting for Slurm"}.get(what, ""))
+            if what == _verdict.WAIT:
+                return self._wait_for_room(code)
             if what == _verdict.EXIT:
                 return code
             time.sleep(_PAUSE_SECONDS * min(starts, _LONGEST_PAUSE))
@@ -142,7 +135,7 @@ class Step:
             workers=self._options.workers, done=done, command=command,
         )  # fmt: skip
         told = "" if done is None else f"; {done} blocks are done"
-        _say(f"job {self._given.label}: {several(left.ranks, 'rank')} on {', '.join(left.nodes)}{told}")
+        self._say(f"{several(left.ranks, 'rank')} on {', '.join(left.nodes)}{told}")
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, env=self._environment(starter), start_new_session=True
         )
@@ -154,13 +147,13 @@ class Step:
 
     def _keep_a_journal(self) -> None:
         """Have a journal, on this node alone if it can't be where it should; all rules rest on what it says."""
-        if not self._is_kept(journal.STEP):
+        if not self._has_journal(journal.STEP):
             elsewhere = Path(tempfile.mkdtemp(prefix="mpipar-")) / self._journal.name  # nobody else writes there
-            _say(f"can't write to {self._journal}; {elsewhere} is used instead, which mpipar status doesn't know")
+            self._say(f"can't write to {self._journal}; {elsewhere} is used instead, which mpipar status doesn't know")
             self._journal = elsewhere
             self._tell(journal.STEP)
 
-    def _is_kept(self, event: str = journal.LOOK) -> bool:
+    def _has_journal(self, event: str = journal.LOOK) -> bool:
         """Return whether the journal can be written to, and is there."""
         self._tell(event)
         events = journal.read(self._journal)
@@ -185,17 +178,19 @@ class Step:
 
     def _wait(self, process: subprocess.Popen[bytes]) -> int:
         """Wait for the ranks, and pass signals on; return the exit code."""
-        began = time.monotonic()
+        watch = Stopwatch(_SLOW_POLL_SECONDS)  # the job may be suspended
         starting = self._tells
         while True:
-            elapsed = time.monotonic() - began
+            elapsed = watch()
             try:
                 return process.wait(_POLL_SECONDS if elapsed < _LONG_SECONDS else _SLOW_POLL_SECONDS)
             except subprocess.TimeoutExpired:
                 pass
+            if self._told_to_stop and journal.is_cancelled_now(self._journal):
+                return self._kill(process)
             if elapsed < _LONG_SECONDS and self._output is None:
                 self._resume_point()  # remembered, should the journal be removed
-            if self._signals and self._may_pass_on():
+            if self._signals and not self._is_kept() and self._may_pass_on():
                 self._pass_on(process)
             if starting:
                 starting = not self._told(journal.STARTED)  # looked for from the start: files may be removed later
@@ -204,12 +199,39 @@ class Step:
                         return self._kill(process)
                     starting = False
 
+    def _is_kept(self) -> bool:
+        """Return whether the one thing that came is a warning which is no sign of the end yet."""
+        if set(self._signals) != {signal.SIGUSR1}:
+            return False
+        if self._kept_until is None:
+            self._kept_until = self._believed_from()
+        return time.time() < self._kept_until
+
+    def _believed_from(self) -> float:
+        """Return when to believe the warning that came, in seconds since 1970."""
+        now = time.time()
+        if now > self._begun + warning.EARLY_SECONDS:
+            return now
+        events = journal.read(self._journal)
+        starts = [index for index, event in enumerate(events) if event["event"] == journal.STEP]
+        found = slurm.times(self._given.own_id)
+        before = warning.was_early(events[: starts[-1]] if starts else [])
+        start, end = (found.start, found.end) if found is not None else (None, None)
+        kept = warning.kept_until(now, start, end, warned_before=before)
+        if kept is None or end is None:
+            return now
+        self._say(
+            f"warned at its start, as the seconds of --signal are too many for its time limit; it goes on until "
+            f"{end - kept:.0f} s before its end"
+        )
+        return kept
+
     def _may_pass_on(self) -> bool:
         """Return whether the ranks can take a signal; those of a driver begin to when their output is open.
 
         Whether it is a driver can't be told from outside, so that there is a limit to this.
         """
-        has_output = _output_of(self._program) is not None
+        has_output = output_of(self._program) is not None
         late = time.monotonic() > self._first_signal + _HOLD_SECONDS
         return not has_output or late or bool(self._told(journal.OUTPUT))
 
@@ -219,6 +241,7 @@ class Step:
         A warning is for those alone that are known to outlive it: Python's default is to die of USR1.
         """
         can_commit = self._resume_point() is not None
+        self._warned = self._warned or signal.SIGUSR1 in self._signals
         for number in self._signals:
             if can_commit or self._options.pass_usr1 or number != signal.SIGUSR1 or self._told(journal.STARTED):
                 process.send_signal(signal.SIGUSR1 if can_commit else number)
@@ -227,7 +250,8 @@ class Step:
     def _kill(self, process: subprocess.Popen[bytes]) -> int:
         """End a launcher and what it started here, and return its exit code."""
         for number in (signal.SIGTERM, signal.SIGKILL):
-            os.killpg(process.pid, number)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, number)
             try:
                 return process.wait(_KILL_SECONDS)
             except subprocess.TimeoutExpired:
@@ -238,6 +262,7 @@ class Step:
         """Return how the ranks ended, and what is known besides."""
         last_words = self._told(journal.ENDED)
         last_word = last_words[-1].get("code") if last_words else None
+        went_wrong = code != 0 or last_word not in (None, 0)
         resumable = self._resume_point() is not None
         lost = self._lost_nodes() if resumable and last_word in (None, FAILED) else set()
         self._lost |= lost
@@ -251,6 +276,7 @@ class Step:
             told_to_stop=self._told_to_stop,
             warned=self._warned,
             cancelled=bool(self._told(journal.CANCEL, since=journal.STEP)),
+            preempted=went_wrong and self._is_preempted(),
             lost_nodes=len(lost),
             fruitless=self._fruitless(done),
             attempts=self._options.attempts,
@@ -260,7 +286,7 @@ class Step:
 
     def _has_started(self) -> bool | None:
         """Return whether the ranks have found each other; None if nobody can tell."""
-        if not self._told(journal.ALLOCATION) or not (self._told(journal.ENDED) or self._is_kept()):
+        if not self._told(journal.ALLOCATION) or not (self._told(journal.ENDED) or self._has_journal()):
             return None
         return True if self._told(journal.STARTED) else False if self._tells else None
 
@@ -272,7 +298,7 @@ class Step:
 
     def _has_left_something(self) -> bool:
         """Return whether an earlier start has left an unfinished output, but was killed before it could tell."""
-        path = _output_of(self._program)
+        path = output_of(self._program)
         if path is None or not self._told(journal.ALLOCATION, since=None):
             return False
         from mpipar.store.progress import progress  # HDF5 takes time to load
@@ -312,34 +338,44 @@ class Step:
         events = events[starts[-1] :] if starts else events
         return [one for one in events if one["event"] == event]
 
+    def _say(self, text: str) -> None:
+        print(f"mpipar: job {self._given.label}: {text}", file=sys.stderr, flush=True)
+
     def _tell(self, event: str, **details: Any) -> None:
         journal.append(self._journal, event, **details)
 
     def _lost_nodes(self) -> set[str]:
-        """Return the nodes that don't run a program within some seconds."""
-        others = [node for node in self._given.nodes[1:] if node not in self._lost]
-        with ThreadPoolExecutor(max(1, min(len(others), 32))) as threads:
-            return {node for node, lives in zip(others, threads.map(_answers, others), strict=True) if not lives}
+        """Return the nodes that have been lost since the last start."""
+        return lost_nodes([node for node in self._given.nodes[1:] if node not in self._lost])
 
-    def _end_by(self, *command: str, code: int) -> int:
+    def _end_by(self, *command: str, code: int, reason: str, done: str = "") -> int:
         """Have Slurm end this job, and wait for that: whatever this process returned would decide its state."""
-        problem = ""
         self._signals.clear()
         self._is_leaving = True
-        try:
-            ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_LEAVE_SECONDS)
-            if ended.returncode:
-                problem = ended.stderr.strip() or f"exit code {ended.returncode}"
-        except (OSError, subprocess.TimeoutExpired) as error:
-            problem = str(error)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        if signal.SIGTERM in self._signals:  # Slurm was quicker
-            signal.raise_signal(signal.SIGTERM)
-        if problem:
-            _say(f"{' '.join(command)}: {problem}; the same submission goes on from there")
-        else:
+        for _ in range(_REQUESTS):  # a controller may be gone before it has done what it has promised
+            problem = leaving.ask(command, is_told=lambda: signal.SIGTERM in self._signals, say=self._say)
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            if problem:
+                self._say(f"{reason}; {' '.join(command)}: {problem}; the same submission goes on from there")
+                return code or STOPPED_EARLY
+            self._say(f"{reason}{done}")
+            if problem is None:
+                signal.raise_signal(signal.SIGTERM)
             time.sleep(_LEAVE_SECONDS)
         return code or STOPPED_EARLY
+
+    def _wait_for_room(self, code: int) -> int:
+        """Wait until Slurm ends this job, or runs it again, as another needs its nodes; return the exit code."""
+        self._is_leaving = True
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        while self._is_preempted():
+            time.sleep(_ROOM_SECONDS)
+        return code
+
+    def _is_preempted(self) -> bool:
+        """Return whether Slurm has told this job to make room for another."""
+        found = slurm.times(self._given.own_id)
+        return found is not None and found.preempted is not None and found.preempted >= (found.start or 0.0)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if not self._signals:
@@ -347,49 +383,8 @@ class Step:
         self._signals.append(signal.Signals(number))
         if not self._is_leaving:
             self._tell(journal.SIGNAL, name=signal.Signals(number).name)
-        if number == signal.SIGUSR1:
-            self._warned = True
-        else:
+        if number != signal.SIGUSR1:
             self._told_to_stop = True
-
-
-def _output_of(program: list[str]) -> Path | None:
-    """Return what a program's command line says to be its output."""
-    for word, following in zip(program, [*program[1:], ""], strict=True):
-        if word == "--output":
-            return Path(following)
-        if word.startswith("--output="):
-            return Path(word.removeprefix("--output="))
-    return None
-
-
-def tells(program: list[str]) -> bool:
-    """Return whether a program tells in the journal that it has started, and how it ends: a driver, or mpipar run."""
-    option, module, command = [*program[:3], "", "", ""][:3]
-    return option == "-m" and (
-        module.removeprefix("mpipar.") in DRIVERS or (module == "mpipar" and command in (*DRIVERS, "run"))
-    )
-
-
-def _answers(node: str) -> bool:
-    """Return whether a node of this job runs a program."""
-    # It has no memory of its own: where memory is counted, the ranks' step holds all of it.
-    options = ["--overlap", "--mem=0", "--nodes=1", "--ntasks=1", "--cpus-per-task=1", "--mpi=none", "--input=none"]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(_OF_THE_RANKS)}
-    try:
-        ended = subprocess.run(
-            ["srun", *options, f"--nodelist={node}", "true"], env=environment, stdin=subprocess.DEVNULL,
-            capture_output=True, timeout=_ANSWER_SECONDS, check=False,
-        )  # fmt: skip
-    except subprocess.TimeoutExpired:
-        return False
-    except OSError:
-        return True  # there is no srun: nobody can tell
-    return ended.returncode == 0
-
-
-def _say(text: str) -> None:
-    print(f"mpipar: {text}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -7,8 +7,9 @@ from typing import NamedTuple
 from mpipar.core.exit_codes import DONE, FAILED, STOPPED_EARLY
 from mpipar.core.text import several
 
-EXIT, REQUEUE, AGAIN, CANCEL = "exit", "requeue", "again", "cancel"
-"""End the job; have Slurm run it again, in a new allocation; start the ranks again in this one; end it as cancelled."""
+EXIT, REQUEUE, AGAIN, CANCEL, WAIT = "exit", "requeue", "again", "cancel", "wait"
+"""End the job; have Slurm run it again, in a new allocation; start the ranks again in this one; end it as cancelled;
+wait for Slurm, which is about to end it or run it again."""
 
 
 class Ending(NamedTuple):
@@ -30,6 +31,8 @@ class Ending(NamedTuple):
         Whether its time is nearly up.
     cancelled : bool
         Whether the user has cancelled it.
+    preempted : bool
+        Whether Slurm has told it to make room for another job.
     lost_nodes : int
         How many nodes don't answer.
     fruitless : int
@@ -49,6 +52,7 @@ class Ending(NamedTuple):
     told_to_stop: bool = False
     warned: bool = False
     cancelled: bool = False
+    preempted: bool = False
     lost_nodes: int = 0
     fruitless: int = 0
     attempts: int = 3
@@ -62,7 +66,7 @@ class Verdict(NamedTuple):
     Attributes
     ----------
     what : str
-        :data:`EXIT`, :data:`REQUEUE`, :data:`AGAIN` or :data:`CANCEL`.
+        :data:`EXIT`, :data:`REQUEUE`, :data:`AGAIN`, :data:`CANCEL` or :data:`WAIT`.
     code : int
         Exit code, if the job ends.
     reason : str
@@ -83,6 +87,10 @@ def verdict(ending: Ending) -> Verdict:
     stopped = ending.last_word == STOPPED_EARLY
     silent = ending.last_word is None and code != DONE
     killed = silent or (ending.last_word == FAILED and ending.lost_nodes > 0)
+    may_go_on = (stopped or killed) and ending.resumable and ending.may_requeue
+    if ending.preempted and code != DONE and not ending.cancelled:
+        reason = "ended to make room for another job"
+        return Verdict(REQUEUE if may_go_on else WAIT, code, reason)
     if not (stopped or killed):
         return Verdict(EXIT, code, "done" if code == DONE else f"ended with exit code {code}")
     if ending.cancelled:

@@ -2,7 +2,7 @@
 
 ::
 
-    waits ─▶ scancel
+    waits, is suspended ─▶ scancel
     runs  ─▶ signal to the batch script ─▶ the ranks commit and stop ─▶ the step cancels its own job
                                            not within the grace: scancel
 """
@@ -27,6 +27,7 @@ from mpipar.runtime import journal
 _PROGRAM = "mpipar cancel"
 _GRACE = Parameter("grace", float, minimum=0)
 _POLL_SECONDS = 2.0
+_STOPPED = ("SUSPENDED", "STOPPED")
 _KILL_SECONDS = 90.0  # that Slurm is given to end what it was told to
 
 
@@ -76,10 +77,10 @@ class _Target:
         states = [slurm.state_of(found, self.one.id, task) for task in wanted]
         return [state for state in states if state is not None and is_of(state, self.one) and not state.ended]
 
-    def told(self, state: slurm.JobState) -> None:
-        """Note in the journal that the user has cancelled it: the step, which asks why it was signalled, reads that."""
+    def told(self, state: slurm.JobState, *, now: bool) -> None:
+        """Note in the journal that the user has cancelled it: who is signalled, and asks why, reads that."""
         task = state.id.partition("_")[2]
-        journal.append(self.one.journal(task), journal.CANCEL)
+        journal.append(self.one.journal(task), journal.CANCEL, **({"now": True} if now else {}))
 
 
 class _Cancelling:
@@ -89,6 +90,7 @@ class _Cancelling:
         self._targets = targets
         self._told: set[str] = set()
         self._signalled: set[tuple[str, int | None]] = set()
+        self._ended: set[str] = set()  # suspended ones
 
     def run(self, grace: float) -> bool:
         """Cancel, wait, and say what is kept; return whether all have ended."""
@@ -107,7 +109,7 @@ class _Cancelling:
                 hard = list(left)
                 _say(f"{_names(left)} did not stop within {grace:g} s; it is ended for good")
         if left:
-            self._note(left)
+            self._note(left, now=grace <= 0)
             slurm.cancel([target.id for target in left])
             left = self._wait(left, _KILL_SECONDS, again=False)
         gone = [target for target in wanted if target not in left]
@@ -127,19 +129,25 @@ class _Cancelling:
         waiting = [target for target, states in left.items() if any(state.kind == "waiting" for state in states)]
         if waiting:  # first, so that no more tasks of an array start
             slurm.cancel([target.id for target in waiting], only="PENDING")
-        running = [state for states in left.values() for state in states if state.state == "RUNNING"]
+        every = [state for states in left.values() for state in states]
+        stopped = [state.id for state in every if state.state in _STOPPED and state.id not in self._ended]
+        if stopped:
+            _say(f"job {', '.join(stopped)} is suspended, and can't commit: it is ended as it is")
+            slurm.cancel(stopped)
+            self._ended.update(stopped)
+        running = [state for state in every if state.state == "RUNNING"]
         new = [state for state in running if (state.id, state.restarts) not in self._signalled]
         if new:
             slurm.cancel([state.id for state in new], signal="TERM", batch=True)
             self._signalled |= {(state.id, state.restarts) for state in new}
 
-    def _note(self, left: dict[_Target, list[slurm.JobState]]) -> None:
+    def _note(self, left: dict[_Target, list[slurm.JobState]], *, now: bool = False) -> None:
         for target, states in left.items():
             for state in states:
                 # The thousands of tasks of an array that wait for their first start need no journal; but of one that
                 # is cancelled by itself, Slurm remembers nothing.
                 if state.id not in self._told and (state.kind != "waiting" or "_" not in state.id or target.task):
-                    target.told(state)
+                    target.told(state, now=now)
                     self._told.add(state.id)
 
     def _wait(

@@ -188,7 +188,7 @@ def _slurm() -> Iterator[tuple[str, str]]:
         return
     yield "Slurm", version
     offered = [line.strip() for line in output_of("srun", "--mpi=list").splitlines()]
-    yield "srun --mpi=", ", ".join(line for line in offered if line and not line.endswith(":")) or "unknown"
+    yield "srun --mpi=", ", ".join(line for line in offered if line and not line.endswith((":", "..."))) or "unknown"
     if "SLURM_JOB_ID" in os.environ:
         names = ("SLURM_JOB_ID", "SLURM_JOB_NODELIST", "SLURM_NTASKS", "SLURM_CPUS_PER_TASK", "SLURM_GPUS_ON_NODE")
         yield "allocation", ", ".join(f"{name}={os.environ[name]}" for name in names if name in os.environ)

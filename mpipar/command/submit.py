@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mpipar.batch import slurm
+from mpipar.batch import record, slurm
 from mpipar.batch.document import Document
-from mpipar.batch.facts import states_of
+from mpipar.batch.facts import examine, states_of
+from mpipar.batch.facts import tasks as tasks_of
 from mpipar.batch.job_file import Job, read_job
 from mpipar.batch.launchers import can_shrink
 from mpipar.batch.record import Submission
@@ -80,14 +82,14 @@ def _submit(options: Any) -> int:
     if job.shrink and not can_shrink(site.launcher):
         unfit = f'"go-on" needs mpirun or srun as the site\'s launcher, got {site.launcher!r}'
         raise document.error(("restart", "lost_nodes"), unfit)
-    _look_at_others(options.after)
+    after = _still_to_come(options.after)
     with made_folder(Path(job.folder)):
         try:
             told = look_at_program(job)
         except BadInput as error:
             raise BadInput(f"{options.job}: {error}") from None
         tasks = all_tasks(job) if options.force else unfinished_tasks(job)
-        planned = plan(job, site, tasks or [0], options.after)
+        planned = plan(job, site, tasks or [0], after)
         if options.dry_run:
             print(planned.shown())
             return DONE
@@ -113,19 +115,37 @@ def _submit(options: Any) -> int:
         return INTERRUPTED
 
 
-def _look_at_others(numbers: list[str]) -> None:
-    """Raise BadInput if a job can't wait for these: for one that it doesn't know, Slurm wouldn't wait at all."""
+def _still_to_come(numbers: list[str]) -> list[str]:
+    """Return which of these a job is to wait for.
+
+    One that has ended well is waited for by Slurm, too, but for what Slurm takes for a failure, and is none.
+
+    Raises
+    ------
+    BadInput
+        If a job can't wait for one of them: for one that it doesn't know, Slurm wouldn't wait at all.
+    """
     for number in numbers:
         if not (number.isascii() and number.isdecimal()):
             raise BadInput(f"--after: expected the number of a job, got {number!r}")
     states = slurm.states(numbers) if numbers else {}
+    here = slurm.cluster()
+    left = []
     for number in numbers:
-        found = [state for name, state in states.items() if name.partition("_")[0] == number]
+        found = [state for name, state in states.items() if re.split("[_+]", name)[0] == number]
         if not found:
             raise BadInput(f"--after: Slurm knows no job {number}, or has forgotten it")
+        one = record.of_id(number, here)
+        facts = examine([(one, task) for task in tasks_of(one)])[0] if one is not None else []
+        failed = next((fact for each in facts for fact in each if not fact.is_open and fact.outcome != "done"), None)
+        if failed is not None and failed.state is not None:
+            raise BadInput(f"--after: job {failed.id} has not ended well: {failed.state}, {failed.words}")
         bad = next((state for state in found if state.ended and not state.good), None)
-        if bad is not None:
+        is_done = bool(facts) and all(fact.outcome == "done" for each in facts for fact in each)
+        if bad is not None and not is_done:
             raise BadInput(f"--after: job {bad.id} has not ended well: {bad.state}")
+        left += [] if bad is not None else [number]
+    return left
 
 
 def _number(text: str) -> int | str:
@@ -151,9 +171,13 @@ def _wait(submission: Submission, job: Job) -> int:
             _say(f"job {submission.id}: {told or 'not in the queue any more'}")
             before = told
         if all(state.ended for state in states.values()):
-            well = all(state.good for state in states.values())
+            every = examine([(submission, task) for task in tasks_of(submission)])[0]
+            facts = [fact for each in every for fact in each]
+            well = all(fact.outcome == "done" for fact in facts)
             if job.output or not states:  # a prologue may have ended the job before it ran anything
                 well = well and not unfinished_tasks(job)
+            for words in dict.fromkeys(fact.words for fact in facts if fact.words.startswith(("done, ", "failed: "))):
+                _say(f"job {submission.id}: {words}")
             return DONE if well else FAILED
         time.sleep(pause)
         pause = min(1.2 * pause, _LONGEST_PAUSE)  # the controller has others to serve

@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 import time
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -66,6 +67,9 @@ class Interruption:
     def _note(self, number: int, frame: FrameType | None) -> None:
         if number == signal.SIGINT and self._reason is not None:
             raise KeyboardInterrupt
+        name = os.environ.get(journal.VARIABLE)
+        if name and number == signal.SIGTERM and journal.is_cancelled_now(Path(name)):
+            os._exit(128 + number)
         self._reason = signal.Signals(number).name
 
 

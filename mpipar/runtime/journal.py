@@ -43,6 +43,12 @@ def read(path: Path) -> list[dict[str, Any]]:
     return [line for line in read_lines(path) if isinstance(line.get("event"), str)]
 
 
+def is_cancelled_now(path: Path) -> bool:
+    """Return whether the user has cancelled a job, and wants no commit."""
+    last = [event for event in read(path) if event["event"] in (CANCEL, STEP)][-1:]
+    return bool(last) and last[0]["event"] == CANCEL and last[0].get("now") is True
+
+
 def append_line(path: Path, values: Mapping[str, Any], *, flush: bool = False) -> None:
     """Append a JSON object to a file, as a line; ``flush`` waits until it is on the disk. Raises OSError."""
     import json  # each rank loads this module

@@ -19,7 +19,6 @@ import errno
 import io
 import os
 import pickle
-import time
 import traceback
 from collections import Counter
 from multiprocessing import connection
@@ -36,6 +35,7 @@ from mpipar.runtime.evaluate import POLL_SECONDS, Evaluator, Outcome, Task
 from mpipar.runtime.failure import Failure, Skipped, items_of, one_line
 from mpipar.runtime.outlets import note
 from mpipar.runtime.schedule import Share
+from mpipar.runtime.stopwatch import Stopwatch
 from mpipar.runtime.tally import Record, Tally
 from mpipar.runtime.watch import Watch
 
@@ -56,7 +56,7 @@ class Worker:
     chunk : Blocks or None
         What it evaluates.
     since : float
-        When it got that, by time.monotonic.
+        When it got that, by the stopwatch of its rank.
     cores : int
         How many cores it may run on; 0 until it is ready.
     """
@@ -73,9 +73,9 @@ class Worker:
         self.since = 0.0
         self.cores = 0
 
-    def give(self, chunk: Blocks) -> None:
+    def give(self, chunk: Blocks, now: float) -> None:
         """Send a chunk."""
-        self.chunk, self.since = chunk, time.monotonic()
+        self.chunk, self.since = chunk, now
         # A worker that has died is noticed by what can be received from it.
         with contextlib.suppress(OSError):
             self.connection.send_bytes(pickle.dumps(chunk))
@@ -110,7 +110,7 @@ class Workers:
     host : str
         Its node.
     block_timeout : float, optional
-        Seconds after which a block has failed.
+        Seconds after which a block has failed, but for those that the job was suspended.
 
     Attributes
     ----------
@@ -126,6 +126,7 @@ class Workers:
         prepare()
         self._task, self._rank, self._host = task, rank, host
         self._timeout = float("inf") if block_timeout is None else block_timeout
+        self._spent = Stopwatch(POLL_SECONDS)  # a job may be suspended
         self._again: list[Blocks] = []  # single blocks of workers that have died
         self._failures: Counter[int] = Counter()  # {block: how often it failed that way}
         self.records: list[Record] = []
@@ -189,7 +190,7 @@ class Workers:
                 if not stopping and worker.chunk is None and worker.cores:
                     chunk = self._again.pop() if self._again else share.take()
                     if chunk is not None:
-                        worker.give(chunk)
+                        worker.give(chunk, self._spent())
             # A worker that is ready has found nothing to take; those that have just been replaced haven't looked yet.
             looked = any(worker.cores for worker in self._workers)
             if not any(worker.chunk is not None for worker in self._workers) and (stopping or looked):
@@ -284,7 +285,7 @@ class Workers:
 
     def _replace_overdue(self, tally: Tally) -> Failure | None:
         """Replace workers that have been in their chunk for too long; return why the run can't go on."""
-        now = time.monotonic()
+        now = self._spent()
         for worker in list(self._workers):
             if worker.chunk is not None and now - worker.since > self._timeout and not worker.connection.poll():
                 reason = f"took more than {self._timeout:g} s"

@@ -1,8 +1,14 @@
 """Blocks that kill their workers, or never end: they are named, and fail as others do."""
 
+import os
+import signal
+import subprocess
+import sys
+
 import pytest
 from conftest import over, python
 from scenarios import ended, leave_nothing  # noqa: F401
+from suite.limits import until
 from suite.rings import in_ci
 
 TOTAL = float(sum(range(40)))
@@ -123,3 +129,35 @@ def test_a_script_that_workers_cant_import_is_told_with_its_traceback(what, tmp_
     assert end.stderr.count("Traceback") == 1
     assert "before its first block: " in end.own_errors[0]
     assert what in end.stderr
+
+
+NAP = """
+import time
+from mpipar import ExactSum, driver
+
+@driver(n="items", reduction=ExactSum, block=1)
+def nap(block, *, items: int = 1) -> float:
+    open("begun", "x").close()
+    end = time.monotonic() + 1.0
+    while time.monotonic() < end:
+        time.sleep(0.05)
+    return 1.0
+"""
+
+
+@pytest.mark.ci
+def test_a_block_is_not_late_because_its_job_was_suspended(tmp_path):
+    """As Slurm suspends jobs: all their processes are stopped, for longer than a block may take."""
+    (tmp_path / "nap.py").write_text(NAP)
+    words = ["-m", "mpipar", "run", "nap.py:nap", "--block-timeout", "1.5", "--workers", "1"]
+    run = subprocess.Popen([sys.executable, *words], cwd=tmp_path, start_new_session=True, stderr=subprocess.PIPE)
+    for _ in until("the block has begun", 30):
+        if (tmp_path / "begun").exists():
+            break
+    os.killpg(run.pid, signal.SIGSTOP)
+    with pytest.raises(subprocess.TimeoutExpired):
+        run.wait(2.0)
+    os.killpg(run.pid, signal.SIGCONT)
+    _, told = run.communicate(timeout=30)
+    assert run.returncode == 0, told
+    assert b"took more than" not in told

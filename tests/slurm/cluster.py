@@ -13,7 +13,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from suite.limits import Limit, until
@@ -63,6 +63,10 @@ class Cluster:
         Seconds for which a job's papers are good; a job that is requeued waits one second more.
     extra
         More lines of slurm.conf.
+    partitions
+        More partitions, as in slurm.conf, but for "PartitionName=".
+    has_accounts
+        Whether there are accounts, which take some seconds to start; see `missing_accounts`.
     """
 
     def __init__(
@@ -78,6 +82,8 @@ class Cluster:
         kill_wait: int = 2,
         cred_expire: int = 5,
         extra: Mapping[str, object] | None = None,
+        partitions: Sequence[str] = (),
+        has_accounts: bool = False,
     ) -> None:
         self.mode: Mode = mode or ("namespaces" if namespaces_work() else "one host")
         self.nodes = [f"n{index + 1}" for index in range(nodes)]
@@ -97,6 +103,8 @@ class Cluster:
                 **(extra or {}),
             },
             cred_expire=cred_expire,
+            partitions=partitions,
+            has_accounts=has_accounts,
         )
         self._machines: dict[str, Machine] = {}
         self._reserved = contextlib.ExitStack()
@@ -122,7 +130,7 @@ class Cluster:
                 self._start_node(node)
             for node in self.nodes:
                 self._machines[node].await_start()
-            self.wait_idle()
+            self.wait_idle(90 if self._configuration.has_accounts else 30)
         except BaseException as error:
             logs = "\n".join(f"{log}:\n{log.read_text()[-2000:]}" for log in sorted(self.folder.glob("log/*")))
             self.stop()
@@ -223,6 +231,37 @@ class Cluster:
         self._start_node(node)
         self._machines[node].await_start()
 
+    @contextlib.contextmanager
+    def controller_away(self) -> Iterator[None]:
+        """Have slurmctld end, and start again afterwards; jobs go on meanwhile."""
+        away = self.folder / "away"
+        away.touch()
+        try:
+            pid = self._controller()
+            os.kill(pid, signal.SIGTERM)
+            for _ in until("the controller is away", 30):
+                if not os.path.exists(f"/proc/{pid}"):
+                    break
+            yield
+        finally:
+            away.unlink()
+            for _ in until("the controller is back", 60, NAP):
+                if self.node_states():
+                    break
+
+    @contextlib.contextmanager
+    def controller_frozen(self) -> Iterator[None]:
+        """Have slurmctld take questions, and answer none."""
+        pid = self._controller()
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
+    def _controller(self) -> int:
+        return int((self.folder / "slurmctld.pid").read_text())
+
     def node_states(self) -> dict[str, str]:
         """Return the state of each node, as ``sinfo`` has it: idle, mixed, down*."""
         lines = self.ask("sinfo", "--noheader", "--Node", "--format=%N %T", check=False).splitlines()
@@ -276,7 +315,7 @@ class Cluster:
                 break
         flags = ("--all", *(("--remove", str(self.folder)) if self.is_temporary else ()))
         setup = controller_setup(self._number, self._configuration.hosts)
-        self._add("ctl", ["slurmctld", "-D"], flags=flags, namespaces=CONTROLLER_SPACES, setup=setup)
+        self._add("ctl", ["sh", f"{self.folder}/controller"], flags=flags, namespaces=CONTROLLER_SPACES, setup=setup)
         self._machines["ctl"].await_start()
 
     def _start_node(self, node: str) -> None:

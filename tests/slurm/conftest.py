@@ -10,7 +10,7 @@ from suite.rings import in_ci
 
 from slurm.cluster import Cluster
 from slurm.jobs import User
-from slurm.machine import PATH, missing_programs
+from slurm.machine import PATH, missing_accounts, missing_programs
 
 HERE = Path(__file__).parent
 
@@ -19,7 +19,18 @@ FOR_MPI = {"PATH": f"{BIN}{os.pathsep}{PATH}", **FOR_OPEN_MPI}
 
 ON_SITE = pytest.mark.parametrize("cluster", ["site"], indirect=True)
 ON_BOTH = pytest.mark.parametrize("cluster", ["plain", *in_ci("site")], indirect=True)
-SITE = {"TaskPlugin": "task/affinity", "SelectTypeParameters": "CR_CPU_Memory"}
+SITE = {
+    "TaskPlugin": "task/affinity",
+    "SelectTypeParameters": "CR_CPU_Memory",
+    "MaxArraySize": 20,
+    "PreemptType": "preempt/partition_prio",
+    "PreemptMode": "REQUEUE",
+}
+PARTITIONS = (
+    "spare Nodes=ALL MaxTime=INFINITE PriorityTier=1 GraceTime=15 PreemptMode=REQUEUE",
+    "short Nodes=ALL MaxTime=10 DefaultTime=5 PriorityTier=5 PreemptMode=OFF",
+    "urgent Nodes=ALL MaxTime=INFINITE PriorityTier=10 PreemptMode=OFF",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -47,9 +58,14 @@ def plain(_slurm_is_installed: None) -> Iterator[Cluster]:
 
 
 @pytest.fixture(scope="session")
-def site(_slurm_is_installed: None) -> Iterator[Cluster]:
-    """Four nodes as most sites have them: processes are held to their cores, and memory is shared out, too."""
-    with Cluster(extra=SITE) as cluster:
+def site(_slurm_is_installed: None, pytestconfig: pytest.Config) -> Iterator[Cluster]:
+    """Four nodes as most sites have them: processes are held to their cores, and memory is shared out, too.
+
+    Jobs of one partition make room for those of another. There are accounts, where MariaDB and slurmdbd are installed;
+    they take 7 s to start, so that the first ring does without.
+    """
+    has_accounts = pytestconfig.getoption("--ring") != "test" and not missing_accounts()
+    with Cluster(extra=SITE, partitions=PARTITIONS, has_accounts=has_accounts) as cluster:
         yield cluster
 
 
@@ -75,6 +91,15 @@ def separate_nodes(cluster: Cluster) -> None:
     if cluster.mode != "namespaces":
         assert os.environ.get("MPIPAR_TEST_SLURM") != "1", "namespaces need root, and iproute2"
         pytest.skip("all nodes share this host: namespaces need root, and iproute2")
+
+
+@pytest.fixture
+def accounts(_slurm_is_installed: None) -> None:
+    """Skip tests that need accounts, where there can be none; they are marked ci."""
+    if missing := missing_accounts():
+        reason = f"{', '.join(missing)} not found: install slurmdbd and mariadb-server (Debian's names)"
+        assert os.environ.get("MPIPAR_TEST_SLURM") != "1", reason
+        pytest.skip(reason)
 
 
 @pytest.fixture

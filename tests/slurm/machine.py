@@ -31,6 +31,11 @@ def missing_programs() -> list[str]:
     return [name for name in ("munged", "slurmctld", "slurmd", "sbatch") if not shutil.which(name, path=PATH)]
 
 
+def missing_accounts() -> list[str]:
+    """Return what a cluster needs in addition for accounts."""
+    return [name for name in ("slurmdbd", "mariadbd") if not shutil.which(name, path=PATH)]
+
+
 def namespaces_work() -> bool:
     """Tell whether machines with a network of their own can be made here."""
     if os.geteuid() or not all(shutil.which(name, path=PATH) for name in ("ip", "unshare", "nsenter")):

@@ -92,6 +92,8 @@ class FakeSlurm:
         """Return how a program was called, each time."""
         found = []
         for path in sorted((self.folder / "calls").glob(f"*.{program}.args")):
+            if path.read_bytes() == b"ping\0":  # on a busy machine
+                continue
             variables = path.with_suffix(".env").read_bytes().split(b"\0")[:-1]
             environment = dict(os.fsdecode(one).split("=", 1) for one in variables)
             found.append(Call([os.fsdecode(word) for word in path.read_bytes().split(b"\0")[:-1]], environment))

@@ -9,6 +9,7 @@ from typing import Any
 
 PROGRAMS = ("squeue", "sacct", "scancel", "sbatch", "scontrol")
 NAME = ["scontrol", "show", "config"]
+PING = ["scontrol", "ping"]  # on a busy machine
 JOB = {
     "State": "RUNNING",
     "Reason": "None",
@@ -68,12 +69,12 @@ class FakeSlurm:
     def calls(self) -> list[list[str]]:
         path = self.folder / "calls"
         calls = [json.loads(line)[0] for line in path.read_text().splitlines()] if path.exists() else []
-        return [call for call in calls if call != NAME]
+        return [call for call in calls if call not in (NAME, PING)]
 
     @property
     def environments(self) -> list[dict[str, str]]:
         lines = [json.loads(line) for line in (self.folder / "calls").read_text().splitlines()]
-        return [environment for call, environment in lines if call != NAME]
+        return [environment for call, environment in lines if call not in (NAME, PING)]
 
     def called(self, program: str) -> list[list[str]]:
         return [call[1:] for call in self.calls if call[0] == program]

@@ -42,6 +42,13 @@ def test_the_scripts_in_the_repository_are_these(name):
     assert (ROOT / f"slurm/{name}.sbatch").read_text(encoding="utf-8") == own_script(name)
 
 
+@pytest.mark.parametrize("script", [own_script("mpi"), job_script("kill -USR1 $$")])
+def test_a_warning_does_not_end_a_script_before_python_is_there(place, script):
+    script = script.replace("# Here is the place", "kill -USR1 $$\n# Here is the place")
+    _, environment = ran(place, script, f"{place}/bin/python")
+    assert environment["MPIPAR_WARNED"] == "1"
+
+
 def test_no_script_is_missing_or_left_over():
     assert {path.stem for path in (ROOT / "slurm").iterdir()} == set(LAYOUTS)
 

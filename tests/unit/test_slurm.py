@@ -1,3 +1,4 @@
+import math
 import os
 import subprocess
 import time
@@ -5,7 +6,7 @@ import time
 import pytest
 from fake_slurm import FakeSlurm, account, job
 
-from mpipar.batch import slurm
+from mpipar.batch import calls, slurm
 from mpipar.batch.job_state import STATES, exit_code_of, seconds_of
 from mpipar.batch.slurm import SlurmUnavailable, SubmitRefused, state_of, states, tasks_of
 
@@ -113,10 +114,29 @@ def test_no_slurm_on_this_machine(monkeypatch, tmp_path):
 
 def test_a_program_that_does_not_answer(fake, monkeypatch):
     (fake.folder / "squeue").write_text("#!/bin/sh\nexec /bin/sleep 60\n")
-    monkeypatch.setattr(slurm, "_PATIENCE", 0.2)
-    monkeypatch.setattr(slurm._run, "__kwdefaults__", {"timeout": 0.2})
+    monkeypatch.setattr(calls.ask, "__kwdefaults__", {"timeout": 0.2})
+    fake.set(said={"scontrol": [0, "Slurmctld(primary) at ctl is UP\n", ""]})
     with pytest.raises(SlurmUnavailable, match=r"has not answered for 0\.2 s"):
         states(["1"])
+
+
+def test_lists_of_tasks_are_asked_for_whole(fake):
+    states(["1"])
+    assert {each["SLURM_BITSTR_LEN"] for each in fake.environments} == {"0"}
+
+
+def test_a_controller_that_is_away_is_not_waited_for(fake, monkeypatch):
+    """Slurm's programs try for some ten seconds."""
+    monkeypatch.setattr(calls, "_away_at", -math.inf)
+    (fake.folder / "squeue").write_text("#!/bin/sh\nexec /bin/sleep 60\n")
+    fake.set(said={"scontrol": [1, "Slurmctld(primary) at ctl is DOWN\n", ""]}, accounts={"2": account()})
+    began = time.monotonic()
+    for _ in range(3):
+        with pytest.raises(SlurmUnavailable, match="Slurm's controller doesn't answer"):
+            states(["1"])
+    assert states(["2"])["2"].good
+    assert time.monotonic() < began + 5.0
+    monkeypatch.setattr(calls, "_away_at", -math.inf)
 
 
 def test_the_environment_has_nothing_of_a_job(fake, monkeypatch):

@@ -217,6 +217,38 @@ def test_what_may_not_be_requeued_ends_with_its_exit_code(begin, slurm, refused)
     assert ("presently disabled" in ended.stderr) == refused
 
 
+@pytest.mark.ci
+def test_a_requeue_is_asked_for_until_there_is_a_controller(begin, slurm):
+    slurm.refuse("scontrol", "Unable to contact slurm controller (connect failure) for job 7\n")
+    job = begin(*DRIVER, "--seconds=0.2")
+    job.wait_for(lambda: job.events("output"))
+    job.send(signal.SIGUSR1)
+    job.wait_for(lambda: len(slurm.calls("scontrol")) >= 2)
+    (slurm.folder / "scontrol.refuses").unlink()
+    ended = job.ended()
+    assert ended.code == -signal.SIGTERM, "Slurm has ended it"
+    told = [line for line in ended.stderr.splitlines() if "job" in line]
+    assert sum("Unable to contact slurm controller" in line for line in told) == 1
+    assert "tried again until the allocation ends" in ended.stderr
+    assert [line.endswith("; requeued") for line in told] == [False] * (len(told) - 1) + [True]
+
+
+def test_a_warning_in_the_prologue_counts(begin):
+    job = begin(*DRIVER, "--seconds=0.2", MPIPAR_WARNED="1")
+    assert job.ended().code == -signal.SIGTERM
+    assert job.verdicts == [("requeue", 75)]
+
+
+def test_what_is_cancelled_now_does_not_commit(begin, slurm):
+    job = begin(*DRIVER, "--seconds=20")
+    job.wait_for(lambda: job.events("output"))
+    journal.append(job.journal, journal.CANCEL, now=True)
+    os.killpg(job.process.pid, signal.SIGTERM)
+    assert job.ended().code == -signal.SIGTERM
+    assert job.verdicts[0][0] == "cancel"
+    assert job.events("ended") == []
+
+
 def test_a_job_that_is_told_to_end_commits_and_is_not_requeued(begin, slurm):
     job = begin(*DRIVER, "--seconds=0.1", ranks=2)
     job.wait_for(lambda: job.events("output"))

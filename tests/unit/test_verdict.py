@@ -2,7 +2,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from mpipar.batch.verdict import AGAIN, CANCEL, EXIT, REQUEUE, Ending, verdict
+from mpipar.batch.verdict import AGAIN, CANCEL, EXIT, REQUEUE, WAIT, Ending, verdict
 
 RULES = [
     # It ended by itself.
@@ -24,6 +24,14 @@ RULES = [
     (Ending(75, 75, resumable=True, fruitless=2), REQUEUE, 75, "stopped early"),
     (Ending(75, 75, resumable=True, fruitless=3), EXIT, 75, "given up, as 3 starts in a row got no further"),
     (Ending(75, 75), EXIT, 75, "there is no checkpoint to go on from"),
+    # It was to make room for another job.
+    (Ending(143, preempted=True), WAIT, 143, "to make room for another job"),  # a script, which Slurm requeues
+    (Ending(1, 1, preempted=True), WAIT, 1, "to make room"),  # one that raises at SIGTERM
+    (Ending(0, 0, preempted=True), EXIT, 0, "done"),  # within its grace
+    (Ending(75, 75, resumable=True, preempted=True), REQUEUE, 75, "to make room"),
+    (Ending(75, 75, resumable=True, preempted=True, told_to_stop=True), REQUEUE, 75, "to make room"),
+    (Ending(75, 75, resumable=True, preempted=True, may_requeue=False), WAIT, 75, "to make room"),
+    (Ending(143, preempted=True, cancelled=True), CANCEL, 143, "cancelled"),
     # It was killed.
     (Ending(137), EXIT, 137, "ended with exit code 137, and there is no checkpoint to go on from"),
     (Ending(137, resumable=True), AGAIN, 137, "killed (the launcher's exit code was 137)"),
@@ -89,26 +97,28 @@ endings = st.builds(
 def test_what_is_never_done(one):
     what, code, reason = verdict(one)
     repeated = what in (AGAIN, REQUEUE)
-    assert what in (EXIT, REQUEUE, AGAIN, CANCEL)
+    assert what in (EXIT, REQUEUE, AGAIN, CANCEL, WAIT)
     assert reason
     assert reason.isprintable()
     if repeated:
-        assert one.fruitless < one.attempts, "not for ever"
+        assert one.fruitless < one.attempts or one.preempted, "not for ever"
         assert not one.cancelled
-        assert not one.told_to_stop
+        assert not one.told_to_stop or one.preempted
         assert one.code != 0 or one.last_word is not None or one.started is not None
         assert one.resumable or one.started is False, "nothing that is done is lost"
         assert one.last_word not in (0, 2), "what ended well, or had a bad input, is not repeated"
         assert one.last_word != 1 or one.lost_nodes, "nor what failed by itself"
     if what == REQUEUE:
         assert one.may_requeue
-        assert one.last_word == 75 or one.lost_nodes or one.warned
+        assert one.last_word == 75 or one.lost_nodes or one.warned or one.preempted
     if what == AGAIN:
         assert one.last_word != 75, "its time is up"
         assert not one.warned
         assert not one.lost_nodes or one.may_shrink
     if what == CANCEL:
         assert one.cancelled
+    if what == WAIT:
+        assert one.preempted
     if code == 0:
         assert one.code == 0
         assert one.last_word == 0 or one.started is one.last_word is None, "what tells has the last word"
@@ -124,5 +134,5 @@ def test_what_is_never_done(one):
 def test_more_lost_nodes_or_fewer_rights_never_start_more(one):
     if verdict(one).what == EXIT:
         assert verdict(one._replace(may_requeue=False)).what == EXIT
-        assert verdict(one._replace(told_to_stop=True, cancelled=False)).what == EXIT
+        assert verdict(one._replace(told_to_stop=True, cancelled=False, preempted=False)).what == EXIT
         assert verdict(one._replace(fruitless=one.fruitless + 1)).what == EXIT
