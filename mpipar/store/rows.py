@@ -27,7 +27,7 @@ import h5py
 import numpy as np
 
 from mpipar.core.bound import BoundKernel
-from mpipar.core.dataset import Dataset, common_dtype, converted
+from mpipar.core.dataset import Dataset, common_dtype, converted, exact_dtype, joined
 from mpipar.core.errors import BadInput
 from mpipar.core.plan import Block, Plan
 from mpipar.core.reduction import Array
@@ -308,6 +308,9 @@ def _join(
     if len(found) + len(skipped) < plan.n_blocks:
         raise OSError(f"{plan.n_blocks - len(found) - len(skipped)} blocks have no rows of {dataset.name!r}")
     dtype = dataset.dtype or common_dtype(found[index].dtype for index in sorted(found))
+    if dataset.dtype is None:
+        types = {record.dtype: None for record in found.values()}
+        dtype = exact_dtype(dtype, types, lambda: _pieces(found, {}, None))
     stand_ins = {index: dataset.missing(plan[index], dtype) for index in skipped}
     n = sum(record.shape[0] for record in found.values()) + sum(map(len, stand_ins.values()))
     settings: dict[str, Any] = {}
@@ -321,8 +324,8 @@ def _join(
     return made
 
 
-def _pieces(found: dict[int, _Record], stand_ins: dict[int, Array], dtype: np.dtype[Any]) -> Iterator[Array]:
-    """Yield the rows of all blocks in order, small ones joined."""
+def _pieces(found: dict[int, _Record], stand_ins: dict[int, Array], dtype: np.dtype[Any] | None) -> Iterator[Array]:
+    """Yield the rows of all blocks in order, small ones joined; without a type as they are, and each block's alone."""
     waiting: list[Array] = []
     files: dict[Path, io.BufferedReader] = {}
     with contextlib.ExitStack() as stack:
@@ -337,14 +340,14 @@ def _pieces(found: dict[int, _Record], stand_ins: dict[int, Array], dtype: np.dt
                 files[record.path].seek(record.offset)
                 rows = np.empty(record.shape, record.dtype)
                 files[record.path].readinto(rows.reshape(-1).view(np.uint8).data)
-                waiting.append(converted(rows, dtype))
+                waiting.append(rows if dtype is None else converted(rows, dtype))
             else:
                 waiting.append(stand_ins[index])
-            if len(waiting) == _JOINED_AT_ONCE or waiting[-1].nbytes > _LARGE:
-                yield np.concatenate(waiting)
+            if dtype is None or len(waiting) == _JOINED_AT_ONCE or waiting[-1].nbytes > _LARGE:
+                yield joined(waiting, waiting[0].dtype)
                 waiting = []
     if waiting:
-        yield np.concatenate(waiting)
+        yield joined(waiting, waiting[0].dtype)
 
 
 def _in_hdf5(dtype: np.dtype[Any]) -> np.dtype[Any]:
