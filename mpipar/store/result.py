@@ -3,7 +3,7 @@
 ::
 
     /                 attributes: driver, n, block, seed, device, schedule, ranks, workers, nodes, elapsed, versions, …
-    /parameters       attributes: the kernel's parameters; datasets for large ones
+    /parameters       attributes: the kernel's parameters; datasets for long lists
     /value  /error    the result; a group with one dataset a field, where the result has several
     /ranks            table: rank, host, blocks, seconds
     /workers          table: rank, host, pid, blocks, seconds, longest (one row a process that evaluated blocks)
@@ -31,8 +31,8 @@ from mpipar.runtime.result import Result
 FORMAT = 2
 """Version of the layout, in the attribute ``mpipar_format``."""
 
-LARGEST_ATTRIBUTE = 2**14
-"""Bytes of a parameter that is an attribute; HDF5 has 64 KiB for one."""
+LONGEST_ATTRIBUTE = 2**10
+"""Items of a list that is an attribute; HDF5 has 64 KiB for one, and 16 bytes for a text of any length."""
 
 _TEXT = h5py.string_dtype()
 
@@ -81,11 +81,8 @@ def fill(file: h5py.File, result: Result) -> None:
 
 
 def _put_parameter(group: h5py.Group, name: str, value: Any) -> None:
-    """Store a parameter as an attribute, or as a dataset if it is too large for one."""
-    size = len(value.encode()) if isinstance(value, str) else 0
-    if isinstance(value, list):
-        size = sum(len(str(item).encode()) + 16 for item in value)
-    if size > LARGEST_ATTRIBUTE:
+    """Store a parameter as an attribute, or as a dataset if it is too long for one."""
+    if isinstance(value, list) and len(value) > LONGEST_ATTRIBUTE:
         group.create_dataset(name, data=value)
     else:
         group.attrs[name] = value

@@ -263,7 +263,7 @@ def _result(path: Path, file: h5py.File) -> Summary:
 
 
 def _parameters(group: h5py.Group) -> dict[str, Any]:
-    """Return all parameters: large ones are datasets."""
+    """Return all parameters: long lists are datasets."""
     large = {name: careful.value(group, name, _MOST_VALUE_BYTES) for name in group}
     return {**careful.attributes(group), **large}
 
