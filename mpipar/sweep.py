@@ -131,6 +131,8 @@ def _is_same(one: Array, other: Array) -> bool:
 
 def cell(name: str, value: Any) -> Array:
     """Return a value as an array of no dimension: a number or text; dates are text as ISO 8601 has it."""
+    if type(value) is float or type(value) is bool:  # most are, and this takes less time
+        return np.asarray(value)
     if isinstance(value, datetime.date):
         value = value.isoformat()
     missing = value is None or (np.ndim(value) == 0 and has_mask(value))

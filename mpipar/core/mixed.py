@@ -7,6 +7,7 @@ NUL (:func:`mpipar.core.dataset.storable`). Imports mpipar.core.partials alone.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -21,12 +22,26 @@ _MOST_TYPES = 60
 
 def table_of(rows: Sequence[Mapping[str, Array]]) -> Array:
     """Return the table of rows, which are {column: array of no dimension}; columns in order of appearance."""
+    if len(rows) == 1:
+        return _table_of_one(rows[0])
     names = dict.fromkeys(name for row in rows for name in row)
     columns = [_field(name, [row.get(name) for row in rows]) for name in names]
     table = np.zeros(len(rows), [(name, values.dtype) for name, values in columns])
     for name, values in columns:
         table[name] = values
     return table
+
+
+def _table_of_one(row: Mapping[str, Array]) -> Array:
+    """Return the same of a single row, in less time."""
+    table = np.zeros(1, _dtype(tuple((name, cell.dtype) for name, cell in row.items())))
+    table[0] = tuple([cell[()] for cell in row.values()])
+    return table
+
+
+@functools.lru_cache(maxsize=100)
+def _dtype(columns: tuple[tuple[str, np.dtype[Any]], ...]) -> np.dtype[Any]:
+    return np.dtype([*columns])
 
 
 def types_in(dtype: np.dtype[Any]) -> dict[str, list[np.dtype[Any] | None]]:

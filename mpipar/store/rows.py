@@ -125,10 +125,16 @@ class _Writer:
             _check_type(array.dtype)
             self._part = os.open(self._rows.folder / own_name("part"), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         rows = np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
-        header = encode([np.lib.format.dtype_to_descr(array.dtype), array.shape])
+        header = _header(array.dtype, array.shape)
         head = _RECORD.pack(_MARK, block.index, number, len(header), len(rows)) + header
         write_at(self._part, head + rows, self._length)
         self._length += len(head) + len(rows)
+
+
+@functools.lru_cache(maxsize=100)
+def _header(dtype: np.dtype[Any], shape: tuple[int, ...]) -> bytes:
+    """Return the header of a record, which takes longer to write than the rows of a small block."""
+    return encode([np.lib.format.dtype_to_descr(dtype), shape])
 
 
 def begin(folder: Path, bound: BoundKernel, compress: bool, run: str) -> Rows:
