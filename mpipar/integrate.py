@@ -126,7 +126,9 @@ def check(*, f: str, over: list[float], samples: int, method: Method, rel_error:
         raise BadInput("samples: one random point has no standard error; take more")
     columns = [low + (high - low) * np.roll(_PLACES, axis) for axis, (low, high) in enumerate(bounds(over))]
     check_each_alone(f, integrand(f, len(columns)), columns, real=True)
-    unseen = hidden.near_constants(integrand(f, dimensions), over, samples ** (-1 / dimensions))
+    grid = midpoint.grid(samples, dimensions) if method == "midpoint" else None
+    step = samples ** (-1 / dimensions) if grid is None else 1 / grid.m
+    unseen = hidden.near_constants(integrand(f, dimensions), over, step)
     if unseen:
         raise BadInput(f"f: {shortened(f)}: {unseen}; {_REMEDY}")
 

@@ -19,7 +19,7 @@ from mpipar.inputs.expression import Expression
 
 _MOST_CONSTANTS = 40
 _MOST_PLACES = 400
-_AROUND = np.array([-3.0, -2.0, -1.5, -1.0, -0.5, 0.5, 1.0, 1.5, 2.0, 3.0])  # where points are, in their distances
+_AROUND = np.array([-3.0, -2.0, -1.5, -1.0, 1.0, 1.5, 2.0, 3.0])  # where points are, in their distances
 _NEARER = 0.5 * 10.0 ** -np.arange(1.0, 14.0)
 _GENERIC = 0.6180339887498949  # where in the bounds of other variables
 _POLE = 0.9  # the exponent from which a function grows about as fast as 1/x
