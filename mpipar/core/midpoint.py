@@ -238,8 +238,8 @@ def judge(sums: dict[str, float], peaks: dict[str, float], m: int, dimensions: i
         if of_bends is None:
             return Judged(mean, math.nan, "sums over finer grids don't come closer to each other")
         errors.append(of_bends)
-    else:  # a jump is two bends of its height, and an error of at most half of that
-        errors.append(dimensions * sums["bend1"] / max(1.0, sums["pairs"]) / 4.0)
+    else:  # a jump is two bends of its height, and an error of at most a quarter of these; they are samples
+        errors.append(dimensions * sums["bend1"] / max(1.0, sums["pairs"]) / 3.0)
         if growth is not None:
             errors.append(4.0 * spread / n)
     error = max(errors)
