@@ -11,6 +11,7 @@ import numpy as np
 
 from mpipar import BadInput, Block, Dataset, driver
 from mpipar.core.dataset import storable
+from mpipar.core.mixed import table_of
 from mpipar.core.partials import has_mask
 from mpipar.core.reduction import Array
 from mpipar.inputs.arguments import annotated_types, check_arguments, types_of
@@ -73,7 +74,7 @@ def sweep(
     """
     call, rows = load_callable(function), rows_of(function, table, types, delimiter, decimal, comment)
     numbers = rows_in_slice(len(rows), slice)[block.start : block.stop]
-    return np.concatenate([record(number, rows.row(number), call) for number in numbers])
+    return table_of([record(number, rows.row(number), call) for number in numbers])
 
 
 @sweep.check
@@ -105,8 +106,8 @@ def _reading(function: str, table: str, types: str, delimiter: str, decimal: str
     return Reading(tuple(types_of(types).items()), hints, delimiter, decimal, comment)
 
 
-def record(item: int, row: Row, call: Any) -> Array:
-    """Return the table of one row: its number, its columns, and those that the function returned."""
+def record(item: int, row: Row, call: Any) -> dict[str, Array]:
+    """Return the cells of one row: its number, its columns, and those that the function returned."""
     returned = call(**row)
     columns = returned if isinstance(returned, Mapping) else {} if returned is None else {"value": returned}
     cells = {name: cell(name, value) for name, value in {"row": item, **row}.items()}
@@ -119,10 +120,7 @@ def record(item: int, row: Row, call: Any) -> Array:
         if name in cells and not (name in own and _is_same(made, cells[name])):
             raise ValueError(f"the function returned {name!r}, and there is such a column, of another value; rename it")
         cells[name] = made
-    table = np.zeros(1, [(name, array.dtype) for name, array in cells.items()])
-    for name, array in cells.items():
-        table[name] = array
-    return table
+    return cells
 
 
 def _is_same(one: Array, other: Array) -> bool:
@@ -133,6 +131,8 @@ def _is_same(one: Array, other: Array) -> bool:
 
 def cell(name: str, value: Any) -> Array:
     """Return a value as an array of no dimension: a number or text; dates are text as ISO 8601 has it."""
+    if type(value) is float or type(value) is bool:  # most are, and this takes less time
+        return np.asarray(value)
     if isinstance(value, datetime.date):
         value = value.isoformat()
     missing = value is None or (np.ndim(value) == 0 and has_mask(value))

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from mpipar.core.casting import change
-from mpipar.core.partials import Array, describe, plain
+from mpipar.core.mixed import types_in, values_in
+from mpipar.core.partials import Array, describe, has_large, plain, same_integers
 from mpipar.core.plan import Block
 from mpipar.core.reduction import Reduction
 
@@ -96,20 +97,50 @@ def common_dtype(dtypes: Iterable[np.dtype[Any]]) -> np.dtype[Any]:
 
     Tables get the columns of all, in order of appearance; among tables, rows without columns have one named "value".
     Columns with numbers and text become text, and so do whole numbers of both signs that no type of 64 bits has all of,
-    as they would be rounded. Other whole numbers that some rows lack become floats, as NaN can stand for them there.
+    as they would be rounded. Other whole numbers that some rows lack become floats, as NaN can stand for them there;
+    :func:`exact_dtype` tells where these would round them.
     """
     kinds = list(dict.fromkeys(dtypes))
     if not any(kind.names for kind in kinds):
         return _promoted(*kinds) if kinds else np.dtype(float)
-    tables = [_columns(kind) for kind in kinds]
-    columns: dict[str, np.dtype[Any]] = {}
-    for table in tables:
-        for name, column in table.items():
-            columns[name] = _promoted(columns.get(name, column), column)
-    for name, column in columns.items():
-        if column.kind in "biu" and not all(name in table for table in tables):
-            columns[name] = np.promote_types(column, float)
-    return np.dtype(list(columns.items()))
+    columns = _types_of_columns(kinds)
+    fields = []
+    for name, types in columns.items():
+        promoted = _promoted(*(kind for kind in types if kind is not None))
+        if None in types and promoted.kind in "biu":
+            promoted = np.promote_types(promoted, float)
+        fields.append((name, promoted))
+    return np.dtype(fields)
+
+
+def exact_dtype(dtype: np.dtype[Any], dtypes: Iterable[np.dtype[Any]], pieces: Callable[[], Iterable[Array]]) -> Any:
+    """Return ``dtype``, which :func:`common_dtype` gave, with text for columns that would round whole numbers.
+
+    Parameters
+    ----------
+    dtype : dtype
+    dtypes : iterable of dtype
+        Types of all rows.
+    pieces : callable
+        Returns the rows; asked only where their types don't tell.
+    """
+    kinds = list(dict.fromkeys(dtypes))
+    if dtype.names is None:
+        doubted = dtype.kind in "fc" and any(map(_has_64_bits, kinds))
+        rounded = doubted and any(_is_rounded(rows, dtype) for rows in pieces())
+        return _as_text(dtype) if rounded else dtype
+    columns = _types_of_columns(kinds)
+    candidates = {
+        name
+        for name, types in columns.items()
+        if dtype[name].kind in "fc" and any(map(_has_64_bits, filter(None, types)))
+    }
+    found: set[str] = set()
+    for rows in pieces() if candidates else ():
+        for name, _, values in _values(rows):
+            if name in candidates - found and _is_rounded(values, dtype[name]):
+                found.add(name)
+    return np.dtype([(name, _as_text(dtype[name]) if name in found else dtype[name]) for name in dtype.names])
 
 
 def converted(rows: Array, dtype: np.dtype[Any]) -> Array:
@@ -117,9 +148,32 @@ def converted(rows: Array, dtype: np.dtype[Any]) -> Array:
     if dtype.names is None or rows.dtype == dtype:
         return rows.astype(dtype, copy=False)
     table = _blank(rows.shape, dtype)
-    for name in _columns(rows.dtype):
-        table[name] = rows[name] if rows.dtype.names else rows
+    for name, where, values in _values(rows):
+        table[name][where] = values
     return table
+
+
+def joined(pieces: Sequence[Array], dtype: np.dtype[Any]) -> Array:
+    """Return rows, all of a type that :func:`common_dtype` gave, one after the other."""
+    rows = np.empty((sum(map(len, pieces)), *pieces[0].shape[1:]), dtype)  # concatenate takes long for tables
+    position = 0
+    for piece in pieces:
+        rows[position : position + len(piece)] = piece
+        position += len(piece)
+    return rows
+
+
+def _has_64_bits(kind: np.dtype[Any]) -> bool:
+    return kind.base.kind in "iu" and kind.base.itemsize == 8
+
+
+def _is_rounded(rows: Array, dtype: np.dtype[Any]) -> bool:
+    """Return whether there are whole numbers in rows that a type of floats doesn't hold."""
+    return has_large(rows) and not same_integers(rows, rows.astype(dtype.base))
+
+
+def _as_text(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    return np.result_type(dtype, "U20")
 
 
 def _promoted(*dtypes: np.dtype[Any]) -> np.dtype[Any]:
@@ -129,9 +183,21 @@ def _promoted(*dtypes: np.dtype[Any]) -> np.dtype[Any]:
     return np.dtype("U20") if of_integers and promoted.kind == "f" else promoted
 
 
-def _columns(dtype: np.dtype[Any]) -> dict[str, np.dtype[Any]]:
-    """Return the columns of a type; numbers and text are a column named "value"."""
-    return {name: dtype[name] for name in dtype.names} if dtype.names else {"value": dtype}
+def _types_of_columns(kinds: list[np.dtype[Any]]) -> dict[str, list[np.dtype[Any] | None]]:
+    """Return the types that each column has in rows of these types; None where some lack it."""
+    tables = [types_in(kind) if kind.names else {"value": [kind]} for kind in kinds]
+    columns: dict[str, list[np.dtype[Any] | None]] = {}
+    for table in tables:
+        for name, types in table.items():
+            columns.setdefault(name, []).extend(types)
+    for name, types in columns.items():
+        if not all(name in table for table in tables):
+            types.append(None)
+    return columns
+
+
+def _values(rows: Array) -> Iterable[tuple[str, Any, Array]]:
+    return values_in(rows) if rows.dtype.names else [("value", slice(None), rows)]
 
 
 def _blank(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:

@@ -17,6 +17,7 @@ RESIDUES = np.array([1, 7, 11, 13, 17, 19, 23, 29])  # the other integers, 30 i 
 FIRST = 2, 3, 5, 7, 11, 13, 17  # are not sieved with: their multiples are left out, or known from a pattern
 PERIOD = 7 * 11 * 13 * 17
 SEGMENT = 5 * 10**7  # integers at a time, in rows of 1.7 MB; shorter ones fit the cache better, but take more calls
+FEW = 64  # integers, which are sooner tested one by one
 NO = np.array(False)  # assigning an array to a short slice takes 160 ns, and a bool 220
 WITNESSES = 2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37
 
@@ -74,12 +75,16 @@ def segments(start: int, stop: int) -> Iterator[tuple[int, int]]:
 
 def count(start: int, stop: int) -> int:
     """Return the number of primes p with start ≤ p < stop."""
+    if stop - start <= FEW:
+        return sum(map(is_prime, range(start, stop)))
     rows = (flags for ends in segments(start, stop) for flags in sieve(*ends))
     return sum(start <= p < stop for p in FIRST) + sum(int(np.count_nonzero(flags)) for flags in rows)
 
 
 def primes_in(start: int, stop: int) -> Integers:
     """Return the primes p with start ≤ p < stop, in order."""
+    if stop - start <= FEW:
+        return np.array([n for n in range(start, stop) if is_prime(n)], np.int64)
     parts = [np.array([p for p in FIRST if start <= p < stop], np.int64)]
     for low, high in segments(start, stop):
         i = np.flatnonzero(np.stack([*sieve(low, high)], axis=1))

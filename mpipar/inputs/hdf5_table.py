@@ -47,7 +47,7 @@ class Hdf5Table:
         number, place = divmod(index % self._rows, PAGE)
         if number != self._number:
             rows = slice(number * PAGE, (number + 1) * PAGE)
-            self._page = {name: self._read(name, rows) for name in self.columns}
+            self._page = self._read_page(rows)
             self._number = number
         return {name: values[place] for name, values in self._page.items()}
 
@@ -55,6 +55,15 @@ class Hdf5Table:
         """Return the values of a column."""
         check_column(Path(self._where), name, self.columns)
         return self._read(name, slice(None))
+
+    def _read_page(self, rows: slice) -> dict[str, list[Any]]:
+        """Return the values of some rows, of records all at once: to read each column alone takes long for many."""
+        records = self._datasets[self.columns[0]]
+        if isinstance(records, Variable) or not records.dtype.names:
+            return {name: self._read(name, rows) for name in self.columns}
+        with reading(records):
+            values = records[rows]
+        return {name: _plain(values[name], f"{self._where}, {name}") for name in self.columns}
 
     def _read(self, name: str, rows: slice) -> list[Any]:
         dataset = self._datasets[name]

@@ -62,6 +62,7 @@ def read_table(path: Path | str, reading: Reading | None = None) -> Table:
     return _read_table(str(path), reading if is_csv else None)
 
 
+@functools.lru_cache(maxsize=10)
 def rows_in_slice(count: int, text: str) -> range:
     """Return the numbers of the rows in one of N near-equal slices of so many, such as ``"3/10"``. Raises BadInput."""
     part, _, parts = text.partition("/")

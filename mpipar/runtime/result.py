@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from mpipar.core.bound import BoundKernel
-from mpipar.core.dataset import common_dtype, converted
+from mpipar.core.dataset import common_dtype, converted, exact_dtype
 from mpipar.core.plan import Plan
 from mpipar.core.reduction import Array
 from mpipar.runtime.failure import Skipped
@@ -147,7 +147,10 @@ def joined_rows(
     joined = {}
     for dataset in bound.reduction.datasets():
         pieces = {index: rows[dataset.name] for index, rows in kept.items()}
-        dtype = dataset.dtype or common_dtype(piece.dtype for _, piece in sorted(pieces.items()))
+        in_order = [piece for _, piece in sorted(pieces.items())]
+        dtype = dataset.dtype or common_dtype(piece.dtype for piece in in_order)
+        if dataset.dtype is None:
+            dtype = exact_dtype(dtype, (piece.dtype for piece in in_order), in_order.copy)
         pieces |= {block.block: dataset.missing(plan[block.block], dtype) for block in skipped}
         empty = np.zeros((0, *dataset.row), dtype)
         joined[dataset.name] = np.concatenate([empty, *(converted(pieces[index], dtype) for index in sorted(pieces))])

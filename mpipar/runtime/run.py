@@ -369,6 +369,8 @@ def _finish(bound: BoundKernel, total: Any) -> Any:
     """Return the result of a total, or the Failure to make one."""
     try:
         return bound.result(total)
+    except RunFailed as error:  # what the kernel says by itself
+        return Failure("making the result", str(error))
     except Exception as error:
         return Failure("making the result", one_line(error), traceback.format_exc())
 

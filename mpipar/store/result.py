@@ -3,7 +3,7 @@
 ::
 
     /                 attributes: driver, n, block, seed, device, schedule, ranks, workers, nodes, elapsed, versions, …
-    /parameters       attributes: the kernel's parameters
+    /parameters       attributes: the kernel's parameters; datasets for long lists
     /value  /error    the result; a group with one dataset a field, where the result has several
     /ranks            table: rank, host, blocks, seconds
     /workers          table: rank, host, pid, blocks, seconds, longest (one row a process that evaluated blocks)
@@ -30,6 +30,9 @@ from mpipar.runtime.result import Result
 
 FORMAT = 2
 """Version of the layout, in the attribute ``mpipar_format``."""
+
+LONGEST_ATTRIBUTE = 2**10
+"""Items of a list that is an attribute; HDF5 has 64 KiB for one, and 16 bytes for a text of any length."""
 
 _TEXT = h5py.string_dtype()
 
@@ -67,7 +70,7 @@ def fill(file: h5py.File, result: Result) -> None:
         file.attrs["gpus"] = ", ".join(sorted(set(result.gpus)))
     parameters = file.create_group("parameters")
     for name, value in result.parameters.items():
-        parameters.attrs[name] = _attribute(value)
+        _put_parameter(parameters, name, _attribute(value))
     _put(file, "value", result.value, "result of the run")
     if result.error is not None:
         _put(file, "error", result.error, "standard error of the value")
@@ -75,6 +78,14 @@ def fill(file: h5py.File, result: Result) -> None:
     _put_timeline(file, result)
     _put_skipped(file, result)
     _put_partials(file, result)
+
+
+def _put_parameter(group: h5py.Group, name: str, value: Any) -> None:
+    """Store a parameter as an attribute, or as a dataset if it is too long for one."""
+    if isinstance(value, list) and len(value) > LONGEST_ATTRIBUTE:
+        group.create_dataset(name, data=value)
+    else:
+        group.attrs[name] = value
 
 
 def _put(group: h5py.Group, name: str, value: Any, description: str) -> None:

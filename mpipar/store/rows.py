@@ -27,18 +27,21 @@ import h5py
 import numpy as np
 
 from mpipar.core.bound import BoundKernel
-from mpipar.core.dataset import Dataset, common_dtype, converted
+from mpipar.core.dataset import Dataset, common_dtype, converted, exact_dtype, joined
 from mpipar.core.errors import BadInput
 from mpipar.core.plan import Block, Plan
 from mpipar.core.reduction import Array
 from mpipar.store.codec import decode, encode
 from mpipar.store.files import flush_to_disk, has_text, own_name, put_text, reserve, write_at
+from mpipar.store.wide import ColumnGroup, check_names, fits_one_type
 
 # Mark, block, number of the dataset, bytes of the header and of the rows that follow.
 _RECORD = struct.Struct("<8sQQQQ")
 _MARK = b"mpipar-2"
 _MOST_OPEN = 64  # parts
-_JOINED_AT_ONCE, _LARGE = 1000, 2**16  # so many records, or one of so many bytes, go to the file at once
+_JOINED_AT_ONCE = 2**22  # bytes that go to the file at once
+_LEAST_PIECE = 256  # what a block's rows take in memory, beside their bytes
+_JOINED_OF_COLUMNS = 2**26  # … where each column is a dataset of its own
 _GZIP_LEVEL = 4
 
 ROOM = 2**16
@@ -46,8 +49,6 @@ ROOM = 2**16
 
 RESERVED = ("checkpoint", "error", "parameters", "partials", "ranks", "skipped", "timeline", "value", "workers")
 """Names in the result file that are taken."""
-
-_MOST_SURE_COLUMNS = 100  # which fit into 64 KiB whatever is in them, unless their names are odd
 
 
 class Rows(NamedTuple):
@@ -124,10 +125,16 @@ class _Writer:
             _check_type(array.dtype)
             self._part = os.open(self._rows.folder / own_name("part"), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         rows = np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
-        header = encode([np.lib.format.dtype_to_descr(array.dtype), array.shape])
+        header = _header(array.dtype, array.shape)
         head = _RECORD.pack(_MARK, block.index, number, len(header), len(rows)) + header
         write_at(self._part, head + rows, self._length)
         self._length += len(head) + len(rows)
+
+
+@functools.lru_cache(maxsize=100)
+def _header(dtype: np.dtype[Any], shape: tuple[int, ...]) -> bytes:
+    """Return the header of a record, which takes longer to write than the rows of a small block."""
+    return encode([np.lib.format.dtype_to_descr(dtype), shape])
 
 
 def begin(folder: Path, bound: BoundKernel, compress: bool, run: str) -> Rows:
@@ -150,7 +157,8 @@ def begin(folder: Path, bound: BoundKernel, compress: bool, run: str) -> Rows:
     with h5py.File(rows.base, "w", libver="latest") as file:
         put_text(file, "run", run)
         for dataset in rows.datasets:
-            if dataset.known_beforehand and not compress and not bound.may_end_early:
+            is_known = dataset.known_beforehand and fits_one_type(dataset.dtype)
+            if is_known and not compress and not bound.may_end_early:
                 _lay_out(file, dataset, bound.plan.n)
         _note_places(rows, file)
         sizes = {name: file[name].id.get_storage_size() for name in rows.places}
@@ -213,24 +221,12 @@ def _restore_skeleton(rows: Rows) -> None:
 @functools.lru_cache(maxsize=16)
 def _check_type(dtype: np.dtype[Any]) -> None:
     """Raise TypeError for rows that HDF5 can't hold."""
-    if len(dtype.names or ()) > _MOST_SURE_COLUMNS:
-        _check_columns(dtype)
+    if not fits_one_type(_in_hdf5(common_dtype([dtype]))):
+        check_names(dtype)
     for name in dtype.names or ():
         _check_type(dtype[name])
     if dtype.base.kind not in "biufcSUV":
         raise TypeError(f"datasets can't hold {dtype}")
-
-
-def _check_columns(dtype: np.dtype[Any]) -> None:
-    """Raise TypeError if HDF5 can't describe so many columns: the names and types of all have 64 KiB together."""
-    try:
-        with h5py.File("columns.h5", "w", libver="latest", driver="core", backing_store=False) as file:
-            file.create_dataset("rows", (0,), _in_hdf5(dtype))
-    except (ValueError, RuntimeError, OSError):
-        count = len(dtype.names or ())
-        raise TypeError(
-            f"HDF5 can't hold a table of {count} columns; return fewer, or arrays for columns of one kind"
-        ) from None
 
 
 def _lay_out(file: h5py.File, dataset: Dataset, n: int) -> None:
@@ -303,26 +299,36 @@ def _read_header(header: bytes) -> tuple[tuple[int, ...], np.dtype[Any]]:
 
 def _join(
     rows: Rows, file: h5py.File, dataset: Dataset, found: dict[int, _Record], plan: Plan, skipped: list[int]
-) -> h5py.Dataset:
+) -> Any:
     """Make a dataset of the records of all blocks, in block order."""
     if len(found) + len(skipped) < plan.n_blocks:
         raise OSError(f"{plan.n_blocks - len(found) - len(skipped)} blocks have no rows of {dataset.name!r}")
     dtype = dataset.dtype or common_dtype(found[index].dtype for index in sorted(found))
+    if dataset.dtype is None:
+        types = {record.dtype: None for record in found.values()}
+        dtype = exact_dtype(dtype, types, lambda: _pieces(found, {}, None))
     stand_ins = {index: dataset.missing(plan[index], dtype) for index in skipped}
     n = sum(record.shape[0] for record in found.values()) + sum(map(len, stand_ins.values()))
     settings: dict[str, Any] = {}
     if n and rows.compress:
         settings = {"compression": "gzip", "compression_opts": _GZIP_LEVEL, "shuffle": True, "chunks": True}
-    made = file.create_dataset(dataset.name, (n, *dataset.row), _in_hdf5(dtype), **settings)
+    stored, at_once = _in_hdf5(dtype), _JOINED_AT_ONCE
+    if fits_one_type(stored):
+        made: Any = file.create_dataset(dataset.name, (n, *dataset.row), stored, **settings)
+    else:
+        made, at_once = ColumnGroup(file, dataset.name, n, stored, settings), _JOINED_OF_COLUMNS
     position = 0
-    for piece in _pieces(found, stand_ins, dtype):
+    for piece in _pieces(found, stand_ins, dtype, at_once):
         made[position : position + len(piece)] = piece.astype(made.dtype, copy=False)
         position += len(piece)
     return made
 
 
-def _pieces(found: dict[int, _Record], stand_ins: dict[int, Array], dtype: np.dtype[Any]) -> Iterator[Array]:
-    """Yield the rows of all blocks in order, small ones joined."""
+def _pieces(
+    found: dict[int, _Record], stand_ins: dict[int, Array], dtype: np.dtype[Any] | None, at_once: int = 0
+) -> Iterator[Array]:
+    """Yield the rows of all blocks in order, joined to so many bytes; without a type as they are, each block's."""
+    size = 0
     waiting: list[Array] = []
     files: dict[Path, io.BufferedReader] = {}
     with contextlib.ExitStack() as stack:
@@ -337,14 +343,15 @@ def _pieces(found: dict[int, _Record], stand_ins: dict[int, Array], dtype: np.dt
                 files[record.path].seek(record.offset)
                 rows = np.empty(record.shape, record.dtype)
                 files[record.path].readinto(rows.reshape(-1).view(np.uint8).data)
-                waiting.append(converted(rows, dtype))
+                waiting.append(rows if dtype is None else converted(rows, dtype))
             else:
                 waiting.append(stand_ins[index])
-            if len(waiting) == _JOINED_AT_ONCE or waiting[-1].nbytes > _LARGE:
-                yield np.concatenate(waiting)
-                waiting = []
+            size += waiting[-1].nbytes + _LEAST_PIECE
+            if dtype is None or size > at_once:
+                yield joined(waiting, waiting[0].dtype)
+                waiting, size = [], 0
     if waiting:
-        yield np.concatenate(waiting)
+        yield joined(waiting, waiting[0].dtype)
 
 
 def _in_hdf5(dtype: np.dtype[Any]) -> np.dtype[Any]:

@@ -26,6 +26,7 @@ from mpipar.store.plausible import check
 from mpipar.store.progress import Progress, progress
 from mpipar.store.result import FORMAT
 from mpipar.store.rows import RESERVED
+from mpipar.store.wide import FORM
 
 _MOST_VALUE_BYTES = 2**23
 _PROCESSES = {"rank": "i8", "host": "O", "pid": "i8", "blocks": "i8", "seconds": "f8", "longest": "f8"}
@@ -247,7 +248,7 @@ def _result(path: Path, file: h5py.File) -> Summary:
         path=path,
         size=path.stat().st_size,
         about=about,
-        parameters=careful.attributes(careful.group(file, "parameters")),
+        parameters=_parameters(careful.group(file, "parameters")),
         value=careful.value(file, "value", _MOST_VALUE_BYTES),
         error=careful.value(file, "error", _MOST_VALUE_BYTES),
         numbers=max(1, careful.numbers(file, "value")),
@@ -255,12 +256,41 @@ def _result(path: Path, file: h5py.File) -> Summary:
         per_rank=per_rank,
         timeline=spans if len(spans) else None,
         skipped=careful.table(file, "skipped", _SKIPPED) if "skipped" in file else np.empty(0, [*_SKIPPED.items()]),
-        rows=[
-            _rows(found) for name in file if name not in RESERVED and (found := careful.dataset(file, name)) is not None
-        ],
+        rows=[found for name in file if name not in RESERVED and (found := _made(file, name)) is not None],
     )
     check(summary)
     return summary
+
+
+def _parameters(group: h5py.Group) -> dict[str, Any]:
+    """Return all parameters: long lists are datasets."""
+    large = {name: careful.value(group, name, _MOST_VALUE_BYTES) for name in group}
+    return {**careful.attributes(group), **large}
+
+
+def _made(file: h5py.File, name: str) -> Rows | None:
+    """Return what the kernel has made under a name: a dataset, or a table as a group of columns."""
+    found = careful.dataset(file, name)
+    if found is not None:
+        return _rows(found)
+    with contextlib.suppress(ValueError):
+        group = careful.group(file, name)
+        if FORM in group.attrs:
+            return _rows_of_columns(group)
+    return None
+
+
+def _rows_of_columns(group: h5py.Group) -> Rows:
+    names = list(group)
+    columns = [found for name in names if (found := careful.dataset(group, name)) is not None]
+    lengths = {found.shape for found in columns}
+    if len(columns) < len(names) or len(lengths) != 1:
+        raise ValueError(f"the columns of {group.name!r} are not equally long")
+    texts = [str(careful.plain(group.attrs.get(name, ""))) for name in ("units", "description")]
+    stored = sum(map(careful.stored_bytes, columns))
+    kinds = ", ".join(f"{names[k]} {careful.type_name(columns[k].dtype)}" for k in range(min(3, len(names))))
+    dtype = f"{len(columns)} columns, each a dataset: {kinds}, …"
+    return Rows(str(group.name).lstrip("/"), tuple(lengths.pop()), dtype, stored, *texts)
 
 
 def _rows(found: h5py.Dataset) -> Rows:

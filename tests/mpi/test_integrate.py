@@ -35,22 +35,144 @@ def test_random_points_are_within_four_standard_errors(f, bounds, exact):
     assert len(set(values)) == len(values), "each seed has points of its own"
 
 
-@pytest.mark.parametrize(("f", "bounds", "exact"), [known for known in KNOWN if "where" not in known[0]])
-def test_midpoints_are_within_their_error(f, bounds, exact):
-    for samples in (5000, 123_457):
-        result = run(integrate, f=f, over=bounds, samples=samples, method="midpoint")
-        axis = round(result.plan.n ** (2 / len(bounds)))
-        assert result.plan.n == axis ** (len(bounds) // 2) <= samples
-        assert axis % 3 == 0
-        assert abs(result.value - exact) <= 1.05 * result.error + 1e-13
-        if axis > 3:  # it is an estimate of just that difference
-            assert result.error <= 1.3 * abs(result.value - exact) + 1e-13
+def to_corner(a, b):
+    """∫∫ 1/√(x² + y²) from 0 to a and from 0 to b."""
+    return a * math.asinh(b / a) + b * math.asinh(a / b)
+
+
+UNIT, SQUARE = [0.0, 1.0], [0.0, 1.0, 0.0, 1.0]
+SMOOTH = [
+    ("x**2", UNIT, 1 / 3),
+    ("sin(x)", [-1.0, math.pi], 1 + math.cos(1)),
+    ("x**3 - x", UNIT, -0.25),
+    ("exp(-x)", [0.0, 20.0], 1 - math.exp(-20)),
+    ("sin(x) / x", [0.0, math.pi], 1.8519370519824662),  # Si(π)
+    ("exp(x - y)", [0.0, 1.0, -1.0, 2.0], (math.e - 1) * (math.e - math.exp(-2))),
+    ("sin(x) * sin(y)", [0.0, math.pi] * 2, 4.0),
+    ("exp(-(x**2 + y**2 + z**2))", [-1.0, 1.0] * 3, (math.sqrt(math.pi) * math.erf(1)) ** 3),
+]
+ROUGH = [
+    ("1 / sqrt(x)", UNIT, 2.0),
+    ("x**-0.3", UNIT, 1 / 0.7),
+    ("x**-0.7", UNIT, 1 / 0.3),
+    ("log(x)", UNIT, -1.0),
+    ("log(x)**2", UNIT, 2.0),
+    ("x * log(x)", UNIT, -0.25),
+    ("sqrt(x)", UNIT, 2 / 3),
+    ("x**0.1", UNIT, 1 / 1.1),
+    ("1 / sqrt(1 - x**2)", [-1.0, 1.0], math.pi),
+    ("sqrt(1 - x**2)", [-1.0, 1.0], math.pi / 2),
+    ("log(abs(x - 0.7071))", UNIT, 0.7071 * math.log(0.7071) + 0.2929 * math.log(0.2929) - 1),
+    ("abs(x - 0.317)**-0.4", UNIT, (0.317**0.6 + 0.683**0.6) / 0.6),
+    ("where(x < 0.25, 1, 3)", UNIT, 2.5),
+    ("where(x < 0.3141592, 1, 0)", UNIT, 0.3141592),
+    ("sign(x - 0.123)", [-1.0, 1.0], -0.246),
+    ("floor(3.5 * x)", UNIT, 9 / 7),
+    ("abs(x)", [-1.0, 1.0], 1.0),
+    ("abs(x - 0.317)", UNIT, (0.317**2 + 0.683**2) / 2),
+    ("maximum(x, 0)", [-1.0, 1.0], 0.5),
+    ("float32(x)", UNIT, 0.5),
+    ("1 / sqrt(x) * y", SQUARE, 1.0),
+    ("1 / sqrt(x * y)", SQUARE, 4.0),
+    ("where(x * x + y * y < 1, 1, 0)", [-1.0, 1.0] * 2, math.pi),
+    ("where(y < 0.77777, 1, 0) * x", SQUARE, 0.77777 / 2),
+    ("abs(x - y)", SQUARE, 1 / 3),
+    ("log(x + y)", SQUARE, 2 * math.log(2) - 1.5),
+    ("1 / hypot(x, y)", SQUARE, 2 * math.asinh(1)),
+    (
+        "1 / hypot(x - 0.3, y - 0.4)",
+        SQUARE,
+        sum(to_corner(a, b) for a in (0.3, 0.7) for b in (0.4, 0.6)),
+    ),
+    ("where(x*x + y*y + z*z < 1, 1, 0)", [-1.0, 1.0] * 3, 4 / 3 * math.pi),
+]
+WAVES = [
+    ("sin(x)**2", [0.0, 2 * math.pi], math.pi),
+    ("cos(1000 * x)", UNIT, math.sin(1000) / 1000),
+    ("cos(2 * pi * 1000 * x)", UNIT, 0.0),
+    ("sin(1 / x)", UNIT, 0.5040670619069284),  # sin 1 − Ci(1)
+    ("cos(2 * pi * 16362 * x)", UNIT, 0.0),  # one wave from each point of the grid to the next
+    ("cos(2 * pi * 126 * x) + y", SQUARE, 0.5),
+    ("exp(-x**2)", [-10.0, 10.0], math.sqrt(math.pi)),
+    ("1 / (1 + 25 * x**2)", [-1.0, 1.0], 0.4 * math.atan(5)),
+    ("exp(-((x - 0.3) / 1e-3)**2)", UNIT, 1e-3 * math.sqrt(math.pi)),
+    ("1e-4 / (1e-8 + (x - 0.123456)**2)", UNIT, math.atan(8765.44) + math.atan(1234.56)),
+]
+REFUSED = [
+    *(("1 / x", bounds) for bounds in (UNIT, [-1.0, 1.0])),
+    *(
+        (f, UNIT)
+        for f in (
+            "1 / x**2",
+            "1 / (x - 0.3)",
+            "1 / (x * x - 0.5)",
+            "1 / sin(7 * x + 1)",
+            "exp(-((x - 0.3) / 1e-9)**2) + x",
+            "1e-9 / (1e-18 + (x - 0.123456)**2)",
+            "where(x > 0.9999999, 1e6, 0)",
+            "where(x < 0.50744, 1, 0) - where(x < 0.50748, 1, 0)",
+            "exp(-((x - 1 / 3) / 1e-7)**2)",
+        )
+    ),
+    ("tan(x)", [0.0, 2.0]),
+    *((f, SQUARE) for f in ("1 / (x**2 + y**2)", "1 / x + y", "exp(-((x - 0.3)**2 + (y - 0.7)**2) / 1e-10) + x")),
+]
+
+
+@pytest.mark.parametrize(("f", "bounds", "exact"), [*SMOOTH, *ROUGH, *WAVES])
+@pytest.mark.parametrize("samples", [3000, 20_000])
+def test_midpoints_are_within_their_error_or_have_none(f, bounds, exact, samples):
+    try:
+        with np.errstate(all="ignore"):
+            result = run(integrate, f=f, over=bounds, samples=samples, method="midpoint")
+    except (BadInput, RunFailed):
+        result = None
+    if result is None:
+        assert samples < 20_000 or "z*z" in f or (f, bounds, exact) in WAVES
+        return
+    axis = round(result.plan.n ** (2 / len(bounds)))
+    assert result.plan.n == axis ** (len(bounds) // 2) <= samples
+    assert axis % 9 == 0
+    assert abs(result.value - exact) <= result.error + 1e-15 * abs(exact)
+    if (f, bounds, exact) in SMOOTH and samples == 20_000:
+        assert result.error <= 12 * abs(result.value - exact) + 1e-13
+
+
+@pytest.mark.parametrize(("f", "bounds"), REFUSED)
+def test_poles_and_peaks_that_no_point_sees_are_refused(f, bounds):
+    with np.errstate(all="ignore"), pytest.raises((BadInput, RunFailed), match=r"pole|peak|grows|closer|too few"):
+        run(integrate, f=f, over=bounds, samples=20_000, method="midpoint")
+
+
+def test_the_error_of_midpoints_depends_on_nothing_but_the_grid():
+    parameters = {"f": "sqrt(x) + sin(x * 40)", "over": UNIT, "samples": 3000, "method": "midpoint"}
+    whole, *others = (run(integrate, block=block, **parameters) for block in (10**6, 1000, 37, 1))
+    for result in others:
+        assert result.value == pytest.approx(whole.value, rel=1e-14)
+        assert result.error == pytest.approx(whole.error, rel=1e-9)
 
 
 def test_midpoints_of_a_straight_line_have_no_error():
     result = run(integrate, f="2 * x + 1", over=[-1.0, 3.0], samples=1000, method="midpoint")
     assert result.value == pytest.approx(12, rel=1e-15)
     assert result.error < 1e-14
+
+
+@pytest.mark.parametrize("method", ["montecarlo", "midpoint"])
+@pytest.mark.parametrize("bounds", [[0.0, 1e200, 0.0, 1e200], [-1.7e308, 1.7e308]])
+def test_bounds_are_finite(method, bounds):
+    with pytest.raises(BadInput, match=r"over: expected finite bounds"):
+        run(integrate, f="x", over=bounds, method=method)
+
+
+def test_results_beyond_the_range_of_doubles_are_refused():
+    with np.errstate(all="ignore"), pytest.raises(RunFailed, match=r"beyond the range|too large"):
+        run(integrate, f="x * 1e300", over=[0.0, 1e10], samples=1000, method="midpoint")
+
+
+def test_one_random_point_has_no_error():
+    with pytest.raises(BadInput, match="no standard error"):
+        run(integrate, f="x", over=UNIT, samples=1)
 
 
 @pytest.mark.parametrize("method", ["montecarlo", "midpoint"])
@@ -63,9 +185,9 @@ def test_a_constant(method, f, bounds, exact):
 def test_more_midpoints_are_better():
     errors = [
         run(integrate, f="exp(x * y)", over=[0.0, 1.0, 0.0, 1.0], samples=samples, method="midpoint").error
-        for samples in (10**3, 10**4, 10**5, 10**6)
+        for samples in (2 * 10**3, 2 * 10**4, 2 * 10**5, 2 * 10**6)
     ]
-    assert all(left > 8 * right for left, right in itertools.pairwise(errors))
+    assert all(left > 7 * right for left, right in itertools.pairwise(errors))
 
 
 @pytest.fixture(scope="module")
@@ -140,5 +262,5 @@ def test_what_can_not_be_integrated_is_refused_before_the_run(f, reason):
 
 
 def test_no_more_points_are_taken_than_allowed():
-    with pytest.raises(BadInput, match="59049 points or more in 10 dimensions"):
+    with pytest.raises(BadInput, match=r"samples: the midpoint rule needs \d+ points or more in 10 dimensions"):
         run(integrate, f="x0", over=[0.0, 1.0] * 10, samples=1000, method="midpoint")

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mpipar import BadInput, Block, Count, Dataset, Each, ExactSum, Plan, Reduction, driver
-from mpipar.core.dataset import common_dtype, converted
+from mpipar.core.dataset import common_dtype, converted, exact_dtype
 
 MODERATE = settings(max_examples=100, deadline=None)
 THREE = Block(2, 6, 9)
@@ -241,3 +241,20 @@ def test_integers_of_both_signs_and_64_bits_become_text_of_their_digits():
     plain = [piece["k"] for piece in pieces]
     kind = common_dtype(piece.dtype for piece in plain)
     assert [converted(piece, kind).item() for piece in plain] == [str(2**64 - 1), str(-(2**63)), "5"]
+
+
+@pytest.mark.parametrize(
+    ("pieces", "expected"),
+    [
+        ([[2**53 + 1], [0.5]], [str(2**53 + 1), "0.5"]),
+        ([[2**53 + 1], [1j]], [str(2**53 + 1), "1j"]),
+        ([[2**53], [0.5]], [2.0**53, 0.5]),
+        ([[2**63 + 1], [-0.5]], [str(2**63 + 1), "-0.5"]),
+        ([[7], [0.5]], [7.0, 0.5]),
+    ],
+)
+def test_whole_numbers_beside_others_are_kept_or_text(pieces, expected):
+    pieces = [np.array(piece) for piece in pieces]
+    types = [piece.dtype for piece in pieces]
+    dtype = exact_dtype(common_dtype(types), types, lambda: pieces)
+    assert [value for piece in pieces for value in converted(piece, dtype).tolist()] == expected

@@ -145,3 +145,13 @@ def test_large_primes(n):
 @given(p=st.integers(2, 2**32 - 1), q=st.integers(2, 2**32 - 1))
 def test_products_are_no_primes(p, q):
     assert not is_prime(p * q)
+
+
+def test_short_ranges_that_are_tested_one_by_one_are_as_sieved_ones():
+    primes = sieve.primes_in(0, 30_000)
+    for length in (1, 7, sieve.FEW, sieve.FEW + 1):
+        starts = range(0, 30_000 - length, length)
+        assert np.concatenate([sieve.primes_in(start, start + length) for start in starts]).tolist() == [
+            p for p in primes.tolist() if p < starts[-1] + length
+        ]
+        assert sum(sieve.count(start, start + length) for start in starts) == np.sum(primes < starts[-1] + length)
