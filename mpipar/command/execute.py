@@ -21,7 +21,7 @@ from mpipar.core.bound import BoundKernel
 from mpipar.core.errors import BadInput, MpiparError, RunFailed
 from mpipar.core.kernel import Kernel
 from mpipar.core.parameters import Parameter
-from mpipar.runtime.comm import Comm, world
+from mpipar.runtime.comm import Comm, ranks_of, world
 from mpipar.runtime.device import CHOICES, Gpu, callers_device_kept, chosen
 from mpipar.runtime.failure import STOP, OnError
 from mpipar.runtime.interrupt import Interruption
@@ -123,8 +123,9 @@ def execution(
     settings: Settings,
     notify: Callable[[str], None],
     begun: Callable[[Path], None] = lambda path: None,
+    comm: Comm | None = None,
 ) -> Iterator[Execution]:
-    """Run a kernel. Collective over all ranks that the launcher started.
+    """Run a kernel. Collective over all ranks that the launcher started, or those that are given.
 
     Parameters
     ----------
@@ -134,6 +135,8 @@ def execution(
         Called on the root with what the user should know.
     begun : callable, optional
         Called on the root with the output's path, when it is this run's.
+    comm : Comm, optional
+        The ranks; by default all that the launcher started.
 
     Yields
     ------
@@ -145,13 +148,7 @@ def execution(
         The file that it is to be written to, if any; what isn't written is gone after this context.
     """
     with one_thread(), contextlib.ExitStack() as stack:
-        if settings.workers != 1:
-            from mpipar.runtime.workers import prepare
-
-            prepare()
-        comm = world()
-        if comm.is_lent:
-            raise BadInput(f"{bound.kernel.name}: the other ranks serve pools here; run it without `mpipar run`")
+        comm = all_ranks(bound.kernel.name, settings.workers) if comm is None else comm
         for note in bound.kernel.notes if comm.is_root else ():
             notify(note)
         gpu, no_gpu = None, None
@@ -206,6 +203,24 @@ def execution(
         yield comm, result, output
 
 
+def all_ranks(name: str, workers: int | str = 1) -> Comm:
+    """Return the ranks that the launcher started, for what has this name. Collective over them.
+
+    Raises
+    ------
+    BadInput
+        If they have something else to do.
+    """
+    if workers != 1:
+        from mpipar.runtime.workers import prepare
+
+        prepare()
+    comm = world()
+    if comm.is_lent:
+        raise BadInput(f"{name}: the other ranks serve pools here; run it without `mpipar run`")
+    return comm
+
+
 def on_device(
     bound: BoundKernel, wanted: str, comm: Comm, notify: Callable[[str], None] | None = None
 ) -> tuple[BoundKernel, Gpu | None]:
@@ -230,12 +245,12 @@ def on_device(
     return bound if bound.device == device else bound.on(device), gpu
 
 
-def end_all_ranks(program: str, error: BaseException, code: int) -> None:
+def end_all_ranks(program: str, error: BaseException, code: int, comm: Comm | None = None) -> None:
     """End the other ranks after a bug or Ctrl-C on this one: they may be waiting for it in a collective call."""
     interrupted = isinstance(error, KeyboardInterrupt)
     if not interrupted:
         note("".join(traceback.format_exception(error)).rstrip("\n"))
-    comm = world()
+    comm = world() if comm is None else comm
     if comm.is_root or not interrupted:
         what = "interrupted" if interrupted else f"a bug, on rank {comm.rank}, host {comm.host}"
         note(f"{program}: {what}")
@@ -262,6 +277,7 @@ def run(
     progress: bool | None = None,
     device: str = "cpu",
     everywhere: bool = True,
+    comm: Any = None,
     **parameters: Any,
 ) -> Result | None:
     """Run a kernel from Python: over all ranks under a launcher, or else here. Collective over all ranks.
@@ -298,6 +314,8 @@ def run(
         cpu, gpu, or auto: a GPU if the kernel can use one and all ranks have one.
     everywhere : bool
         Whether all ranks get the result, or else the root alone.
+    comm : mpi4py.MPI.Intracomm, optional
+        Whose ranks run it, by default those of the world. It is copied: no message of the run meets those of others.
     **parameters
         The kernel's own.
 
@@ -325,24 +343,49 @@ def run(
     if not isinstance(kernel, Kernel):
         raise BadInput(f"run: expected a kernel, such as mpipar.driver makes, got {kernel!r:.60}")
     open_missing()
-    settings = Settings(
-        workers if workers == "auto" else WORKERS.check_all(workers),
-        SCHEDULE.check_all(schedule),
-        OnError.parse(str(on_error)),
-        BLOCK_TIMEOUT.check_all(block_timeout),
-        None if output is None else Path(output),
-        CHECKPOINT.check_all(checkpoint),
-        resume,
-        anyway,
-        None,
-        compress,
-        progress,
-        DEVICE.check_all(device),
+    settings = settings_of(
+        workers=workers,
+        schedule=schedule,
+        on_error=OnError.parse(str(on_error)),
+        block_timeout=block_timeout,
+        output=output,
+        checkpoint=checkpoint,
+        resume=resume,
+        anyway=anyway,
+        compress=compress,
+        progress=progress,
+        device=device,
     )
-    check_suffix(settings.output)
     bound = kernel.bind(parameters, block=block, seed=seed, device="gpu" if settings.device == "gpu" else "cpu")
+    if comm is None:
+        return _run(bound, settings, everywhere, None)
+    ranks = ranks_of(comm)
+    result = _run(bound, settings, everywhere, ranks)
+    ranks.free()
+    return result
+
+
+def settings_of(
+    *, workers: Any, schedule: Any, block_timeout: Any, output: Any, checkpoint: Any, **given: Any
+) -> Settings:
+    """Return the settings that arguments from Python say. Raises BadInput."""
+    settings = Settings(
+        workers=workers if workers == "auto" else WORKERS.check_all(workers),
+        schedule=SCHEDULE.check_all(schedule),
+        block_timeout=BLOCK_TIMEOUT.check_all(block_timeout),
+        output=None if output is None else Path(output),
+        checkpoint=CHECKPOINT.check_all(checkpoint),
+        **given,
+    )
+    DEVICE.check_all(settings.device)
+    check_suffix(settings.output)
+    return settings
+
+
+def _run(bound: BoundKernel, settings: Settings, everywhere: bool, ranks: Comm | None) -> Result | None:
+    """Run a kernel over ranks, by default all. Collective over them."""
     try:
-        with callers_device_kept(), execution(bound, settings, _notify) as (comm, result, output_file):
+        with callers_device_kept(), execution(bound, settings, _notify, comm=ranks) as (comm, result, output_file):
             problem = None
             if result is not None and output_file is not None:
                 problem = output_file.write(result)
@@ -350,11 +393,12 @@ def run(
             if problem is not None:
                 raise RunFailed(problem)
             return comm.bcast(result) if everywhere else result
-    except MpiparError:
-        raise
+    except MpiparError as error:
+        raise error.with_traceback(None) from None  # what is between says nothing to the user
     except BaseException as error:
-        if world().size > 1:
-            end_all_ranks("mpipar.run", error, 1)
+        ranks = world() if ranks is None else ranks
+        if ranks.size > 1:
+            end_all_ranks("mpipar.run", error, 1, ranks)
         raise
 
 

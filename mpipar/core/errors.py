@@ -23,3 +23,11 @@ class PoolTerminated(MpiparError, RuntimeError):
 
 class RunFailed(MpiparError, RuntimeError):
     """The run ended without a result; the message names rank, host and block. Exit code 1."""
+
+
+class ItemFailed(MpiparError, RuntimeError):
+    """A function raised, for an item of a map, what isn't a class of exceptions that is loaded here."""
+
+
+class UnfitResult(MpiparError, TypeError):
+    """A function returned what can't be stored; the message names its type. Not a failure that a run goes on after."""

@@ -156,6 +156,10 @@ class Kernel:
         self._shared[function.__name__] = self._fitting(function, "shared array", ("empty",))
         return function
 
+    def inputs(self) -> dict[str, str]:
+        """Return what the result depends on beside parameters and functions, as {"input NAME": digest}."""
+        return {}
+
     def bind(
         self, parameters: Mapping[str, Any], *, block: int | None = None, seed: int = 0, device: str = "cpu"
     ) -> BoundKernel:

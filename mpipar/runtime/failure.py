@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import traceback
+from types import TracebackType
 from typing import NamedTuple
 
-from mpipar.core.errors import BadInput
+from mpipar.core.errors import BadInput, UnfitResult
 from mpipar.core.parameters import parse_int
 from mpipar.core.plan import Block
+
+_OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
 
 class OnError(NamedTuple):
@@ -96,11 +100,20 @@ def items_of(block: Block) -> str:
 
 
 def block_failure(block: Block, error: BaseException) -> Failure:
-    """Return the failure of an exception in a kernel, with the traceback from the kernel on."""
-    below_us = error.__traceback__.tb_next if error.__traceback__ else None
-    details = "".join(traceback.format_exception(type(error), error, below_us))
+    """Return the failure of an exception in a kernel, with the traceback from the user's own code on."""
+    below_us = _below_us(error.__traceback__.tb_next if error.__traceback__ else None)
+    told_all = isinstance(error, UnfitResult)
+    details = "" if told_all else "".join(traceback.format_exception(type(error), error, below_us))
     remedy = " (smaller blocks need less memory: --block)" if isinstance(error, MemoryError) else ""
     return Failure(items_of(block), one_line(error) + remedy, details)
+
+
+def _below_us(trace: TracebackType | None) -> TracebackType | None:
+    """Return a traceback from the first frame on that isn't of mpipar; all of it if there is none."""
+    below = trace
+    while below is not None and below.tb_frame.f_code.co_filename.startswith(_OURS):
+        below = below.tb_next
+    return trace if below is None else below
 
 
 def one_line(error: BaseException) -> str:
