@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mpipar.core.dataset import Dataset
     from mpipar.core.errors import (
         BadInput,
+        BadKernel,
         ItemFailed,
         MpiparError,
         PoolTerminated,
@@ -50,6 +51,7 @@ _HOME = {
     "Dataset": "core.dataset",
     "Driver": "command.driver",
     "BadInput": "core.errors",
+    "BadKernel": "core.errors",
     "MpiparError": "core.errors",
     "RunFailed": "core.errors",
     "StoppedEarly": "core.errors",
@@ -79,6 +81,7 @@ _HOME = {
 __all__ = [
     "AtLeast",
     "BadInput",
+    "BadKernel",
     "Block",
     "Concatenate",
     "Count",

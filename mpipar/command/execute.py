@@ -9,11 +9,13 @@ The way of a run through the layers::
 from __future__ import annotations
 
 import contextlib
+import inspect
 import os
 import time
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mpipar.command.progress import Progress
@@ -23,7 +25,7 @@ from mpipar.core.kernel import Kernel
 from mpipar.core.parameters import Parameter
 from mpipar.runtime.comm import Comm, ranks_of, world
 from mpipar.runtime.device import CHOICES, Gpu, callers_device_kept, chosen
-from mpipar.runtime.failure import STOP, OnError
+from mpipar.runtime.failure import OURS, STOP, OnError, one_line
 from mpipar.runtime.interrupt import Interruption
 from mpipar.runtime.node import one_thread
 from mpipar.runtime.outlets import note, open_missing
@@ -245,14 +247,40 @@ def on_device(
     return bound if bound.device == device else bound.on(device), gpu
 
 
+def trace_of_user(error: BaseException) -> TracebackType | None:
+    """Return the traceback from where mpipar called the user's own code that raised, or None if it was ours."""
+    from mpipar.store.source import is_own
+
+    found = None
+    trace = error.__traceback__
+    came_from_us = False
+    while trace is not None:
+        path = trace.tb_frame.f_code.co_filename
+        is_ours = path.startswith(OURS)
+        if is_ours:
+            found = None
+        elif came_from_us and is_own(path):
+            found = trace
+        came_from_us = is_ours
+        trace = trace.tb_next
+    return found
+
+
 def end_all_ranks(program: str, error: BaseException, code: int, comm: Comm | None = None) -> None:
     """End the other ranks after a bug or Ctrl-C on this one: they may be waiting for it in a collective call."""
     interrupted = isinstance(error, KeyboardInterrupt)
+    trace = trace_of_user(error)
     if not interrupted:
-        note("".join(traceback.format_exception(error)).rstrip("\n"))
+        note("".join(traceback.format_exception(type(error), error, trace or error.__traceback__)).rstrip("\n"))
     comm = world() if comm is None else comm
     if comm.is_root or not interrupted:
-        what = "interrupted" if interrupted else f"a bug, on rank {comm.rank}, host {comm.host}"
+        where = f"on rank {comm.rank}, host {comm.host}"
+        what = "interrupted"
+        if not interrupted and trace is None:
+            what = f"a bug, {where}"
+        elif not interrupted and trace is not None:
+            called = trace.tb_frame.f_code
+            what = f"{called.co_name}() of {os.path.basename(called.co_filename)} raised {one_line(error)}, {where}"
         note(f"{program}: {what}")
     else:
         time.sleep(0.5)  # all ranks are interrupted, and the first to abort silences the root
@@ -356,6 +384,8 @@ def run(
         progress=progress,
         device=device,
     )
+    for name in parameters.keys() - {parameter.name for parameter in kernel.parameters}:
+        raise kernel.unknown(name, inspect.signature(run).parameters)
     bound = kernel.bind(parameters, block=block, seed=seed, device="gpu" if settings.device == "gpu" else "cpu")
     if comm is None:
         return _run(bound, settings, everywhere, None)

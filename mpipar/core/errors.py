@@ -9,6 +9,10 @@ class BadInput(MpiparError, ValueError):
     """What the user gave can't be used; the message says what was got and what is allowed. Exit code 2."""
 
 
+class BadKernel(MpiparError, TypeError):
+    """A kernel, or what was made of it, can't be used; the message says what is wrong with it. Exit code 2."""
+
+
 class StoppedEarly(MpiparError, RuntimeError):
     """The run was told to stop, and did so with its checkpoint committed. Exit code 75."""
 
