@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mpipar.command.progress import Progress
+from mpipar.command.report import skipped_lines
 from mpipar.core.bound import BoundKernel
 from mpipar.core.errors import BadInput, MpiparError, RunFailed
 from mpipar.core.kernel import Kernel
@@ -161,7 +162,10 @@ def execution(
                 raise
             no_gpu = error  # a run that is finished needs none
         output = None
-        interruption = Interruption(settings.stop_before)  # says nothing until it is entered
+        told = notify if comm.is_root else _unheard
+        if bound.plan.n == 0:
+            told("there are no items: nothing is to be evaluated")
+        interruption = Interruption(settings.stop_before, told)  # says nothing until it is entered
         if settings.output is not None:
             stack.enter_context(interruption)
             from mpipar.store.output import OutputFile  # HDF5 takes time to load, in which a signal may come
@@ -203,6 +207,10 @@ def execution(
             )
             result = run_blocks(bound, comm, conduct)
         yield comm, result, output
+
+
+def _unheard(text: str) -> None:
+    """Tell nobody."""
 
 
 def all_ranks(name: str, workers: int | str = 1) -> Comm:
@@ -416,6 +424,8 @@ def _run(bound: BoundKernel, settings: Settings, everywhere: bool, ranks: Comm |
     """Run a kernel over ranks, by default all. Collective over them."""
     try:
         with callers_device_kept(), execution(bound, settings, _notify, comm=ranks) as (comm, result, output_file):
+            for line in () if result is None else skipped_lines(result):
+                _notify(line)
             problem = None
             if result is not None and output_file is not None:
                 problem = output_file.write(result)

@@ -346,8 +346,6 @@ def _rows(result: Result, file: OutputFile | None, path: Path) -> tuple[str | No
 
 def _tell(outcomes: Outcomes) -> None:
     """Tell the user which items have no result."""
-    if not len(outcomes):
-        _notify("there are no items")
     if outcomes.failed:
         numbers = list(outcomes.failed)
         shown = ", ".join(str(number) for number in numbers[:_MOST_NAMED]) + (

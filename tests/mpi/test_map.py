@@ -117,7 +117,7 @@ def test_a_file_that_an_item_names_counts(tmp_path):
 @pytest.mark.parametrize("items", [(), [], range(0), iter(())])
 def test_no_items_are_told(items, capsys):
     assert mpipar.map(len, items) == []
-    assert capsys.readouterr().err == "mpipar.map: there are no items\n"
+    assert capsys.readouterr().err == "mpipar.map: there are no items: nothing is to be evaluated\n"
 
 
 @pytest.mark.parametrize(
