@@ -14,6 +14,7 @@ import os
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -422,6 +423,7 @@ def settings_of(
 
 def _run(bound: BoundKernel, settings: Settings, everywhere: bool, ranks: Comm | None) -> Result | None:
     """Run a kernel over ranks, by default all. Collective over them."""
+    path = os.path.abspath(settings.output or "")  # a kernel may change the folder
     try:
         with callers_device_kept(), execution(bound, settings, _notify, comm=ranks) as (comm, result, output_file):
             for line in () if result is None else skipped_lines(result):
@@ -429,6 +431,7 @@ def _run(bound: BoundKernel, settings: Settings, everywhere: bool, ranks: Comm |
             problem = None
             if result is not None and output_file is not None:
                 problem = output_file.write(result)
+                result = _with_stored_datasets(result, bound, path)
             problem = comm.bcast(problem)
             if problem is not None:
                 raise RunFailed(problem)
@@ -440,6 +443,14 @@ def _run(bound: BoundKernel, settings: Settings, everywhere: bool, ranks: Comm |
         if ranks.size > 1:
             end_all_ranks("mpipar.run", error, 1, ranks)
         raise
+
+
+def _with_stored_datasets(result: Result, bound: BoundKernel, path: str) -> Result:
+    """Return a result whose datasets are those in its file."""
+    from mpipar.store.stored_rows import StoredDatasets
+
+    names = tuple(dataset.name for dataset in bound.reduction.datasets())
+    return replace(result, datasets=StoredDatasets(path, names)) if names else result
 
 
 def _notify(text: str) -> None:

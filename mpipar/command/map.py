@@ -229,7 +229,7 @@ def map(
             problem = comm.bcast(problem)
             if problem is not None:
                 raise RunFailed(problem)
-            run = None if result is None else dataclasses.replace(result, datasets={})
+            run = None if result is None else dataclasses.replace(result, datasets={}, partials={})
             rows, run = comm.bcast((rows, run))
     except MpiparError as error:
         raise error.with_traceback(None) from None  # what ours are says nothing to the user

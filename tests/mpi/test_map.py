@@ -4,6 +4,7 @@ import functools
 import re
 import signal
 import textwrap
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -81,10 +82,12 @@ def test_what_is_done_before_a_kill_is_not_called_again(tmp_path):
     assert called(tmp_path) == [0, 1, 2, 3, 4, 5]
     ended = python(script, cwd=tmp_path)
     assert ended.stdout == "right\n", ended.stderr
-    assert called(tmp_path) == [0, 1, 2, 3, 4, 4, 5, 5, 6, 7]  # 4 was handed over with 5
+    times = Counter(called(tmp_path))
+    assert [times[item] for item in (0, 1, 2, 3, 5, 6, 7)] == [1, 1, 1, 1, 2, 1, 1]
+    assert times[4] in (1, 2)  # it may have been handed over with 5
     again = python(script, cwd=tmp_path)
     assert again.stdout == "right\n"
-    assert len(called(tmp_path)) == 10
+    assert Counter(called(tmp_path)) == times
     assert [mpipar.mapped(tmp_path / "run.h5")[item] for item in (0, 4)] == [{"x": x, "root": x**0.5} for x in (0, 4)]
 
 
