@@ -102,6 +102,8 @@ class Settings(NamedTuple):
         Whether to show progress; None is "on a terminal".
     device : str
         cpu, gpu or auto: this alone decides on the blocks and on how they are rounded.
+    csv : Path or None
+        Where the table that a kernel makes goes as text.
     """
 
     workers: int | str = 1
@@ -116,6 +118,7 @@ class Settings(NamedTuple):
     compress: bool = False
     progress: bool | None = None
     device: str = "cpu"
+    csv: Path | None = None
 
 
 Execution = tuple[Comm, Result | None, "OutputFile | None"]

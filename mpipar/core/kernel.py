@@ -75,6 +75,7 @@ class Kernel:
         self._shared: dict[str, Hook] = {}
         self._variants: dict[str, Callable[..., Any]] = {}
         self.notes: list[str] = []
+        self.is_table = False  # whether its one dataset is a table, which may be wanted as a CSV file
         if isinstance(n, str) and n not in {p.name for p in self.parameters}:
             hint = did_you_mean(n, (p.name for p in self.parameters))
             raise BadKernel(f"{self.name}: n={n!r} is not one of its keyword-only parameters{hint}")
