@@ -22,7 +22,7 @@ from mpipar.command.driver import say_bad_input, say_once
 from mpipar.command.execute import WORKERS
 from mpipar.core.errors import BadInput
 from mpipar.core.exit_codes import DONE, FAILED
-from mpipar.core.text import several
+from mpipar.core.text import did_you_mean, several
 from mpipar.runtime import node
 from mpipar.runtime.comm import Comm, world
 from mpipar.runtime.device import CHOICES, Seat, take_seat
@@ -94,7 +94,12 @@ def _parsed(arguments: list[str]) -> tuple[int | str, str]:
     """Return the number of workers, and the device."""
     given = dict(zip(arguments[0::2], arguments[1::2], strict=False))
     if len(arguments) % 2 or not given.keys() <= {"--workers", "--device"}:
-        raise BadInput("doctor: expected no more than --workers N, or auto, --device cpu, gpu or auto, and --clean")
+        known = ("--workers", "--device", "--clean")
+        unknown = next((one for one in arguments if one.startswith("-") and one not in known), "")
+        hint = did_you_mean(unknown, known)
+        raise BadInput(
+            f"doctor: expected no more than --workers N, or auto, --device cpu, gpu or auto, and --clean{hint}"
+        )
     workers, device = given.get("--workers", "1"), given.get("--device", "auto")
     if device not in CHOICES:
         raise BadInput(f"doctor: --device: expected cpu, gpu or auto, got {device!r}")

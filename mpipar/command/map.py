@@ -215,10 +215,10 @@ def map(
         compress=compress,
         progress=progress,
     )
-    kernel = _MapKernel(function, _listed(items), policy)
+    comm = execute.all_ranks("mpipar.map", settings.workers)
+    kernel = _MapKernel(function, _listed(items, comm), policy)
     bound = kernel.bind({}, block=block)
     path = Path(os.path.realpath(settings.output or ""))  # the function may change the folder
-    comm = execute.all_ranks("mpipar.map", settings.workers)
     _check_items(kernel, comm)
     try:
         with execute.execution(bound, settings, _notify) as (comm, result, file):
@@ -280,13 +280,24 @@ def outcomes_in_order(rows: Array, n: int, skipped: Sequence[Skipped]) -> Outcom
     return Outcomes(found, dict(sorted(failed.items())))
 
 
-def _listed(items: Iterable[Any]) -> list[Any]:
+def _listed(items: Iterable[Any], comm: Comm) -> list[Any]:
+    """Return the items. Where they can't be had on one rank, all raise. Collective over comm."""
+    listed: list[Any] = []
+    problem: Exception | None = None
     try:
-        return list(items)
-    except TypeError:
-        if hasattr(items, "__iter__"):
-            raise
-        raise BadInput(f"map: expected items, such as a list, got {items!r:.60}") from None
+        listed = list(items)
+    except Exception as error:
+        problem = error
+        if isinstance(error, TypeError) and not hasattr(items, "__iter__"):
+            problem = BadInput(f"map: expected items, such as a list, got {items!r:.60}")
+    told = comm.gather(None if problem is None else one_line(problem))
+    others = [f"rank {rank} could not list its items: {reason}" for rank, reason in enumerate(told) if reason]
+    first = comm.bcast(others[0] if others else None)
+    if problem is not None:
+        raise problem
+    if first is not None:
+        raise RunFailed(f"map: {first}")
+    return listed
 
 
 def _digests(items: Sequence[Any]) -> dict[str, str]:

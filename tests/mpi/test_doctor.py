@@ -124,3 +124,9 @@ def test_a_segment_that_is_young_is_nobodys_leftover():
         assert young.stdout == "False\n", young.stderr
     finally:
         path.unlink()
+
+
+def test_an_option_that_may_be_meant_is_told():
+    finished = python(*DOCTOR, "--clena")
+    assert finished.code == 2
+    assert finished.stderr.rstrip().endswith("; did you mean --clean?")

@@ -191,3 +191,38 @@ def test_star_leaves_the_map_of_python():
     names: dict = {}
     exec("from mpipar import *", names)
     assert "map" not in names
+
+
+@pytest.mark.each_mpi
+def test_items_that_one_rank_cant_list_end_all(tmp_path):
+    (tmp_path / "script.py").write_text(
+        "import mpipar, os\n"
+        "from mpi4py import MPI\n"
+        "def items():\n    yield 1\n    if MPI.COMM_WORLD.rank:\n        raise OSError('no such list')\n"
+        "try:\n    mpipar.map(str, items())\n"
+        "except (OSError, mpipar.RunFailed) as error:\n    print(error, flush=True)\n"
+    )
+    ended = mpirun(2, "script.py", cwd=tmp_path)
+    assert sorted(ended.stdout.splitlines()) == [
+        "map: rank 1 could not list its items: OSError: no such list",
+        "no such list",
+    ]
+
+
+def test_ctrl_c_keeps_what_is_done(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import mpipar, os, signal, sys\n"
+        "def f(x):\n"
+        "    if x == 3 and len(sys.argv) > 1:\n        os.kill(os.getpid(), signal.SIGINT)\n"
+        "    open('called', 'a').write(f'{x} ')\n"
+        "    return x\n"
+        "try:\n    print(mpipar.map(f, range(2000), output='run.h5', resume=True, block=1))\n"
+        "except mpipar.StoppedEarly as error:\n    print(error)\n"
+    )
+    stopped = python(str(script), "stop", cwd=tmp_path, cold=True)
+    assert "stopping after the blocks in flight" in stopped.stderr
+    assert "blocks are done and committed" in stopped.stdout
+    ended = python(str(script), cwd=tmp_path)
+    assert ended.stdout == f"{list(range(2000))}\n", ended.stderr
+    assert called(tmp_path) == list(range(2000))
