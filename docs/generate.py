@@ -123,7 +123,7 @@ def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -
     def linked(match: re.Match[str]) -> str:
         name = match["name"]
         public = name.rpartition(".")[2]
-        if name.startswith("mpipar.") and public in mpipar.__all__:
+        if name.startswith("mpipar.") and public in dir(mpipar):
             return f'<a href="#mpipar.{public}"><code>{public}</code></a>'
         return f"<code>{public if match['short'] else name}</code>"
 

@@ -14,8 +14,20 @@ from mpipar.pool.joblib_hook import introduce
 if TYPE_CHECKING:
     from mpipar.command.driver import Driver, driver
     from mpipar.command.execute import run
+    from mpipar.command.map import Outcomes, mapped
+    from mpipar.command.map import map as map
     from mpipar.core.dataset import Dataset
-    from mpipar.core.errors import BadInput, MpiparError, PoolTerminated, RunFailed, StoppedEarly, WorkerLost
+    from mpipar.core.errors import (
+        BadInput,
+        BadKernel,
+        ItemFailed,
+        MpiparError,
+        PoolTerminated,
+        RunFailed,
+        StoppedEarly,
+        UnfitResult,
+        WorkerLost,
+    )
     from mpipar.core.ordered import Concatenate, InOrder
     from mpipar.core.parameters import AtLeast, NonNegativeInt, PositiveInt
     from mpipar.core.plan import Block, Plan
@@ -25,13 +37,21 @@ if TYPE_CHECKING:
     from mpipar.pool.executor import Executor
     from mpipar.pool.manager import Manager
     from mpipar.pool.pool import Pool
+    from mpipar.runtime.result import Result
 
 _HOME = {
     "driver": "command.driver",
     "run": "command.execute",
+    "map": "command.map",
+    "mapped": "command.map",
+    "Outcomes": "command.map",
+    "Result": "runtime.result",
+    "ItemFailed": "core.errors",
+    "UnfitResult": "core.errors",
     "Dataset": "core.dataset",
     "Driver": "command.driver",
     "BadInput": "core.errors",
+    "BadKernel": "core.errors",
     "MpiparError": "core.errors",
     "RunFailed": "core.errors",
     "StoppedEarly": "core.errors",
@@ -61,6 +81,7 @@ _HOME = {
 __all__ = [
     "AtLeast",
     "BadInput",
+    "BadKernel",
     "Block",
     "Concatenate",
     "Count",
@@ -72,24 +93,29 @@ __all__ = [
     "Executor",
     "Histogram",
     "InOrder",
+    "ItemFailed",
     "Manager",
     "MinMax",
     "Moments",
     "MpiparError",
     "NonNegativeInt",
+    "Outcomes",
     "Plan",
     "Pool",
     "PoolTerminated",
     "PositiveInt",
     "Reduction",
+    "Result",
     "RunFailed",
     "StoppedEarly",
+    "UnfitResult",
     "WorkerLost",
     "__version__",
     "driver",
+    "mapped",
     "run",
     "stream",
-]
+]  # and map, which "from mpipar import *" must not put in the place of Python's
 
 
 introduce()  # to joblib, which may come later, or never
@@ -104,4 +130,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return __all__
+    return [*__all__, "map"]

@@ -41,7 +41,10 @@ def main() -> None:
             code = INTERRUPTED
         sys.exit(code)
     else:
-        _refuse(f"there is no driver {arguments[0]!r}; there are {', '.join(DRIVERS)}")
+        from mpipar.core.text import did_you_mean
+
+        hint = did_you_mean(arguments[0], ("run", *COMMANDS, *DRIVERS))
+        _refuse(f"there is no driver {arguments[0]!r}; there are {', '.join(DRIVERS)}{hint}")
 
 
 def _say(text: str) -> None:

@@ -77,6 +77,9 @@ def sweep(
     return table_of([record(number, rows.row(number), call) for number in numbers])
 
 
+sweep.is_table = True
+
+
 @sweep.check
 def check(
     *, function: str, table: str, slice: str, types: str, delimiter: str, decimal: str, comment: str

@@ -8,7 +8,6 @@ from __future__ import annotations
 import bisect
 import contextlib
 import datetime
-import difflib
 import functools
 import importlib.resources
 import json
@@ -22,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from mpipar.core.errors import BadInput
-from mpipar.core.text import printable
+from mpipar.core.text import did_you_mean, printable
 
 _LARGEST = 2**18  # bytes; no file that a person has written is larger
 _DEEPEST = 32  # tables within tables
@@ -210,9 +209,8 @@ def _told(error: Any) -> tuple[Key, str]:
     if error.validator == "additionalProperties":
         known = list(schema["properties"])
         name = next(name for name in got if name not in known)
-        close = difflib.get_close_matches(name, known, 1)
-        hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(known)}"
-        return (*key, name), f"there is no such key; {hint}"
+        hint = did_you_mean(name, known) or f"; there are {', '.join(known)}"
+        return (*key, name), f"there is no such key{hint}"
     if error.validator == "required":
         return key, f"{next(name for name in schema['required'] if name not in got)!r} is missing"
     if error.validator in ("oneOf", "minProperties", "maxProperties", "propertyNames") or "expected" not in schema:

@@ -22,16 +22,17 @@ from mpipar.command.driver import say_bad_input, say_once
 from mpipar.command.execute import WORKERS
 from mpipar.core.errors import BadInput
 from mpipar.core.exit_codes import DONE, FAILED
-from mpipar.core.text import several
+from mpipar.core.text import did_you_mean, several
 from mpipar.runtime import node
 from mpipar.runtime.comm import Comm, world
 from mpipar.runtime.device import CHOICES, Seat, take_seat
 from mpipar.runtime.launcher import launch
+from mpipar.runtime.leftovers import Leftover, leftovers, remove
 from mpipar.runtime.mpirun import output_of, vendor_of
 from mpipar.runtime.pinning import Place, place, shortages
 from mpipar.store.files import about_hdf5
 
-USAGE = """usage: mpipar doctor [--workers N|auto] [--device cpu|gpu|auto]
+USAGE = """usage: mpipar doctor [--workers N|auto] [--device cpu|gpu|auto] [--clean]
 
 Tell what is here (MPI, launcher, ranks, hosts, cores, GPUs, memory, HDF5, Slurm), and what is wrong with it, with
 remedies. The exit code is 1 if anything is.
@@ -39,8 +40,11 @@ remedies. The exit code is 1 if anything is.
 options:
   --workers N    worker processes that each rank is to have (default: 1; auto: the rank's share of the cores)
   --device D     cpu: don't look at GPUs; gpu: it is wrong that a rank has none (default: auto)
+  --clean        remove shared memory and folders that killed runs of yours have left on this node, and nobody has
 
 example: mpirun -np 4 mpipar doctor --workers 2"""
+
+_MOST_NAMED = 3  # of what killed runs have left
 
 
 class Rank(NamedTuple):
@@ -76,7 +80,8 @@ def main(arguments: list[str]) -> int:
     if arguments in (["-h"], ["--help"]):
         return say_once(USAGE, sys.stdout, DONE)
     try:
-        findings = examine(*_parsed(arguments))
+        clean = "--clean" in arguments
+        findings = examine(*_parsed([argument for argument in arguments if argument != "--clean"]), clean)
     except BadInput as error:
         return say_bad_input(f"mpipar: error: {error}")
     code = FAILED if findings is not None and findings[1] else DONE
@@ -89,14 +94,19 @@ def _parsed(arguments: list[str]) -> tuple[int | str, str]:
     """Return the number of workers, and the device."""
     given = dict(zip(arguments[0::2], arguments[1::2], strict=False))
     if len(arguments) % 2 or not given.keys() <= {"--workers", "--device"}:
-        raise BadInput("doctor: expected no more than --workers N, or auto, and --device cpu, gpu or auto")
+        known = ("--workers", "--device", "--clean")
+        unknown = next((one for one in arguments if one.startswith("-") and one not in known), "")
+        hint = did_you_mean(unknown, known)
+        raise BadInput(
+            f"doctor: expected no more than --workers N, or auto, --device cpu, gpu or auto, and --clean{hint}"
+        )
     workers, device = given.get("--workers", "1"), given.get("--device", "auto")
     if device not in CHOICES:
         raise BadInput(f"doctor: --device: expected cpu, gpu or auto, got {device!r}")
     return workers if workers == "auto" else WORKERS.parse(workers), device
 
 
-def examine(workers: int | str, device: str = "auto") -> Findings | None:
+def examine(workers: int | str, device: str = "auto", clean: bool = False) -> Findings | None:
     """Return what is here, and what is wrong with it, on the root; None elsewhere. Collective over all ranks.
 
     Parameters
@@ -105,6 +115,8 @@ def examine(workers: int | str, device: str = "auto") -> Findings | None:
         Worker processes that each rank is to have.
     device : str
         cpu, not to look at GPUs; gpu, if each rank is to have one; or auto.
+    clean : bool
+        Whether to remove what killed runs have left.
     """
     launched = launch()
     try:
@@ -129,6 +141,7 @@ def examine(workers: int | str, device: str = "auto") -> Findings | None:
         ("threads", ", ".join(f"{name}={os.environ[name]}" for name in node.THREAD_VARIABLES if name in os.environ)
          or "libraries are held to 1 in each process"),
         ("memory", _memory()),
+        *_left_behind(clean),
         *_slurm(),
     ]  # fmt: skip
     of_gpus = gpus.problems(seats, wanted=device == "gpu", launched=launched is not None)
@@ -165,6 +178,25 @@ def _memory() -> str:
     pages, size = os.sysconf("SC_AVPHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
     whole = os.sysconf("SC_PHYS_PAGES") * size
     return f"{pages * size / 2**30:.1f} of {whole / 2**30:.1f} GiB free on {os.uname().nodename}"
+
+
+def _left_behind(clean: bool) -> Iterator[tuple[str, str]]:
+    """Yield what killed runs have left on this node, or what of it is gone now."""
+    found = leftovers()
+    if clean and found:
+        gone = remove(found)
+        yield "removed", _listed(gone)
+        found = [leftover for leftover in found if leftover not in gone]
+    if found:
+        yield "left behind", f"{_listed(found)}, of killed runs, and nobody has it (remove it: mpipar doctor --clean)"
+
+
+def _listed(found: list[Leftover]) -> str:
+    """Return what is left in a line: how many, how large, and the first names."""
+    size = sum(leftover.size for leftover in found)
+    names = [str(leftover.path) for leftover in found[:_MOST_NAMED]]
+    more = f" and {len(found) - _MOST_NAMED} more" if len(found) > _MOST_NAMED else ""
+    return f"{', '.join(names) or 'nothing'}{more} ({size / 2**20:.1f} MiB)"
 
 
 def _by_host(ranks: list[Rank]) -> Iterator[tuple[str, str]]:

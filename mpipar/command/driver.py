@@ -121,7 +121,7 @@ def _run(options: Options, program: str) -> int:
     while True:
         try:
             with execution(options.bound, options.settings, notify, begun) as (comm, result, output):
-                code = DONE if result is None else _stored(result, output, notify)
+                code = DONE if result is None else _stored(result, output, options, notify)
                 delivered = result
                 code = _settled(comm, code)
             return _told(delivered, options, code, notify)
@@ -164,13 +164,29 @@ def _settled(comm: Comm, code: int) -> int:
     return code
 
 
-def _stored(result: Result, output: OutputFile | None, notify: Callable[[str], None]) -> int:
+def _stored(result: Result, output: OutputFile | None, options: Options, notify: Callable[[str], None]) -> int:
     """Write the result to its file, on the root: before all words, which may find no reader. Return the exit code."""
     problem = None if output is None else output.write(result)
+    if problem is None and options.settings.csv is not None:
+        problem = _as_csv(result, options, options.settings.csv)
     if problem is None:
         return DONE
     notify(problem)
     return FAILED
+
+
+def _as_csv(result: Result, options: Options, path: Path) -> str | None:
+    """Write the table of a result as text; return why that can't be done. On the root."""
+    from mpipar.store.csv_file import write_csv
+    from mpipar.store.stored_rows import StoredRows
+
+    [dataset] = options.bound.reduction.datasets()
+    output = options.settings.output
+    try:
+        write_csv(path, result.datasets[dataset.name] if output is None else StoredRows(output, dataset.name))
+    except OSError as error:
+        return f"the table could not be written to {path}: {reason_of(error)}"
+    return None
 
 
 def _told(result: Result | None, options: Options, code: int, notify: Callable[[str], None]) -> int:

@@ -9,21 +9,25 @@ The way of a run through the layers::
 from __future__ import annotations
 
 import contextlib
+import inspect
 import os
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mpipar.command.progress import Progress
+from mpipar.command.report import skipped_lines
 from mpipar.core.bound import BoundKernel
 from mpipar.core.errors import BadInput, MpiparError, RunFailed
 from mpipar.core.kernel import Kernel
 from mpipar.core.parameters import Parameter
-from mpipar.runtime.comm import Comm, world
+from mpipar.runtime.comm import Comm, ranks_of, world
 from mpipar.runtime.device import CHOICES, Gpu, callers_device_kept, chosen
-from mpipar.runtime.failure import STOP, OnError
+from mpipar.runtime.failure import OURS, STOP, OnError, one_line
 from mpipar.runtime.interrupt import Interruption
 from mpipar.runtime.node import one_thread
 from mpipar.runtime.outlets import note, open_missing
@@ -98,6 +102,8 @@ class Settings(NamedTuple):
         Whether to show progress; None is "on a terminal".
     device : str
         cpu, gpu or auto: this alone decides on the blocks and on how they are rounded.
+    csv : Path or None
+        Where the table that a kernel makes goes as text.
     """
 
     workers: int | str = 1
@@ -112,6 +118,7 @@ class Settings(NamedTuple):
     compress: bool = False
     progress: bool | None = None
     device: str = "cpu"
+    csv: Path | None = None
 
 
 Execution = tuple[Comm, Result | None, "OutputFile | None"]
@@ -123,8 +130,9 @@ def execution(
     settings: Settings,
     notify: Callable[[str], None],
     begun: Callable[[Path], None] = lambda path: None,
+    comm: Comm | None = None,
 ) -> Iterator[Execution]:
-    """Run a kernel. Collective over all ranks that the launcher started.
+    """Run a kernel. Collective over all ranks that the launcher started, or those that are given.
 
     Parameters
     ----------
@@ -134,6 +142,8 @@ def execution(
         Called on the root with what the user should know.
     begun : callable, optional
         Called on the root with the output's path, when it is this run's.
+    comm : Comm, optional
+        The ranks; by default all that the launcher started.
 
     Yields
     ------
@@ -145,13 +155,7 @@ def execution(
         The file that it is to be written to, if any; what isn't written is gone after this context.
     """
     with one_thread(), contextlib.ExitStack() as stack:
-        if settings.workers != 1:
-            from mpipar.runtime.workers import prepare
-
-            prepare()
-        comm = world()
-        if comm.is_lent:
-            raise BadInput(f"{bound.kernel.name}: the other ranks serve pools here; run it without `mpipar run`")
+        comm = all_ranks(bound.kernel.name, settings.workers) if comm is None else comm
         for note in bound.kernel.notes if comm.is_root else ():
             notify(note)
         gpu, no_gpu = None, None
@@ -162,7 +166,10 @@ def execution(
                 raise
             no_gpu = error  # a run that is finished needs none
         output = None
-        interruption = Interruption(settings.stop_before)  # says nothing until it is entered
+        told = notify if comm.is_root else _unheard
+        if bound.plan.n == 0:
+            told("there are no items: nothing is to be evaluated")
+        interruption = Interruption(settings.stop_before, told)  # says nothing until it is entered
         if settings.output is not None:
             stack.enter_context(interruption)
             from mpipar.store.output import OutputFile  # HDF5 takes time to load, in which a signal may come
@@ -206,6 +213,28 @@ def execution(
         yield comm, result, output
 
 
+def _unheard(text: str) -> None:
+    """Tell nobody."""
+
+
+def all_ranks(name: str, workers: int | str = 1) -> Comm:
+    """Return the ranks that the launcher started, for what has this name. Collective over them.
+
+    Raises
+    ------
+    BadInput
+        If they have something else to do.
+    """
+    if workers != 1:
+        from mpipar.runtime.workers import prepare
+
+        prepare()
+    comm = world()
+    if comm.is_lent:
+        raise BadInput(f"{name}: the other ranks serve pools here; run it without `mpipar run`")
+    return comm
+
+
 def on_device(
     bound: BoundKernel, wanted: str, comm: Comm, notify: Callable[[str], None] | None = None
 ) -> tuple[BoundKernel, Gpu | None]:
@@ -230,14 +259,40 @@ def on_device(
     return bound if bound.device == device else bound.on(device), gpu
 
 
-def end_all_ranks(program: str, error: BaseException, code: int) -> None:
+def trace_of_user(error: BaseException) -> TracebackType | None:
+    """Return the traceback from where mpipar called the user's own code that raised, or None if it was ours."""
+    from mpipar.store.source import is_own
+
+    found = None
+    trace = error.__traceback__
+    came_from_us = False
+    while trace is not None:
+        path = trace.tb_frame.f_code.co_filename
+        is_ours = path.startswith(OURS)
+        if is_ours:
+            found = None
+        elif came_from_us and is_own(path):
+            found = trace
+        came_from_us = is_ours
+        trace = trace.tb_next
+    return found
+
+
+def end_all_ranks(program: str, error: BaseException, code: int, comm: Comm | None = None) -> None:
     """End the other ranks after a bug or Ctrl-C on this one: they may be waiting for it in a collective call."""
     interrupted = isinstance(error, KeyboardInterrupt)
+    trace = trace_of_user(error)
     if not interrupted:
-        note("".join(traceback.format_exception(error)).rstrip("\n"))
-    comm = world()
+        note("".join(traceback.format_exception(type(error), error, trace or error.__traceback__)).rstrip("\n"))
+    comm = world() if comm is None else comm
     if comm.is_root or not interrupted:
-        what = "interrupted" if interrupted else f"a bug, on rank {comm.rank}, host {comm.host}"
+        where = f"on rank {comm.rank}, host {comm.host}"
+        what = "interrupted"
+        if not interrupted and trace is None:
+            what = f"a bug, {where}"
+        elif not interrupted and trace is not None:
+            called = trace.tb_frame.f_code
+            what = f"{called.co_name}() of {os.path.basename(called.co_filename)} raised {one_line(error)}, {where}"
         note(f"{program}: {what}")
     else:
         time.sleep(0.5)  # all ranks are interrupted, and the first to abort silences the root
@@ -262,6 +317,7 @@ def run(
     progress: bool | None = None,
     device: str = "cpu",
     everywhere: bool = True,
+    comm: Any = None,
     **parameters: Any,
 ) -> Result | None:
     """Run a kernel from Python: over all ranks under a launcher, or else here. Collective over all ranks.
@@ -298,6 +354,8 @@ def run(
         cpu, gpu, or auto: a GPU if the kernel can use one and all ranks have one.
     everywhere : bool
         Whether all ranks get the result, or else the root alone.
+    comm : mpi4py.MPI.Intracomm, optional
+        Whose ranks run it, by default those of the world. It is copied: no message of the run meets those of others.
     **parameters
         The kernel's own.
 
@@ -325,37 +383,77 @@ def run(
     if not isinstance(kernel, Kernel):
         raise BadInput(f"run: expected a kernel, such as mpipar.driver makes, got {kernel!r:.60}")
     open_missing()
-    settings = Settings(
-        workers if workers == "auto" else WORKERS.check_all(workers),
-        SCHEDULE.check_all(schedule),
-        OnError.parse(str(on_error)),
-        BLOCK_TIMEOUT.check_all(block_timeout),
-        None if output is None else Path(output),
-        CHECKPOINT.check_all(checkpoint),
-        resume,
-        anyway,
-        None,
-        compress,
-        progress,
-        DEVICE.check_all(device),
+    settings = settings_of(
+        workers=workers,
+        schedule=schedule,
+        on_error=OnError.parse(str(on_error)),
+        block_timeout=block_timeout,
+        output=output,
+        checkpoint=checkpoint,
+        resume=resume,
+        anyway=anyway,
+        compress=compress,
+        progress=progress,
+        device=device,
     )
-    check_suffix(settings.output)
+    for name in parameters.keys() - {parameter.name for parameter in kernel.parameters}:
+        raise kernel.unknown(name, inspect.signature(run).parameters)
     bound = kernel.bind(parameters, block=block, seed=seed, device="gpu" if settings.device == "gpu" else "cpu")
+    if comm is None:
+        return _run(bound, settings, everywhere, None)
+    ranks = ranks_of(comm)
+    result = _run(bound, settings, everywhere, ranks)
+    ranks.free()
+    return result
+
+
+def settings_of(
+    *, workers: Any, schedule: Any, block_timeout: Any, output: Any, checkpoint: Any, **given: Any
+) -> Settings:
+    """Return the settings that arguments from Python say. Raises BadInput."""
+    settings = Settings(
+        workers=workers if workers == "auto" else WORKERS.check_all(workers),
+        schedule=SCHEDULE.check_all(schedule),
+        block_timeout=BLOCK_TIMEOUT.check_all(block_timeout),
+        output=None if output is None else Path(output),
+        checkpoint=CHECKPOINT.check_all(checkpoint),
+        **given,
+    )
+    DEVICE.check_all(settings.device)
+    check_suffix(settings.output)
+    return settings
+
+
+def _run(bound: BoundKernel, settings: Settings, everywhere: bool, ranks: Comm | None) -> Result | None:
+    """Run a kernel over ranks, by default all. Collective over them."""
+    path = os.path.abspath(settings.output or "")  # a kernel may change the folder
     try:
-        with callers_device_kept(), execution(bound, settings, _notify) as (comm, result, output_file):
+        with callers_device_kept(), execution(bound, settings, _notify, comm=ranks) as (comm, result, output_file):
+            for line in () if result is None else skipped_lines(result):
+                _notify(line)
             problem = None
             if result is not None and output_file is not None:
                 problem = output_file.write(result)
+                result = _with_stored_datasets(result, bound, path)
             problem = comm.bcast(problem)
             if problem is not None:
                 raise RunFailed(problem)
             return comm.bcast(result) if everywhere else result
-    except MpiparError:
-        raise
+    except MpiparError as error:
+        raise error.with_traceback(None) from None  # what is between says nothing to the user
     except BaseException as error:
-        if world().size > 1:
-            end_all_ranks("mpipar.run", error, 1)
+        ranks = world() if ranks is None else ranks
+        if ranks.size > 1:
+            end_all_ranks("mpipar.run", error, 1, ranks)
         raise
+
+
+def _with_stored_datasets(result: Result, bound: BoundKernel, path: str) -> Result:
+    """Return a result whose datasets are those in its file."""
+    from mpipar.store.stored_rows import StoredDatasets
+
+    names = tuple(dataset.name for dataset in bound.reduction.datasets())
+    return replace(result, datasets=StoredDatasets(path, names)) if names else result
 
 
 def _notify(text: str) -> None:

@@ -78,7 +78,7 @@ def parse(kernel: Kernel, arguments: Sequence[str], program: str) -> Options:
         If it asks for help or the version.
     """
     parser = _parser(kernel, program)
-    given = vars(parser.parse_args(arguments))
+    given = {"csv": None, **vars(parser.parse_args(arguments))}
     settings = Settings(**{name: given.pop(name) for name in Settings._fields})
     block, seed, json, dry_run = (given.pop(name) for name in ("block", "seed", "json", "dry_run"))
     bound = kernel.bind(given, block=block, seed=seed, device="gpu" if settings.device == "gpu" else "cpu")
@@ -88,7 +88,11 @@ def parse(kernel: Kernel, arguments: Sequence[str], program: str) -> Options:
     if settings.anyway and not settings.resume:
         raise BadInput("argument --anyway: needs --resume")
     datasets = [dataset.name for dataset in bound.reduction.datasets()]
-    if datasets and settings.output is None:
+    if settings.csv is not None:
+        from mpipar.store.csv_file import check_csv
+
+        check_csv(settings.csv)
+    if datasets and settings.output is None and settings.csv is None:
         raise BadInput(f"argument --output: needed for what this makes, the dataset {', '.join(datasets)!r}")
     return Options(bound, settings, json, dry_run)
 
@@ -123,6 +127,8 @@ def _parser(kernel: Kernel, program: str) -> _Parser:
         "--seed", type=_typed(SEED), default=SEED.default, metavar="N", help=f"{SEED.help} (default: {SEED.default})"
     )
     common.add_argument("--output", type=Path, metavar="FILE.h5", help="write the result to this HDF5 file")
+    if kernel.is_table:
+        common.add_argument("--csv", type=Path, metavar="FILE.csv", help="write the table to this CSV file")
     common.add_argument(
         "--checkpoint", type=_typed(CHECKPOINT), default=CHECKPOINT.default, metavar="SECONDS",
         help="commit what is done to the output so often (default: 60)",

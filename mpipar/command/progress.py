@@ -1,10 +1,11 @@
-"""A progress bar on stderr, which no run waits for, nor ends for. Imports mpipar.runtime.outlets."""
+"""A progress bar on stderr, which no run waits for, nor ends for. Imports mpipar.runtime."""
 
 from __future__ import annotations
 
 import sys
 from typing import Any
 
+from mpipar.runtime.launcher import launch, launchers_terminal
 from mpipar.runtime.outlets import hint
 
 _SHOWN_AS = "{desc}: {percentage:3.0f}%|{bar}| {elapsed} < {remaining}"
@@ -23,6 +24,11 @@ class _Stderr:
         return getattr(sys.stderr, name)
 
 
+def _is_seen() -> bool:
+    """Return whether stderr ends at a terminal, perhaps by way of a launcher."""
+    return sys.stderr.isatty() or (launch() is not None and launchers_terminal())
+
+
 class Progress:
     """A bar that a run moves by calling it with the fraction that is done; a context manager.
 
@@ -36,7 +42,7 @@ class Progress:
 
     def __init__(self, name: str, wanted: bool | None) -> None:
         self._bar: Any = None
-        if wanted or (wanted is None and sys.stderr.isatty()):
+        if wanted or (wanted is None and _is_seen()):
             from tqdm import tqdm  # takes time to load
 
             self._bar = tqdm(desc=name, total=1.0, bar_format=_SHOWN_AS, file=_Stderr(), dynamic_ncols=True)

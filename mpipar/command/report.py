@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from mpipar._version import __version__
 from mpipar.core.text import items_in_blocks, several
+from mpipar.runtime.failure import Skipped
 from mpipar.runtime.result import Result
 
 MOST_SKIPPED_SHOWN = 20
@@ -88,14 +89,29 @@ def value_lines(name: str, value: Any, error: Any) -> list[str]:
 
 
 def skipped_lines(result: Result) -> list[str]:
-    """Return a line for each of the first blocks that were skipped, and how many more there are."""
+    """Return a line for each of the first blocks that were skipped, and what items the others have."""
     first = result.skipped[:MOST_SKIPPED_SHOWN]
     lines = [
         f"skipped block {block.block} (items {block.start} to {block.stop - 1}): {block.reason}" for block in first
     ]
     if len(result.skipped) > len(first):
-        lines.append(f"skipped {len(result.skipped) - len(first)} more blocks")
+        more = result.skipped[len(first) :]
+        lines.append(f"skipped {several(len(more), 'more block')}: items {_ranges(more)}")
     return lines
+
+
+def _ranges(skipped: Sequence[Skipped]) -> str:
+    """Return which items blocks have, "0 to 9, 30 to 49", as many as fit into a line."""
+    joined: list[list[int]] = []
+    for block in skipped:
+        if joined and joined[-1][1] == block.start:
+            joined[-1][1] = block.stop
+        else:
+            joined.append([block.start, block.stop])
+    pairs = joined[:MOST_SKIPPED_SHOWN]
+    shown = [f"{start} to {stop - 1}" if stop - start > 1 else f"{start}" for start, stop in pairs]
+    left_out = len(joined) - len(pairs)
+    return ", ".join(shown) + (f" and {left_out} more ranges" if left_out else "")
 
 
 def plain(value: Any) -> Any:

@@ -12,6 +12,7 @@ from mpipar.command.execute import WORKERS, default_workers
 from mpipar.core.errors import BadInput
 from mpipar.core.kernel import SEED
 from mpipar.core.parameters import Parameter
+from mpipar.core.text import did_you_mean
 from mpipar.runtime.launcher import launch
 from mpipar.runtime.mpirun import find_mpirun, settings_for, with_its_folder
 from mpipar.runtime.outlets import flush, open_missing
@@ -82,7 +83,8 @@ def parse(arguments: Sequence[str]) -> Wanted:
     while rest and rest[0].startswith("-"):
         option, _, value = rest.pop(0).partition("=")
         if option not in ("-n", "-np", "--workers", "--seed", "-m"):
-            raise BadInput(f"run: there is no option {option}; there are -n, --workers, --seed and -m")
+            hint = did_you_mean(option, ("--workers", "--seed"))
+            raise BadInput(f"run: there is no option {option}; there are -n, --workers, --seed and -m{hint}")
         if not value:
             if not rest:
                 raise BadInput(f"run: {option} needs a value")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from mpipar.core.errors import BadInput
+from mpipar.core.errors import BadInput, BadKernel
 from mpipar.core.plan import Block, Plan
 from mpipar.core.reduction import Array, Reduction
 from mpipar.core.signature import GIVEN, arrays_wanted, call, keywords_of
@@ -66,14 +66,20 @@ class BoundKernel:
     def __post_init__(self) -> None:
         made = self.kernel._reduction
         if not isinstance(made, Reduction):
-            made = made() if isinstance(made, type) else call(made, **self.parameters)
+            made = self._of_class(made) if isinstance(made, type) else call(made, **self.parameters)
         if not isinstance(made, Reduction):
-            raise TypeError(f"{self.kernel.name}: reduction must be a Reduction, got {made!r}")
+            raise BadKernel(f"{self.kernel.name}: reduction must be a Reduction, got {made!r}")
         names = [dataset.name for dataset in made.datasets()]
         twice = [name for name in names if names.count(name) > 1]
         if twice:
             raise BadInput(f"{self.kernel.name} has several datasets named {twice[0]!r}")
         object.__setattr__(self, "reduction", made)
+
+    def _of_class(self, reduction: type) -> Any:
+        try:
+            return reduction()
+        except TypeError as error:
+            raise BadKernel(f"{self.kernel.name}: reduction={reduction.__name__} needs arguments: {error}") from None
 
     def __reduce__(self) -> Any:
         return BoundKernel, (self.kernel, self.parameters, self.plan, self.seed, self.device, self.block)

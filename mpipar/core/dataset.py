@@ -62,13 +62,23 @@ class Dataset(Reduction):
         rows = self.rows(partial)[self.name]
         if rows.shape[1:] != self.row or (self.one_each and len(rows) != block.size):
             shape = ", ".join(map(str, (block.size if self.one_each else "any", *self.row)))
-            raise TypeError(f"the dataset {self.name!r} needs rows of shape ({shape}), got {describe(partial)}")
+            hint = self._meant(rows, block)
+            raise TypeError(f"the dataset {self.name!r} needs rows of shape ({shape}), got {describe(partial)}{hint}")
         if self.dtype is not None and not _fits(rows.dtype, self.dtype):
             raise TypeError(f"the dataset {self.name!r} needs {self.dtype}, got {describe(partial)}")
         changed = None if self.dtype is None else change(rows, self.dtype)
         if changed is not None:
             raise TypeError(f"the dataset {self.name!r} of {self.dtype} would store {changed}: give it a wider dtype")
         return total + len(rows)
+
+    def _meant(self, rows: Array, block: Block) -> str:
+        """Return what to write for rows such as these."""
+        written = f"Dataset({self.name!r}, …"
+        if len(rows) == block.size and rows.shape[1:] != self.row:
+            return f"; if that is a row for each item, write {written}, row={rows.shape[1:]})"
+        if rows.shape[1:] == self.row:
+            return f"; if a block may have any number of rows, write {written}, one_each=False)"
+        return ""
 
     def merge(self, total: Any, other: Any) -> Any:  # noqa: D102
         return total + other

@@ -5,15 +5,18 @@ from __future__ import annotations
 import functools
 import inspect
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeAlias
 
+import numpy as np
+
 from mpipar.core.bound import DEVICES, BoundKernel
-from mpipar.core.errors import BadInput
+from mpipar.core.errors import BadInput, BadKernel
 from mpipar.core.parameters import Parameter, parameters_of
 from mpipar.core.plan import LARGEST_BLOCK_ON_GPU, Plan
 from mpipar.core.reduction import Reduction
 from mpipar.core.signature import GIVEN, arrays_wanted, call, keywords_of
+from mpipar.core.text import did_you_mean
 
 Hook: TypeAlias = Callable[..., Any]
 AnyReduction: TypeAlias = Reduction | type[Reduction] | Callable[..., Reduction]
@@ -41,7 +44,7 @@ class Kernel:
 
     Raises
     ------
-    TypeError
+    BadKernel
         If the signature doesn't fit.
 
     Notes
@@ -72,10 +75,12 @@ class Kernel:
         self._shared: dict[str, Hook] = {}
         self._variants: dict[str, Callable[..., Any]] = {}
         self.notes: list[str] = []
+        self.is_table = False  # whether its one dataset is a table, which may be wanted as a CSV file
         if isinstance(n, str) and n not in {p.name for p in self.parameters}:
-            raise TypeError(f"{self.name}: n={n!r} is not one of its keyword-only parameters")
+            hint = did_you_mean(n, (p.name for p in self.parameters))
+            raise BadKernel(f"{self.name}: n={n!r} is not one of its keyword-only parameters{hint}")
         if not isinstance(reduction, Reduction) and not callable(reduction):
-            raise TypeError(f"{self.name}: reduction must be a Reduction, got {reduction!r}")
+            raise BadKernel(f"{self.name}: reduction must be a Reduction, got {reduction!r}")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the function."""
@@ -100,7 +105,8 @@ class Kernel:
         parameters that the kernel may, and some of its keyword-only ones.
         """
         if device not in DEVICES:
-            raise TypeError(f"{self.name}: there is no device {device!r}, but {' and '.join(DEVICES)}")
+            hint = did_you_mean(device, DEVICES)
+            raise BadKernel(f"{self.name}: there is no device {device!r}, but {' and '.join(DEVICES)}{hint}")
 
         def use(function: Hook) -> Hook:
             arrays_wanted(function)
@@ -152,9 +158,13 @@ class Kernel:
         array that it gave, filled.
         """
         if function.__name__ not in self.arrays or function.__name__ in GIVEN:
-            raise TypeError(f"{self.name}: it takes no positional parameter {function.__name__!r} to be shared")
+            raise BadKernel(f"{self.name}: it takes no positional parameter {function.__name__!r} to be shared")
         self._shared[function.__name__] = self._fitting(function, "shared array", ("empty",))
         return function
+
+    def inputs(self) -> dict[str, str]:
+        """Return what the result depends on beside parameters and functions, as {"input NAME": digest}."""
+        return {}
 
     def bind(
         self, parameters: Mapping[str, Any], *, block: int | None = None, seed: int = 0, device: str = "cpu"
@@ -172,6 +182,10 @@ class Kernel:
         if self._check is not None:
             self.notes = list(call(self._check, **values) or ())
         n = values[self.n] if isinstance(self.n, str) else call(self.n, **values)
+        if hasattr(n, "item") and np.ndim(n) == 0:
+            n = n.item()
+        if isinstance(n, float) and n.is_integer():
+            n = int(n)
         if not isinstance(n, int) or n < 0:
             raise BadInput(f"{self.name} can't have {n!r} items")
         return self._bound(values, n, block, SEED.check_all(seed), device)
@@ -189,7 +203,7 @@ class Kernel:
         bound = BoundKernel(self, values, plan, seed, device, block)
         missing = [name for name in bound.shared_names if name not in self._shared]
         if missing:
-            raise TypeError(f"{self.name}: nothing makes its array {missing[0]!r}; decorate a function with .shared")
+            raise BadKernel(f"{self.name}: nothing makes its array {missing[0]!r}; decorate a function with .shared")
         return bound
 
     def _values(self, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -197,7 +211,7 @@ class Kernel:
         known = {p.name: p for p in self.parameters}
         for name in given:
             if name not in known:
-                raise BadInput(f"{self.name} has no parameter {name!r}; it has {', '.join(known) or 'none'}")
+                raise self.unknown(name)
         values = {}
         for name, parameter in known.items():
             if name in given:
@@ -208,18 +222,27 @@ class Kernel:
                 values[name] = parameter.default
         return values
 
+    def unknown(self, name: str, others: Iterable[str] = ()) -> BadInput:
+        """Return what to raise for a parameter that the kernel hasn't; ``others`` are names that may be meant, too."""
+        known = [p.name for p in self.parameters]
+        hint = did_you_mean(name, [*known, *others]) or f"; it has {', '.join(known) or 'none'}"
+        return BadInput(f"{self.name} has no parameter {name!r}{hint}")
+
     def _fitting(self, function: Hook, what: str, positional: tuple[str, ...]) -> Hook:
         """Return ``function`` if it takes these positional parameters and, by keyword, some of the kernel's."""
         if len(inspect.signature(function).parameters.keys() - keywords_of(function)) != len(positional):
             takes = ", ".join((*positional, "*", "…"))
-            raise TypeError(f"{self.name}: its {what} takes ({takes}), with parameters of the kernel after the *")
+            raise BadKernel(f"{self.name}: its {what} takes ({takes}), with parameters of the kernel after the *")
         self._check_keywords(function, what)
         return function
 
     def _check_keywords(self, function: Callable[..., Any], what: str) -> None:
         unknown = keywords_of(function) - {p.name for p in self.parameters}
         if unknown:
-            raise TypeError(f"{self.name}: its {what} takes {', '.join(sorted(unknown))}, which the kernel doesn't")
+            hint = did_you_mean(min(unknown), (p.name for p in self.parameters))
+            raise BadKernel(
+                f"{self.name}: its {what} takes {', '.join(sorted(unknown))}, which the kernel doesn't{hint}"
+            )
 
 
 BLOCK = Parameter("block", int, None, minimum=1, help="items in a block (default: by the driver and n)")

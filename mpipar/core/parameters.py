@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
 from mpipar.core.errors import BadInput
+from mpipar.core.text import did_you_mean
 
 LARGEST_INT = 2**63 - 1
 """Whole numbers given as options may not be larger: NumPy, HDF5 and MPI count in 64 bits."""
@@ -95,8 +96,10 @@ class Parameter:
         fits: tuple[type, ...] = {float: (float, int), Path: (Path, str)}.get(self.type, (self.type,))
         if hasattr(value, "item") and getattr(value, "ndim", None) == 0:
             value = value.item()  # a NumPy scalar
+        if self.type is int and isinstance(value, float) and value.is_integer():
+            value = int(value)  # 1e6, as on a command line
         if not isinstance(value, fits) or (isinstance(value, bool) and self.type is not bool):
-            raise BadInput(f"expected {self.allowed}, got {value!r}")
+            raise BadInput(f"expected {self.allowed}, got {value!r}{self._meant(value)}")
         try:
             value = self.type(value)
         except OverflowError:
@@ -106,8 +109,11 @@ class Parameter:
         if self.type is int and abs(value) > LARGEST_INT:
             raise BadInput(f"expected {self.allowed} of at most 64 bits, got a larger one")
         if (self.minimum is not None and value < self.minimum) or (self.choices and value not in self.choices):
-            raise BadInput(f"expected {self.allowed}, got {value!s}")
+            raise BadInput(f"expected {self.allowed}, got {value!s}{self._meant(value)}")
         return value
+
+    def _meant(self, value: Any) -> str:
+        return did_you_mean(value, map(str, self.choices)) if isinstance(value, str) else ""
 
     def check_all(self, value: Any) -> Any:
         """Return a whole value (None, one, or a list) as this parameter takes it, or raise BadInput naming it."""

@@ -174,12 +174,12 @@ class Each(Reduction):
 
     Parameters
     ----------
-    **reductions : Reduction
+    **reductions : Reduction or a subclass of it that needs no arguments
         The reduction of each name.
     """
 
-    def __init__(self, **reductions: Reduction) -> None:
-        self.reductions: Mapping[str, Reduction] = reductions
+    def __init__(self, **reductions: Reduction | type[Reduction]) -> None:
+        self.reductions: Mapping[str, Reduction] = {name: _made(name, one) for name, one in reductions.items()}
 
     def start(self) -> Any:  # noqa: D102
         return {name: reduction.start() for name, reduction in self.reductions.items()}
@@ -205,3 +205,15 @@ class Each(Reduction):
         for name, reduction in self.reductions.items():
             rows |= reduction.rows(partial[name])
         return rows
+
+
+def _made(name: str, reduction: Any) -> Reduction:
+    """Return a reduction of the name in an Each, made of its class if that is given."""
+    if isinstance(reduction, type) and issubclass(reduction, Reduction):
+        try:
+            return reduction()
+        except TypeError as error:
+            raise TypeError(f"Each: {name}={reduction.__name__} needs arguments: {error}") from None
+    if not isinstance(reduction, Reduction):
+        raise TypeError(f"Each: {name} should be a Reduction, such as ExactSum, got {reduction!r:.60}")
+    return reduction

@@ -1,4 +1,4 @@
-"""The signatures of kernels, and calls with what a function takes. Imports nothing of mpipar."""
+"""The signatures of kernels, and calls with what a function takes. Imports errors alone."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+from mpipar.core.errors import BadKernel
+
 GIVEN = ("rng", "xp")
 """Positional parameters of a kernel that are not arrays in shared memory."""
 
 
 def arrays_wanted(function: Callable[..., Any]) -> tuple[str, ...]:
-    """Return the positional parameters of a kernel after the block. Raises TypeError if it isn't one."""
+    """Return the positional parameters of a kernel after the block. Raises BadKernel if it isn't one."""
     positional = [p for p in inspect.signature(function).parameters.values() if p.kind is not p.KEYWORD_ONLY]
     if not positional or any(p.kind is not p.POSITIONAL_OR_KEYWORD for p in positional):
-        raise TypeError(
+        raise BadKernel(
             f"{function.__name__}: a kernel takes (block, *, …), (block, rng, *, …) or (block, xp, *, …), its options "
             "after the *; "
             f"got ({', '.join(map(str, positional))}, …)"

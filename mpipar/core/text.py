@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import sys
 from collections.abc import Iterable
 
@@ -15,6 +16,13 @@ def printable(text: object) -> str:
 def several(count: int, thing: str, things: str = "") -> str:
     """Return "1 rank", "2 ranks"; ``things`` is the plural, if it is more than an s."""
     return f"{count} {thing if count == 1 else things or thing + 's'}"
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return "; did you mean a, b?" with the names that are like ``name``, or nothing."""
+    by_folded = {one.casefold(): one for one in known}
+    matches = difflib.get_close_matches(name.casefold(), by_folded, n=3)
+    return f"; did you mean {', '.join(by_folded[match] for match in matches)}?" if matches else ""
 
 
 def items_in_blocks(n: int, n_blocks: int, block: int) -> str:

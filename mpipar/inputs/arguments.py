@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from mpipar.core.errors import BadInput
+from mpipar.core.text import did_you_mean
 from mpipar.inputs.cells import TYPES, is_type
-from mpipar.inputs.common import did_you_mean, listed
+from mpipar.inputs.common import listed
 
 _BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 _KINDS = (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import codecs
-import difflib
 import itertools
 import re
 import stat
@@ -72,12 +71,6 @@ def reason_of(error: BaseException) -> str:
     """Return the first line of the message of an exception."""
     text = error.args[0] if isinstance(error, KeyError) and error.args else error  # a KeyError quotes its message
     return next(iter(str(text).splitlines()), "")
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return "; did you mean a, b?" with the names that are like ``name``, or nothing."""
-    matches = difflib.get_close_matches(name, list(known), n=3)
-    return f"; did you mean {', '.join(matches)}?" if matches else ""
 
 
 def listed(names: Iterable[str], most: int = 10) -> str:

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from mpipar.core.errors import BadInput
+from mpipar.core.text import did_you_mean
 from mpipar.inputs.cells import converted, fit_in_64_bits, guessed, looks_like_number, parsed, prints_back
-from mpipar.inputs.common import at_line, did_you_mean, listed, read_text, shortened
+from mpipar.inputs.common import at_line, listed, read_text, shortened
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,8 @@ from types import ModuleType
 from typing import Any
 
 from mpipar.core.errors import BadInput
-from mpipar.inputs.common import check_file, did_you_mean, one_line
+from mpipar.core.text import did_you_mean
+from mpipar.inputs.common import check_file, one_line
 
 _loading = 0
 

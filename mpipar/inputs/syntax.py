@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from mpipar.core.errors import BadInput
+from mpipar.core.text import did_you_mean
 from mpipar.inputs.arithmetic import (
     ARITHMETIC_NAMES,
     ARITIES,
@@ -23,7 +24,7 @@ from mpipar.inputs.arithmetic import (
     RUNNING,
     TYPES,
 )
-from mpipar.inputs.common import did_you_mean, listed, one_line, shortened
+from mpipar.inputs.common import listed, one_line, shortened
 from mpipar.inputs.elementwise import check_elementwise, instead_of
 
 DEEPEST = 500

@@ -137,6 +137,9 @@ class Comm:
         """
         return None if state == GOING_ON else (self.rank, state)
 
+    def free(self) -> None:
+        """Give up what was made for these ranks alone; nothing can be done with them after that. Collective."""
+
     def abort(self, code: int) -> NoReturn:
         """End all ranks at once."""
         tell(ENDED, code=code)
@@ -145,12 +148,14 @@ class Comm:
 
 
 class MPIComm(Comm):
-    """All ranks that the launcher started.
+    """All ranks that the launcher started, or those of another communicator.
 
     Parameters
     ----------
     mpi : module
         ``mpi4py.MPI``, initialised.
+    of : mpi4py.MPI.Intracomm, optional
+        The communicator that has the ranks; by default the world.
     """
 
     # World is duplicated, so that no message or collective of ours can meet one of the user's. The duplicate lives as
@@ -159,9 +164,9 @@ class MPIComm(Comm):
     #   COMM_WORLD ── Dup ──▶ _comm ── Split_type(SHARED) ──▶ a node's ranks, freed at once after use
     #   (the user's)          reduce, gather, stop messages
 
-    def __init__(self, mpi: Any) -> None:
+    def __init__(self, mpi: Any, of: Any = None) -> None:
         self._mpi = mpi
-        self._comm = self._own_copy(mpi.COMM_WORLD)
+        self._comm = self._own_copy(mpi.COMM_WORLD if of is None else of)
         self.rank = self._comm.Get_rank()
         self.size = self._comm.Get_size()
         self.host = mpi.Get_processor_name()
@@ -228,6 +233,9 @@ class MPIComm(Comm):
             self._comm.Mprobe(self._mpi.ANY_SOURCE, _STOP).Recv([bytearray(1), self._mpi.BYTE])
         return rank, verdict
 
+    def free(self) -> None:  # noqa: D102
+        self._comm.Free()
+
     def abort(self, code: int) -> NoReturn:  # noqa: D102
         tell(ENDED, code=code)
         flush()
@@ -266,6 +274,30 @@ def _meet() -> Comm:
             start.initialize(mpi)
             return _communicator(mpi, launched)
     return _communicator(mpi, launched)  # ranks of a program that has started MPI may come hours after each other
+
+
+def ranks_of(communicator: Any) -> Comm:
+    """Return the ranks of a communicator of mpi4py; call its ``free`` when it is done with. Collective over them.
+
+    Messages of the user's own never meet those of ours: these go through a copy.
+
+    Raises
+    ------
+    BadInput
+        If it isn't a communicator that something can be run over.
+    """
+    mpi = sys.modules.get("mpi4py.MPI")
+    if mpi is None or not isinstance(communicator, mpi.Comm):
+        raise BadInput(f"comm: expected a communicator of mpi4py, got {communicator!r:.60}")
+    if not mpi.Is_initialized() or mpi.Is_finalized():
+        raise BadInput("comm: MPI is not running: it was not begun, or has ended")
+    if communicator == mpi.COMM_NULL:
+        raise BadInput("comm: this rank is in no communicator (COMM_NULL)")
+    if communicator.Is_inter():
+        raise BadInput("comm: expected an intracommunicator; .Merge() makes one of an intercommunicator")
+    if world.cache_info().currsize and world().is_lent:
+        raise BadInput("comm: the other ranks serve pools here; run it without `mpipar run`")
+    return Comm() if communicator.Get_size() == 1 else MPIComm(mpi, communicator)
 
 
 def _communicator(mpi: Any, launched: Launch | None) -> Comm:

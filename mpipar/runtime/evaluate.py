@@ -13,6 +13,7 @@ import numpy as np
 
 from mpipar.core.blocks import Blocks
 from mpipar.core.bound import BoundKernel
+from mpipar.core.errors import UnfitResult
 from mpipar.core.plan import Block
 from mpipar.core.reduction import Array
 from mpipar.runtime.device import Gpu
@@ -196,18 +197,20 @@ class Evaluator:
                 partial = self._function(block)
                 self._add(partial, block, outcome)
             except (Exception, SystemExit) as error:
-                if attempts_left:
+                may_go_on = not isinstance(error, UnfitResult)
+                if attempts_left and may_go_on:
                     outcome.retried += 1
-                elif on_error.skip:
-                    failure = block_failure(block, error)
+                    continue
+                failure = block_failure(block, error)
+                if on_error.skip and may_go_on:
                     outcome.skipped.append(Skipped.of(block, failure.reason, failure.details))
                 else:
-                    outcome.failure = block_failure(block, error)
-            else:
-                if outcome.failure is None:
-                    outcome.blocks += 1
-                    self._put_rows(partial, block, outcome)
+                    outcome.failure = failure
                 return
+            if outcome.failure is None:
+                outcome.blocks += 1
+                self._put_rows(partial, block, outcome)
+            return
 
     def _add(self, partial: Any, block: Block, outcome: Outcome) -> None:
         reduction = self._task.bound.reduction

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import traceback
+from types import TracebackType
 from typing import NamedTuple
 
-from mpipar.core.errors import BadInput
+from mpipar.core.errors import BadInput, UnfitResult
 from mpipar.core.parameters import parse_int
 from mpipar.core.plan import Block
+from mpipar.core.text import did_you_mean
+
+OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+"""How the files of mpipar begin."""
 
 
 class OnError(NamedTuple):
@@ -35,7 +41,8 @@ class OnError(NamedTuple):
         except ValueError:
             retries = 0
         if not 1 <= retries <= 1000:
-            raise BadInput(f"expected stop, skip or retry:N with N from 1 to 1000, got {text!r}")
+            hint = did_you_mean(action, ("stop", "skip", "retry")) if action != "retry" else ""
+            raise BadInput(f"expected stop, skip or retry:N with N from 1 to 1000, got {text!r}{hint}")
         return cls(retries=retries)
 
 
@@ -96,11 +103,29 @@ def items_of(block: Block) -> str:
 
 
 def block_failure(block: Block, error: BaseException) -> Failure:
-    """Return the failure of an exception in a kernel, with the traceback from the kernel on."""
-    below_us = error.__traceback__.tb_next if error.__traceback__ else None
-    details = "".join(traceback.format_exception(type(error), error, below_us))
+    """Return the failure of an exception in a kernel, with the traceback from the user's own code on."""
+    below_us = _below_us(error.__traceback__.tb_next if error.__traceback__ else None)
+    told_all = isinstance(error, UnfitResult) or (isinstance(error, TypeError) and _is_refusal(error))
+    details = "" if told_all else "".join(traceback.format_exception(type(error), error, below_us))
     remedy = " (smaller blocks need less memory: --block)" if isinstance(error, MemoryError) else ""
     return Failure(items_of(block), one_line(error) + remedy, details)
+
+
+def _is_refusal(error: TypeError) -> bool:
+    """Return whether mpipar itself refused what a kernel returned, and the message says all."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    frame = trace.tb_frame if trace is not None else None
+    return frame is not None and frame.f_code.co_filename.startswith(f"{OURS}core{os.sep}")
+
+
+def _below_us(trace: TracebackType | None) -> TracebackType | None:
+    """Return a traceback from the first frame on that isn't of mpipar; all of it if there is none."""
+    below = trace
+    while below is not None and below.tb_frame.f_code.co_filename.startswith(OURS):
+        below = below.tb_next
+    return trace if below is None else below
 
 
 def one_line(error: BaseException) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -15,6 +17,8 @@ from mpipar.runtime import journal
 
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT, signal.SIGHUP)
 """After each of these a rank finishes the blocks in flight; after a second SIGINT it doesn't."""
+
+CTRL_C = "stopping after the blocks in flight; again to end now"
 
 
 def outlive_warning() -> None:
@@ -30,6 +34,8 @@ class Interruption:
     ----------
     stop_before : float, optional
         Seconds before the end of the Slurm job at which to stop.
+    notify : callable, optional
+        Called at the first Ctrl-C with what it does.
 
     Raises
     ------
@@ -37,7 +43,8 @@ class Interruption:
         If the end of the job is asked for, but not known.
     """
 
-    def __init__(self, stop_before: float | None = None) -> None:
+    def __init__(self, stop_before: float | None = None, notify: Callable[[str], None] = lambda text: None) -> None:
+        self._notify = notify
         self._reason: str | None = None
         self._stop_at = float("inf")
         self._handlers: dict[signal.Signals, Any] = {}
@@ -71,6 +78,9 @@ class Interruption:
         if name and number == signal.SIGTERM and journal.is_cancelled_now(Path(name)):
             os._exit(128 + number)
         self._reason = signal.Signals(number).name
+        if number == signal.SIGINT:
+            with contextlib.suppress(RuntimeError):  # what this interrupts may be a write to the same stream
+                self._notify(CTRL_C)
 
 
 def _is_kept_off(number: signal.Signals) -> bool:

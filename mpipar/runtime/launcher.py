@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 # Number of ranks and own rank, innermost launcher first: mpirun inside a Slurm step counts, not the step.
@@ -25,6 +26,8 @@ _PREFIXES = (
 NO_INIT = "MPI4PY_RC_INITIALIZE"  # what mpi4py reads when it is imported
 _JOURNAL = "MPIPAR_JOURNAL"  # of the ranks of a batch job
 _SLURM_STEP = ("SLURM_STEP", "SLURM_PROCID", "SLURM_LOCALID", "SLURM_TASK_PID", "SLURM_PMI")
+_PROGRAMS = ("mpirun", "mpiexec", "prterun", "orterun", "srun")  # that a user starts
+_MOST_BETWEEN = 4  # processes between these and a rank: hydra_pmi_proxy, a shell, a wrapper
 
 
 class Launch(NamedTuple):
@@ -50,6 +53,22 @@ def launch(environment: Mapping[str, str] = os.environ) -> Launch | None:
             number = environment.get(rank, "")
             return Launch(size, int(environment[size]), int(number) if number.isdigit() else 0)
     return None
+
+
+def launchers_terminal(proc: Path = Path("/proc"), parent: int | None = None) -> bool:
+    """Return whether the launcher of this rank, on this node, writes what ranks say on stderr to a terminal."""
+    above = os.getppid() if parent is None else parent
+    for _ in range(_MOST_BETWEEN):
+        try:
+            name = (proc / str(above) / "comm").read_text().strip()
+            target = os.readlink(proc / str(above) / "fd" / "2")
+            fields = (proc / str(above) / "stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            return False
+        if name.startswith(_PROGRAMS):
+            return target.startswith(("/dev/pts/", "/dev/tty"))
+        above = int(fields[1])
+    return False
 
 
 def is_launchers(name: str) -> bool:

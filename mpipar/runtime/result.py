@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import html
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,12 +13,16 @@ from mpipar.core.bound import BoundKernel
 from mpipar.core.dataset import common_dtype, converted, exact_dtype
 from mpipar.core.plan import Plan
 from mpipar.core.reduction import Array
+from mpipar.core.text import items_in_blocks, several
 from mpipar.runtime.failure import Skipped
 from mpipar.runtime.tally import Done, Record
 from mpipar.runtime.timeline import Span
 
+_MOST_SHOWN = 60  # letters of a value
+_MOST_IN_LINE = 6  # numbers of an array
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, repr=False)
 class Result:
     """What came out of a run, and how.
 
@@ -56,7 +61,7 @@ class Result:
     skipped : list of Skipped
         Blocks that failed, in order, if the run was to go on without them.
     datasets : dict
-        {name: rows}, if they had no file to go to.
+        {name: rows}: arrays, or, where there is an output, what reads from it when it is looked at.
     partials : dict
         {block index: partial}, if they were kept.
     done : Done
@@ -86,12 +91,34 @@ class Result:
     lost_workers: int
     lost_ranks: int
     skipped: list[Skipped]
-    datasets: dict[str, Array] = field(repr=False)
+    datasets: Mapping[str, Any] = field(repr=False)
     partials: dict[int, Any] = field(repr=False)
     done: Done = field(repr=False)
     timelines: list[list[Span]] = field(default_factory=list, repr=False)
     device: str = "cpu"
     gpus: list[str] = field(default_factory=list)
+
+    def __repr__(self) -> str:
+        return f"<Result of {self.name}: {', '.join(f'{name} {text}' for name, text in self._told().items())}>"
+
+    def _repr_html_(self) -> str:
+        """Return what notebooks show: a table of two columns."""
+        rows = {"kernel": self.name, **self._told()}
+        cells = (f"<tr><th>{html.escape(name)}</th><td>{html.escape(text)}</td></tr>" for name, text in rows.items())
+        return f"<table>{''.join(cells)}</table>"
+
+    def _told(self) -> dict[str, str]:
+        """Return the little that one wants to know at first."""
+        told = {"value": _shortened(self.value)}
+        if self.error is not None:
+            told["error"] = _shortened(self.error)
+        if self.datasets:
+            told["datasets"] = ", ".join(f"{name} {_shape(rows)}" for name, rows in self.datasets.items())
+        if self.skipped:
+            told["skipped"] = several(len(self.skipped), "block")
+        told["of"] = items_in_blocks(self.plan.n, self.plan.n_blocks, self.plan.block)
+        told["by"] = f"{several(self.ranks, 'rank')} × {several(self.workers, 'worker')}, {self.elapsed:.3g} s"
+        return told
 
     @property
     def value(self) -> Any:
@@ -127,6 +154,21 @@ class Result:
     def lower_bound(self) -> float:
         """Seconds that no schedule can beat: the longest block, or an equal share of the time in kernels."""
         return lower_bound([one.seconds for one in self.records], [one.longest for one in self.records])
+
+
+def _shortened(value: Any) -> str:
+    """Return a value in one line, cut if it is long."""
+    if isinstance(value, Mapping):
+        text = ", ".join(f"{name} {_shortened(item)}" for name, item in value.items())
+    elif isinstance(value, np.ndarray) and value.size > _MOST_IN_LINE:
+        return f"array of {value.dtype}, shape {value.shape}"
+    else:
+        text = " ".join(str(value).split())
+    return text if len(text) <= _MOST_SHOWN else f"{text[: _MOST_SHOWN - 1]}…"
+
+
+def _shape(rows: Any) -> str:
+    return " × ".join(map(str, rows.shape))
 
 
 def imbalance(seconds: Sequence[float]) -> float:

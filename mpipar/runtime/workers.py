@@ -306,7 +306,8 @@ class Workers:
 def _task_as_bytes(task: Task) -> tuple[bytes, dict[str, str]]:
     """Return a task as bytes, and which main module must be imported where they are read."""
     if main_module.may_be_imported():
-        return bytes(ForkingPickler.dumps(task)), main_module.description()
+        with contextlib.suppress(AttributeError, pickle.PicklingError):  # of a lambda, or a function in a function
+            return bytes(ForkingPickler.dumps(task)), main_module.description()
     return _by_value(task), {}  # a notebook, or a script without a guard
 
 

@@ -25,6 +25,7 @@ _OURS = (FUNCTIONS, INPUTS, MIXED)
 _FIXED = ("driver", "n", "block", "seed", "device")  # other ones would not even fit together
 _LARGE = 2**30
 _SAMPLES = 1024
+_MOST_TOLD = 5
 
 
 def identity_of(bound: BoundKernel) -> dict[str, Any]:
@@ -52,11 +53,12 @@ def whole_identity(bound: BoundKernel) -> dict[str, Any]:
         for text in _texts(value):
             where, _, attribute = text.rpartition(":")
             module = _module(where)
-            file = _file_in(text)
+            file = file_in(text)
             if module is not None and attribute:
                 names.append((module, attribute.partition(".")[0]))
             elif file is not None:
                 inputs[f"{name} {file}"] = content(file)
+    inputs |= kernel.inputs()
     return {
         **identity_of(bound),
         FUNCTIONS: digests_of([*functions, *_classes(bound.reduction)], names),
@@ -123,9 +125,10 @@ def _changed(there: dict[str, Any], here: dict[str, Any]) -> list[str]:
     functions = [label for label in sorted({**old, **new}) if old.get(label) != new.get(label)]
     old, new = there[INPUTS], here[INPUTS]
     inputs = [label for label in sorted(old.keys() & new.keys()) if old[label] != new[label]]  # the run may make files
-    return [_function_told(label) for label in functions] + [
-        f"input {label.partition(' ')[2]} was changed" for label in inputs
-    ]
+    told = [f"input {label.partition(' ')[2]} was changed" for label in inputs[:_MOST_TOLD]]
+    if len(inputs) > _MOST_TOLD:
+        told.append(f"so were {len(inputs) - _MOST_TOLD} more inputs")
+    return [_function_told(label) for label in functions] + told
 
 
 def _function_told(label: str) -> str:
@@ -167,7 +170,7 @@ def _module(where: str) -> ModuleType | None:
     return sys.modules.get(where)
 
 
-def _file_in(text: str) -> str | None:
+def file_in(text: str) -> str | None:
     """Return the regular file that a text names, also as FILE.h5:/NAME."""
     inside = re.match(r"(.+\.\w+):", text)
     for name in (text, inside[1] if inside else ""):

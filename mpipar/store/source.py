@@ -48,7 +48,7 @@ def digests_of(functions: Iterable[Any], names: Iterable[tuple[ModuleType, str]]
         walk.add_object(function)
     for module, name in names:
         path = getattr(module, "__file__", None)
-        if path is not None and _is_own(path):
+        if path is not None and is_own(path):
             walk.add(path, module.__name__, name)
         walk.add_object(getattr(module, name, None))
     return walk.digests()
@@ -93,7 +93,7 @@ class _Walk:
         if not isinstance(name, str) or not isinstance(module, str):
             name, module = type(thing).__qualname__, type(thing).__module__
         path = getattr(sys.modules.get(module), "__file__", None)
-        if path is not None and (_is_own(path) or _is_driver(path)):
+        if path is not None and (is_own(path) or _is_driver(path)):
             first = name.partition(".")[0]
             self.add(path, module, first, getattr(getattr(thing, "__code__", None), "co_firstlineno", 0))
         elif path is None and hasattr(thing, "__code__"):
@@ -203,7 +203,7 @@ class _Walk:
     def _add_module(self, module: str, name: str | None) -> None:
         """Add a module of the user's, or what it has under a name."""
         path = _file_of(module)
-        if path is not None and _is_own(path):
+        if path is not None and is_own(path):
             self.add(path, module, name)
 
     def _add_libraries(self, source: _Source, statement: ast.stmt) -> None:
@@ -356,7 +356,7 @@ def _installed() -> tuple[str, ...]:
 _INSTALLED = _installed()
 
 
-def _is_own(path: str) -> bool:
+def is_own(path: str) -> bool:
     """Return whether a file is the user's own."""
     real = os.path.realpath(path)
     inside = any(part in ("site-packages", "dist-packages") for part in real.split(os.sep))

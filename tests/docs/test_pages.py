@@ -135,7 +135,7 @@ def test_inline_commands_are_real(page, helps):
         if name in helps:
             for option in re.findall(r"(?<!\S)--?[a-z][\w-]*", rest):
                 assert re.search(rf"(?<![\w-]){option}(?![\w-])", helps[name]), f"{page}: mpipar {name} has no {option}"
-        else:
+        elif name not in dir(mpipar):  # what is one of Python is meant so
             assert importlib.util.find_spec(f"mpipar.{name}"), f"{page}: there is no mpipar {name}"
 
 

@@ -1,11 +1,14 @@
 """mpipar doctor: what is here, and each fault that it knows with its remedy."""
 
 import os
+from pathlib import Path
 
 import pytest
 from conftest import BIN, FOR_OPEN_MPI, UNBOUND, mpirun, python
 
+from mpipar.command import doctor
 from mpipar.command.doctor import Rank, _unshared
+from mpipar.runtime.leftovers import Leftover
 from mpipar.runtime.pinning import place
 
 DOCTOR = ("-m", "mpipar", "doctor")
@@ -89,3 +92,41 @@ def test_a_folder_that_another_node_does_not_see():
 def test_wrong_options(options):
     finished = python(*DOCTOR, *options)
     assert (finished.code, finished.stdout, len(finished.own_errors)) == (2, "", 1)
+
+
+SEEN = """
+import sys
+from mpipar.runtime.leftovers import leftovers
+print(sys.argv[1] in {str(one.path) for one in leftovers()})
+"""
+
+
+def test_what_killed_runs_have_left_is_told_and_removed(capsys, monkeypatch):
+    found = [Leftover(Path(f"/dev/shm/mpich_shm_{k}"), 2**20) for k in range(5)]
+    monkeypatch.setattr(doctor, "leftovers", lambda: found)
+    monkeypatch.setattr(doctor, "remove", lambda found: found[:4])
+    facts, _ = doctor.examine(1, "cpu")
+    told = dict(facts)["left behind"]
+    assert told == (
+        "/dev/shm/mpich_shm_0, /dev/shm/mpich_shm_1, /dev/shm/mpich_shm_2 and 2 more (5.0 MiB), of killed runs, and "
+        "nobody has it (remove it: mpipar doctor --clean)"
+    )
+    facts, _ = doctor.examine(1, "cpu", clean=True)
+    assert dict(facts)["removed"].endswith(" and 1 more (4.0 MiB)")
+    assert dict(facts)["left behind"].startswith("/dev/shm/mpich_shm_4 (1.0 MiB), ")
+
+
+def test_a_segment_that_is_young_is_nobodys_leftover():
+    path = Path(f"/dev/shm/mpich_shm_of_a_test_of_mpipar_{os.getpid()}")
+    path.write_bytes(bytes(4096))
+    try:
+        young = python("-c", SEEN, str(path))
+        assert young.stdout == "False\n", young.stderr
+    finally:
+        path.unlink()
+
+
+def test_an_option_that_may_be_meant_is_told():
+    finished = python(*DOCTOR, "--clena")
+    assert finished.code == 2
+    assert finished.stderr.rstrip().endswith("; did you mean --clean?")

@@ -106,11 +106,18 @@ if __name__ == "__main__":
 @pytest.mark.each_mpi
 @pytest.mark.parametrize("ranks", [None, 2])
 def test_kernel_that_cannot_be_sent_to_workers(ranks, tmp_path):
-    (tmp_path / "script.py").write_text(INNER)
+    held = INNER.replace("def make():\n", "import threading\ndef make(lock=threading.Lock()):\n")
+    (tmp_path / "script.py").write_text(held.replace("block.size", "block.size if lock else 0"))
     finished = over(ranks)("script.py", cwd=tmp_path)
     assert finished.code == 2
     assert len(finished.own_errors) == 1, finished.stderr
     assert "the kernel can't be sent to workers" in finished.stderr
+
+
+@pytest.mark.parametrize("ranks", [None, 2])
+def test_kernel_in_a_function_goes_to_workers_by_value(ranks, tmp_path):
+    (tmp_path / "script.py").write_text(INNER)
+    assert over(ranks)("script.py", cwd=tmp_path).json["value"] == 1000
 
 
 @pytest.mark.parametrize("ranks", [None, 2])

@@ -7,6 +7,8 @@ import h5py
 import pytest
 from conftest import UNBOUND, chosen_ranks, over, python
 
+import mpipar
+
 PROGRAMS = str(Path(__file__).with_name("programs.py"))
 BAD = ("3", "17", "38")
 
@@ -128,7 +130,7 @@ def test_of_many_skipped_blocks_some_are_told():
     finished = unlucky((None, "1"), "--on-error", "skip", "--json", bad=bad)
     assert finished.json["skipped_blocks"] == len(finished.json["skipped"]) == 40
     assert len(finished.own_errors) == 21
-    assert finished.own_errors[-1].endswith("skipped 20 more blocks")
+    assert finished.own_errors[-1].endswith("skipped 20 more blocks: items 200 to 399")
 
 
 @pytest.mark.each_mpi
@@ -224,7 +226,29 @@ def test_a_block_that_failed_half_way_counts_once_after_the_kernel_is_repaired(k
     finished = over(ranks)(*command, cwd=tmp_path, env=UNBOUND)
     assert finished.code == 1, finished.stderr
     (tmp_path / "bad").unlink()
-    resumed = over(ranks)(*command, "--resume", "--anyway", cwd=tmp_path, env=UNBOUND).json
+    resumed = over(ranks)(*command, "--resume", "--anyway", cwd=tmp_path, env=UNBOUND).json  # BAD is another now
     whole = over(ranks)("half.py", kernel, "--json", cwd=tmp_path).json
     assert resumed["value"] == whole["value"]
     assert resumed["resumed_blocks"] > 0
+
+
+def test_from_python_the_lost_items_are_named_too(capsys):
+    @mpipar.driver(n="n", reduction=mpipar.Count, block=2)
+    def kernel(block, *, n: int = 9):
+        return 1 // (block.index % 2)
+
+    assert mpipar.run(kernel, on_error="skip").value == 2
+    told = capsys.readouterr().err.splitlines()
+    assert [line.partition(":")[2] for line in told] == [
+        f" skipped block {k} (items {items}): ZeroDivisionError: integer division or modulo by zero"
+        for k, items in ((0, "0 to 1"), (2, "4 to 5"), (4, "8 to 8"))
+    ]
+
+
+def test_no_items_are_told(capsys):
+    @mpipar.driver(n="n", reduction=mpipar.Count)
+    def kernel(block, *, n: int = 0):
+        return 1
+
+    assert mpipar.run(kernel).value == 0
+    assert capsys.readouterr().err == "mpipar.run: there are no items: nothing is to be evaluated\n"

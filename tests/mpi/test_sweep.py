@@ -1,5 +1,6 @@
 """The driver that calls a function for each row of a table: its results, and its failing rows."""
 
+import csv
 import itertools
 import math
 import re
@@ -7,7 +8,7 @@ import re
 import h5py
 import numpy as np
 import pytest
-from conftest import chosen_ranks, over
+from conftest import chosen_ranks, over, python
 
 from mpipar import BadInput, RunFailed, run
 from mpipar.sweep import sweep
@@ -306,3 +307,59 @@ def test_a_slice_that_is_not_there_is_refused(slice, tmp_path):
     (tmp_path / "t.csv").write_text("x\n1\n2\n3\n")
     with pytest.raises(BadInput, match="slice"):
         run(sweep, function="math:sqrt", table=str(tmp_path / "t.csv"), slice=slice)
+
+
+CSV_MODEL = """
+def model(name, x):
+    if x == 3:
+        raise ValueError("three")
+    return {"y": x / 3, "note": f'{name}, "{x}"\\nä', "big": 2**62 + x, "ok": x > 1}
+"""
+
+
+@pytest.mark.parametrize("options", [(), ("--output", "run.h5"), ("--workers", "2", "--on-error", "skip")])
+def test_a_table_as_csv_says_what_that_of_hdf5_does(options, tmp_path):
+    (tmp_path / "model.py").write_text(CSV_MODEL)
+    numbers = (1, 2, 3) if "skip" in options else (1, 2)
+    (tmp_path / "t.csv").write_text("name,x\n" + "".join(f"00{x},{x}\n" for x in numbers))
+    command = ("-m", "mpipar.sweep", "--function", "model.py:model", "--table", "t.csv", "--csv", "out.csv", *options)
+    for _ in range(2):  # a table of results is replaced
+        ended = python(*command, cwd=tmp_path)
+        assert ended.code == 0, ended.stderr
+        with (tmp_path / "out.csv").open(newline="", encoding="utf-8") as file:
+            assert list(csv.DictReader(file)) == [
+                {
+                    "row": str(x - 1),
+                    "name": f"00{x}",
+                    "x": str(x),
+                    "y": repr(x / 3),
+                    "note": f'00{x}, "{x}"\nä',
+                    "big": str(2**62 + x),
+                    "ok": str(x > 1),
+                }
+                for x in (1, 2)
+            ]
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name[0] == ".") == []
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("out.txt", "expected a name that ends in .csv"),
+        ("nowhere/out.csv", "there is no folder"),
+        ("t.csv", "exists and is not a table of results"),
+        ("folder.csv", "is not a regular file"),
+    ],
+)
+def test_where_a_table_cant_go_as_csv_is_told_before_the_run(path, told, tmp_path):
+    (tmp_path / "model.py").write_text(CSV_MODEL)
+    (tmp_path / "t.csv").write_text("name,x\na,1\n")
+    (tmp_path / "folder.csv").mkdir()
+    before = sorted(tmp_path.rglob("*"))
+    command = ("--function", "model.py:model", "--table", "t.csv", "--csv", path)
+    ended = python("-m", "mpipar.sweep", *command, cwd=tmp_path)
+    assert (ended.code, ended.stdout) == (2, "")
+    assert told in ended.stderr
+    assert ended.stderr.count("\n") == 1
+    assert [path for path in sorted(tmp_path.rglob("*")) if "__pycache__" not in str(path)] == before
+    assert (tmp_path / "t.csv").read_text() == "name,x\na,1\n"

@@ -97,7 +97,7 @@ BAD_INPUT = [
     (["--ranks", "1", "--nodes", "1"], "--nodes: not with --ranks"),
     (["--ranks", "1", "--workers", "auto"], "--workers: auto is for studies here"),
     (["--ranks", "1", "--sizes", "10"], "--sizes: is for studies here"),
-    (["--ranks", "1", "--set", "resources.nods=2"], "did you mean 'nodes'?"),
+    (["--ranks", "1", "--set", "resources.nods=2"], "did you mean nodes?"),
     (["--ranks", "1", "--set", "steps=0"], "argument --steps"),
     (["--nodes", "100"], "strong, 100 ranks × 1 worker on 100 nodes: sbatch: "),
 ]

@@ -32,7 +32,9 @@ def test_what_to_do_about_exceptions_is_understood(text, expected):
 def test_anything_else_is_refused(text):
     with pytest.raises(BadInput) as caught:
         OnError.parse(text)
-    assert str(caught.value) == f"expected stop, skip or retry:N with N from 1 to 1000, got {text!r}"
+    told, _, hint = str(caught.value).partition("; did you mean ")
+    assert told == f"expected stop, skip or retry:N with N from 1 to 1000, got {text!r}"
+    assert hint in ("", "stop?", "skip?", "retry?")
 
 
 @given(text=st.text(max_size=12) | st.text(max_size=6).map("retry:".__add__))

@@ -40,6 +40,16 @@ def test_a_second_ctrl_c_interrupts_at_once():
             send(signal.SIGINT)
 
 
+def test_the_first_ctrl_c_is_answered_at_once():
+    told = []
+    with Interruption(notify=told.append):
+        send(signal.SIGTERM)
+        assert told == []
+    with Interruption(notify=told.append):
+        send(signal.SIGINT)
+        assert told == ["stopping after the blocks in flight; again to end now"]
+
+
 def test_ctrl_c_after_another_signal_interrupts_at_once():
     with Interruption() as interruption:
         send(signal.SIGTERM)

@@ -175,7 +175,7 @@ def resources(*lines: str) -> str:
         (f"{SCRIPT}[output]\ncheckpoint = 3", "job.toml:4: output.checkpoint: is for drivers"),
         (f"{SCRIPT}[array]\n", "job.toml:3: array: 'tasks' is missing"),
         (f"{SCRIPT}[array]\nat_once = 3", "job.toml:3: array: 'tasks' is missing"),
-        (resources("node = 3"), "job.toml:4: resources.node: there is no such key; did you mean 'nodes'?"),
+        (resources("node = 3"), "job.toml:4: resources.node: there is no such key; did you mean nodes?"),
         (
             resources("nodes = 2", "ranks_per_node = 3", "ranks = 7"),
             "job.toml:6: resources.ranks: 2 nodes × 3 ranks_per_node are 6 ranks, got 7; leave one out",
@@ -357,9 +357,9 @@ REFUSED: dict[str, tuple[str | bytes | None, list[str], str]] = {
     "sbatch, newline": (resources('sbatch.comment = "a\\nb"'), [], "job.toml:4: resources.sbatch.comment: "),
     "sbatch, name": (resources("sbatch.'x=$(touch canary)' = 1"), [], "resources.sbatch: "),
     "sbatch, list": (resources("sbatch.nice = [1]"), [], "job.toml:4: resources.sbatch.nice: "),
-    "key": (SCRIPT + "skript = 'x'\n", [], "job.toml:3: run.skript: there is no such key; did you mean 'script'?"),
+    "key": (SCRIPT + "skript = 'x'\n", [], "job.toml:3: run.skript: there is no such key; did you mean script?"),
     "key, newline": (SCRIPT + '"a\\nb" = 1\n', [], "job.toml:3: run.a\\nb: "),
-    "table": (SCRIPT + "[recources]\n", [], "job.toml:3: recources: there is no such key; did you mean 'resources'?"),
+    "table": (SCRIPT + "[recources]\n", [], "job.toml:3: recources: there is no such key; did you mean resources?"),
     "table, no table": ("resources = 3\n" + SCRIPT, [], "job.toml:1: resources: expected a table"),
     "run, list": ("[[run]]\nscript = 'ok.py'\n", [], "job.toml:1: run: expected a table"),
     "nothing": ("", [], "job.toml:1: 'run' is missing"),
@@ -417,7 +417,7 @@ REFUSED: dict[str, tuple[str | bytes | None, list[str], str]] = {
     "missing": (None, [], "job.toml: No such file or directory"),
 }  # fmt: skip
 SITES = {  # name: (site profile, what stderr names)
-    "key": ("luncher = 'mpirun'", "site.toml:1: luncher: there is no such key; did you mean 'launcher'?"),
+    "key": ("luncher = 'mpirun'", "site.toml:1: luncher: there is no such key; did you mean launcher?"),
     "launcher": ("launcher = 3", "site.toml:1: launcher: "),
     "launcher, newline": ('launcher = "mpirun\\ntouch canary"', "site.toml:1: launcher: "),
     "partition": ("partition = '--wrap=x'", "site.toml:1: partition: "),

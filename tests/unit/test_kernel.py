@@ -263,7 +263,8 @@ def test_bind_fills_in_defaults_and_converts():
 @pytest.mark.parametrize(
     ("kernel", "parameters", "options", "message"),
     [
-        (squares, {"item": 3}, {}, "squares has no parameter 'item'; it has items, power"),
+        (squares, {"item": 3}, {}, r"squares has no parameter 'item'; did you mean items\?"),
+        (squares, {"nonsense": 3}, {}, "squares has no parameter 'nonsense'; it has items, power"),
         (squares, {"items": "3"}, {}, "^items: expected a whole number from 0 on"),
         (squares, {"items": -1}, {}, "^items: .*got -1"),
         (squares, {"power": None}, {}, "^power: expected a number"),

@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from mpipar.runtime.launcher import Launch, hidden_from_children, launch
+from mpipar.runtime.launcher import Launch, hidden_from_children, launch, launchers_terminal
 
 LAUNCHERS = {
     "Open MPI": ("OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"),
@@ -96,3 +96,23 @@ def test_what_is_set_inside_stays(job, monkeypatch):
         monkeypatch.setenv("MPIPAR_OTHER", "y")
     assert os.environ["MPIPAR_OTHER"] == "y"
     assert os.environ["PMI_FD"] == "9"
+
+
+@pytest.mark.parametrize(
+    ("name", "target", "seen"),
+    [
+        ("mpiexec.hydra", "/dev/pts/3", True),
+        ("mpirun", "pipe:[7]", False),
+        ("prterun", "/dev/tty1", True),
+        ("bash", "/dev/pts/3", False),
+    ],
+)
+def test_the_terminal_of_a_launcher_is_seen(name, target, seen, tmp_path):
+    above = {30: ("hydra_pmi_proxy", "pipe:[1]", 20), 20: (name, target, 10), 10: ("systemd", "/dev/null", 0)}
+    for process, (comm, second, parent) in above.items():
+        (tmp_path / str(process) / "fd").mkdir(parents=True)
+        (tmp_path / str(process) / "comm").write_text(f"{comm}\n")
+        (tmp_path / str(process) / "stat").write_text(f"{process} ({comm}) S {parent} 1 1")
+        (tmp_path / str(process) / "fd" / "2").symlink_to(second)
+    assert launchers_terminal(tmp_path, 30) is seen
+    assert launchers_terminal(tmp_path, 99) is False

@@ -102,7 +102,7 @@ def test_any_text_is_parsed_or_refused(text, kind, minimum, choices):
 @pytest.mark.parametrize(
     ("kind", "given", "value"),
     [
-        *[(int, same, 3) for same in (3, np.int32(3), np.uint8(3), np.array(3))],
+        *[(int, same, 3) for same in (3, np.int32(3), np.uint8(3), np.array(3), 3.0, np.float64(3))],
         *[(float, same, 2.0) for same in (2, 2.0, np.float32(2), np.int64(2))],
         *[(bool, same, False) for same in (False, np.False_)],
         *[(str, same, "a") for same in ("a", np.str_("a"))],
@@ -119,7 +119,24 @@ def test_values_become_the_type_of_their_parameter(kind, given, value):
 @pytest.mark.parametrize(
     ("kind", "given"),
     [
-        *[(int, bad) for bad in (True, np.True_, 1.0, np.float64(1), "1", None, [1], np.array([1]), 2**63, 1j)],
+        *[
+            (int, bad)
+            for bad in (
+                True,
+                np.True_,
+                1.5,
+                np.float64(1.5),
+                np.inf,
+                np.nan,
+                1e300,
+                "1",
+                None,
+                [1],
+                np.array([1]),
+                2**63,
+                1j,
+            )
+        ],
         *[(float, bad) for bad in (False, "1", float("nan"), float("inf"), np.float64("nan"), 1j, None, 10**400)],
         *[(bool, bad) for bad in (1, 0, np.int8(1), "true", None)],
         *[(str, bad) for bad in (1, b"a", Path("a"), None)],

@@ -155,7 +155,11 @@ def test_skipped_blocks_are_told_line_by_line_the_first_of_them():
     assert skipped_lines(result(1.0, skipped=skipped(2))) == ["skipped block 2 (items 600 to 899): ValueError: 2"]
     lines = skipped_lines(result(1.0, skipped=skipped(*range(MOST_SKIPPED_SHOWN + 7))))
     assert len(lines) == MOST_SKIPPED_SHOWN + 1
-    assert lines[-1] == "skipped 7 more blocks"
+    first, last = 300 * MOST_SKIPPED_SHOWN, 300 * (MOST_SKIPPED_SHOWN + 7) - 1
+    assert lines[-1] == f"skipped 7 more blocks: items {first} to {last}"
+    apart = skipped_lines(result(1.0, skipped=[Skipped(2 * k, 2 * k, 2 * k + 1, "", "") for k in range(50)]))
+    assert apart[-1].startswith("skipped 30 more blocks: items 40, 42, 44, ")
+    assert apart[-1].endswith(", 78 and 10 more ranges")
 
 
 def test_imbalance_and_lower_bound_are_those_of_the_times_in_kernels():

@@ -69,7 +69,7 @@ def test_all_keys_come_through(home):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("luncher = 'x'", "site.toml:1: luncher: there is no such key; did you mean 'launcher'?"),
+        ("luncher = 'x'", "site.toml:1: luncher: there is no such key; did you mean launcher?"),
         ("launcher = ''", "site.toml:1: launcher: expected a command such as"),
         ("launcher = '  '", "site.toml:1: launcher: expected a command such as"),
         (
