@@ -16,17 +16,26 @@ import h5py
 import numpy as np
 
 from mpipar.core.errors import BadInput
+from mpipar.store.seal import check_seal
 
 MOST_BYTES = 2**28
 """A table that is larger is not read."""
 
-_DEEPEST = 8  # groups in groups
+_MOST_GROUPS = 10_000
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 """How HDF5 files begin."""
 
 BROKEN = (OSError, ValueError, TypeError, KeyError, IndexError, RuntimeError, OverflowError, AttributeError,
           MemoryError)  # fmt: skip
 """What h5py and NumPy raise for what is damaged."""
+
+
+def is_sealed(path: Path) -> bool:
+    """Return whether what is in a file is known to be what mpipar has written."""
+    try:
+        return path.is_file() and check_seal(path)  # to open a pipe could take for ever
+    except (OSError, ValueError, BadInput):  # which opening it will tell
+        return False
 
 
 @contextlib.contextmanager
@@ -49,6 +58,7 @@ def opened(path: Path) -> Iterator[h5py.File]:
     if begins != SIGNATURE:
         raise BadInput(f"{str(path)!r} is not an HDF5 file")
     try:
+        check_seal(path)
         with h5py.File(path, "r", locking=False) as file:
             yield file
     except BadInput:
@@ -106,33 +116,38 @@ def table(file: h5py.File, name: str, columns: Mapping[str, str]) -> np.ndarray[
     return made
 
 
-def value(group: h5py.Group, name: str, most_bytes: int, depth: int = 0) -> Any:
+def value(group: h5py.Group, name: str, most_bytes: int, met: set[int] | None = None) -> Any:
     """Return what is stored under a name: a number, an array, text, or a dict of such; None if there is nothing.
 
-    An array of more than ``most_bytes`` comes back as text that tells its shape and type.
+    An array of more than ``most_bytes`` comes back as text that tells its shape and type, and what was met before, by
+    another link to it, as "…".
     """
     if not isinstance(group.get(name, getlink=True), h5py.HardLink):
         return None
     found = group[name]
     if isinstance(found, h5py.Group):
-        if depth == _DEEPEST:
+        met = set() if met is None else met
+        if not _is_new(found, met):
             return "…"
-        return {key: value(found, key, most_bytes, depth + 1) for key in found}
+        return {key: value(found, key, most_bytes, met) for key in found}
     if dataset(group, name) is None:
         return None
+    if not _is_stored(found):
+        return f"array of shape {found.shape}, of which nothing is stored"
     if found.nbytes > most_bytes:
         return f"array of shape {found.shape}, {type_name(found.dtype)}"
     _check_size(found)
     return plain(found[()])
 
 
-def numbers(group: h5py.Group, name: str, depth: int = 0) -> int:
+def numbers(group: h5py.Group, name: str, met: set[int] | None = None) -> int:
     """Return how many numbers are stored under a name, which are not read; text counts as one."""
     if not isinstance(group.get(name, getlink=True), h5py.HardLink):
         return 0
     found = group[name]
     if isinstance(found, h5py.Group):
-        return sum(numbers(found, key, depth + 1) for key in found) if depth < _DEEPEST else 0
+        met = set() if met is None else met
+        return sum(numbers(found, key, met) for key in found) if _is_new(found, met) else 0
     return int(found.size or 0) if dataset(group, name) is not None else 0
 
 
@@ -171,10 +186,26 @@ def stored_bytes(found: h5py.Dataset) -> int:
     return int(found.id.get_storage_size())
 
 
+def _is_new(found: h5py.Group, met: set[int]) -> bool:
+    """Return whether a group is met for the first time, and note it: links may make many paths of few groups."""
+    address = h5py.h5o.get_info(found.id).addr
+    is_new = address not in met and len(met) < _MOST_GROUPS
+    met.add(address)
+    return is_new
+
+
 def _check_size(found: h5py.Dataset) -> None:
     """Raise ValueError for what would fill the memory: a few bytes may stand for any number of rows."""
+    if not _is_stored(found):
+        raise ValueError(f"{found.name!r} is said to have {found.nbytes} bytes, which aren't stored")
     if found.nbytes > MOST_BYTES:
         raise ValueError(f"{found.name!r} has {found.nbytes} bytes")
+
+
+def _is_stored(found: h5py.Dataset) -> bool:
+    """Return whether all bytes of a dataset are in the file, or are compressed there."""
+    is_compressed = found.id.get_create_plist().get_nfilters() > 0
+    return bool(is_compressed or stored_bytes(found) >= found.nbytes)
 
 
 def _reason(error: BaseException) -> str:

@@ -24,6 +24,7 @@ import h5py
 
 from mpipar.core.bound import BoundKernel
 from mpipar.core.errors import BadInput
+from mpipar.core.text import several
 from mpipar.runtime.comm import Comm
 from mpipar.runtime.failure import one_line
 from mpipar.runtime.result import Result
@@ -42,6 +43,8 @@ from mpipar.store.checkpoint import (
 from mpipar.store.files import flush_to_disk, write_hdf5
 from mpipar.store.identity import MIXED, check_identity, whole_identity
 from mpipar.store.result import FORMAT, fill
+from mpipar.store.row_checks import look_through, without
+from mpipar.store.seal import check_seal, seal
 
 _LOCK_PATIENCE = 3.0  # seconds that a run which is just ending is given
 
@@ -197,6 +200,7 @@ class OutputFile:
             with h5py.File(aside, "r+") as file:
                 _rows.complete(self.rows, file, result.plan, [block.block for block in result.skipped])
                 put_all(file)
+        seal(aside)
         self._replace_by(aside)
 
     def _start(self, compress: bool, resume: bool) -> None:
@@ -233,15 +237,33 @@ class OutputFile:
         if mixed:
             self._identity[MIXED] = mixed
         self.finished = state.finished and not state.done.skipped
+        if state.finished:
+            check_seal(self._path)
         if self.finished:
             self.base, self._keep_folder = state.done, False
             return
         if has_rows:
-            self.rows = _rows.resume(self._folder, self._bound, compress, state.run)
+            rows = _rows.resume(self._folder, self._bound, compress, state.run)
+            self.rows = rows or _rows.begin(self._folder, self._bound, compress, state.run)
         self.base = without_repeats(self._logged(), state.done, self._bound.reduction)
+        if self.rows is not None:
+            self._leave_out_damaged(self.rows, self.base)
         if state.finished:
             self._keep_previous()
         self._write_state(self.base)
+
+    def _leave_out_damaged(self, rows: _rows.Rows, base: Done) -> None:
+        """Have blocks evaluated again whose rows aren't what was written."""
+        found = look_through(rows, self._bound.plan, base.ranges)
+        if not found.damaged:
+            return
+        self.base = without(base, found, self._bound.reduction)
+        again = base.count - self.base.count
+        damaged = several(len(found.damaged), "block")
+        self.notes.append(
+            f"the rows of {damaged} in {self._folder} are missing or damaged: {several(again, 'block')} of the"
+            f" {base.count} that were done will be evaluated again"
+        )
 
     def _logged(self) -> Iterator[Done]:
         """Yield what ranks have committed to logs. Raises BadInput if that can't be of this run."""
@@ -453,4 +475,4 @@ def _empty(folder: Path) -> None:
 
 
 def _is_ours(entry: Path) -> bool:
-    return entry.name in ("lock", "rows.h5", "rows.skeleton", "aside.h5") or entry.suffix in (".part", ".log")
+    return entry.name in ("lock", "rows.h5", "rows.skeleton", "aside.h5") or entry.suffix in (".part", ".sums", ".log")

@@ -1,4 +1,4 @@
-"""Rows of datasets on their way to the result file. Imports mpipar.core and files.
+"""Rows of datasets on their way to the result file. Imports mpipar.core, and codec, files and row_records.
 
 While a run goes on, a folder beside the result file holds what its processes have written::
 
@@ -6,6 +6,7 @@ While a run goes on, a folder beside the result file holds what its processes ha
         rows.h5     datasets with a row for each item: the root has laid them out, and each process writes the bytes of
                     its blocks to their place (MPI isn't needed for that, nor a parallel HDF5)
         *.skeleton  what rows.h5 was before HDF5 made a result file of it
+        *.sums      checksums of these rows: each process appends a record for each of its blocks
         *.part      other datasets, whose rows are of unknown number or type, or to be compressed: each process appends
                     a record for each block, and the root joins the records in block order
 
@@ -18,7 +19,7 @@ import contextlib
 import functools
 import io
 import os
-import struct
+import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -32,12 +33,10 @@ from mpipar.core.errors import BadInput
 from mpipar.core.plan import Block, Plan
 from mpipar.core.reduction import Array
 from mpipar.store.codec import decode, encode
-from mpipar.store.files import flush_to_disk, has_text, own_name, put_text, reserve, write_at
+from mpipar.store.files import flush_to_disk, has_text, put_text, reserve, write_at
+from mpipar.store.row_records import Bytes, Record, Records, records
 from mpipar.store.wide import ColumnGroup, check_names, fits_one_type
 
-# Mark, block, number of the dataset, bytes of the header and of the rows that follow.
-_RECORD = struct.Struct("<8sQQQQ")
-_MARK = b"mpipar-2"
 _MOST_OPEN = 64  # parts
 _JOINED_AT_ONCE = 2**22  # bytes that go to the file at once
 _LEAST_PIECE = 256  # what a block's rows take in memory, beside their bytes
@@ -61,12 +60,18 @@ class Rows(NamedTuple):
     places : dict
         {name of a dataset: offset of its first byte in ``rows.h5``}, for those whose rows have a place.
     compress : bool
+    run : str
+        The name of the run.
+    has_checksums : bool
+        Whether all that was written since the start has checksums; runs of older versions have none.
     """
 
     folder: Path
     datasets: tuple[Dataset, ...]
     places: dict[str, int]
     compress: bool
+    run: str
+    has_checksums: bool = True
 
     def writer(self) -> _Writer:
         """Return what writes rows from this process."""
@@ -74,7 +79,8 @@ class Rows(NamedTuple):
 
     def flush(self) -> None:
         """Wait until all that the processes of this node have written is on the disk."""
-        for path in (self.base, *self.folder.glob(f"{os.uname().nodename}-*.part")):
+        node = os.uname().nodename
+        for path in (self.base, *self.folder.glob(f"{node}-*.part"), *self.folder.glob(f"{node}-*.sums")):
             flush_to_disk(path)
 
     @property
@@ -99,13 +105,14 @@ class _Writer:
     def __init__(self, rows: Rows) -> None:
         self._rows = rows
         self._base = os.open(rows.base, os.O_WRONLY) if rows.places else -1
-        self._part = -1
-        self._length = 0  # of the part
+        self._part = Records(rows.folder, "part", rows.run)
+        self._sums = Records(rows.folder, "sums", rows.run)
 
     def close(self) -> None:
-        for descriptor in (self._base, self._part):
-            if descriptor >= 0:
-                os.close(descriptor)
+        self._part.close()
+        self._sums.close()
+        if self._base >= 0:
+            os.close(self._base)
 
     def __call__(self, block: Block, rows: Mapping[str, Array]) -> None:
         for number, dataset in enumerate(self._rows.datasets):
@@ -114,27 +121,18 @@ class _Writer:
                 array = converted(array, dataset.dtype)
             place = self._rows.places.get(dataset.name)
             if place is None:
-                self._append(block, number, array)
+                _check_type(array.dtype)
+                self._part.append(block.index, number, _bytes_of(array), array.dtype, array.shape)
             elif array.size:
+                flat = _bytes_of(array)
                 row_bytes = array.nbytes // len(array)
-                flat = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
                 write_at(self._base, flat.data, place + block.start * row_bytes)
-
-    def _append(self, block: Block, number: int, array: Array) -> None:
-        if self._part < 0:
-            _check_type(array.dtype)
-            self._part = os.open(self._rows.folder / own_name("part"), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-        rows = np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
-        header = _header(array.dtype, array.shape)
-        head = _RECORD.pack(_MARK, block.index, number, len(header), len(rows)) + header
-        write_at(self._part, head + rows, self._length)
-        self._length += len(head) + len(rows)
+                self._sums.note(block.index, number, flat)
+        self._sums.flush()
 
 
-@functools.lru_cache(maxsize=100)
-def _header(dtype: np.dtype[Any], shape: tuple[int, ...]) -> bytes:
-    """Return the header of a record, which takes longer to write than the rows of a small block."""
-    return encode([np.lib.format.dtype_to_descr(dtype), shape])
+def _bytes_of(array: Array) -> Bytes:
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8)
 
 
 def begin(folder: Path, bound: BoundKernel, compress: bool, run: str) -> Rows:
@@ -147,7 +145,7 @@ def begin(folder: Path, bound: BoundKernel, compress: bool, run: str) -> Rows:
     OSError
         If that can't be written.
     """
-    rows = Rows(folder, bound.reduction.datasets(), {}, compress)
+    rows = Rows(folder, bound.reduction.datasets(), {}, compress, run)
     for dataset in rows.datasets:
         if dataset.name in RESERVED or "/" in dataset.name:
             raise BadInput(f"output: a dataset can't be named {dataset.name!r}; the name is taken, or has a slash")
@@ -156,6 +154,7 @@ def begin(folder: Path, bound: BoundKernel, compress: bool, run: str) -> Rows:
     reserve(rows.base, ROOM)
     with h5py.File(rows.base, "w", libver="latest") as file:
         put_text(file, "run", run)
+        put_text(file, "checksums", "yes")
         for dataset in rows.datasets:
             is_known = dataset.known_beforehand and fits_one_type(dataset.dtype)
             if is_known and not compress and not bound.may_end_early:
@@ -166,19 +165,39 @@ def begin(folder: Path, bound: BoundKernel, compress: bool, run: str) -> Rows:
     return rows
 
 
-def resume(folder: Path, bound: BoundKernel, compress: bool, run: str) -> Rows:
-    """Return the rows of a run that was begun in this folder. For the root. Raises BadInput if they aren't there."""
-    rows = Rows(folder, bound.reduction.datasets(), {}, compress)
+def resume(folder: Path, bound: BoundKernel, compress: bool, run: str) -> Rows | None:
+    """Return the rows of a run that was begun in this folder; None if they are damaged. For the root.
+
+    Raises
+    ------
+    BadInput
+        If they aren't there, or are of another run; nothing is changed then.
+    """
+    rows = Rows(folder, bound.reduction.datasets(), {}, compress, run)
+    if not rows.base.exists() and not any(folder.glob("*.part")):
+        raise BadInput(f"resume: the rows that are done are not in {str(folder)!r} (there is no {rows.base.name})")
+    if _is_of_another_run(rows):
+        raise BadInput(f"resume: the rows that are done are not in {str(folder)!r} (they are of another run)")
     try:
         _restore_skeleton(rows)
         with h5py.File(rows.base, "r") as file:
             if not has_text(file, "run", run):
-                raise KeyError("they are of another run")
+                return None
             _note_places(rows, file)
-    except (OSError, KeyError, RuntimeError, ValueError) as error:
-        reason = " ".join(str(error).split())[:100]
-        raise BadInput(f"resume: the rows that are done are not in {str(folder)!r} ({reason})") from None
-    return rows
+            return rows._replace(has_checksums="checksums" in file.attrs)
+    except (OSError, KeyError, RuntimeError, ValueError, TypeError):
+        return None
+
+
+def _is_of_another_run(rows: Rows) -> bool:
+    """Return whether what is there says so."""
+    with contextlib.suppress(OSError, ValueError, TypeError):
+        _, _, *run = _read_skeleton(rows)
+        if run and run != [rows.run]:
+            return True
+    with contextlib.suppress(OSError, KeyError, RuntimeError, ValueError), h5py.File(rows.base, "r") as file:
+        return not has_text(file, "run", rows.run)
+    return False
 
 
 def _note_places(rows: Rows, file: h5py.File) -> None:
@@ -201,14 +220,15 @@ def _save_skeleton(rows: Rows, sizes: dict[str, int]) -> None:
             position = place + size
         file.seek(position)
         pieces.append([position, file.read(length - position)])
-    rows.skeleton.write_bytes(encode([length, pieces]))
+    data = encode([length, pieces, rows.run])
+    rows.skeleton.write_bytes(b"%08x" % zlib.crc32(data) + data)
     flush_to_disk(rows.skeleton)
     flush_to_disk(rows.base)
 
 
 def _restore_skeleton(rows: Rows) -> None:
     """Make the file again what it was at the start, with the rows that have been written since."""
-    length, pieces = decode(rows.skeleton.read_bytes())
+    length, pieces, *_ = _read_skeleton(rows)
     descriptor = os.open(rows.base, os.O_WRONLY)
     try:
         os.ftruncate(descriptor, length)
@@ -216,6 +236,16 @@ def _restore_skeleton(rows: Rows) -> None:
             write_at(descriptor, data, position)
     finally:
         os.close(descriptor)
+
+
+def _read_skeleton(rows: Rows) -> Any:
+    """Return the length of the file, the pieces of it, and the run: versions before don't say it. ValueError."""
+    data = rows.skeleton.read_bytes()
+    if data[:1] != b"[":
+        if int(data[:8], 16) != zlib.crc32(data[8:]):
+            raise ValueError("the checksum is wrong")
+        data = data[8:]
+    return decode(data)
 
 
 @functools.lru_cache(maxsize=16)
@@ -252,7 +282,7 @@ def complete(rows: Rows, file: h5py.File, plan: Plan, skipped: list[int]) -> Non
     skipped : list of int
         Blocks that have no rows; rows that stand for items are NaN, or 0 for whole numbers.
     """
-    records = _records(rows.folder)
+    there = _records(rows.folder)
     for number, dataset in enumerate(rows.datasets):
         if dataset.name in file:
             made = file[dataset.name]
@@ -260,45 +290,22 @@ def complete(rows: Rows, file: h5py.File, plan: Plan, skipped: list[int]) -> Non
                 block = plan[index]
                 made[block.start : block.stop] = dataset.missing(block, made.dtype)
         else:
-            found = {block: record for (block, which), record in records.items() if which == number}
+            found = {block: record for (block, which), record in there.items() if which == number}
             made = _join(rows, file, dataset, found, plan, skipped)
         made.attrs.update(units=dataset.units, description=dataset.description)
 
 
-class _Record(NamedTuple):
-    """Where a block's rows are in a part, and what they are."""
-
-    path: Path
-    offset: int
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
-
-
-def _records(folder: Path) -> dict[tuple[int, int], _Record]:
+def _records(folder: Path) -> dict[tuple[int, int], Record]:
     """Return the record of each (block, number of the dataset). Of several of a block, all are the same."""
     found = {}
     for path in sorted(folder.glob("*.part")):
-        length = path.stat().st_size
-        with path.open("rb") as file:
-            while len(head := file.read(_RECORD.size)) == _RECORD.size:
-                mark, block, number, header_size, size = _RECORD.unpack(head)
-                end = file.tell() + header_size + size
-                if mark != _MARK or end > length:
-                    break  # of a process that was killed as it wrote
-                shape, dtype = _read_header(file.read(header_size))
-                found[block, number] = _Record(path, file.tell(), shape, dtype)
-                file.seek(end)
+        for record in records(path):
+            found[record.block, record.number] = record
     return found
 
 
-@functools.lru_cache(maxsize=100)
-def _read_header(header: bytes) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    descr, shape = decode(header)
-    return shape, np.lib.format.descr_to_dtype(descr)
-
-
 def _join(
-    rows: Rows, file: h5py.File, dataset: Dataset, found: dict[int, _Record], plan: Plan, skipped: list[int]
+    rows: Rows, file: h5py.File, dataset: Dataset, found: dict[int, Record], plan: Plan, skipped: list[int]
 ) -> Any:
     """Make a dataset of the records of all blocks, in block order."""
     if len(found) + len(skipped) < plan.n_blocks:
@@ -306,7 +313,7 @@ def _join(
     dtype = dataset.dtype or common_dtype(found[index].dtype for index in sorted(found))
     if dataset.dtype is None:
         types = {record.dtype: None for record in found.values()}
-        dtype = exact_dtype(dtype, types, lambda: _pieces(found, {}, None))
+        dtype = exact_dtype(dtype, types, lambda: _pieces(rows, found, {}, None))
     stand_ins = {index: dataset.missing(plan[index], dtype) for index in skipped}
     n = sum(record.shape[0] for record in found.values()) + sum(map(len, stand_ins.values()))
     settings: dict[str, Any] = {}
@@ -318,16 +325,19 @@ def _join(
     else:
         made, at_once = ColumnGroup(file, dataset.name, n, stored, settings), _JOINED_OF_COLUMNS
     position = 0
-    for piece in _pieces(found, stand_ins, dtype, at_once):
+    for piece in _pieces(rows, found, stand_ins, dtype, at_once):
         made[position : position + len(piece)] = piece.astype(made.dtype, copy=False)
         position += len(piece)
     return made
 
 
 def _pieces(
-    found: dict[int, _Record], stand_ins: dict[int, Array], dtype: np.dtype[Any] | None, at_once: int = 0
+    rows: Rows, found: dict[int, Record], stand_ins: dict[int, Array], dtype: np.dtype[Any] | None, at_once: int = 0
 ) -> Iterator[Array]:
-    """Yield the rows of all blocks in order, joined to so many bytes; without a type as they are, each block's."""
+    """Yield the rows of all blocks in order, joined to so many bytes; without a type as they are, each block's.
+
+    Raises OSError if they aren't what was written.
+    """
     size = 0
     waiting: list[Array] = []
     files: dict[Path, io.BufferedReader] = {}
@@ -341,9 +351,12 @@ def _pieces(
                         files.clear()
                     files[record.path] = stack.enter_context(record.path.open("rb"))
                 files[record.path].seek(record.offset)
-                rows = np.empty(record.shape, record.dtype)
-                files[record.path].readinto(rows.reshape(-1).view(np.uint8).data)
-                waiting.append(rows if dtype is None else converted(rows, dtype))
+                made = np.empty(record.shape, record.dtype)
+                flat = made.reshape(-1).view(np.uint8)
+                files[record.path].readinto(flat.data)
+                if not record.is_of(flat, rows.run):
+                    raise OSError(f"the rows of block {index} in {record.path.name!r} are damaged")
+                waiting.append(made if dtype is None else converted(made, dtype))
             else:
                 waiting.append(stand_ins[index])
             size += waiting[-1].nbytes + _LEAST_PIECE

@@ -20,6 +20,7 @@ from mpipar.core.errors import BadInput
 from mpipar.core.text import printable
 from mpipar.runtime.result import imbalance, lower_bound
 from mpipar.store import careful
+from mpipar.store.apart import apart
 from mpipar.store.checkpoint import get
 from mpipar.store.identity import described
 from mpipar.store.plausible import check
@@ -217,6 +218,15 @@ def look(path: Path) -> Summary | Unfinished | Study:
     BadInput
         If there is none, or it isn't of mpipar, or is damaged.
     """
+    found = _look(path) if careful.is_sealed(path) else apart(lambda: _look(path), repr(str(path)))
+    if found is None:
+        raise BadInput(f"{str(path)!r} holds an unfinished run, which can't be read at the moment")
+    if isinstance(found, Unfinished) and found.progress.finished:  # just now
+        return look(path)
+    return found
+
+
+def _look(path: Path) -> Summary | Unfinished | Study | None:
     with careful.opened(path) as file:
         if "mpipar_format" in file.attrs:
             version = careful.plain(file.attrs["mpipar_format"])
@@ -233,11 +243,7 @@ def look(path: Path) -> Summary | Unfinished | Study:
         except BadInput:
             raise BadInput(f"{str(path)!r} holds an unfinished run, whose checkpoint is damaged") from None
     found = progress(path)
-    if found is None:
-        raise BadInput(f"{str(path)!r} holds an unfinished run, which can't be read at the moment")
-    if found.finished:  # just now
-        return look(path)
-    return Unfinished(path, identity, found, _writer(path))
+    return None if found is None else Unfinished(path, identity, found, _writer(path))
 
 
 def _result(path: Path, file: h5py.File) -> Summary:

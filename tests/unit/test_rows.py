@@ -420,7 +420,7 @@ def test_leftovers_of_a_killed_run_are_replaced(path):
     reduction = Each(a=Dataset("a", float), b=Dataset("b"))
     folder = Folder(path.with_name("run.h5.parts"), reduction, Plan(10, 2))
     folder.write(lambda block: {"a": np.ones(block.size), "b": np.ones(block.size)})
-    assert names_in(folder.rows.folder) == {"rows.h5", "rows.skeleton", *folder.parts}
+    assert {"rows.h5", "rows.skeleton", *folder.parts} < names_in(folder.rows.folder)
     with OutputFile(path, bound_to(Dataset("b"), Plan(4, 2)), Comm()) as output:
         assert names_in(output.rows.folder) == {"rows.h5", "rows.skeleton", "lock"}
         with h5py.File(output.rows.base) as file:

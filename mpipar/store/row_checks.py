@@ -1,0 +1,118 @@
+"""Which rows of an unfinished run are damaged, before it is resumed. Imports mpipar.core and modules beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mpipar.core.blocks import united
+from mpipar.core.dataset import Dataset
+from mpipar.core.plan import Plan
+from mpipar.core.reduction import Reduction
+from mpipar.runtime.tally import Done
+from mpipar.store.row_records import Bytes, Record, cut, records, spoil
+from mpipar.store.rows import Rows
+
+
+class Found(NamedTuple):
+    """What there is of the rows of a run.
+
+    Attributes
+    ----------
+    damaged : list of int
+        Blocks that are said to be done, and whose rows aren't all there as they were written.
+    counts : dict
+        {block: number of rows}, for blocks of a kernel that makes nothing but one dataset.
+    """
+
+    damaged: list[int]
+    counts: dict[int, int]
+
+
+def look_through(rows: Rows, plan: Plan, done: Sequence[range]) -> Found:
+    """Read all rows of the blocks that are done, and compare their checksums; what is damaged is made not to count.
+
+    Raises OSError.
+    """
+    blocks = [index for r in united(list(done)) for index in r]
+    good, told = _records_that_hold(rows), _sums(rows)
+    missing: set[int] = set()
+    counts = {}
+    for number, dataset in enumerate(rows.datasets):
+        place = rows.places.get(dataset.name)
+        if place is None:
+            missing |= {index for index in blocks if (index, number) not in good}
+            counts = {index: good[index, number].shape[0] for index in blocks if (index, number) in good}
+            continue
+        counts = {index: plan[index].size for index in blocks}
+        if rows.has_checksums:
+            missing |= set(_changed(rows, dataset, number, place, plan, blocks, told))
+    return Found(sorted(missing), counts)
+
+
+def without(done: Done, found: Found, reduction: Reduction) -> Done:
+    """Return what is done but for damaged blocks; nothing, where their share of a total can't be told apart."""
+    if not isinstance(reduction, Dataset):
+        return Done(reduction.start())
+    damaged = set(found.damaged)
+    kept = [index for r in united(done.ranges) for index in r if index not in damaged]
+    total = sum(found.counts[index] for index in kept)
+    return Done(total, united([range(index, index + 1) for index in kept]), done.skipped)
+
+
+def _records_that_hold(rows: Rows) -> dict[tuple[int, int], Record]:
+    """Return the records with rows as they were written; others don't count from now on."""
+    good = {}
+    for path in sorted(rows.folder.glob("*.part")):
+        cut(path)
+        with path.open("rb") as file:
+            for record in records(path):
+                file.seek(record.offset)
+                if _is_whole(record, np.frombuffer(file.read(record.size), np.uint8), rows.run):
+                    good[record.block, record.number] = record
+                else:
+                    spoil(record)
+    return good
+
+
+def _sums(rows: Rows) -> dict[tuple[int, int], list[Record]]:
+    """Return what is told of rows in their place. Of a block that was evaluated again there are several records."""
+    told: dict[tuple[int, int], list[Record]] = {}
+    for path in sorted(rows.folder.glob("*.sums")):
+        for record in records(path):
+            told.setdefault((record.block, record.number), []).append(record)
+    return told
+
+
+def _is_whole(record: Record, data: Bytes, run: str) -> bool:
+    if not record.is_of(data, run):
+        return False
+    try:
+        return record.dtype.itemsize * int(np.prod(record.shape, dtype=object)) == record.size
+    except (ValueError, TypeError):
+        return False
+
+
+def _changed(
+    rows: Rows,
+    dataset: Dataset,
+    number: int,
+    place: int,
+    plan: Plan,
+    blocks: Iterable[int],
+    told: dict[tuple[int, int], list[Record]],
+) -> Iterable[int]:
+    """Yield the blocks whose rows in rows.h5 aren't those that were written there."""
+    kind: Any = dataset.dtype
+    row_bytes = kind.itemsize * int(np.prod(dataset.row, dtype=object))
+    with rows.base.open("rb") as file:
+        for index in blocks:
+            block = plan[index]
+            size = row_bytes * block.size
+            file.seek(place + block.start * row_bytes)
+            data = np.frombuffer(file.read(size), np.uint8)
+            known = told.get((index, number), [])
+            if size and not any(one.size == size and one.is_of(data, rows.run) for one in known):
+                yield index

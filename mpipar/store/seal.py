@@ -1,0 +1,100 @@
+"""The seal of a result file: checksums of all that is in it, behind its end. Imports rows' checksums, and core.errors.
+
+HDF5 reads nothing behind the end of its own data, and cuts it off when it changes a file: then there is no seal any
+more, and nothing is compared. Damage is found before HDF5 has read a byte; it could go round in a damaged heap for
+ever. The seal is there twice, further apart than a page, so that what damages one leaves the other.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import h5py
+import numpy as np
+
+from mpipar.core.errors import BadInput
+from mpipar.store.row_records import digest
+
+_MARK = b"mpipar-seal "
+_APART = 8192
+_AT_ONCE = 2**24
+_LARGE = 2**26  # bytes of rows that are left out, as reading them takes long
+
+
+def seal(path: Path) -> None:
+    """Put a seal on a file that HDF5 has closed. Raises OSError."""
+    left_out = _large_rows(path)
+    length = path.stat().st_size
+    with path.open("r+b") as file:
+        about = {"length": length, "left_out": left_out, "digest": _digest(file, length, left_out)}
+        data = json.dumps(about).encode()
+        one = _MARK + b"%08x %08x " % (len(data), zlib.crc32(data)) + data
+        one += bytes(-len(one) % _APART)
+        file.seek(length)
+        file.write(one + one)
+
+
+def check_seal(path: Path) -> bool:
+    """Return whether a file has a seal. Raises BadInput if it isn't what was sealed, OSError if it can't be read."""
+    with path.open("rb") as file:
+        about = _seal_of(file)
+        if about is None:
+            return False
+        length, left_out = about["length"], about["left_out"]
+        size = file.seek(0, os.SEEK_END)
+        if size < length or _digest(file, length, left_out) != about["digest"]:
+            raise BadInput(f"{str(path)!r} is damaged: it isn't what mpipar has written (its checksum is another)")
+    return True
+
+
+def _large_rows(path: Path) -> list[list[int]]:
+    """Return [place, bytes] of datasets that are stored in one piece, and large."""
+    found = []
+    with h5py.File(path, "r", locking=False) as file:
+        for name in file:
+            item = file[name]
+            if isinstance(item, h5py.Dataset) and item.nbytes > _LARGE and item.id.get_offset() is not None:
+                found.append([item.id.get_offset(), item.id.get_storage_size()])
+    return sorted(found)
+
+
+def _digest(file: BinaryIO, length: int, left_out: list[list[int]]) -> int:
+    """Return the checksum of so many bytes, but for places that are left out."""
+    checksum, position = 0, 0
+    for place, size in [*left_out, [length, 0]]:
+        for piece in _pieces(file, position, place):
+            checksum = digest(piece, checksum)
+        position = place + size
+    return checksum
+
+
+def _pieces(file: BinaryIO, start: int, stop: int) -> Iterator[np.ndarray[tuple[int], np.dtype[np.uint8]]]:
+    file.seek(start)
+    while start < stop and (data := file.read(min(_AT_ONCE, stop - start))):
+        start += len(data)
+        yield np.frombuffer(data, np.uint8)
+
+
+def _seal_of(file: BinaryIO) -> dict[str, Any] | None:
+    """Return what a file's seal says, or None if there is none that is whole."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(0, size - 4 * _APART))
+    end = file.read()
+    position = end.find(_MARK)
+    while position >= 0:
+        head = end[position + len(_MARK) :][:18]
+        data = end[position + len(_MARK) + 18 :]
+        try:
+            data = data[: int(head[:8], 16)]
+            if zlib.crc32(data) == int(head[9:17], 16):
+                about: dict[str, Any] = json.loads(data)
+                return about
+        except ValueError:
+            pass
+        position = end.find(_MARK, position + 1)
+    return None
