@@ -19,10 +19,12 @@ from typing import Any
 from mpipar.core.errors import PoolTerminated, WorkerLost
 from mpipar.pool import by_value
 from mpipar.pool.definitions import Definitions
-from mpipar.pool.evaluation import BATCH, DONE, READY, Batch
+from mpipar.pool.evaluation import BATCH, DONE, READY, Batch, Part
+from mpipar.pool.expectations import Expectations
 from mpipar.pool.fed_job import FedJob
 from mpipar.pool.jobs import CallsJob, Job, Raised
 from mpipar.pool.outcomes import outcomes_of
+from mpipar.pool.plain import are_plain
 from mpipar.pool.slot import Handed, Slot
 from mpipar.pool.snapshot import packed
 from mpipar.pool.station import BROKE, CLOSE, KILL, LOST, OPEN, RETIRE, SEND, Event, Order
@@ -70,6 +72,8 @@ class Dispatch:
         self._order, self._hosts = order, hosts
         self.units = float("inf") if max_tasks is None else max_tasks
         self.definitions = Definitions()  # of its own: a new pool sees what has been changed in place
+        self._reused: by_value.Reused | None = None
+        self._expectations = Expectations()
         self.names: dict[str, int] = {}  # {name of the main script: version of what all workers begin with}
         self.slots: dict[tuple[int, int], Slot] = {}
         self.free: deque[Slot] = deque()  # that have nothing to do
@@ -111,6 +115,8 @@ class Dispatch:
         self.ready[job.number] = job
         if isinstance(job, FedJob):
             job.narrow(self.size)
+        else:
+            job.expected = self._expectations.of(job)
 
     def add_call(self, name: str, call: Any, sink: Any) -> None:
         """Take in a single task: the name of its function, and (function, arguments, keywords) or a snapshot of these.
@@ -239,7 +245,7 @@ class Dispatch:
         """Send tasks to a worker; return False if that can't be done, and they have been dealt with otherwise."""
         function = job.function_frames if job.number not in slot.jobs else ()
         try:
-            pickled = self.definitions.dumps(packed(items))
+            pickled = self._pickled(packed(items))
             stamp = self._stamp(job, pickled)
         except Exception as error:  # some of these can't
             stamp, problem = None, error
@@ -268,13 +274,22 @@ class Dispatch:
             slot.jobs.add(job.number)
         slot.units -= -(-len(indices) // job.unit)
         slot.batches.append(batch)
-        head = pickle.dumps((BATCH, told))
+        head = pickle.dumps((BATCH, tuple(told)))
         frames = [head, *(each.pickled for each in definitions), *function, *pickled.frames]
         self._order(slot.rank, Order(SEND, self.number, slot.number), frames)
         return True
 
+    def _pickled(self, items: Any) -> by_value.Pickled:
+        if are_plain(items):
+            return by_value.Pickled([pickle.dumps(items)], set(), [])
+        if self._reused is None:
+            self._reused = self.definitions.reused()
+        return self._reused.dumps(items) or self.definitions.dumps(items)
+
     def _stamp(self, job: Job, pickled: by_value.Pickled) -> dict[str, by_value.Definition] | None:
         """Return what names of the script stand for in some tasks; None if that isn't the same in all of them."""
+        if not pickled.needed and not pickled.stamps:
+            return dict(job.stamp)
         found = dict(job.stamp)
         for stamp in pickled.stamps:
             for name, definition in stamp.items():
@@ -311,6 +326,7 @@ class Dispatch:
         if what == READY:
             slot.pid = told
             return
+        told = Part(*told)
         batch = next((batch for batch in slot.batches if batch.number == told.number), None)
         if batch is None:
             return
@@ -362,6 +378,7 @@ class Dispatch:
         if self.jobs.pop(job.number, None) is None:
             return
         self.ready.pop(job.number, None)
+        self._expectations.learn(job)
         for slot in self.slots.values():
             if job.number in slot.jobs:
                 slot.jobs.remove(job.number)

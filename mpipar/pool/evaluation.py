@@ -20,6 +20,7 @@ from multiprocessing.pool import ExceptionWithTraceback, MaybeEncodingError  # t
 from typing import Any, NamedTuple
 
 from mpipar.pool import by_value
+from mpipar.pool.plain import are_plain
 from mpipar.pool.salvage import checked
 from mpipar.runtime.channel import Message, Receiver, send
 
@@ -115,9 +116,10 @@ class Mailbox:
                 self._read.append(message)
                 what, *batch = pickle.loads(message[0])
                 if what == BATCH:
-                    self._returned.add(batch[0].number)
-                    part = Part(batch[0].number, 0, 0.0, [], len(batch[0].indices))
-                    self.send((PART, part), *by_value.dumps([]).frames)
+                    told = Batch(*batch[0])
+                    self._returned.add(told.number)
+                    part = Part(told.number, 0, 0.0, [], len(told.indices))
+                    self.send((PART, tuple(part)), pickle.dumps([]))
 
     def has_returned(self, batch: Batch) -> bool:
         """Return whether a batch was given back, and forget that."""
@@ -140,6 +142,9 @@ class Mailbox:
         part = Part(batch.number, len(values), seconds, list(failed), returned)
         for index in part.failed:
             values[index] = portable(values[index])
+        if are_plain(values):
+            self.send((what, tuple(part)), pickle.dumps(values))
+            return
         try:
             frames = by_value.dumps(values).frames
         except Exception:
@@ -151,7 +156,7 @@ class Mailbox:
                     if index not in part.failed:
                         part.failed.append(index)
             frames = by_value.dumps(values).frames
-        self.send((what, part), *frames)
+        self.send((what, tuple(part)), *frames)
 
 
 class Evaluation:
