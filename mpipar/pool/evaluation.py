@@ -279,11 +279,12 @@ class Overseer(threading.Thread):
         with contextlib.suppress(OSError, EOFError):  # the rank is gone
             while True:
                 evaluation = self._evaluation
+                time.sleep(_OVERDUE_SECONDS)
+                if evaluation is not self._evaluation:
+                    continue
                 if evaluation is None:
                     self._sleep()
-                    continue
-                time.sleep(_OVERDUE_SECONDS)
-                if evaluation is self._evaluation:
+                else:
                     evaluation.give_back(self.mailbox)
                     self.mailbox.return_unread()
 
