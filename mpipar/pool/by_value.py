@@ -115,6 +115,18 @@ def _define(name: str) -> None:
     _begun.discard(name)
 
 
+def is_named(function: FunctionType) -> bool:
+    """Return whether a function is what its module has under its name, and so is pickled as no more than that name."""
+    if function.__module__ == "__main__":
+        names = own_names()
+    else:
+        module = sys.modules.get(function.__module__)
+        if module is None or cloudpickle.list_registry_pickle_by_value():
+            return False
+        names = vars(module)
+    return names.get(function.__qualname__) is function
+
+
 def own_names() -> dict[str, Any]:
     """Return the names of the main script, as they are in this process."""
     return vars(sys.modules["__main__"]) if _own_names is None else _own_names

@@ -12,7 +12,7 @@ import re
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError
 from typing import Any
 
@@ -113,7 +113,7 @@ class Dispatch:
             return
         self.jobs[job.number] = job
         self.ready[job.number] = job
-        if isinstance(job, FedJob):
+        if type(job) is FedJob:
             job.narrow(self.size)
         else:
             job.expected = self._expectations.of(job)
@@ -148,7 +148,7 @@ class Dispatch:
         """End the workers when all is done, and don't wait for values to be fetched."""
         self.is_closing = True
         for job in list(self.jobs.values()):
-            if isinstance(job, FedJob):
+            if type(job) is FedJob:
                 job.hurry()
 
     def terminate(self) -> None:
@@ -217,7 +217,7 @@ class Dispatch:
                 return True
             if self.ready.pop(job.number, None) is None:
                 continue  # it was cancelled
-            if isinstance(job, FedJob) and not job.is_done:
+            if type(job) is FedJob and not job.is_done:
                 self.ready[job.number] = job  # it may have more later
             elif job.is_done:
                 self._end_job(job)
@@ -257,7 +257,7 @@ class Dispatch:
             else:
                 job.again.extend(indices)
             return False
-        definitions = [each for each in stamp.values() if slot.names.get(each.name) != each.version]
+        definitions = [each for each in stamp.values() if slot.names.get(each.name) != each.version] if stamp else []
         batch = Handed(next(self._batch_numbers), job, indices, is_short=job.is_short(len(indices), self.size))
         told = Batch(
             batch.number,
@@ -286,10 +286,10 @@ class Dispatch:
             self._reused = self.definitions.reused()
         return self._reused.dumps(items) or self.definitions.dumps(items)
 
-    def _stamp(self, job: Job, pickled: by_value.Pickled) -> dict[str, by_value.Definition] | None:
+    def _stamp(self, job: Job, pickled: by_value.Pickled) -> Mapping[str, by_value.Definition] | None:
         """Return what names of the script stand for in some tasks; None if that isn't the same in all of them."""
         if not pickled.needed and not pickled.stamps:
-            return dict(job.stamp)
+            return job.stamp
         found = dict(job.stamp)
         for stamp in pickled.stamps:
             for name, definition in stamp.items():
@@ -335,7 +335,7 @@ class Dispatch:
         indices, batch.indices = batch.indices[: told.tasks], batch.indices[told.tasks :]
         if told.seconds:
             job.note(told.tasks or 1, told.seconds)
-        if isinstance(job, FedJob):
+        if type(job) is FedJob:
             job.note_size(told.tasks, frames)
             job.narrow(self.size)
         if told.tasks and not job.is_done:  # else it was cancelled

@@ -181,6 +181,7 @@ class Snapshots:
         self._definitions = definitions
         self._of_thread = threading.local()
         self._plain: dict[int, tuple[Any, set[str], Stamped]] = {}  # functions that need no snapshot
+        self._named: dict[int, tuple[Any, by_value.Pickled]] = {}  # functions that are pickled by their names
         self._copies: weakref.WeakValueDictionary[tuple[int, int], _Copy] = weakref.WeakValueDictionary()
 
     def function(self, function: Any) -> tuple[Frames, Mapping[str, Definition]]:
@@ -202,9 +203,24 @@ class Snapshots:
 
     def live(self, function: Any) -> tuple[Frames, Mapping[str, Definition]]:
         """Return the same of a function whose arrays don't change before it is over; they aren't copied."""
-        self._definitions.remember(function)
-        pickled = self._definitions.dumps(function)
+        pickled = self._pickled_by_name(function)
+        if pickled is None:
+            self._definitions.remember(function)
+            pickled = self._definitions.dumps(function)
         return pickled.frames, self._definitions.stamp(pickled.needed)
+
+    def _pickled_by_name(self, function: Any) -> by_value.Pickled | None:
+        """Return the pickle of a function that its module has a name for; None for others."""
+        if type(function) is not FunctionType or not by_value.is_named(function):
+            return None
+        known = self._named.get(id(function))
+        if known is None:
+            if len(self._named) >= _MOST_PLAIN:
+                self._named.clear()
+            pickled = self._definitions.dumps(function)
+            known = function, pickled._replace(frames=[bytes(frame) for frame in pickled.frames])
+            self._named[id(function)] = known
+        return known[1]
 
     def call(self, function: Any, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
         """Return what a single task is, as it is now. Raises what pickling it raises."""

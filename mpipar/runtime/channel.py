@@ -24,14 +24,14 @@ _SMALL = 2**14  # bytes of frames that are copied together, rather than written 
 _READ = 2**16  # bytes that are read at once, but for large frames, which are read into their own memory
 
 
-def _packed(frames: Frames) -> list[memoryview]:
+def _packed(frames: Frames) -> list[bytes | memoryview]:
     """Return what is written for a message: its number of frames, their lengths, and what isn't empty of them."""
-    lengths = [memoryview(frame).nbytes for frame in frames]
-    head = _COUNT.pack(len(frames)) + struct.pack(f"<{len(frames)}Q", *lengths)
-    filled = [memoryview(frame).cast("B") for frame, length in zip(frames, lengths, strict=True) if length]
+    lengths = [len(frame) if type(frame) is bytes else memoryview(frame).nbytes for frame in frames]
+    head = struct.pack(f"<I{len(frames)}Q", len(frames), *lengths)
     if sum(lengths) <= _SMALL:
-        return [memoryview(b"".join((head, *filled)))]
-    return [memoryview(head), *filled]
+        return [b"".join((head, *frames))]
+    filled = [memoryview(frame).cast("B") for frame, length in zip(frames, lengths, strict=True) if length]
+    return [head, *filled]
 
 
 def send(sock: socket.socket, frames: Frames) -> None:
@@ -171,8 +171,22 @@ class Channel:
 
     def send(self, frames: Frames) -> None:
         """Send a message as far as that is possible now; :meth:`flush` sends the rest."""
-        self._unsent.extend(_packed(frames))
-        self.flush()
+        pieces = _packed(frames)
+        if len(pieces) == 1 and not self._unsent:
+            pieces = self._rest(pieces[0])
+        if pieces:
+            self._unsent.extend(map(memoryview, pieces))
+            self.flush()
+
+    def _rest(self, piece: bytes | memoryview) -> list[bytes | memoryview]:
+        """Send what is small at once; return what is left of it."""
+        try:
+            sent = self._socket.send(piece)
+        except BlockingIOError:
+            return [piece]
+        except OSError:  # the child is dead
+            return []
+        return [piece[sent:]] if sent < len(piece) else []
 
     def flush(self) -> None:
         """Go on sending. What a dead child doesn't take is dropped."""
