@@ -115,18 +115,6 @@ def _define(name: str) -> None:
     _begun.discard(name)
 
 
-def is_named(function: FunctionType) -> bool:
-    """Return whether a function is what its module has under its name, and so is pickled as no more than that name."""
-    if function.__module__ == "__main__":
-        names = own_names()
-    else:
-        module = sys.modules.get(function.__module__)
-        if module is None or cloudpickle.list_registry_pickle_by_value():
-            return False
-        names = vars(module)
-    return names.get(function.__qualname__) is function
-
-
 def own_names() -> dict[str, Any]:
     """Return the names of the main script, as they are in this process."""
     return vars(sys.modules["__main__"]) if _own_names is None else _own_names
@@ -358,9 +346,13 @@ class Reused:
     """Pickles values one after the other, for one thread: a pickler of its own would take longer than small ones."""
 
     def __init__(self, given: dict[int, str]) -> None:
-        self._file, self._buffers = io.BytesIO(), _Buffers()
-        self._pickler = Pickler(self._file, given, buffer_callback=self._buffers.keep_apart)
+        self._given = given
         self._is_busy = False
+        self._renew()
+
+    def _renew(self) -> None:
+        self._file, self._buffers = io.BytesIO(), _Buffers()
+        self._pickler = Pickler(self._file, self._given, buffer_callback=self._buffers.keep_apart)
 
     def dumps(self, value: Any) -> Pickled | None:
         """Pickle a value; None if this is pickling already."""
@@ -371,13 +363,19 @@ class Reused:
             _dump(pickler, value)
             return Pickled([self._file.getvalue(), *self._buffers.found], pickler.needed, pickler.stamps)
         finally:
-            self._buffers.found = []
-            self._file.seek(0)
-            self._file.truncate()
-            pickler.clear_memo()
-            pickler.globals_ref.clear()
-            pickler.needed, pickler.stamps = set(), []
+            if self._file.tell() > _LARGE:  # its memo would be long to clear each time
+                self._renew()
+            else:
+                self._forget()
             self._is_busy = False
+
+    def _forget(self) -> None:
+        self._buffers.found = []
+        self._file.seek(0)
+        self._file.truncate()
+        self._pickler.clear_memo()
+        self._pickler.globals_ref.clear()
+        self._pickler.needed, self._pickler.stamps = set(), []
 
 
 def loads(frames: Frames) -> Any:
