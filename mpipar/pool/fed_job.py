@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import threading
 from collections import deque
@@ -13,6 +14,8 @@ from mpipar.pool.jobs import Job, Raised
 from mpipar.runtime.channel import Frames
 
 _ABSENT = object()
+
+_MOST_TOGETHER = 2**14  # items that are taken at once
 
 
 class FedJob(Job):
@@ -30,8 +33,9 @@ class FedJob(Job):
         Whether values come in the order of the items.
     wake : callable
         Called when there are new items, and the engine waits for them.
-    snapshot : callable
+    snapshot : callable, optional
         Returns an item as it is now: the iterator may go on to change it, as one that fills a buffer again and again.
+        By default nothing changes in them, and none has to be waited for: they are taken many at once.
     window : float, optional
         How many items are taken at most before the value of the first is fetched.
     owner : object, optional
@@ -50,7 +54,7 @@ class FedJob(Job):
         chunksize: int = 1,
         ordered: bool = True,
         wake: Callable[[], None],
-        snapshot: Callable[[Any], Any],
+        snapshot: Callable[[Any], Any] | None = None,
         window: float | None = None,
         owner: object = None,
     ) -> None:
@@ -86,20 +90,11 @@ class FedJob(Job):
 
     def _feed(self) -> None:
         error: BaseException | None = None
-        keeps = self._window == math.inf  # then all items have come, and been kept, before
         try:
-            for item in self._iterator:
-                self._source.append(item if keeps else self._snapshot(item))
-                self._fed += 1
-                if self.is_starving:
-                    self.is_starving = False
-                    self._wake()
-                if self._fed - self._released >= self._window:
-                    with self._condition:
-                        while self._fed - self._released >= self._window and not self._is_enough:
-                            self._condition.wait()
-                if self._is_enough:
-                    break
+            if self._snapshot is None:
+                self._feed_together()
+            else:
+                self._feed_one_by_one(self._snapshot)
             if self._is_enough and self._cancelled is None and next(self._iterator, _ABSENT) is not _ABSENT:
                 error = RuntimeError("cannot schedule new futures after shutdown")
         except BaseException as raised:  # of the script's iterator
@@ -112,6 +107,32 @@ class FedJob(Job):
                 self._put += 1
             self._condition.notify_all()
         self._wake()
+
+    def _feed_one_by_one(self, snapshot: Callable[[Any], Any]) -> None:
+        for item in self._iterator:
+            self._source.append(snapshot(item))
+            if not self._goes_on(1):
+                break
+
+    def _feed_together(self) -> None:
+        while True:
+            room = min(self._window - (self._fed - self._released), _MOST_TOGETHER)
+            items = list(itertools.islice(self._iterator, max(1, int(room))))
+            self._source.extend(items)
+            if not items or not self._goes_on(len(items)):
+                break
+
+    def _goes_on(self, count: int) -> bool:
+        """Note that so many items were taken; return whether to go on, once there is room for more."""
+        self._fed += count
+        if self.is_starving:
+            self.is_starving = False
+            self._wake()
+        if self._fed - self._released >= self._window:
+            with self._condition:
+                while self._fed - self._released >= self._window and not self._is_enough:
+                    self._condition.wait()
+        return not self._is_enough
 
     @property
     def waiting(self) -> int:  # noqa: D102
@@ -203,6 +224,11 @@ class FedJob(Job):
 
     def outcome(self, timeout: float | None = None) -> Any:
         """Return the same, but a Raised instead of raising what a task raised."""
+        if self._fixed_window is None or self._window == math.inf:  # nobody waits for each single one to be fetched
+            try:
+                return self._current.popleft()
+            except IndexError:
+                pass
         with self._condition:
             if not self._condition.wait_for(self._has_more, timeout):
                 raise PoolTimeoutError

@@ -337,11 +337,19 @@ class Snapshots:
                 kept.add(together, len(part))
         return kept
 
-    def container(self, iterable: Iterable[Any]) -> Iterable[Any]:
-        """Return what is in a container as it is now; another iterable as it is: what it yields is still to come."""
+    def container(self, iterable: Iterable[Any]) -> tuple[Iterable[Any], bool]:
+        """Return what is in a container as it is now; another iterable as it is: what it yields is still to come.
+
+        Returns
+        -------
+        iterable, bool
+            Whether it is the former.
+        """
+        if type(iterable) is range:
+            return iterable, True
         if type(iterable) in _CONTAINERS or is_array(iterable):
-            return self.items(list(iterable))
-        return iterable
+            return self.items(list(iterable)), True
+        return iterable, False
 
     def _taken(self, value: Any, load: Callable[[Frames], Any] = by_value.loads) -> Snapshot:
         pickled = self._small(value) or self._definitions.dumps(value)

@@ -23,7 +23,8 @@ def nothing() -> None:
 
 
 def fed(items, **options) -> FedJob:
-    job = FedJob(abs, "map", items, wake=nothing, snapshot=lambda item: item, **options)
+    are_kept = type(items) in (list, range)
+    job = FedJob(abs, "map", items, wake=nothing, snapshot=None if are_kept else lambda item: item, **options)
     job.start()
     return job
 

@@ -145,11 +145,12 @@ def test_a_closure_that_changes_inside_is_sent_again():
 
 def test_containers_are_taken_at_once_and_iterators_as_they_yield(snapshots):
     values = [[1], [2]]
-    taken = snapshots.container(values)
+    taken, are_kept = snapshots.container(values)
+    assert are_kept
     values[0][0] = 5
     assert [sent(each) for each in taken] == [[1], [2]]
     iterator = iter(values)
-    assert snapshots.container(iterator) is iterator
+    assert snapshots.container(iterator) == (iterator, False)
 
 
 def test_a_batch_of_snapshots_is_the_list_of_their_items(snapshots):
