@@ -18,6 +18,7 @@ from typing import Any
 
 from mpipar.core.errors import PoolTerminated, WorkerLost
 from mpipar.pool import by_value
+from mpipar.pool.calls import Calls
 from mpipar.pool.definitions import Definitions
 from mpipar.pool.evaluation import BATCH, DONE, READY, Batch, Part
 from mpipar.pool.expectations import Expectations
@@ -245,7 +246,7 @@ class Dispatch:
         """Send tasks to a worker; return False if that can't be done, and they have been dealt with otherwise."""
         function = job.function_frames if job.number not in slot.jobs else ()
         try:
-            pickled = self._pickled(packed(items))
+            pickled = self._pickled(items)
             stamp = self._stamp(job, pickled)
         except Exception as error:  # some of these can't
             stamp, problem = None, error
@@ -282,9 +283,13 @@ class Dispatch:
     def _pickled(self, items: Any) -> by_value.Pickled:
         if are_plain(items):
             return by_value.Pickled([pickle.dumps(items)], set(), [])
+        calls = Calls.pickled(items)
+        if calls is not None:
+            return calls
         if self._reused is None:
             self._reused = self.definitions.reused()
-        return self._reused.dumps(items) or self.definitions.dumps(items)
+        together = packed(items)
+        return self._reused.dumps(together) or self.definitions.dumps(together)
 
     def _stamp(self, job: Job, pickled: by_value.Pickled) -> Mapping[str, by_value.Definition] | None:
         """Return what names of the script stand for in some tasks; None if that isn't the same in all of them."""

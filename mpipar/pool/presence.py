@@ -16,7 +16,7 @@ from mpipar.runtime.comm import Comm, end, world
 from mpipar.runtime.launcher import launch
 from mpipar.runtime.node import one_thread, usable_cores
 
-_FOR_EACH_WORKER = ("mpipar.runtime.child", "mpipar.pool.snapshot", "multiprocessing.popen_forkserver")
+_FOR_EACH_WORKER = ("mpipar.runtime.child", "mpipar.pool.calls", "multiprocessing.popen_forkserver")
 """What each would import by itself otherwise."""
 
 _engine: Engine | None = None

@@ -86,12 +86,18 @@ class Member:
 
 
 class Stamped:
-    """A function that needs no snapshot, with what the names of the script stood for when it was handed in."""
+    """A function that needs no snapshot, with what the names of the script stood for when it was handed in.
 
-    __slots__ = ("function", "stamp")
+    Attributes
+    ----------
+    name : bytes or None
+        Its pickle, if that is no more than its name.
+    """
 
-    def __init__(self, function: Any, stamp: Mapping[str, Definition]) -> None:
-        self.function, self.stamp = function, stamp
+    __slots__ = ("function", "name", "stamp")
+
+    def __init__(self, function: Any, stamp: Mapping[str, Definition], name: bytes | None = None) -> None:
+        self.function, self.stamp, self.name = function, stamp, name
 
     def __reduce__(self) -> Any:
         return _same, (self.function,)
@@ -307,7 +313,8 @@ class Snapshots:
         if last is None or last.stamp != stamp:
             if len(self._plain) >= _MOST_PLAIN:
                 self._plain.clear()
-            last = Stamped(function, stamp)
+            named = self._pickled_by_name(function)
+            last = Stamped(function, stamp, None if named is None else bytes(named.frames[0]))
             self._plain[id(function)] = function, needed, last
         return last
 

@@ -3,6 +3,7 @@
 import datetime
 import decimal
 import random
+import textwrap
 import threading
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from mpipar.pool import by_value
+from mpipar.pool.calls import Calls
 from mpipar.pool.constant import are_constant, is_constant
 from mpipar.pool.definitions import Definitions
 from mpipar.pool.snapshot import Snapshots, packed
@@ -204,3 +206,29 @@ def test_any_part_of_many_items_is_what_it_was(snapshots):
         sent(packed(kept[1490:1510]))
     with pytest.raises(IndexError):
         kept[len(items)]
+
+
+def test_calls_of_a_named_function_with_plain_arguments(snapshots):
+    calls = [snapshots.call(textwrap.indent, ("a",), {"prefix": "-" * n}) for n in range(3)]
+    pickled = Calls.pickled(calls)
+    outcomes = [each(*arguments, **keywords) for each, arguments, keywords in by_value.loads(pickled.frames)]
+    assert outcomes == ["a", "-a", "--a"]
+    assert pickled.needed == set()
+    assert pickled.stamps == [{}]
+
+
+OTHER_CALLS = {
+    "another function": (textwrap.dedent, ("",), {}),
+    "what may change": (textwrap.indent, ([1],), {}),
+    "not plain": (textwrap.indent, (Path("/"),), {}),
+    "not plain by name": (textwrap.indent, (), {"text": Path("/")}),
+}
+
+
+@pytest.mark.parametrize("name", OTHER_CALLS)
+def test_other_calls(name, snapshots):
+    first, other = snapshots.call(textwrap.indent, ("a", "b"), {}), snapshots.call(*OTHER_CALLS[name])
+    assert Calls.pickled([first]) is not None
+    assert Calls.pickled([first, other]) is None
+    assert Calls.pickled([other, first]) is None
+    assert Calls.pickled([[1]]) is Calls.pickled(range(3)) is Calls.pickled([(1, 2)]) is Calls.pickled([()]) is None
