@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+from types import CodeType
+from typing import Any
+
 from mpipar.pool.jobs import Job, name_of
 
 _MOST = 256  # functions that are remembered
@@ -11,11 +15,11 @@ class Expectations:
     """What jobs with the same function took: those of a sampler come thousands of times, and are short."""
 
     def __init__(self) -> None:
-        self._seconds: dict[str, float] = {}  # {name of a function: seconds that a task of it takes}
+        self._seconds: dict[Hashable, float] = {}  # {which function: seconds that a task of it takes}
 
     def of(self, job: Job) -> float | None:
         """Return how many seconds a task of a job may take; None if that isn't known."""
-        return self._seconds.get(name_of(job.function))
+        return self._seconds.get(_key(job.function))
 
     def learn(self, job: Job) -> None:
         """Remember how long the tasks of a job took: rather too long, as the next ones may differ."""
@@ -23,5 +27,13 @@ class Expectations:
             return
         if len(self._seconds) >= _MOST:
             self._seconds.clear()
-        name = name_of(job.function)
-        self._seconds[name] = max(job.took / job.noted, self._seconds.get(name, 0.0) / 2)
+        key = _key(job.function)
+        self._seconds[key] = max(job.took / job.noted, self._seconds.get(key, 0.0) / 2)
+
+
+def _key(function: Any) -> Hashable:
+    """Return what tells functions apart, but not two closures of the same code."""
+    code = getattr(function, "__code__", None)
+    if not isinstance(code, CodeType):
+        return getattr(function, "__module__", None), name_of(function)
+    return code.co_filename, code.co_firstlineno, name_of(function)

@@ -5,7 +5,7 @@ from conftest import chosen_ranks, over
 from suite.rings import in_ci
 
 PROGRAM = """
-import os, random, signal, sys, threading
+import contextlib, os, random, signal, sys, threading
 from mpipar import Executor, Pool
 
 SEED, THREADS, CALLS, KILLS = map(int, sys.argv[1:])
@@ -51,7 +51,8 @@ def use(pool, number):
                     is_due = len(due) % (1 + THREADS * CALLS // (KILLS + 1)) == 0
                 if is_due:
                     victim = order.choice(pool._pool)
-                    os.kill(victim.pid, signal.SIGKILL)
+                    with contextlib.suppress(ProcessLookupError):  # it has just been replaced
+                        os.kill(victim.pid, signal.SIGKILL)
                     killed.append(victim.pid)
     except BaseException as error:
         wrong.append(repr(error)[:300])
