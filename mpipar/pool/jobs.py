@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 from abc import ABC, abstractmethod
-from collections import Counter, deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -70,7 +70,7 @@ class Job(ABC):
         Tasks that were handed out to workers that died, to be handed out one by one.
     returned : deque of int
         Tasks that were handed out, but given back before they were begun.
-    deaths : Counter
+    deaths : defaultdict
         {task: how many workers have died of it alone}.
     """
 
@@ -80,7 +80,7 @@ class Job(ABC):
         self.number = -1
         self.again: deque[int] = deque()
         self.returned: deque[int] = deque()
-        self.deaths: Counter[int] = Counter()
+        self.deaths: defaultdict[int, int] = defaultdict(int)
         self.function_frames: Any = ()  # its pickle
         self.stamp: Mapping[str, Any] = {}  # what it uses of the script, as that was when the job was handed in
         self.error: BaseException | None = None  # why it can't be sent

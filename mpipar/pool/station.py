@@ -101,7 +101,7 @@ class _Worker:
             self.process = _Thread(target=work_in_thread, args=(theirs,), daemon=True)
             self.process.start()
         self.ears = [ear for ear in (self.channel, self.process.sentinel) if ear is not None]
-        self.is_ready = self._is_struck = False
+        self.is_ready = self._is_struck = self.waits_for_room = False
         self.channel.send([crew.setup, str(crew.next_number(slot)).encode()])
 
     def strike(self) -> None:
@@ -227,8 +227,10 @@ class Station:
 
     def _watch(self, worker: _Worker) -> None:
         """Wait for room in the socket of a worker, if there is more to send."""
-        events = selectors.EVENT_READ | (selectors.EVENT_WRITE if worker.channel.has_unsent else 0)
-        if self._selector.get_key(worker.channel).events != events:
+        wants_room = worker.channel.has_unsent
+        if worker.waits_for_room != wants_room:
+            worker.waits_for_room = wants_room
+            events = selectors.EVENT_READ | (selectors.EVENT_WRITE if wants_room else 0)
             self._selector.modify(worker.channel, events, worker)
 
     def _listen(self, worker: _Worker, *, has_ended: bool) -> None:
