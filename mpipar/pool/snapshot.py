@@ -29,6 +29,7 @@ from mpipar.runtime.channel import Frames
 _CONTAINERS = (list, tuple, set, frozenset, dict, deque)
 
 _MOST_PLAIN = 256
+_LONGEST_NAME = 256  # bytes of a pickle that is no more than a name; code by itself has more
 _NO_STAMP: Mapping[str, Definition] = {}
 _LARGE = 2**16  # bytes, which don't travel within another pickle
 
@@ -291,8 +292,10 @@ class Snapshots:
             if len(self._named) >= _MOST_PLAIN:
                 self._named.clear()
             pickled = self._definitions.dumps(function)
-            known = function, pickled._replace(frames=[bytes(frame) for frame in pickled.frames])
-            self._named[id(function)] = known
+            frames = [bytes(frame) for frame in pickled.frames]
+            if len(frames[0]) > _LONGEST_NAME:  # there is more in it
+                return None
+            known = self._named[id(function)] = function, pickled._replace(frames=frames)
         return known[1]
 
     def call(self, function: Any, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
