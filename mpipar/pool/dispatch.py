@@ -295,6 +295,8 @@ class Dispatch:
         """Return what names of the script stand for in some tasks; None if that isn't the same in all of them."""
         if not pickled.needed and not pickled.stamps:
             return job.stamp
+        if not pickled.needed and not job.stamp and len(pickled.stamps) == 1:
+            return pickled.stamps[0]  # type: ignore[no-any-return]
         found = dict(job.stamp)
         for stamp in pickled.stamps:
             for name, definition in stamp.items():

@@ -143,10 +143,12 @@ class Job(ABC):
     def batch_size(self, workers: int) -> int:
         """Return how many tasks the next batch should have: some milliseconds' worth, and few when few are left."""
         smallest = self.chunksize or 1
+        left = self.waiting + len(self.returned)
+        if left <= 1:
+            return smallest
         if self._seconds is None:
             return self.chunksize or self._first_batch(workers)
         wanted = self.target(workers) / max(self._seconds, 1e-8)
-        left = self.waiting + len(self.returned)
         share = max(math.ceil(left / (2 * workers)), min(int(wanted * _SMALLEST), math.ceil(left / workers)))
         return max(smallest, int(min(wanted, share, _GROWTH * max(self._largest, smallest))))
 
