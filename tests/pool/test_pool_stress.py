@@ -73,3 +73,34 @@ def test_all_calls_come_back_whatever_happens_to_workers(arguments, ranks, tmp_p
     (tmp_path / "script.py").write_text(PROGRAM)
     finished = over(ranks)(str(tmp_path / "script.py"), *arguments.split())
     assert (finished.code, finished.stdout) == (0, "[] True\n"), finished.stderr
+
+
+MEETING = """
+import sys, threading, time
+from pathlib import Path
+from mpipar import Pool
+
+def meet(pair):
+    if pair is None:
+        return True
+    own, other = map(Path, pair)
+    own.touch()
+    deadline = time.monotonic() + 20
+    while not other.exists() and time.monotonic() < deadline:
+        threading.Event().wait(0.005)
+    return other.exists()
+
+if __name__ == "__main__":
+    a, b = sys.argv[1:]
+    with Pool(2) as pool:
+        for _ in range(10):
+            pool.map(meet, [None] * 2)
+        print(pool.map(meet, [(a, b), (b, a)]))
+"""
+
+
+@pytest.mark.parametrize("ranks", [None, *in_ci(*chosen_ranks(2))])
+def test_tasks_of_a_function_that_was_short_wait_for_each_other(ranks, tmp_path):
+    (tmp_path / "script.py").write_text(MEETING)
+    finished = over(ranks)(*(str(tmp_path / name) for name in ("script.py", "a", "b")))
+    assert (finished.code, finished.stdout) == (0, "[True, True]\n"), finished.stderr
