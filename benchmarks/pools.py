@@ -15,7 +15,7 @@ from entrants import LOCAL, OTHERS, OVER_RANKS, Entrant, reference
 
 WORKERS, WORKERS_ASLEEP = 2, 4
 LIMIT = 60.0  # seconds for one process; who takes longer hangs
-STARTS = {WORKERS: ("nothing", "10 µs", "large", "idle"), WORKERS_ASLEEP: ("skewed",)}
+STARTS = {WORKERS: ("few", "nothing", "10 µs", "large", "idle"), WORKERS_ASLEEP: ("skewed",)}
 
 MANAGED = WORKERS + 1
 TEXT = f"""All with {WORKERS} processes that work. A manager is a rank more (np {MANAGED}) or one of them
@@ -42,6 +42,9 @@ CONTESTS = (
 From the start of the command to the first results: interpreter, imports, launcher, workers. multiprocessing forks
 the script, which costs next to nothing; mpipar's workers are forked by a clean server process, so that none inherits
 MPI, threads or locks."""),
+    Contest("pools-few", "Maps of few tasks", "few", {name: name for name in ("map of 2", "map of 32", "map of 1,000")},
+        """The time of one `map` of so many tasks that do nothing, the median of up to 300 in turn: what a sampler waits
+for in each of its steps, beside the work."""),
     Contest("pools-nothing", "Tasks that do nothing", "nothing", BOTH, """The time of one task of up to 200,000 in
 one `map`: what it costs to hand them out and to fetch the results. Who is slow gets fewer tasks, 200 at least. “As
 it comes” is without any chunksize; “at its best” is with an eighth of each worker's share at once (for dask, ray and

@@ -11,6 +11,7 @@ import json
 import os
 import random
 import signal
+import statistics
 import sys
 import tempfile
 import time
@@ -84,6 +85,21 @@ def short_tasks(function, most):
     return measure
 
 
+def few_tasks(contestant, workers):
+    """Return the time of a whole map of few tasks, as samplers call it thousands of times: the median of many."""
+    took = {}
+    for tasks in (2, 32, 1000):
+        items, seconds = range(tasks), []
+        finish = time.perf_counter() + 4 * ENOUGH
+        while len(seconds) < 5 or (len(seconds) < 300 and time.perf_counter() < finish):
+            began = time.perf_counter()
+            results = contestant.map(nothing, items)
+            seconds.append(time.perf_counter() - began)
+            assert list(results) == list(items)
+        took[f"map of {tasks:,}"] = statistics.median(seconds)
+    return took
+
+
 def uneven():
     """Return lognormal times whose longest is the last."""
     rng = random.Random(1)
@@ -155,6 +171,7 @@ def killed(contestant, workers):
 
 
 WORKLOADS = {
+    "few": few_tasks,
     "nothing": short_tasks(nothing, 200 if QUICK else 200_000),
     "10 µs": short_tasks(spin, 200 if QUICK else 20_000),
     "skewed": skewed,

@@ -212,7 +212,7 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         super().__init__(file, protocol=5, **options)
         self.needed: set[str] = set()
         self.stamps: list[Any] = []
-        self._given = given or {}
+        self._given = {} if given is None else given
         self._defined = defined  # the name whose definition this is
         self._main = own_names()
 
@@ -312,63 +312,70 @@ def dumps(value: Any, given: dict[int, str] | None = None) -> Pickled:
     Exception
         If it can't be pickled.
     """
-    file, buffers = io.BytesIO(), []
+    file, buffers = io.BytesIO(), _Buffers()
+    pickler = Pickler(file, given, buffer_callback=buffers.keep_apart)
+    _dump(pickler, value)
+    return Pickled([file.getbuffer(), *buffers.found], pickler.needed, pickler.stamps)
 
-    def keep_apart(buffer: pickle.PickleBuffer) -> bool:
+
+class _Buffers:
+    """The large buffers that a pickler meets, which become frames of their own."""
+
+    def __init__(self) -> None:
+        self.found: list[memoryview] = []
+
+    def keep_apart(self, buffer: pickle.PickleBuffer) -> bool:
+        """Return whether a buffer is to be within the pickle."""
         with buffer.raw() as view:
             if view.nbytes < _LARGE:
                 return True
-        buffers.append(buffer.raw())
+        self.found.append(buffer.raw())
         return False
 
-    pickler = Pickler(file, given, buffer_callback=keep_apart)
+
+def _dump(pickler: Pickler, value: Any) -> None:
     try:
         pickler.dump(value)
     except RuntimeError as error:
         if "inheritance" in str(error):
             error.add_note("it reaches only processes that inherit it, on one node; take one of a Manager()")
         raise
-    return Pickled([file.getbuffer(), *buffers], pickler.needed, pickler.stamps)
-
-
-class _TooLarge(Exception):
-    """A buffer is to travel as a frame of its own."""
-
-
-def _refuse_large(buffer: pickle.PickleBuffer) -> bool:
-    with buffer.raw() as view:
-        if view.nbytes >= _LARGE:
-            raise _TooLarge
-    return True
 
 
 class Reused:
-    """Pickles small values one after the other, for one thread: a pickler of its own would take longer than most."""
+    """Pickles values one after the other, for one thread: a pickler of its own would take longer than small ones."""
 
     def __init__(self, given: dict[int, str]) -> None:
-        self._file = io.BytesIO()
-        self._pickler = Pickler(self._file, given, buffer_callback=_refuse_large)
+        self._given = given
         self._is_busy = False
+        self._renew()
+
+    def _renew(self) -> None:
+        self._file, self._buffers = io.BytesIO(), _Buffers()
+        self._pickler = Pickler(self._file, self._given, buffer_callback=self._buffers.keep_apart)
 
     def dumps(self, value: Any) -> Pickled | None:
-        """Pickle a value, in one frame; None if this is pickling already, or the value is large."""
+        """Pickle a value; None if this is pickling already."""
         if self._is_busy:
             return None
         pickler, self._is_busy = self._pickler, True
         try:
-            pickler.dump(value)
-            if self._file.tell() > _LARGE:
-                return None
-            return Pickled([self._file.getvalue()], pickler.needed, pickler.stamps)
-        except _TooLarge:
-            return None
+            _dump(pickler, value)
+            return Pickled([self._file.getvalue(), *self._buffers.found], pickler.needed, pickler.stamps)
         finally:
-            self._file.seek(0)
-            self._file.truncate()
-            pickler.clear_memo()
-            pickler.globals_ref.clear()
-            pickler.needed, pickler.stamps = set(), []
+            if self._file.tell() > _LARGE:  # its memo would be long to clear each time
+                self._renew()
+            else:
+                self._forget()
             self._is_busy = False
+
+    def _forget(self) -> None:
+        self._buffers.found = []
+        self._file.seek(0)
+        self._file.truncate()
+        self._pickler.clear_memo()
+        self._pickler.globals_ref.clear()
+        self._pickler.needed, self._pickler.stamps = set(), []
 
 
 def loads(frames: Frames) -> Any:

@@ -6,11 +6,14 @@ import contextlib
 import io
 import itertools
 import operator
+import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
 from types import FunctionType
 from typing import Any, NamedTuple
+
+import cloudpickle
 
 from mpipar.pool.by_value import GIVEN, Definition, Pickled, Pickler, Reused, dumps, own_names
 
@@ -169,6 +172,18 @@ class Definitions:
         if GIVEN in name:
             return next((function for function, its in self._nameless.values() if its == name), _ABSENT)
         return own_names().get(name, _ABSENT)
+
+
+def is_named(function: FunctionType) -> bool:
+    """Return whether a function is what its module has under its name, and so is pickled as no more than that name."""
+    if function.__module__ == "__main__":
+        names = own_names()
+    else:
+        module = sys.modules.get(function.__module__)
+        if module is None or cloudpickle.list_registry_pickle_by_value():
+            return False
+        names = vars(module)
+    return names.get(function.__qualname__) is function
 
 
 def _place(value: Any) -> int:

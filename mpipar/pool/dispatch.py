@@ -12,17 +12,20 @@ import re
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError
 from typing import Any
 
 from mpipar.core.errors import PoolTerminated, WorkerLost
 from mpipar.pool import by_value
+from mpipar.pool.calls import Calls
 from mpipar.pool.definitions import Definitions
-from mpipar.pool.evaluation import BATCH, DONE, READY, Batch
+from mpipar.pool.evaluation import BATCH, DONE, READY, Batch, Part
+from mpipar.pool.expectations import Expectations
 from mpipar.pool.fed_job import FedJob
 from mpipar.pool.jobs import CallsJob, Job, Raised
 from mpipar.pool.outcomes import outcomes_of
+from mpipar.pool.plain import are_plain
 from mpipar.pool.slot import Handed, Slot
 from mpipar.pool.snapshot import packed
 from mpipar.pool.station import BROKE, CLOSE, KILL, LOST, OPEN, RETIRE, SEND, Event, Order
@@ -70,6 +73,8 @@ class Dispatch:
         self._order, self._hosts = order, hosts
         self.units = float("inf") if max_tasks is None else max_tasks
         self.definitions = Definitions()  # of its own: a new pool sees what has been changed in place
+        self._reused: by_value.Reused | None = None
+        self._expectations = Expectations()
         self.names: dict[str, int] = {}  # {name of the main script: version of what all workers begin with}
         self.slots: dict[tuple[int, int], Slot] = {}
         self.free: deque[Slot] = deque()  # that have nothing to do
@@ -109,8 +114,10 @@ class Dispatch:
             return
         self.jobs[job.number] = job
         self.ready[job.number] = job
-        if isinstance(job, FedJob):
+        if type(job) is FedJob:
             job.narrow(self.size)
+        else:
+            job.expected = self._expectations.of(job)
 
     def add_call(self, name: str, call: Any, sink: Any) -> None:
         """Take in a single task: the name of its function, and (function, arguments, keywords) or a snapshot of these.
@@ -142,7 +149,7 @@ class Dispatch:
         """End the workers when all is done, and don't wait for values to be fetched."""
         self.is_closing = True
         for job in list(self.jobs.values()):
-            if isinstance(job, FedJob):
+            if type(job) is FedJob:
                 job.hurry()
 
     def terminate(self) -> None:
@@ -211,7 +218,7 @@ class Dispatch:
                 return True
             if self.ready.pop(job.number, None) is None:
                 continue  # it was cancelled
-            if isinstance(job, FedJob) and not job.is_done:
+            if type(job) is FedJob and not job.is_done:
                 self.ready[job.number] = job  # it may have more later
             elif job.is_done:
                 self._end_job(job)
@@ -239,7 +246,7 @@ class Dispatch:
         """Send tasks to a worker; return False if that can't be done, and they have been dealt with otherwise."""
         function = job.function_frames if job.number not in slot.jobs else ()
         try:
-            pickled = self.definitions.dumps(packed(items))
+            pickled = self._pickled(items)
             stamp = self._stamp(job, pickled)
         except Exception as error:  # some of these can't
             stamp, problem = None, error
@@ -251,7 +258,7 @@ class Dispatch:
             else:
                 job.again.extend(indices)
             return False
-        definitions = [each for each in stamp.values() if slot.names.get(each.name) != each.version]
+        definitions = [each for each in stamp.values() if slot.names.get(each.name) != each.version] if stamp else []
         batch = Handed(next(self._batch_numbers), job, indices, is_short=job.is_short(len(indices), self.size))
         told = Batch(
             batch.number,
@@ -268,13 +275,28 @@ class Dispatch:
             slot.jobs.add(job.number)
         slot.units -= -(-len(indices) // job.unit)
         slot.batches.append(batch)
-        head = pickle.dumps((BATCH, told))
+        head = pickle.dumps((BATCH, tuple(told)))
         frames = [head, *(each.pickled for each in definitions), *function, *pickled.frames]
         self._order(slot.rank, Order(SEND, self.number, slot.number), frames)
         return True
 
-    def _stamp(self, job: Job, pickled: by_value.Pickled) -> dict[str, by_value.Definition] | None:
+    def _pickled(self, items: Any) -> by_value.Pickled:
+        if are_plain(items):
+            return by_value.Pickled([pickle.dumps(items)], set(), [])
+        calls = Calls.pickled(items)
+        if calls is not None:
+            return calls
+        if self._reused is None:
+            self._reused = self.definitions.reused()
+        together = packed(items)
+        return self._reused.dumps(together) or self.definitions.dumps(together)
+
+    def _stamp(self, job: Job, pickled: by_value.Pickled) -> Mapping[str, by_value.Definition] | None:
         """Return what names of the script stand for in some tasks; None if that isn't the same in all of them."""
+        if not pickled.needed and not pickled.stamps:
+            return job.stamp
+        if not pickled.needed and not job.stamp and len(pickled.stamps) == 1:
+            return pickled.stamps[0]  # type: ignore[no-any-return]
         found = dict(job.stamp)
         for stamp in pickled.stamps:
             for name, definition in stamp.items():
@@ -311,6 +333,7 @@ class Dispatch:
         if what == READY:
             slot.pid = told
             return
+        told = Part(*told)
         batch = next((batch for batch in slot.batches if batch.number == told.number), None)
         if batch is None:
             return
@@ -319,7 +342,7 @@ class Dispatch:
         indices, batch.indices = batch.indices[: told.tasks], batch.indices[told.tasks :]
         if told.seconds:
             job.note(told.tasks or 1, told.seconds)
-        if isinstance(job, FedJob):
+        if type(job) is FedJob:
             job.note_size(told.tasks, frames)
             job.narrow(self.size)
         if told.tasks and not job.is_done:  # else it was cancelled
@@ -362,6 +385,7 @@ class Dispatch:
         if self.jobs.pop(job.number, None) is None:
             return
         self.ready.pop(job.number, None)
+        self._expectations.learn(job)
         for slot in self.slots.values():
             if job.number in slot.jobs:
                 slot.jobs.remove(job.number)

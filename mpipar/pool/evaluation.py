@@ -20,8 +20,9 @@ from multiprocessing.pool import ExceptionWithTraceback, MaybeEncodingError  # t
 from typing import Any, NamedTuple
 
 from mpipar.pool import by_value
+from mpipar.pool.plain import are_plain
 from mpipar.pool.salvage import checked
-from mpipar.runtime.channel import Message, receive, send
+from mpipar.runtime.channel import Message, Receiver, send
 
 BATCH, END = "batch", "end"
 READY, BROKEN, DONE, PART = "ready", "broken", "done", "part"
@@ -92,7 +93,7 @@ class Mailbox:
     """
 
     def __init__(self, sock: socket.socket) -> None:
-        self._socket = sock
+        self._socket, self._receiver = sock, Receiver(sock)
         self._reading, self._writing = threading.Lock(), threading.Lock()
         self._read: deque[Message] = deque()  # before its time
         self._returned: set[int] = set()  # batches among these that will not be begun
@@ -100,7 +101,7 @@ class Mailbox:
     def receive(self) -> Message:
         """Return the next message, waiting for it."""
         with self._reading:
-            return self._read.popleft() if self._read else receive(self._socket)
+            return self._read.popleft() if self._read else self._receiver.receive()
 
     def send(self, head: tuple[Any, ...], *frames: Any) -> None:
         """Send a message."""
@@ -110,14 +111,15 @@ class Mailbox:
     def return_unread(self) -> None:
         """Give back the batches that wait behind the one that is being evaluated."""
         with self._reading:
-            while select.select([self._socket], [], [], 0)[0]:
-                message = receive(self._socket)
+            while self._receiver.has_begun or select.select([self._socket], [], [], 0)[0]:
+                message = self._receiver.receive()
                 self._read.append(message)
                 what, *batch = pickle.loads(message[0])
                 if what == BATCH:
-                    self._returned.add(batch[0].number)
-                    part = Part(batch[0].number, 0, 0.0, [], len(batch[0].indices))
-                    self.send((PART, part), *by_value.dumps([]).frames)
+                    told = Batch(*batch[0])
+                    self._returned.add(told.number)
+                    part = Part(told.number, 0, 0.0, [], len(told.indices))
+                    self.send((PART, tuple(part)), pickle.dumps([]))
 
     def has_returned(self, batch: Batch) -> bool:
         """Return whether a batch was given back, and forget that."""
@@ -140,6 +142,9 @@ class Mailbox:
         part = Part(batch.number, len(values), seconds, list(failed), returned)
         for index in part.failed:
             values[index] = portable(values[index])
+        if are_plain(values):
+            self.send((what, tuple(part)), pickle.dumps(values))
+            return
         try:
             frames = by_value.dumps(values).frames
         except Exception:
@@ -151,7 +156,7 @@ class Mailbox:
                     if index not in part.failed:
                         part.failed.append(index)
             frames = by_value.dumps(values).frames
-        self.send((what, part), *frames)
+        self.send((what, tuple(part)), *frames)
 
 
 class Evaluation:
@@ -260,25 +265,36 @@ class Overseer(threading.Thread):
         super().__init__(name="mpipar overseer", daemon=True)
         self.mailbox = mailbox
         self._evaluation: Evaluation | None = None
+        self._is_asleep = True
         self._is_needed = threading.Event()
         self.start()
 
     def look_after(self, evaluation: Evaluation | None) -> None:
         """Look after a batch from now on; None if there is none."""
         self._evaluation = evaluation
-        if evaluation is None:
-            self._is_needed.clear()
-        else:
+        if evaluation is not None and self._is_asleep:
             self._is_needed.set()
 
     def run(self) -> None:  # noqa: D102
         with contextlib.suppress(OSError, EOFError):  # the rank is gone
-            while self._is_needed.wait():
+            while True:
                 evaluation = self._evaluation
                 time.sleep(_OVERDUE_SECONDS)
-                if evaluation is not None and evaluation is self._evaluation:
+                if evaluation is not self._evaluation:
+                    continue
+                if evaluation is None:
+                    self._sleep()
+                else:
                     evaluation.give_back(self.mailbox)
                     self.mailbox.return_unread()
+
+    def _sleep(self) -> None:
+        """Sleep until there is something to look after. Short batches one after the other don't wake it each."""
+        self._is_asleep = True
+        if self._evaluation is None:  # not just given
+            self._is_needed.wait()
+        self._is_asleep = False
+        self._is_needed.clear()
 
 
 def portable(error: BaseException) -> Any:

@@ -179,7 +179,7 @@ class Executor(concurrent.futures.Executor):
             self._session.snapshots.items(list(arguments)) if buffersize is None else arguments,
             chunksize=chunksize,
             wake=self._session.wake,
-            snapshot=self._session.snapshots.item,
+            snapshot=None if buffersize is None else self._session.snapshots.item,
             window=math.inf if buffersize is None else buffersize,
             owner=self,
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from multiprocessing import TimeoutError as PoolTimeoutError
 from typing import Any
 
@@ -13,6 +13,71 @@ from mpipar.pool.jobs import Job, Raised
 from mpipar.runtime.channel import Frames
 
 _ABSENT = object()
+
+
+class _Stream:
+    """Items that came from an iterator: those to be handed out, and those that are out."""
+
+    def __init__(self) -> None:
+        self._items: deque[Any] = deque()
+        self._first = 0  # number of the first of these
+        self._out: dict[int, Any] = {}
+
+    @property
+    def waiting(self) -> int:
+        return len(self._items)
+
+    def append(self, item: Any) -> None:
+        self._items.append(item)
+
+    def take(self, count: int) -> tuple[range, Any]:
+        items = [self._items.popleft() for _ in range(min(count, len(self._items)))]
+        indices = range(self._first, self._first + len(items))
+        self._first = indices.stop
+        self._out.update(zip(indices, items, strict=True))
+        return indices, items
+
+    def items(self, indices: Sequence[int]) -> list[Any]:
+        return [self._out[index] for index in indices]
+
+    def forget(self, indices: Sequence[int]) -> None:
+        for index in indices:
+            del self._out[index]
+
+    def clear(self) -> None:
+        self._items.clear()
+
+
+class _Known:
+    """Items that are all there, the first of which may be handed out: nothing is done for each."""
+
+    def __init__(self, items: Sequence[Any]) -> None:
+        self._items = items
+        self._first = self._end = 0  # of those that may be handed out
+
+    @property
+    def waiting(self) -> int:
+        return self._end - self._first
+
+    def extend(self, most: float) -> int:
+        """Let so many more be handed out, or those that are left; return how many."""
+        count = int(min(most, len(self._items) - self._end))
+        self._end += count
+        return count
+
+    def take(self, count: int) -> tuple[range, Any]:
+        indices = range(self._first, min(self._first + count, self._end))
+        self._first = indices.stop
+        return indices, self._items[indices.start : indices.stop]
+
+    def items(self, indices: Sequence[int]) -> list[Any]:
+        return [self._items[index] for index in indices]
+
+    def forget(self, indices: Sequence[int]) -> None:
+        pass
+
+    def clear(self) -> None:
+        self._first = self._end
 
 
 class FedJob(Job):
@@ -30,8 +95,9 @@ class FedJob(Job):
         Whether values come in the order of the items.
     wake : callable
         Called when there are new items, and the engine waits for them.
-    snapshot : callable
+    snapshot : callable, optional
         Returns an item as it is now: the iterator may go on to change it, as one that fills a buffer again and again.
+        By default the iterable is a sequence in which nothing changes.
     window : float, optional
         How many items are taken at most before the value of the first is fetched.
     owner : object, optional
@@ -50,20 +116,23 @@ class FedJob(Job):
         chunksize: int = 1,
         ordered: bool = True,
         wake: Callable[[], None],
-        snapshot: Callable[[Any], Any],
+        snapshot: Callable[[Any], Any] | None = None,
         window: float | None = None,
         owner: object = None,
     ) -> None:
         super().__init__(function, kind, chunksize)
         self.unit = chunksize
-        self._iterator = iter(iterable)
+        self._source: _Stream | _Known
+        self._iterator: Iterator[Any]
+        if snapshot is None:
+            assert isinstance(iterable, Sequence)
+            self._source, self._iterator = _Known(iterable), iter(())
+        else:
+            self._source, self._iterator = _Stream(), iter(iterable)
         self._ordered, self._wake, self._snapshot = ordered, wake, snapshot
         self._owner = owner
         self._fixed_window = window
         self._window: float = window or 64
-        self._source: deque[Any] = deque()
-        self._first = 0  # number of the first item in the source
-        self._out: dict[int, Any] = {}
         self._fed = 0
         self._end: int | None = None  # how many items there are, once that is known
         self._put = 0
@@ -86,20 +155,11 @@ class FedJob(Job):
 
     def _feed(self) -> None:
         error: BaseException | None = None
-        keeps = self._window == math.inf  # then all items have come, and been kept, before
         try:
-            for item in self._iterator:
-                self._source.append(item if keeps else self._snapshot(item))
-                self._fed += 1
-                if self.is_starving:
-                    self.is_starving = False
-                    self._wake()
-                if self._fed - self._released >= self._window:
-                    with self._condition:
-                        while self._fed - self._released >= self._window and not self._is_enough:
-                            self._condition.wait()
-                if self._is_enough:
-                    break
+            if type(self._source) is _Known:
+                self._feed_together(self._source)
+            elif type(self._source) is _Stream and self._snapshot is not None:
+                self._feed_one_by_one(self._source, self._snapshot)
             if self._is_enough and self._cancelled is None and next(self._iterator, _ABSENT) is not _ABSENT:
                 error = RuntimeError("cannot schedule new futures after shutdown")
         except BaseException as raised:  # of the script's iterator
@@ -113,29 +173,48 @@ class FedJob(Job):
             self._condition.notify_all()
         self._wake()
 
+    def _feed_one_by_one(self, source: _Stream, snapshot: Callable[[Any], Any]) -> None:
+        for item in self._iterator:
+            source.append(snapshot(item))
+            if not self._goes_on(1):
+                break
+
+    def _feed_together(self, source: _Known) -> None:
+        while True:
+            count = source.extend(max(1, self._window - (self._fed - self._released)))
+            if not count or not self._goes_on(count):
+                break
+
+    def _goes_on(self, count: int) -> bool:
+        """Note that so many items were taken; return whether to go on, once there is room for more."""
+        self._fed += count
+        if self.is_starving:
+            self.is_starving = False
+            self._wake()
+        if self._fed - self._released >= self._window:
+            with self._condition:
+                while self._fed - self._released >= self._window and not self._is_enough:
+                    self._condition.wait()
+        return not self._is_enough
+
     @property
     def waiting(self) -> int:  # noqa: D102
-        return len(self._source)
+        return self._source.waiting
 
     @property
     def is_done(self) -> bool:  # noqa: D102
         return self._cancelled is not None or (self._end is not None and self._put >= self._end)
 
     def take(self, count: int) -> tuple[Sequence[int], Any]:  # noqa: D102
-        if not self._source:
+        if not self._source.waiting:
             self.is_starving = True  # before the second look, or what is fed in between would wait
-        items = [self._source.popleft() for _ in range(min(count, len(self._source)))]
-        indices = range(self._first, self._first + len(items))
-        self._first = indices.stop
-        self._out.update(zip(indices, items, strict=True))
-        return indices, items
+        return self._source.take(count)
 
     def items(self, indices: Sequence[int]) -> Any:  # noqa: D102
-        return [self._out[index] for index in indices]
+        return self._source.items(indices)
 
     def put(self, indices: Sequence[int], outcomes: list[Any], *, all_well: bool = False) -> None:  # noqa: D102
-        for index in indices:
-            del self._out[index]
+        self._source.forget(indices)
         with self._condition:
             self._put += len(outcomes)
             if isinstance(indices, range):
@@ -182,7 +261,10 @@ class FedJob(Job):
         return self
 
     def __next__(self) -> Any:
-        return self.next()
+        outcome = self.outcome()
+        if type(outcome) is Raised:
+            raise outcome.error
+        return outcome
 
     def next(self, timeout: float | None = None) -> Any:
         """Return the next value.
@@ -203,6 +285,11 @@ class FedJob(Job):
 
     def outcome(self, timeout: float | None = None) -> Any:
         """Return the same, but a Raised instead of raising what a task raised."""
+        if self._fixed_window is None or self._window == math.inf:  # nobody waits for each single one to be fetched
+            try:
+                return self._current.popleft()
+            except IndexError:
+                pass
         with self._condition:
             if not self._condition.wait_for(self._has_more, timeout):
                 raise PoolTimeoutError

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 from abc import ABC, abstractmethod
-from collections import Counter, deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -23,6 +23,8 @@ _ABSENT = object()
 
 _SMALLEST = 0.1  # part of a batch that takes as long as it should, as long as there is that much for each worker
 _FIRST = 2  # the first batches have such a part of what counts as one task, if the script doesn't say how many
+
+_AT_ONCE_SECONDS = 1e-3  # for each worker; what takes less is handed out at once
 
 _GROWTH = 4  # a batch has at most so many times the tasks of the largest one before
 
@@ -68,7 +70,7 @@ class Job(ABC):
         Tasks that were handed out to workers that died, to be handed out one by one.
     returned : deque of int
         Tasks that were handed out, but given back before they were begun.
-    deaths : Counter
+    deaths : defaultdict
         {task: how many workers have died of it alone}.
     """
 
@@ -78,10 +80,12 @@ class Job(ABC):
         self.number = -1
         self.again: deque[int] = deque()
         self.returned: deque[int] = deque()
-        self.deaths: Counter[int] = Counter()
+        self.deaths: defaultdict[int, int] = defaultdict(int)
         self.function_frames: Any = ()  # its pickle
         self.stamp: Mapping[str, Any] = {}  # what it uses of the script, as that was when the job was handed in
         self.error: BaseException | None = None  # why it can't be sent
+        self.expected: float | None = None  # seconds of a task, from earlier jobs with this function
+        self.noted, self.took = 0, 0.0  # tasks that have been done, and how many seconds they took
         self._seconds: float | None = None  # of a task, about
         self._largest = 1  # batch so far
 
@@ -96,6 +100,11 @@ class Job(ABC):
     @abstractmethod
     def waiting(self) -> int:
         """Return how many tasks can be handed out now."""
+
+    @property
+    def total(self) -> int:
+        """Return how many tasks there are, as far as that is known."""
+        return self.waiting
 
     @property
     @abstractmethod
@@ -126,18 +135,32 @@ class Job(ABC):
     def note(self, count: int, seconds: float) -> None:
         """Note how long some tasks of a batch took."""
         mean = seconds / max(1, count)
+        self.noted += count
+        self.took += seconds
         self._seconds = mean if self._seconds is None else (self._seconds + mean) / 2
         self._largest = max(self._largest, count)
 
     def batch_size(self, workers: int) -> int:
         """Return how many tasks the next batch should have: some milliseconds' worth, and few when few are left."""
         smallest = self.chunksize or 1
-        if self._seconds is None:
-            return self.chunksize or max(1, self.unit // _FIRST)
-        wanted = self.target(workers) / max(self._seconds, 1e-8)
         left = self.waiting + len(self.returned)
+        if left <= 1:
+            return smallest
+        if self._seconds is None:
+            return self.chunksize or self._first_batch(workers)
+        wanted = self.target(workers) / max(self._seconds, 1e-8)
         share = max(math.ceil(left / (2 * workers)), min(int(wanted * _SMALLEST), math.ceil(left / workers)))
         return max(smallest, int(min(wanted, share, _GROWTH * max(self._largest, smallest))))
+
+    def _first_batch(self, workers: int) -> int:
+        """Return how many tasks a batch should have of which none has come back: all, if they are known to be short."""
+        if self.expected is not None:
+            seconds = self.expected * self.total
+            if seconds < DISPATCH_SECONDS:
+                return self.total
+            if seconds < workers * _AT_ONCE_SECONDS:
+                return math.ceil(self.total / workers)
+        return max(1, self.unit // _FIRST)
 
     def is_short(self, count: int, workers: int) -> bool:
         """Return whether a batch is so short that its worker should have the next one before it is done."""
@@ -184,6 +207,10 @@ class ListJob(Job):
     @property
     def waiting(self) -> int:  # noqa: D102
         return len(self._items) - self._next
+
+    @property
+    def total(self) -> int:  # noqa: D102
+        return len(self._items)
 
     @property
     def is_done(self) -> bool:  # noqa: D102

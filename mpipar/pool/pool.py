@@ -283,14 +283,15 @@ class Pool:
         self._check_running()
         if chunksize < 1:
             raise ValueError(f"Chunksize must be 1+, not {chunksize:n}")
+        items, are_kept = self._session.snapshots.container(iterable)
         job = FedJob(
             func,
             "map",
-            self._session.snapshots.container(iterable),
+            items,
             chunksize=chunksize,
             ordered=ordered,
             wake=self._session.wake,
-            snapshot=self._session.snapshots.item,
+            snapshot=None if are_kept else self._session.snapshots.item,
             owner=self,
         )
         self._session.submit(job)

@@ -16,6 +16,9 @@ from mpipar.runtime.comm import Comm, end, world
 from mpipar.runtime.launcher import launch
 from mpipar.runtime.node import one_thread, usable_cores
 
+_FOR_EACH_WORKER = ("mpipar.runtime.child", "mpipar.pool.calls", "multiprocessing.popen_forkserver")
+"""What each would import by itself otherwise."""
+
 _engine: Engine | None = None
 _lock = threading.Lock()
 _workers: int | str | None = None
@@ -72,7 +75,7 @@ def attend() -> Engine:
 
 def enter() -> Comm:
     """Return all ranks, with the fork server running. Collective over them. Raises BadInput as :func:`attend`."""
-    preload = ["mpipar.pool.worker", *([] if _stand_in is None else [_stand_in.__module__])]
+    preload = ["mpipar.pool.worker", *_FOR_EACH_WORKER, *([] if _stand_in is None else [_stand_in.__module__])]
     if "numpy" in sys.modules or launch() is not None:  # ranks other than the root don't run the script
         preload.append("numpy")  # else it would cost as long as all the rest of the start
     with one_thread():

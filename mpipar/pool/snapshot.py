@@ -6,6 +6,7 @@ once, in the script's thread, unless nothing can change in it. With it goes what
 
 from __future__ import annotations
 
+import bisect
 import itertools
 import operator
 import pickle
@@ -13,31 +14,23 @@ import sys
 import threading
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import BuiltinFunctionType, FunctionType
 from typing import Any
 
 from mpipar.pool import by_value
 from mpipar.pool.by_value import Definition
-from mpipar.pool.definitions import Definitions
+from mpipar.pool.constant import are_constant, is_array, is_constant
+from mpipar.pool.definitions import Definitions, is_named
+from mpipar.pool.grouping import Grouping
 from mpipar.pool.salvage import Broken
 from mpipar.runtime.channel import Frames
 
-_CONSTANT: set[type] = {int, float, complex, str, bytes, bool, type(None), type(...), range}
-_CONSTANT_ELSEWHERE = {
-    "datetime": {"date", "datetime", "time", "timedelta", "timezone"},
-    "decimal": {"Decimal"},
-    "fractions": {"Fraction"},
-    "pathlib": {"PosixPath", "PurePosixPath"},
-    "uuid": {"UUID"},
-}
 _CONTAINERS = (list, tuple, set, frozenset, dict, deque)
 
-_LIGHT = 2**14  # bytes; items are pickled together up to that many
-_MOST_TOGETHER = 256
 _MOST_PLAIN = 256
+_LONGEST_NAME = 256  # bytes of a pickle that is no more than a name; code by itself has more
 _NO_STAMP: Mapping[str, Definition] = {}
-_SHARING = 1.5  # items have a large part in common if several of them take at most so many times what one does
 _LARGE = 2**16  # bytes, which don't travel within another pickle
 
 
@@ -94,12 +87,18 @@ class Member:
 
 
 class Stamped:
-    """A function that needs no snapshot, with what the names of the script stood for when it was handed in."""
+    """A function that needs no snapshot, with what the names of the script stood for when it was handed in.
 
-    __slots__ = ("function", "stamp")
+    Attributes
+    ----------
+    name : bytes or None
+        Its pickle, if that is no more than its name.
+    """
 
-    def __init__(self, function: Any, stamp: Mapping[str, Definition]) -> None:
-        self.function, self.stamp = function, stamp
+    __slots__ = ("function", "name", "stamp")
+
+    def __init__(self, function: Any, stamp: Mapping[str, Definition], name: bytes | None = None) -> None:
+        self.function, self.stamp, self.name = function, stamp, name
 
     def __reduce__(self) -> Any:
         return _same, (self.function,)
@@ -140,7 +139,76 @@ class Batch:
         return _unpacked, (self._pieces,)
 
 
-_RAW, _PICKLES, _MEMBERS = range(3)
+_RAW, _PICKLES, _MEMBERS, _BATCH = range(4)
+
+
+class Kept(Sequence[Any]):
+    """Items as they were, pickled in groups, without an object for each: there may be millions."""
+
+    def __init__(self) -> None:
+        self._starts: list[int] = []
+        self._groups: list[Snapshot | list[Any]] = []  # from there on: of several items, or the items
+        self._length = 0
+
+    def add(self, group: Snapshot | list[Any], count: int) -> None:
+        """Add a group of so many items."""
+        self._starts.append(self._length)
+        self._groups.append(group)
+        self._length += count
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __iter__(self) -> Iterator[Any]:
+        for start, group in zip(self._starts, self._groups, strict=True):
+            if isinstance(group, Snapshot):
+                yield from (Member(group, index) for index in range(self._end(start) - start))
+            else:
+                yield from group
+
+    def __getitem__(self, key: Any) -> Any:
+        if isinstance(key, slice):
+            return Slice(self, *key.indices(self._length)[:2])
+        if not 0 <= key < self._length:
+            raise IndexError(key)
+        number = bisect.bisect_right(self._starts, key) - 1
+        group, index = self._groups[number], key - self._starts[number]
+        return Member(group, index) if isinstance(group, Snapshot) else group[index]
+
+    def _end(self, start: int) -> int:
+        number = bisect.bisect_right(self._starts, start)
+        return self._starts[number] if number < len(self._starts) else self._length
+
+    def pieces(self, start: int, stop: int) -> Iterator[tuple[Snapshot | list[Any], int, int]]:
+        """Yield groups, and from where to where items between start and stop are in them."""
+        number = bisect.bisect_right(self._starts, start) - 1
+        while start < stop:
+            first = self._starts[number]
+            end = min(stop, self._end(first))
+            yield self._groups[number], start - first, end - first
+            start = end
+            number += 1
+
+
+class Slice:
+    """Some items that were kept, one after the other; unpickled, it is their list."""
+
+    stamps: Sequence[Mapping[str, Definition]] = ()
+
+    def __init__(self, kept: Kept, start: int, stop: int) -> None:
+        self._kept, self._start, self._stop = kept, start, stop
+
+    def __len__(self) -> int:
+        return max(0, self._stop - self._start)
+
+    def __reduce__(self) -> Any:
+        pieces: list[tuple[Any, ...]] = []
+        for group, first, end in self._kept.pieces(self._start, self._stop):
+            if isinstance(group, Snapshot):
+                pieces.append((_MEMBERS, group, range(first, end)))
+            else:
+                pieces.append((_BATCH, Batch(group[first:end])))
+        return _unpacked, (pieces,)
 
 
 def packed(items: Any) -> Any:
@@ -155,10 +223,16 @@ def _unpacked(pieces: list[tuple[Any, ...]]) -> list[Any]:
         if kind == _PICKLES:
             found += map(_loaded, content[0])
         elif kind == _MEMBERS:
-            found += map(content[0].__getitem__, content[1])
+            found += _members(*content)
         else:
             found += content[0]
     return found
+
+
+def _members(together: list[Any], indices: Any) -> Iterable[Any]:
+    if type(indices) is range:
+        return together[indices.start : indices.stop]
+    return map(together.__getitem__, indices)
 
 
 def _loaded(pickled: bytes) -> Any:
@@ -181,6 +255,7 @@ class Snapshots:
         self._definitions = definitions
         self._of_thread = threading.local()
         self._plain: dict[int, tuple[Any, set[str], Stamped]] = {}  # functions that need no snapshot
+        self._named: dict[int, tuple[Any, by_value.Pickled]] = {}  # functions that are pickled by their names
         self._copies: weakref.WeakValueDictionary[tuple[int, int], _Copy] = weakref.WeakValueDictionary()
 
     def function(self, function: Any) -> tuple[Frames, Mapping[str, Definition]]:
@@ -202,9 +277,26 @@ class Snapshots:
 
     def live(self, function: Any) -> tuple[Frames, Mapping[str, Definition]]:
         """Return the same of a function whose arrays don't change before it is over; they aren't copied."""
-        self._definitions.remember(function)
-        pickled = self._definitions.dumps(function)
+        pickled = self._pickled_by_name(function)
+        if pickled is None:
+            self._definitions.remember(function)
+            pickled = self._definitions.dumps(function)
         return pickled.frames, self._definitions.stamp(pickled.needed)
+
+    def _pickled_by_name(self, function: Any) -> by_value.Pickled | None:
+        """Return the pickle of a function that its module has a name for; None for others."""
+        if type(function) is not FunctionType or not is_named(function):
+            return None
+        known = self._named.get(id(function))
+        if known is None:
+            if len(self._named) >= _MOST_PLAIN:
+                self._named.clear()
+            pickled = self._definitions.dumps(function)
+            frames = [bytes(frame) for frame in pickled.frames]
+            if len(frames[0]) > _LONGEST_NAME:  # there is more in it
+                return None
+            known = self._named[id(function)] = function, pickled._replace(frames=frames)
+        return known[1]
 
     def call(self, function: Any, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
         """Return what a single task is, as it is now. Raises what pickling it raises."""
@@ -224,7 +316,8 @@ class Snapshots:
         if last is None or last.stamp != stamp:
             if len(self._plain) >= _MOST_PLAIN:
                 self._plain.clear()
-            last = Stamped(function, stamp)
+            named = self._pickled_by_name(function)
+            last = Stamped(function, stamp, None if named is None else bytes(named.frames[0]))
             self._plain[id(function)] = function, needed, last
         return last
 
@@ -241,24 +334,32 @@ class Snapshots:
         """Return items as they are now: all themselves if nothing can change in them. The sequence is nobody else's."""
         if isinstance(items, range) or are_constant(items):
             return items
-        found: list[Any] = []
-        group = _Grouping()
-        while len(found) < len(items):
-            part = items[len(found) : len(found) + group.size]
+        kept = Kept()
+        group = Grouping()
+        while len(kept) < len(items):
+            part = items[len(kept) : len(kept) + group.size]
             try:
                 together = self._taken(part, by_value.loads_each)
             except Exception:  # one of them can't be pickled
-                found += map(self.item, part)
+                kept.add(list(map(self.item, part)), len(part))
                 continue
             if group.is_good(len(part), together.weight):
-                found += [Member(together, index) for index in range(len(part))]
-        return found
+                kept.add(together, len(part))
+        return kept
 
-    def container(self, iterable: Iterable[Any]) -> Iterable[Any]:
-        """Return what is in a container as it is now; another iterable as it is: what it yields is still to come."""
+    def container(self, iterable: Iterable[Any]) -> tuple[Iterable[Any], bool]:
+        """Return what is in a container as it is now; another iterable as it is: what it yields is still to come.
+
+        Returns
+        -------
+        iterable, bool
+            Whether it is the former.
+        """
+        if type(iterable) is range:
+            return iterable, True
         if type(iterable) in _CONTAINERS or is_array(iterable):
-            return self.items(list(iterable))
-        return iterable
+            return self.items(list(iterable)), True
+        return iterable, False
 
     def _taken(self, value: Any, load: Callable[[Frames], Any] = by_value.loads) -> Snapshot:
         pickled = self._small(value) or self._definitions.dumps(value)
@@ -292,58 +393,5 @@ class Snapshots:
         return copy
 
 
-class _Grouping:
-    """How many items are pickled together: many small ones, or many that have most in common, or each by itself."""
-
-    def __init__(self) -> None:
-        self.size = 1
-        self._alone: int | None = None  # weight of one, if that is large
-
-    def is_good(self, count: int, weight: int) -> bool:
-        """Return whether so many items that weigh so much should stay together, and choose the next number."""
-        if weight < _LIGHT:
-            self.size = min(2 * self.size, _MOST_TOGETHER)
-            return True
-        if count == 1:
-            self.size = 2 if self._alone is None else 1
-            self._alone = weight
-            return True
-        if self._alone is not None and weight < _SHARING * self._alone:
-            self.size = min(2 * self.size, _MOST_TOGETHER)
-            return True
-        self.size = max(1, count // 8)
-        return count <= 2 and weight < 2 * _LIGHT
-
-
 def _merged(stamps: Iterable[Mapping[str, Definition]]) -> dict[str, Definition]:
     return {name: each for stamp in stamps for name, each in stamp.items()}
-
-
-def are_constant(items: Iterable[Any]) -> bool:
-    """Return whether nothing can change in any of some values, as far as that is told quickly."""
-    kinds = set(map(type, items))
-    if kinds == {tuple}:
-        kinds = set(map(type, itertools.chain.from_iterable(items)))
-    return all(map(_is_constant_kind, kinds))
-
-
-def is_constant(item: Any) -> bool:
-    """Return whether nothing can change in a value, as far as that is told quickly."""
-    kind = type(item)
-    if kind is tuple:
-        return all(map(is_constant, item)) if len(item) < 10 else are_constant(item)
-    return kind in _CONSTANT or _is_constant_kind(kind)
-
-
-def _is_constant_kind(kind: type) -> bool:
-    if kind in _CONSTANT or kind in (Snapshot, Member):
-        return True
-    if kind.__module__ == "numpy":
-        numpy = sys.modules["numpy"]
-        return issubclass(kind, (numpy.number, numpy.bool_))
-    return kind.__name__ in _CONSTANT_ELSEWHERE.get(kind.__module__, ())
-
-
-def is_array(value: Any) -> bool:
-    """Return whether a value is an array of NumPy."""
-    return type(value).__module__ == "numpy" and type(value).__name__ == "ndarray"

@@ -101,11 +101,17 @@ class _Worker:
             self.process = _Thread(target=work_in_thread, args=(theirs,), daemon=True)
             self.process.start()
         self.ears = [ear for ear in (self.channel, self.process.sentinel) if ear is not None]
-        self.is_ready = False
+        self.is_ready = self._is_struck = self.waits_for_room = False
         self.channel.send([crew.setup, str(crew.next_number(slot)).encode()])
 
+    def strike(self) -> None:
+        """Begin to end it: several end at the same time."""
+        if not self._is_struck:
+            self._is_struck = True
+            self.process.kill()
+
     def kill(self) -> None:
-        self.process.kill()
+        self.strike()
         self.channel.close()
         self.process.join()
 
@@ -158,8 +164,7 @@ class Station:
         crew = crew_or_none
         if order.what in (CLOSE, KILL):
             del self._crews[order.pool]
-            for worker in list(crew.workers.values()):
-                self._let_go(worker, kill=order.what == KILL)
+            self._let_all_go(crew, kill=order.what == KILL)
             return
         worker_or_none = crew.workers.get(order.slot)
         if worker_or_none is None:
@@ -197,8 +202,7 @@ class Station:
     def end(self) -> None:
         """End all workers, and wait for that."""
         for crew in self._crews.values():
-            for worker in list(crew.workers.values()):
-                self._let_go(worker, kill=True)
+            self._let_all_go(crew, kill=True)
         self._crews.clear()
         while self._leaving:
             self._look_after_leaving()
@@ -223,8 +227,10 @@ class Station:
 
     def _watch(self, worker: _Worker) -> None:
         """Wait for room in the socket of a worker, if there is more to send."""
-        events = selectors.EVENT_READ | (selectors.EVENT_WRITE if worker.channel.has_unsent else 0)
-        if self._selector.get_key(worker.channel).events != events:
+        wants_room = worker.channel.has_unsent
+        if worker.waits_for_room != wants_room:
+            worker.waits_for_room = wants_room
+            events = selectors.EVENT_READ | (selectors.EVENT_WRITE if wants_room else 0)
             self._selector.modify(worker.channel, events, worker)
 
     def _listen(self, worker: _Worker, *, has_ended: bool) -> None:
@@ -270,9 +276,16 @@ class Station:
 
     def _give_up(self, crew: _Crew, slot: int, error: Frames) -> None:
         self._crews.pop(crew.pool, None)
-        for worker in list(crew.workers.values()):
-            self._let_go(worker, kill=True)
+        self._let_all_go(crew, kill=True)
         self._happened.append((Event(BROKE, crew.pool, slot), error))
+
+    def _let_all_go(self, crew: _Crew, *, kill: bool) -> None:
+        workers = list(crew.workers.values())
+        if kill:
+            for worker in workers:
+                worker.strike()
+        for worker in workers:
+            self._let_go(worker, kill=kill)
 
     def _let_go(self, worker: _Worker, *, kill: bool = False) -> None:
         """End a worker: at once, or when it has read that."""

@@ -188,15 +188,16 @@ class _Worker:
             what, *batch = pickle.loads(head)
             if what == END:
                 return
-            self._do(batch[0], frames, overseer)
+            self._do(Batch(*batch[0]), frames, overseer)
 
     def _do(self, batch: Batch, frames: Message, overseer: Overseer) -> None:
         for job in batch.forget:
             self._functions.pop(job, None)
         try:
             count = len(batch.definitions)
-            pairs = zip(batch.definitions, frames[:count], strict=True)
-            self._define([each._replace(pickled=bytes(frame)) for each, frame in pairs])
+            if count:
+                pairs = zip(batch.definitions, frames[:count], strict=True)
+                self._define([each._replace(pickled=bytes(frame)) for each, frame in pairs])
             frames = frames[count:]
             if batch.function_frames:
                 self._functions[batch.job] = _loaded(frames[: batch.function_frames])

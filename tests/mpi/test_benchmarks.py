@@ -59,8 +59,9 @@ def table(raw, name):
 def test_all_topics_are_measured(raw):
     assert raw["failed"] == {}
     assert {table["name"] for table in raw["tables"]} == {
-        "pi", "primes", "roots", "schedules", "checkpoint", "memory", "startup", "pools-start", "pools-nothing",
-        "pools-short", "pools-skewed", "pools-large", "pools-idle", "kills", "growth-ranks", "growth-blocks",
+        "pi", "primes", "roots", "schedules", "checkpoint", "memory", "startup", "pools-start", "pools-few",
+        "pools-nothing", "pools-short", "pools-skewed", "pools-large", "pools-idle", "kills", "growth-ranks",
+        "growth-blocks",
     }  # fmt: skip
     for one in raw["tables"]:
         assert one["rows"] or one["cells"], one["name"]

@@ -2,11 +2,12 @@
 
 import itertools
 import multiprocessing
+from collections import Counter
 from pathlib import Path
 
 import pool_calls
 import pytest
-from conftest import UNBOUND, chosen_ranks, mpirun, over
+from conftest import UNBOUND, chosen_ranks, mpirun, over, python
 from pool_calls import CALLS, process_id, process_id_at_once, process_id_late_at_times, result_of, square
 from suite.limits import Limit
 from suite.rings import in_ci
@@ -105,3 +106,21 @@ def test_the_table_has_all_methods_of_a_pool():
     assert all(
         f"pool.{name}" in text for name in vars(multiprocessing.pool.Pool) if name[0] != "_" and name != "Process"
     )
+
+
+def test_workers_import_nothing_that_the_server_could_have_for_all(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text("""if True:
+        from mpipar import Pool
+        if __name__ == "__main__":
+            with Pool(4) as pool:
+                print(pool.map(abs, [-1, -2, -3]))
+    """)
+    finished = python(str(script), env={"PYTHONPROFILEIMPORTTIME": "1"}, cold=True)
+    assert finished.stdout == "[1, 2, 3]\n", finished.stderr
+    imports = Counter(line.rpartition("|")[2].strip() for line in finished.stderr.splitlines() if "|" in line)
+    assert imports["mpipar.runtime.child"] == 2  # the script and the server of its workers
+    often = [name for name, times in imports.items() if times > 3]  # these two and the tracker of resources
+    assert [
+        name for name in often if name.partition(".")[0] not in ("org", "nt")
+    ] == []  # not there: tried by pickle, os

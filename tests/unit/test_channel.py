@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mpipar.runtime.channel import Channel, receive, send
+from mpipar.runtime.channel import Channel, Receiver, send
 
 MODERATE = settings(max_examples=60, deadline=None)
 LARGE = 5_000_000  # bytes; more than a socket takes
@@ -40,6 +40,12 @@ def received(channel, count):
     while len(found) < count and time.monotonic() < deadline:
         found += channel.receive()
     return found
+
+
+def received_by(child, count):
+    """Return the next messages at a child's end."""
+    receiver = Receiver(child)
+    return [receiver.receive() for _ in range(count)]
 
 
 def in_thread(function, *arguments):
@@ -77,7 +83,7 @@ def test_a_child_receives_what_a_channel_sends(sent):
         for message in sent:
             channel.send(message)
         thread = in_thread(flush_all, channel)
-        assert [receive(theirs) for _ in sent] == sent
+        assert received_by(theirs, len(sent)) == sent
         thread.join(20)
         assert not channel.has_unsent
     channel.close()
@@ -91,14 +97,14 @@ def test_a_channel_that_cannot_send_now_does_not_wait(ends):
     assert time.monotonic() - began < 5
     assert channel.has_unsent
     in_thread(flush_all, channel)
-    assert [len(receive(child)[0]) for _ in range(3)] == [LARGE] * 3
+    assert [len(frames[0]) for frames in received_by(child, 3)] == [LARGE] * 3
 
 
 def test_more_frames_than_a_system_call_takes(ends):
     channel, child = ends
     message = [bytes([number % 256]) * (number % 3) for number in range(5000)]
     in_thread(lambda: (channel.send(message), flush_all(channel)))
-    assert receive(child) == message
+    assert Receiver(child).receive() == message
     in_thread(send, child, message)
     assert received(channel, 1) == [message]
 
@@ -110,7 +116,7 @@ def test_frames_are_any_buffers_and_arrive_writable(kind, ends):
     if kind is np.array:
         frame = np.arange(4.0).reshape(2, 2)
     channel.send([frame, b""])
-    (frame_back, empty) = receive(child)
+    (frame_back, empty) = Receiver(child).receive()
     assert frame_back == memoryview(frame).tobytes()
     assert empty == b""
     frame_back[0] = 7
@@ -176,6 +182,6 @@ def test_a_rank_that_is_gone_is_noticed_by_its_child(ends):
     channel, child = ends
     channel.close()
     with pytest.raises((EOFError, ConnectionError)):
-        receive(child)
+        Receiver(child).receive()
     with pytest.raises(OSError):
         send(child, [bytes(LARGE)] * 3)

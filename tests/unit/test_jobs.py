@@ -23,7 +23,8 @@ def nothing() -> None:
 
 
 def fed(items, **options) -> FedJob:
-    job = FedJob(abs, "map", items, wake=nothing, snapshot=lambda item: item, **options)
+    are_kept = type(items) in (list, range)
+    job = FedJob(abs, "map", items, wake=nothing, snapshot=None if are_kept else lambda item: item, **options)
     job.start()
     return job
 
@@ -349,3 +350,27 @@ def test_a_batch_has_at_least_as_many_tasks_as_the_script_says(chunksize):
     assert job.batch_size(2) == chunksize
     job.note(chunksize, 100.0)
     assert job.batch_size(2) == chunksize
+
+
+@pytest.mark.parametrize(
+    ("count", "seconds", "batches"),
+    [
+        (2, None, [1, 1]),
+        (1000, None, [62, 62, 62]),
+        (2, 1e-6, [2]),  # not worth handing out to two
+        (32, 5e-6, [16, 16]),
+        (33, 5e-6, [17, 16]),
+        (1000, 1e-6, [500, 500]),
+        (1000, 1.0, [62, 62, 62]),
+    ],
+)
+def test_tasks_that_are_known_to_be_short_are_handed_out_at_once(count, seconds, batches):
+    job = ListJob(abs, "map", range(count), lambda values: None, unit=math.ceil(count / 8))
+    job.expected = seconds
+    assert [len(job.take(job.batch_size(2))[0]) for _ in batches] == batches
+
+
+def test_a_chunksize_holds_for_tasks_that_are_known_to_be_short():
+    job = ListJob(abs, "map", range(100), lambda values: None, chunksize=10, unit=10)
+    job.expected = 1e-9
+    assert job.batch_size(2) == 10

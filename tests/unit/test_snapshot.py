@@ -2,6 +2,8 @@
 
 import datetime
 import decimal
+import random
+import textwrap
 import threading
 from pathlib import Path
 
@@ -9,8 +11,10 @@ import numpy as np
 import pytest
 
 from mpipar.pool import by_value
+from mpipar.pool.calls import Calls
+from mpipar.pool.constant import are_constant, is_constant
 from mpipar.pool.definitions import Definitions
-from mpipar.pool.snapshot import Snapshots, are_constant, is_constant, packed
+from mpipar.pool.snapshot import Snapshots, packed
 
 
 @pytest.fixture
@@ -143,16 +147,17 @@ def test_a_closure_that_changes_inside_is_sent_again():
 
 def test_containers_are_taken_at_once_and_iterators_as_they_yield(snapshots):
     values = [[1], [2]]
-    taken = snapshots.container(values)
+    taken, are_kept = snapshots.container(values)
+    assert are_kept
     values[0][0] = 5
-    assert sent(taken) == [[1], [2]]
+    assert [sent(each) for each in taken] == [[1], [2]]
     iterator = iter(values)
-    assert snapshots.container(iterator) is iterator
+    assert snapshots.container(iterator) == (iterator, False)
 
 
 def test_a_batch_of_snapshots_is_the_list_of_their_items(snapshots):
     values = [[1], {"a": 2}, np.zeros(100_000), [3], 4, (5, [6])]
-    taken = [*map(snapshots.item, values), *snapshots.items([[7], [8], [9]])[1:], 10]
+    taken = [*map(snapshots.item, values), *list(snapshots.items([[7], [8], [9]]))[1:], 10]
     found = sent(packed(taken))
     assert np.array_equal(found.pop(2), values.pop(2))
     assert found == [*values, [8], [9], 10]
@@ -179,3 +184,51 @@ def test_a_value_after_one_that_cannot_be_pickled(snapshots):
     refused = [shared, threading.Lock()]
     assert snapshots.item(refused) is refused
     assert sent(snapshots.item((shared, shared, Counter))) == ([1], [1], Counter)
+
+
+def test_any_part_of_many_items_is_what_it_was(snapshots):
+    order = random.Random(1)
+    items = [order.choice([[n], [n] * 9000, {n}, np.full(n % 9, n), "text"]) for n in range(3000)]
+    items[1500] = items[77] = threading.Lock()  # can't be pickled, which is told when it is sent
+    expected = [repr(item) for item in items]
+    kept = snapshots.items(list(items))
+    assert len(kept) == len(list(kept)) == len(items)
+    for item in items:
+        if type(item) in (list, dict):
+            item.clear()
+    for _ in range(50):
+        start = order.randrange(1501, len(items))
+        stop = min(len(items), start + order.choice([1, 2, 30, 1000]))
+        assert [repr(item) for item in sent(packed(kept[start:stop]))] == expected[start:stop]
+        assert len(kept[start:stop]) == stop - start
+        assert repr(sent(packed([kept[start]]))[0]) == expected[start]
+    with pytest.raises(TypeError, match="pickle"):
+        sent(packed(kept[1490:1510]))
+    with pytest.raises(IndexError):
+        kept[len(items)]
+
+
+def test_calls_of_a_named_function_with_plain_arguments(snapshots):
+    calls = [snapshots.call(textwrap.indent, ("a",), {"prefix": "-" * n}) for n in range(3)]
+    pickled = Calls.pickled(calls)
+    outcomes = [each(*arguments, **keywords) for each, arguments, keywords in by_value.loads(pickled.frames)]
+    assert outcomes == ["a", "-a", "--a"]
+    assert pickled.needed == set()
+    assert pickled.stamps == [{}]
+
+
+OTHER_CALLS = {
+    "another function": (textwrap.dedent, ("",), {}),
+    "what may change": (textwrap.indent, ([1],), {}),
+    "not plain": (textwrap.indent, (Path("/"),), {}),
+    "not plain by name": (textwrap.indent, (), {"text": Path("/")}),
+}
+
+
+@pytest.mark.parametrize("name", OTHER_CALLS)
+def test_other_calls(name, snapshots):
+    first, other = snapshots.call(textwrap.indent, ("a", "b"), {}), snapshots.call(*OTHER_CALLS[name])
+    assert Calls.pickled([first]) is not None
+    assert Calls.pickled([first, other]) is None
+    assert Calls.pickled([other, first]) is None
+    assert Calls.pickled([[1]]) is Calls.pickled(range(3)) is Calls.pickled([(1, 2)]) is Calls.pickled([()]) is None
