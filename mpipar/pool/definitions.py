@@ -7,10 +7,11 @@ import io
 import itertools
 import operator
 import threading
+import weakref
 from collections import OrderedDict
-from collections.abc import Mapping
-from types import FunctionType
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
+from types import FunctionType, ModuleType
+from typing import Any, NamedTuple, TypeAlias
 
 from mpipar.pool.by_value import GIVEN, Definition, Pickled, Pickler, Reused, dumps, own_names
 
@@ -18,15 +19,19 @@ _MOST_NAMELESS = 64  # functions without a name that are remembered
 
 _LAST = 2**31
 
+_SMALL = 2**16  # bytes
+
 _ABSENT = object()
+
+Describe: TypeAlias = Callable[[Definition, Any, dict[int, str]], Definition]
 
 _CONSTANT = {int, float, complex, str, bytes, bool, type(None)}
 
 
 class _Made(NamedTuple):
-    """A definition, or why there is none, what it was made of, and the names that it needs."""
+    """A definition, or why there is none, what gives what it was made of, and the names that it needs."""
 
-    value: Any
+    value: Callable[[], Any]
     definition: Definition | Exception
     needed: set[str]
 
@@ -42,6 +47,8 @@ class Definitions:
         self._contents: dict[str, list[Any]] = {}  # of the closures of functions without a name
         self._pickles: dict[str, list[bytes]] = {}  # of these contents
         self._names: dict[int, str] = {}
+        self._unsendable: dict[str, Exception] = {}
+        self.describe: Describe | None = None  # set if workers import the script
 
     def dumps(self, value: Any) -> Pickled:
         """Pickle a value for workers."""
@@ -141,34 +148,84 @@ class Definitions:
 
     def unsendable(self, name: str) -> Exception | None:
         """Return why a name of the main script can't be sent to workers, if that has been tried."""
-        known = self._known.get(name)
-        return known.definition if known is not None and isinstance(known.definition, Exception) else None
+        return self._unsendable.get(name)
 
-    def _definition(self, name: str) -> tuple[Definition | Exception | None, set[str]]:
+    def small(self) -> list[Definition]:
+        """Return the definitions of all that the main script has of its own, but for what is large or can't be sent."""
+        found = []
+        for name, value in list(own_names().items()):
+            if _is_own(name, value):
+                with self._lock, contextlib.suppress(_TooLarge):
+                    definition, _ = self._definition(name, _SMALL)
+                    if isinstance(definition, Definition):
+                        found.append(definition)
+        return found
+
+    def _definition(self, name: str, limit: int | None = None) -> tuple[Definition | Exception | None, set[str]]:
         """Return the definition of a name, or why there is none, and what else it needs."""
         value = self._value(name)
         if value is _ABSENT:  # perhaps a builtin, or not defined yet
             return None, set()
         known = self._known.get(name)
-        if known is None or known.value is not value:
-            file = io.BytesIO()
+        if known is None or known.value() is not value:
+            file = _Limited(limit)
             pickler = Pickler(file, self._names, defined=name)
             try:
                 pickler.dump(value)
                 definition: Definition | Exception = Definition(
                     name, next(self._versions), _place(value), file.getvalue()
                 )
+            except _TooLarge:
+                raise
             except Exception as error:
-                definition = error
+                definition = error.with_traceback(None)  # which would keep alive whatever opens the pool
                 if "changed size during iteration" in str(error):  # it may do the next time
                     return error, set()
-            known = self._known[name] = _Made(value, definition, pickler.needed)
+                self._unsendable[name] = error
+                if self.describe is not None:
+                    definition = Definition(name, next(self._versions), _place(value), b"", repr(error))
+            else:
+                self._unsendable.pop(name, None)
+            if self.describe is not None and isinstance(definition, Definition) and GIVEN not in name:
+                definition = self.describe(definition, value, self._names)
+            known = self._known[name] = _Made(_held(value), definition, pickler.needed)
         return known.definition, known.needed
 
     def _value(self, name: str) -> Any:
         if GIVEN in name:
             return next((function for function, its in self._nameless.values() if its == name), _ABSENT)
         return own_names().get(name, _ABSENT)
+
+
+def _held(value: Any) -> Callable[[], Any]:
+    """Return what gives a value, if possible without keeping it alive."""
+    try:
+        return weakref.ref(value)
+    except TypeError:
+        return lambda: value
+
+
+class _TooLarge(Exception):
+    """A pickle has become larger than it may."""
+
+
+class _Limited(io.BytesIO):
+    """What is pickled, up to a limit."""
+
+    def __init__(self, limit: int | None) -> None:
+        super().__init__()
+        self._limit = limit
+
+    def write(self, data: Any) -> int:
+        if self._limit is not None and self.tell() + len(data) > self._limit:
+            raise _TooLarge
+        return super().write(data)
+
+
+def _is_own(name: str, value: Any) -> bool:
+    """Return whether the main script has a name for something that isn't just imported."""
+    is_imported = isinstance(value, (FunctionType, type)) and value.__module__ != "__main__"
+    return not (is_imported or isinstance(value, ModuleType) or name.startswith("__"))
 
 
 def _place(value: Any) -> int:
