@@ -84,6 +84,8 @@ _own_names: dict[str, Any] | None = None  # a worker's copy of the main script's
 _undone: dict[str, Definition] = {}  # definitions that have just come
 _begun: set[str] = set()  # those of them whose value is there, though perhaps not complete
 _failed: dict[str, Exception] = {}  # why names have no value in a worker
+_waiting: list[Definition] = []  # of names that no code of a task has shown
+_found: dict[str, int] = {}  # versions of those that were looked for
 _given_names: dict[str, Any] = {}  # {name given here: function}, in a worker
 _kept: Callable[[Definition], bool] | None = None  # whether a worker has what is to be defined
 
@@ -104,7 +106,7 @@ def become_worker(
     """
     global _own_names, _kept
     if main is None:
-        main = ModuleType("__main__")
+        main = _Main("__main__")
     else:
         _kept = kept
     sys.modules["__main__"] = main  # for what is pickled by other means
@@ -113,8 +115,40 @@ def become_worker(
     define(definitions)
 
 
+class _Main(ModuleType):
+    """A main module by value: whoever looks into it otherwise than by the names in tasks' code finds all of it."""
+
+    def __getattribute__(self, name: str) -> Any:
+        if name == "__dict__" and _waiting:
+            _define_waiting()
+        return super().__getattribute__(name)
+
+    def __getattr__(self, name: str) -> Any:
+        if _waiting:
+            _define_waiting()
+            if name in own_names():
+                return own_names()[name]
+        raise AttributeError(f"module '__main__' has no attribute {name!r}")
+
+
+def define_when_looked_for(definitions: Iterable[Definition]) -> None:
+    """Take in definitions of names that nobody may need."""
+    _waiting.extend(definitions)
+
+
+def _define_waiting() -> None:
+    waiting = [each for each in _waiting if each.name not in own_names()]
+    _waiting.clear()
+    _found.update((each.name, each.version) for each in waiting)
+    _define_all(waiting)
+
+
 def define(definitions: Iterable[Definition]) -> None:
     """Take in definitions, in a worker. One that can't be unpickled has no name: :func:`why_missing` tells why."""
+    _define_all(each for each in definitions if _found.pop(each.name, None) != each.version)
+
+
+def _define_all(definitions: Iterable[Definition]) -> None:
     todo = sorted(definitions, key=lambda each: each.place)
     for _ in range(_PASSES):  # to unpickle an object may need the value of another name
         _undone.update((each.name, each) for each in todo)
@@ -228,6 +262,12 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
             self.stamps += getattr(obj, "stamps", None) or [getattr(obj, "stamp", {})]
         if kind.__name__ == "ndarray" and kind.__module__ == "numpy" and not obj.flags.writeable:
             return reductions.writable(obj)
+        if self._defined is not None:
+            reduced = reductions.of_global(obj)
+            if reduced is not None:
+                return reduced
+            if kind is object:
+                return self._reduced_sentinel(obj)
         if kind.__module__ == "multiprocessing.synchronize" and _is_tqdms(obj):
             return threading.RLock, ()  # process_map of tqdm hands its lock to all workers
         is_function = kind is FunctionType
@@ -261,7 +301,16 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
                 self.needed.update(name for name in list(self._main) if not name.startswith("__"))
             slots["__globals__"] = {}
             return _function, (arguments[0], arguments[4]), (state, slots), None, None, _function_setstate
-        return super().reducer_override(obj)
+        reduced = super().reducer_override(obj)
+        return reductions.by_value(obj, reduced) if isinstance(obj, type) else reduced
+
+    def _reduced_sentinel(self, obj: Any) -> Any:
+        """Reduce an object that is nothing but itself: to its name, if it has one."""
+        name = next((name for name, value in list(self._main.items()) if value is obj), self._defined)
+        if name is None or name == self._defined:
+            return NotImplemented
+        self.needed.add(name)
+        return _named, (name,)
 
     def _path(self, obj: Any) -> str | None:
         """Return the name of a function or class, if it is in the main script and has one there."""

@@ -9,7 +9,7 @@ import operator
 import threading
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from types import FunctionType, ModuleType
 from typing import Any, NamedTuple, TypeAlias
 
@@ -20,6 +20,8 @@ _MOST_NAMELESS = 64  # functions without a name that are remembered
 _LAST = 2**31
 
 _SMALL = 2**16  # bytes
+
+_UNSEEN = "it is large, the main part of the script has set it, and no code of a task names it"
 
 _ABSENT = object()
 
@@ -150,16 +152,33 @@ class Definitions:
         """Return why a name of the main script can't be sent to workers, if that has been tried."""
         return self._unsendable.get(name)
 
-    def small(self) -> list[Definition]:
-        """Return the definitions of all that the main script has of its own, but for what is large or can't be sent."""
+    def small(self, rebound: Collection[str] = ()) -> list[Definition]:
+        """Return the definitions of all that the main script has of its own, but for what is large or can't be sent.
+
+        Parameters
+        ----------
+        rebound : collection of str
+            Names that workers may not have as they were when the script was imported.
+        """
         found = []
         for name, value in list(own_names().items()):
-            if _is_own(name, value):
-                with self._lock, contextlib.suppress(_TooLarge):
-                    definition, _ = self._definition(name, _SMALL)
-                    if isinstance(definition, Definition):
-                        found.append(definition)
+            is_wanted = not name.startswith("__") if self.describe is None else _is_own(name, value)
+            if not is_wanted:
+                continue
+            with self._lock:
+                definition = self._small(name)
+                if definition is None and name in rebound:
+                    definition = Definition(name, next(self._versions), _LAST, b"", _UNSEEN)
+            if definition is not None and (definition.pickled or self.describe is not None):
+                found.append(definition)
         return found
+
+    def _small(self, name: str) -> Definition | None:
+        try:
+            definition, _ = self._definition(name, _SMALL)
+        except _TooLarge:
+            return None
+        return definition if isinstance(definition, Definition) else None
 
     def _definition(self, name: str, limit: int | None = None) -> tuple[Definition | Exception | None, set[str]]:
         """Return the definition of a name, or why there is none, and what else it needs."""

@@ -395,14 +395,17 @@ class Engine(threading.Thread):
         pickled = dispatch.definitions.dumps(initializer)
         settings, needed = inheritance.inherited(dispatch.definitions.dumps)
         definitions = dispatch.definitions.missing(pickled.needed | needed, {})
+        known = {each.name for each in definitions}
+        small = dispatch.definitions.small(importing.rebound_names())
+        rest = [each for each in small if each.name not in known]
         if importing.is_to_be_imported():  # what its main part has set since
-            known = {each.name for each in definitions}
-            definitions += [each for each in dispatch.definitions.small() if each.name not in known]
+            definitions += rest
         dispatch.names = {each.name: each.version for each in definitions}
         return pickle.dumps(
             worker.Setup(
                 importing.identity_of_main(),
                 definitions,
+                rest,
                 [bytes(frame) for frame in pickled.frames],
                 list(sys.path),
                 list(sys.argv),

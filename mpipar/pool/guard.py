@@ -22,10 +22,13 @@ class Guarded(NamedTuple):
         What is left of it.
     lines : list of range
         Those of its main part.
+    rebound : set of str
+        Names that its main part may bind anew.
     """
 
     rest: ast.Module
     lines: list[range]
+    rebound: set[str]
 
 
 def guarded(source: str | bytes) -> Guarded | None:
@@ -36,7 +39,7 @@ def guarded(source: str | bytes) -> Guarded | None:
         return None
     remover = _Remover()
     remover.visit(tree)  # changes it
-    return Guarded(tree, remover.lines) if remover.lines else None
+    return Guarded(tree, remover.lines, remover.bound | _globals_of(tree)) if remover.lines else None
 
 
 def writes(tree: ast.Module) -> int | None:
@@ -47,6 +50,11 @@ def writes(tree: ast.Module) -> int | None:
             if any(isinstance(each, ast.Constant) and each.value in _WRITING for each in modes):
                 return node.lineno
     return None
+
+
+def _globals_of(tree: ast.Module) -> set[str]:
+    """Return the names that functions bind in the script."""
+    return {name for node in ast.walk(tree) if isinstance(node, ast.Global) for name in node.names}
 
 
 def _done_at_import(node: ast.AST) -> Iterator[ast.AST]:
@@ -61,6 +69,7 @@ class _Remover(ast.NodeTransformer):
 
     def __init__(self) -> None:
         self.lines: list[range] = []
+        self.bound: set[str] = set()
 
     def visit(self, node: ast.AST) -> ast.AST:
         """Replace a guard and what it guards."""
@@ -69,6 +78,9 @@ class _Remover(ast.NodeTransformer):
         if not isinstance(node, ast.If) or not _is_guard(node.test):
             return self.generic_visit(node)
         self.lines.append(range(node.lineno, (node.body[-1].end_lineno or node.lineno) + 1))
+        stored = (each for each in ast.walk(node) if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store))
+        self.bound.update(each.id for each in stored)
+        self.bound.update(_globals_of(ast.Module([node], [])))
         return ast.copy_location(ast.Pass(), node)
 
 

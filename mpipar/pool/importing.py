@@ -98,6 +98,7 @@ def identity_of_main() -> Identity:
 
 
 _script: bytes | None = None
+_rebound: set[str] = set()
 
 
 def script_of_main(
@@ -107,7 +108,7 @@ def script_of_main(
 
     With it comes why, if that is to be told. What it returns the first time holds.
     """
-    global _script
+    global _script, _rebound
     if _script is not None:
         return _script, None
     _script = b""
@@ -120,8 +121,13 @@ def script_of_main(
         return b"", f"workers don't import {identity.file}: line {line} opens a file to write to it"
     seconds = 2 * (time.monotonic() - _began) + _PATIENCE_SECONDS
     script = Script(identity, source, list(sys.path), list(sys.argv), os.getcwd(), environment, stand_in, cpus, seconds)
-    _script = pickle.dumps(script)
+    _script, _rebound = pickle.dumps(script), found.rebound
     return _script, None
+
+
+def rebound_names() -> set[str]:
+    """Return the names that the main part of the script that workers import may bind anew."""
+    return _rebound
 
 
 def is_to_be_imported() -> bool:

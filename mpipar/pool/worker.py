@@ -41,6 +41,8 @@ class Setup(NamedTuple):
         What the main script is.
     definitions : list
         Of names of the main script.
+    rest : list
+        Definitions of names that tasks don't show, for a worker that hasn't imported the script.
     initializer : list
         Frames of (function, arguments), or of None.
     path, argv : list of str
@@ -61,6 +63,7 @@ class Setup(NamedTuple):
 
     main: importing.Identity
     definitions: list[Any]
+    rest: list[Any]
     initializer: list[bytes]
     path: list[str]
     argv: list[str]
@@ -138,7 +141,8 @@ def _set_up_process(setup: Setup, number: int) -> None:
     process.name = f"ForkPoolWorker-{number}"
     connect_without_delay()
     if importing.imported_main() is None:
-        vars(sys.modules["__main__"]).update(vars(importing.new_main(setup.main)))
+        by_value.define_when_looked_for(setup.rest)
+        by_value.own_names().update(vars(importing.new_main(setup.main)))
     sys.path[:] = setup.path
     sys.argv[:] = setup.argv
     with contextlib.suppress(OSError):  # a folder that only the root's node has

@@ -61,5 +61,28 @@ def test_tasks_find_what_they_find_without_mpipar(name, ranks, reference, tmp_pa
         assert told in finished.own_errors[0]
 
 
+DIFFERENT = {  # from plain Python, as docs/pools.md says
+    "helper_differences": [
+        "look AttributeError",
+        "look (100000, 1)",
+        "twin True",
+        "changed False",
+        "gen 0",
+    ],
+    "helper_differences_unguarded": [
+        "look AttributeError",
+        "twin False",
+        "gen NameError 'GEN' of the script could not be sent to workers: cannot pickle 'generator' object",
+    ],
+}
+
+
+@pytest.mark.parametrize(("name", "lines"), DIFFERENT.items())
+def test_what_is_different_is_as_the_guide_tells(name, lines, reference, tmp_path):
+    assert run(python, tmp_path, name, *RUN).stdout.splitlines() == lines
+    plain = reference(name).stdout.splitlines()
+    assert not {*plain} & {*lines} - {"twin True", "gen 0"}
+
+
 def test_there_are_such_scripts():
     assert {*NOT_IMPORTED, *FIRST} <= {*NAMES, *MODULES}
