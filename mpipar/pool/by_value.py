@@ -263,7 +263,8 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         if kind.__name__ == "ndarray" and kind.__module__ == "numpy" and not obj.flags.writeable:
             return reductions.writable(obj)
         if self._defined is not None:
-            reduced = reductions.of_global(obj)
+            is_global = GIVEN not in self._defined  # what is handed in is as plain pickle takes it
+            reduced = reductions.of_global(obj) if is_global else None
             if reduced is not None:
                 return reduced
             if kind is object:
