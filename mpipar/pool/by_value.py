@@ -1,4 +1,4 @@
-"""Pickles of what is defined in the main script, which workers can't import. Imports mpipar.runtime and salvage.
+"""Pickles of what is defined in the main script, which workers can't import. Imports runtime, reductions, salvage.
 
 The script may not be imported again: without ``if __name__ == "__main__"`` it would run again. So what is pickled names
 its functions and classes, and the *definitions* of these names, pickled by value, follow once for each worker::
@@ -22,6 +22,7 @@ import io
 import pickle
 import sys
 import threading
+from collections import ChainMap
 from collections.abc import Callable, Iterable
 from types import CodeType, FunctionType, ModuleType
 from typing import Any, NamedTuple
@@ -29,12 +30,15 @@ from typing import Any, NamedTuple
 import cloudpickle
 from cloudpickle.cloudpickle import _function_setstate
 
+from mpipar.pool import reductions
 from mpipar.pool.salvage import salvage
 from mpipar.runtime.channel import Frames
 
 _LARGE = 2**16  # bytes; buffers from here on travel as frames of their own
 
 _PASSES = 3
+
+_MOST_WRAPPERS = 4
 
 GIVEN = "#"
 """In names that functions without a name are given."""
@@ -54,32 +58,97 @@ class Definition(NamedTuple):
         Where it comes among others: functions first, then classes, bases before what is derived, then all other values,
         which may need these to be unpickled.
     pickled : bytes
+        Nothing if it can't be pickled.
+    reason : str
+        Why.
+    shape : str, optional
+        Tells whether a worker that has imported the script has the same already.
+    attributes : dict, optional
+        Of a class that it has: {name: pickled value}.
     """
 
     name: str
     version: int
     place: int
     pickled: bytes
+    reason: str = ""
+    shape: str | None = None
+    attributes: dict[str, bytes | None] = {}  # noqa: RUF012 (never changed)
+
+
+class Unsendable(Exception):
+    """What a name of the script means can't be sent, and the worker's own isn't the same."""
 
 
 _own_names: dict[str, Any] | None = None  # a worker's copy of the main script's names
 _undone: dict[str, Definition] = {}  # definitions that have just come
 _begun: set[str] = set()  # those of them whose value is there, though perhaps not complete
 _failed: dict[str, Exception] = {}  # why names have no value in a worker
+_waiting: list[Definition] = []  # of names that no code of a task has shown
+_found: dict[str, int] = {}  # versions of those that were looked for
 _given_names: dict[str, Any] = {}  # {name given here: function}, in a worker
+_kept: Callable[[Definition], bool] | None = None  # whether a worker has what is to be defined
 
 
-def become_worker(definitions: Iterable[Definition] = ()) -> None:
-    """Let names of the main script mean what is defined by :func:`define`, in this process."""
-    global _own_names
-    main = sys.modules["__main__"] = ModuleType("__main__")  # for what is pickled by other means
+def become_worker(
+    definitions: Iterable[Definition] = (),
+    main: ModuleType | None = None,
+    kept: Callable[[Definition], bool] | None = None,
+) -> None:
+    """Let names of the main script mean what is defined by :func:`define`, in this process.
+
+    Parameters
+    ----------
+    definitions : iterable of Definition
+    main : module, optional
+        The script as it was imported; with ``kept``, which tells whether what is to be defined is there already.
+    kept : callable, optional
+    """
+    global _own_names, _kept
+    if main is None:
+        main = _Main("__main__")
+    else:
+        _kept = kept
+    sys.modules["__main__"] = main  # for what is pickled by other means
     _own_names = vars(main)
     _own_names["__builtins__"] = builtins
     define(definitions)
 
 
+class _Main(ModuleType):
+    """A main module by value: whoever looks into it otherwise than by the names in tasks' code finds all of it."""
+
+    def __getattribute__(self, name: str) -> Any:
+        if name == "__dict__" and _waiting:
+            _define_waiting()
+        return super().__getattribute__(name)
+
+    def __getattr__(self, name: str) -> Any:
+        if _waiting:
+            _define_waiting()
+            if name in own_names():
+                return own_names()[name]
+        raise AttributeError(f"module '__main__' has no attribute {name!r}")
+
+
+def define_when_looked_for(definitions: Iterable[Definition]) -> None:
+    """Take in definitions of names that nobody may need."""
+    _waiting.extend(definitions)
+
+
+def _define_waiting() -> None:
+    waiting = [each for each in _waiting if each.name not in own_names()]
+    _waiting.clear()
+    _found.update((each.name, each.version) for each in waiting)
+    _define_all(waiting)
+
+
 def define(definitions: Iterable[Definition]) -> None:
     """Take in definitions, in a worker. One that can't be unpickled has no name: :func:`why_missing` tells why."""
+    _define_all(each for each in definitions if _found.pop(each.name, None) != each.version)
+
+
+def _define_all(definitions: Iterable[Definition]) -> None:
     todo = sorted(definitions, key=lambda each: each.place)
     for _ in range(_PASSES):  # to unpickle an object may need the value of another name
         _undone.update((each.name, each) for each in todo)
@@ -97,8 +166,9 @@ def define(definitions: Iterable[Definition]) -> None:
 
 
 def why_missing(name: str) -> Exception | None:
-    """Return why a name of the main script has no value in this worker, if that is known."""
-    return _failed.get(name)
+    """Return why a name of the main script has no value in this worker, if that is known here alone."""
+    error = _failed.get(name)
+    return None if isinstance(error, Unsendable) else error
 
 
 def define_given(definitions: Iterable[Definition]) -> None:
@@ -109,7 +179,13 @@ def define_given(definitions: Iterable[Definition]) -> None:
 def _define(name: str) -> None:
     # Of classes that refer to each other, one is met again while it is being made, and made then: that both are the
     # same, cloudpickle sees to.
-    value = pickle.loads(_undone[name].pickled)
+    definition = _undone[name]
+    if _kept is not None and GIVEN not in name and _kept(definition):
+        _undone.pop(name, None)
+        return
+    if not definition.pickled:
+        raise Unsendable(definition.reason)
+    value = pickle.loads(definition.pickled)
     (_given_names if GIVEN in name else own_names())[name] = value
     _undone.pop(name, None)
     _begun.discard(name)
@@ -152,44 +228,6 @@ def _begin(name: str, make: Callable[..., Any], arguments: tuple[Any, ...]) -> A
     return value
 
 
-def _cached(function: Any, parameters: dict[str, Any]) -> Any:
-    return functools.lru_cache(**parameters)(function)
-
-
-def _cached_property(function: Any, name: str | None) -> Any:
-    made = functools.cached_property(function)
-    made.attrname = name
-    return made
-
-
-def _single_dispatch(registry: dict[Any, Any]) -> Any:
-    made = functools.singledispatch(registry[object])
-    for kind, function in registry.items():
-        made.register(kind, function)
-    return made
-
-
-class _Memory:
-    """The memory of an array that is read-only, for one that isn't."""
-
-    def __init__(self, array: Any) -> None:
-        self._array = array
-        address = array.__array_interface__["data"][0]
-        self.__array_interface__ = {"version": 3, "typestr": "|u1", "shape": (array.nbytes,), "data": (address, False)}
-
-
-def _writable(array: Any) -> Any:
-    """Reduce an array that is read-only to one that can be written to, as pickles of protocol 4 do."""
-    flags = array.flags
-    if array.dtype.hasobject or not (flags.c_contiguous or flags.f_contiguous):
-        return NotImplemented
-    if array.nbytes < _LARGE:
-        return array.copy(order="K").__reduce_ex__(5)
-    memory = sys.modules["numpy"].asarray(_Memory(array))  # nobody writes to it here
-    order = "C" if flags.c_contiguous else "F"
-    return type(array)(array.shape, array.dtype, memory, order=order).__reduce_ex__(5)
-
-
 _Cached: Any = type(functools.cache(len))
 _DISPATCHER = functools.singledispatch(len).__code__  # type: ignore[attr-defined]
 _LOOK_UP = {"eval", "exec", "globals", "__main__"}  # a function that uses these may use any name
@@ -216,19 +254,28 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         self._defined = defined  # the name whose definition this is
         self._main = own_names()
 
+    dispatch_table = ChainMap(reductions.OF_TYPES, cloudpickle.Pickler.dispatch_table)  # noqa: RUF012
+
     def reducer_override(self, obj: Any) -> Any:  # noqa: D102
         kind = type(obj)
         if kind.__module__ == "mpipar.pool.snapshot":
             self.stamps += getattr(obj, "stamps", None) or [getattr(obj, "stamp", {})]
         if kind.__name__ == "ndarray" and kind.__module__ == "numpy" and not obj.flags.writeable:
-            return _writable(obj)
+            return reductions.writable(obj)
+        if self._defined is not None:
+            is_global = GIVEN not in self._defined  # what is handed in is as plain pickle takes it
+            reduced = reductions.of_global(obj) if is_global else None
+            if reduced is not None:
+                return reduced
+            if kind is object:
+                return self._reduced_sentinel(obj)
         if kind.__module__ == "multiprocessing.synchronize" and _is_tqdms(obj):
             return threading.RLock, ()  # process_map of tqdm hands its lock to all workers
         is_function = kind is FunctionType
         if not is_function and not isinstance(obj, (type, _Cached, functools.cached_property)):
             return NotImplemented
         if isinstance(obj, functools.cached_property):
-            return _cached_property, (obj.func, obj.attrname)  # it may have a lock
+            return reductions.cached_property, (obj.func, obj.attrname)  # it may have a lock
         path = self._path(obj)
         if path is not None:
             name = path.partition("\0")[0]
@@ -245,9 +292,9 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         """Reduce a function, class or the like by value."""
         if isinstance(obj, _Cached):
             by_name = getattr(obj, "__module__", None) != "__main__"
-            return NotImplemented if by_name else (_cached, (obj.__wrapped__, obj.cache_parameters()))
+            return NotImplemented if by_name else (reductions.cached, (obj.__wrapped__, obj.cache_parameters()))
         if is_function and obj.__code__ is _DISPATCHER:
-            return _single_dispatch, (dict(obj.registry),)
+            return reductions.single_dispatch, (dict(obj.registry),)
         if is_function and obj.__globals__ is self._main:
             _, arguments, (state, slots), *_ = self._dynamic_function_reduce(obj)
             self.needed.update(slots["__globals__"])
@@ -255,7 +302,16 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
                 self.needed.update(name for name in list(self._main) if not name.startswith("__"))
             slots["__globals__"] = {}
             return _function, (arguments[0], arguments[4]), (state, slots), None, None, _function_setstate
-        return super().reducer_override(obj)
+        reduced = super().reducer_override(obj)
+        return reductions.by_value(obj, reduced) if isinstance(obj, type) else reduced
+
+    def _reduced_sentinel(self, obj: Any) -> Any:
+        """Reduce an object that is nothing but itself: to its name, if it has one."""
+        name = next((name for name, value in list(self._main.items()) if value is obj), self._defined)
+        if name is None or name == self._defined:
+            return NotImplemented
+        self.needed.add(name)
+        return _named, (name,)
 
     def _path(self, obj: Any) -> str | None:
         """Return the name of a function or class, if it is in the main script and has one there."""
@@ -264,8 +320,11 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
             found = self._main.get(first)
             for attribute in rest:
                 found = getattr(found, attribute, None)
-            if found is obj:
-                return "\0".join((first, *rest))
+            for _ in range(_MOST_WRAPPERS):
+                if found is obj:
+                    return "\0".join((first, *rest))
+                found = getattr(found, "__wrapped__", None)  # of a function that is decorated
+                rest.append("__wrapped__")
         return self._given.get(id(obj))
 
 

@@ -8,10 +8,11 @@ import itertools
 import operator
 import sys
 import threading
+import weakref
 from collections import OrderedDict
-from collections.abc import Mapping
-from types import FunctionType
-from typing import Any, NamedTuple
+from collections.abc import Callable, Collection, Mapping
+from types import FunctionType, ModuleType
+from typing import Any, NamedTuple, TypeAlias
 
 import cloudpickle
 
@@ -21,15 +22,21 @@ _MOST_NAMELESS = 64  # functions without a name that are remembered
 
 _LAST = 2**31
 
+_SMALL = 2**16  # bytes
+
+_UNSEEN = "it is large, the main part of the script has set it, and no code of a task names it"
+
 _ABSENT = object()
+
+Describe: TypeAlias = Callable[[Definition, Any, dict[int, str]], Definition]
 
 _CONSTANT = {int, float, complex, str, bytes, bool, type(None)}
 
 
 class _Made(NamedTuple):
-    """A definition, or why there is none, what it was made of, and the names that it needs."""
+    """A definition, or why there is none, what gives what it was made of, and the names that it needs."""
 
-    value: Any
+    value: Callable[[], Any]
     definition: Definition | Exception
     needed: set[str]
 
@@ -45,6 +52,8 @@ class Definitions:
         self._contents: dict[str, list[Any]] = {}  # of the closures of functions without a name
         self._pickles: dict[str, list[bytes]] = {}  # of these contents
         self._names: dict[int, str] = {}
+        self._unsendable: dict[str, Exception] = {}
+        self.describe: Describe | None = None  # set if workers import the script
 
     def dumps(self, value: Any) -> Pickled:
         """Pickle a value for workers."""
@@ -144,28 +153,64 @@ class Definitions:
 
     def unsendable(self, name: str) -> Exception | None:
         """Return why a name of the main script can't be sent to workers, if that has been tried."""
-        known = self._known.get(name)
-        return known.definition if known is not None and isinstance(known.definition, Exception) else None
+        return self._unsendable.get(name)
 
-    def _definition(self, name: str) -> tuple[Definition | Exception | None, set[str]]:
+    def small(self, rebound: Collection[str] = ()) -> list[Definition]:
+        """Return the definitions of all that the main script has of its own, but for what is large or can't be sent.
+
+        Parameters
+        ----------
+        rebound : collection of str
+            Names that workers may not have as they were when the script was imported.
+        """
+        found = []
+        for name, value in list(own_names().items()):
+            is_wanted = not name.startswith("__") if self.describe is None else _is_own(name, value)
+            if not is_wanted:
+                continue
+            with self._lock:
+                definition = self._small(name)
+                if definition is None and name in rebound:
+                    definition = Definition(name, next(self._versions), _LAST, b"", _UNSEEN)
+            if definition is not None and (definition.pickled or self.describe is not None):
+                found.append(definition)
+        return found
+
+    def _small(self, name: str) -> Definition | None:
+        try:
+            definition, _ = self._definition(name, _SMALL)
+        except _TooLarge:
+            return None
+        return definition if isinstance(definition, Definition) else None
+
+    def _definition(self, name: str, limit: int | None = None) -> tuple[Definition | Exception | None, set[str]]:
         """Return the definition of a name, or why there is none, and what else it needs."""
         value = self._value(name)
         if value is _ABSENT:  # perhaps a builtin, or not defined yet
             return None, set()
         known = self._known.get(name)
-        if known is None or known.value is not value:
-            file = io.BytesIO()
+        if known is None or known.value() is not value:
+            file = _Limited(limit)
             pickler = Pickler(file, self._names, defined=name)
             try:
                 pickler.dump(value)
                 definition: Definition | Exception = Definition(
                     name, next(self._versions), _place(value), file.getvalue()
                 )
+            except _TooLarge:
+                raise
             except Exception as error:
-                definition = error
+                definition = error.with_traceback(None)  # which would keep alive whatever opens the pool
                 if "changed size during iteration" in str(error):  # it may do the next time
                     return error, set()
-            known = self._known[name] = _Made(value, definition, pickler.needed)
+                self._unsendable[name] = error
+                if self.describe is not None:
+                    definition = Definition(name, next(self._versions), _place(value), b"", repr(error))
+            else:
+                self._unsendable.pop(name, None)
+            if self.describe is not None and isinstance(definition, Definition) and GIVEN not in name:
+                definition = self.describe(definition, value, self._names)
+            known = self._known[name] = _Made(_held(value), definition, pickler.needed)
         return known.definition, known.needed
 
     def _value(self, name: str) -> Any:
@@ -184,6 +229,37 @@ def is_named(function: FunctionType) -> bool:
             return False
         names = vars(module)
     return names.get(function.__qualname__) is function
+
+
+def _held(value: Any) -> Callable[[], Any]:
+    """Return what gives a value, if possible without keeping it alive."""
+    try:
+        return weakref.ref(value)
+    except TypeError:
+        return lambda: value
+
+
+class _TooLarge(Exception):
+    """A pickle has become larger than it may."""
+
+
+class _Limited(io.BytesIO):
+    """What is pickled, up to a limit."""
+
+    def __init__(self, limit: int | None) -> None:
+        super().__init__()
+        self._limit = limit
+
+    def write(self, data: Any) -> int:
+        if self._limit is not None and self.tell() + len(data) > self._limit:
+            raise _TooLarge
+        return super().write(data)
+
+
+def _is_own(name: str, value: Any) -> bool:
+    """Return whether the main script has a name for something that isn't just imported."""
+    is_imported = isinstance(value, (FunctionType, type)) and value.__module__ != "__main__"
+    return not (is_imported or isinstance(value, ModuleType) or name.startswith("__"))
 
 
 def _place(value: Any) -> int:

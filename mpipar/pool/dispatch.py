@@ -91,12 +91,13 @@ class Dispatch:
         self._ranks: list[int] = []  # that live
         self._batch_numbers = itertools.count()
 
-    def open(self, workers: dict[int, int], setup: bytes) -> None:
+    def open(self, workers: dict[int, int], setup: bytes, script: bytes) -> None:
         """Start so many workers in each rank."""
         self._ranks = list(workers)
         first = 0
         for rank, count in workers.items():
-            self._order(rank, Order(OPEN, self.number), [f"{count} {first} {sum(workers.values())}".encode(), setup])
+            numbers = f"{count} {first} {sum(workers.values())}".encode()
+            self._order(rank, Order(OPEN, self.number), [numbers, setup, script])
             first += count
         for number in range(max(workers.values())):  # few tasks go to different ranks
             for rank, count in workers.items():

@@ -22,7 +22,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from mpipar.core.errors import PoolTerminated, RunFailed
-from mpipar.pool import inheritance, worker
+from mpipar.pool import importing, inheritance, twins, worker
 from mpipar.pool.dispatch import Dispatch
 from mpipar.pool.jobs import Job, Raised, name_of
 from mpipar.pool.meeting import Patience, drain, meet
@@ -40,6 +40,18 @@ _environment_at_start = dict(os.environ)
 
 _CALLBACK_SECONDS = 0.2  # between looks whether a pool is over, and its callbacks, too
 _FAREWELL_SECONDS = 2.0  # that last messages to other ranks are given
+
+
+def _changed_environment() -> dict[str, str | None]:
+    """Return what the script has changed in its environment; None is a variable that it has removed."""
+    changed: dict[str, str | None] = {
+        name: value
+        for name, value in os.environ.items()
+        if _environment_at_start.get(name) != value and not is_launchers(name)
+    }
+    changed |= {name: None for name in _environment_at_start if name not in os.environ}
+    changed[NO_INIT] = os.environ.get(NO_INIT)  # tasks may use MPI, and see a world of one
+    return changed
 
 
 class Session:
@@ -237,13 +249,15 @@ class Engine(threading.Thread):
         hosts = [peer.host for peer in self._peers]
         dispatch = Dispatch(next(self._numbers), self.new_job_number(), self._order, hosts, retries, max_tasks)
         dispatch.size = sum(workers)
-        setup = self._setup(dispatch, initializer, takes_exit=takes_exit)
+        environment = _changed_environment()
+        script = self._script(environment, dispatch)
+        setup = self._setup(dispatch, initializer, environment, takes_exit=takes_exit)
 
         def open_pool() -> None:
             if self._error is not None:
                 return
             self._pools[dispatch.number] = dispatch
-            dispatch.open({rank: workers[rank] for rank in self._ranks()}, setup)
+            dispatch.open({rank: workers[rank] for rank in self._ranks()}, setup, script)
 
         self.post(dispatch, open_pool)
         return Session(self, dispatch)
@@ -361,21 +375,37 @@ class Engine(threading.Thread):
     def _ranks(self) -> list[int]:
         return [rank for rank in range(self._comm.size) if rank not in self._lost]
 
-    def _setup(self, dispatch: Dispatch, initializer: tuple[Any, tuple[Any, ...]] | None, *, takes_exit: bool) -> bytes:
+    def _script(self, environment: dict[str, str | None], dispatch: Dispatch) -> bytes:
+        """Return the script that workers are to import, if they are to."""
+        script, complaint = importing.script_of_main(environment, self._stand_in, sum(self.workers))
+        if complaint is not None:
+            print(f"mpipar: {complaint}", file=sys.stderr, flush=True)
+        if script:
+            dispatch.definitions.describe = twins.describe
+        return script
+
+    def _setup(
+        self,
+        dispatch: Dispatch,
+        initializer: tuple[Any, tuple[Any, ...]] | None,
+        environment: dict[str, str | None],
+        *,
+        takes_exit: bool,
+    ) -> bytes:
         pickled = dispatch.definitions.dumps(initializer)
         settings, needed = inheritance.inherited(dispatch.definitions.dumps)
         definitions = dispatch.definitions.missing(pickled.needed | needed, {})
+        known = {each.name for each in definitions}
+        small = dispatch.definitions.small(importing.rebound_names())
+        rest = [each for each in small if each.name not in known]
+        if importing.is_to_be_imported():  # what its main part has set since
+            definitions += rest
         dispatch.names = {each.name: each.version for each in definitions}
-        environment: dict[str, str | None] = {
-            name: value
-            for name, value in os.environ.items()
-            if _environment_at_start.get(name) != value and not is_launchers(name)
-        }
-        environment |= {name: None for name in _environment_at_start if name not in os.environ}
-        environment[NO_INIT] = os.environ.get(NO_INIT)  # tasks may use MPI, and see a world of one
         return pickle.dumps(
             worker.Setup(
+                importing.identity_of_main(),
                 definitions,
+                rest,
                 [bytes(frame) for frame in pickled.frames],
                 list(sys.path),
                 list(sys.argv),

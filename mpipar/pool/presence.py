@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from mpipar.pool import relay, station
+from mpipar.pool import relay, station, watched
 from mpipar.pool.engine import Engine, Session
 from mpipar.runtime import child
 from mpipar.runtime.comm import Comm, end, world
@@ -55,6 +55,7 @@ def attend() -> Engine:
         If the launcher started several copies, but MPI can't be loaded or sees one rank alone.
     """
     global _engine
+    watched.refuse("a pool or a manager is opened outside of the main part")
     with _lock:
         if _engine is not None and _engine.is_alive():
             return _engine

@@ -29,7 +29,7 @@ def serve(comm: Comm, workers: int | str) -> None:
     link, peers = meet(comm, bell, workers)
     assert link is not None
     root = peers[0].bell if peers[comm.rank].bell is not None else None
-    station, patience = Station(bell), Patience(link, rung=root is not None)
+    station, patience = Station(bell, is_roots=False), Patience(link, rung=root is not None)
     while True:
         station.wait(patience.seconds())
         for _, (head, *frames) in link.receive():

@@ -11,7 +11,7 @@ import sys
 from types import ModuleType
 from typing import Any
 
-from mpipar.pool import presence
+from mpipar.pool import importing, presence, watched
 from mpipar.pool.executor import Executor
 from mpipar.pool.manager import Manager
 from mpipar.pool.pool import AsyncResult, Pool
@@ -22,6 +22,8 @@ def install() -> None:
 
     def cpu_count() -> int:
         """Return the number of workers of all ranks."""
+        if watched.is_watching():
+            return importing.cpu_count()
         return sum(presence.workers_of_pool(presence.attend(), None))
 
     stand_ins: list[tuple[Any, dict[str, Any]]] = [

@@ -43,7 +43,8 @@ class Order(NamedTuple):
     Attributes
     ----------
     what : str
-        OPEN: start the workers of a pool; frames: how many, how many lower ranks have and all have; their setup. SEND:
+        OPEN: start the workers of a pool; frames: how many, how many lower ranks have and all have; their setup; the
+        script that they are to import. SEND:
         pass a message to a worker. RETIRE: replace a worker, which is idle. CLOSE: end the workers of a pool, which are
         idle. KILL: end them whatever they do. LEAVE: there will be no more orders.
     pool, slot : int
@@ -140,21 +141,25 @@ class Station:
     ----------
     bell : Doorbell
         What else to wake up for.
+    is_roots : bool
+        Whether it tells what all stations could tell.
     """
 
-    def __init__(self, bell: Doorbell) -> None:
+    def __init__(self, bell: Doorbell, *, is_roots: bool = True) -> None:
         self._bell = bell
         self._selector = selectors.DefaultSelector()
         self._selector.register(bell, selectors.EVENT_READ)
         self._crews: dict[int, _Crew] = {}
         self._leaving: list[tuple[_Worker, float]] = []
         self._happened: list[tuple[Event, Frames]] = []
+        self._is_imported, self._is_roots = False, is_roots
 
     def obey(self, order: Order, frames: Frames = ()) -> None:
         """Do what is ordered."""
         if order.what == OPEN:
             count, first, size = map(int, bytes(frames[0]).split())
             crew = self._crews[order.pool] = _Crew(order.pool, bytearray(frames[1]), first, size)
+            self._have_imported(bytes(frames[2]))
             for slot in range(count):
                 self._start(crew, slot)
             return
@@ -207,6 +212,13 @@ class Station:
         while self._leaving:
             self._look_after_leaving()
             time.sleep(1e-3)
+
+    def _have_imported(self, script: bytes) -> None:
+        """Have the main script imported where workers come from, once, if it may be."""
+        if script and not self._is_imported and may_have_children():
+            self._is_imported = True
+            function = "import_script" if self._is_roots else "import_script_silently"
+            child.send_on_errand("mpipar.pool.importing", function, script)
 
     def _start(self, crew: _Crew, slot: int) -> None:
         if crew.pool not in self._crews:  # it has just been given up

@@ -24,7 +24,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, TypeAlias
 
-from mpipar.pool import by_value, inheritance
+from mpipar.pool import by_value, importing, inheritance, twins
 from mpipar.pool.evaluation import BROKEN, END, READY, Batch, Evaluation, Mailbox, Overseer, flush, portable
 from mpipar.pool.inheritance import Inherited
 from mpipar.pool.salvage import Broken
@@ -37,8 +37,12 @@ class Setup(NamedTuple):
 
     Attributes
     ----------
+    main : Identity
+        What the main script is.
     definitions : list
         Of names of the main script.
+    rest : list
+        Definitions of names that tasks don't show, for a worker that hasn't imported the script.
     initializer : list
         Frames of (function, arguments), or of None.
     path, argv : list of str
@@ -57,7 +61,9 @@ class Setup(NamedTuple):
         Whether a task's SystemExit is raised where its value is wanted, or ends the worker.
     """
 
+    main: importing.Identity
     definitions: list[Any]
+    rest: list[Any]
     initializer: list[bytes]
     path: list[str]
     argv: list[str]
@@ -95,7 +101,7 @@ _CALLS: dict[str, Callable[[Any, Iterator[Any], Take], None]] = {"map": _map, "s
 
 def work(sock: socket.socket) -> None:
     """Do what comes through ``sock``, until it is told to end: the life of a worker process."""
-    by_value.become_worker()
+    by_value.become_worker(main=importing.imported_main(), kept=twins.kept)
     try:
         _work(sock, _set_up_process, by_value.define)
     finally:
@@ -134,6 +140,9 @@ def _set_up_process(setup: Setup, number: int) -> None:
     process._identity = (number,)
     process.name = f"ForkPoolWorker-{number}"
     connect_without_delay()
+    if importing.imported_main() is None:
+        by_value.define_when_looked_for(setup.rest)
+        by_value.own_names().update(vars(importing.new_main(setup.main)))
     sys.path[:] = setup.path
     sys.argv[:] = setup.argv
     with contextlib.suppress(OSError):  # a folder that only the root's node has

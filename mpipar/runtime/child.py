@@ -11,6 +11,7 @@ import contextlib
 import ctypes
 import errno
 import functools
+import importlib
 import multiprocessing
 import os
 import signal
@@ -19,7 +20,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
-from multiprocessing import connection, forkserver, spawn, util
+from multiprocessing import connection, forkserver, reduction, spawn, util
 from multiprocessing.process import BaseProcess
 from typing import Any
 
@@ -35,7 +36,10 @@ _PAUSE_SECONDS = 0.05  # between them: a process that is killed closes its socke
 _LONGEST_FOLDER = 70  # bytes; names of sockets, which are in it, have 107 at most
 _PR_SET_PDEATHSIG = 1  # of <sys/prctl.h>
 
+_ERRAND = "MPIPAR_ERRAND"  # names, for the fork server alone, the file of what it is to do before its next child
+
 _environment: dict[str, str] = {}  # of the fork server
+_errand_file = ""
 
 
 def prepare(*preload: str) -> None:
@@ -56,11 +60,11 @@ def prepare(*preload: str) -> None:
         getattr(main, "__file__", None) or ""
     ):  # "<stdin>" is no file, and children would look for it
         vars(main).pop("__file__", None)
-    context.set_forkserver_preload(list(preload))
+    context.set_forkserver_preload([__name__, *preload])
     unset = multiprocessing.get_start_method(allow_none=True) is None
     try:
         _have_short_folder()
-        with hidden_from_children():
+        with hidden_from_children(), _errands():
             forkserver.ensure_running()
             _environment.clear()
             _environment.update(os.environ)
@@ -69,6 +73,68 @@ def prepare(*preload: str) -> None:
         raise BadInput(f"workers: can't start the process that starts them: {error}{remedy}") from None
     if unset:  # a script may still choose how its own processes start
         multiprocessing.set_start_method(None, force=True)
+
+
+@contextlib.contextmanager
+def _errands() -> Iterator[None]:
+    """Let the fork server that is started inside this context know where errands come from."""
+    global _errand_file
+    _errand_file = os.path.join(util.get_temp_dir(), f"errand-{os.getpid()}")
+    os.environ[_ERRAND] = _errand_file
+    try:
+        yield
+    finally:
+        os.environ.pop(_ERRAND, None)
+
+
+def send_on_errand(module: str, function: str, data: bytes) -> None:
+    """Have the fork server call a function before its next child: this and all later ones have what that leaves.
+
+    It is called once; again in a fork server that takes the place of a dead one, unless it died of that.
+
+    Parameters
+    ----------
+    module, function : str
+        Their names.
+    data : bytes
+        For the function.
+    """
+    if not _errand_file:
+        return
+    unfinished = f"{_errand_file}.new"
+    with open(unfinished, "wb") as file:
+        file.write(f"{module} {function}\n".encode() + data)
+    os.replace(unfinished, _errand_file)
+
+
+def _take_errands(file: str) -> None:
+    """Look for an errand whenever a child is asked for, in the fork server."""
+    receive, server = reduction.recvfds, os.getpid()
+    has_been_done = False
+
+    def receive_and_look(sock: Any, size: int) -> list[int]:
+        nonlocal has_been_done
+        received: list[int] = receive(sock, size)
+        if os.getpid() == server and not has_been_done and os.path.exists(file):
+            has_been_done = True
+            _do_errand(file)
+        return received
+
+    reduction.recvfds = receive_and_look
+
+
+def _do_errand(file: str) -> None:
+    begun = f"{file}.begun"
+    os.replace(file, begun)  # if this process dies of it, the next one doesn't try
+    with open(begun, "rb") as opened:
+        module, function = opened.readline().decode().split()
+        data = opened.read()
+    getattr(importlib.import_module(module), function)(data)
+    os.replace(begun, file)
+
+
+if _ERRAND in os.environ:  # only the fork server has it
+    _take_errands(os.environ.pop(_ERRAND))
 
 
 def _have_short_folder() -> None:

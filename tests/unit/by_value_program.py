@@ -16,6 +16,7 @@ from mpipar import Pool
 FACTOR = 3
 TABLE = {"a": 1}
 LOCK = threading.Lock()
+LOCK.acquire()
 CASES = {}
 
 

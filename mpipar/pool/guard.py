@@ -1,0 +1,94 @@
+"""What of a script is left when its ``if __name__ == "__main__":`` is taken out. Imports nothing of mpipar."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from typing import NamedTuple
+
+_WRITING = {  # modes
+    *("w", "wb", "wt", "w+", "wb+", "w+b", "w-", "a", "ab", "at", "a+", "ab+"),
+    *("r+", "rb+", "r+b", "x", "xb", "xt"),
+}
+_LATER = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)  # what is in these isn't done when a script is imported
+
+
+class Guarded(NamedTuple):
+    """A script with a guard.
+
+    Attributes
+    ----------
+    rest : ast.Module
+        What is left of it.
+    lines : list of range
+        Those of its main part.
+    rebound : set of str
+        Names that its main part may bind anew.
+    """
+
+    rest: ast.Module
+    lines: list[range]
+    rebound: set[str]
+
+
+def guarded(source: str | bytes) -> Guarded | None:
+    """Return a script without its main part; None if it has no guard, or can't be parsed."""
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError):
+        return None
+    remover = _Remover()
+    remover.visit(tree)  # changes it
+    return Guarded(tree, remover.lines, remover.bound | _globals_of(tree)) if remover.lines else None
+
+
+def writes(tree: ast.Module) -> int | None:
+    """Return the line in which a script opens something to write to it when it is imported, if that is plain to see."""
+    for node in _done_at_import(tree):
+        if isinstance(node, ast.Call):
+            modes = [*node.args[1:2], *(each.value for each in node.keywords if each.arg == "mode")]
+            if any(isinstance(each, ast.Constant) and each.value in _WRITING for each in modes):
+                return node.lineno
+    return None
+
+
+def _globals_of(tree: ast.Module) -> set[str]:
+    """Return the names that functions bind in the script."""
+    return {name for node in ast.walk(tree) if isinstance(node, ast.Global) for name in node.names}
+
+
+def _done_at_import(node: ast.AST) -> Iterator[ast.AST]:
+    for child in ast.iter_child_nodes(node):
+        if not isinstance(child, _LATER):
+            yield child
+            yield from _done_at_import(child)
+
+
+class _Remover(ast.NodeTransformer):
+    """Takes out what is done in the main script alone."""
+
+    def __init__(self) -> None:
+        self.lines: list[range] = []
+        self.bound: set[str] = set()
+
+    def visit(self, node: ast.AST) -> ast.AST:
+        """Replace a guard and what it guards."""
+        if isinstance(node, (*_LATER, ast.ClassDef)):
+            return node
+        if not isinstance(node, ast.If) or not _is_guard(node.test):
+            return self.generic_visit(node)
+        self.lines.append(range(node.lineno, (node.body[-1].end_lineno or node.lineno) + 1))
+        stored = (each for each in ast.walk(node) if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store))
+        self.bound.update(each.id for each in stored)
+        self.bound.update(_globals_of(ast.Module([node], [])))
+        return ast.copy_location(ast.Pass(), node)
+
+
+def _is_guard(test: ast.expr) -> bool:
+    if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And):
+        return any(map(_is_guard, test.values))
+    if not (isinstance(test, ast.Compare) and len(test.ops) == 1 and isinstance(test.ops[0], ast.Eq)):
+        return False
+    sides = [test.left, *test.comparators]
+    has_name = any(isinstance(side, ast.Name) and side.id == "__name__" for side in sides)
+    return has_name and any(isinstance(side, ast.Constant) and side.value == "__main__" for side in sides)

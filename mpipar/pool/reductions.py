@@ -1,0 +1,192 @@
+"""How what is known from where it came, or by what it is made of, is pickled. Imports nothing of mpipar."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import functools
+import mmap
+import sys
+import threading
+import types
+from contextvars import ContextVar
+from types import CodeType
+from typing import Any
+
+from cloudpickle.cloudpickle import _code_reduce, _lookup_class_or_track, _make_skeleton_class
+
+_LARGE = 2**16  # bytes; buffers from here on travel as frames of their own
+
+
+def cached(function: Any, parameters: dict[str, Any]) -> Any:
+    """Return a function with a cache."""
+    return functools.lru_cache(**parameters)(function)
+
+
+def cached_property(function: Any, name: str | None) -> Any:
+    """Return a cached property."""
+    made = functools.cached_property(function)
+    made.attrname = name
+    return made
+
+
+def single_dispatch(registry: dict[Any, Any]) -> Any:
+    """Return a function that is chosen by the type of its argument."""
+    made = functools.singledispatch(registry[object])
+    for kind, function in registry.items():
+        made.register(kind, function)
+    return made
+
+
+class _Memory:
+    """The memory of an array that is read-only, for one that isn't."""
+
+    def __init__(self, array: Any) -> None:
+        self._array = array
+        address = array.__array_interface__["data"][0]
+        self.__array_interface__ = {"version": 3, "typestr": "|u1", "shape": (array.nbytes,), "data": (address, False)}
+
+
+def writable(array: Any) -> Any:
+    """Reduce an array that is read-only to one that can be written to, as pickles of protocol 4 do."""
+    flags = array.flags
+    if array.dtype.hasobject or not (flags.c_contiguous or flags.f_contiguous):
+        return NotImplemented
+    if array.nbytes < _LARGE:
+        return array.copy(order="K").__reduce_ex__(5)
+    memory = sys.modules["numpy"].asarray(_Memory(array))  # nobody writes to it here
+    order = "C" if flags.c_contiguous else "F"
+    return type(array)(array.shape, array.dtype, memory, order=order).__reduce_ex__(5)
+
+
+def by_value(kind: type, reduced: Any) -> Any:
+    """Return how a class is pickled, such that it has its slots, and what is done with new classes isn't done again.
+
+    Parameters
+    ----------
+    kind : type
+    reduced : object
+        What cloudpickle makes of it.
+    """
+    if not isinstance(reduced, tuple) or reduced[0] is not _make_skeleton_class:
+        return reduced
+    constructor, name, bases, names, number, extra = reduced[1]
+    is_plain = tuple(types.resolve_bases(bases)) == kind.__bases__  # a NamedTuple isn't: it makes another class
+    if is_plain and "__slots__" in vars(kind):
+        names["__slots__"] = vars(kind)["__slots__"]
+    attributes, others = reduced[2]
+    attributes = {key: value for key, value in attributes.items() if type(value) is not types.MemberDescriptorType}
+    return _skeleton, (constructor, name, bases, names, number, extra), (attributes, others), *reduced[3:]
+
+
+def _skeleton(kind: Any, name: str, bases: tuple[type, ...], names: dict[str, Any], number: str, extra: Any) -> Any:
+    """Return a class without its attributes, made by what its metaclass has from a library."""
+    resolved = types.resolve_bases(bases)
+    ancestors = list(dict.fromkeys(each for base in resolved for each in base.__mro__))
+    hooks = [each for each in ancestors if _is_scripts(each) and _HOOK in vars(each)]
+    if not hooks and not (isinstance(kind, type) and _is_scripts(kind)):
+        return _make_skeleton_class(kind, name, bases, names, number, extra)
+    makers = [each for each in kind.__mro__ if not _is_scripts(each)]
+    if resolved is not bases:
+        names = {**names, "__orig_bases__": bases}
+    with contextlib.ExitStack() as stack:
+        for each in hooks:
+            stack.callback(setattr, each, _HOOK, vars(each)[_HOOK])
+            setattr(each, _HOOK, classmethod(_do_nothing))
+        made = makers[0].__new__(kind, name, tuple(resolved), dict(names))
+    return _lookup_class_or_track(number, made)
+
+
+_HOOK = "__init_subclass__"
+
+
+def _is_scripts(kind: type) -> bool:
+    return kind.__module__ == "__main__"
+
+
+def _do_nothing(*_: Any, **__: Any) -> None:
+    pass
+
+
+def reduce_code(code: CodeType) -> Any:
+    """Reduce code to what has its file, in which tracebacks and debuggers look for its lines."""
+    make, arguments = _code_reduce(code)
+    return make, tuple(code.co_filename if each == "<dynamic-code>" else each for each in arguments)
+
+
+OF_TYPES: dict[type, Any] = {CodeType: reduce_code}
+"""{type: what reduces its objects}."""
+
+
+def of_global(value: Any) -> Any:
+    """Reduce what forked workers share or have anew, where a global variable is it: to where it came from.
+
+    Returns
+    -------
+    tuple or None
+        None if it is nothing of that kind.
+    """
+    kind = type(value)
+    if kind in _LOCKS:
+        return (_LOCKS[kind], ()) if _is_free(value) else None
+    if kind is threading.local:
+        return threading.local, (), dict(vars(value)) or None
+    if kind is ContextVar:
+        return _context_variable, (value.name, *_current(value))
+    if kind in (ctypes.CDLL, ctypes.PyDLL):
+        return _library, (kind, value._name, _signatures(value))
+    if kind.__name__ == "memmap" and kind.__module__ == "numpy":
+        return _reduced_map(value)
+    return None
+
+
+_LOCKS: dict[type, Any] = {type(threading.Lock()): threading.Lock, type(threading.RLock()): threading.RLock}
+
+
+def _is_free(lock: Any) -> bool:
+    """Return whether nobody has a lock: one that is held would be free in a worker."""
+    if not lock.acquire(blocking=False):
+        return False
+    lock.release()
+    is_own = getattr(lock, "_is_owned", None)
+    return is_own is None or not is_own()
+
+
+def _current(variable: ContextVar[Any]) -> tuple[Any, ...]:
+    try:
+        return (variable.get(),)
+    except LookupError:
+        return ()
+
+
+def _context_variable(name: str, *value: Any) -> ContextVar[Any]:
+    """Return a context variable, with what it is in the script."""
+    return ContextVar(name, default=value[0]) if value else ContextVar(name)
+
+
+def _signatures(library: ctypes.CDLL) -> dict[str, tuple[Any, Any]]:
+    """Return what the functions of a library that have been used return and take."""
+    functions = {name: value for name, value in vars(library).items() if isinstance(value, library._FuncPtr)}
+    return {name: (each.restype, each.argtypes) for name, each in functions.items()}
+
+
+def _library(kind: Any, name: str | None, signatures: dict[str, tuple[Any, Any]]) -> Any:
+    library = kind(name)
+    for function, (returned, taken) in signatures.items():
+        found = getattr(library, function)
+        found.restype = returned
+        if taken is not None:
+            found.argtypes = taken
+    return library
+
+
+def _reduced_map(array: Any) -> Any:
+    """Reduce a whole mapped file that isn't a private copy."""
+    is_whole = isinstance(array.base, mmap.mmap) and array.filename is not None
+    order = "C" if array.flags.c_contiguous else "F"
+    if not is_whole or array.mode == "c" or not (array.flags.c_contiguous or array.flags.f_contiguous):
+        return None
+    if array.mode != "r":
+        array.flush()
+    mode = "r" if array.mode == "r" else "r+"
+    return type(array), (str(array.filename), array.dtype, mode, array.offset, array.shape, order)

@@ -1,0 +1,88 @@
+"""Scripts whose tasks look around: they find what they find under plain Python, whose workers are forked."""
+
+import functools
+from pathlib import Path
+
+import pytest
+from conftest import chosen_ranks, over, python
+from suite.rings import in_ci
+
+SCRIPTS = Path(__file__).parent / "as_plain"
+NAMES = sorted(path.stem for path in SCRIPTS.glob("*.py") if not path.stem.startswith("helper"))
+MODULES = ["package.guarded", "package.unguarded"]
+FIRST = {"looks_around", "set_by_main", "writes_at_top", "package.guarded"}  # the others in the second ring
+RUN = ("-m", "mpipar", "run")
+NOT_IMPORTED = {  # because of what their top level does, which is told
+    "dies_at_top": None,
+    "exits_at_top": "SystemExit: no",
+    "lock_at_top": "multiprocessing.synchronize.Lock",
+    "removes_at_top": "os.remove",
+    "starts_at_top": "subprocess.Popen",
+    "swallows_at_top": "os.mkdir",
+    "writes_at_top": "line 4 opens a file to write to it",
+}
+
+
+def arguments(name):
+    return ("-m", name) if "." in name else (str(SCRIPTS / f"{name}.py"),)
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory):
+    """Return what a script does with the processes of multiprocessing itself."""
+    return functools.cache(lambda name: run(python, tmp_path_factory.mktemp("reference"), name))
+
+
+def run(start, folder, name, *options):
+    env = {"PYTHONPATH": str(SCRIPTS), "PYTHONDONTWRITEBYTECODE": "1", "PYTHONHASHSEED": "0"}
+    return start(*options, *arguments(name), cwd=folder, env=env)
+
+
+def chosen():
+    for name in [*NAMES, *MODULES]:
+        yield pytest.param(name, None, marks=[pytest.mark.ci] * (name not in FIRST))
+        for ranks in in_ci(*chosen_ranks(2)):
+            yield pytest.param(name, *ranks.values, marks=ranks.marks)
+
+
+@pytest.mark.parametrize(("name", "ranks"), list(chosen()))
+def test_tasks_find_what_they_find_without_mpipar(name, ranks, reference, tmp_path):
+    finished = run(over(ranks), tmp_path, name, *RUN)
+    expected = reference(name)
+    assert expected.stdout
+    assert finished.stdout == expected.stdout, finished.stderr
+    assert finished.code == expected.code
+    told = NOT_IMPORTED.get(name)
+    if told is None:
+        assert finished.own_errors == expected.own_errors
+    else:
+        assert len(finished.own_errors) == 1
+        assert finished.own_errors[0].startswith("mpipar: workers don't import")
+        assert told in finished.own_errors[0]
+
+
+DIFFERENT = {  # from plain Python, as docs/pools.md says
+    "helper_differences": [
+        "look AttributeError",
+        "look (100000, 1)",
+        "twin True",
+        "changed False",
+        "gen 0",
+    ],
+    "helper_differences_unguarded": [
+        "look AttributeError",
+        "twin False",
+        "gen NameError 'GEN' of the script could not be sent to workers: cannot pickle 'generator' object",
+    ],
+}
+
+
+@pytest.mark.parametrize(("name", "lines"), DIFFERENT.items())
+def test_what_is_different_is_as_the_guide_tells(name, lines, reference, tmp_path):
+    assert run(python, tmp_path, name, *RUN).stdout.splitlines() == lines
+    plain = reference(name).stdout.splitlines()
+    assert not {*plain} & {*lines} - {"twin True", "gen 0"}
+
+
+def test_there_are_such_scripts():
+    assert {*NOT_IMPORTED, *FIRST} <= {*NAMES, *MODULES}
