@@ -28,7 +28,7 @@ from types import CodeType, FunctionType, ModuleType
 from typing import Any, NamedTuple
 
 import cloudpickle
-from cloudpickle.cloudpickle import _function_setstate
+from cloudpickle.cloudpickle import _extract_code_globals, _function_setstate
 
 from mpipar.pool import reductions
 from mpipar.pool.salvage import salvage
@@ -297,7 +297,7 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
             return reductions.single_dispatch, (dict(obj.registry),)
         if is_function and obj.__globals__ is self._main:
             _, arguments, (state, slots), *_ = self._dynamic_function_reduce(obj)
-            self.needed.update(slots["__globals__"])
+            self.needed.update(_extract_code_globals(obj.__code__))  # those, too, that aren't bound yet
             if _uses(obj.__code__, _LOOK_UP):
                 self.needed.update(name for name in list(self._main) if not name.startswith("__"))
             slots["__globals__"] = {}

@@ -440,6 +440,7 @@ ALL = [
 def outcomes(request, tmp_path_factory):
     """Run all commands that are wanted, some at a time."""
     wanted = [item.callspec.params["hostile"] for item in request.session.items if "hostile" in _params(item)]
+    tmp_path_factory.getbasetemp()  # which several threads can't make at once
     with pytest.MonkeyPatch.context() as monkeypatch, ThreadPoolExecutor(4) as threads:
         without_jobs(monkeypatch)
         yield dict(zip(wanted, threads.map(lambda name: outcome(name, tmp_path_factory), wanted), strict=True))
