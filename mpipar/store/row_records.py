@@ -33,7 +33,9 @@ _ROWS = b"mpipar-3"
 _ELSEWHERE = b"mpipar-p"  # the rows are in their place
 _SPOILT = b"mpipar-x"
 _OLD = b"mpipar-2"  # of versions that had no checksums
-_PAGE = 4096
+_COLUMNS = 509
+_ROW = 8 * _COLUMNS
+_CHUNK = 2**20  # fewer pages than there are columns
 
 
 class Record(NamedTuple):
@@ -191,15 +193,17 @@ def _checksum(mark: bytes, block: int, number: int, header: bytes, rows: Bytes, 
 def digest(data: Bytes, start: int = 0) -> int:
     """Return a checksum of bytes, which takes hardly longer than reading them.
 
-    It is of the sums of pages, of the sums over pages of each word in them, and of what is left. A page whose bytes
-    changed has another sum, as have, of pages or sectors that changed places, the pages or the words.
+    The words of each chunk are summed in columns, whose number is a prime: pages and sectors that changed places have
+    their words in other columns. These sums, and what is left of a chunk, have a CRC-32.
     """
-    whole = len(data) // _PAGE * _PAGE
-    if whole:
-        words = data[:whole].view(np.uint64).reshape(-1, _PAGE // 8)
-        for axis in (0, 1):
-            start = zlib.crc32(words.sum(axis=axis, dtype=np.uint64).data, start)
-    return zlib.crc32(data[whole:].data, start)
+    for begin in range(0, len(data), _CHUNK):
+        chunk = data[begin : begin + _CHUNK]
+        whole = len(chunk) // _ROW * _ROW
+        if whole:
+            words = chunk[:whole].view(np.uint64).reshape(-1, _COLUMNS)
+            start = zlib.crc32(words.sum(axis=0, dtype=np.uint64).data, start)
+        start = zlib.crc32(chunk[whole:].data, start)
+    return start
 
 
 def _write_mark(path: Path, place: int, mark: bytes) -> None:
