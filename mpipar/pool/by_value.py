@@ -1,4 +1,4 @@
-"""Pickles of what is defined in the main script, which workers can't import. Imports mpipar.runtime and salvage.
+"""Pickles of what is defined in the main script, which workers can't import. Imports modules beside it.
 
 The script may not be imported again: without ``if __name__ == "__main__"`` it would run again. So what is pickled names
 its functions and classes, and the *definitions* of these names, pickled by value, follow once for each worker::
@@ -29,7 +29,9 @@ from typing import Any, NamedTuple
 import cloudpickle
 from cloudpickle.cloudpickle import _function_setstate
 
+from mpipar.pool import sharing
 from mpipar.pool.salvage import salvage
+from mpipar.pool.structures import metaclass, without_fields
 from mpipar.runtime.channel import Frames
 
 _LARGE = 2**16  # bytes; buffers from here on travel as frames of their own
@@ -204,14 +206,23 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         The main script's names that are used.
     stamps : list of dict
         What names stood for when the snapshots that are in it were made.
+    lent : list or None
+        What must be kept until the pickle isn't needed any more; None if nothing is shared with those who unpickle it.
     """
 
     def __init__(
-        self, file: io.BytesIO, given: dict[int, str] | None = None, defined: str | None = None, **options: Any
+        self,
+        file: io.BytesIO,
+        given: dict[int, str] | None = None,
+        defined: str | None = None,
+        *,
+        lends: bool = False,
+        **options: Any,
     ) -> None:
         super().__init__(file, protocol=5, **options)
         self.needed: set[str] = set()
         self.stamps: list[Any] = []
+        self.lent: list[Any] | None = [] if lends else None
         self._given = given or {}
         self._defined = defined  # the name whose definition this is
         self._main = own_names()
@@ -224,6 +235,8 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
             return _writable(obj)
         if kind.__module__ == "multiprocessing.synchronize" and _is_tqdms(obj):
             return threading.RLock, ()  # process_map of tqdm hands its lock to all workers
+        if sharing.is_shared(kind):
+            return sharing.reduced(obj, self.lent)
         is_function = kind is FunctionType
         if not is_function and not isinstance(obj, (type, _Cached, functools.cached_property)):
             return NotImplemented
@@ -255,7 +268,7 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
                 self.needed.update(name for name in list(self._main) if not name.startswith("__"))
             slots["__globals__"] = {}
             return _function, (arguments[0], arguments[4]), (state, slots), None, None, _function_setstate
-        return super().reducer_override(obj)
+        return metaclass(obj) or without_fields(obj, super().reducer_override(obj))
 
     def _path(self, obj: Any) -> str | None:
         """Return the name of a function or class, if it is in the main script and has one there."""
@@ -291,14 +304,17 @@ class Pickled(NamedTuple):
         The names of the main script in it.
     stamps : list of dict
         {name: definition} of the snapshots in it.
+    lent : list
+        What must be kept until it isn't needed any more.
     """
 
     frames: Frames
     needed: set[str]
     stamps: list[Any]
+    lent: list[Any]
 
 
-def dumps(value: Any, given: dict[int, str] | None = None) -> Pickled:
+def dumps(value: Any, given: dict[int, str] | None = None, *, lends: bool = False) -> Pickled:
     """Pickle a value.
 
     Parameters
@@ -306,6 +322,8 @@ def dumps(value: Any, given: dict[int, str] | None = None) -> Pickled:
     value : object
     given : dict, optional
         {id of a function: the name that it was given}.
+    lends : bool
+        Whether those who unpickle it share this process's locks, queues and the like.
 
     Raises
     ------
@@ -321,14 +339,14 @@ def dumps(value: Any, given: dict[int, str] | None = None) -> Pickled:
         buffers.append(buffer.raw())
         return False
 
-    pickler = Pickler(file, given, buffer_callback=keep_apart)
+    pickler = Pickler(file, given, lends=lends, buffer_callback=keep_apart)
     try:
         pickler.dump(value)
     except RuntimeError as error:
         if "inheritance" in str(error):
             error.add_note("it reaches only processes that inherit it, on one node; take one of a Manager()")
         raise
-    return Pickled([file.getbuffer(), *buffers], pickler.needed, pickler.stamps)
+    return Pickled([file.getbuffer(), *buffers], pickler.needed, pickler.stamps, pickler.lent or [])
 
 
 class _TooLarge(Exception):
@@ -347,7 +365,7 @@ class Reused:
 
     def __init__(self, given: dict[int, str]) -> None:
         self._file = io.BytesIO()
-        self._pickler = Pickler(self._file, given, buffer_callback=_refuse_large)
+        self._pickler = Pickler(self._file, given, lends=True, buffer_callback=_refuse_large)
         self._is_busy = False
 
     def dumps(self, value: Any) -> Pickled | None:
@@ -359,7 +377,7 @@ class Reused:
             pickler.dump(value)
             if self._file.tell() > _LARGE:
                 return None
-            return Pickled([self._file.getvalue()], pickler.needed, pickler.stamps)
+            return Pickled([self._file.getvalue()], pickler.needed, pickler.stamps, pickler.lent or [])
         except _TooLarge:
             return None
         finally:
@@ -367,7 +385,7 @@ class Reused:
             self._file.truncate()
             pickler.clear_memo()
             pickler.globals_ref.clear()
-            pickler.needed, pickler.stamps = set(), []
+            pickler.needed, pickler.stamps, pickler.lent = set(), [], []
             self._is_busy = False
 
 

@@ -13,6 +13,7 @@ from types import FunctionType
 from typing import Any, NamedTuple
 
 from mpipar.pool.by_value import GIVEN, Definition, Pickled, Pickler, Reused, dumps, own_names
+from mpipar.pool.sharing import holds_shared
 
 _MOST_NAMELESS = 64  # functions without a name that are remembered
 
@@ -42,10 +43,26 @@ class Definitions:
         self._contents: dict[str, list[Any]] = {}  # of the closures of functions without a name
         self._pickles: dict[str, list[bytes]] = {}  # of these contents
         self._names: dict[int, str] = {}
+        self._lent: list[Any] = []  # what definitions need, until the pool is over
 
     def dumps(self, value: Any) -> Pickled:
         """Pickle a value for workers."""
-        return dumps(value, self._names)
+        return dumps(value, self._names, lends=True)
+
+    def keep(self, lent: list[Any]) -> None:
+        """Keep what is lent to workers until :meth:`release`."""
+        self._lent += lent
+
+    def release(self) -> None:
+        """Lend nothing any more: the workers have ended."""
+        self._lent = []
+
+    def share(self) -> None:
+        """Define the names of what workers share with the script now, as it may close its end of a pipe."""
+        with self._lock:
+            for name, value in list(own_names().items()):
+                if holds_shared(value):
+                    self._definition(name)
 
     def reused(self) -> Reused:
         """Return what pickles small values for workers, in one thread."""
@@ -152,9 +169,10 @@ class Definitions:
         known = self._known.get(name)
         if known is None or known.value is not value:
             file = io.BytesIO()
-            pickler = Pickler(file, self._names, defined=name)
+            pickler = Pickler(file, self._names, defined=name, lends=True)
             try:
                 pickler.dump(value)
+                self.keep(pickler.lent or [])
                 definition: Definition | Exception = Definition(
                     name, next(self._versions), _place(value), file.getvalue()
                 )

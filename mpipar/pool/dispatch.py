@@ -164,6 +164,7 @@ class Dispatch:
 
     def _end(self) -> None:
         self._drop_slots()
+        self.definitions.release()
         self.ended.set()
 
     def is_here(self, rank: int) -> bool:
@@ -253,6 +254,7 @@ class Dispatch:
             return False
         definitions = [each for each in stamp.values() if slot.names.get(each.name) != each.version]
         batch = Handed(next(self._batch_numbers), job, indices, is_short=job.is_short(len(indices), self.size))
+        batch.lent = pickled.lent
         told = Batch(
             batch.number,
             job.number,

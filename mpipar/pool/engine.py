@@ -94,9 +94,9 @@ class Session:
         job.number = self._engine.new_job_number()
         try:
             if waits:
-                job.function_frames, job.stamp = self.snapshots.live(job.function)
+                job.function_frames, job.stamp, job.lent = self.snapshots.live(job.function)
             else:
-                job.function_frames, job.stamp = self.snapshots.function(job.function)
+                job.function_frames, job.stamp, job.lent = self.snapshots.function(job.function)
         except Exception as error:
             job.error = error
         job.start()
@@ -363,6 +363,8 @@ class Engine(threading.Thread):
 
     def _setup(self, dispatch: Dispatch, initializer: tuple[Any, tuple[Any, ...]] | None, *, takes_exit: bool) -> bytes:
         pickled = dispatch.definitions.dumps(initializer)
+        dispatch.definitions.keep(pickled.lent)
+        dispatch.definitions.share()
         settings, needed = inheritance.inherited(dispatch.definitions.dumps)
         definitions = dispatch.definitions.missing(pickled.needed | needed, {})
         dispatch.names = {each.name: each.version for each in definitions}

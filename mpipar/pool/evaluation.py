@@ -19,7 +19,7 @@ from itertools import repeat
 from multiprocessing.pool import ExceptionWithTraceback, MaybeEncodingError  # type: ignore[attr-defined]
 from typing import Any, NamedTuple
 
-from mpipar.pool import by_value
+from mpipar.pool import by_value, sharing
 from mpipar.pool.salvage import checked
 from mpipar.runtime.channel import Message, receive, send
 
@@ -212,6 +212,7 @@ class Evaluation:
                     break
                 self._failed.append(len(self._values))
                 self._values.append(error)
+        error = None  # with its traceback it would keep the tasks' arguments
         overseer.look_after(None)
         with self._lock:
             self._send(overseer.mailbox, DONE)
@@ -296,7 +297,8 @@ def portable(error: BaseException) -> Any:
 
 
 def flush() -> None:
-    """Write out what tasks have printed, before their results are known."""
+    """Write out what tasks have printed or put into queues, before their results are known."""
+    sharing.flush_queues()
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(Exception):  # closed, or replaced by something odd
             stream.flush()

@@ -81,6 +81,7 @@ class Job(ABC):
         self.deaths: Counter[int] = Counter()
         self.function_frames: Any = ()  # its pickle
         self.stamp: Mapping[str, Any] = {}  # what it uses of the script, as that was when the job was handed in
+        self.lent: list[Any] = []  # what its function needs of this process
         self.error: BaseException | None = None  # why it can't be sent
         self._seconds: float | None = None  # of a task, about
         self._largest = 1  # batch so far

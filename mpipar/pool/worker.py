@@ -133,6 +133,7 @@ def _set_up_process(setup: Setup, number: int) -> None:
     process = multiprocessing.current_process()
     process._identity = (number,)
     process.name = f"ForkPoolWorker-{number}"
+    vars(process)["_config"]["daemon"] = not setup.takes_exit  # a task of an Executor may start processes
     connect_without_delay()
     sys.path[:] = setup.path
     sys.argv[:] = setup.argv
