@@ -23,7 +23,7 @@ import pickle
 import sys
 import threading
 from collections.abc import Callable, Iterable
-from types import CodeType, FunctionType, ModuleType
+from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any, NamedTuple
 
 import cloudpickle
@@ -237,6 +237,8 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
             return threading.RLock, ()  # process_map of tqdm hands its lock to all workers
         if sharing.is_shared(kind):
             return sharing.reduced(obj, self.lent)
+        if kind is MethodType and isinstance(obj.__self__, type) and getattr(obj.__self__, obj.__name__, None) == obj:
+            return getattr, (obj.__self__, obj.__name__)  # by name, as multiprocessing does, where its class is
         is_function = kind is FunctionType
         if not is_function and not isinstance(obj, (type, _Cached, functools.cached_property)):
             return NotImplemented

@@ -229,6 +229,13 @@ def _keep_names(synchronize: ModuleType) -> None:
 
     __init__.keeps_names = True  # type: ignore[attr-defined]
     synchronize.SemLock.__init__ = __init__
+    remove = synchronize.SemLock._cleanup
+
+    def _cleanup(name: str) -> None:
+        with contextlib.suppress(FileNotFoundError):  # the resource tracker has been ended before
+            remove(name)
+
+    synchronize.SemLock._cleanup = staticmethod(_cleanup)
 
 
 def end() -> None:
