@@ -24,7 +24,7 @@ from mpipar.pool.salvage import checked
 from mpipar.runtime.channel import Message, receive, send
 
 BATCH, END = "batch", "end"
-READY, BROKEN, DONE, PART = "ready", "broken", "done", "part"
+READY, BROKEN, DONE, PART, LINGER = "ready", "broken", "done", "part", "linger"
 
 _OVERDUE_SECONDS = 0.02  # a batch that takes longer is looked after
 

@@ -265,6 +265,13 @@ def flush_queues() -> None:
             _flush(queue)
 
 
+def has_unsent() -> bool:
+    """Return whether tasks have put into queues what nobody has taken, so that it waits here."""
+    queues = sys.modules.get("multiprocessing.queues")
+    shared = list(_here.values())
+    return queues is not None and any(isinstance(each, queues.Queue) and not _is_flushed(each) for each in shared)
+
+
 def _flush(queue: Any) -> None:
     deadline = time.monotonic() + _FLUSH_SECONDS
     while not _is_flushed(queue):

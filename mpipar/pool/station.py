@@ -6,6 +6,7 @@ are replaced without being asked.
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import pickle
 import selectors
@@ -17,7 +18,7 @@ from collections.abc import Iterator
 from multiprocessing.process import BaseProcess
 from typing import NamedTuple
 
-from mpipar.pool.evaluation import BROKEN, END, READY
+from mpipar.pool.evaluation import BROKEN, END, LINGER, READY
 from mpipar.pool.worker import work, work_in_thread
 from mpipar.runtime import child
 from mpipar.runtime.channel import Channel, Frames
@@ -102,7 +103,15 @@ class _Worker:
             self.process.start()
         self.ears = [ear for ear in (self.channel, self.process.sentinel) if ear is not None]
         self.is_ready = False
+        self.lingers = False
         self.channel.send([crew.setup, str(crew.next_number(slot)).encode()])
+
+    def may_linger(self) -> bool:
+        """Return whether it has said that it can't end yet."""
+        with contextlib.suppress(EOFError):
+            for frames in self.channel.receive():
+                self.lingers = self.lingers or pickle.loads(frames[0])[0] == LINGER
+        return self.lingers
 
     def kill(self) -> None:
         self.process.kill()
@@ -143,6 +152,7 @@ class Station:
         self._crews: dict[int, _Crew] = {}
         self._leaving: list[tuple[_Worker, float]] = []
         self._happened: list[tuple[Event, Frames]] = []
+        self._is_ending = False
 
     def obey(self, order: Order, frames: Frames = ()) -> None:
         """Do what is ordered."""
@@ -200,6 +210,7 @@ class Station:
             for worker in list(crew.workers.values()):
                 self._let_go(worker, kill=True)
         self._crews.clear()
+        self._is_ending = True
         while self._leaving:
             self._look_after_leaving()
             time.sleep(1e-3)
@@ -294,6 +305,6 @@ class Station:
         for worker, deadline in list(self._leaving):
             worker.channel.flush()
             worker.process.join(0)
-            if worker.process.exitcode is not None or now > deadline:
+            if worker.process.exitcode is not None or (now > deadline and (self._is_ending or not worker.may_linger())):
                 worker.kill()
                 self._leaving.remove((worker, deadline))

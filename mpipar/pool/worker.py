@@ -10,6 +10,7 @@ and from it::
 
     (READY, pid) or (BROKEN, error)              the first one
     (DONE | PART, Part), values
+    (LINGER,)                                    the last one, if it can't end before somebody reads what it has sent
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, TypeAlias
 
-from mpipar.pool import by_value, inheritance
-from mpipar.pool.evaluation import BROKEN, END, READY, Batch, Evaluation, Mailbox, Overseer, flush, portable
+from mpipar.pool import by_value, inheritance, sharing
+from mpipar.pool.evaluation import BROKEN, END, LINGER, READY, Batch, Evaluation, Mailbox, Overseer, flush, portable
 from mpipar.pool.inheritance import Inherited
 from mpipar.pool.salvage import Broken
 from mpipar.runtime.channel import Message
@@ -188,6 +189,8 @@ class _Worker:
             head, *frames = self._mailbox.receive()
             what, *batch = pickle.loads(head)
             if what == END:
+                if sharing.has_unsent():
+                    self._mailbox.send((LINGER,))
                 return
             self._do(batch[0], frames, overseer)
 

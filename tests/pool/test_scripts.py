@@ -25,7 +25,7 @@ ENDING = {"exit_code": 3, "exit_message": 1, "uncaught": 1}  # with another code
 ALIKE = {  # what these ask of pools others do too, and the tables of all calls
     *("exceptions", "executor_asyncio", "executor_map", "image_arrays", "imap_progress", "integration", "large_arrays"),
     *("mandelbrot", "manager_list_dict", "map_squares", "matrix_rows", "monte_carlo_pi", "partial_manager_list"),
-    *("particles", "prime_search", "processes_of_tasks", "several_pools", "slices_apply_async"),
+    *("particles", "prime_search", "processes_of_tasks", "queue_read_late", "several_pools", "slices_apply_async"),
     *("starmap_compound", "thumbnails", "timeouts", "word_count"),
 }
 OF_MESSAGES = {  # these also with each MPI: large ones, many, of all ranks' workers, of processes beside, and the end
