@@ -1,4 +1,4 @@
-"""Pickles of what is defined in the main script, which workers can't import. Imports runtime, reductions, salvage.
+"""Pickles of what is defined in the main script, which workers can't import. Imports modules beside it.
 
 The script may not be imported again: without ``if __name__ == "__main__"`` it would run again. So what is pickled names
 its functions and classes, and the *definitions* of these names, pickled by value, follow once for each worker::
@@ -24,14 +24,15 @@ import sys
 import threading
 from collections import ChainMap
 from collections.abc import Callable, Iterable
-from types import CodeType, FunctionType, ModuleType
+from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any, NamedTuple
 
 import cloudpickle
 from cloudpickle.cloudpickle import _extract_code_globals, _function_setstate
 
-from mpipar.pool import reductions
+from mpipar.pool import reductions, sharing
 from mpipar.pool.salvage import salvage
+from mpipar.pool.structures import metaclass, without_fields
 from mpipar.runtime.channel import Frames
 
 _LARGE = 2**16  # bytes; buffers from here on travel as frames of their own
@@ -242,14 +243,23 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         The main script's names that are used.
     stamps : list of dict
         What names stood for when the snapshots that are in it were made.
+    lent : list or None
+        What must be kept until the pickle isn't needed any more; None if nothing is shared with those who unpickle it.
     """
 
     def __init__(
-        self, file: io.BytesIO, given: dict[int, str] | None = None, defined: str | None = None, **options: Any
+        self,
+        file: io.BytesIO,
+        given: dict[int, str] | None = None,
+        defined: str | None = None,
+        *,
+        lends: bool = False,
+        **options: Any,
     ) -> None:
         super().__init__(file, protocol=5, **options)
         self.needed: set[str] = set()
         self.stamps: list[Any] = []
+        self.lent: list[Any] | None = [] if lends else None
         self._given = {} if given is None else given
         self._defined = defined  # the name whose definition this is
         self._main = own_names()
@@ -271,6 +281,10 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
                 return self._reduced_sentinel(obj)
         if kind.__module__ == "multiprocessing.synchronize" and _is_tqdms(obj):
             return threading.RLock, ()  # process_map of tqdm hands its lock to all workers
+        if sharing.is_shared(kind):
+            return sharing.reduced(obj, self.lent)
+        if kind is MethodType and isinstance(obj.__self__, type) and getattr(obj.__self__, obj.__name__, None) == obj:
+            return getattr, (obj.__self__, obj.__name__)  # by name, as multiprocessing does, where its class is
         is_function = kind is FunctionType
         if not is_function and not isinstance(obj, (type, _Cached, functools.cached_property)):
             return NotImplemented
@@ -297,13 +311,15 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
             return reductions.single_dispatch, (dict(obj.registry),)
         if is_function and obj.__globals__ is self._main:
             _, arguments, (state, slots), *_ = self._dynamic_function_reduce(obj)
-            self.needed.update(_extract_code_globals(obj.__code__))  # those, too, that aren't bound yet
+            self.needed.update(_extract_code_globals(obj.__code__))  # also those that have no value yet
             if _uses(obj.__code__, _LOOK_UP):
                 self.needed.update(name for name in list(self._main) if not name.startswith("__"))
             slots["__globals__"] = {}
             return _function, (arguments[0], arguments[4]), (state, slots), None, None, _function_setstate
-        reduced = super().reducer_override(obj)
-        return reductions.by_value(obj, reduced) if isinstance(obj, type) else reduced
+        if not isinstance(obj, type):
+            return super().reducer_override(obj)
+        reduced = metaclass(obj) or without_fields(obj, super().reducer_override(obj))
+        return reductions.by_value(obj, reduced)
 
     def _reduced_sentinel(self, obj: Any) -> Any:
         """Reduce an object that is nothing but itself: to its name, if it has one."""
@@ -350,14 +366,17 @@ class Pickled(NamedTuple):
         The names of the main script in it.
     stamps : list of dict
         {name: definition} of the snapshots in it.
+    lent : list
+        What must be kept until it isn't needed any more.
     """
 
     frames: Frames
     needed: set[str]
     stamps: list[Any]
+    lent: list[Any]
 
 
-def dumps(value: Any, given: dict[int, str] | None = None) -> Pickled:
+def dumps(value: Any, given: dict[int, str] | None = None, *, lends: bool = False) -> Pickled:
     """Pickle a value.
 
     Parameters
@@ -365,6 +384,8 @@ def dumps(value: Any, given: dict[int, str] | None = None) -> Pickled:
     value : object
     given : dict, optional
         {id of a function: the name that it was given}.
+    lends : bool
+        Whether those who unpickle it share this process's locks, queues and the like.
 
     Raises
     ------
@@ -372,9 +393,9 @@ def dumps(value: Any, given: dict[int, str] | None = None) -> Pickled:
         If it can't be pickled.
     """
     file, buffers = io.BytesIO(), _Buffers()
-    pickler = Pickler(file, given, buffer_callback=buffers.keep_apart)
+    pickler = Pickler(file, given, lends=lends, buffer_callback=buffers.keep_apart)
     _dump(pickler, value)
-    return Pickled([file.getbuffer(), *buffers.found], pickler.needed, pickler.stamps)
+    return Pickled([file.getbuffer(), *buffers.found], pickler.needed, pickler.stamps, pickler.lent or [])
 
 
 class _Buffers:
@@ -411,7 +432,7 @@ class Reused:
 
     def _renew(self) -> None:
         self._file, self._buffers = io.BytesIO(), _Buffers()
-        self._pickler = Pickler(self._file, self._given, buffer_callback=self._buffers.keep_apart)
+        self._pickler = Pickler(self._file, self._given, lends=True, buffer_callback=self._buffers.keep_apart)
 
     def dumps(self, value: Any) -> Pickled | None:
         """Pickle a value; None if this is pickling already."""
@@ -420,7 +441,8 @@ class Reused:
         pickler, self._is_busy = self._pickler, True
         try:
             _dump(pickler, value)
-            return Pickled([self._file.getvalue(), *self._buffers.found], pickler.needed, pickler.stamps)
+            frames: Frames = [self._file.getvalue(), *self._buffers.found]
+            return Pickled(frames, pickler.needed, pickler.stamps, pickler.lent or [])
         finally:
             if self._file.tell() > _LARGE:  # its memo would be long to clear each time
                 self._renew()
@@ -434,7 +456,7 @@ class Reused:
         self._file.truncate()
         self._pickler.clear_memo()
         self._pickler.globals_ref.clear()
-        self._pickler.needed, self._pickler.stamps = set(), []
+        self._pickler.needed, self._pickler.stamps, self._pickler.lent = set(), [], []
 
 
 def loads(frames: Frames) -> Any:

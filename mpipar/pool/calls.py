@@ -30,7 +30,7 @@ class Calls:
         if not all(are_plain([*arguments, *keywords.values()]) for _, arguments, keywords in items):
             return None
         calls = cls(function, [item[1:] for item in items])
-        return by_value.Pickled([pickle.dumps(calls)], set(), [function.stamp])
+        return by_value.Pickled([pickle.dumps(calls)], set(), [function.stamp], [])
 
 
 def _calls(name: bytes, arguments: list[Any]) -> list[Any]:

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, TypeAlias
 import cloudpickle
 
 from mpipar.pool.by_value import GIVEN, Definition, Pickled, Pickler, Reused, dumps, own_names
+from mpipar.pool.sharing import holds_shared
 
 _MOST_NAMELESS = 64  # functions without a name that are remembered
 
@@ -28,7 +29,7 @@ _UNSEEN = "it is large, the main part of the script has set it, and no code of a
 
 _ABSENT = object()
 
-Describe: TypeAlias = Callable[[Definition, Any, dict[int, str]], Definition]
+Describe: TypeAlias = Callable[[Definition, Any, Callable[[Any], bytes]], Definition]
 
 _CONSTANT = {int, float, complex, str, bytes, bool, type(None)}
 
@@ -53,11 +54,27 @@ class Definitions:
         self._pickles: dict[str, list[bytes]] = {}  # of these contents
         self._names: dict[int, str] = {}
         self._unsendable: dict[str, Exception] = {}
+        self._lent: list[Any] = []  # what definitions need, until the pool is over
         self.describe: Describe | None = None  # set if workers import the script
 
     def dumps(self, value: Any) -> Pickled:
         """Pickle a value for workers."""
-        return dumps(value, self._names)
+        return dumps(value, self._names, lends=True)
+
+    def keep(self, lent: list[Any]) -> None:
+        """Keep what is lent to workers until :meth:`release`."""
+        self._lent += lent
+
+    def release(self) -> None:
+        """Lend nothing any more: the workers have ended."""
+        self._lent = []
+
+    def share(self) -> None:
+        """Define the names of what workers share with the script now, as it may close its end of a pipe."""
+        with self._lock:
+            for name, value in list(own_names().items()):
+                if holds_shared(value):
+                    self._definition(name)
 
     def reused(self) -> Reused:
         """Return what pickles small values for workers, in one thread."""
@@ -191,9 +208,10 @@ class Definitions:
         known = self._known.get(name)
         if known is None or known.value() is not value:
             file = _Limited(limit)
-            pickler = Pickler(file, self._names, defined=name)
+            pickler = Pickler(file, self._names, defined=name, lends=True)
             try:
                 pickler.dump(value)
+                self.keep(pickler.lent or [])
                 definition: Definition | Exception = Definition(
                     name, next(self._versions), _place(value), file.getvalue()
                 )
@@ -209,9 +227,17 @@ class Definitions:
             else:
                 self._unsendable.pop(name, None)
             if self.describe is not None and isinstance(definition, Definition) and GIVEN not in name:
-                definition = self.describe(definition, value, self._names)
+                definition = self.describe(definition, value, self._lasting)
             known = self._known[name] = _Made(_held(value), definition, pickler.needed)
         return known.definition, known.needed
+
+    def _lasting(self, value: Any) -> bytes:
+        """Pickle what belongs to a definition."""
+        file = io.BytesIO()
+        pickler = Pickler(file, self._names, lends=True)
+        pickler.dump(value)
+        self.keep(pickler.lent or [])
+        return file.getvalue()
 
     def _value(self, name: str) -> Any:
         if GIVEN in name:

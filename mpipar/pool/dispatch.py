@@ -172,6 +172,7 @@ class Dispatch:
 
     def _end(self) -> None:
         self._drop_slots()
+        self.definitions.release()
         self.ended.set()
 
     def is_here(self, rank: int) -> bool:
@@ -261,6 +262,7 @@ class Dispatch:
             return False
         definitions = [each for each in stamp.values() if slot.names.get(each.name) != each.version] if stamp else []
         batch = Handed(next(self._batch_numbers), job, indices, is_short=job.is_short(len(indices), self.size))
+        batch.lent = pickled.lent
         told = Batch(
             batch.number,
             job.number,
@@ -283,7 +285,7 @@ class Dispatch:
 
     def _pickled(self, items: Any) -> by_value.Pickled:
         if are_plain(items):
-            return by_value.Pickled([pickle.dumps(items)], set(), [])
+            return by_value.Pickled([pickle.dumps(items)], set(), [], [])
         calls = Calls.pickled(items)
         if calls is not None:
             return calls

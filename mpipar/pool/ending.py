@@ -12,7 +12,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import NoReturn
 
-from mpipar.pool import presence
+from mpipar.pool import presence, sharing
 from mpipar.runtime.comm import finalize, leave
 from mpipar.runtime.journal import ENDED, tell
 from mpipar.runtime.launcher import launch
@@ -70,6 +70,7 @@ class Ending:
         os._exit = _exit_at_once
         if os.getpid() == self._process:
             in_bounded_time(lambda: self._dismiss(status))
+            sharing.end()
             if launch() is not None:
                 # Only when C's exit runs does MPICH tell its launcher that MPI was finalised; else it kills the others.
                 in_bounded_time(lambda: ctypes.CDLL(None).exit(status))

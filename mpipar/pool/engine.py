@@ -106,9 +106,9 @@ class Session:
         job.number = self._engine.new_job_number()
         try:
             if waits:
-                job.function_frames, job.stamp = self.snapshots.live(job.function)
+                job.function_frames, job.stamp, job.lent = self.snapshots.live(job.function)
             else:
-                job.function_frames, job.stamp = self.snapshots.function(job.function)
+                job.function_frames, job.stamp, job.lent = self.snapshots.function(job.function)
         except Exception as error:
             job.error = error
         job.start()
@@ -393,6 +393,8 @@ class Engine(threading.Thread):
         takes_exit: bool,
     ) -> bytes:
         pickled = dispatch.definitions.dumps(initializer)
+        dispatch.definitions.keep(pickled.lent)
+        dispatch.definitions.share()
         settings, needed = inheritance.inherited(dispatch.definitions.dumps)
         definitions = dispatch.definitions.missing(pickled.needed | needed, {})
         known = {each.name for each in definitions}

@@ -19,13 +19,13 @@ from itertools import repeat
 from multiprocessing.pool import ExceptionWithTraceback, MaybeEncodingError  # type: ignore[attr-defined]
 from typing import Any, NamedTuple
 
-from mpipar.pool import by_value
+from mpipar.pool import by_value, sharing
 from mpipar.pool.plain import are_plain
 from mpipar.pool.salvage import checked
 from mpipar.runtime.channel import Message, Receiver, send
 
 BATCH, END = "batch", "end"
-READY, BROKEN, DONE, PART = "ready", "broken", "done", "part"
+READY, BROKEN, DONE, PART, LINGER = "ready", "broken", "done", "part", "linger"
 
 _OVERDUE_SECONDS = 0.02  # a batch that takes longer is looked after
 
@@ -217,6 +217,7 @@ class Evaluation:
                     break
                 self._failed.append(len(self._values))
                 self._values.append(error)
+        error = None  # with its traceback it would keep the tasks' arguments
         overseer.look_after(None)
         with self._lock:
             self._send(overseer.mailbox, DONE)
@@ -312,7 +313,8 @@ def portable(error: BaseException) -> Any:
 
 
 def flush() -> None:
-    """Write out what tasks have printed, before their results are known."""
+    """Write out what tasks have printed or put into queues, before their results are known."""
+    sharing.flush_queues()
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(Exception):  # closed, or replaced by something odd
             stream.flush()

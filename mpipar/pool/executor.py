@@ -9,8 +9,9 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures.process import BrokenProcessPool, _RemoteTraceback
 from multiprocessing import TimeoutError as PoolTimeoutError
+from multiprocessing.pool import RemoteTraceback  # type: ignore[attr-defined]
 from typing import Any
 
 from mpipar.core.errors import WorkerLost
@@ -32,6 +33,9 @@ def _as_of_an_executor(error: BaseException, session: Session) -> BaseException:
     """Return an exception as users of executors expect it: a BrokenExecutor where workers died, or can't start."""
     if type(error) is WorkerLost:
         return TaskLost(*error.args)
+    cause: Any = error.__cause__
+    if type(cause) is RemoteTraceback:
+        error.__cause__ = _RemoteTraceback(cause.tb)
     if error is session.broken_by:
         broken = BrokenProcessPool(f"the workers can't start: {type(error).__name__}: {error}")
         broken.__cause__ = error
@@ -132,6 +136,12 @@ class Executor(concurrent.futures.Executor):
         return {process.pid: process for process in self._session.processes()}
 
     @property
+    def _broken(self) -> str | bool:
+        """Why the workers can't start, or False; the same holds for it."""
+        error = self._session.broken_by
+        return False if error is None else f"{type(error).__name__}: {error}"
+
+    @property
     def _pending_work_items(self) -> dict[int, None]:
         """As many as there are tasks without an outcome."""
         return dict.fromkeys(range(self._session.unfinished))
@@ -225,7 +235,9 @@ def _values(session: Session, job: FedJob, deadline: float | None) -> Iterator[A
                 outcome = Raised(error)
             if type(outcome) is Raised:
                 raise _as_of_an_executor(outcome.error, session)
-            yield outcome
+            values = [outcome]
+            del outcome
+            yield values.pop()  # nothing here keeps what the script may want to be rid of
     finally:
         session.abandon(job)
 

@@ -83,6 +83,7 @@ class Job(ABC):
         self.deaths: defaultdict[int, int] = defaultdict(int)
         self.function_frames: Any = ()  # its pickle
         self.stamp: Mapping[str, Any] = {}  # what it uses of the script, as that was when the job was handed in
+        self.lent: list[Any] = []  # what its function needs of this process
         self.error: BaseException | None = None  # why it can't be sent
         self.expected: float | None = None  # seconds of a task, from earlier jobs with this function
         self.noted, self.took = 0, 0.0  # tasks that have been done, and how many seconds they took

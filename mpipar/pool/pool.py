@@ -161,6 +161,9 @@ class Pool:
         """The worker processes; programs look at their pids, and whether they are alive."""
         return self._session.processes()
 
+    def _repopulate_pool(self) -> None:
+        """Do nothing: workers that end are replaced without being asked; programs call this, though it is private."""
+
     def __del__(self) -> None:
         if getattr(self, "_state", None) == "RUN":
             warnings.warn(f"unclosed running multiprocessing pool {self!r}", ResourceWarning, source=self, stacklevel=2)

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from mpipar.pool import relay, station, watched
+from mpipar.pool import relay, sharing, station, watched
 from mpipar.pool.engine import Engine, Session
 from mpipar.runtime import child
 from mpipar.runtime.comm import Comm, end, world
@@ -176,3 +176,4 @@ def _forget() -> None:
 
 
 os.register_at_fork(after_in_child=_forget)
+sharing.install()

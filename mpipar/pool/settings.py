@@ -1,4 +1,4 @@
-"""Settings of Python, its library and others that a script changes and its tasks see: a table. Imports arrivals.
+"""Settings of Python, its library and others that a script changes and its tasks see: a table. Imports forms beside it.
 
 Forked workers of multiprocessing have them, as they are copies of the script's process. Ours get them with what sets
 them up: each row says how a setting is taken in the script's process and put into force in a worker. It is taken where
@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from mpipar.pool import setting_forms as forms
 from mpipar.pool import setting_logs as logs
+from mpipar.pool import sharing
 
 OF_LIBRARY, OF_THREAD, OF_PROCESS = "library", "thread", "process"
 
@@ -77,6 +78,14 @@ def _contents(name: str, module: str, owner: str) -> Setting:
     """Return settings that are the values of a dict."""
     find = forms.dotted(owner)
     return Setting(name, module, lambda of: dict(find(of)), lambda of, values: find(of).update(values))
+
+
+def _start_method(multiprocessing: Any) -> str:
+    return multiprocessing.get_start_method(allow_none=True) or ""
+
+
+def _set_start_method(multiprocessing: Any, method: str) -> None:
+    multiprocessing.set_start_method(method or None, force=True)
 
 
 def _umask(_: Any) -> int:
@@ -155,6 +164,8 @@ SETTINGS = [
     Setting("dialects of CSV", "csv", forms.take_dialects, forms.put_dialects),
     Setting("adapters of sqlite3", "sqlite3", forms.take_adapters, forms.put_adapters),
     Setting("copyreg", "copyreg", forms.take_reducers, forms.put_reducers),
+    Setting("start of processes", "multiprocessing", _start_method, _set_start_method),
+    Setting("ForkingPickler", "multiprocessing.reduction", sharing.take_reducers, sharing.put_reducers),
     _attributes("folder of tempfile", "tempfile", "", "tempdir"),
     _contents("namespaces of XML", "xml.etree.ElementTree", "_namespace_map"),
     _attributes("types of mimetypes", "mimetypes", "", "types_map", "encodings_map", "suffix_map", "common_types"),

@@ -11,10 +11,11 @@ from mpipar.pool.jobs import Job
 class Handed:
     """Tasks that a worker has: those of them that it hasn't sent the outcome of."""
 
-    __slots__ = ("indices", "is_short", "job", "number")
+    __slots__ = ("indices", "is_short", "job", "lent", "number")
 
     def __init__(self, number: int, job: Job, indices: Any, *, is_short: bool) -> None:
         self.number, self.job, self.indices, self.is_short = number, job, indices, is_short
+        self.lent: list[Any] = []  # what its items need of this process
 
 
 class Slot:

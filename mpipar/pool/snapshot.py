@@ -50,14 +50,21 @@ class Snapshot:
     ----------
     stamp : dict
         {name of the main script in it: its definition at that time}.
+    lent : list
+        What it needs of this process.
     """
 
-    __slots__ = ("_copies", "_load", "_pickle", "stamp")
+    __slots__ = ("_copies", "_load", "_pickle", "lent", "stamp")
 
     def __init__(
-        self, pickled: bytes, copies: list[_Copy], stamp: Mapping[str, Definition], load: Callable[[Frames], Any]
+        self,
+        pickled: bytes,
+        copies: list[_Copy],
+        stamp: Mapping[str, Definition],
+        load: Callable[[Frames], Any],
+        lent: list[Any],
     ) -> None:
-        self._pickle, self._copies, self.stamp, self._load = pickled, copies, stamp, load
+        self._pickle, self._copies, self.stamp, self._load, self.lent = pickled, copies, stamp, load, lent
 
     @property
     def weight(self) -> int:
@@ -258,13 +265,13 @@ class Snapshots:
         self._named: dict[int, tuple[Any, by_value.Pickled]] = {}  # functions that are pickled by their names
         self._copies: weakref.WeakValueDictionary[tuple[int, int], _Copy] = weakref.WeakValueDictionary()
 
-    def function(self, function: Any) -> tuple[Frames, Mapping[str, Definition]]:
+    def function(self, function: Any) -> tuple[Frames, Mapping[str, Definition], list[Any]]:
         """Return a function as it is now, with its closure, its defaults, or the object that it is bound to.
 
         Returns
         -------
-        frames, stamp
-            Its pickle, and what names of the script in it stand for.
+        frames, stamp, lent
+            Its pickle, what names of the script in it stand for, and what it needs of this process.
 
         Raises
         ------
@@ -273,15 +280,15 @@ class Snapshots:
         """
         self._definitions.remember(function)
         taken = self._taken(function)
-        return by_value.dumps(taken).frames, taken.stamp
+        return by_value.dumps(taken).frames, taken.stamp, taken.lent
 
-    def live(self, function: Any) -> tuple[Frames, Mapping[str, Definition]]:
+    def live(self, function: Any) -> tuple[Frames, Mapping[str, Definition], list[Any]]:
         """Return the same of a function whose arrays don't change before it is over; they aren't copied."""
         pickled = self._pickled_by_name(function)
         if pickled is None:
             self._definitions.remember(function)
             pickled = self._definitions.dumps(function)
-        return pickled.frames, self._definitions.stamp(pickled.needed)
+        return pickled.frames, self._definitions.stamp(pickled.needed), pickled.lent
 
     def _pickled_by_name(self, function: Any) -> by_value.Pickled | None:
         """Return the pickle of a function that its module has a name for; None for others."""
@@ -367,9 +374,9 @@ class Snapshots:
         if pickled.needed or pickled.stamps:
             stamp = {**self._definitions.stamp(pickled.needed), **_merged(pickled.stamps)}
         if len(pickled.frames) == 1 and type(pickled.frames[0]) is bytes:
-            return Snapshot(pickled.frames[0], [], stamp, load)
+            return Snapshot(pickled.frames[0], [], stamp, load, pickled.lent)
         copies = [self._copy(memoryview(each)) for each in pickled.frames[1:]]
-        return Snapshot(bytes(pickled.frames[0]), copies, stamp, load)
+        return Snapshot(bytes(pickled.frames[0]), copies, stamp, load, pickled.lent)
 
     def _small(self, value: Any) -> by_value.Pickled | None:
         """Pickle a value, if it is small."""

@@ -6,6 +6,7 @@ are replaced without being asked.
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import pickle
 import selectors
@@ -17,7 +18,7 @@ from collections.abc import Iterator
 from multiprocessing.process import BaseProcess
 from typing import NamedTuple
 
-from mpipar.pool.evaluation import BROKEN, END, READY
+from mpipar.pool.evaluation import BROKEN, END, LINGER, READY
 from mpipar.pool.worker import work, work_in_thread
 from mpipar.runtime import child
 from mpipar.runtime.channel import Channel, Frames
@@ -102,8 +103,15 @@ class _Worker:
             self.process = _Thread(target=work_in_thread, args=(theirs,), daemon=True)
             self.process.start()
         self.ears = [ear for ear in (self.channel, self.process.sentinel) if ear is not None]
-        self.is_ready = self._is_struck = self.waits_for_room = False
+        self.is_ready = self._is_struck = self.lingers = self.waits_for_room = False
         self.channel.send([crew.setup, str(crew.next_number(slot)).encode()])
+
+    def may_linger(self) -> bool:
+        """Return whether it has said that it can't end yet."""
+        with contextlib.suppress(EOFError):
+            for frames in self.channel.receive():
+                self.lingers = self.lingers or pickle.loads(frames[0])[0] == LINGER
+        return self.lingers
 
     def strike(self) -> None:
         """Begin to end it: several end at the same time."""
@@ -152,7 +160,7 @@ class Station:
         self._crews: dict[int, _Crew] = {}
         self._leaving: list[tuple[_Worker, float]] = []
         self._happened: list[tuple[Event, Frames]] = []
-        self._is_imported, self._is_roots = False, is_roots
+        self._is_imported, self._is_roots, self._is_ending = False, is_roots, False
 
     def obey(self, order: Order, frames: Frames = ()) -> None:
         """Do what is ordered."""
@@ -209,6 +217,7 @@ class Station:
         for crew in self._crews.values():
             self._let_all_go(crew, kill=True)
         self._crews.clear()
+        self._is_ending = True
         while self._leaving:
             self._look_after_leaving()
             time.sleep(1e-3)
@@ -319,6 +328,6 @@ class Station:
         for worker, deadline in list(self._leaving):
             worker.channel.flush()
             worker.process.join(0)
-            if worker.process.exitcode is not None or now > deadline:
+            if worker.process.exitcode is not None or (now > deadline and (self._is_ending or not worker.may_linger())):
                 worker.kill()
                 self._leaving.remove((worker, deadline))

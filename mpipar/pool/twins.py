@@ -1,8 +1,8 @@
-"""Whether what a name means in an imported main script is what it means in the script that runs. Imports by_value.
+"""Whether a name means in an imported main script what it means in the script that runs. Imports modules beside it.
 
 A worker that has imported the script has a *twin* of most that the script has. It keeps its twins: their classes are
 those of its other objects, their registries are filled once. But what the main part of the script has set since
-takes their place: it is sent by value.
+takes their place: it is sent by value. So is always what processes share: a twin would be another one.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from types import CodeType, FunctionType
 from typing import Any
 
 from mpipar.pool.by_value import Definition, Pickler, loads, own_names
+from mpipar.pool.sharing import holds_shared
 
 _CONSTANTS = (int, float, complex, str, bytes, bool, type(None), type(...))
 _Cached: Any = type(functools.cache(len))
@@ -24,7 +25,7 @@ _ABSENT = object()
 Dumps = Callable[[Any], bytes]
 
 
-def describe(definition: Definition, value: Any, names: dict[int, str]) -> Definition:
+def describe(definition: Definition, value: Any, dumps: Dumps) -> Definition:
     """Return a definition with what tells whether a worker has the same already, on the root.
 
     Parameters
@@ -32,13 +33,11 @@ def describe(definition: Definition, value: Any, names: dict[int, str]) -> Defin
     definition : Definition
     value : object
         What it defines.
-    names : dict
-        {id of a function: the name that it was given}.
+    dumps : callable
+        Pickles for workers.
     """
-
-    def dumps(data: Any) -> bytes:
-        return _pickled(data, names)
-
+    if holds_shared(value):
+        return definition
     if not _has_shape(value):
         return definition._replace(shape=_type_of(value))
     attributes: dict[str, bytes | None] = {}
@@ -47,6 +46,8 @@ def describe(definition: Definition, value: Any, names: dict[int, str]) -> Defin
             try:
                 attributes[name] = dumps(data)
             except Exception:
+                if holds_shared(data):
+                    return definition
                 attributes[name] = None  # the twin's will do
     return definition._replace(shape=_digest(value, dumps), attributes=attributes)
 
@@ -57,35 +58,32 @@ def kept(definition: Definition) -> bool:
     if twin is _ABSENT or definition.shape is None:
         return False
 
-    def dumps(data: Any) -> bytes:
-        return _pickled(data, {})
-
     if not _has_shape(twin):
         if definition.shape != _type_of(twin):
             return False
         return not definition.pickled or _is_same(twin, definition)
-    if definition.shape != _digest(twin, dumps):
+    if definition.shape != _digest(twin, _pickled):
         return False
     if isinstance(twin, type):
-        _put_attributes(twin, definition.attributes, dumps)
+        _put_attributes(twin, definition.attributes)
     return True
 
 
 def _is_same(twin: Any, definition: Definition) -> bool:
     """Return whether a value that is neither function nor class is as it is in the script."""
     try:
-        return _pickled(twin, {}, definition.name) == definition.pickled
+        return _pickled(twin, definition.name) == definition.pickled
     except Exception:
         return False
 
 
-def _pickled(value: Any, names: dict[int, str], defined: str | None = None) -> bytes:
+def _pickled(value: Any, defined: str | None = None) -> bytes:
     file = io.BytesIO()
-    Pickler(file, names, defined).dump(value)
+    Pickler(file, defined=defined).dump(value)
     return file.getvalue()
 
 
-def _put_attributes(twin: type, attributes: dict[str, bytes | None], dumps: Dumps) -> None:
+def _put_attributes(twin: type, attributes: dict[str, bytes | None]) -> None:
     own = _data_of(twin)
     for name in own.keys() - attributes.keys():
         delattr(twin, name)
@@ -93,7 +91,7 @@ def _put_attributes(twin: type, attributes: dict[str, bytes | None], dumps: Dump
         if pickled is None:
             continue
         try:
-            is_same = name in own and dumps(own[name]) == pickled
+            is_same = name in own and _pickled(own[name]) == pickled
         except Exception:
             is_same = False
         if not is_same:

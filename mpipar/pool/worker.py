@@ -10,6 +10,7 @@ and from it::
 
     (READY, pid) or (BROKEN, error)              the first one
     (DONE | PART, Part), values
+    (LINGER,)                                    the last one, if it can't end before somebody reads what it has sent
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, TypeAlias
 
-from mpipar.pool import by_value, importing, inheritance, twins
-from mpipar.pool.evaluation import BROKEN, END, READY, Batch, Evaluation, Mailbox, Overseer, flush, portable
+from mpipar.pool import by_value, importing, inheritance, sharing, twins
+from mpipar.pool.evaluation import BROKEN, END, LINGER, READY, Batch, Evaluation, Mailbox, Overseer, flush, portable
 from mpipar.pool.inheritance import Inherited
 from mpipar.pool.salvage import Broken
 from mpipar.runtime.channel import Message
@@ -139,6 +140,7 @@ def _set_up_process(setup: Setup, number: int) -> None:
     process = multiprocessing.current_process()
     process._identity = (number,)
     process.name = f"ForkPoolWorker-{number}"
+    vars(process)["_config"]["daemon"] = not setup.takes_exit  # a task of an Executor may start processes
     connect_without_delay()
     if importing.imported_main() is None:
         by_value.define_when_looked_for(setup.rest)
@@ -196,6 +198,8 @@ class _Worker:
             head, *frames = self._mailbox.receive()
             what, *batch = pickle.loads(head)
             if what == END:
+                if sharing.has_unsent():
+                    self._mailbox.send((LINGER,))
                 return
             self._do(Batch(*batch[0]), frames, overseer)
 

@@ -123,4 +123,4 @@ def test_workers_import_nothing_that_the_server_could_have_for_all(tmp_path):
     often = [name for name, times in imports.items() if times > 3]  # these two and the tracker of resources
     assert [
         name for name in often if name.partition(".")[0] not in ("org", "nt", "_winapi")
-    ] == []  # not there: tried by pickle, os
+    ] == []  # not there: tried by pickle, os, multiprocessing

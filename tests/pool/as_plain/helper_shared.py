@@ -1,0 +1,3 @@
+from multiprocessing import Value
+
+total = Value("i", 0)
