@@ -78,8 +78,9 @@ def parse(kernel: Kernel, arguments: Sequence[str], program: str) -> Options:
         If it asks for help or the version.
     """
     parser = _parser(kernel, program)
-    given = {"csv": None, **vars(parser.parse_args(arguments))}
-    settings = Settings(**{name: given.pop(name) for name in Settings._fields})
+    given = vars(parser.parse_args(arguments))
+    csv = given.pop("csv") if _has_csv(kernel) else None
+    settings = Settings(**{name: given.pop(name) for name in Settings._fields if name != "csv"}, csv=csv)
     block, seed, json, dry_run = (given.pop(name) for name in ("block", "seed", "json", "dry_run"))
     bound = kernel.bind(given, block=block, seed=seed, device="gpu" if settings.device == "gpu" else "cpu")
     check_suffix(settings.output)
@@ -95,6 +96,11 @@ def parse(kernel: Kernel, arguments: Sequence[str], program: str) -> Options:
     if datasets and settings.output is None and settings.csv is None:
         raise BadInput(f"argument --output: needed for what this makes, the dataset {', '.join(datasets)!r}")
     return Options(bound, settings, json, dry_run)
+
+
+def _has_csv(kernel: Kernel) -> bool:
+    """Return whether ``--csv`` is the file for a kernel's table, and not a parameter of its own."""
+    return kernel.is_table and all(parameter.name != "csv" for parameter in kernel.parameters)
 
 
 def _parser(kernel: Kernel, program: str) -> _Parser:
@@ -127,7 +133,7 @@ def _parser(kernel: Kernel, program: str) -> _Parser:
         "--seed", type=_typed(SEED), default=SEED.default, metavar="N", help=f"{SEED.help} (default: {SEED.default})"
     )
     common.add_argument("--output", type=Path, metavar="FILE.h5", help="write the result to this HDF5 file")
-    if kernel.is_table:
+    if _has_csv(kernel):
         common.add_argument("--csv", type=Path, metavar="FILE.csv", help="write the table to this CSV file")
     common.add_argument(
         "--checkpoint", type=_typed(CHECKPOINT), default=CHECKPOINT.default, metavar="SECONDS",
