@@ -42,6 +42,13 @@ def test_blocks_of_any_size_make_the_same_table(rows):
         assert repr(other.tolist()) == repr(alone.tolist())
 
 
+def whole(stored):
+    """Return a stored whole number as an int: NumPy would round an int to compare it with a long double."""
+    if isinstance(stored, str):
+        return int(stored)
+    return int(stored.real) if stored.imag == 0 else stored
+
+
 @settings(max_examples=150, deadline=None)
 @given(rows=rows_of_tables, size=st.integers(1, 8))
 def test_no_whole_number_is_rounded(rows, size):
@@ -49,8 +56,7 @@ def test_no_whole_number_is_rounded(rows, size):
     for row, made in zip(rows, table, strict=True):
         for name, value in row.items():
             if type(value) is int:
-                stored = made[name].item()
-                assert (int(stored) if isinstance(stored, str) else stored) == value
+                assert whole(made[name].item()) == value
             elif type(value) is float and math.isfinite(value):
                 stored = made[name].item()
                 assert (float(stored) if isinstance(stored, str) else stored) == value or isinstance(stored, complex)
