@@ -254,10 +254,10 @@ def test_a_run_that_is_not_finished_needs_a_gpu_to_go_on(with_gpus, tmp_path):
     run = ["own.py", "--block", "100", "--device", "gpu", "--output", "own.h5", "--json"]
     assert with_gpus(1, None, *run, cwd=tmp_path).code == 1
     (tmp_path / "own.py").write_text(OWN)
-    refused = with_gpus(0, 2, *run, "--resume", cwd=tmp_path)
+    refused = with_gpus(0, 2, *run, "--resume", "--anyway", cwd=tmp_path)  # own.py was changed
     assert (refused.code, refused.stdout, len(refused.own_errors)) == (2, "", 1)
     assert "device: no GPU is visible" in refused.stderr
-    again = with_gpus(1, 2, *run, "--resume", cwd=tmp_path).json
+    again = with_gpus(1, 2, *run, "--resume", "--anyway", cwd=tmp_path).json
     assert again["resumed_blocks"] == 5
     assert again["value"] == with_gpus(1, None, *run[:5], "--json", cwd=tmp_path).json["value"]
 

@@ -28,8 +28,8 @@ _FAKE = r"""#!/bin/bash
 # Written by tests/unit/fake_sbatch.py.
 here=${0%/*/*}
 call=$here/calls/$EPOCHREALTIME.$$.PROGRAM
-printf '%s\0' "$@" > "$call.args"
 env -0 > "$call.env"
+printf '%s\0' "$@" > "$call.args"
 if [ -e "$here/PROGRAM.refuses" ]; then cat "$here/PROGRAM.refuses" >&2; exit 1; fi
 """
 _DOES = {
