@@ -33,6 +33,7 @@ PARTITIONS = (
 )
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks for groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let one process run all tests here, beside those that run others, so that one cluster is started."""
     for item in items:
