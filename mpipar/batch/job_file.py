@@ -227,7 +227,6 @@ class _Program:
         if self.is_driver and flag in (
             "--output",
             "--resume",
-            "--anyway",
             "--checkpoint",
             "--workers",
             "--dry-run",

@@ -117,6 +117,12 @@ def check_identity(path: Path, there: dict[str, Any], here: dict[str, Any], anyw
     return []
 
 
+def inputs_of_both(there: dict[str, Any], here: dict[str, Any]) -> dict[str, str]:
+    """Return the inputs of a run that goes on: what wasn't there when it began is its own work, as a log is."""
+    known = there.get(INPUTS)
+    return {label: told for label, told in here[INPUTS].items() if known is None or label in known}
+
+
 def _changed(there: dict[str, Any], here: dict[str, Any]) -> list[str]:
     """Return what differs in functions and inputs, where both are known."""
     if FUNCTIONS not in there or FUNCTIONS not in here:

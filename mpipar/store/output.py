@@ -41,7 +41,7 @@ from mpipar.store.checkpoint import (
     without_repeats,
 )
 from mpipar.store.files import flush_to_disk, write_hdf5
-from mpipar.store.identity import MIXED, check_identity, whole_identity
+from mpipar.store.identity import INPUTS, MIXED, check_identity, inputs_of_both, whole_identity
 from mpipar.store.result import FORMAT, fill
 from mpipar.store.row_checks import look_through, without
 from mpipar.store.seal import check_seal, seal
@@ -236,6 +236,7 @@ class OutputFile:
         mixed = [*state.identity.get(MIXED, []), *self.notes]
         if mixed:
             self._identity[MIXED] = mixed
+        self._identity[INPUTS] = inputs_of_both(state.identity, self._identity)
         self.finished = state.finished and not state.done.skipped
         if state.finished:
             check_seal(self._path)

@@ -130,7 +130,7 @@ def test_an_array_with_a_slice_that_fails(user, cluster):
     told = user.mpipar("status", number)
     assert "9 done; 1 failed: 5" in told.stdout, told.stdout
     model.write_text(good)
-    again = submitted(user, "sweep-array")
+    again = submitted(user, "sweep-array", "--set", "run.options.anyway=true")  # the function is another now
     assert cluster.run("squeue", "--noheader", "--array", "--format=%K").stdout.split() == ["5"]
     user.wait_for_end(again)
     told = user.mpipar("status", "runs/sweep-array")

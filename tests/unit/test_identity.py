@@ -1,6 +1,7 @@
 import importlib
 import itertools
 import sys
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 
 import mpipar.pi
 import mpipar.primes
+from mpipar import ExactSum, RunFailed, driver, run
 from mpipar.core.errors import BadInput
 from mpipar.inputs import function, table
 from mpipar.runtime.comm import Comm
@@ -211,3 +213,22 @@ def test_a_dump_has_neither_positions_nor_what_versions_of_python_differ_in():
 
     assert dump(ast.parse("x = 1").body[0]) == "Assign(targets=[Name(id='x')],value=Constant(value=1))"
     assert dump(ast.parse("x = None").body[0]) == "Assign(targets=[Name(id='x')],value=Constant(value=None))"
+
+
+def test_a_file_that_the_run_itself_makes_is_no_input(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    @driver(n="items", reduction=ExactSum, block=1)
+    def logs(block, *, items: int = 6, log: str = "log"):
+        with open(log, "a") as file:
+            file.write("x")
+        if block.index == len(Path("starts").read_text()):
+            raise ValueError("a break")
+        return 1.0
+
+    for start, text in enumerate(("xx", "xxxx")):
+        Path("starts").write_text(text)
+        with pytest.raises(RunFailed):
+            run(logs, output="x.h5", checkpoint=0, resume=start > 0)
+    Path("starts").write_text("x" * 100)
+    assert run(logs, output="x.h5", resume=True).value == 6.0
