@@ -130,7 +130,8 @@ def test_an_array_with_a_slice_that_fails(user, cluster):
     told = user.mpipar("status", number)
     assert "9 done; 1 failed: 5" in told.stdout, told.stdout
     model.write_text(good)
-    again = submitted(user, "sweep-array", "--set", "run.options.anyway=true")  # the function is another now
+    anyway = ("--set", "run.options.anyway=true")  # the function is another now
+    again = submitted(user, "sweep-array", *anyway)
     assert cluster.run("squeue", "--noheader", "--array", "--format=%K").stdout.split() == ["5"]
     user.wait_for_end(again)
     told = user.mpipar("status", "runs/sweep-array")
@@ -143,7 +144,7 @@ def test_an_array_with_a_slice_that_fails(user, cluster):
     assert python(*whole, "--output=whole.h5", cwd=user.place).code == 0
     with h5py.File(user.place / "whole.h5") as file:
         assert rows == file["results"][()].tolist()
-    ended = user.mpipar("submit", user.place / "jobs" / "sweep-array.toml")
+    ended = user.mpipar("submit", user.place / "jobs" / "sweep-array.toml", *anyway)
     assert (ended.code, ended.stdout) == (0, "")
 
 
