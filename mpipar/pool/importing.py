@@ -164,6 +164,10 @@ def import_script_silently(data: bytes) -> None:
     import_script(data, tells=False)
 
 
+_SHARED = ("multiprocessing.synchronize.", "multiprocessing.heap.", "multiprocessing.connection.")
+"""What workers have in common with the script, which is nothing to tell: sharing sees to it."""
+
+
 def import_script(data: bytes, *, tells: bool = True) -> None:
     """Import a script, in the process that workers are copies of; tell if it can't be done."""
     global _main, _cpus
@@ -183,7 +187,7 @@ def import_script(data: bytes, *, tells: bool = True) -> None:
         return
     sys.modules["__main__"] = before
     sys.modules.pop("__mp_main__", None)
-    if tells:
+    if tells and not any(name in problem for name in _SHARED):
         print(f"mpipar: workers don't import {script.identity.file}: {problem}", file=sys.stderr, flush=True)
 
 

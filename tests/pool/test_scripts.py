@@ -20,7 +20,6 @@ ARGUMENTS = {
 }
 INPUT = "3\n12 345\n6\n78901\n"  # mpirun of Open MPI 5 does not tell where it ends
 COMPLAINING = {"shared_memory_blocks"}  # each rank's resource tracker does
-NOT_IMPORTED = {"queue_read_late", "shared_with_tasks"}  # as they make locks before their main part
 PRINTING = {"printing_tasks"}  # their tasks' lines come in any order
 ENDING = {"exit_code": 3, "exit_message": 1, "uncaught": 1}  # with another code than 0
 ALIKE = {  # what these ask of pools others do too, and the tables of all calls
@@ -108,17 +107,13 @@ def test_a_script_does_the_same_as_without_mpipar(name, ranks, workers, referenc
     assert lines(finished, name) == lines(expected, name), finished.stderr
     assert finished.code == expected.code == ENDING.get(name, 0)
     assert expected.stdout
-    if name in NOT_IMPORTED:
-        (complaint,) = finished.own_errors
-        assert complaint.startswith("mpipar: workers don't import")
-        assert "multiprocessing." in complaint
-    elif name not in COMPLAINING:
+    if name not in COMPLAINING:
         assert complaints(finished) == complaints(expected)
 
 
 def test_there_are_scripts():
     assert len(NAMES) >= 20
-    assert {*ENDING, *OF_MESSAGES, *ALIKE, *COMPLAINING, *NOT_IMPORTED, *PRINTING, *ARGUMENTS} <= {*NAMES}
+    assert {*ENDING, *OF_MESSAGES, *ALIKE, *COMPLAINING, *PRINTING, *ARGUMENTS} <= {*NAMES}
 
 
 @pytest.mark.parametrize("ranks", [None, *in_ci(*chosen_ranks(2))])
