@@ -262,7 +262,11 @@ class Step:
         """Return how the ranks ended, and what is known besides."""
         last_words = self._told(journal.ENDED)
         last_word = last_words[-1].get("code") if last_words else None
+        is_sure = self._is_exact or last_word is not None
         went_wrong = code != 0 or last_word not in (None, 0)
+        is_preempted = (went_wrong or not is_sure) and self._is_preempted()
+        if is_preempted and not is_sure:
+            code = code or -signal.SIGTERM  # Open MPI's mpirun may end well though its ranks were ended
         resumable = self._resume_point() is not None
         lost = self._lost_nodes() if resumable and last_word in (None, FAILED) else set()
         self._lost |= lost
@@ -276,7 +280,7 @@ class Step:
             told_to_stop=self._told_to_stop,
             warned=self._warned,
             cancelled=bool(self._told(journal.CANCEL, since=journal.STEP)),
-            preempted=went_wrong and self._is_preempted(),
+            preempted=is_preempted,
             lost_nodes=len(lost),
             fruitless=self._fruitless(done),
             attempts=self._options.attempts,

@@ -25,6 +25,7 @@ import h5py
 from mpipar.core.bound import BoundKernel
 from mpipar.core.errors import BadInput
 from mpipar.core.text import several
+from mpipar.runtime import journal
 from mpipar.runtime.comm import Comm
 from mpipar.runtime.failure import one_line
 from mpipar.runtime.result import Result
@@ -47,6 +48,7 @@ from mpipar.store.row_checks import look_through, without
 from mpipar.store.seal import check_seal, seal
 
 _LOCK_PATIENCE = 3.0  # seconds that a run which is just ending is given
+_LOCK_PATIENCE_IN_JOB = 60.0  # … in a batch job, whose ranks before may outlive a launcher that has lost a node
 
 
 class OutputFile:
@@ -420,7 +422,7 @@ def _locked(folder: Path) -> int:
 
     The system takes the lock away with its process or node, so that none is ever stale.
     """
-    deadline = time.monotonic() + _LOCK_PATIENCE
+    deadline = time.monotonic() + (_LOCK_PATIENCE_IN_JOB if journal.VARIABLE in os.environ else _LOCK_PATIENCE)
     while True:
         folder.mkdir(exist_ok=True)
         lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o666)
