@@ -144,15 +144,14 @@ def spoil(record: Record) -> None:
     _write_mark(record.path, record.start, _SPOILT)
 
 
-def cut(path: Path) -> bool:
-    """Cut off what follows the records of a file, if anything does, and return whether. Raises OSError."""
+def cut(path: Path) -> None:
+    """Cut off what follows the records of a file, if anything does. Raises OSError."""
     end, length = 0, path.stat().st_size
     with path.open("rb") as file:
         while _next(path, file, length) is not None:
             end = file.tell()
     if end < length:
         os.truncate(path, end)
-    return end < length
 
 
 def _next(path: Path, file: BinaryIO, length: int) -> Record | None:

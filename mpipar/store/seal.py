@@ -28,8 +28,8 @@ _LARGE = 2**26  # bytes of rows that are left out, as reading them takes long
 
 def seal(path: Path) -> None:
     """Put a seal on a file that HDF5 has closed. Raises OSError."""
-    left_out = _large_rows(path)
     length = path.stat().st_size
+    left_out = _large_rows(path) if length > _LARGE else []
     with path.open("r+b") as file:
         about = {"length": length, "left_out": left_out, "digest": _digest(file, length, left_out)}
         data = json.dumps(about).encode()

@@ -218,7 +218,7 @@ def look(path: Path) -> Summary | Unfinished | Study:
     BadInput
         If there is none, or it isn't of mpipar, or is damaged.
     """
-    found = _look(path) if careful.is_sealed(path) else apart(lambda: _look(path), repr(str(path)))
+    found = _look(path, is_checked=True) if careful.is_sealed(path) else apart(lambda: _look(path), repr(str(path)))
     if found is None:
         raise BadInput(f"{str(path)!r} holds an unfinished run, which can't be read at the moment")
     if isinstance(found, Unfinished) and found.progress.finished:  # just now
@@ -226,8 +226,8 @@ def look(path: Path) -> Summary | Unfinished | Study:
     return found
 
 
-def _look(path: Path) -> Summary | Unfinished | Study | None:
-    with careful.opened(path) as file:
+def _look(path: Path, *, is_checked: bool = False) -> Summary | Unfinished | Study | None:
+    with careful.opened(path, is_checked=is_checked) as file:
         if "mpipar_format" in file.attrs:
             version = careful.plain(file.attrs["mpipar_format"])
             if version != FORMAT:
