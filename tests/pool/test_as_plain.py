@@ -9,6 +9,7 @@ from suite.rings import in_ci
 
 SCRIPTS = Path(__file__).parent / "as_plain"
 NAMES = sorted(path.stem for path in SCRIPTS.glob("*.py") if not path.stem.startswith("helper"))
+UNGUARDED = [f"{name}_unguarded" for name in ("classes", "names", "objects", "registries")]
 MODULES = ["package.guarded", "package.unguarded"]
 FIRST = {"looks_around", "set_by_main", "writes_at_top", "package.guarded"}  # the others in the second ring
 RUN = ("-m", "mpipar", "run")
@@ -23,8 +24,17 @@ NOT_IMPORTED = {  # because of what their top level does, which is told
 }
 
 
-def arguments(name):
-    return ("-m", name) if "." in name else (str(SCRIPTS / f"{name}.py"),)
+def arguments(name, folder):
+    """Return how a script is named; one of UNGUARDED is made of another that has a guard."""
+    if "." in name:
+        return ("-m", name)
+    if name not in UNGUARDED:
+        return (str(SCRIPTS / f"{name}.py"),)
+    text = (SCRIPTS / f"{name.removesuffix('_unguarded')}.py").read_text()
+    guard = 'if __name__ == "__main__":'
+    assert text.count(guard) == 1
+    (folder / f"{name}.py").write_text(text.replace(guard, "if True:"))
+    return (str(folder / f"{name}.py"),)
 
 
 @pytest.fixture(scope="module")
@@ -35,11 +45,11 @@ def reference(tmp_path_factory):
 
 def run(start, folder, name, *options):
     env = {"PYTHONPATH": str(SCRIPTS), "PYTHONDONTWRITEBYTECODE": "1", "PYTHONHASHSEED": "0"}
-    return start(*options, *arguments(name), cwd=folder, env=env)
+    return start(*options, *arguments(name, folder), cwd=folder, env=env)
 
 
 def chosen():
-    for name in [*NAMES, *MODULES]:
+    for name in [*NAMES, *UNGUARDED, *MODULES]:
         yield pytest.param(name, None, marks=[pytest.mark.ci] * (name not in FIRST))
         for ranks in in_ci(*chosen_ranks(2)):
             yield pytest.param(name, *ranks.values, marks=ranks.marks)
