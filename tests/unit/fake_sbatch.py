@@ -30,7 +30,7 @@ here=${0%/*/*}
 call=$here/calls/$EPOCHREALTIME.$$.PROGRAM
 env -0 > "$call.env"
 printf '%s\0' "$@" > "$call.args"
-if [ -e "$here/PROGRAM.refuses" ]; then cat "$here/PROGRAM.refuses" >&2; exit 1; fi
+if { exec 3< "$here/PROGRAM.refuses"; } 2> /dev/null; then cat <&3 >&2; exit 1; fi
 """
 _DOES = {
     "sbatch": """case " $* " in *" --test-only "*) echo "sbatch: Job 1 to start at noon" >&2; exit 0;; esac
