@@ -133,7 +133,7 @@ def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -
 def commands() -> str:
     """Return a page with what each command says of itself."""
     from mpipar.__main__ import COMMANDS
-    from mpipar.core.drivers import DRIVERS
+    from mpipar.base.drivers import DRIVERS
 
     parts = [
         "# Command line",

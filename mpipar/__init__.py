@@ -12,12 +12,7 @@ from mpipar._version import __version__
 from mpipar.pool.joblib_hook import introduce
 
 if TYPE_CHECKING:
-    from mpipar.command.driver import Driver, driver
-    from mpipar.command.execute import run
-    from mpipar.command.map import Outcomes, mapped
-    from mpipar.command.map import map as map
-    from mpipar.core.dataset import Dataset
-    from mpipar.core.errors import (
+    from mpipar.base.errors import (
         BadInput,
         BadKernel,
         ItemFailed,
@@ -28,10 +23,14 @@ if TYPE_CHECKING:
         UnfitResult,
         WorkerLost,
     )
+    from mpipar.command.driver import Driver, driver
+    from mpipar.command.execute import run
+    from mpipar.command.map import Outcomes, mapped
+    from mpipar.command.map import map as map
     from mpipar.core.ordered import Concatenate, InOrder
     from mpipar.core.parameters import AtLeast, NonNegativeInt, PositiveInt
     from mpipar.core.plan import Block, Plan
-    from mpipar.core.reduction import Count, Each, Estimate, ExactSum, Reduction
+    from mpipar.core.reduction import Count, Dataset, Each, Estimate, ExactSum, Reduction
     from mpipar.core.statistics import Histogram, MinMax, Moments
     from mpipar.core.streams import stream
     from mpipar.pool.executor import Executor
@@ -46,15 +45,15 @@ _HOME = {
     "mapped": "command.map",
     "Outcomes": "command.map",
     "Result": "runtime.result",
-    "ItemFailed": "core.errors",
-    "UnfitResult": "core.errors",
-    "Dataset": "core.dataset",
+    "ItemFailed": "base.errors",
+    "UnfitResult": "base.errors",
+    "Dataset": "core.reduction",
     "Driver": "command.driver",
-    "BadInput": "core.errors",
-    "BadKernel": "core.errors",
-    "MpiparError": "core.errors",
-    "RunFailed": "core.errors",
-    "StoppedEarly": "core.errors",
+    "BadInput": "base.errors",
+    "BadKernel": "base.errors",
+    "MpiparError": "base.errors",
+    "RunFailed": "base.errors",
+    "StoppedEarly": "base.errors",
     "AtLeast": "core.parameters",
     "NonNegativeInt": "core.parameters",
     "PositiveInt": "core.parameters",
@@ -74,8 +73,8 @@ _HOME = {
     "Executor": "pool.executor",
     "Manager": "pool.manager",
     "Pool": "pool.pool",
-    "PoolTerminated": "core.errors",
-    "WorkerLost": "core.errors",
+    "PoolTerminated": "base.errors",
+    "WorkerLost": "base.errors",
 }
 
 __all__ = [

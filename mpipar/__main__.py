@@ -7,9 +7,9 @@ import sys
 from typing import NoReturn
 
 from mpipar._version import __version__
-from mpipar.core.drivers import DRIVERS
-from mpipar.core.exit_codes import INTERRUPTED
-from mpipar.core.text import suit_any_encoding
+from mpipar.base.drivers import DRIVERS
+from mpipar.base.exit_codes import INTERRUPTED
+from mpipar.base.text import suit_any_encoding
 from mpipar.runtime.journal import ENDED, tell
 from mpipar.runtime.launcher import launch
 
@@ -41,7 +41,7 @@ def main() -> None:
             code = INTERRUPTED
         sys.exit(code)
     else:
-        from mpipar.core.text import did_you_mean
+        from mpipar.base.text import did_you_mean
 
         hint = did_you_mean(arguments[0], ("run", *COMMANDS, *DRIVERS))
         _refuse(f"there is no driver {arguments[0]!r}; there are {', '.join(DRIVERS)}{hint}")
@@ -77,8 +77,8 @@ mpipar DRIVER --help tells the options of one; so do mpipar run --help, mpipar s
 
 def _run(arguments: list[str]) -> None:
     """Run a script of the user's, or a driver named as path/file.py:kernel or package.module:kernel."""
+    from mpipar.base.errors import BadInput
     from mpipar.command import run_script
-    from mpipar.core.errors import BadInput
 
     try:
         wanted = run_script.parse(arguments)
@@ -97,8 +97,8 @@ def _run(arguments: list[str]) -> None:
 
 
 def _run_kernel(name: str, arguments: list[str]) -> None:
+    from mpipar.base.errors import BadInput
     from mpipar.command.driver import Driver
-    from mpipar.core.errors import BadInput
     from mpipar.inputs.function import load
 
     try:

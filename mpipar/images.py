@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mpipar import BadInput, Block, Count, Each, MinMax, PositiveInt, driver
-from mpipar.inputs.pictures import check_pillow, check_places, convert, listing, renamed, size_after
+from mpipar.kernels.images import check_pillow, check_places, convert, listing, renamed, size_after
 
 
 @driver(n=lambda input: len(listing(input)[1]), block=1, reduction=Each(done=Count(), existing=Count(), marks=MinMax()))

@@ -9,8 +9,8 @@ from typing import Any, Literal
 import numpy as np
 
 from mpipar import BadInput, Block, Each, Estimate, ExactSum, Moments, PositiveInt, Reduction, RunFailed, driver
+from mpipar.base.text import several
 from mpipar.core import midpoint
-from mpipar.core.text import several
 from mpipar.inputs import hidden
 from mpipar.inputs.common import shortened
 from mpipar.inputs.each_alone import check_each_alone

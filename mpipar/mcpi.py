@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from mpipar import Block, Count, Estimate, PositiveInt, driver
+from mpipar.kernels.mcpi import fused
 
 
 def block_on_gpu(samples: int) -> int:
@@ -32,18 +30,7 @@ def mcpi(block: Block, rng: Any, xp: Any, *, samples: PositiveInt = 10**8) -> An
     return xp.count_nonzero(x2 < 1.0)
 
 
-@mcpi.on("gpu")
-def fused(block: Block, rng: Any, xp: Any, *, samples: int) -> Any:
-    """Return the same, to the point, by one kernel in CUDA that draws the numbers that rng would."""
-    from mpipar.runtime.device import compiled
-
-    threads, tile = 256, 16384  # as in mcpi.cu
-    hits = xp.zeros((), dtype=xp.uint64)
-    numbers = np.uint64(rng.take(block.size)), np.uint64(block.size)
-    arguments = (*map(np.uint32, rng.words), *numbers, hits)
-    kernel = compiled(Path(__file__).with_name("mcpi.cu")).get_function("mcpi_hits")
-    kernel((-(-block.size // tile),), (threads,), arguments)
-    return hits
+mcpi.on("gpu")(fused)
 
 
 @mcpi.finish

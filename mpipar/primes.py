@@ -9,8 +9,8 @@ import numpy as np
 
 from mpipar import BadInput, Block, Count, Dataset, Each, NonNegativeInt, Reduction, driver
 from mpipar.core.reduction import Array
-from mpipar.core.sieve import SEGMENT, count, is_prime, primes_in
 from mpipar.inputs.numbers import read_numbers
+from mpipar.kernels.sieve import SEGMENT, count, is_prime, primes_in
 
 
 @functools.lru_cache(maxsize=1)

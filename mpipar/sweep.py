@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from mpipar import BadInput, Block, Dataset, driver
-from mpipar.core.dataset import storable
 from mpipar.core.mixed import table_of
 from mpipar.core.partials import has_mask
 from mpipar.core.reduction import Array
+from mpipar.core.row_types import storable
 from mpipar.inputs.arguments import annotated_types, check_arguments, types_of
 from mpipar.inputs.function import load_callable
 from mpipar.inputs.table import Reading, Table, read_table, rows_in_slice

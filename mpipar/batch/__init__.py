@@ -1,1 +1,1 @@
-"""Slurm: job files, submitting, the step inside an allocation, what became of a job. Imports nothing here."""
+"""Slurm: job files, submitting, the step inside an allocation, what became of a job."""

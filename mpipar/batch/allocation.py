@@ -1,4 +1,4 @@
-"""What Slurm has given this job, as its environment says. Imports mpipar.core, runtime.mpirun."""
+"""What Slurm has given this job, as its environment says."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from mpipar.core.errors import BadInput
+from mpipar.base.errors import BadInput
 from mpipar.runtime.mpirun import output_of
 
 

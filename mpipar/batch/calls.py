@@ -1,4 +1,4 @@
-"""How Slurm's programs are called: each has a time limit, and nothing of a job around. Imports core, runtime."""
+"""How Slurm's programs are called: each has a time limit, and nothing of a job around."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import subprocess
 import time
 
-from mpipar.core.errors import MpiparError
+from mpipar.base.errors import MpiparError
 from mpipar.runtime.launcher import is_launchers, launch
 
 PATIENCE = 30.0

@@ -1,4 +1,4 @@
-"""TOML files with a schema: what is wrong with one is told with its line. Imports mpipar.core alone, of mpipar.
+"""TOML files with a schema: what is wrong with one is told with its line.
 
 A schema is a JSON Schema; the keyword ``expected`` of a value says in words what is allowed there.
 """
@@ -20,8 +20,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mpipar.core.errors import BadInput
-from mpipar.core.text import did_you_mean, printable
+from mpipar.base.errors import BadInput
+from mpipar.base.text import did_you_mean, printable
 
 _LARGEST = 2**18  # bytes; no file that a person has written is larger
 _DEEPEST = 32  # tables within tables

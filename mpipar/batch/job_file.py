@@ -1,4 +1,4 @@
-"""Job files: what to run, on what, and where its output goes. Imports mpipar.core and modules beside it.
+"""Job files: what to run, on what, and where its output goes.
 
 The keys, with what each means, are in ``job.schema.json``; what no schema can say is checked here.
 """
@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mpipar.base.drivers import DRIVERS
 from mpipar.batch.document import Document, Key, expanded, schema_of
 from mpipar.batch.job_state import seconds_of
-from mpipar.core.drivers import DRIVERS
 
 # Options of sbatch that the job file has keys of its own for, or that mpipar needs for itself.
 _OWN_KEYS = {

@@ -1,4 +1,4 @@
-"""What Slurm says of a job: its states in words, and the numbers that its programs print. Imports nothing of mpipar."""
+"""What Slurm says of a job: its states in words, and the numbers that its programs print."""
 
 from __future__ import annotations
 

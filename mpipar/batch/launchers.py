@@ -1,4 +1,4 @@
-"""How ranks are started on the nodes of a job: by mpirun, srun, or in a site's way. Imports core, runtime, allocation.
+"""How ranks are started on the nodes of a job: by mpirun, srun, or in a site's way.
 
 =========================================  =============================================================================
 ``mpirun`` (or ``mpiexec``), with options  the one of this environment, told how many ranks go where
@@ -18,8 +18,8 @@ import shlex
 import shutil
 from typing import NamedTuple
 
+from mpipar.base.errors import BadInput
 from mpipar.batch.allocation import Allocation
-from mpipar.core.errors import BadInput
 from mpipar.runtime.mpirun import INTEL_MPI, MPICH, OPEN_MPI, find_mpirun, vendor_of, with_its_folder
 
 # What srun takes for the share of a task: the first three of salloc and sbatch, in some versions of Slurm.

@@ -1,4 +1,4 @@
-"""How a job has Slurm run it again, or cancel it: for as long as its controller is away. Imports mpipar.batch."""
+"""How a job has Slurm run it again, or cancel it: for as long as its controller is away."""
 
 from __future__ import annotations
 

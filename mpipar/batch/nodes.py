@@ -1,4 +1,4 @@
-"""Whether the nodes of a job live: each is asked to run a program. Imports nothing of mpipar."""
+"""Whether the nodes of a job live: each is asked to run a program."""
 
 from __future__ import annotations
 

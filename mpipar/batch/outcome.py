@@ -1,4 +1,4 @@
-"""What became of a job: one table of what Slurm, the journal and the result say together. Imports mpipar.core, batch.
+"""What became of a job: one table of what Slurm, the journal and the result say together.
 
 Slurm knows of processes alone: one that was killed for its memory, and replaced, makes a job ``OUT_OF_MEMORY`` whose
 result is complete, and one that ends within the seconds of a time limit is a ``TIMEOUT``. Of what has ended, the first
@@ -22,8 +22,8 @@ import signal
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from mpipar.base.exit_codes import DONE, STOPPED_EARLY
 from mpipar.batch.job_state import JobState
-from mpipar.core.exit_codes import DONE, STOPPED_EARLY
 from mpipar.runtime import journal
 
 _KILLED = (128 + signal.SIGTERM, 128 + signal.SIGKILL)

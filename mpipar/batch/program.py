@@ -1,4 +1,4 @@
-"""What a job's step runs, as its command line says. Imports mpipar.core."""
+"""What a job's step runs, as its command line says."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
-from mpipar.core.drivers import DRIVERS
-from mpipar.core.errors import BadInput
+from mpipar.base.drivers import DRIVERS
+from mpipar.base.errors import BadInput
 
 
 def split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -1,4 +1,4 @@
-"""The folder of a submitted job: what was submitted, when, and as what. Imports mpipar.core and runtime.journal.
+"""The folder of a submitted job: what was submitted, when, and as what.
 
 ::
 
@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from mpipar.core.errors import BadInput
+from mpipar.base.errors import BadInput
 from mpipar.runtime.journal import append_line, read_lines
 
 _SUBMISSIONS = "submissions.jsonl"

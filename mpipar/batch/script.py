@@ -1,4 +1,4 @@
-"""The text of batch scripts: nothing but text in, text out. Imports nothing of mpipar.
+"""The text of batch scripts: nothing but text in, text out.
 
 A script holds what is the same for all jobs. What a job wants of Slurm is given to sbatch as options, and what it runs
 as arguments of the script: nothing of either is ever part of shell text.

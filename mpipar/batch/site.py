@@ -1,4 +1,4 @@
-"""What a site does in its own way: launcher, partition, account, modules. Imports mpipar.core and modules beside it.
+"""What a site does in its own way: launcher, partition, account, modules.
 
 The profile is ``site.toml`` in ``$XDG_CONFIG_HOME/mpipar``, or what ``--site`` names; see docs/sites.md.
 """
@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mpipar.base.errors import BadInput
 from mpipar.batch.document import Document, expanded, schema_of
 from mpipar.batch.job_file import check_options
-from mpipar.core.errors import BadInput
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""All that is asked of Slurm and told to it, by its own programs. Imports mpipar.core, runtime and batch.
+"""All that is asked of Slurm and told to it, by its own programs.
 
 Every call has a time limit, and all jobs are asked for at once: the controller is everybody's. ::
 
@@ -17,12 +17,12 @@ import subprocess
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal, NamedTuple
 
+from mpipar.base.errors import MpiparError
 from mpipar.batch.calls import PATIENCE, SHORT_PATIENCE, NoAnswer, ask, is_known_to_be_away, run
 from mpipar.batch.calls import SlurmUnavailable as SlurmUnavailable
 from mpipar.batch.calls import environment as environment
 from mpipar.batch.job_state import JobState as JobState
 from mpipar.batch.job_state import could_open, exit_code_of, seconds_of, time_of
-from mpipar.core.errors import MpiparError
 
 _LONGEST = 500  # characters of a message
 _SIGNAL_SECONDS = 4.0  # that scancel is given to signal: if Slurm isn't content, it signals again after 5 s
@@ -103,7 +103,7 @@ def states(ids: Iterable[str]) -> dict[str, JobState]:
 def state_of(found: dict[str, JobState], number: str, task: str = "") -> JobState | None:
     """Return the state of a job, or of a task of an array, from what :func:`states` returned.
 
-    Whether it is the job that is meant, :func:`mpipar.batch.facts.states_of` looks at.
+    Whether it is the job that is meant, :func:`mpipar.batch.job_status.states_of` looks at.
     """
     return found.get(f"{number}_{task}", found.get(number)) if task else found.get(number)
 

@@ -1,6 +1,8 @@
 """What a job runs on its first node: start the ranks, look after them, go on after what happens to them.
 
-``python -m mpipar.batch.step [options] -- ARGUMENTS OF PYTHON``. Imports mpipar.core, runtime, store and batch::
+``python -m mpipar.batch.step [options] -- ARGUMENTS OF PYTHON``.
+
+::
 
     Slurm ─ USR1, TERM ─▶ step ─ USR1 ─▶ mpirun, srun ─▶ ranks ─┐ started, output, ended
                            │ ▲                                  ▼
@@ -23,6 +25,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from mpipar.base.arguments import Parser
+from mpipar.base.errors import BadInput
+from mpipar.base.exit_codes import BAD_INPUT, FAILED, STOPPED_EARLY
+from mpipar.base.text import several
 from mpipar.batch import leaving, slurm, warning
 from mpipar.batch import verdict as _verdict
 from mpipar.batch.allocation import Allocation, allocation
@@ -31,10 +37,6 @@ from mpipar.batch.nodes import lost_nodes
 from mpipar.batch.program import output_of, split, tells
 from mpipar.batch.site import Site, read_site
 from mpipar.batch.verdict import Ending, Verdict
-from mpipar.core.arguments import Parser
-from mpipar.core.errors import BadInput
-from mpipar.core.exit_codes import BAD_INPUT, FAILED, STOPPED_EARLY
-from mpipar.core.text import several
 from mpipar.runtime import journal
 from mpipar.runtime.stopwatch import Stopwatch
 

@@ -1,4 +1,4 @@
-"""From a job file to a job in the queue. Imports mpipar.core, store and modules beside it.
+"""From a job file to a job in the queue.
 
 ::
 
@@ -19,14 +19,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from mpipar.base.errors import BadInput
 from mpipar.batch import record, slurm
 from mpipar.batch.document import Document
-from mpipar.batch.facts import open_states
 from mpipar.batch.job_file import Job
+from mpipar.batch.job_status import open_states
 from mpipar.batch.record import Submission
 from mpipar.batch.script import job_script
 from mpipar.batch.site import Site
-from mpipar.core.errors import BadInput
 from mpipar.runtime import journal
 from mpipar.store.files import write_text
 

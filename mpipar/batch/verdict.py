@@ -1,11 +1,11 @@
-"""What is to be done when the ranks of a job have ended: nothing but rules. Imports mpipar.core alone."""
+"""What is to be done when the ranks of a job have ended: nothing but rules."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-from mpipar.core.exit_codes import DONE, FAILED, STOPPED_EARLY
-from mpipar.core.text import several
+from mpipar.base.exit_codes import DONE, FAILED, STOPPED_EARLY
+from mpipar.base.text import several
 
 EXIT, REQUEUE, AGAIN, CANCEL, WAIT = "exit", "requeue", "again", "cancel", "wait"
 """End the job; have Slurm run it again, in a new allocation; start the ranks again in this one; end it as cancelled;

@@ -1,4 +1,4 @@
-"""What a warning means that a job's time is nearly up. Imports mpipar.batch.
+"""What a warning means that a job's time is nearly up.
 
 Slurm warns a job at once where ``--signal`` is as long as its time limit, or longer. A job that believed it would be
 requeued each time it has just begun.

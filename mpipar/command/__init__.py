@@ -1,1 +1,1 @@
-"""What the user meets: command lines, progress, reports. Imports all layers under it."""
+"""What the user meets: command lines and progress."""

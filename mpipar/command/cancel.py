@@ -1,4 +1,4 @@
-"""``mpipar cancel``: end jobs, with what is done committed. Imports mpipar.batch, mpipar.runtime and mpipar.command.
+"""``mpipar cancel``: end jobs, with what is done committed.
 
 ::
 
@@ -13,14 +13,14 @@ import sys
 import time
 from collections.abc import Iterable
 
+from mpipar.base.arguments import Parser
+from mpipar.base.errors import BadInput
+from mpipar.base.exit_codes import DONE, FAILED, INTERRUPTED
 from mpipar.batch import record, slurm
-from mpipar.batch.facts import Facts, examine, is_of, named, states_of, tasks
+from mpipar.batch.job_status import Facts, examine, is_of, named, states_of, tasks
 from mpipar.batch.record import Submission
 from mpipar.command.driver import say_bad_input
 from mpipar.command.status import amount, some_ranges
-from mpipar.core.arguments import Parser
-from mpipar.core.errors import BadInput
-from mpipar.core.exit_codes import DONE, FAILED, INTERRUPTED
 from mpipar.core.parameters import Parameter
 from mpipar.runtime import journal
 

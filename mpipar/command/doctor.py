@@ -1,4 +1,4 @@
-"""``mpipar doctor``: one page on what is here, and what is wrong with it. Imports mpipar.core, runtime, store.
+"""``mpipar doctor``: one page on what is here, and what is wrong with it.
 
 Alone it looks at this machine; under a launcher, at all ranks; in an allocation, also at Slurm.
 """
@@ -17,14 +17,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mpipar._version import __version__
+from mpipar.base.errors import BadInput
+from mpipar.base.exit_codes import DONE, FAILED
+from mpipar.base.text import did_you_mean, several
 from mpipar.command import gpus
 from mpipar.command.driver import say_bad_input, say_once
 from mpipar.command.execute import WORKERS
-from mpipar.core.errors import BadInput
-from mpipar.core.exit_codes import DONE, FAILED
-from mpipar.core.text import did_you_mean, several
 from mpipar.runtime import node
-from mpipar.runtime.comm import Comm, world
+from mpipar.runtime.comm import world
+from mpipar.runtime.communicator import Comm
 from mpipar.runtime.device import CHOICES, Seat, take_seat
 from mpipar.runtime.launcher import launch
 from mpipar.runtime.leftovers import Leftover, leftovers, remove

@@ -1,4 +1,4 @@
-"""A driver: a kernel that can be run from the command line. Imports mpipar.core, mpipar.runtime and mpipar.command.
+"""A driver: a kernel that can be run from the command line.
 
 The way of a command through the layers::
 
@@ -16,15 +16,16 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mpipar.base.errors import BadInput, MpiparError, RunFailed, StoppedEarly
+from mpipar.base.exit_codes import BAD_INPUT, DONE, FAILED, STOPPED_EARLY
+from mpipar.base.text import items_in_blocks, printable, suit_any_encoding
 from mpipar.command.execute import end_all_ranks, execution, on_device
 from mpipar.command.options import HelpWanted, Options, parse
-from mpipar.core.bound import DEVICES
-from mpipar.core.errors import BadInput, MpiparError, RunFailed, StoppedEarly
-from mpipar.core.exit_codes import BAD_INPUT, DONE, FAILED, STOPPED_EARLY
+from mpipar.core.devices import DEVICES
 from mpipar.core.kernel import AnyReduction, BlockSize, Kernel
-from mpipar.core.text import items_in_blocks, printable, suit_any_encoding
 from mpipar.inputs.function import is_loading
-from mpipar.runtime.comm import Comm, RankLost, leave, speaks_for_all, world
+from mpipar.runtime.comm import leave, speaks_for_all, world
+from mpipar.runtime.communicator import Comm, RankLost
 from mpipar.runtime.interrupt import outlive_warning
 from mpipar.runtime.journal import OUTPUT, tell
 from mpipar.runtime.outlets import flush, note, open_missing, put, reason_of
@@ -200,7 +201,7 @@ def _told(result: Result | None, options: Options, code: int, notify: Callable[[
 
 
 def _printed(result: Result, options: Options, where: Path | None, notify: Callable[[str], None]) -> int:
-    from mpipar.command.report import as_json, as_text, skipped_lines
+    from mpipar.view.result_text import as_json, as_text, skipped_lines
 
     for line in skipped_lines(result):
         notify(line)

@@ -1,4 +1,4 @@
-"""Running a kernel with all that users may ask for. Imports mpipar.core, mpipar.runtime, mpipar.store and progress.
+"""Running a kernel with all that users may ask for.
 
 The way of a run through the layers::
 
@@ -19,13 +19,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from mpipar.base.errors import BadInput, MpiparError, RunFailed
 from mpipar.command.progress import Progress
-from mpipar.command.report import skipped_lines
-from mpipar.core.bound import BoundKernel
-from mpipar.core.errors import BadInput, MpiparError, RunFailed
-from mpipar.core.kernel import Kernel
+from mpipar.core.kernel import BoundKernel, Kernel
 from mpipar.core.parameters import Parameter
-from mpipar.runtime.comm import Comm, ranks_of, world
+from mpipar.runtime.comm import ranks_of, world
+from mpipar.runtime.communicator import Comm
 from mpipar.runtime.device import CHOICES, Gpu, callers_device_kept, chosen
 from mpipar.runtime.failure import OURS, STOP, OnError, one_line
 from mpipar.runtime.interrupt import Interruption
@@ -35,6 +34,7 @@ from mpipar.runtime.result import Result
 from mpipar.runtime.run import Conduct
 from mpipar.runtime.run import run as run_blocks
 from mpipar.runtime.schedule import SCHEDULES
+from mpipar.view.result_text import skipped_lines
 
 if TYPE_CHECKING:
     from mpipar.store.output import OutputFile
@@ -226,7 +226,7 @@ def all_ranks(name: str, workers: int | str = 1) -> Comm:
         If they have something else to do.
     """
     if workers != 1:
-        from mpipar.runtime.workers import prepare
+        from mpipar.runtime.pool_evaluator import prepare
 
         prepare()
     comm = world()

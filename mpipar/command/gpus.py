@@ -1,10 +1,10 @@
-"""What ``mpipar doctor`` says of GPUs: which rank has which. Imports mpipar.core and mpipar.runtime."""
+"""What ``mpipar doctor`` says of GPUs: which rank has which."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Sequence
 
-from mpipar.core.text import several
+from mpipar.base.text import several
 from mpipar.runtime.device import Gpu, Seat
 
 Seats = Sequence[tuple[str, Seat]]

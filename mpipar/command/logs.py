@@ -1,4 +1,4 @@
-"""``mpipar logs``: what jobs print, as they do. Imports mpipar.batch, mpipar.runtime and mpipar.command."""
+"""``mpipar logs``: what jobs print, as they do."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import time
 from pathlib import Path
 from typing import Any
 
+from mpipar.base.arguments import Parser
+from mpipar.base.errors import BadInput
+from mpipar.base.exit_codes import DONE, FAILED, INTERRUPTED, STOPPED_EARLY
 from mpipar.batch import record, slurm
-from mpipar.batch.facts import all_named, latest_of_folder, states_of
+from mpipar.batch.job_status import all_named, latest_of_folder, states_of
 from mpipar.batch.record import Submission
 from mpipar.command.driver import say_bad_input
 from mpipar.command.status import why
-from mpipar.core.arguments import Parser
-from mpipar.core.errors import BadInput
-from mpipar.core.exit_codes import DONE, FAILED, INTERRUPTED, STOPPED_EARLY
 from mpipar.core.parameters import Parameter
 from mpipar.runtime import journal
 

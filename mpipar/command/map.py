@@ -1,4 +1,4 @@
-"""A function of each of many items, over workers and ranks. Imports mpipar.core, runtime, store, execute and options.
+"""A function of each of many items, over workers and ranks.
 
 The way of a map through the layers::
 
@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mpipar.base.errors import BadInput, MpiparError, RunFailed, WorkerLost
+from mpipar.base.text import several
 from mpipar.command import execute
-from mpipar.core.dataset import Dataset
-from mpipar.core.errors import BadInput, MpiparError, RunFailed, WorkerLost
 from mpipar.core.kernel import Kernel
 from mpipar.core.plan import Block
-from mpipar.core.reduction import Array, Count, Each
-from mpipar.core.text import several
-from mpipar.runtime.comm import Comm, world
+from mpipar.core.reduction import Array, Count, Dataset, Each
+from mpipar.runtime.comm import world
+from mpipar.runtime.communicator import Comm
 from mpipar.runtime.failure import STOP, OnError, Skipped, one_line
 from mpipar.runtime.outlets import note, open_missing
 from mpipar.runtime.result import Result

@@ -1,4 +1,4 @@
-"""``mpipar model``: what a run would take with other ranks and schedules. Imports mpipar.core, runtime, study.
+"""``mpipar model``: what a run would take with other ranks and schedules.
 
 ::
 
@@ -14,24 +14,25 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from mpipar.base.arguments import Parser, named_path
+from mpipar.base.errors import BadInput, RunFailed
+from mpipar.base.exit_codes import DONE, FAILED
 from mpipar.command.driver import print_text, say_bad_input
+from mpipar.command.output_paths import PICTURES, check_target
 from mpipar.command.progress import Progress
-from mpipar.command.targets import PICTURES, check_target
-from mpipar.core.arguments import Parser, named_path
-from mpipar.core.errors import BadInput, RunFailed
-from mpipar.core.exit_codes import DONE, FAILED
 from mpipar.core.kernel import SEED
 from mpipar.core.parameters import one_of, parse_int
+from mpipar.predict import picture
+from mpipar.predict.costs import MOST_NUMBERS, Costs, a_range, measured, sizes_to_measure
+from mpipar.predict.model import Model, Run, load
+from mpipar.predict.report import COLUMNS, PAGE_HEAD, Prediction, as_csv, as_json, as_markdown, as_text
+from mpipar.predict.simulation import Fetch
 from mpipar.runtime.launcher import launch
 from mpipar.runtime.node import usable_cores
 from mpipar.runtime.schedule import SCHEDULES
 from mpipar.store.files import write_text
-from mpipar.study import model_picture, pictures
-from mpipar.study.costs import MOST_NUMBERS, Costs, a_range, measured, sizes_to_measure
 from mpipar.study.design import numbers
-from mpipar.study.model import Model, Run, load
-from mpipar.study.model_report import COLUMNS, PAGE_HEAD, Prediction, as_csv, as_json, as_markdown, as_text
-from mpipar.study.simulation import Fetch
+from mpipar.view import style
 
 _RANKS = "1,10,100,1e3,1e4,1e5,1e6"
 _MOST_RANKS = 2**20
@@ -194,10 +195,10 @@ def _write(prediction: Prediction, output: Path | None) -> list[str]:
         if path.suffix in texts:
             write_text(path, texts[path.suffix](prediction))
     drawn = [path for path in wanted if path.suffix not in texts]
-    if drawn and not pictures.is_possible():
-        return [pictures.HOW_TO]
+    if drawn and not style.is_possible():
+        return [style.HOW_TO]
     if drawn:
-        model_picture.draw(prediction, drawn[0].with_suffix(""), [path.suffix[1:] for path in drawn])
+        picture.draw(prediction, drawn[0].with_suffix(""), [path.suffix[1:] for path in drawn])
     return [f"written: {', '.join(map(str, wanted))}"]
 
 
@@ -224,8 +225,8 @@ def _output(path: Path | None) -> Path | None:
         raise BadInput(f"--output: {str(path)!r} is not a folder")
     for one in [] if is_new else wanted:
         check_target("--output", one, _BEGINS)
-    if path.suffix in PICTURES and path in wanted and not pictures.is_possible():
-        raise BadInput(f"--output: {pictures.HOW_TO}")
+    if path.suffix in PICTURES and path in wanted and not style.is_possible():
+        raise BadInput(f"--output: {style.HOW_TO}")
     return path
 
 

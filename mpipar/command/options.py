@@ -1,4 +1,4 @@
-"""Command lines of drivers: their own parameters and the options that all have. Imports mpipar.core and mpipar.runtime.
+"""Command lines of drivers: their own parameters and the options that all have.
 
 Every driver has these options; a kernel's parameters come on top of them.
 """
@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 from mpipar._version import __version__
+from mpipar.base.arguments import Parser
+from mpipar.base.errors import BadInput
 from mpipar.command.execute import (
     BLOCK_TIMEOUT,
     CHECKPOINT,
@@ -22,10 +24,7 @@ from mpipar.command.execute import (
     default_workers,
     parse_workers,
 )
-from mpipar.core.arguments import Parser
-from mpipar.core.bound import BoundKernel
-from mpipar.core.errors import BadInput
-from mpipar.core.kernel import BLOCK, SEED, Kernel
+from mpipar.core.kernel import BLOCK, SEED, BoundKernel, Kernel
 from mpipar.core.parameters import Parameter
 from mpipar.runtime.device import CHOICES
 from mpipar.runtime.failure import STOP, OnError

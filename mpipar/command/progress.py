@@ -1,4 +1,4 @@
-"""A progress bar on stderr, which no run waits for, nor ends for. Imports mpipar.runtime."""
+"""A progress bar on stderr, which no run waits for, nor ends for."""
 
 from __future__ import annotations
 

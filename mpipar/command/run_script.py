@@ -1,4 +1,4 @@
-"""``mpipar run``: a script as it is, or a driver of the user's, perhaps under mpirun. Imports all layers below."""
+"""``mpipar run``: a script as it is, or a driver of the user's, perhaps under mpirun."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import sys
 from collections.abc import Sequence
 from typing import NamedTuple, NoReturn
 
+from mpipar.base.errors import BadInput
+from mpipar.base.text import did_you_mean
 from mpipar.command.execute import WORKERS, default_workers
-from mpipar.core.errors import BadInput
 from mpipar.core.kernel import SEED
 from mpipar.core.parameters import Parameter
-from mpipar.core.text import did_you_mean
 from mpipar.runtime.launcher import launch
 from mpipar.runtime.mpirun import find_mpirun, settings_for, with_its_folder
 from mpipar.runtime.outlets import flush, open_missing

@@ -1,4 +1,4 @@
-"""``mpipar scale``: a scaling study of a driver, here or on Slurm. Imports mpipar.core, runtime, batch, study.
+"""``mpipar scale``: a scaling study of a driver, here or on Slurm.
 
 ::
 
@@ -15,12 +15,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from mpipar.base.arguments import Parser, named_path
+from mpipar.base.errors import BadInput, RunFailed
+from mpipar.base.exit_codes import DONE, FAILED, STOPPED_EARLY
 from mpipar.batch.site import read_site
 from mpipar.batch.slurm import SlurmUnavailable, SubmitRefused
 from mpipar.command.driver import say_bad_input
-from mpipar.core.arguments import Parser, named_path
-from mpipar.core.errors import BadInput, RunFailed
-from mpipar.core.exit_codes import DONE, FAILED, STOPPED_EARLY
 from mpipar.runtime.node import usable_cores
 from mpipar.study import machine
 from mpipar.study.conduct import ValuesDiffer, conduct
@@ -36,10 +36,10 @@ from mpipar.study.design import (
     refuse_too_many,
     workers_of,
 )
-from mpipar.study.here import Here
-from mpipar.study.on_slurm import OnSlurm
+from mpipar.study.local_runner import Here
 from mpipar.study.outcome import write_outcome
 from mpipar.study.record import Record
+from mpipar.study.slurm_runner import OnSlurm
 from mpipar.study.target import Target, a_number, as_json, find_size, from_driver, from_job, look
 
 HERE, SLURM = "here", "slurm"

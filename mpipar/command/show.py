@@ -1,4 +1,4 @@
-"""``mpipar show``: what came out of a run. Imports mpipar.core, runtime, store, study and mpipar.command.
+"""``mpipar show``: what came out of a run.
 
 ::
 
@@ -13,17 +13,17 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from mpipar.command import shown
+from mpipar.base.arguments import Parser, named_path
+from mpipar.base.errors import BadInput
+from mpipar.base.exit_codes import DONE, FAILED
+from mpipar.base.text import printable
 from mpipar.command.driver import print_text, say_bad_input
-from mpipar.command.targets import PICTURES, check_target
-from mpipar.core.arguments import Parser, named_path
-from mpipar.core.errors import BadInput
-from mpipar.core.exit_codes import DONE, FAILED
-from mpipar.core.text import printable
+from mpipar.command.output_paths import PICTURES, check_target
 from mpipar.runtime.launcher import launch
 from mpipar.store.files import write_bytes, write_text
 from mpipar.store.summary import Study, Summary, Unfinished, look
-from mpipar.study import page, pictures
+from mpipar.view import page, style
+from mpipar.view import text as view_text
 
 _PROGRAM = "mpipar show"
 _PAGES = dict.fromkeys((".html", ".htm"), (page.HEAD.encode(),))
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str]) -> int:
     except BadInput as error:
         return say_bad_input(f"{_PROGRAM}: error: {error}")
     try:
-        print_text(json.dumps(shown.as_object(found), allow_nan=False) if options.json else text(found, options))
+        print_text(json.dumps(view_text.as_object(found), allow_nan=False) if options.json else text(found, options))
         if isinstance(found, Summary):
             _write(found, options)
     except OSError as error:
@@ -62,24 +62,33 @@ def main(arguments: Sequence[str]) -> int:
 def text(found: Summary | Unfinished | Study, options: Any) -> str:
     """Return what is said of a file."""
     if isinstance(found, Unfinished):
-        lines = shown.unfinished_lines(found)
+        lines = view_text.unfinished_lines(found)
     elif isinstance(found, Study):
-        lines = shown.study_lines(found)
+        lines = view_text.study_lines(found)
     else:
-        lines = [*shown.value_text(found).splitlines(), ""]
-        pairs = [pair for about in (shown.about_problem, shown.about_run, shown.about_time, shown.about_trouble,
-                                    shown.about_file) for pair in about(found)]  # fmt: skip
+        lines = [*view_text.value_text(found).splitlines(), ""]
+        pairs = [
+            pair
+            for about in (
+                view_text.about_problem,
+                view_text.about_run,
+                view_text.about_time,
+                view_text.about_trouble,
+                view_text.about_file,
+            )
+            for pair in about(found)
+        ]
         lines += [f"{name:{_LABEL}}{words}" for name, words in pairs]
-        lines += ["", *shown.rank_table(found, full=options.ranks)]
+        lines += ["", *view_text.rank_table(found, full=options.ranks)]
         if options.workers:
-            lines += ["", *shown.worker_table(found)]
+            lines += ["", *view_text.worker_table(found)]
     return "\n".join(map(printable, lines))
 
 
 def _write(found: Summary, options: Any) -> None:
     """Write the picture and the page that are asked for."""
     if options.timeline is not None:
-        from mpipar.study.timeline import draw_timeline
+        from mpipar.view.timeline import draw_timeline
 
         write_bytes(options.timeline, draw_timeline(found, options.timeline.suffix.lower().removeprefix(".")))
     if options.html is not None:
@@ -96,17 +105,17 @@ def as_page(found: Summary) -> str:
     if found.lower_bound > 0:
         cards.append(("× what no schedule can beat", f"{found.elapsed / found.lower_bound:.3f}"))
     cards.append(("longest block", f"{found.longest_block:.4g} s"))
-    trouble = [f"{name}: {words}" if name else words for name, words in shown.about_trouble(found)]
-    given = [(name, shown.one_line(value)) for name, value in found.parameters.items()]
+    trouble = [f"{name}: {words}" if name else words for name, words in view_text.about_trouble(found)]
+    given = [(name, view_text.one_line(value)) for name, value in found.parameters.items()]
     sections = [
-        ("The run", [*shown.about_problem(found)[:1], *shown.about_run(found), *shown.about_time(found)]),
+        ("The run", [*view_text.about_problem(found)[:1], *view_text.about_run(found), *view_text.about_time(found)]),
         ("Parameters", given),
-        ("The file", shown.about_file(found)),
+        ("The file", view_text.about_file(found)),
     ]
-    cells, is_whole = shown.rank_cells(found)
+    cells, is_whole = view_text.rank_cells(found)
     lines = [[*line[:-2], " ".join(filter(None, line[-2:]))] for line in cells]  # the remark has no head
     title = "Ranks" if is_whole else f"Some of {len(found.per_rank)} ranks"
-    return page.page(found, shown.value_text(found), cards, trouble, sections, (title, shown.RANK_HEADS, lines))
+    return page.page(found, view_text.value_text(found), cards, trouble, sections, (title, view_text.RANK_HEADS, lines))
 
 
 def _check_wishes(found: Summary, options: Any) -> None:
@@ -115,7 +124,7 @@ def _check_wishes(found: Summary, options: Any) -> None:
         return
     if found.why_no_timeline:
         raise BadInput(f"--timeline: {str(options.file)!r} has no timeline: {found.why_no_timeline}")
-    if not pictures.is_possible():
+    if not style.is_possible():
         raise BadInput("--timeline: that takes matplotlib: pip install 'mpipar[plot]'")
 
 

@@ -1,4 +1,4 @@
-"""``mpipar status``: where jobs are, and how far. Imports mpipar.batch and mpipar.command."""
+"""``mpipar status``: where jobs are, and how far."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
+from mpipar.base.arguments import Parser
+from mpipar.base.errors import BadInput
+from mpipar.base.exit_codes import DONE, FAILED, INTERRUPTED
+from mpipar.base.text import printable, several
 from mpipar.batch import record, slurm
-from mpipar.batch.facts import Facts, all_named, examine, is_recent, latest_of_folder, latest_tasks, may_be_recent
+from mpipar.batch.job_status import Facts, all_named, examine, is_recent, latest_of_folder, latest_tasks, may_be_recent
 from mpipar.batch.record import Submission
 from mpipar.command.driver import say_bad_input
-from mpipar.core.arguments import Parser
-from mpipar.core.errors import BadInput
-from mpipar.core.exit_codes import DONE, FAILED, INTERRUPTED
-from mpipar.core.text import printable, several
 
 _DAY = 86400.0
 _LONGEST_JOB = 60 * _DAY  # so long a job whose folder is gone is looked for

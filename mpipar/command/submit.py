@@ -1,4 +1,4 @@
-"""``mpipar submit``: put what a job file describes into Slurm's queue. Imports mpipar.core, batch."""
+"""``mpipar submit``: put what a job file describes into Slurm's queue."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from mpipar.base.arguments import Parser
+from mpipar.base.errors import BadInput
+from mpipar.base.exit_codes import DONE, FAILED, INTERRUPTED
 from mpipar.batch import record, slurm
 from mpipar.batch.document import Document
-from mpipar.batch.facts import examine, states_of
-from mpipar.batch.facts import tasks as tasks_of
 from mpipar.batch.job_file import Job, read_job
+from mpipar.batch.job_status import examine, states_of
+from mpipar.batch.job_status import tasks as tasks_of
 from mpipar.batch.launchers import can_shrink
 from mpipar.batch.record import Submission
 from mpipar.batch.site import read_site
 from mpipar.batch.submit import all_tasks, in_queue, look_at_program, made_folder, plan, submit, unfinished_tasks
 from mpipar.command.driver import say_bad_input
-from mpipar.core.arguments import Parser
-from mpipar.core.errors import BadInput
-from mpipar.core.exit_codes import DONE, FAILED, INTERRUPTED
 
 _RESOURCES = ("nodes", "ranks_per_node", "ranks", "workers", "time", "memory", "partition", "account")
 _NUMBERS = ("nodes", "ranks_per_node", "ranks", "workers", "time")

@@ -1,4 +1,4 @@
-"""Sets of block numbers as a few ranges. Imports nothing of mpipar."""
+"""Sets of block numbers as a few ranges."""
 
 from __future__ import annotations
 

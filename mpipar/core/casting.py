@@ -1,4 +1,4 @@
-"""Whether rows keep their values as another type. Imports mpipar.core alone."""
+"""Whether rows keep their values as another type."""
 
 from __future__ import annotations
 

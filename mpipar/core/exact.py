@@ -1,4 +1,4 @@
-"""Sums of doubles without any rounding, until the end. Imports nothing of mpipar.
+"""Sums of doubles without any rounding, until the end.
 
 Every finite double is a whole multiple of 2⁻¹⁰⁷⁴. A sum held as a whole number of that unit is exact, hence the same in
 whatever order its terms come; it is rounded once, when it is asked for. That makes a correctly rounded, order-free sum

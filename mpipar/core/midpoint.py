@@ -1,4 +1,4 @@
-"""The midpoint rule on a grid, with what tells its error. Imports nothing of mpipar.
+"""The midpoint rule on a grid, with what tells its error.
 
 Each third midpoint of an axis is the midpoint of a grid three times as coarse, and each ninth that of one nine times as
 coarse. How sums differ from grid to grid tells the order, observed and not supposed. The rest is seen between the

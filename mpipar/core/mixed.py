@@ -2,7 +2,7 @@
 
 Rows that are joined in a block must be what they are in blocks of their own. Hence a column of several types is a field
 of text, named ``name NUL types``: each cell has the number of its type, and the value as text. Names of columns have no
-NUL (:func:`mpipar.core.dataset.storable`). Imports mpipar.core.partials alone.
+NUL (:func:`mpipar.core.row_types.storable`).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Reductions that keep blocks in order: concatenation, and operations of one's own. Imports mpipar.core alone."""
+"""Reductions that keep blocks in order: concatenation, and operations of one's own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Typed keyword parameters of a kernel, and how text becomes their values. Imports mpipar.core alone."""
+"""Typed keyword parameters of a kernel, and how text becomes their values."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
-from mpipar.core.errors import BadInput
-from mpipar.core.text import did_you_mean
+from mpipar.base.errors import BadInput
+from mpipar.base.text import did_you_mean
 
 LARGEST_INT = 2**63 - 1
 """Whole numbers given as options may not be larger: NumPy, HDF5 and MPI count in 64 bits."""

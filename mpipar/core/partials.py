@@ -1,4 +1,4 @@
-"""What kernels return, as plain arrays: a mask isn't dropped, nor a digit. Imports nothing of mpipar."""
+"""What kernels return, as plain arrays: a mask isn't dropped, nor a digit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Random numbers on any array library: Philox4x32-10, counted and without state. Imports mpipar.core.streams alone.
+"""Random numbers on any array library: Philox4x32-10, counted and without state.
 
 J. Salmon, M. Moraes, R. Dror, D. Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC11 (2011). A block of four
 32-bit words is a function of a 64-bit key and a 128-bit counter, so that any thread of a GPU can make any of them. It

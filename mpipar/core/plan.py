@@ -1,4 +1,4 @@
-"""The blocks of a run, and the near-equal shares of them. Imports nothing of mpipar.
+"""The blocks of a run, and the near-equal shares of them.
 
 A plan depends on the number of items and the block size alone, never on who evaluates the blocks: that is the first
 half of "the same bits whatever the number of ranks" (the second half is :mod:`mpipar.core.reduction`).

@@ -1,4 +1,4 @@
-"""Reductions: how the partials of blocks become the result. Imports mpipar.core alone.
+"""Reductions: how the partials of blocks become the result.
 
 A reduction folds the partials of blocks into a *total*, merges totals, and makes the result of the last one. Totals are
 merged in an order that depends on ranks, workers and timing; yet the result never does, for one of two reasons:
@@ -15,17 +15,17 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
+from mpipar.core.casting import change
 from mpipar.core.exact import FRACTION_BITS, ExactArray, from_fixed, to_fixed
 from mpipar.core.partials import Array as Array
 from mpipar.core.partials import check_real, describe, plain
 from mpipar.core.plan import Block
-
-if TYPE_CHECKING:
-    from mpipar.core.dataset import Dataset
+from mpipar.core.row_types import blank_rows
 
 _FILL = "write .filled(0), or .filled() with what is to be added"
 
@@ -217,3 +217,104 @@ def _made(name: str, reduction: Any) -> Reduction:
     if not isinstance(reduction, Reduction):
         raise TypeError(f"Each: {name} should be a Reduction, such as ExactSum, got {reduction!r:.60}")
     return reduction
+
+
+class Dataset(Reduction):
+    """Rows of a dataset, in block order: what a map makes. The result is the number of rows.
+
+    The rows themselves never meet in one process: each block's go from the process that evaluated it straight to the
+    file. Only where there is no file are they kept, and handed over in memory.
+
+    Parameters
+    ----------
+    name : str
+        Name of the dataset in the result file.
+    dtype : dtype, optional
+        Type of the rows; if None, that of what the kernel returns. Floating-point numbers are rounded to it; a value
+        that is beyond its range, cut off, or a whole number that it hasn't, is refused.
+    row : tuple of int
+        Shape of a row.
+    one_each : bool
+        Whether a block has one row for each item, or else any number of them.
+    units, description : str
+        Attributes of the dataset.
+    """
+
+    # A total is the number of rows.
+
+    def __init__(
+        self,
+        name: str,
+        dtype: npt.DTypeLike | None = None,
+        *,
+        row: tuple[int, ...] = (),
+        one_each: bool = True,
+        units: str = "1",
+        description: str = "",
+    ) -> None:
+        self.name = name
+        self.dtype = None if dtype is None else np.dtype(dtype)
+        self.row = tuple(row)
+        self.one_each = one_each
+        self.units = units
+        self.description = description
+
+    def start(self) -> Any:  # noqa: D102
+        return 0
+
+    def add(self, total: Any, partial: Any, block: Block) -> Any:  # noqa: D102
+        rows = self.rows(partial)[self.name]
+        if rows.shape[1:] != self.row or (self.one_each and len(rows) != block.size):
+            shape = ", ".join(map(str, (block.size if self.one_each else "any", *self.row)))
+            hint = self._meant(rows, block)
+            raise TypeError(f"the dataset {self.name!r} needs rows of shape ({shape}), got {describe(partial)}{hint}")
+        if self.dtype is not None and not _fits(rows.dtype, self.dtype):
+            raise TypeError(f"the dataset {self.name!r} needs {self.dtype}, got {describe(partial)}")
+        changed = None if self.dtype is None else change(rows, self.dtype)
+        if changed is not None:
+            raise TypeError(f"the dataset {self.name!r} of {self.dtype} would store {changed}: give it a wider dtype")
+        return total + len(rows)
+
+    def _meant(self, rows: Array, block: Block) -> str:
+        """Return what to write for rows such as these."""
+        written = f"Dataset({self.name!r}, …"
+        if len(rows) == block.size and rows.shape[1:] != self.row:
+            return f"; if that is a row for each item, write {written}, row={rows.shape[1:]})"
+        if rows.shape[1:] == self.row:
+            return f"; if a block may have any number of rows, write {written}, one_each=False)"
+        return ""
+
+    def merge(self, total: Any, other: Any) -> Any:  # noqa: D102
+        return total + other
+
+    def datasets(self) -> tuple[Dataset, ...]:  # noqa: D102
+        return (self,)
+
+    def rows(self, partial: Any) -> dict[str, Array]:  # noqa: D102
+        rows = plain(partial, f"the dataset {self.name!r}", "write .filled() with what stands for them, nan perhaps")
+        if rows is None:
+            raise TypeError(f"the dataset {self.name!r} needs rows of one shape, got {describe(partial)}")
+        return {self.name: np.atleast_1d(rows)}
+
+    @property
+    def known_beforehand(self) -> bool:
+        """Whether the place of each block's rows is known before any is evaluated."""
+        return self.one_each and self.dtype is not None and _is_of_numbers(self.dtype)
+
+    def missing(self, block: Block, dtype: np.dtype[Any]) -> Array:
+        """Return what stands in for the rows of a block that was skipped: NaN, or 0 where there is no NaN."""
+        return blank_rows((block.size if self.one_each else 0, *self.row), dtype)
+
+
+def _fits(rows: np.dtype[Any], dtype: np.dtype[Any]) -> bool:
+    """Return whether rows of a type can be stored as another."""
+    if rows.names is None or dtype.names is None:
+        return rows.names == dtype.names and np.can_cast(rows, dtype, "same_kind")
+    return set(rows.names) == set(dtype.names) and all(_fits(rows[name], dtype[name]) for name in dtype.names)
+
+
+def _is_of_numbers(dtype: np.dtype[Any]) -> bool:
+    """Return whether HDF5 stores the same bytes as NumPy has: not so for text."""
+    if dtype.names is None:
+        return dtype.base.kind in "biufc"
+    return all(_is_of_numbers(dtype[name]) for name in dtype.names)

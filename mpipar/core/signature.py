@@ -1,4 +1,4 @@
-"""The signatures of kernels, and calls with what a function takes. Imports errors alone."""
+"""The signatures of kernels, and calls with what a function takes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from mpipar.core.errors import BadKernel
+from mpipar.base.errors import BadKernel
 
 GIVEN = ("rng", "xp")
 """Positional parameters of a kernel that are not arrays in shared memory."""

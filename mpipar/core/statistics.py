@@ -1,4 +1,4 @@
-"""Reductions of samples: extremes, moments, histograms. Imports mpipar.core alone."""
+"""Reductions of samples: extremes, moments, histograms."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Random streams keyed by (seed, block index). Imports nothing of mpipar.
+"""Random streams keyed by (seed, block index).
 
 The stream of a block is the same whoever evaluates the block, and whenever. Streams of different blocks or seeds are
 independent for all practical purposes: NumPy's ``SeedSequence`` hashes (seed, block index) to the 256 bits that fill

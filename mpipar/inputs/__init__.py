@@ -1,1 +1,1 @@
-"""What users hand in: functions, expressions, tables, datasets. Imports mpipar.core alone."""
+"""What users hand in: functions, expressions, tables, datasets."""

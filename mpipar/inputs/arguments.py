@@ -1,4 +1,4 @@
-"""Parameters of a function, and the columns of a table that are its arguments. Imports mpipar.core alone."""
+"""Parameters of a function, and the columns of a table that are its arguments."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from mpipar.core.errors import BadInput
-from mpipar.core.text import did_you_mean
+from mpipar.base.errors import BadInput
+from mpipar.base.text import did_you_mean
 from mpipar.inputs.cells import TYPES, is_type
 from mpipar.inputs.common import listed
 

@@ -1,4 +1,4 @@
-"""The names that an expression may use besides its variables. Imports NumPy alone.
+"""The names that an expression may use besides its variables.
 
 Functions (:data:`FUNCTIONS`)
     NumPy's ufuncs of one result, such as sin, exp, hypot and maximum; where, clip, interp, sinc and others; and its

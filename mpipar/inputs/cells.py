@@ -1,4 +1,4 @@
-"""Text in cells of tables, and the values that it stands for. Imports mpipar.core alone.
+"""Text in cells of tables, and the values that it stands for.
 
 A column is converted unasked only where one format prints all of its values back as they were: ``007``, ``+1`` and
 ``1e5`` may be names, and stay text, and so do 3.9 and 3.10 together. Whoever knows better names the type.

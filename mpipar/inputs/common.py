@@ -1,4 +1,4 @@
-"""What the readers share: checking and reading files, and words for messages. Imports mpipar.core alone."""
+"""What the readers share: checking and reading files, and words for messages."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import stat
 from collections.abc import Iterable
 from pathlib import Path
 
-from mpipar.core.errors import BadInput
+from mpipar.base.errors import BadInput
 
 _HDF5_SUFFIXES = (".h5", ".hdf5", ".hdf", ".he5", ".nc")
 _IN_HDF5 = re.compile(rf"(.*(?:{'|'.join(map(re.escape, _HDF5_SUFFIXES))})):(.*)", re.IGNORECASE | re.DOTALL)

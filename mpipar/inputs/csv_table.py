@@ -1,4 +1,4 @@
-"""CSV files: their cells, and tables of them. Imports mpipar.core alone, of mpipar."""
+"""CSV files: their cells, and tables of them."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mpipar.core.errors import BadInput
-from mpipar.core.text import did_you_mean
+from mpipar.base.errors import BadInput
+from mpipar.base.text import did_you_mean
 from mpipar.inputs.cells import converted, fit_in_64_bits, guessed, looks_like_number, parsed, prints_back
 from mpipar.inputs.common import at_line, listed, read_text, shortened
 

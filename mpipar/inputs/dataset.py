@@ -1,4 +1,4 @@
-"""Datasets in HDF5 files: ``file.h5:/group/name``. Imports mpipar.core alone, of mpipar."""
+"""Datasets in HDF5 files: ``file.h5:/group/name``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import h5py
 
-from mpipar.core.errors import BadInput
+from mpipar.base.errors import BadInput
 from mpipar.inputs.common import check_file, listed, reason_of, split_where
 from mpipar.inputs.netcdf import Variable, check_signature, decoded, is_bare_dimension
 

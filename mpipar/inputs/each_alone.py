@@ -1,4 +1,4 @@
-"""Tries whether a user's function has a value for each item alone. Imports mpipar.core, inputs.common."""
+"""Tries whether a user's function has a value for each item alone."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from mpipar.core.errors import BadInput
+from mpipar.base.errors import BadInput
 from mpipar.inputs.common import one_line, shortened
 
 _RELATIVE = 1e-6  # functions may round otherwise for other numbers of items, as sums of vectors do

@@ -1,4 +1,4 @@
-"""Checks that a formula has a value for each item alone, whatever else is in its block. Imports mpipar.core alone.
+"""Checks that a formula has a value for each item alone, whatever else is in its block.
 
 A formula is evaluated for the items of a block at once, and blocks have any size. What mixes items, as ``sum(x)`` and
 ``x[0]`` do, would depend on how many are in a block. So each part of a formula is one of four things: a number, a value
@@ -12,7 +12,7 @@ import ast
 import enum
 from collections.abc import Callable, Collection, Sequence
 
-from mpipar.core.errors import BadInput
+from mpipar.base.errors import BadInput
 from mpipar.inputs.arithmetic import ELEMENTWISE, REDUCTIONS, RUNNING
 
 Refusal = Callable[[ast.AST, str], BadInput]

@@ -1,4 +1,4 @@
-"""Formulas that are given as text, such as ``"exp(-x**2) * sin(3*y)"``. Imports mpipar.core alone, of mpipar.
+"""Formulas that are given as text, such as ``"exp(-x**2) * sin(3*y)"``.
 
 An expression may use its variables, and those functions and constants of NumPy that are in
 :mod:`mpipar.inputs.arithmetic`.
@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from mpipar.core.errors import BadInput
+from mpipar.base.errors import BadInput
 from mpipar.inputs.arithmetic import ARITIES, CONSTANTS, FUNCTIONS, TYPES
 from mpipar.inputs.common import one_line, reason_of, shortened
 from mpipar.inputs.function import load_callable

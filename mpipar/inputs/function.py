@@ -1,7 +1,4 @@
-"""Functions that are given by name: ``package.module:attribute`` or ``path/to/file.py:attribute``.
-
-Imports mpipar.core alone, of mpipar.
-"""
+"""Functions that are given by name: ``package.module:attribute`` or ``path/to/file.py:attribute``."""
 
 from __future__ import annotations
 
@@ -15,8 +12,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from mpipar.core.errors import BadInput
-from mpipar.core.text import did_you_mean
+from mpipar.base.errors import BadInput
+from mpipar.base.text import did_you_mean
 from mpipar.inputs.common import check_file, one_line
 
 _loading = 0

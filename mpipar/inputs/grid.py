@@ -1,4 +1,4 @@
-"""Grids of parameters in TOML files. Imports mpipar.core alone, of mpipar.
+"""Grids of parameters in TOML files.
 
 ::
 
@@ -16,7 +16,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from mpipar.core.errors import BadInput
+from mpipar.base.errors import BadInput
 from mpipar.core.parameters import LARGEST_INT
 from mpipar.inputs.common import read_text, reason_of
 from mpipar.inputs.csv_table import check_column

@@ -1,4 +1,4 @@
-"""Tables in HDF5 files. Imports mpipar.core alone, of mpipar."""
+"""Tables in HDF5 files."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from mpipar.core.errors import BadInput
+from mpipar.base.errors import BadInput
 from mpipar.inputs.common import split_where
 from mpipar.inputs.csv_table import check_column
 from mpipar.inputs.dataset import check_readable, open_object, reading

@@ -1,7 +1,6 @@
 """What a function has between points that are looked at: poles, and peaks narrower than their distance.
 
 No sum over points can know of them. A formula's constants, the bounds and the largest value seen tell where to look.
-Imports mpipar.core, inputs.expression.
 """
 
 from __future__ import annotations

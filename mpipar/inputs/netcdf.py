@@ -1,4 +1,4 @@
-"""How netCDF stores values in HDF5: packed, with marks for what is missing. Imports mpipar.core alone, of mpipar.
+"""How netCDF stores values in HDF5: packed, with marks for what is missing.
 
 Attributes as in the conventions for climate and forecast data (CF 1.11, sections 2.5.1 and 8.1), decoded to the types
 that ``xarray.open_dataset`` gives. Where xarray and netCDF's own library differ, and where values would need more than
@@ -14,7 +14,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from mpipar.core.errors import BadInput
+from mpipar.base.errors import BadInput
 
 PAGE = 2**16
 """How many rows are checked at once."""

@@ -1,4 +1,4 @@
-"""Lists of numbers in files of text, CSV or HDF5. Imports mpipar.core alone, of mpipar."""
+"""Lists of numbers in files of text, CSV or HDF5."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mpipar.core.errors import BadInput
+from mpipar.base.errors import BadInput
 from mpipar.core.parameters import parse_int
 from mpipar.inputs.common import at_line, is_hdf5, listed, read_text
 from mpipar.inputs.csv_table import check_column, read_cells

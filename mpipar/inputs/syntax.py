@@ -1,4 +1,4 @@
-"""Checks that an expression can do nothing but NumPy maths. Imports mpipar.core alone, of mpipar.
+"""Checks that an expression can do nothing but NumPy maths.
 
 No attributes, no text, no functions but those of :mod:`mpipar.inputs.arithmetic`, and these only with arguments that
 they read. What Python itself would compute, of constants, is bounded to 64 bits, since its whole numbers know no limit:
@@ -12,8 +12,8 @@ import operator
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
-from mpipar.core.errors import BadInput
-from mpipar.core.text import did_you_mean
+from mpipar.base.errors import BadInput
+from mpipar.base.text import did_you_mean
 from mpipar.inputs.arithmetic import (
     ARITHMETIC_NAMES,
     ARITIES,

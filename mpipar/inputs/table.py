@@ -1,4 +1,4 @@
-"""Tables in files: CSV, HDF5, and grids in TOML. Imports mpipar.core alone, of mpipar.
+"""Tables in files: CSV, HDF5, and grids in TOML.
 
 =================  =====================================================================================================
 ``.csv``           a header line, then rows; separated by comma, semicolon or tab. A column is int, float (an empty cell
@@ -16,7 +16,7 @@ import functools
 from pathlib import Path
 from typing import Any, Protocol
 
-from mpipar.core.errors import BadInput
+from mpipar.base.errors import BadInput
 from mpipar.inputs.common import check_file, is_hdf5
 from mpipar.inputs.csv_table import CsvTable, Reading
 from mpipar.inputs.grid import Grid

@@ -1,9 +1,9 @@
-"""The faces people know: Pool, Executor, Manager, joblib, scripts as they are. Imports mpipar.core and runtime.
+"""The faces people know: Pool, Executor, Manager, joblib, scripts as they are.
 
 ::
 
     Pool, Executor, joblib ──▶ Session ──▶ Engine ─────────▶ Station of the root ──▶ its worker processes
-      the script's threads     jobs        a thread,     └─▶ relay of another rank ─▶ Station ──▶ its workers
+      the script's threads     jobs        a thread,     └─▶ agent of another rank ─▶ Station ──▶ its workers
                                            a Dispatch        (MPI messages)                       (sockets)
                                            for each pool
 

@@ -1,4 +1,4 @@
-"""What is to be done when a module has been imported. Imports nothing of mpipar."""
+"""What is to be done when a module has been imported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pickles of what is defined in the main script, which workers can't import. Imports modules beside it.
+"""Pickles of what is defined in the main script, which workers can't import.
 
 The script may not be imported again: without ``if __name__ == "__main__"`` it would run again. So what is pickled names
 its functions and classes, and the *definitions* of these names, pickled by value, follow once for each worker::

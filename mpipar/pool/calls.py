@@ -1,4 +1,4 @@
-"""Single tasks with one function and plain arguments, as most are: pickled together. Imports snapshot and plain."""
+"""Single tasks with one function and plain arguments, as most are: pickled together."""
 
 from __future__ import annotations
 

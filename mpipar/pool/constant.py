@@ -1,4 +1,4 @@
-"""Values in which nothing can change, as far as that is told quickly. Imports nothing of mpipar."""
+"""Values in which nothing can change, as far as that is told quickly."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the names of the main script stand for, to be sent to workers. Imports by_value beside it."""
+"""What the names of the main script stand for, to be sent to workers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which worker gets which tasks of a pool. Imports mpipar.runtime, jobs, by_value, station and worker.
+"""Which worker gets which tasks of a pool.
 
 All is called by the engine's thread.
 """
@@ -16,19 +16,19 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError
 from typing import Any
 
-from mpipar.core.errors import PoolTerminated, WorkerLost
+from mpipar.base.errors import PoolTerminated, WorkerLost
 from mpipar.pool import by_value
 from mpipar.pool.calls import Calls
 from mpipar.pool.definitions import Definitions
 from mpipar.pool.evaluation import BATCH, DONE, READY, Batch, Part
 from mpipar.pool.expectations import Expectations
-from mpipar.pool.fed_job import FedJob
 from mpipar.pool.jobs import CallsJob, Job, Raised
 from mpipar.pool.outcomes import outcomes_of
 from mpipar.pool.plain import are_plain
 from mpipar.pool.slot import Handed, Slot
 from mpipar.pool.snapshot import packed
-from mpipar.pool.station import BROKE, CLOSE, KILL, LOST, OPEN, RETIRE, SEND, Event, Order
+from mpipar.pool.streaming_job import FedJob
+from mpipar.pool.worker_manager import BROKE, CLOSE, KILL, LOST, OPEN, RETIRE, SEND, Event, Order
 from mpipar.runtime.channel import Frames
 
 

@@ -1,4 +1,4 @@
-"""The end of a script, which Python itself ends, and after it the service of ranks. Imports modules beside it."""
+"""The end of a script, which Python itself ends, and after it the service of ranks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import NoReturn
 
-from mpipar.pool import presence, sharing
+from mpipar.pool import pool_runtime, sharing
 from mpipar.runtime.comm import finalize, leave
 from mpipar.runtime.journal import ENDED, tell
 from mpipar.runtime.launcher import launch
@@ -55,7 +55,7 @@ class Ending:
         if os.getpid() != self._process:  # a copy made by os.fork, which has come to the end of the script
             self._end_copy()
             return
-        presence.finish()
+        pool_runtime.finish()
         leave(self.code)
 
     def _end_copy(self) -> None:
@@ -77,7 +77,7 @@ class Ending:
         _exit_at_once(status)
 
     def _dismiss(self, status: int) -> None:
-        presence.dismiss()
+        pool_runtime.dismiss()
         tell(ENDED, code=status)
         finalize()
         if launch() is not None and status:

@@ -1,4 +1,4 @@
-"""The thread of the root that hands out tasks. Imports mpipar.runtime and the modules beside it, but for the faces.
+"""The thread of the root that hands out tasks.
 
 ::
 
@@ -21,16 +21,16 @@ from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from mpipar.core.errors import PoolTerminated, RunFailed
+from mpipar.base.errors import PoolTerminated, RunFailed
 from mpipar.pool import importing, inheritance, twins, worker
 from mpipar.pool.dispatch import Dispatch
 from mpipar.pool.jobs import Job, Raised, name_of
-from mpipar.pool.meeting import Patience, drain, meet
 from mpipar.pool.process_view import ProcessView, views
+from mpipar.pool.rendezvous import Patience, drain, meet
 from mpipar.pool.snapshot import Snapshots
-from mpipar.pool.station import LEAVE, Event, Order, Station
+from mpipar.pool.worker_manager import LEAVE, Event, Order, Station
 from mpipar.runtime.channel import Frames
-from mpipar.runtime.comm import Comm
+from mpipar.runtime.communicator import Comm
 from mpipar.runtime.doorbell import Doorbell
 from mpipar.runtime.interfaces import shared_address
 from mpipar.runtime.launcher import NO_INIT, is_launchers

@@ -1,4 +1,4 @@
-"""Batches of tasks in a worker: evaluated in turn, and looked after if they take long. Imports by_value and seeds.
+"""Batches of tasks in a worker: evaluated in turn, and looked after if they take long.
 
 A batch is to take some milliseconds, as its tasks did so far. If one of them takes longer, a thread of the worker sends
 what is done, and gives back what has not been begun, so that no task waits for a long one while others are idle.

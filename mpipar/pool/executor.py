@@ -1,4 +1,4 @@
-"""An executor of concurrent.futures over ranks. Imports mpipar.runtime, and modules beside it."""
+"""An executor of concurrent.futures over ranks."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from multiprocessing import TimeoutError as PoolTimeoutError
 from multiprocessing.pool import RemoteTraceback  # type: ignore[attr-defined]
 from typing import Any
 
-from mpipar.core.errors import WorkerLost
+from mpipar.base.errors import WorkerLost
 from mpipar.pool.engine import Session
-from mpipar.pool.fed_job import FedJob
 from mpipar.pool.jobs import Raised
-from mpipar.pool.presence import before_end, open_pool
+from mpipar.pool.pool_runtime import before_end, open_pool
 from mpipar.pool.process_view import ProcessView
+from mpipar.pool.streaming_job import FedJob
 
 _open: set[Session] = set()
 _is_over = False  # whether the script's main part has ended

@@ -1,4 +1,4 @@
-"""How long tasks of a function take, as far as earlier jobs have shown. Imports jobs beside it."""
+"""How long tasks of a function take, as far as earlier jobs have shown."""
 
 from __future__ import annotations
 

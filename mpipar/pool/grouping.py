@@ -1,4 +1,4 @@
-"""How many items to pickle together. Imports nothing of mpipar."""
+"""How many items to pickle together."""
 
 from __future__ import annotations
 

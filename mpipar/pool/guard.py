@@ -1,4 +1,4 @@
-"""What of a script is left when its ``if __name__ == "__main__":`` is taken out. Imports nothing of mpipar."""
+"""What of a script is left when its ``if __name__ == "__main__":`` is taken out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The main script as a module that workers have: imported once, where they come from. Imports guard and watched.
+"""The main script as a module that workers have: imported once, where they come from.
 
 ::
 

@@ -1,4 +1,4 @@
-"""The settings of a script, taken for its workers and put into force there. Imports settings, by_value and arrivals."""
+"""The settings of a script, taken for its workers and put into force there."""
 
 from __future__ import annotations
 

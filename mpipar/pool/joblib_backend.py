@@ -1,4 +1,4 @@
-"""The workers of all ranks as a backend of joblib. Imports mpipar.runtime, and modules beside it.
+"""The workers of all ranks as a backend of joblib.
 
 ::
 
@@ -24,10 +24,10 @@ from typing import Any
 import cloudpickle
 from joblib.parallel import AutoBatchingMixin, FallbackToBackend, ParallelBackendBase, SequentialBackend
 
-from mpipar.pool import station
+from mpipar.pool import worker_manager
 from mpipar.pool.engine import Engine
 from mpipar.pool.jobs import Raised
-from mpipar.pool.presence import attend, workers_of_pool
+from mpipar.pool.pool_runtime import attend, workers_of_pool
 
 _idle: list[_Crew] = []  # at most one: the next Parallel is likely to want the same
 
@@ -68,7 +68,7 @@ class MpiparBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[mis
         """Return how many workers there are for ``n_jobs``; -1 is all. Collective at the first call, as a pool is."""
         if n_jobs == 0:
             raise ValueError("n_jobs == 0 in Parallel has no meaning")
-        return 1 if n_jobs == 1 or not station.may_have_children() else sum(_workers(attend(), n_jobs))
+        return 1 if n_jobs == 1 or not worker_manager.may_have_children() else sum(_workers(attend(), n_jobs))
 
     def configure(self, n_jobs: int | None = 1, parallel: Any = None, **options: Any) -> int:
         """Return how many workers there will be; they start with the first task."""

@@ -1,4 +1,4 @@
-"""Making the name of mpipar's backend known to joblib, without loading joblib. Imports nothing of mpipar at first.
+"""Making the name of mpipar's backend known to joblib, without loading joblib.
 
 Joblib has no way to find the backends of other packages: each must be registered, which takes joblib. So that happens
 where it has been loaded, or else when it is.

@@ -1,4 +1,4 @@
-"""What a pool is asked to do: jobs of many tasks, cut into batches. Imports nothing of mpipar.
+"""What a pool is asked to do: jobs of many tasks, cut into batches.
 
 A job hands out its tasks in order, and takes in what comes out of them in any order. All is called by the engine's
 thread, but for what the script's own threads wait for.

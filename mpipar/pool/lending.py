@@ -1,4 +1,4 @@
-"""Open files, pipes and sockets of a process for others on its node. Imports nothing of mpipar.
+"""Open files, pipes and sockets of a process for others on its node.
 
 The standard library lends a descriptor once, to one process. A pool has many workers, and new ones in
 the place of those that died: here each may have it for as long as somebody on the lender's side keeps the `Lent`.

@@ -1,4 +1,4 @@
-"""Shared lists, dicts, queues, locks and values for all ranks. Imports mpipar.runtime, and modules beside it."""
+"""Shared lists, dicts, queues, locks and values for all ranks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from mpipar.pool import by_value
 from mpipar.pool.definitions import definitions_of_main
 from mpipar.pool.pool import Pool
-from mpipar.pool.presence import attend
+from mpipar.pool.pool_runtime import attend
 from mpipar.runtime import child
 from mpipar.runtime.interfaces import connect_without_delay
 

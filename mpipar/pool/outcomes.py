@@ -1,4 +1,4 @@
-"""What came out of tasks, as it arrives. Imports modules beside it."""
+"""What came out of tasks, as it arrives."""
 
 from __future__ import annotations
 

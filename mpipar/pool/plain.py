@@ -1,4 +1,4 @@
-"""Values that any pickler pickles in the same way: numbers, strings and the like. Imports nothing of mpipar."""
+"""Values that any pickler pickles in the same way: numbers, strings and the like."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Pool everybody knows, over ranks. Imports mpipar.runtime, and modules beside it."""
+"""The Pool everybody knows, over ranks."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterable, Sequence
 from multiprocessing import TimeoutError as PoolTimeoutError
 from typing import Any, NoReturn
 
-from mpipar.pool.fed_job import FedJob
 from mpipar.pool.jobs import ListJob, Raised
-from mpipar.pool.presence import is_ending, open_pool
+from mpipar.pool.pool_runtime import is_ending, open_pool
 from mpipar.pool.process_view import ProcessView
+from mpipar.pool.streaming_job import FedJob
 
 Callback = Callable[[Any], object]
 

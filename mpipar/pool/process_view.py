@@ -1,4 +1,4 @@
-"""What programs look at of a pool's processes, though its name is private in the standard library. Imports dispatch."""
+"""What programs look at of a pool's processes, though its name is private in the standard library."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How what is known from where it came, or by what it is made of, is pickled. Imports nothing of mpipar."""
+"""How what is known from where it came, or by what it is made of, is pickled."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be had of a pickled list of which not all can be unpickled. Imports nothing of mpipar.
+"""What can be had of a pickled list of which not all can be unpickled.
 
 The unpickler of the standard library that is written in Python does it step by step. A step that fails leaves a
 :class:`Broken` in place of its object, and so does each step that makes something of one: what is broken in the end is

@@ -1,4 +1,4 @@
-"""Running a script as it is, with the names of multiprocessing standing for mpipar's. Imports modules beside it."""
+"""Running a script as it is, with the names of multiprocessing standing for mpipar's."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import ModuleType
 
-from mpipar.core.errors import BadInput
-from mpipar.pool import presence, relay, stand_in
+from mpipar.base.errors import BadInput
+from mpipar.pool import patch_multiprocessing, pool_runtime, rank_agent
 from mpipar.pool.ending import Ending
 from mpipar.runtime.comm import leave
 from mpipar.runtime.interrupt import outlive_warning
@@ -45,14 +45,14 @@ def prepare(target: str, is_module: bool, workers: int | str | None, seed: int |
     # As Python itself does; a worker finds the modules beside the script, too.
     sys.path[0] = os.getcwd() if is_module else os.path.dirname(os.path.realpath(target))
     outlive_warning()
-    presence.configure(workers, seed, stand_in.install)
-    comm = presence.enter()
+    pool_runtime.configure(workers, seed, patch_multiprocessing.install)
+    comm = pool_runtime.enter()
     if not comm.is_root:
-        relay.serve(comm, workers or 1)
+        rank_agent.serve(comm, workers or 1)
         leave(0)
         return False
-    presence.attend()
-    stand_in.install()
+    pool_runtime.attend()
+    patch_multiprocessing.install()
     return True
 
 

@@ -1,4 +1,4 @@
-"""Settings that take more than a getter and a setter: how each is taken, and put into force. Imports arrivals."""
+"""Settings that take more than a getter and a setter: how each is taken, and put into force."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a script logs: its loggers with their levels and handlers, as a setting. Imports arrivals."""
+"""How a script logs: its loggers with their levels and handlers, as a setting."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Settings of Python, its library and others that a script changes and its tasks see: a table. Imports forms beside it.
+"""Settings of Python, its library and others that a script changes and its tasks see: a table.
 
 Forked workers of multiprocessing have them, as they are copies of the script's process. Ours get them with what sets
 them up: each row says how a setting is taken in the script's process and put into force in a worker. It is taken where

@@ -1,4 +1,4 @@
-"""Locks, values, queues, pipes and sockets of the script, in its workers. Imports lending beside it.
+"""Locks, values, queues, pipes and sockets of the script, in its workers.
 
 Processes that multiprocessing forks have these because they are copies of the script. Ours get pickles, which the
 standard library makes of such objects only for a process that it is starting: so it is told that it is. A semaphore is

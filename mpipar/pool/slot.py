@@ -1,4 +1,4 @@
-"""The workers of a pool as the engine sees them, and what they have. Imports jobs beside it."""
+"""The workers of a pool as the engine sees them, and what they have."""
 
 from __future__ import annotations
 

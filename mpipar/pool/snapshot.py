@@ -1,4 +1,4 @@
-"""What tasks are given, as it was when the script handed it in. Imports by_value and definitions beside it.
+"""What tasks are given, as it was when the script handed it in.
 
 The script may go on to change it: a buffer that is filled again, an object whose method is called. So it is pickled at
 once, in the script's thread, unless nothing can change in it. With it goes what the names of the script stood for.

@@ -1,4 +1,4 @@
-"""Classes of ctypes that are defined in the script, as they are pickled by value. Imports nothing of mpipar."""
+"""Classes of ctypes that are defined in the script, as they are pickled by value."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a name means in an imported main script what it means in the script that runs. Imports modules beside it.
+"""Whether a name means in an imported main script what it means in the script that runs.
 
 A worker that has imported the script has a *twin* of most that the script has. It keeps its twins: their classes are
 those of its other objects, their registries are filled once. But what the main part of the script has set since

@@ -1,4 +1,4 @@
-"""Importing a script without doing anything again that others can see. Imports nothing of mpipar.
+"""Importing a script without doing anything again that others can see.
 
 Where the script's own top level is about to write a file, start a process, open a connection and so on, it is stopped.
 What the modules that it imports do, is theirs.

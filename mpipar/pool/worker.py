@@ -1,4 +1,4 @@
-"""A worker process: takes batches of tasks, sends what comes out of them. Imports mpipar.runtime and by_value.
+"""A worker process: takes batches of tasks, sends what comes out of them.
 
 Messages to a worker, frames of pickles::
 

@@ -1,1 +1,1 @@
-"""Where a computation runs: ranks, workers, schedules, and the run itself. Imports mpipar.core."""
+"""Where a computation runs: ranks, workers, schedules, and the run itself."""

@@ -1,4 +1,4 @@
-"""Failures and interruptions of one rank as those of all. Imports mpipar.core, and comm and failure beside it."""
+"""Failures and interruptions of one rank as those of all."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import traceback
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from mpipar.core.errors import RunFailed
-from mpipar.runtime.comm import FAILING, GOING_ON, STOPPING, Comm
+from mpipar.base.errors import RunFailed
+from mpipar.runtime.communicator import FAILING, GOING_ON, STOPPING, Comm
 from mpipar.runtime.failure import Failure, one_line
 from mpipar.runtime.outlets import note
 

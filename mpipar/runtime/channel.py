@@ -1,4 +1,4 @@
-"""Messages between a rank and its children, over a socket. Imports nothing of mpipar.
+"""Messages between a rank and its children, over a socket.
 
 A message is a list of *frames*, each a buffer of any length: large arrays travel as frames of their own and are never
 copied into a pickle. :class:`Channel` is the rank's end, which never waits; :func:`send` and :class:`Receiver` are the

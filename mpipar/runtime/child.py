@@ -1,4 +1,4 @@
-"""Processes beside a rank, of multiprocessing's fork server. Imports mpipar.core, and launcher beside it.
+"""Processes beside a rank, of multiprocessing's fork server.
 
 The fork server is a clean process that is started before MPI is initialised and never sees the launcher's variables: no
 child is a copy of a process with MPI in it, nor takes itself for a rank. If it dies, its children die with it, and
@@ -24,7 +24,7 @@ from multiprocessing import connection, forkserver, reduction, spawn, util
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from mpipar.core.errors import BadInput
+from mpipar.base.errors import BadInput
 from mpipar.runtime.launcher import hidden_from_children
 
 context = multiprocessing.get_context("forkserver")

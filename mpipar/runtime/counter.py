@@ -1,4 +1,4 @@
-"""Counters that ranks add to. Imports nothing of mpipar; MPI itself is handed in."""
+"""Counters that ranks add to. MPI itself is handed in."""
 
 from __future__ import annotations
 

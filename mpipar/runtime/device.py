@@ -1,4 +1,4 @@
-"""GPUs: which there are, which rank takes which, arrays and kernels on them. Imports mpipar.core, and comm beside it.
+"""GPUs: which there are, which rank takes which, arrays and kernels on them.
 
 The one module that imports CuPy, and asks the driver anything. Nothing here makes a CUDA context, which no fork would
 survive, but :meth:`Gpu.open`, in the process that evaluates.
@@ -14,12 +14,12 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from mpipar.core.bound import Accelerator
-from mpipar.core.errors import BadInput
-from mpipar.core.text import several
+from mpipar.base.errors import BadInput
+from mpipar.base.text import several
+from mpipar.core.devices import Accelerator
 
 if TYPE_CHECKING:
-    from mpipar.runtime.comm import Comm
+    from mpipar.runtime.communicator import Comm
 
 CHOICES = ("cpu", "gpu", "auto")
 """What a user may ask for; auto is the GPU if all ranks have one and the kernel can use it."""

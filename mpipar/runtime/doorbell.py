@@ -1,4 +1,4 @@
-"""A way to wake a rank of this node that sleeps. Imports nothing of mpipar.
+"""A way to wake a rank of this node that sleeps.
 
 MPI has no descriptor that a process could sleep on until a message comes: its own waiting spins. A rank sleeps on its
 doorbell instead, a datagram socket, and looks for messages when it rings. A ring that is lost costs no more than time,

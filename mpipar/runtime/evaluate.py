@@ -1,4 +1,4 @@
-"""Evaluating chunks of blocks, in ranks and in workers. Imports mpipar.core; device, failure, shared beside it."""
+"""Evaluating chunks of blocks, in ranks and in workers."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from mpipar.base.errors import UnfitResult
 from mpipar.core.blocks import Blocks
-from mpipar.core.bound import BoundKernel
-from mpipar.core.errors import UnfitResult
+from mpipar.core.kernel import BoundKernel
 from mpipar.core.plan import Block
 from mpipar.core.reduction import Array
 from mpipar.runtime.device import Gpu

@@ -1,4 +1,4 @@
-"""What goes wrong in a run, and what is done about it. Imports mpipar.core alone."""
+"""What goes wrong in a run, and what is done about it."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import traceback
 from types import TracebackType
 from typing import NamedTuple
 
-from mpipar.core.errors import BadInput, UnfitResult
+from mpipar.base.errors import BadInput, UnfitResult
+from mpipar.base.text import did_you_mean
 from mpipar.core.parameters import parse_int
 from mpipar.core.plan import Block
-from mpipar.core.text import did_you_mean
 
 OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 """How the files of mpipar begin."""

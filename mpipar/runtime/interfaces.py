@@ -1,4 +1,4 @@
-"""Network interfaces that nodes share. Imports nothing of mpipar."""
+"""Network interfaces that nodes share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tells a rank to stop early: signals, and the end of the allocation. Imports mpipar.core, and journal."""
+"""What tells a rank to stop early: signals, and the end of the allocation."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from mpipar.core.errors import BadInput
+from mpipar.base.errors import BadInput
 from mpipar.runtime import journal
 
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT, signal.SIGHUP)

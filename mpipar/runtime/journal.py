@@ -1,4 +1,4 @@
-"""What happened to a batch job, one JSON object a line, for who looks after it. Imports nothing of mpipar.
+"""What happened to a batch job, one JSON object a line, for who looks after it.
 
 The batch step (mpipar.batch.step) names the file in the environment, and writes into it when ranks are started and how
 they ended; the root writes what only it knows: that all ranks have found each other, where the result goes, and that it

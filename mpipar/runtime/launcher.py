@@ -1,4 +1,4 @@
-"""What the launcher (mpirun, srun, …) says in the environment, before MPI is loaded. Imports nothing of mpipar."""
+"""What the launcher (mpirun, srun, …) says in the environment, before MPI is loaded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What killed runs have left on this node, and no process has any more. Imports nothing of mpipar.
+"""What killed runs have left on this node, and no process has any more.
 
 MPI libraries and multiprocessing keep segments of shared memory and folders under names of their own, and remove them
 as they end: not so if they are killed. One is left over if it is this user's, has been for a while, and

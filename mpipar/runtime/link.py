@@ -1,4 +1,4 @@
-"""Messages of any size between the root and the other ranks, without waiting. Imports nothing of mpipar.
+"""Messages of any size between the root and the other ranks, without waiting.
 
 A message is a list of frames, as in :mod:`mpipar.runtime.channel`. MPI itself is handed in. Small messages are one MPI
 message; of large ones that has the lengths alone, and the frames follow in pieces, as most MPI libraries don't send

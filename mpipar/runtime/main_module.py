@@ -1,7 +1,4 @@
-"""The user's main module, as workers get to know it: they import it, or have what they need of it by value.
-
-Imports nothing of mpipar.
-"""
+"""The user's main module, as workers get to know it: they import it, or have what they need of it by value."""
 
 from __future__ import annotations
 

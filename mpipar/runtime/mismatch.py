@@ -1,4 +1,4 @@
-"""Launcher and MPI library that don't belong together, and how to mend it. Imports mpipar.runtime.launcher alone."""
+"""Launcher and MPI library that don't belong together, and how to mend it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which mpirun there is, of which MPI, and what it must be told. Imports mpipar.runtime.node alone."""
+"""Which mpirun there is, of which MPI, and what it must be told."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The node: how many cores a rank may use, pinning, and threads in libraries. Imports mpipar.runtime.launcher alone."""
+"""The node: how many cores a rank may use, pinning, and threads in libraries."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mpipar.runtime.comm import Comm
+    from mpipar.runtime.communicator import Comm
 
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",

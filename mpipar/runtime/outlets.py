@@ -1,4 +1,4 @@
-"""What is said on stdout and stderr, which may be closed, full, blocked, or a terminal that went away. Imports nothing.
+"""What is said on stdout and stderr, which may be closed, full, blocked, or a terminal that went away.
 
 A result is told once it is stored, so that nothing here costs more than words: :func:`put` raises where a text that was
 asked for can't be written, :func:`note` never does.

@@ -1,4 +1,4 @@
-"""Whether the ranks of a node have the cores that their workers need, and how to mend it. Imports mpipar.core, node."""
+"""Whether the ranks of a node have the cores that their workers need, and how to mend it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from mpipar.core.text import several
+from mpipar.base.text import several
 from mpipar.runtime import node
 
 

@@ -1,4 +1,4 @@
-"""What came out of a run. Imports mpipar.core, and failure, tally and timeline beside it."""
+"""What came out of a run."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from mpipar.core.bound import BoundKernel
-from mpipar.core.dataset import common_dtype, converted, exact_dtype
+from mpipar.base.text import items_in_blocks, several
+from mpipar.core.kernel import BoundKernel
 from mpipar.core.plan import Plan
 from mpipar.core.reduction import Array
-from mpipar.core.text import items_in_blocks, several
+from mpipar.core.row_types import common_dtype, converted, exact_dtype
 from mpipar.runtime.failure import Skipped
-from mpipar.runtime.tally import Done, Record
+from mpipar.runtime.progress_state import Done, Record
 from mpipar.runtime.timeline import Span
 
 _MOST_SHOWN = 60  # letters of a value

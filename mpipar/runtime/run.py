@@ -1,4 +1,4 @@
-"""The run: evaluate the blocks that are missing, reduce, report. Imports mpipar.core and the runtime modules beside it.
+"""The run: evaluate the blocks that are missing, reduce, report.
 
 ::
 
@@ -16,28 +16,28 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from mpipar.base.errors import BadInput, RunFailed, StoppedEarly
 from mpipar.core.blocks import Blocks, missing, united
-from mpipar.core.bound import BoundKernel
-from mpipar.core.errors import BadInput, RunFailed, StoppedEarly
+from mpipar.core.kernel import BoundKernel
 from mpipar.core.plan import Plan
 from mpipar.core.reduction import Array
 from mpipar.runtime import node
 from mpipar.runtime.agreement import Verdict, agree, all_well, guarded
-from mpipar.runtime.comm import Comm, RankLost
+from mpipar.runtime.between_blocks import Checkpoint, Watch
+from mpipar.runtime.communicator import Comm, RankLost
 from mpipar.runtime.device import Gpu
 from mpipar.runtime.evaluate import Output, Task
 from mpipar.runtime.failure import STOP, Failure, OnError, one_line
-from mpipar.runtime.in_rank import InRank
+from mpipar.runtime.inline_evaluator import InRank
 from mpipar.runtime.pinning import advice, place
+from mpipar.runtime.progress_state import Done, Record, Tally
 from mpipar.runtime.result import Result, joined_rows
 from mpipar.runtime.schedule import share
 from mpipar.runtime.shared import shared_arrays
-from mpipar.runtime.tally import Done, Record, Tally
 from mpipar.runtime.timeline import Span, Timeline, most_of_each
-from mpipar.runtime.watch import Checkpoint, Watch
 
 if TYPE_CHECKING:
-    from mpipar.runtime.workers import Workers
+    from mpipar.runtime.pool_evaluator import Workers
 
 MOST_KEPT_PARTIALS = 2**14
 """Plans of up to so many blocks have their partials kept, if asked for."""
@@ -378,7 +378,7 @@ def _finish(bound: BoundKernel, total: Any) -> Any:
 def _evaluator(task: Task, comm: Comm, count: int, conduct: Conduct) -> InRank | Workers:
     if count == 1 and conduct.block_timeout is None:
         return InRank(task, comm)
-    from mpipar.runtime.workers import Workers  # multiprocessing takes time to load
+    from mpipar.runtime.pool_evaluator import Workers  # multiprocessing takes time to load
 
     return Workers(task, count, rank=comm.rank, host=comm.host, block_timeout=conduct.block_timeout)
 

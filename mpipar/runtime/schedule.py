@@ -1,4 +1,4 @@
-"""Schedules: who takes which blocks. Imports mpipar.core, and comm and counter beside it.
+"""Schedules: who takes which blocks.
 
 Every schedule is a sequence of the blocks that are missing and a counter that says how many of them are taken:
 
@@ -16,11 +16,11 @@ Blocks are taken in chunks, which shrink towards the end (guided self-scheduling
 
 from __future__ import annotations
 
+from mpipar.base.errors import BadInput
 from mpipar.core.blocks import Blocks
-from mpipar.core.errors import BadInput
 from mpipar.core.parameters import one_of
 from mpipar.core.plan import slice_share
-from mpipar.runtime.comm import Comm
+from mpipar.runtime.communicator import Comm
 from mpipar.runtime.counter import Counter
 
 SCHEDULES = ("stride", "slice", "dynamic")

@@ -1,4 +1,4 @@
-"""Arrays that exist once on each node, for all of its ranks and workers. Imports mpipar.core, and agreement beside it.
+"""Arrays that exist once on each node, for all of its ranks and workers.
 
 The memory is an anonymous file (``memfd_create``) that one process holds and the others map, through that process's
 ``/proc`` entry. It has no name, so nothing is left behind by a run that is killed, and it isn't in ``/dev/shm``, which
@@ -17,10 +17,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mpipar.core.bound import BoundKernel
+from mpipar.core.kernel import BoundKernel
 from mpipar.core.reduction import Array
 from mpipar.runtime.agreement import all_well
-from mpipar.runtime.comm import Comm
+from mpipar.runtime.communicator import Comm
 from mpipar.runtime.failure import Failure, one_line
 
 

@@ -1,4 +1,4 @@
-"""Starting MPI in bounded time, whoever has died. Imports nothing of mpipar; MPI itself is handed in.
+"""Starting MPI in bounded time, whoever has died. MPI itself is handed in.
 
 MPI libraries wait for ever for a rank that died before it came, or for memory that somebody has removed. A thread looks
 at the clock, and whether the launcher still has all the ranks that it started on this node; for that it needs Python's

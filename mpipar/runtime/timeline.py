@@ -1,4 +1,4 @@
-"""When a process evaluated which blocks, in bounded memory. Imports mpipar.core.blocks alone."""
+"""When a process evaluated which blocks, in bounded memory."""
 
 from __future__ import annotations
 

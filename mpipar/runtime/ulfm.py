@@ -1,4 +1,4 @@
-"""A communicator that survives the death of ranks. Imports comm and counter beside it; MPI itself is handed in.
+"""A communicator that survives the death of ranks. MPI itself is handed in.
 
 Open MPI offers this under ``mpirun --with-ft ulfm`` (user-level failure mitigation; W. Bland et al., *Int. J. High
 Perform. Comput. Appl.* 27, 244, 2013). An operation that needs a dead rank raises; whoever notices revokes the
@@ -12,8 +12,8 @@ import functools
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from mpipar.core.errors import BadInput
-from mpipar.runtime.comm import MPIComm, RankLost
+from mpipar.base.errors import BadInput
+from mpipar.runtime.communicator import MPIComm, RankLost
 from mpipar.runtime.counter import Counter
 
 _MOST_IN_VAIN = 5

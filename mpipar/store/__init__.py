@@ -1,1 +1,1 @@
-"""What is kept: HDF5 files. Imports mpipar.core and mpipar.runtime."""
+"""What is kept: HDF5 files."""

@@ -1,4 +1,4 @@
-"""Reading what may make a library stand still: in a copy of this process, within limits. Imports core.errors."""
+"""Reading what may make a library stand still: in a copy of this process, within limits."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Callable
 from typing import TypeVar
 
-from mpipar.core.errors import BadInput
+from mpipar.base.errors import BadInput
 
 T = TypeVar("T")
 

@@ -1,4 +1,4 @@
-"""Which blocks of a run are done, and what came out of them, on disk. Imports mpipar.core, runtime and store.
+"""Which blocks of a run are done, and what came out of them, on disk.
 
 ::
 
@@ -25,11 +25,11 @@ from typing import Any, NamedTuple
 import h5py
 import numpy as np
 
+from mpipar.base.errors import BadInput
 from mpipar.core.blocks import Blocks, united
-from mpipar.core.bound import BoundKernel
-from mpipar.core.errors import BadInput
+from mpipar.core.kernel import BoundKernel
 from mpipar.runtime.failure import Skipped, one_line
-from mpipar.runtime.tally import Done
+from mpipar.runtime.progress_state import Done
 from mpipar.store.codec import decode, encode
 from mpipar.store.files import flush_to_disk, has_text, own_name, put_text, write_at
 

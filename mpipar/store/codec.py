@@ -1,4 +1,4 @@
-"""Totals as bytes and back, without pickle: reading them can't run code. Imports mpipar.core alone.
+"""Totals as bytes and back, without pickle: reading them can't run code.
 
 The bytes are JSON. What JSON hasn't is an object with one key that names it::
 

@@ -1,4 +1,4 @@
-"""A table as a CSV file. Imports mpipar.core and files."""
+"""A table as a CSV file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from mpipar.core.errors import BadInput
+from mpipar.base.errors import BadInput
 from mpipar.store.files import flush_to_disk
 
 FIRST_COLUMN = "row"

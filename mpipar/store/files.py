@@ -1,4 +1,4 @@
-"""Writing files so that they survive. Imports nothing of mpipar."""
+"""Writing files so that they survive."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run is of: its parameters, its functions and the content of its inputs. Imports mpipar.core and store.
+"""What a run is of: its parameters, its functions and the content of its inputs.
 
 Functions and inputs are looked at once, at the start of a run, by the root.
 """
@@ -15,8 +15,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from mpipar.core.bound import BoundKernel
-from mpipar.core.errors import BadInput
+from mpipar.base.errors import BadInput
+from mpipar.core.kernel import BoundKernel
 from mpipar.core.reduction import Each, Reduction
 from mpipar.store.source import digests_of
 

@@ -1,4 +1,4 @@
-"""Whether values of any kind are those of a run before: digests of them. Imports mpipar.store.
+"""Whether values of any kind are those of a run before: digests of them.
 
 Objects are looked at as pickle does: by what makes them and what they are made of. Functions and classes are what
 their source is, with what of the user's own that uses (:mod:`mpipar.store.source`).

@@ -1,4 +1,4 @@
-"""The outcomes of a map in a result file. Imports mpipar.core and store."""
+"""The outcomes of a map in a result file."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from mpipar.core.errors import BadInput
+from mpipar.base.errors import BadInput
 from mpipar.core.reduction import Array
 
 DATASET = "outcomes"

@@ -1,4 +1,4 @@
-"""What became of each item of a map, as bytes and back: its result or its exception. Imports mpipar.core and store.
+"""What became of each item of a map, as bytes and back: its result or its exception.
 
 ::
 
@@ -17,7 +17,7 @@ import zlib
 from collections.abc import Iterator
 from typing import Any
 
-from mpipar.core.errors import ItemFailed, UnfitResult
+from mpipar.base.errors import ItemFailed, UnfitResult
 from mpipar.store.values import Unstorable, dump, load
 
 _HEAD = struct.Struct("<QQcI")

@@ -1,4 +1,4 @@
-"""The file of ``--output`` from the start of a run to its end. Imports mpipar.core, runtime and store.
+"""The file of ``--output`` from the start of a run to its end.
 
 ::
 
@@ -22,14 +22,14 @@ from typing import Any
 
 import h5py
 
-from mpipar.core.bound import BoundKernel
-from mpipar.core.errors import BadInput
-from mpipar.core.text import several
+from mpipar.base.errors import BadInput
+from mpipar.base.text import several
+from mpipar.core.kernel import BoundKernel
 from mpipar.runtime import journal
-from mpipar.runtime.comm import Comm
+from mpipar.runtime.communicator import Comm
 from mpipar.runtime.failure import one_line
+from mpipar.runtime.progress_state import Done
 from mpipar.runtime.result import Result
-from mpipar.runtime.tally import Done
 from mpipar.store import rows as _rows
 from mpipar.store.checkpoint import (
     Log,

@@ -1,4 +1,4 @@
-"""How far a run is, from its files, while it goes on. Imports mpipar.core and store.
+"""How far a run is, from its files, while it goes on.
 
 Nothing is locked or written: the run doesn't notice. Its files may be replaced or removed at any moment, and are then
 read again.
@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 
 import h5py
 
+from mpipar.base.errors import BadInput
 from mpipar.core.blocks import Blocks, united
-from mpipar.core.errors import BadInput
 from mpipar.store.checkpoint import get, logged
 
 _ATTEMPTS = 5

@@ -1,4 +1,4 @@
-"""The result file: one HDF5 file that plain h5py, pandas or xarray can read. Imports mpipar.core, mpipar.runtime.run.
+"""The result file: one HDF5 file that plain h5py, pandas or xarray can read.
 
 ::
 
@@ -25,7 +25,7 @@ import h5py
 import numpy as np
 
 from mpipar._version import __version__
-from mpipar.core.dataset import storable
+from mpipar.core.row_types import storable
 from mpipar.runtime.result import Result
 
 FORMAT = 2

@@ -1,4 +1,4 @@
-"""Which rows of an unfinished run are damaged, before it is resumed. Imports mpipar.core and modules beside it."""
+"""Which rows of an unfinished run are damaged, before it is resumed."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mpipar.core.blocks import united
-from mpipar.core.dataset import Dataset
 from mpipar.core.plan import Plan
-from mpipar.core.reduction import Reduction
-from mpipar.runtime.tally import Done
+from mpipar.core.reduction import Dataset, Reduction
+from mpipar.runtime.progress_state import Done
 from mpipar.store.row_records import Bytes, Record, cut, records, spoil
 from mpipar.store.rows import Rows
 

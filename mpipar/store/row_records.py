@@ -1,4 +1,4 @@
-"""Records of rows, with checksums: what a process appends to its files for each block. Imports files and codec.
+"""Records of rows, with checksums: what a process appends to its files for each block.
 
 ::
 

@@ -1,4 +1,4 @@
-"""Rows of datasets on their way to the result file. Imports mpipar.core, and codec, files and row_records.
+"""Rows of datasets on their way to the result file.
 
 While a run goes on, a folder beside the result file holds what its processes have written::
 
@@ -27,11 +27,11 @@ from typing import Any, NamedTuple
 import h5py
 import numpy as np
 
-from mpipar.core.bound import BoundKernel
-from mpipar.core.dataset import Dataset, common_dtype, converted, exact_dtype, joined
-from mpipar.core.errors import BadInput
+from mpipar.base.errors import BadInput
+from mpipar.core.kernel import BoundKernel
 from mpipar.core.plan import Block, Plan
-from mpipar.core.reduction import Array
+from mpipar.core.reduction import Array, Dataset
+from mpipar.core.row_types import common_dtype, converted, exact_dtype, joined
 from mpipar.store.codec import decode, encode
 from mpipar.store.files import flush_to_disk, has_text, put_text, reserve, write_at
 from mpipar.store.row_records import Bytes, Record, Records, records

@@ -1,4 +1,4 @@
-"""The seal of a result file: checksums of all that is in it, behind its end. Imports rows' checksums, and core.errors.
+"""The seal of a result file: checksums of all that is in it, behind its end.
 
 HDF5 reads nothing behind the end of its own data, and cuts it off when it changes a file: then there is no seal any
 more, and nothing is compared. Damage is found before HDF5 has read a byte; it could go round in a damaged heap for
@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 import h5py
 import numpy as np
 
-from mpipar.core.errors import BadInput
+from mpipar.base.errors import BadInput
 from mpipar.store.row_records import digest
 
 _MARK = b"mpipar-seal "

@@ -1,4 +1,4 @@
-"""Digests of functions with what of the user's own they use, from syntax trees. Imports nothing of mpipar.
+"""Digests of functions with what of the user's own they use, from syntax trees.
 
 A function is followed through its module: each statement that binds a name which it uses, and the names that these use,
 and so on into the user's own modules; neither the standard library nor installed packages are looked at. Comments,
@@ -364,8 +364,9 @@ def is_own(path: str) -> bool:
 
 
 def _is_driver(path: str) -> bool:
-    """Return whether a file is a driver of mpipar's own."""
-    return os.path.dirname(os.path.realpath(path)) == os.path.realpath(_MPIPAR)
+    """Return whether a file is a driver of mpipar's own, or has the fast forms of one."""
+    folder, ours = os.path.dirname(os.path.realpath(path)), os.path.realpath(_MPIPAR)
+    return folder in (ours, os.path.join(ours, "kernels"))
 
 
 def _code(code: Any) -> str:

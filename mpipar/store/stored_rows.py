@@ -1,4 +1,4 @@
-"""The datasets of a result file, which are read when they are looked at. Imports mpipar.core."""
+"""The datasets of a result file, which are read when they are looked at."""
 
 from __future__ import annotations
 

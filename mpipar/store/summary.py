@@ -1,6 +1,6 @@
-"""What a result file tells about its run. Imports mpipar.core, runtime.result, modules beside it.
+"""What a result file tells about its run.
 
-Files are read as if an enemy had made them: see :mod:`mpipar.store.careful`.
+Files are read as if an enemy had made them: see :mod:`mpipar.store.untrusted_hdf5`.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from typing import Any, NamedTuple
 import h5py
 import numpy as np
 
-from mpipar.core.errors import BadInput
-from mpipar.core.text import printable
+from mpipar.base.errors import BadInput
+from mpipar.base.text import printable
 from mpipar.runtime.result import imbalance, lower_bound
-from mpipar.store import careful
+from mpipar.store import untrusted_hdf5
 from mpipar.store.apart import apart
 from mpipar.store.checkpoint import get
 from mpipar.store.identity import described
-from mpipar.store.plausible import check
 from mpipar.store.progress import Progress, progress
 from mpipar.store.result import FORMAT
 from mpipar.store.rows import RESERVED
+from mpipar.store.validate import check
 from mpipar.store.wide import FORM
 
 _MOST_VALUE_BYTES = 2**23
@@ -218,7 +218,9 @@ def look(path: Path) -> Summary | Unfinished | Study:
     BadInput
         If there is none, or it isn't of mpipar, or is damaged.
     """
-    found = _look(path, is_checked=True) if careful.is_sealed(path) else apart(lambda: _look(path), repr(str(path)))
+    found = (
+        _look(path, is_checked=True) if untrusted_hdf5.is_sealed(path) else apart(lambda: _look(path), repr(str(path)))
+    )
     if found is None:
         raise BadInput(f"{str(path)!r} holds an unfinished run, which can't be read at the moment")
     if isinstance(found, Unfinished) and found.progress.finished:  # just now
@@ -227,9 +229,9 @@ def look(path: Path) -> Summary | Unfinished | Study:
 
 
 def _look(path: Path, *, is_checked: bool = False) -> Summary | Unfinished | Study | None:
-    with careful.opened(path, is_checked=is_checked) as file:
+    with untrusted_hdf5.opened(path, is_checked=is_checked) as file:
         if "mpipar_format" in file.attrs:
-            version = careful.plain(file.attrs["mpipar_format"])
+            version = untrusted_hdf5.plain(file.attrs["mpipar_format"])
             if version != FORMAT:
                 raise BadInput(f"{str(path)!r} is of format {version}, expected {FORMAT}")
             if file.attrs.get("finished", True):
@@ -247,40 +249,42 @@ def _look(path: Path, *, is_checked: bool = False) -> Summary | Unfinished | Stu
 
 
 def _result(path: Path, file: h5py.File) -> Summary:
-    about = careful.attributes(file)
-    processes, per_rank = careful.table(file, "workers", _PROCESSES), careful.table(file, "ranks", _RANKS)
-    spans = careful.table(file, "timeline", _SPANS) if "timeline" in file else np.empty(0)
+    about = untrusted_hdf5.attributes(file)
+    processes, per_rank = untrusted_hdf5.table(file, "workers", _PROCESSES), untrusted_hdf5.table(file, "ranks", _RANKS)
+    spans = untrusted_hdf5.table(file, "timeline", _SPANS) if "timeline" in file else np.empty(0)
     summary = Summary(
         path=path,
         size=path.stat().st_size,
         about=about,
-        parameters=_parameters(careful.group(file, "parameters")),
-        value=careful.value(file, "value", _MOST_VALUE_BYTES),
-        error=careful.value(file, "error", _MOST_VALUE_BYTES),
-        numbers=max(1, careful.numbers(file, "value")),
+        parameters=_parameters(untrusted_hdf5.group(file, "parameters")),
+        value=untrusted_hdf5.value(file, "value", _MOST_VALUE_BYTES),
+        error=untrusted_hdf5.value(file, "error", _MOST_VALUE_BYTES),
+        numbers=max(1, untrusted_hdf5.numbers(file, "value")),
         processes=processes,
         per_rank=per_rank,
         timeline=spans if len(spans) else None,
-        skipped=careful.table(file, "skipped", _SKIPPED) if "skipped" in file else np.empty(0, [*_SKIPPED.items()]),
+        skipped=untrusted_hdf5.table(file, "skipped", _SKIPPED)
+        if "skipped" in file
+        else np.empty(0, [*_SKIPPED.items()]),
         rows=[found for name in file if name not in RESERVED and (found := _made(file, name)) is not None],
     )
-    check(summary)
+    check(summary.about, summary.processes, summary.per_rank, summary.timeline)
     return summary
 
 
 def _parameters(group: h5py.Group) -> dict[str, Any]:
     """Return all parameters: long lists are datasets."""
-    large = {name: careful.value(group, name, _MOST_VALUE_BYTES) for name in group}
-    return {**careful.attributes(group), **large}
+    large = {name: untrusted_hdf5.value(group, name, _MOST_VALUE_BYTES) for name in group}
+    return {**untrusted_hdf5.attributes(group), **large}
 
 
 def _made(file: h5py.File, name: str) -> Rows | None:
     """Return what the kernel has made under a name: a dataset, or a table as a group of columns."""
-    found = careful.dataset(file, name)
+    found = untrusted_hdf5.dataset(file, name)
     if found is not None:
         return _rows(found)
     with contextlib.suppress(ValueError):
-        group = careful.group(file, name)
+        group = untrusted_hdf5.group(file, name)
         if FORM in group.attrs:
             return _rows_of_columns(group)
     return None
@@ -288,40 +292,46 @@ def _made(file: h5py.File, name: str) -> Rows | None:
 
 def _rows_of_columns(group: h5py.Group) -> Rows:
     names = list(group)
-    columns = [found for name in names if (found := careful.dataset(group, name)) is not None]
+    columns = [found for name in names if (found := untrusted_hdf5.dataset(group, name)) is not None]
     lengths = {found.shape for found in columns}
     if len(columns) < len(names) or len(lengths) != 1:
         raise ValueError(f"the columns of {group.name!r} are not equally long")
-    texts = [str(careful.plain(group.attrs.get(name, ""))) for name in ("units", "description")]
-    stored = sum(map(careful.stored_bytes, columns))
-    kinds = ", ".join(f"{names[k]} {careful.type_name(columns[k].dtype)}" for k in range(min(3, len(names))))
+    texts = [str(untrusted_hdf5.plain(group.attrs.get(name, ""))) for name in ("units", "description")]
+    stored = sum(map(untrusted_hdf5.stored_bytes, columns))
+    kinds = ", ".join(f"{names[k]} {untrusted_hdf5.type_name(columns[k].dtype)}" for k in range(min(3, len(names))))
     dtype = f"{len(columns)} columns, each a dataset: {kinds}, …"
     return Rows(str(group.name).lstrip("/"), tuple(lengths.pop()), dtype, stored, *texts)
 
 
 def _rows(found: h5py.Dataset) -> Rows:
-    texts = [str(careful.plain(found.attrs.get(name, ""))) for name in ("units", "description")]
+    texts = [str(untrusted_hdf5.plain(found.attrs.get(name, ""))) for name in ("units", "description")]
     name = str(found.name).lstrip("/")
-    return Rows(name, tuple(found.shape or ()), careful.type_name(found.dtype), careful.stored_bytes(found), *texts)
+    return Rows(
+        name,
+        tuple(found.shape or ()),
+        untrusted_hdf5.type_name(found.dtype),
+        untrusted_hdf5.stored_bytes(found),
+        *texts,
+    )
 
 
 def _is_study(file: h5py.File) -> bool:
-    found = careful.dataset(file, "runs")
+    found = untrusted_hdf5.dataset(file, "runs")
     return found is not None and {"mode", "repeat", "elapsed", "startup"} <= set(found.dtype.names or ())
 
 
 def _study(path: Path, file: h5py.File) -> Study:
     lines: list[dict[str, Any]] = []
-    found = careful.dataset(file, "table")
+    found = untrusted_hdf5.dataset(file, "table")
     if found is not None and found.dtype.names is not None:
         columns = {name: "O" if found.dtype[name].kind in "SO" else "f8" for name in found.dtype.names}
-        read = careful.table(file, "table", columns)
+        read = untrusted_hdf5.table(file, "table", columns)
         whole = {name for name in columns if found.dtype[name].kind in "iu"}
         lines = [
             {name: int(row[name]) if name in whole else row[name] for name in columns}
             for row in (dict(zip(columns, values, strict=True)) for values in read.tolist())
         ]
-    return Study(path, careful.attributes(file), len(file["runs"]), lines)
+    return Study(path, untrusted_hdf5.attributes(file), len(file["runs"]), lines)
 
 
 def _writer(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""Values of any kind as bytes and back, exactly and without pickle: reading them can't run code. Imports nothing.
+"""Values of any kind as bytes and back, exactly and without pickle: reading them can't run code.
 
 The bytes are JSON and, after a NUL, the numbers of its arrays as they are. What JSON hasn't is a list that begins with
 a letter::

@@ -1,4 +1,4 @@
-"""Tables of more columns than HDF5 can describe as one type: groups with a dataset for each. Imports nothing of mpipar.
+"""Tables of more columns than HDF5 can describe as one type: groups with a dataset for each.
 
 HDF5 describes the names and types of a table's columns in 64 KiB, which are of some 800 columns.
 """

@@ -1,4 +1,4 @@
-"""A study from its first run to its last. Imports mpipar.core, and modules beside it."""
+"""A study from its first run to its last."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
-from mpipar.core.errors import MpiparError
+from mpipar.base.errors import MpiparError
 from mpipar.study.design import Measured, Run, Size, in_order
 from mpipar.study.record import Record
 

@@ -1,4 +1,4 @@
-"""From which problem size on parallel is faster than serial. Imports mpipar.core, and modules beside it.
+"""From which problem size on parallel is faster than serial.
 
 Times are those of whole commands, start-up included: what a user waits for.
 """
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mpipar.core.text import several
+from mpipar.base.text import several
 from mpipar.study.design import SIZES, Measured, Run
 
 

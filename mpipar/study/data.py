@@ -1,4 +1,4 @@
-"""The raw times of a study as an HDF5 file. Imports store.files, and modules beside it.
+"""The raw times of a study as an HDF5 file.
 
 ::
 

@@ -1,13 +1,13 @@
-"""What a study runs, and in which order. Imports mpipar.core alone."""
+"""What a study runs, and in which order."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from mpipar.core.errors import BadInput
+from mpipar.base.errors import BadInput
+from mpipar.base.text import several
 from mpipar.core.parameters import parse_int
-from mpipar.core.text import several
 
 STRONG, WEAK, SIZES = "strong", "weak", "sizes"
 """Modes: one problem for all; one that grows with the processes; several problems, serial and parallel."""

@@ -1,4 +1,4 @@
-"""The mathematics of scaling: speedup, efficiency, serial fraction, and fits of three laws. Imports nothing of mpipar.
+"""The mathematics of scaling: speedup, efficiency, serial fraction, and fits of three laws.
 
 In all of these, ``p`` is a number of processes, and ``baseline`` the number ``b`` that a speedup is relative to, which
 need not be 1: by definition the speedup at ``b`` is ``b``. With ``b`` = 1 the formulas are those of the papers.

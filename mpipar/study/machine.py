@@ -1,4 +1,4 @@
-"""The machine that a study is of, in words. Imports mpipar.core, runtime."""
+"""The machine that a study is of, in words."""
 
 from __future__ import annotations
 

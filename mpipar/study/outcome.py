@@ -1,4 +1,4 @@
-"""All files that a study ends with. Imports modules beside it."""
+"""All files that a study ends with."""
 
 from __future__ import annotations
 
@@ -61,14 +61,15 @@ def write_outcome(
         drawn.append("crossover")
         said += [comparison.verdict for comparison in comparisons]
     from mpipar.study import pictures
+    from mpipar.view import style
 
-    if not pictures.is_possible():
-        return [*said, pictures.HOW_TO]
+    if not style.is_possible():
+        return [*said, style.HOW_TO]
     if parts:
         pictures.draw_scaling(parts, folder / "scaling")
     if comparisons:
         pictures.draw_crossover(comparisons, folder / "crossover")
     return [
         *said,
-        f"pictures: {', '.join(str(folder / f'{name}.{kind}') for name in drawn for kind in pictures.KINDS)}",
+        f"pictures: {', '.join(str(folder / f'{name}.{kind}') for name in drawn for kind in style.KINDS)}",
     ]

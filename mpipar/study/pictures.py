@@ -1,50 +1,20 @@
-"""Pictures of a study, for papers: PNG, SVG and PDF. Imports modules beside it; matplotlib only when it draws.
-
-Colours are those of Okabe and Ito, which colour-blind readers can tell apart; markers and dashes differ as well.
-"""
+"""Pictures of a study, for papers: PNG, SVG and PDF. Matplotlib is loaded when it draws."""
 
 from __future__ import annotations
 
-import importlib.util
-import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mpipar.core.text import several
-from mpipar.store.files import write_bytes
+from mpipar.base.text import several
 from mpipar.study.crossover import Comparison
 from mpipar.study.design import STRONG
 from mpipar.study.table import LOW, Part, Row, Series
+from mpipar.view.style import COLOURS, GREY, HEIGHT, MARKERS, STYLE, WIDTH, decades, save
 
-KINDS = ("png", "svg", "pdf")
-HOW_TO = "for pictures, pip install 'mpipar[plot]', and give the same command again"
-
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-MARKERS = "osD^vP"
-GREY = "#666666"
-WIDTH, HEIGHT = 7.1, 2.9  # inches: two columns of a journal, and one row of panels
 _MOST_TICKS = 9
-STYLE: Any = {
-    "font.size": 8, "font.family": "sans-serif", "axes.titlesize": 8.5, "axes.titleweight": "bold",
-    "axes.titlelocation": "left", "axes.labelsize": 8, "legend.fontsize": 7, "xtick.labelsize": 7.5,
-    "ytick.labelsize": 7.5, "axes.spines.top": False, "axes.spines.right": False, "axes.linewidth": 0.7,
-    "lines.linewidth": 1.1, "lines.markersize": 4.5, "legend.framealpha": 0.85,
-    "legend.edgecolor": "none", "legend.fancybox": False, "pdf.fonttype": 42,
-    "svg.hashsalt": "mpipar", "axes.grid": True, "grid.color": "#e6e6e6", "grid.linewidth": 0.5, "axes.axisbelow": True,
-}  # fmt: skip
-MAKER = "drawn by mpipar"
-"""What is in each picture, so that it can be told from those of others."""
-METADATA: dict[str, dict[str, str | None]] = {
-    "png": {"Comment": MAKER}, "svg": {"Date": None, "Creator": MAKER}, "pdf": {"CreationDate": None, "Creator": MAKER},
-}  # fmt: skip
-
-
-def is_possible() -> bool:
-    """Return whether matplotlib is here."""
-    return importlib.util.find_spec("matplotlib") is not None
 
 
 def draw_scaling(parts: Sequence[Part], stem: Path) -> list[Path]:
@@ -199,25 +169,3 @@ def _log2_axis(axis: Any, values: Sequence[float]) -> None:
     axis.set_major_locator(FixedLocator(ticks))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_locator(NullLocator())
-
-
-def decades(panel: Any) -> None:
-    """Write times out: 0.1, 1, 10, with 2 and 5 between where there is room."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
-
-    low, high = panel.get_ylim()
-    steps = (1.0, 2.0, 5.0) if high / low < 100 else (1.0,)
-    panel.yaxis.set_major_locator(LogLocator(10, subs=steps))
-    panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    panel.yaxis.set_minor_locator(NullLocator())
-
-
-def save(figure: Any, stem: Path, kinds: Sequence[str] = KINDS) -> list[Path]:
-    """Write a figure as a whole or not at all; return the files: stem.png and so on."""
-    paths = []
-    for kind in kinds:
-        made = io.BytesIO()
-        figure.savefig(made, format=kind, dpi=300, metadata=METADATA[kind])
-        paths.append(stem.with_name(f"{stem.name}.{kind}"))  # a dot in the name of the stem begins no suffix
-        write_bytes(paths[-1], made.getvalue())
-    return paths

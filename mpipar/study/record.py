@@ -1,4 +1,4 @@
-"""The folder of a study, and the file in it with every run. Imports mpipar.core, store, design beside it.
+"""The folder of a study, and the file in it with every run.
 
 ``runs.jsonl`` has the study's identity in its first line, and a run in each other one, appended as the run is done. A
 study that was interrupted goes on from there, with more sizes or repeats if these are asked for. Lines between tell the
@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from mpipar.core.errors import BadInput
+from mpipar.base.errors import BadInput
 from mpipar.store.files import write_text
 from mpipar.study.design import Measured, Run, Size
 

@@ -1,4 +1,4 @@
-"""The table of a study as text, for people and for spreadsheets. Imports mpipar.core, and modules beside it."""
+"""The table of a study as text, for people and for spreadsheets."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
-from mpipar.core.text import markdown_row, several
+from mpipar.base.text import markdown_row, several
 from mpipar.study import laws
 from mpipar.study.design import STRONG
 from mpipar.study.table import LOW_EFFICIENCY, OVERSUBSCRIBED, Part, Row

@@ -1,4 +1,4 @@
-"""From times to the table of a study, and to the laws fitted to it. Imports mpipar.core, and modules beside it."""
+"""From times to the table of a study, and to the laws fitted to it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from mpipar.core.errors import BadInput
-from mpipar.core.text import several
+from mpipar.base.errors import BadInput
+from mpipar.base.text import several
 from mpipar.study import laws
 from mpipar.study.conduct import startup
 from mpipar.study.design import STRONG, WEAK, Measured, Run, Size

@@ -1,4 +1,4 @@
-"""What is studied: a driver with its options, as a user names it or as a job file says. Imports mpipar.core, batch.
+"""What is studied: a driver with its options, as a user names it or as a job file says.
 
 Of a job file the study changes the size of the problem and of the machine, and nothing else.
 """
@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mpipar.base.drivers import DRIVERS
+from mpipar.base.errors import BadInput
 from mpipar.batch.document import Document, schema_of
 from mpipar.batch.job_file import as_text, option_words
 from mpipar.batch.submit import CHECK_SECONDS, dry_run
-from mpipar.core.drivers import DRIVERS
-from mpipar.core.errors import BadInput
 from mpipar.core.parameters import parse_int
 from mpipar.study.design import SIZES, Size
 

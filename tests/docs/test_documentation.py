@@ -15,7 +15,7 @@ from pages import ROOT
 
 import mpipar
 from mpipar.__main__ import COMMANDS
-from mpipar.core.drivers import DRIVERS
+from mpipar.base.drivers import DRIVERS
 
 # One process builds the site, and all tests look at it.
 pytestmark = pytest.mark.xdist_group("site")

@@ -12,7 +12,7 @@ from pages import ROOT
 
 import mpipar
 from mpipar.__main__ import COMMANDS
-from mpipar.core.drivers import DRIVERS
+from mpipar.base.drivers import DRIVERS
 
 HERE_ALONE = [
     page

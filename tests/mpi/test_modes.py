@@ -43,7 +43,7 @@ def test_hybrid_workers_are_no_forks_of_ranks_and_know_of_no_launcher(tmp_path):
 def test_the_fork_server_is_older_than_mpi():
     code = """
 import sys
-import mpipar.runtime.workers as workers, mpipar.runtime.comm as comm
+import mpipar.runtime.pool_evaluator as workers, mpipar.runtime.comm as comm
 from multiprocessing.forkserver import _forkserver
 prepare, world = workers.prepare, comm.world.__wrapped__
 def watched_world():
@@ -143,7 +143,7 @@ def test_mcpi_is_within_four_standard_errors():
     code = """
 import json
 import mpipar.mcpi
-from mpipar.runtime.comm import Comm
+from mpipar.runtime.communicator import Comm
 from mpipar.runtime.run import run
 for seed in range(20):
     result = run(mpipar.mcpi.mcpi.bind({"samples": 10**6}, seed=seed), Comm())

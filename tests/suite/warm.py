@@ -51,7 +51,13 @@ _MOST_FILES = 64
 PRELOADED = (
     *("argparse", "json", "logging", "multiprocessing.forkserver", "multiprocessing.shared_memory", "inspect"),
     *("concurrent.futures.process", "numpy", "numpy.random", "h5py", "cloudpickle", "mpi4py", "tqdm", "threadpoolctl"),
-    *("mpipar", "mpipar.command.driver", "mpipar.command.report", "mpipar.store.output", "mpipar.runtime.workers"),
+    *(
+        "mpipar",
+        "mpipar.command.driver",
+        "mpipar.view.result_text",
+        "mpipar.store.output",
+        "mpipar.runtime.pool_evaluator",
+    ),
     *("mpipar.inputs.function", "mpipar.pool.script", "mpipar.pool.pool", "mpipar.pool.executor"),
     *("mpipar.command.submit", "jsonschema"),
 )

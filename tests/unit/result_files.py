@@ -8,8 +8,8 @@ import numpy as np
 
 from mpipar import Plan
 from mpipar.runtime.failure import Skipped
+from mpipar.runtime.progress_state import Done, Record
 from mpipar.runtime.result import Result
-from mpipar.runtime.tally import Done, Record
 from mpipar.runtime.timeline import Span
 from mpipar.store.result import fill
 

@@ -1,6 +1,7 @@
 import ast
 import subprocess
 import sys
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,21 @@ import mpipar
 
 ROOT = Path(mpipar.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
-LAYERS = ("core", "inputs", "runtime", "store", "pool", "batch", "study", "command")
+LAYERS = (
+    "base",
+    "core",
+    "inputs",
+    "runtime",
+    "kernels",
+    "store",
+    "pool",
+    "batch",
+    "view",
+    "study",
+    "predict",
+    "command",
+)
+"""The rooms, from the ground up: a module imports from its own room and from those before it."""
 TOP = len(LAYERS)
 
 
@@ -87,10 +102,19 @@ def test_subpackages_import_only_from_layers_at_or_under_their_own(module):
     assert not above, f"{module} imports {', '.join(sorted(above))}"
 
 
+def test_no_module_needs_itself():
+    """Not even for the type checker, or in a function: each module can be understood after those that it imports."""
+    own = {module: imports_of(module) & MODULES.keys() for module in MODULES}
+    try:
+        TopologicalSorter(own).prepare()
+    except CycleError as error:
+        pytest.fail(" imports ".join(reversed(error.args[1])))
+
+
 @pytest.mark.parametrize("module", [name for name in MODULES if name.startswith("mpipar.inputs")])
 def test_inputs_import_core_alone(module):
     own = {name for name in imports_of(module) if name.startswith("mpipar.")}
-    assert all(name.startswith(("mpipar.core", "mpipar.inputs")) for name in own), own
+    assert all(name.startswith(("mpipar.base", "mpipar.core", "mpipar.inputs")) for name in own), own
 
 
 @pytest.mark.parametrize("module", [name for name in MODULES if layer(name) < TOP])
@@ -100,6 +124,16 @@ def test_only_drivers_and_inputs_themselves_know_of_inputs(module):
         assert known == {"mpipar.inputs.function"}
     elif not module.startswith("mpipar.inputs"):
         assert not known
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if layer(name) < TOP])
+def test_only_drivers_know_of_kernels(module):
+    known = {name for name in imports_of(module) if name.startswith("mpipar.kernels")}
+    assert not known or module.startswith("mpipar.kernels")
+
+
+def test_pi_is_read_in_a_minute():
+    assert len(MODULES["mpipar.pi"].read_text(encoding="utf-8").splitlines()) <= 60
 
 
 def test_one_module_alone_imports_mpi():
@@ -114,7 +148,7 @@ def test_pickle_is_for_processes_of_one_run_alone():
     found = {module for module in MODULES if loads(module, "pickle", "cloudpickle")}
     others = {module for module in found if not module.startswith("mpipar.pool")}
     # study.costs measures what it takes; store.apart hears from a copy of its own process
-    assert others == {"mpipar.runtime.workers", "mpipar.study.costs", "mpipar.store.apart"}
+    assert others == {"mpipar.runtime.pool_evaluator", "mpipar.predict.costs", "mpipar.store.apart"}
 
 
 def calls_of(module: str) -> set[str]:
@@ -128,7 +162,7 @@ def test_expressions_and_scripts_are_evaluated_in_one_module_each():
     assert found == {"mpipar.inputs.expression", "mpipar.pool.script", "mpipar.pool.importing"}
 
 
-@pytest.mark.parametrize("module", [name for name in MODULES if layer(name) == 0])
+@pytest.mark.parametrize("module", [name for name in MODULES if layer(name) <= LAYERS.index("core")])
 def test_core_is_free_of_mpi_files_processes_and_printing(module):
     assert not loads(module, "h5py", "multiprocessing", "mpi4py", "subprocess", "tqdm", "matplotlib")
     assert not calls_of(module) & {"print", "open", "input", "exec", "eval"}

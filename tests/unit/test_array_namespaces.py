@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from mpipar import BadInput, Block, ExactSum, driver
 from mpipar.core.blocks import Blocks
-from mpipar.core.bound import Accelerator
+from mpipar.core.devices import Accelerator
 from mpipar.core.philox import PhiloxStream
 from mpipar.core.plan import Plan
 from mpipar.inputs.expression import Expression, function_of
@@ -180,7 +180,7 @@ def test_the_order_of_the_fused_sums_is_what_it_says(pairs):
     u = 2.0**-24
     doubles = [1234.5 * u, float(Fraction(16777217, 16777216)) * u, 2.0**-55 / 3 * u, 1.0 + u * u / 4, u * u]
     tiles = np.empty(-(-pairs // 131072))
-    source = Path(sys.modules["mpipar.pi"].__file__).with_name("pi.cu").read_text()
+    source = Path(sys.modules["mpipar.kernels.pi"].__file__).with_name("pi.cu").read_text()
     launch(source, "pi_tiles", (tiles.size,), (256,), (*map(np.float64, doubles), np.int64(pairs), tiles))
     expected = tile_sums(*doubles, pairs)
     assert tiles.tobytes() == expected.tobytes()

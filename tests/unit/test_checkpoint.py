@@ -13,7 +13,7 @@ import mpipar.store.checkpoint
 from mpipar import BadInput, Concatenate, Count, Each, ExactSum, Histogram, InOrder, MinMax, Moments, Plan, driver
 from mpipar.core.blocks import Blocks, united
 from mpipar.runtime.failure import Skipped
-from mpipar.runtime.tally import Done
+from mpipar.runtime.progress_state import Done
 from mpipar.store.checkpoint import Log, State, get, logged, put, without_repeats
 from mpipar.store.identity import check_identity, identity_of
 

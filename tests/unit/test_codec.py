@@ -17,11 +17,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from mpipar.core.dataset import Dataset
 from mpipar.core.exact import ExactArray
 from mpipar.core.ordered import Concatenate, InOrder
 from mpipar.core.plan import Plan
-from mpipar.core.reduction import Count, Each, ExactSum
+from mpipar.core.reduction import Count, Dataset, Each, ExactSum
 from mpipar.core.statistics import Histogram, MinMax, Moments
 from mpipar.store.codec import decode, encode
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mpipar import BadInput, Block, Count, Dataset, Each, ExactSum, Plan, Reduction, driver
-from mpipar.core.dataset import common_dtype, converted, exact_dtype
+from mpipar.core.row_types import common_dtype, converted, exact_dtype
 
 MODERATE = settings(max_examples=100, deadline=None)
 THREE = Block(2, 6, 9)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from conftest import without_privileges
 
-from mpipar.core.errors import BadInput
+from mpipar.base.errors import BadInput
 from mpipar.inputs.common import is_hdf5, split_where
 from mpipar.inputs.dataset import check_readable, open_dataset
 

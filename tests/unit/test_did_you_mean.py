@@ -4,8 +4,8 @@ import pytest
 
 import mpipar
 from mpipar.__main__ import main
+from mpipar.base.text import did_you_mean
 from mpipar.command.options import parse
-from mpipar.core.text import did_you_mean
 from mpipar.mcpi import mcpi
 from mpipar.pi import pi
 from mpipar.runtime.failure import OnError

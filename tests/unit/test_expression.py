@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from mpipar.core.errors import BadInput
+from mpipar.base.errors import BadInput
 from mpipar.inputs.arithmetic import ARITHMETIC_NAMES, ARITIES, CONSTANTS, FUNCTIONS
 from mpipar.inputs.expression import LONGEST, Expression, function_of
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from conftest import without_privileges
 
-from mpipar.core.errors import BadInput
+from mpipar.base.errors import BadInput
 from mpipar.inputs.function import load, load_callable
 
 

@@ -10,9 +10,9 @@ import pytest
 import mpipar.pi
 import mpipar.primes
 from mpipar import ExactSum, RunFailed, driver, run
-from mpipar.core.errors import BadInput
+from mpipar.base.errors import BadInput
 from mpipar.inputs import function, table
-from mpipar.runtime.comm import Comm
+from mpipar.runtime.communicator import Comm
 from mpipar.store.identity import check_identity, content, identity_of, whole_identity
 from mpipar.store.output import OutputFile
 from mpipar.store.source import dump
@@ -180,6 +180,11 @@ def test_a_file_without_digests_is_resumed_with_a_note(tmp_path):
     bound = mpipar.pi.pi.bind({"steps": 100})
     (note,) = check_identity(tmp_path, identity_of(bound), whole_identity(bound))
     assert "not known" in note
+
+
+def test_fast_forms_of_drivers_count():
+    functions = whole_identity(mpipar.pi.pi.bind({}))["functions"]
+    assert {"pi.py:pi", "pi.py:passes", "pi.py:fused", "pi.py:radius"} <= functions.keys()
 
 
 def test_nothing_is_overwritten_and_anyway_goes_on(project, tmp_path, monkeypatch):

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mpipar.pool.fed_job import FedJob
 from mpipar.pool.jobs import BATCH_SECONDS, CallsJob, ListJob, Raised
+from mpipar.pool.streaming_job import FedJob
 
 MODERATE = settings(max_examples=80, deadline=None)
 LIMIT = 5  # seconds; a job that takes longer hangs

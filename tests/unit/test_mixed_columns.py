@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mpipar import run
-from mpipar.core.dataset import common_dtype, converted, exact_dtype, joined
 from mpipar.core.mixed import table_of, types_in
+from mpipar.core.row_types import common_dtype, converted, exact_dtype, joined
 from mpipar.sweep import cell, sweep
 
 values = st.one_of(

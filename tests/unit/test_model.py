@@ -19,19 +19,19 @@ from mpipar.command import model as command
 from mpipar.core.blocks import Blocks
 from mpipar.core.plan import slice_share
 from mpipar.load import load as kernel
-from mpipar.runtime.comm import Comm
+from mpipar.predict import block_times, costs, simulation
+from mpipar.predict import model as predictions
+from mpipar.predict.block_times import Times, measurement, run_length
+from mpipar.predict.costs import Costs, Ends
+from mpipar.predict.model import Model, load
+from mpipar.predict.simulation import Fetch, Takers, simulate, slice_bounds
+from mpipar.runtime.communicator import Comm
 from mpipar.runtime.counter import Counter
+from mpipar.runtime.progress_state import Done
 from mpipar.runtime.schedule import SCHEDULES, Share, share
-from mpipar.runtime.tally import Done
 from mpipar.store.output import OutputFile
-from mpipar.study import block_times, costs, simulation
-from mpipar.study import model as predictions
-from mpipar.study.block_times import Times, measurement, run_length
-from mpipar.study.costs import Costs, Ends
 from mpipar.study.data import write_data
 from mpipar.study.design import STRONG, Measured, Run, Size
-from mpipar.study.model import Model, load
-from mpipar.study.simulation import Fetch, Takers, simulate, slice_bounds
 from mpipar.study.table import part
 
 MODERATE = settings(max_examples=60, deadline=None)

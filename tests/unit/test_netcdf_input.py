@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import xarray
 
-from mpipar.core.errors import BadInput
+from mpipar.base.errors import BadInput
 from mpipar.inputs.dataset import check_readable, open_dataset
 from mpipar.inputs.numbers import read_numbers
 from mpipar.inputs.table import read_table

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from mpipar.core.errors import ItemFailed, UnfitResult
+from mpipar.base.errors import ItemFailed, UnfitResult
 from mpipar.store.outcomes import exception_as_bytes, outcomes_of, result_as_bytes
 
 

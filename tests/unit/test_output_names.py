@@ -6,7 +6,7 @@ import pytest
 
 import mpipar
 from mpipar.pi import pi
-from mpipar.runtime.comm import Comm
+from mpipar.runtime.communicator import Comm
 from mpipar.store.output import OutputFile, preview
 from mpipar.store.progress import progress
 

@@ -11,7 +11,7 @@ from PIL import Image, ImageCms
 from scipy import ndimage
 from suite.rings import in_ci
 
-from mpipar.inputs.pictures import convert
+from mpipar.kernels.images import convert
 
 HEIGHT, WIDTH = 48, 64
 Y, X = np.mgrid[:HEIGHT, :WIDTH]

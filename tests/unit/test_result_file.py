@@ -10,10 +10,10 @@ import mpipar
 import mpipar.pi
 from mpipar import BadInput, Estimate, Plan
 from mpipar.core.statistics import Statistics
-from mpipar.runtime.comm import Comm
+from mpipar.runtime.communicator import Comm
 from mpipar.runtime.failure import Skipped
+from mpipar.runtime.progress_state import Done, Record
 from mpipar.runtime.result import Result
-from mpipar.runtime.tally import Done, Record
 from mpipar.runtime.timeline import Span
 from mpipar.store.output import OutputFile, check
 from mpipar.store.result import FORMAT

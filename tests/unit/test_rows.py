@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 import mpipar.store.rows
 from mpipar import BadInput, Dataset, Each, Estimate, ExactSum, NonNegativeInt, Plan, driver, run
-from mpipar.core.dataset import converted
-from mpipar.runtime.comm import Comm
+from mpipar.core.row_types import converted
+from mpipar.runtime.communicator import Comm
 from mpipar.store.output import OutputFile
 from mpipar.store.rows import RESERVED, Rows, begin, complete, resume
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from mpipar import BadInput
 from mpipar.core.blocks import Blocks, missing
-from mpipar.runtime.comm import Comm
+from mpipar.runtime.communicator import Comm
 from mpipar.runtime.counter import Counter
 from mpipar.runtime.schedule import SCHEDULES, Share, share
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mpipar import ExactSum, PositiveInt, RunFailed, driver
-from mpipar.runtime.comm import Comm
+from mpipar.runtime.communicator import Comm
 from mpipar.runtime.shared import NodeArray, make, shared_arrays
 
 MODERATE = settings(max_examples=60, deadline=None)

@@ -16,18 +16,18 @@ import pytest
 from result_files import result, skipped, write
 
 import mpipar
+from mpipar.base.errors import BadInput
 from mpipar.command.show import main
-from mpipar.core.errors import BadInput
 from mpipar.load import load
-from mpipar.runtime.comm import Comm
-from mpipar.runtime.tally import Done
+from mpipar.runtime.communicator import Comm
+from mpipar.runtime.progress_state import Done
 from mpipar.store.output import OutputFile
 from mpipar.store.summary import Study, Summary, Unfinished, look
 from mpipar.study.conduct import startup
 from mpipar.study.data import write_data
 from mpipar.study.design import STRONG, Measured, Run, Size
 from mpipar.study.table import part
-from mpipar.study.timeline import seconds
+from mpipar.view.timeline import seconds
 
 EVIL = "\x1b[31mred\x1b]0;title\x07<script>alert(1)</script>\n&\u202e"
 
@@ -80,7 +80,7 @@ def test_json_has_what_the_run_printed_and_more(path, show):
     made = result(ranks=2, workers=2, retried_blocks=3, lost_workers=1, resumed_blocks=4, skipped=skipped(2))
     write(path, made)
     told = json.loads(show(path, "--json")[1])
-    from mpipar.command.report import as_json
+    from mpipar.view.result_text import as_json
 
     printed = json.loads(as_json(made))
     same = printed.keys() - {"parameters", "skipped", "mpi", "mpipar"}
@@ -372,8 +372,8 @@ def test_nothing_is_written_of_what_can_not_be_shown(path, show, tmp_path):
 
 def test_pictures_need_matplotlib_and_pages_do_not(path, show, tmp_path, monkeypatch):
     write(path)
-    monkeypatch.setattr("mpipar.study.pictures.is_possible", lambda: False)
-    monkeypatch.setattr("mpipar.study.page.is_possible", lambda: False)
+    monkeypatch.setattr("mpipar.view.style.is_possible", lambda: False)
+    monkeypatch.setattr("mpipar.view.page.is_possible", lambda: False)
     assert "pip install 'mpipar[plot]'" in refused(show, path, "--timeline", tmp_path / "a.png")
     assert show(path, "--html", tmp_path / "a.html")[0] == 0
     assert "There are no pictures" in (tmp_path / "a.html").read_text()

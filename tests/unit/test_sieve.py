@@ -7,8 +7,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from mpipar.core import sieve
-from mpipar.core.sieve import count, is_prime, primes_in
+from mpipar.kernels import sieve
+from mpipar.kernels.sieve import count, is_prime, primes_in
 
 MODERATE = settings(max_examples=100, deadline=None)
 LIMIT = 300_000

@@ -12,7 +12,7 @@ import pytest
 from fake_slurm import FakeSlurm, account, job
 
 from mpipar.batch import record
-from mpipar.batch.facts import examine, named, open_states
+from mpipar.batch.job_status import examine, named, open_states
 from mpipar.batch.record import Submission
 from mpipar.batch.slurm import tasks_of
 from mpipar.command.status import duration, main, some_ranges, why
@@ -244,7 +244,7 @@ def test_a_job_that_runs(fake, submitted, stopped, capsys, monkeypatch, done):
     output = copied(stopped, Path(one.outputs[""]))
     found = progress(output)
     now = found.committed
-    monkeypatch.setattr("mpipar.batch.facts.time.time", lambda: now)
+    monkeypatch.setattr("mpipar.batch.job_status.time.time", lambda: now)
     journal.append(one.journal(), "allocation", restart=1, nodes=["n1"], ranks=2, workers=None, done=done, command=[])
     journal.append(one.journal(), "output", path=str(output))
     events = journal.read(one.journal())

@@ -11,6 +11,7 @@ from mpipar.study.crossover import compare
 from mpipar.study.design import SIZES, STRONG, WEAK, Measured, Run, Size
 from mpipar.study.outcome import write_outcome
 from mpipar.study.table import part
+from mpipar.view import style
 
 
 def measured(size: Size, elapsed: float, wall: float, items: int = 10**9) -> Measured:
@@ -86,7 +87,7 @@ def test_crossover(tmp_path):
 
 
 def test_without_matplotlib_there_are_tables_and_a_hint(tmp_path, monkeypatch):
-    monkeypatch.setattr(pictures, "is_possible", lambda: False)
+    monkeypatch.setattr(style, "is_possible", lambda: False)
     said = write_outcome(
         tmp_path,
         "pi",

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from mpipar.core.errors import BadInput, RunFailed
+from mpipar.base.errors import BadInput, RunFailed
 from mpipar.study.design import SIZES, STRONG, WEAK, Measured, Run, Size
-from mpipar.study.here import last_json, measured, timed
+from mpipar.study.local_runner import last_json, measured, timed
 from mpipar.study.machine import describe
 from mpipar.study.record import RUNS, Record
 from mpipar.study.target import find_size, from_driver, from_job, look

@@ -6,7 +6,7 @@ import io
 import h5py
 import pytest
 
-from mpipar.core.errors import BadInput
+from mpipar.base.errors import BadInput
 from mpipar.study import crossover, report
 from mpipar.study.conduct import ValuesDiffer, check_values, conduct
 from mpipar.study.data import write_data

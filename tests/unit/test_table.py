@@ -12,7 +12,7 @@ from conftest import without_privileges
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from mpipar.core.errors import BadInput
+from mpipar.base.errors import BadInput
 from mpipar.inputs.table import read_numbers, read_table
 
 MODERATE = settings(max_examples=100, deadline=None)

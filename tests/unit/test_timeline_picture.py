@@ -15,8 +15,9 @@ from suite.rings import in_ci
 from mpipar.command.show import as_page, main
 from mpipar.runtime.timeline import Span
 from mpipar.store.summary import look
-from mpipar.study import spans, timeline
-from mpipar.study.spans import Lanes, cells, share_busy
+from mpipar.view import lanes as view_lanes
+from mpipar.view import timeline
+from mpipar.view.lanes import Lanes, cells, share_busy
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 EVIL = "<img src=x onerror=alert(1)>'\"&$\\frac{$\x1b[31m\n" + "語" * 3
@@ -81,8 +82,8 @@ def test_lanes_are_by_rank_whatever_the_order_of_processes(tmp_path):
 def test_images_of_many_processes_stay_small(count, monkeypatch):
     many = np.arange(count)
     given = Lanes(many, many, np.zeros(count), np.ones(count), np.ones(count), np.ones(count), many, 1.0)
-    assert spans.columns_for(given, 900) * count <= max(2 * 10**7, 20 * count)
-    busy, longest = cells(given, 300, spans.columns_for(given, 900))
+    assert view_lanes.columns_for(given, 900) * count <= max(2 * 10**7, 20 * count)
+    busy, longest = cells(given, 300, view_lanes.columns_for(given, 900))
     assert busy == pytest.approx(1)
     assert longest == pytest.approx(1)
 

@@ -1,0 +1,1 @@
+"""What everything stands on: errors, exit codes, words, the list of drivers."""

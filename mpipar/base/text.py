@@ -1,0 +1,41 @@
+"""Words for people."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import sys
+from collections.abc import Iterable
+
+
+def printable(text: object) -> str:
+    """Return a text as it can be printed in one line: what a user gave may have several, or odd characters."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(text))
+
+
+def several(count: int, thing: str, things: str = "") -> str:
+    """Return "1 rank", "2 ranks"; ``things`` is the plural, if it is more than an s."""
+    return f"{count} {thing if count == 1 else things or thing + 's'}"
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return "; did you mean a, b?" with the names that are like ``name``, or nothing."""
+    by_folded = {one.casefold(): one for one in known}
+    matches = difflib.get_close_matches(name.casefold(), by_folded, n=3)
+    return f"; did you mean {', '.join(by_folded[match] for match in matches)}?" if matches else ""
+
+
+def items_in_blocks(n: int, n_blocks: int, block: int) -> str:
+    """Return a plan in words."""
+    return f"{n:_} item{'s' * (n != 1)} in {n_blocks:_} block{'s' * (n_blocks != 1)} of {block:_}"
+
+
+def markdown_row(cells: Iterable[str]) -> str:
+    """Return a line of a table in Markdown."""
+    return f"| {' | '.join(cells)} |"
+
+
+def suit_any_encoding() -> None:
+    """Let stdout write letters that its encoding hasn't, such as the ± of an error, as escapes; so does stderr."""
+    with contextlib.suppress(AttributeError):  # somebody has put another object in its place
+        sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]

@@ -1,0 +1,219 @@
+"""Pixels of image files: what Pillow would lose of them, and turning and scaling them.
+
+Pillow holds eight bits a channel, or one channel of 16-bit whole numbers (``I;16``), 32-bit ones (``I``) or 32-bit
+floats (``F``). It opens more than that too, and drops bits; and it turns and scales 16-bit pixels as if they had eight.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+with contextlib.suppress(ImportError):  # check_pillow says so
+    from PIL import Image
+
+_DEEP = {  # what can be written of them, but for the original's own format
+    "I;16": ("PNG", "TIFF"),
+    "I": ("TIFF",),
+    "F": ("TIFF",),
+}
+_DEEP_FORMATS = ("PNG", "TIFF", "PPM", "JPEG2000")
+_BLACK = {"CMYK": (0, 0, 0, 255), "YCbCr": (0, 128, 128), "LAB": (0, 128, 128)}
+_EXACT_IN_FLOATS = 2**24
+_BITS, _PHOTOMETRIC, _FILL_ORDER, _SAMPLE_FORMAT, _GDAL_NODATA = 258, 262, 266, 339, 42113  # of TIFF
+_HAS_GAPS = "without data"
+_FAX = ("tiff_ccitt", "group3", "group4")
+_LOSSLESS = ("raw", "packbits", "tiff_lzw", "tiff_deflate", "tiff_adobe_deflate")
+
+
+def is_deep(image: Image.Image) -> bool:
+    """Return whether pixels have more than eight bits a channel."""
+    return image.mode[0] in "IF"
+
+
+def check_depth(image: Image.Image, source: str) -> None:
+    """Raise ValueError if Pillow drops bits of an image, or takes them for others; before its pixels are loaded."""
+    lost = _lost(image, source)
+    if lost:
+        raise ValueError(f"Pillow {lost}")
+
+
+def whole(image: Image.Image) -> Image.Image:
+    """Return an image in one of Pillow's modes that can be worked with. Raises ValueError.
+
+    Parameters
+    ----------
+    image : Image
+        As it was opened, with its pixels.
+    """
+    if image.mode == "La":
+        return image.convert("LA")
+    if not is_deep(image):
+        return image
+    pixels = np.asarray(image)
+    if _GDAL_NODATA in getattr(image, "tag_v2", ()):
+        image.info[_HAS_GAPS] = True
+    if image.mode == "I" and _is_unsigned(image) and pixels.min() < 0:
+        raise ValueError("Pillow takes whole numbers of 2**31 and more for negative ones")
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM"):
+        return _made(pixels.astype(np.uint16), image)
+    return image
+
+
+def fitting(image: Image.Image, kind: str, original: str | None) -> Image.Image:
+    """Return an image of deep pixels as a format holds it. Raises ValueError if there is no such way."""
+    if image.mode == "I" and kind == "PNG":
+        pixels = np.asarray(image)
+        if pixels.min() < 0 or pixels.max() > np.iinfo(np.uint16).max:
+            raise ValueError(f"PNG holds 0 to 65535, and there are pixels from {pixels.min()} to {pixels.max()}")
+        return _made(pixels.astype(np.uint16), image)
+    if kind not in (*_DEEP[image.mode], original):
+        raise ValueError(f"Pillow can't write {kind} of {image.mode} pixels")
+    return image
+
+
+def turned(image: Image.Image, rotate: float, size: tuple[int, int] | None) -> Image.Image:
+    """Return an image, rotated around its centre, or scaled to a size. Raises ValueError."""
+    if is_deep(image) and not _is_exact(image, rotate, size):
+        return _deep_turned(image, rotate, size)
+    return _by_pillow(image, rotate, size)
+
+
+def compression_of(image: Image.Image, kind: str) -> dict[str, str]:
+    """Return the option that keeps an original's compression, or takes one that can hold the pixels."""
+    method = image.info.get("compression")
+    if kind != "TIFF" or not isinstance(method, str):
+        return {}
+    fits = method in _LOSSLESS or (method in _FAX and image.mode == "1")
+    if not fits and method == "jpeg":
+        fits = image.mode in ("L", "RGB")
+    return {"compression": method if fits else "tiff_lzw"}
+
+
+def _by_pillow(image: Image.Image, rotate: float, size: tuple[int, int] | None) -> Image.Image:
+    if size is not None:
+        return image.resize(size, Image.Resampling.LANCZOS)
+    black = _BLACK.get(image.mode)
+    return image.rotate(rotate, Image.Resampling.BICUBIC, expand=True, fillcolor=black)
+
+
+def _is_exact(image: Image.Image, rotate: float, size: tuple[int, int] | None) -> bool:
+    """Return whether pixels are moved at most, and none is interpolated."""
+    return rotate % 90 == 0 if size is None else size == image.size
+
+
+def _deep_turned(image: Image.Image, rotate: float, size: tuple[int, int] | None) -> Image.Image:
+    """Interpolate in floats, as Pillow takes 16-bit pixels for bytes."""
+    if "transparency" in image.info:
+        raise ValueError(f"a transparent value among {image.mode} pixels can't be interpolated")
+    if _HAS_GAPS in image.info:
+        raise ValueError("pixels without data (GDAL_NODATA) can't be interpolated")
+    pixels = np.asarray(image)
+    if image.mode == "I" and max(pixels.max(), -pixels.min().astype(np.int64)) > _EXACT_IN_FLOATS:
+        raise ValueError("whole numbers over 2**24 can't be interpolated: 32-bit floats don't hold them")
+    floats = Image.fromarray(pixels.astype(np.float32))
+    made = np.asarray(_by_pillow(floats, rotate, size))
+    if image.mode == "F":
+        return _made(made, image)
+    least = 0 if pixels.min() >= 0 else np.iinfo(np.int32).min
+    most = np.iinfo(pixels.dtype).max
+    # Bicubic and Lanczos interpolation overshoot beside edges.
+    return _made(np.clip(np.rint(made.astype(np.float64)), least, most).astype(pixels.dtype), image)
+
+
+def _made(pixels: npt.NDArray[Any], like: Image.Image) -> Image.Image:
+    made = Image.fromarray(np.ascontiguousarray(pixels))
+    made.info = dict(like.info)
+    return made
+
+
+def _is_unsigned(image: Image.Image) -> bool:
+    tags = getattr(image, "tag_v2", {})
+    return bool(tags) and tags.get(_SAMPLE_FORMAT, (1,))[0] == 1
+
+
+def _lost(image: Image.Image, source: str) -> str:
+    """Return what Pillow does wrong with an image, in words, or nothing."""
+    if image.format == "FITS":
+        return "reads FITS without its scale (BZERO, BSCALE) and signs"
+    if is_deep(image) and image.format not in _DEEP_FORMATS:
+        return f"opens {image.format} of {image.mode} pixels in ways that nobody has checked"
+    by_format = {"TIFF": _lost_of_tiff, "PPM": _lost_of_ppm, "JPEG2000": _lost_of_jpeg2000}
+    if image.format in by_format:
+        return by_format[image.format](image, source)
+    if not is_deep(image) and _has_more_bits(image, source):
+        return _as_bytes(image)
+    return ""
+
+
+def _as_bytes(image: Image.Image) -> str:
+    return f"opens {image.format} of more than 8 bits a channel as 8-bit {image.mode}"
+
+
+def _has_more_bits(image: Image.Image, source: str) -> bool:
+    """Return whether a file has more than the eight bits that Pillow keeps of it."""
+    match image.format:
+        case "SGI":
+            return _head(source)[3:4] == b"\2"
+        case "DDS":
+            return any(tile[0] == "bcn" and tile[3][0] == 6 for tile in image.tile)  # type: ignore[attr-defined]
+        case "AVIF":
+            return any(ord(flags) & 0x40 for flags in re.findall(b"av1C..(.)", _head(source), re.DOTALL))
+        case _:
+            raw = " ".join(str(tile[3]) for tile in getattr(image, "tile", ()))
+            return re.search(r"\w;16[BLNR]", raw) is not None
+
+
+def _lost_of_tiff(image: Image.Image, source: str) -> str:
+    tags: Any = image.tag_v2  # type: ignore[attr-defined]
+    bits = max(tags.get(_BITS, (1,)))
+    if bits > 8 and not is_deep(image):
+        return _as_bytes(image)
+    if bits == 8 and 2 in tags.get(_SAMPLE_FORMAT, (1,)):
+        return "takes signed bytes of TIFF for unsigned ones"
+    if bits > 8 and tags.get(_PHOTOMETRIC) == 0:
+        return "takes white for black in TIFF of more than 8 bits whose 0 is white"
+    if bits > 8 and tags.get(_FILL_ORDER, 1) != 1:
+        return "may take the bits of TIFF with another fill order for others"
+    return ""
+
+
+def _lost_of_ppm(image: Image.Image, source: str) -> str:
+    if image.mode == "F":
+        return ""
+    fields = re.sub(rb"#[^\n\r]*", b" ", _head(source)[:4096]).split()
+    largest = fields[3] if fields[0] in (b"P2", b"P3", b"P5", b"P6") else b"0"
+    if fields[0] == b"P7":
+        found = re.search(rb"MAXVAL\s+([0-9]+)", _head(source)[:4096])
+        largest = found[1] if found else b"0"
+    if int(largest) <= 255:
+        return ""
+    if not is_deep(image):
+        return _as_bytes(image)
+    return "" if int(largest) == 65535 else f"stretches grey values of 0 to {int(largest)} to 0 to 65535"
+
+
+def _lost_of_jpeg2000(image: Image.Image, source: str) -> str:
+    found = re.search(rb"\xff\x4f\xff\x51.{36}(..)", _head(source), re.DOTALL)
+    if found is None:
+        return "opens JPEG 2000 whose depth can't be told"
+    components = _head(source)[found.end() :][: 3 * int.from_bytes(found[1], "big") : 3]
+    depths = {(size & 0x7F) + 1 for size in components}
+    if any(size & 0x80 for size in components):
+        return "takes signed pixels of JPEG 2000 for unsigned ones"
+    if max(depths) > 8 and not is_deep(image):
+        return _as_bytes(image)
+    if max(depths) > 8 and depths != {16}:
+        return f"stretches pixels of {max(depths)} bits to 16 bits"
+    return ""
+
+
+def _head(source: str) -> bytes:
+    """Return what the file begins with: where formats tell of their depth."""
+    with Path(source).open("rb") as file:
+        return file.read(2**20)

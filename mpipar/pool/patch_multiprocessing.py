@@ -1,0 +1,53 @@
+"""The names of multiprocessing and concurrent.futures standing for mpipar's."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import concurrent.futures.process
+import multiprocessing
+import multiprocessing.context
+import multiprocessing.pool
+import sys
+from types import ModuleType
+from typing import Any
+
+from mpipar.pool import importing, pool_runtime, watched
+from mpipar.pool.executor import Executor
+from mpipar.pool.manager import Manager
+from mpipar.pool.pool import AsyncResult, Pool
+
+
+def install() -> None:
+    """Let the names that scripts take from multiprocessing and concurrent.futures stand for mpipar's."""
+
+    def cpu_count() -> int:
+        """Return the number of workers of all ranks."""
+        if watched.is_watching():
+            return importing.cpu_count()
+        return sum(pool_runtime.workers_of_pool(pool_runtime.attend(), None))
+
+    stand_ins: list[tuple[Any, dict[str, Any]]] = [
+        (multiprocessing, {"Pool": Pool, "Manager": Manager, "cpu_count": cpu_count}),
+        (_copy_of_pool_module(), {"Pool": Pool, "ApplyResult": AsyncResult, "AsyncResult": AsyncResult}),
+        (
+            multiprocessing.context.BaseContext,  # what get_context("spawn") and the like return
+            {
+                "Pool": lambda _, *arguments, **options: Pool(*arguments, **options),
+                "Manager": lambda _: Manager(),
+                "cpu_count": lambda _: cpu_count(),
+            },
+        ),
+        (concurrent.futures, {"ProcessPoolExecutor": Executor}),
+        (concurrent.futures.process, {"ProcessPoolExecutor": Executor}),
+    ]
+    for place, names in stand_ins:
+        for name, value in names.items():
+            setattr(place, name, value)
+
+
+def _copy_of_pool_module() -> ModuleType:
+    """Put a copy in the place of ``multiprocessing.pool``, and return it: the module's own ThreadPool uses its Pool."""
+    copy = ModuleType("multiprocessing.pool")
+    vars(copy).update(vars(multiprocessing.pool))
+    sys.modules["multiprocessing.pool"] = multiprocessing.pool = copy
+    return copy

@@ -1,0 +1,107 @@
+"""How the ranks of a pool find each other."""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from typing import NamedTuple
+
+from mpipar.runtime import node
+from mpipar.runtime.communicator import Comm
+from mpipar.runtime.doorbell import Doorbell
+from mpipar.runtime.interfaces import own_interfaces
+from mpipar.runtime.link import Link
+from mpipar.runtime.pinning import Place, place
+
+ACTIVE_SECONDS, IDLE_SECONDS = 1e-3, 0.02
+"""Between looks at MPI where nobody can ring: soon after a message, and later. The first, too, while one is sent."""
+ACTIVE_FOR_SECONDS = 0.2
+RUNG_SECONDS = 0.25
+"""Between looks at MPI where somebody rings."""
+
+
+class Peer(NamedTuple):
+    """A rank, as the others see it.
+
+    Attributes
+    ----------
+    host : str
+    bell : bytes or None
+        What to ring when there is a message for it; None where one can't, on another node.
+    workers : int
+        How many worker processes it has for a pool.
+    place : Place
+        Where it runs.
+    networks : list of str
+        The addresses of its interfaces.
+    """
+
+    host: str
+    bell: bytes | None
+    workers: int
+    place: Place
+    networks: list[str]
+
+
+def meet(comm: Comm, bell: Doorbell, workers: int | str) -> tuple[Link | None, list[Peer]]:
+    """Return the messages between ranks, and all ranks. Collective over comm.
+
+    All ranks take the root's key for connections of :mod:`multiprocessing`, so that proxies of a manager are valid
+    everywhere.
+
+    Parameters
+    ----------
+    comm : Comm
+    bell : Doorbell
+        This rank's.
+    workers : int or "auto"
+        Worker processes in this rank.
+    """
+    process = multiprocessing.current_process()
+    process.authkey = comm.bcast(bytes(process.authkey))
+    link = comm.link()
+    count = node.workers_of_rank(comm, workers)
+    peers = comm.bcast(comm.gather(Peer(comm.host, bell.name, count, place(comm.host, count), own_interfaces())))
+    if comm.size == 1:
+        return link, peers
+    root = peers[0]
+    hears = root.host == comm.host and root.bell is not None and bell.ring(root.bell)
+    all_hear = comm.bcast(comm.gather(hears))
+    return link, [peer if hears else peer._replace(bell=None) for peer, hears in zip(peers, all_hear, strict=True)]
+
+
+class Patience:
+    """How long to sleep before the next look at MPI.
+
+    Parameters
+    ----------
+    link : Link or None
+        The messages between ranks, if there are several.
+    rung : bool
+        Whether everybody who may have a message rings.
+    """
+
+    def __init__(self, link: Link | None, *, rung: bool) -> None:
+        self._link, self._rung = link, rung
+        self._last = 0.0
+
+    def note(self) -> None:
+        """Note that there was a message: another one may come soon."""
+        self._last = time.monotonic()
+
+    def seconds(self) -> float:
+        """Return how long to sleep: not at all while a large message is on its way."""
+        if self._link is not None and self._link.is_busy:
+            return 0.0 if self._link.is_streaming else ACTIVE_SECONDS
+        if self._link is None or self._rung:
+            return RUNG_SECONDS
+        return ACTIVE_SECONDS if time.monotonic() < self._last + ACTIVE_FOR_SECONDS else IDLE_SECONDS
+
+
+def drain(link: Link, seconds: float) -> None:
+    """Give messages that are on their way some time to arrive."""
+    deadline = time.monotonic() + seconds
+    while link.is_busy and time.monotonic() < deadline:
+        for _ in link.receive():
+            pass
+        time.sleep(1e-4)

@@ -1,0 +1,321 @@
+"""Tasks from an iterator, and an iterator over their values."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from multiprocessing import TimeoutError as PoolTimeoutError
+from typing import Any
+
+from mpipar.pool.jobs import Job, Raised
+from mpipar.runtime.channel import Frames
+
+_ABSENT = object()
+
+
+class _Stream:
+    """Items that came from an iterator: those to be handed out, and those that are out."""
+
+    def __init__(self) -> None:
+        self._items: deque[Any] = deque()
+        self._first = 0  # number of the first of these
+        self._out: dict[int, Any] = {}
+
+    @property
+    def waiting(self) -> int:
+        return len(self._items)
+
+    def append(self, item: Any) -> None:
+        self._items.append(item)
+
+    def take(self, count: int) -> tuple[range, Any]:
+        items = [self._items.popleft() for _ in range(min(count, len(self._items)))]
+        indices = range(self._first, self._first + len(items))
+        self._first = indices.stop
+        self._out.update(zip(indices, items, strict=True))
+        return indices, items
+
+    def items(self, indices: Sequence[int]) -> list[Any]:
+        return [self._out[index] for index in indices]
+
+    def forget(self, indices: Sequence[int]) -> None:
+        for index in indices:
+            del self._out[index]
+
+    def clear(self) -> None:
+        self._items.clear()
+
+
+class _Known:
+    """Items that are all there, the first of which may be handed out: nothing is done for each."""
+
+    def __init__(self, items: Sequence[Any]) -> None:
+        self._items = items
+        self._first = self._end = 0  # of those that may be handed out
+
+    @property
+    def waiting(self) -> int:
+        return self._end - self._first
+
+    def extend(self, most: float) -> int:
+        """Let so many more be handed out, or those that are left; return how many."""
+        count = int(min(most, len(self._items) - self._end))
+        self._end += count
+        return count
+
+    def take(self, count: int) -> tuple[range, Any]:
+        indices = range(self._first, min(self._first + count, self._end))
+        self._first = indices.stop
+        return indices, self._items[indices.start : indices.stop]
+
+    def items(self, indices: Sequence[int]) -> list[Any]:
+        return [self._items[index] for index in indices]
+
+    def forget(self, indices: Sequence[int]) -> None:
+        pass
+
+    def clear(self) -> None:
+        self._first = self._end
+
+
+class FedJob(Job):
+    """Tasks from an iterator that may be endless, whose values are wanted one by one; itself their iterator.
+
+    A thread takes items from the iterator as they are needed: at any time, no more of them have been taken than will
+    be handed out soon, or wait to be fetched. An exception in the iterator comes where its item would have.
+
+    Parameters
+    ----------
+    function, kind, chunksize
+        As for Job.
+    iterable : iterable
+    ordered : bool
+        Whether values come in the order of the items.
+    wake : callable
+        Called when there are new items, and the engine waits for them.
+    snapshot : callable, optional
+        Returns an item as it is now: the iterator may go on to change it, as one that fills a buffer again and again.
+        By default the iterable is a sequence in which nothing changes.
+    window : float, optional
+        How many items are taken at most before the value of the first is fetched.
+    owner : object, optional
+        What must live as long as the job.
+    """
+
+    LARGEST_WINDOW = 2**16
+    _BYTES = 2**25  # of values that wait to be fetched
+
+    def __init__(
+        self,
+        function: Any,
+        kind: str,
+        iterable: Iterable[Any],
+        *,
+        chunksize: int = 1,
+        ordered: bool = True,
+        wake: Callable[[], None],
+        snapshot: Callable[[Any], Any] | None = None,
+        window: float | None = None,
+        owner: object = None,
+    ) -> None:
+        super().__init__(function, kind, chunksize)
+        self.unit = chunksize
+        self._source: _Stream | _Known
+        self._iterator: Iterator[Any]
+        if snapshot is None:
+            assert isinstance(iterable, Sequence)
+            self._source, self._iterator = _Known(iterable), iter(())
+        else:
+            self._source, self._iterator = _Stream(), iter(iterable)
+        self._ordered, self._wake, self._snapshot = ordered, wake, snapshot
+        self._owner = owner
+        self._fixed_window = window
+        self._window: float = window or 64
+        self._fed = 0
+        self._end: int | None = None  # how many items there are, once that is known
+        self._put = 0
+        self._bytes_per_value = 0.0
+        self.is_starving = False  # whether the engine waits for items
+        # What follows is shared with the threads that fetch values.
+        self._condition = threading.Condition()
+        self._arrived: dict[int, list[Any]] = {}  # {number of the first: outcomes}
+        self._fetched = 0
+        self._released = 0  # how many of these don't count for the window any more
+        self._current: deque[Any] = deque()
+        self._cancelled: BaseException | None = None
+        self._is_enough = False  # whether to take no more items
+
+    def start(self) -> None:  # noqa: D102
+        if self._window == math.inf:
+            self._feed()  # all at once; there may be no more threads at the end of a script
+        else:
+            threading.Thread(target=self._feed, name="mpipar imap", daemon=True).start()
+
+    def _feed(self) -> None:
+        error: BaseException | None = None
+        try:
+            if type(self._source) is _Known:
+                self._feed_together(self._source)
+            elif type(self._source) is _Stream and self._snapshot is not None:
+                self._feed_one_by_one(self._source, self._snapshot)
+            if self._is_enough and self._cancelled is None and next(self._iterator, _ABSENT) is not _ABSENT:
+                error = RuntimeError("cannot schedule new futures after shutdown")
+        except BaseException as raised:  # of the script's iterator
+            error = raised
+        with self._condition:
+            self._end = self._fed
+            if error is not None:
+                self._arrived[self._fed] = [Raised(error)]
+                self._end += 1
+                self._put += 1
+            self._condition.notify_all()
+        self._wake()
+
+    def _feed_one_by_one(self, source: _Stream, snapshot: Callable[[Any], Any]) -> None:
+        for item in self._iterator:
+            source.append(snapshot(item))
+            if not self._goes_on(1):
+                break
+
+    def _feed_together(self, source: _Known) -> None:
+        while True:
+            count = source.extend(max(1, self._window - (self._fed - self._released)))
+            if not count or not self._goes_on(count):
+                break
+
+    def _goes_on(self, count: int) -> bool:
+        """Note that so many items were taken; return whether to go on, once there is room for more."""
+        self._fed += count
+        if self.is_starving:
+            self.is_starving = False
+            self._wake()
+        if self._fed - self._released >= self._window:
+            with self._condition:
+                while self._fed - self._released >= self._window and not self._is_enough:
+                    self._condition.wait()
+        return not self._is_enough
+
+    @property
+    def waiting(self) -> int:  # noqa: D102
+        return self._source.waiting
+
+    @property
+    def is_done(self) -> bool:  # noqa: D102
+        return self._cancelled is not None or (self._end is not None and self._put >= self._end)
+
+    def take(self, count: int) -> tuple[Sequence[int], Any]:  # noqa: D102
+        if not self._source.waiting:
+            self.is_starving = True  # before the second look, or what is fed in between would wait
+        return self._source.take(count)
+
+    def items(self, indices: Sequence[int]) -> Any:  # noqa: D102
+        return self._source.items(indices)
+
+    def put(self, indices: Sequence[int], outcomes: list[Any], *, all_well: bool = False) -> None:  # noqa: D102
+        self._source.forget(indices)
+        with self._condition:
+            self._put += len(outcomes)
+            if isinstance(indices, range):
+                self._arrived[indices.start] = outcomes
+            else:
+                self._arrived.update((index, [outcome]) for index, outcome in zip(indices, outcomes, strict=True))
+            self._condition.notify_all()
+
+    def note_size(self, count: int, frames: Frames) -> None:
+        """Note how many bytes some values have."""
+        size = sum(memoryview(frame).nbytes for frame in frames)
+        self._bytes_per_value = max(self._bytes_per_value / 2, size / max(1, count))
+
+    def note(self, count: int, seconds: float) -> None:  # noqa: D102
+        super().note(count, seconds)
+        if self._window < self.LARGEST_WINDOW and self._fixed_window is None:
+            self._window = min(self.LARGEST_WINDOW, max(self._window, 256 * self._largest))
+
+    def narrow(self, workers: int) -> None:
+        """Hold the window to what fits into memory, and to what keeps all workers busy."""
+        if self._fixed_window is None and self._window != math.inf:
+            fits = self._BYTES / max(1.0, self._bytes_per_value)
+            self._window = max(4 * workers * self.unit, min(self._window, fits))
+
+    def hurry(self) -> None:
+        """Don't wait for values to be fetched: somebody waits for the end of all tasks.
+
+        All items are taken, however many; or no more, if the window is the user's.
+        """
+        with self._condition:
+            self._is_enough = self._fixed_window is not None and self._window != math.inf
+            self._window = math.inf
+            self._condition.notify_all()
+
+    def cancel(self, error: BaseException) -> None:  # noqa: D102
+        with self._condition:
+            if not self.is_done:
+                self._cancelled = error
+            self._is_enough = True
+            self._source.clear()
+            self._condition.notify_all()
+
+    def __iter__(self) -> FedJob:
+        return self
+
+    def __next__(self) -> Any:
+        outcome = self.outcome()
+        if type(outcome) is Raised:
+            raise outcome.error
+        return outcome
+
+    def next(self, timeout: float | None = None) -> Any:
+        """Return the next value.
+
+        Raises
+        ------
+        StopIteration
+            After the last one.
+        multiprocessing.TimeoutError
+            If it doesn't come within ``timeout`` seconds.
+        Exception
+            Whatever its task raised.
+        """
+        outcome = self.outcome(timeout)
+        if type(outcome) is Raised:
+            raise outcome.error
+        return outcome
+
+    def outcome(self, timeout: float | None = None) -> Any:
+        """Return the same, but a Raised instead of raising what a task raised."""
+        if self._fixed_window is None or self._window == math.inf:  # nobody waits for each single one to be fetched
+            try:
+                return self._current.popleft()
+            except IndexError:
+                pass
+        with self._condition:
+            if not self._condition.wait_for(self._has_more, timeout):
+                raise PoolTimeoutError
+            if not self._current:
+                self._take_next_batch()
+            outcome = self._current.popleft()
+            if self._fixed_window is not None:
+                self._released += 1
+                self._condition.notify_all()
+        return outcome
+
+    def _has_more(self) -> bool:
+        if self._current or self._cancelled is not None or self._fetched == self._end:
+            return True
+        return self._fetched in self._arrived if self._ordered else bool(self._arrived)
+
+    def _take_next_batch(self) -> None:
+        if self._fetched == self._end:
+            raise StopIteration
+        key = self._fetched if self._ordered else next(iter(self._arrived), self._fetched)
+        outcomes = self._arrived.pop(key, None)
+        if outcomes is None:
+            assert self._cancelled is not None
+            raise self._cancelled
+        self._fetched += len(outcomes)
+        self._current.extend(outcomes)
+        if self._fixed_window is None:
+            self._released = self._fetched
+            self._condition.notify_all()

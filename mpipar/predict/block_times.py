@@ -1,0 +1,261 @@
+"""How long each block of a plan takes: as measured, or drawn from that.
+
+Where a plan is to have another number of blocks than the measured one, its times are drawn: runs of neighbours, each
+from a random place of the measured plan, which is taken as a ring (the circular block bootstrap; D. N. Politis and
+J. P. Romano, in *Exploring the Limits of Bootstrap*, 263, 1992). Runs keep what neighbours have to do with each other.
+Times that follow their position in the plan over more than runs can keep are stretched instead.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from mpipar.base.errors import BadInput
+from mpipar.base.text import several
+from mpipar.runtime.timeline import SHORTEST_SPAN
+from mpipar.store.summary import Summary
+
+MOST_MEASURED = 2**25
+MOST_BLOCKS = 10**9
+"""Of a plan that was measured, and of one that is simulated."""
+
+_PIECE = 2**21  # blocks that are looked at at once
+_DENSE = 2**22  # plans of up to so many blocks are kept in memory as a whole
+
+Floats: TypeAlias = npt.NDArray[np.float64]
+Whole: TypeAlias = npt.NDArray[np.int64]
+
+
+class Times:
+    """The times of the blocks of a plan, in the order of the plan, in seconds.
+
+    Parameters
+    ----------
+    values : numpy.ndarray
+        Of shape (n,): the times that were measured.
+    count : int, optional
+        How many blocks the plan has; by default as many as were measured.
+    run : int
+        Blocks of the plan that were neighbours when they were measured; 0 stretches what was measured.
+    seed : int
+        Of what is drawn.
+    """
+
+    def __init__(self, values: Floats, count: int | None = None, run: int = 0, seed: int = 0) -> None:
+        self._values = values
+        self.count = len(values) if count is None else count
+        self._run, self._seed = run, seed
+
+    @property
+    def drawn(self) -> bool:
+        """Whether another seed gives other times."""
+        return self._run > 0
+
+    def at(self, positions: Whole) -> Floats:
+        """Return the times of the blocks at these positions of the plan."""
+        n = len(self._values)
+        if not self._run:
+            return self._values[positions if n == self.count else _scaled(positions, n, self.count)]
+        runs, within = np.divmod(positions, self._run)
+        starts = (_uniform(runs, self._seed) * n).astype(np.int64)
+        return self._values[(starts + within) % n]
+
+    def between(self, start: int, stop: int) -> Floats:
+        """Return the times of consecutive blocks."""
+        if self.count <= _DENSE:
+            return self._all[start:stop]
+        return self.at(np.arange(start, stop))
+
+    def sums(self, bounds: Whole) -> Floats:
+        """Return the time of all blocks from each bound, in rising order, to the next."""
+        if self.count <= _DENSE:
+            return np.diff(self._before[bounds])
+        found = np.zeros(len(bounds) - 1)
+        i = 0
+        while i < len(found):
+            j = max(i + 1, int(np.searchsorted(bounds, bounds[i] + _PIECE, "right")) - 1)
+            if j == i + 1:
+                found[i] = sum(self.between(a, b).sum() for a, b in _pieces(int(bounds[i]), int(bounds[j])))
+            else:
+                before = np.concatenate([[0.0], np.cumsum(self.between(int(bounds[i]), int(bounds[j])))])
+                found[i:j] = np.diff(before[bounds[i : j + 1] - bounds[i]])
+            i = j
+        return found
+
+    def every(self, size: int) -> Floats:
+        """Return, of shape (size,), the time of each ``size``-th block, from each of the first ones on."""
+        rows = max(1, _PIECE // size)
+        found = np.zeros(size)
+        for start in range(0, self.count, rows * size):
+            piece = self.between(start, min(start + rows * size, self.count))
+            whole = len(piece) // size * size
+            found += piece[:whole].reshape(-1, size).sum(axis=0)
+            found[: len(piece) - whole] += piece[whole:]
+        return found
+
+    @cached_property
+    def total(self) -> float:
+        """The time of all blocks."""
+        return float(sum(self.between(a, b).sum() for a, b in _pieces(0, self.count)))
+
+    @cached_property
+    def longest(self) -> float:
+        """The time of the longest block."""
+        return float(max((self.between(a, b).max() for a, b in _pieces(0, self.count)), default=0.0))
+
+    @cached_property
+    def _all(self) -> Floats:
+        return self.at(np.arange(self.count))
+
+    @cached_property
+    def _before(self) -> Floats:
+        return np.concatenate([[0.0], np.cumsum(self._all)])
+
+
+class Part(Times):
+    """The times of some blocks of a plan.
+
+    Parameters
+    ----------
+    whole : Times
+    positions : range
+        Which blocks.
+    """
+
+    def __init__(self, whole: Times, positions: range) -> None:
+        super().__init__(np.empty(0), len(positions))
+        self._whole, self._positions = whole, positions
+
+    def at(self, positions: Whole) -> Floats:  # noqa: D102
+        return self._whole.at(self._positions.start + positions * self._positions.step)
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What a run has measured of its blocks.
+
+    Attributes
+    ----------
+    values : numpy.ndarray
+        Of shape (n_blocks,): seconds of each block, in the order of the plan.
+    run : int
+        How many neighbours belong together, when times are drawn; 0 if the times follow their position.
+    notes : list of str
+        What is to be known about them.
+    """
+
+    values: Floats
+    run: int
+    notes: list[str]
+
+    def times(self, count: int, seed: int = 0) -> Times:
+        """Return the times of a plan with so many blocks: the measured ones, if it has as many."""
+        return Times(self.values) if count == len(self.values) else Times(self.values, count, self.run, seed)
+
+
+def measurement(summary: Summary) -> Measurement:
+    """Return what the run of a result file has measured. Raises BadInput if it has nothing that can be used."""
+    path, spans = summary.path, summary.timeline
+    n_blocks = int(summary.about["n_blocks"])
+    if spans is None:
+        raise BadInput(f"{path} has no timeline: {summary.why_no_timeline}")
+    if n_blocks > MOST_MEASURED:
+        raise BadInput(f"{path} is of {n_blocks:_} blocks; expected at most {MOST_MEASURED:_}, as --block makes larger")
+    blocks, seconds = spans["blocks"], spans["end"] - spans["begin"]
+    step = int(summary.about["ranks"]) if summary.about["schedule"] == "stride" else 1
+    values = _spread_out(spans["block"], blocks, seconds / blocks, step, n_blocks)
+    notes, known = [], int(blocks.sum())
+    if int(blocks.max()) > 1:
+        notes.append(f"of up to {several(int(blocks.max()), 'block')} at once there is one time: their mean is used")
+    if summary.longest_block > max(SHORTEST_SPAN, 1.1 * float(values.max())):
+        notes.append(f"the longest block took {summary.longest_block:.3g} s, but no span tells which it was: where it "
+                     "matters, predictions are too short")  # fmt: skip
+    if known < n_blocks:
+        notes.append(f"{n_blocks - known:_} of {n_blocks:_} blocks weren't measured (done before, or by ranks that "
+                     "died): the mean is used")  # fmt: skip
+    return Measurement(values, run_length(values), notes)
+
+
+def _spread_out(first: Whole, blocks: Whole, means: Floats, step: int, n_blocks: int) -> Floats:
+    """Return the time of each block.
+
+    A span names its first block alone. The others are as far apart as a rank's neighbours are, or consecutive; where
+    several chunks have become one span, some are elsewhere, and take places that are left.
+    """
+    values = np.full(n_blocks, np.nan)
+    start, mean = np.repeat(first, blocks), np.repeat(means, blocks)
+    within = np.arange(len(start)) - np.repeat(np.cumsum(blocks) - blocks, blocks)
+    for apart in (step, 1):
+        positions = start + within * apart
+        inside = np.flatnonzero((positions >= 0) & (positions < n_blocks))
+        free = inside[np.isnan(values[positions[inside]])]
+        places, own = np.unique(positions[free], return_index=True)
+        values[places] = mean[free[own]]
+        rest = np.setdiff1d(np.arange(len(start)), free[own], assume_unique=True)
+        start, mean, within = start[rest], mean[rest], within[rest]
+    left = np.flatnonzero(np.isnan(values))
+    values[left] = np.average(means, weights=blocks)
+    values[left[: len(mean)]] = mean[: len(left)]
+    return values
+
+
+def run_length(values: Floats) -> int:
+    """Return how many neighbouring blocks are to be drawn together; 0 if their times follow the position.
+
+    Rule of D. N. Politis and H. White, *Econometric Reviews* 23, 53 (2004), corrected by A. Patton, D. N. Politis and
+    H. White, *ibid.* 28, 372 (2009). Where that asks for more than 3 √n, no run of a useful length keeps what there is.
+    """
+    n = len(values)
+    deviations = values - values.mean()
+    if n < 16 or not deviations.any():
+        return 1
+    lags = _autocovariance(deviations)
+    most = math.ceil(min(3 * math.sqrt(n), n / 3))
+    small = np.abs(lags[1:] / lags[0]) < 2 * math.sqrt(math.log10(n) / n)
+    needed = max(5, math.ceil(math.log10(n)))
+    quiet = next((m for m in range(min(most, len(small) - needed)) if small[m : m + needed].all()), None)
+    if quiet is None:
+        return 0
+    if quiet == 0:
+        return 1
+    k = np.arange(1, min(2 * quiet, len(lags) - 1) + 1)
+    window = np.clip(2 * (1 - k / (2 * quiet)), 0, 1)
+    slope = 2 * float((window * k * lags[k]).sum())
+    density = float(lags[0] + 2 * (window * lags[k]).sum())
+    length = (2 * slope**2 / (4 / 3 * density**2) * n) ** (1 / 3) if density > 0 else most
+    return max(1, math.ceil(length)) if length <= most else 0
+
+
+def _autocovariance(deviations: Floats) -> Floats:
+    n = len(deviations)
+    spectrum = np.fft.rfft(deviations, 2 * n)
+    found: Floats = np.fft.irfft(np.abs(spectrum) ** 2)[:n] / n
+    return found
+
+
+def _pieces(start: int, stop: int) -> list[tuple[int, int]]:
+    return [(a, min(a + _PIECE, stop)) for a in range(start, stop, _PIECE)]
+
+
+def _scaled(positions: Whole, n: int, count: int) -> Whole:
+    """Return at which of n places each position of ``count`` is. Both are below 2³¹."""
+    found: Whole = positions * n // count
+    return found
+
+
+def _uniform(keys: Whole, seed: int) -> Floats:
+    """Return a number from 0 to below 1 for each key: any order of asking gives the same (SplitMix64's finaliser)."""
+    z: Any = keys.astype(np.uint64)
+    with np.errstate(over="ignore"):
+        z = (z + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(seed * 0xD1342543DE82EF95 % 2**64)
+        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        z ^= z >> np.uint64(31)
+    found: Floats = (z >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    return found

@@ -1,0 +1,1 @@
+"""What is shown of a run: text, tables, pages, pictures. All pictures have one style."""

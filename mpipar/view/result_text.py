@@ -1,0 +1,142 @@
+"""What a run prints: a few lines of text, or one JSON object."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from mpipar._version import __version__
+from mpipar.base.text import items_in_blocks, several
+from mpipar.runtime.failure import Skipped
+from mpipar.runtime.result import Result
+
+MOST_SKIPPED_SHOWN = 20
+"""So many skipped blocks are told one by one."""
+
+_SKIPPED = ("block", "start", "stop", "reason")
+
+
+def as_json(result: Result) -> str:
+    """Return a result as one line of JSON. Floats round-trip; NaN and infinities, which JSON hasn't, are null."""
+    return json.dumps(
+        {
+            "driver": result.name,
+            "value": plain(result.value),
+            "error": plain(result.error),
+            "n": result.plan.n,
+            "block": result.plan.block,
+            "n_blocks": result.plan.n_blocks,
+            "seed": result.seed,
+            "device": result.device,
+            "gpus": sorted(set(result.gpus)),
+            "ranks": result.ranks,
+            "workers": result.workers,
+            "nodes": result.nodes,
+            "schedule": result.schedule,
+            "elapsed": result.elapsed,
+            "evaluated_blocks": result.evaluated_blocks,
+            "resumed_blocks": result.resumed_blocks,
+            "retried_blocks": result.retried_blocks,
+            "skipped_blocks": len(result.skipped),
+            "skipped": [dict(zip(_SKIPPED, block, strict=False)) for block in result.skipped],
+            "lost_ranks": result.lost_ranks,
+            "lost_workers": result.lost_workers,
+            "imbalance": result.imbalance,
+            "lower_bound": result.lower_bound,
+            "parameters": plain(result.parameters),
+            "mpi": result.library or None,
+            "mpipar": __version__,
+        },
+        allow_nan=False,
+    )
+
+
+def as_text(result: Result, *, device: bool = False) -> str:
+    """Return a result as a few lines for people; ``device`` is whether to name the CPU, if it was that."""
+    plan, lines = result.plan, value_lines(result.name, result.value, result.error)
+    lines.append(f"{items_in_blocks(plan.n, plan.n_blocks, plan.block)}, {result.schedule} schedule")
+    if result.resumed_blocks:
+        lines.append(f"{result.resumed_blocks:_} blocks were done before, {result.evaluated_blocks:_} in this run")
+    where = f"{several(result.ranks, 'rank')} × {several(result.workers, 'worker')}"
+    where += f" on {several(result.nodes, 'node')}"
+    if result.gpus:
+        where += f", on GPUs ({', '.join(sorted(set(result.gpus)))})"
+    elif device:
+        where += f", on the {result.device.upper()}"
+    if result.library:
+        where += f" ({result.library})"
+    rate = f", {plan.n / result.elapsed:.3g} items/s" if result.elapsed > 0 else ""
+    lines.append(f"{where}: {result.elapsed:.3f} s{rate}")
+    if len(result.records) > 1:
+        over = f", {result.elapsed / result.lower_bound:.3f} × the lower bound" if result.lower_bound > 0 else ""
+        lines.append(f"imbalance {result.imbalance:.3f} (longest time in kernels over the mean){over}")
+    return "\n".join(lines)
+
+
+def value_lines(name: str, value: Any, error: Any) -> list[str]:
+    """Return a value, with its error if that is a number."""
+    if isinstance(value, Mapping):
+        lines = [f"{name}:", *(f"  {key} = {shown(item)}" for key, item in value.items())]
+    else:
+        lines = [f"{name} = {shown(value)}"]
+    if isinstance(error, float):
+        lines[0] += f" ± {error:.2g}"
+    return lines
+
+
+def skipped_lines(result: Result) -> list[str]:
+    """Return a line for each of the first blocks that were skipped, and what items the others have."""
+    first = result.skipped[:MOST_SKIPPED_SHOWN]
+    lines = [
+        f"skipped block {block.block} (items {block.start} to {block.stop - 1}): {block.reason}" for block in first
+    ]
+    if len(result.skipped) > len(first):
+        more = result.skipped[len(first) :]
+        lines.append(f"skipped {several(len(more), 'more block')}: items {_ranges(more)}")
+    return lines
+
+
+def _ranges(skipped: Sequence[Skipped]) -> str:
+    """Return which items blocks have, "0 to 9, 30 to 49", as many as fit into a line."""
+    joined: list[list[int]] = []
+    for block in skipped:
+        if joined and joined[-1][1] == block.start:
+            joined[-1][1] = block.stop
+        else:
+            joined.append([block.start, block.stop])
+    pairs = joined[:MOST_SKIPPED_SHOWN]
+    shown = [f"{start} to {stop - 1}" if stop - start > 1 else f"{start}" for start, stop in pairs]
+    left_out = len(joined) - len(pairs)
+    return ", ".join(shown) + (f" and {left_out} more ranges" if left_out else "")
+
+
+def plain(value: Any) -> Any:
+    """Return a value as what JSON has: null, true, numbers, text, lists and objects."""
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
+    elif isinstance(value, np.generic):
+        value = value.item()
+    if hasattr(value, "_asdict"):
+        value = value._asdict()
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if value is None or isinstance(value, (bool, int, str)) else str(value)
+
+
+def shown(value: Any) -> str:
+    """Return a value as people read it; large arrays are cut short."""
+    if isinstance(value, np.ndarray):
+        return f"array of shape {value.shape}\n{np.array2string(value, threshold=20, edgeitems=4)}"
+    if hasattr(value, "_asdict"):
+        value = value._asdict()
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {shown(item)}" for key, item in value.items())
+    return str(value)

@@ -1,0 +1,294 @@
+"""A picture of who evaluated which blocks when. Matplotlib is loaded when it draws.
+
+Few blocks are drawn one by one; of many, an image is made whose cells have the colour of the longest block in them, and
+the more of the colour of idle time, the less of the cell's time was in kernels.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mpipar.base.text import printable, several
+from mpipar.store.summary import Summary
+from mpipar.view.lanes import Lanes, cells, columns_for, share_busy
+from mpipar.view.style import METADATA, STYLE
+
+WIDE, NARROW = 9.6, 4.4
+"""Widths in inches: of a slide or a page, and of a telephone."""
+
+_MOST_LANES, _MOST_SPANS_OF_A_LANE = 96, 300  # drawn one by one
+_MOST_VECTORS = 4000  # beyond, SVG and PDF have an image inside
+_IMAGE_ROWS, _IMAGE_COLUMNS = 300, 900
+_PALEST = 0.25  # so that one process that works while its neighbours are idle is seen
+_NAMED_LANES, _NAMED_RANKS = 32, 16
+
+
+@dataclass(frozen=True)
+class Theme:
+    """Colours; all can be told apart by those who see fewer.
+
+    Attributes
+    ----------
+    ink, paper, idle, grid : str
+        Of text and lines, of the background, of time without work, of lines behind.
+    longest, bound : str
+        What marks the longest block, and the time that no schedule can beat.
+    work : str
+        Of the share of processes that work.
+    blocks : str
+        The colour map of block times.
+    ends : tuple of float
+        The part of it that is used, from short to long.
+    """
+
+    ink: str
+    paper: str
+    idle: str
+    grid: str
+    longest: str
+    bound: str
+    work: str
+    blocks: str
+    ends: tuple[float, float]
+
+    def style(self) -> Any:
+        """Return the settings of matplotlib."""
+        inks = ("text.color", "axes.labelcolor", "xtick.color", "ytick.color", "axes.edgecolor")
+        papers = ("figure.facecolor", "axes.facecolor", "savefig.facecolor")
+        return {**STYLE, **dict.fromkeys(inks, self.ink), **dict.fromkeys(papers, self.paper), "grid.color": self.grid}
+
+
+LIGHT = Theme("#1a1a1a", "#ffffff", "#ebebeb", "#dddddd", "#D55E00", "#0072B2", "#8a94a3", "viridis", (0.97, 0.0))
+DARK = Theme("#e8e8e8", "#17191c", "#2a2d31", "#3a3d41", "#FF7F32", "#56B4E9", "#6b7684", "viridis", (0.22, 1.0))
+
+
+def draw_timeline(summary: Summary, kind: str = "png", theme: Theme = LIGHT, width: float = WIDE) -> bytes:
+    """Return a picture of the timeline.
+
+    Parameters
+    ----------
+    summary : Summary
+        Of a run with a timeline that isn't empty.
+    kind : str
+        "png", "svg" or "pdf".
+    theme : Theme
+    width : float
+        In inches.
+    """
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    lanes = Lanes.of(summary)
+    is_wide = width > NARROW
+    tall = float(np.clip(0.27 * lanes.count, 0.9, 4.6))
+    with matplotlib.rc_context(theme.style()):
+        figure: Any = Figure(figsize=(width, tall + (2.25 if is_wide else 3.5)), layout="constrained")
+        figure.get_layout_engine().set(h_pad=0.03, hspace=0.0)
+        top, main = figure.subplots(2, 1, sharex=True, height_ratios=(0.55, tall))
+        _share(top, lanes, theme)
+        shades = _lanes(main, lanes, theme)
+        _name_lanes(main, lanes, summary, is_wide)
+        marks = _marks((top, main), lanes, summary, theme)
+        main.set_xlabel("time since the barrier before the first block (s)")
+        main.set_xlim(lanes.since, lanes.until * 1.004 or 1.0)
+        _colour_bar(figure, shades, main, lanes, is_wide)
+        heading, numbers = titles(summary)
+        if not is_wide:
+            numbers = numbers.replace("; ", "\n")
+        figure.suptitle(
+            heading, x=0.008, ha="left", fontsize=11 if is_wide else 9.5, fontweight="bold", parse_math=False
+        )
+        top.set_title(numbers, fontsize=8.5, fontweight="normal", parse_math=False, pad=5)
+        figure.legend(handles=marks, loc="outside lower left", ncols=4 if is_wide else 1, fontsize=7.5,
+                      handlelength=1.6, columnspacing=1.4)  # fmt: skip
+        return saved(figure, kind)
+
+
+def titles(summary: Summary) -> tuple[str, str]:
+    """Return what was run, and how well it was balanced."""
+    about = summary.about
+    workers = f" × {several(about['workers'], 'worker')}" if about["workers"] > 1 else ""
+    nodes = f" on {several(about['nodes'], 'node')}" if about["nodes"] > 1 else ""
+    what = f"{printable(summary.driver)[:60]}: {printable(about['schedule'])[:20]} schedule, "
+    what += f"{several(about['ranks'], 'rank')}{workers}{nodes}"
+    numbers = f"imbalance {summary.imbalance:.3f} (longest time in kernels over the mean); {seconds(summary.elapsed)}"
+    if summary.lower_bound > 0:
+        numbers += f", {summary.elapsed / summary.lower_bound:.2f} × what no schedule can beat"
+    return what, numbers
+
+
+def saved(figure: Any, kind: str) -> bytes:
+    """Return the bytes of a figure."""
+    made = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # names in letters that the font hasn't
+        figure.savefig(made, format=kind, dpi=200, metadata=METADATA[kind])
+    return made.getvalue()
+
+
+def _share(panel: Any, lanes: Lanes, theme: Theme) -> None:
+    """Draw how many of the processes were in kernels, over time."""
+    edges, share = share_busy(lanes, 300)
+    panel.set_facecolor(theme.idle)
+    panel.stairs(100 * share, edges, fill=True, color=theme.work, linewidth=0)
+    panel.set_ylim(0, 100)
+    panel.set_yticks([0, 100], ["0", "100 %"])
+    panel.set_ylabel("busy", labelpad=-8)
+    panel.tick_params(axis="x", labelbottom=False, length=0)
+    panel.grid(visible=False)
+
+
+def _lanes(panel: Any, lanes: Lanes, theme: Theme) -> Any:
+    """Draw the blocks of all lanes; return what has their colours."""
+    from matplotlib.collections import PolyCollection
+
+    colours, norm = _colours(lanes, theme)
+    panel.set_facecolor(theme.paper)
+    panel.set_ylim(lanes.count, 0)
+    panel.grid(visible=False)
+    if lanes.count > _MOST_LANES or len(lanes.lane) > _MOST_SPANS_OF_A_LANE * lanes.count:
+        return _image(panel, lanes, theme, colours, norm)
+    gap = 0.08 if lanes.count <= 48 else 0.0
+    for lane in range(lanes.count):
+        panel.axhspan(lane + gap, lane + 1 - gap, color=theme.idle, linewidth=0, zorder=0)
+    low, high = lanes.lane + gap, lanes.lane + 1 - gap
+    corners = [(lanes.begin, low), (lanes.end, low), (lanes.end, high), (lanes.begin, high)]
+    vertices = np.stack([np.stack(corner, axis=-1) for corner in corners], axis=1)
+    lane_seconds = (lanes.until - lanes.since) or 1.0
+    wide = np.median(lanes.end - lanes.begin) / lane_seconds > 1 / 250
+    blocks = PolyCollection(
+        list(vertices), array=lanes.each, cmap=colours, norm=norm, zorder=1, linewidths=0.35,
+        edgecolors=theme.paper if wide else "face", rasterized=len(vertices) > _MOST_VECTORS,
+    )  # fmt: skip
+    panel.add_collection(blocks)
+    return blocks
+
+
+def _image(panel: Any, lanes: Lanes, theme: Theme, colours: Any, norm: Any) -> Any:
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import to_rgb
+
+    shades = ScalarMappable(norm, colours)
+    busy, longest = cells(lanes, min(lanes.count, _IMAGE_ROWS), columns_for(lanes, _IMAGE_COLUMNS))
+    idle = np.array(to_rgb(theme.idle))
+    depth = np.where(busy > 0, _PALEST + (1 - _PALEST) * busy, 0.0)
+    full = shades.to_rgba(longest)[..., :3]
+    panel.imshow(
+        idle + (full - idle) * depth[..., None], extent=(lanes.since, lanes.until, lanes.count, 0), aspect="auto",
+        interpolation="nearest", zorder=1,
+    )  # fmt: skip
+    for lane in range(1, lanes.count if lanes.count <= _NAMED_LANES else 0):
+        panel.axhline(lane, color=theme.paper, linewidth=2, zorder=2)
+    return shades
+
+
+def _colours(lanes: Lanes, theme: Theme) -> tuple[Any, Any]:
+    """Return the colours of block times, and their scale: logarithmic where times are of several magnitudes."""
+    import matplotlib
+    from matplotlib.colors import LinearSegmentedColormap, LogNorm, Normalize
+
+    whole = matplotlib.colormaps[theme.blocks]
+    used = whole(np.linspace(*theme.ends, 256))
+    drawn = LinearSegmentedColormap.from_list("blocks", used)
+    colours = drawn.with_extremes(bad=tuple(used[0]))  # the logarithm of nothing
+    each = lanes.each[lanes.each > 0]
+    if not len(each):
+        return colours, Normalize(0.0, 1.0)
+    low, high = float(np.percentile(each, 5)), float(each.max())
+    if high > 30 * low:
+        return colours, LogNorm(low, high, clip=True)
+    return colours, Normalize(0.0, high, clip=True)
+
+
+def _name_lanes(panel: Any, lanes: Lanes, summary: Summary, is_wide: bool) -> None:
+    """Name the lanes, or some of them, and tell how busy each was where there is room."""
+    from matplotlib.ticker import MaxNLocator
+
+    firsts, hosts = lanes.firsts, summary.hosts
+    ranks = lanes.rank[firsts]
+    bounds = np.append(firsts, lanes.count)
+    if len(ranks) <= _NAMED_RANKS:
+        places = (bounds[:-1] + bounds[1:]) / 2
+        names = [str(rank) for rank in ranks]
+        if len(hosts) > 1:
+            host_of = dict(zip(summary.per_rank["rank"].tolist(), summary.per_rank["host"], strict=True))
+            names = [f"{rank} · {printable(host_of.get(int(rank), ''))[:16]}" for rank in ranks]
+    else:
+        chosen = [
+            int(rank) for rank in MaxNLocator(8, integer=True).tick_values(0, ranks[-1]) if 0 <= rank <= ranks[-1]
+        ]
+        at = np.minimum(np.searchsorted(ranks, chosen), len(ranks) - 1)
+        places, names = firsts[at] + 0.5, [str(rank) for rank in ranks[at]]
+    panel.set_yticks(places, names, parse_math=False)
+    panel.tick_params(axis="y", length=0)
+    grouped = len(firsts) < lanes.count
+    panel.set_ylabel("rank, with its workers" if grouped and lanes.count <= _MOST_LANES else "rank")
+    if grouped and len(firsts) <= 64:
+        for first in firsts[1:]:
+            panel.axhline(first, color=panel.xaxis.label.get_color(), linewidth=0.7, zorder=3)
+    if lanes.count <= _NAMED_LANES:
+        whole = (lanes.until - lanes.since) or 1.0
+        for lane, own in enumerate(lanes.busy):
+            panel.annotate(f"{100 * own / whole:.0f} %", (1, lane + 0.5), (5, 0), ("axes fraction", "data"),
+                           "offset points", va="center", fontsize=7)  # fmt: skip
+        if is_wide:
+            panel.annotate("busy", (1, 1), (5, 3), "axes fraction", "offset points", va="bottom", fontsize=7)
+
+
+def _marks(panels: tuple[Any, Any], lanes: Lanes, summary: Summary, theme: Theme) -> list[Any]:
+    """Mark the longest block, the lower bound and the last finish; return what the legend has."""
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch, Rectangle
+
+    one, panel = lanes.longest, panels[1]
+    low, place = lanes.begin[one], lanes.lane[one]
+    length = max(lanes.end[one] - low, (lanes.until - lanes.since) / 400)
+    what = f"longest block: no. {lanes.block[one]} ({seconds(lanes.each[one])})"
+    if lanes.blocks[one] > 1:
+        what = f"longest blocks: from no. {lanes.block[one]} on ({seconds(lanes.each[one])} each)"
+    if lanes.count <= _MOST_LANES:
+        mark: Any = Rectangle((low, place + 0.04), length, 0.92, fill=False, edgecolor=theme.longest, linewidth=1.8,
+                              zorder=4, label=what)  # fmt: skip
+        panel.add_patch(mark)
+    else:
+        (mark,) = panel.plot(low + length / 2, place + 0.5, "o", markersize=9, markerfacecolor="none",
+                             markeredgewidth=1.6, color=theme.longest, zorder=4, label=what)  # fmt: skip
+    bound, last = summary.lower_bound, float(summary.finishes.max())
+    for each in panels:
+        each.axvline(bound, color=theme.bound, linestyle=(0, (4, 2)), linewidth=1.6, zorder=5)
+        each.axvline(last, color=theme.ink, linewidth=1.4, zorder=5)
+    return [
+        Patch(facecolor=theme.idle, label="idle"),
+        Line2D([], [], color=theme.bound, linestyle=(0, (4, 2)), linewidth=1.6,
+               label=f"no schedule can end before: {seconds(bound)}"),
+        Line2D([], [], color=theme.ink, linewidth=1.4, label=f"end of the last block: {seconds(last)}"),
+        mark,
+    ]  # fmt: skip
+
+
+def _colour_bar(figure: Any, shades: Any, panel: Any, lanes: Lanes, is_wide: bool) -> None:
+    from matplotlib.ticker import FuncFormatter, NullFormatter
+
+    place: dict[str, Any] = {"pad": 0.01, "fraction": 0.05, "aspect": 25} if is_wide else {"location": "bottom"}
+    bar = figure.colorbar(shades, ax=panel, **place)
+    axis = bar.ax.yaxis if is_wide else bar.ax.xaxis
+    axis.set_major_formatter(FuncFormatter(lambda value, _: seconds(value)))
+    axis.set_minor_formatter(NullFormatter())
+    bar.outline.set_visible(False)
+    what = "time of a block" + (" (mean of a span)" if (lanes.blocks > 1).any() else "")
+    bar.set_label(f"longest {what} there" if lanes.count > _MOST_LANES else what)
+
+
+def seconds(value: float) -> str:
+    """Return a time with its unit."""
+    if value == 0:
+        return "0 s"
+    for unit, size in (("s", 1.0), ("ms", 1e-3)):
+        if value >= size:
+            return f"{value / size:.3g} {unit}"
+    return f"{value / 1e-6:.3g} µs"
