@@ -1,6 +1,8 @@
-"""Benchmarks against others: measures, keeps the raw results, makes the page and the picture.   python benchmarks
+"""Benchmarks against others: measures, keeps the raw results, makes the page and the picture.
+python benchmarks
 
-``make bench`` runs it in an environment with everything that is compared. What isn't installed is left out, and named.
+``make bench`` runs it in an environment with everything that is compared. What isn't installed is
+left out, and named.
 """
 
 from __future__ import annotations
@@ -21,21 +23,46 @@ from common import BUILD, HERE, PYTHON, Effort, Failed, mpirun, say
 
 # Seconds for the rounds of each: for every pair of a topic, for all entrants of the pools.
 TOPICS = {
-    "pi": 15, "primes": 15, "roots": 15, "schedules": 0, "checkpoint": 25, "memory": 10, "startup": 5, "pools": 330,
-    "kills": 0, "growth": 0,
-}  # fmt: skip
+    "pi": 15,
+    "primes": 15,
+    "roots": 15,
+    "schedules": 0,
+    "checkpoint": 25,
+    "memory": 10,
+    "startup": 5,
+    "pools": 330,
+    "kills": 0,
+    "growth": 0,
+}
 RAW = "benchmarks.json"
-APART = "Separate are benchmarks/model.py (predictions of mpipar model) and benchmarks/gpu/compare.py (needs a GPU)."
+APART = (
+    "Separate are benchmarks/model.py (predictions of mpipar model) and benchmarks/gpu/compare.py"
+    " (needs a GPU)."
+)
 
 
 def parsed(arguments: list[str] | None = None) -> argparse.Namespace:
     """Return the options."""
-    parser = argparse.ArgumentParser(prog="python benchmarks", description=__doc__.split("   ")[0], epilog=APART)
-    parser.add_argument("--only", nargs="+", choices=TOPICS, metavar="TOPIC", help=f"some of {', '.join(TOPICS)}")
-    parser.add_argument("--quick", action="store_true", help="tiny problems, once: does everything work?")
-    parser.add_argument("--page", action="store_true", help="measure nothing: make the page of results that are there")
-    parser.add_argument("--output", type=Path, metavar="FOLDER", help="where to write (docs; with --quick or --only, "
-                        "benchmarks/build)")  # fmt: skip
+    parser = argparse.ArgumentParser(
+        prog="python benchmarks", description=__doc__.split("   ")[0], epilog=APART
+    )
+    parser.add_argument(
+        "--only", nargs="+", choices=TOPICS, metavar="TOPIC", help=f"some of {', '.join(TOPICS)}"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="tiny problems, once: does everything work?"
+    )
+    parser.add_argument(
+        "--page",
+        action="store_true",
+        help="measure nothing: make the page of results that are there",
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar="FOLDER",
+        help="where to write (docs; with --quick or --only, benchmarks/build)",
+    )
     options = parser.parse_args(arguments)
     if options.output is None:
         options.output = BUILD if options.quick or options.only else HERE.parent / "docs"
@@ -50,9 +77,14 @@ def measured(names: list[str], quick: bool) -> dict[str, Any]:
     date = datetime.date.today().strftime("%-d %B %Y")
     only = [] if {*names} == {*TOPICS} else names
     raw: dict[str, Any] = {
-        "quick": quick, "only": only, "date": date, "warning": warning, "machine": machine.describe(), "tables": [],
+        "quick": quick,
+        "only": only,
+        "date": date,
+        "warning": warning,
+        "machine": machine.describe(),
+        "tables": [],
         "failed": {},
-    }  # fmt: skip
+    }
     for number, name in enumerate(names, start=1):
         say(f"{name} ({number} of {len(names)}), after {time.monotonic() - began:.0f} s")
         try:
@@ -61,7 +93,9 @@ def measured(names: list[str], quick: bool) -> dict[str, Any]:
             raw["failed"][name] = f"{type(error).__name__}: {error}"
             say(f"  {name} failed: {raw['failed'][name]}")
             continue
-        raw["tables"] += [asdict(table) for table in (tables if isinstance(tables, list) else [tables])]
+        raw["tables"] += [
+            asdict(table) for table in (tables if isinstance(tables, list) else [tables])
+        ]
     raw["seconds"] = time.monotonic() - began
     return raw
 
@@ -86,7 +120,10 @@ def main() -> int:
     raw_file = options.output / RAW
     if options.page:
         if not raw_file.exists():
-            print(f"there is no {raw_file}: measure first, or name its folder with --output", file=sys.stderr)
+            print(
+                f"there is no {raw_file}: measure first, or name its folder with --output",
+                file=sys.stderr,
+            )
             return 2
         write(json.loads(raw_file.read_text()), options.output)
         return 0

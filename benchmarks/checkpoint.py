@@ -1,4 +1,6 @@
-"""What checkpoints cost: runs that commit often against runs that do not. Both write the same output in the end."""
+"""What checkpoints cost: runs that commit often against runs that do not. Both write the same
+output in the end.
+"""
 
 from __future__ import annotations
 
@@ -25,11 +27,31 @@ def measure(effort: Effort) -> Table:
 
         cases = (
             ("π", "mpipar.pi", ("--steps", effort.pick("4e9", "1e7")), "1"),
-            ("roots", "mpipar.roots", ("--points", effort.pick("1e7", "1e5"), "--block", "1000"), "0.02"),
+            (
+                "roots",
+                "mpipar.roots",
+                ("--points", effort.pick("1e7", "1e5"), "--block", "1000"),
+                "0.02",
+            ),
         )
         for title, module, options, often in cases:
-            command = shown(over(RANKS, "python", "-m", module, *options, "--output", "run.h5", "--checkpoint", often))
-            ours, theirs = (lambda: elapsed(module, options, often)), (lambda: elapsed(module, options, "1e9"))  # noqa: B023
+            command = shown(
+                over(
+                    RANKS,
+                    "python",
+                    "-m",
+                    module,
+                    *options,
+                    "--output",
+                    "run.h5",
+                    "--checkpoint",
+                    often,
+                )
+            )
+            ours, theirs = (
+                (lambda: elapsed(module, options, often)),
+                (lambda: elapsed(module, options, "1e9")),
+            )
             table.rows.append(
                 pair(
                     effort,

@@ -1,7 +1,9 @@
-"""What the benchmarks share: commands with a time limit, measures in turn, and the tables that come of them.
+"""What the benchmarks share: commands with a time limit, measures in turn, and the tables that come
+of them.
 
-A topic is a module with a function ``measure(effort)`` that returns a `Table`, or several. Tables are plain data: they
-go to a file as JSON, and page.py and picture.py make what a reader sees from that file alone.
+A topic is a module with a function ``measure(effort)`` that returns a `Table`, or several. Tables
+are plain data: they go to a file as JSON, and page.py and picture.py make what a reader sees from
+that file alone.
 """
 
 from __future__ import annotations
@@ -44,7 +46,9 @@ class Failed(Exception):
 
 @dataclass(frozen=True)
 class Effort:
-    """How much to measure: as many rounds as there are seconds for, and ``least`` if twice the seconds allow it."""
+    """How much to measure: as many rounds as there are seconds for, and ``least`` if twice the
+    seconds allow it.
+    """
 
     quick: bool = False
     seconds: float = 60.0
@@ -66,8 +70,9 @@ class Effort:
 class Row:
     """What mpipar and another took, in turn, pair by pair; or why there is nothing to compare.
 
-    A ``bound`` is what nobody can take less than; else the other is something that one could use instead. A row that is
-    ``aside`` isn't counted among the comparisons: it is another way to do the same, or the other has fewer processes.
+    A ``bound`` is what nobody can take less than; else the other is something that one could use
+    instead. A row that is ``aside`` isn't counted among the comparisons: it is another way to do
+    the same, or the other has fewer processes.
     """
 
     what: str
@@ -114,11 +119,16 @@ class Finished:
 
 
 def finished(
-    command: Sequence[str], limit: float = 120.0, begins: str = "", within: float = 60.0, **environment: str
+    command: Sequence[str],
+    limit: float = 120.0,
+    begins: str = "",
+    within: float = 60.0,
+    **environment: str,
 ) -> Finished:
     """Run a command, and end all processes that it has started, wherever they went.
 
-    The limit counts from the start; or from when ``begins`` is on stdout, ``within`` so many seconds.
+    The limit counts from the start; or from when ``begins`` is on stdout, ``within`` so many
+    seconds.
     """
     mark = f"{os.getpid()}-{next(_numbers)}"
     began, clock = time.time(), time.perf_counter()
@@ -126,12 +136,20 @@ def finished(
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err, scratch as folder:
         own = {"RAY_TMPDIR": folder, "DASK_TEMPORARY_DIRECTORY": folder, _MARK: mark}
         process = subprocess.Popen(
-            command, env={**ENVIRONMENT, **environment, **own}, stdin=subprocess.DEVNULL, stdout=out, stderr=err,
+            command,
+            env={**ENVIRONMENT, **environment, **own},
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=err,
             start_new_session=True,
-        )  # fmt: skip
+        )
         try:
             until = time.perf_counter() + (within if begins else 0.0)
-            while time.perf_counter() < until and process.poll() is None and begins.encode() not in _so_far(out):
+            while (
+                time.perf_counter() < until
+                and process.poll() is None
+                and begins.encode() not in _so_far(out)
+            ):
                 time.sleep(0.02)
             code: int | None = process.wait(limit)
         except subprocess.TimeoutExpired:
@@ -142,7 +160,13 @@ def finished(
             process.wait()
         for file in (out, err):
             file.seek(0)
-        return Finished(code, out.read().decode(errors="replace"), err.read().decode(errors="replace"), began, seconds)
+        return Finished(
+            code,
+            out.read().decode(errors="replace"),
+            err.read().decode(errors="replace"),
+            began,
+            seconds,
+        )
 
 
 def _so_far(file: Any) -> bytes:
@@ -200,7 +224,11 @@ def driver(ranks: int, module: str, *options: str) -> dict[str, Any]:
 def shown(command: Sequence[str]) -> str:
     """Return a command as one would type it in the root of the project."""
     words = [
-        "python" if word == PYTHON else word.replace(f"{HERE}{os.sep}", "benchmarks/").replace(f"{BIN}{os.sep}", "")
+        (
+            "python"
+            if word == PYTHON
+            else word.replace(f"{HERE}{os.sep}", "benchmarks/").replace(f"{BIN}{os.sep}", "")
+        )
         for word in command
     ]
     return shlex.join(words)
@@ -213,8 +241,12 @@ def wall(action: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
-def in_turn(effort: Effort, measures: Mapping[str, Callable[[], float]], most: int = 7) -> dict[str, list[float]]:
-    """Return the results of each measure, taken in turn so that drift meets all alike, after one run of each."""
+def in_turn(
+    effort: Effort, measures: Mapping[str, Callable[[], float]], most: int = 7
+) -> dict[str, list[float]]:
+    """Return the results of each measure, taken in turn so that drift meets all alike, after one
+    run of each.
+    """
     results: dict[str, list[float]] = {name: [] for name in measures}
     began = time.perf_counter()
     if not effort.quick:
@@ -229,7 +261,12 @@ def in_turn(effort: Effort, measures: Mapping[str, Callable[[], float]], most: i
 
 
 def pair(
-    effort: Effort, what: str, other: str, ours: Callable[[], float], theirs: Callable[[], float], **more: Any
+    effort: Effort,
+    what: str,
+    other: str,
+    ours: Callable[[], float],
+    theirs: Callable[[], float],
+    **more: Any,
 ) -> Row:
     """Return the row of two measures, taken in turn."""
     try:
@@ -237,7 +274,10 @@ def pair(
     except Failed as failure:
         return Row(what, other, failed=str(failure), **more)
     row = Row(what, other, results["ours"], results["theirs"], **more)
-    say(f"  {what}: {statistics.median(row.ours):.3g} {row.unit}, {other}: {statistics.median(row.theirs):.3g}")
+    say(
+        f"  {what}: {statistics.median(row.ours):.3g} {row.unit}, {other}:"
+        f" {statistics.median(row.theirs):.3g}"
+    )
     return row
 
 

@@ -1,4 +1,6 @@
-"""Who takes part in the contest of pools, what each is started with, and which of them are not here."""
+"""Who takes part in the contest of pools, what each is started with, and which of them are not
+here.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +54,9 @@ class Entrant:
         if self.start is None:
             return self.label
         ranks = workers + self.more_ranks
-        return f"{self.label}, np {ranks}" + (f" ({ranks - self.managers} work)" if self.managers else "")
+        return f"{self.label}, np {ranks}" + (
+            f" ({ranks - self.managers} work)" if self.managers else ""
+        )
 
     @property
     def reason_to_leave_out(self) -> str:
@@ -61,7 +65,9 @@ class Entrant:
             if version(package) is None:
                 reasons = json.loads(NOT_INSTALLED.read_text()) if NOT_INSTALLED.exists() else {}
                 return (
-                    f"{package} could not be installed: {reasons[package]}" if package in reasons else "not installed"
+                    f"{package} could not be installed: {reasons[package]}"
+                    if package in reasons
+                    else "not installed"
                 )
         return ""
 
@@ -78,7 +84,12 @@ LOCAL = Entrant("mpipar.Pool", "mpipar")
 OVER_RANKS = Entrant("mpipar.Pool over ranks", "mpipar", start=("-m", "mpipar", "run"))
 _FUTURES: tuple[str, str, tuple[str, ...], tuple[str, ...]]
 _FUTURES = ("mpi4py.futures", "mpi4py_futures", ("mpi4py",), ("-m", "mpi4py.futures"))
-_MPIPOOL: tuple[str, str, tuple[str, ...], tuple[str, ...]] = ("schwimmbad MPIPool", "mpipool", ("schwimmbad",), ())
+_MPIPOOL: tuple[str, str, tuple[str, ...], tuple[str, ...]] = (
+    "schwimmbad MPIPool",
+    "mpipool",
+    ("schwimmbad",),
+    (),
+)
 
 # Those without a launcher are compared with LOCAL, the others with OVER_RANKS.
 OTHERS = (
@@ -90,7 +101,9 @@ OTHERS = (
     Entrant("dask.distributed", "dask", ("dask", "distributed")),
     Entrant("ray", "ray", ("ray",)),
     Entrant(*_FUTURES, more_ranks=1, managers=1),
-    Entrant("mpi4py.futures, backoff=0", "mpi4py_spinning", *_FUTURES[2:], more_ranks=1, managers=1),
+    Entrant(
+        "mpi4py.futures, backoff=0", "mpi4py_spinning", *_FUTURES[2:], more_ranks=1, managers=1
+    ),
     Entrant(*_FUTURES, managers=1),
     Entrant(*_MPIPOOL, more_ranks=1, managers=1),
     Entrant(*_MPIPOOL, managers=1),

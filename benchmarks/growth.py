@@ -29,16 +29,28 @@ def by_ranks(effort: Effort) -> Table:
         line: list[Any] = [ranks]
         try:
             pairs = [
-                (wall(lambda: mpirun(ranks, *small)), wall(lambda: mpirun(ranks, *imports)))  # noqa: B023
+                (
+                    wall(lambda: mpirun(ranks, *small)),
+                    wall(lambda: mpirun(ranks, *imports)),
+                )
                 for _ in range(effort.pick(3 if ranks <= 16 else 1, 1))
             ]
             ours, theirs = (statistics.median(column) for column in zip(*pairs, strict=True))
             program = json.loads(mpirun(ranks, PYTHON, PROGRAM, "ranks", repeats))
-            line += [ours, theirs, ours / theirs, 1000 * program["run"], 1000 * program["allreduce"]]
+            line += [
+                ours,
+                theirs,
+                ours / theirs,
+                1000 * program["run"],
+                1000 * program["allreduce"],
+            ]
         except Failed as failure:
             line.append(str(failure))
         table.cells.append(line)
-        say(f"  {ranks} ranks: {', '.join(f'{cell:.3g}' for cell in line[1:] if isinstance(cell, float))}")
+        say(
+            f"  {ranks} ranks:"
+            f" {', '.join(f'{cell:.3g}' for cell in line[1:] if isinstance(cell, float))}"
+        )
     table.commands = [shown(over(64, *small)), shown(over(64, PYTHON, PROGRAM, "ranks", "3"))]
     return table
 

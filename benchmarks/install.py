@@ -1,6 +1,8 @@
-"""Installs the libraries that the contest of pools compares with: those of the extra ``bench``.   python install.py
+"""Installs the libraries that the contest of pools compares with: those of the extra ``bench``.
+python install.py
 
-All at once; or, if that fails, one by one, and notes which could not be installed and why. Never fails itself.
+All at once; or, if that fails, one by one, and notes which could not be installed and why. Never
+fails itself.
 """
 
 from __future__ import annotations
@@ -18,7 +20,15 @@ LIMIT = 240.0  # seconds for each
 
 def install(*packages: str) -> str:
     """Install packages; return why that failed, or nothing."""
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *packages]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        *packages,
+    ]
     try:
         ended = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT)
     except subprocess.TimeoutExpired:
@@ -41,7 +51,9 @@ def main() -> None:
     """Install what can be installed."""
     failed = {}
     if install(*wanted()):
-        failed = {package.split()[0]: reason for package in wanted() if (reason := install(package))}
+        failed = {
+            package.split()[0]: reason for package in wanted() if (reason := install(package))
+        }
     NOT_INSTALLED.parent.mkdir(exist_ok=True)
     NOT_INSTALLED.write_text(json.dumps(failed))
     for package, reason in failed.items():

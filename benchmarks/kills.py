@@ -1,4 +1,6 @@
-"""What becomes of a pool when one of its workers is killed, as by the kernel where memory is short."""
+"""What becomes of a pool when one of its workers is killed, as by the kernel where memory is
+short.
+"""
 
 from __future__ import annotations
 

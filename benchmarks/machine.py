@@ -37,7 +37,9 @@ def memory() -> str:
 def mpi() -> str:
     """Return the name of the MPI, as its library says it."""
     try:
-        printed = mpirun(1, PYTHON, "-c", "from mpi4py import MPI; print(MPI.Get_library_version())", limit=30.0)
+        printed = mpirun(
+            1, PYTHON, "-c", "from mpi4py import MPI; print(MPI.Get_library_version())", limit=30.0
+        )
     except Failed as failure:
         return str(failure)
     lines = [line.strip("\0 ") for line in printed.splitlines()]
@@ -47,21 +49,31 @@ def mpi() -> str:
 def revision() -> str:
     """Return what git calls this state of the project, if it is one of git's."""
     ended = subprocess.run(
-        ("git", "describe", "--always", "--dirty"), cwd=HERE, capture_output=True, text=True, check=False
+        ("git", "describe", "--always", "--dirty"),
+        cwd=HERE,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     return f" ({ended.stdout.strip()})" if ended.returncode == 0 else ""
 
 
 def kernel() -> str:
-    """Return the kernel and its release, in figures: what follows them names a build, or a machine."""
+    """Return the kernel and its release, in figures: what follows them names a build, or a
+    machine.
+    """
     return f"{platform.system()} {''.join(re.findall(r'^[0-9.]+', platform.release())).rstrip('.')}"
 
 
 def busy_cores(seconds: float = 2.0) -> float:
-    """Return how many cores others keep busy. The load average won't do: it remembers the installation before."""
+    """Return how many cores others keep busy. The load average won't do: it remembers the
+    installation before.
+    """
 
     def idle_and_all() -> tuple[int, int]:
-        times = [int(word) for word in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
+        times = [
+            int(word) for word in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]
+        ]
         return times[3] + times[4], sum(times)
 
     idle, whole = idle_and_all()
@@ -78,8 +90,13 @@ def warning() -> str:
 
 def describe() -> dict[str, str]:
     """Return names and values."""
-    packages = [*LIBRARIES, *dict.fromkeys(package for entrant in OTHERS for package in entrant.packages)]
-    listed = [f"{package} {version(package) or '(not installed)'}" for package in dict.fromkeys(packages)]
+    packages = [
+        *LIBRARIES,
+        *dict.fromkeys(package for entrant in OTHERS for package in entrant.packages),
+    ]
+    listed = [
+        f"{package} {version(package) or '(not installed)'}" for package in dict.fromkeys(packages)
+    ]
     return {
         "processor": processor(),
         "cores": f"{len(os.sched_getaffinity(0))} for this process, {os.cpu_count()} in all",

@@ -1,4 +1,6 @@
-"""Peak memory: of a rank over the number of steps, and of a script over the number of a pool's tasks."""
+"""Peak memory: of a rank over the number of steps, and of a script over the number of a pool's
+tasks.
+"""
 
 from __future__ import annotations
 
@@ -26,11 +28,29 @@ def measure(effort: Effort) -> Table:
     def imap(kind: str) -> float:
         return peak(run(PYTHON, program, kind, tasks))
 
-    commands = shown(over(2, PYTHON, program, "steps", many)), shown((PYTHON, program, "mpipar", tasks))
+    commands = (
+        shown(over(2, PYTHON, program, "steps", many)),
+        shown((PYTHON, program, "mpipar", tasks)),
+    )
     rows = [
-        pair(effort, f"π, {many} steps, np 2", f"{few} steps", lambda: steps(many), lambda: steps(few), unit="MiB",
-             command=commands[0], bound=True),
-        pair(effort, f"imap of {int(tasks):,} tasks", "multiprocessing.Pool", lambda: imap("mpipar"),
-             lambda: imap("multiprocessing"), unit="MiB", command=commands[1]),
-    ]  # fmt: skip
+        pair(
+            effort,
+            f"π, {many} steps, np 2",
+            f"{few} steps",
+            lambda: steps(many),
+            lambda: steps(few),
+            unit="MiB",
+            command=commands[0],
+            bound=True,
+        ),
+        pair(
+            effort,
+            f"imap of {int(tasks):,} tasks",
+            "multiprocessing.Pool",
+            lambda: imap("mpipar"),
+            lambda: imap("multiprocessing"),
+            unit="MiB",
+            command=commands[1],
+        ),
+    ]
     return Table("memory", "Memory", TEXT, rows)

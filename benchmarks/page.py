@@ -27,7 +27,8 @@ in [gpu.md](gpu.md)).
 DRAWN = "\n![Ratios of mpipar's pool to others, and how costs grow]({picture})\n"
 WARNING = "\n**When this was begun, {warning}. Don't rely on the figures.**\n"
 QUICK = (
-    "\n**Made with `--quick`: one round of tiny problems, to see that everything works. The figures mean nothing.**\n"
+    "\n**Made with `--quick`: one round of tiny problems, to see that everything works. The figures"
+    " mean nothing.**\n"
 )
 
 
@@ -35,7 +36,9 @@ def page(raw: dict[str, Any], raw_name: str, drawn: bool = True) -> str:
     """Return the page as Markdown, with the picture if it has been drawn."""
     only = raw.get("only")
     command = (
-        f"`python benchmarks --only {' '.join(only)}`, which does these" if only else "`make bench`, which does all"
+        f"`python benchmarks --only {' '.join(only)}`, which does these"
+        if only
+        else "`make bench`, which does all"
     )
     minutes = max(1.0, raw["seconds"] / 60)
     head = HEAD.format(raw=raw_name, date=raw["date"], minutes=minutes, same=SAME, command=command)
@@ -44,7 +47,10 @@ def page(raw: dict[str, Any], raw_name: str, drawn: bool = True) -> str:
     parts = [head, reading(raw["tables"]), machine(raw["machine"])]
     parts += [section(table) for table in raw["tables"]]
     if raw["failed"]:
-        parts.append("## Not measured\n\n" + bullets(f"{name}: {reason}" for name, reason in raw["failed"].items()))
+        parts.append(
+            "## Not measured\n\n"
+            + bullets(f"{name}: {reason}" for name, reason in raw["failed"].items())
+        )
     return "\n".join(part.rstrip() + "\n" for part in parts)
 
 
@@ -56,12 +62,16 @@ def bullets(lines: Iterable[str]) -> str:
 def lines_of(head: list[str], cells: list[list[str]]) -> str:
     """Return a table."""
     rows = [head, ["---"] * len(head), *cells]
-    return "".join(f"| {' | '.join(cell.replace('|', '&#124;') for cell in row)} |\n" for row in rows)
+    return "".join(
+        f"| {' | '.join(cell.replace('|', '&#124;') for cell in row)} |\n" for row in rows
+    )
 
 
 def machine(described: dict[str, str]) -> str:
     """Return the section on the machine."""
-    return "## The machine\n\n" + lines_of(["", ""], [[name, value] for name, value in described.items()])
+    return "## The machine\n\n" + lines_of(
+        ["", ""], [[name, value] for name, value in described.items()]
+    )
 
 
 def ratios(row: dict[str, Any]) -> list[float]:
@@ -79,13 +89,18 @@ def verdict(row: dict[str, Any]) -> int:
 
 def reading(tables: list[dict[str, Any]]) -> str:
     """Return the section on where mpipar loses, and how often it does."""
-    rows = [(table, row) for table in tables for row in table["rows"] if row["ours"] and not row["bound"]]
+    rows = [
+        (table, row)
+        for table in tables
+        for row in table["rows"]
+        if row["ours"] and not row["bound"]
+    ]
     verdicts = [verdict(row) for _, row in rows if not row.get("aside")]
     text = (
-        f"## Where mpipar loses\n\nOf {len(verdicts)} comparisons with what one could use instead, mpipar takes less "
-        f"in {verdicts.count(-1)}, more in {verdicts.count(1)}, and in {verdicts.count(0)} the difference is noise. "
-        "Each workload of pools counts once, at its best, and against as many processes that work as mpipar has; the "
-        "list has all rows. "
+        f"## Where mpipar loses\n\nOf {len(verdicts)} comparisons with what one could use instead,"
+        f" mpipar takes less in {verdicts.count(-1)}, more in {verdicts.count(1)}, and in"
+        f" {verdicts.count(0)} the difference is noise. Each workload of pools counts once, at its"
+        " best, and against as many processes that work as mpipar has; the list has all rows. "
     )
     lost = [pair for pair in rows if verdict(pair[1]) == 1]
     lost.sort(key=lambda pair: -statistics.median(ratios(pair[1])))
@@ -95,15 +110,20 @@ def reading(tables: list[dict[str, Any]]) -> str:
         for table, row in lost
     )
     text += "Where it takes more, the worst first:\n\n" + bullets(listed) if lost else "\n"
-    return text + (
-        "\nNot counted are comparisons with what nobody can do without: a schedule that costs nothing, a start that "
-        "only imports, a run that never commits.\n"
+    return (
+        text
+        + "\nNot counted are comparisons with what nobody can do without: a schedule that costs"
+        " nothing, a start that only imports, a run that never commits.\n"
     )
 
 
 def anchor(title: str) -> str:
-    """Return the anchor that GitHub and MkDocs make of a title of letters, digits, spaces and commas."""
-    return "".join(letter for letter in title.lower().replace(" ", "-") if letter.isalnum() or letter in "-_")
+    """Return the anchor that GitHub and MkDocs make of a title of letters, digits, spaces and
+    commas.
+    """
+    return "".join(
+        letter for letter in title.lower().replace(" ", "-") if letter.isalnum() or letter in "-_"
+    )
 
 
 def section(table: dict[str, Any]) -> str:
@@ -111,11 +131,20 @@ def section(table: dict[str, Any]) -> str:
     text = f"## {table['title']}\n\n{table['text']}\n\n"
     if table["cells"]:
         width = len(table["head"])
-        cells = [[plain(cell) for cell in row] + [""] * (width - len(row)) for row in table["cells"]]
+        cells = [
+            [plain(cell) for cell in row] + [""] * (width - len(row)) for row in table["cells"]
+        ]
         text += lines_of(table["head"], cells)
     if table["rows"]:
         with_command = not table["commands"]
-        head = ["what", "against", "mpipar", "the other", "ratio", *(["command"] if with_command else [])]
+        head = [
+            "what",
+            "against",
+            "mpipar",
+            "the other",
+            "ratio",
+            *(["command"] if with_command else []),
+        ]
         text += lines_of(head, [cells_of(row, with_command) for row in table["rows"]])
     if table["commands"]:  # not a list in Markdown, which MkDocs would not see inside of HTML
         commands = html.escape("\n".join(table["commands"]), quote=False)
@@ -135,24 +164,39 @@ def cells_of(row: dict[str, Any], with_command: bool) -> list[str]:
     few = f"{len(found)} pair{'s' if len(found) > 1 else ''} only" if len(found) < FEW else ""
     noted = ", ".join(filter(None, (spread, few)))
     return [
-        row["what"], row["other"], quantity(row["ours"], row["unit"]), quantity(row["theirs"], row["unit"]),
-        marked + (f" ({noted})" if noted else ""), *command,
-    ]  # fmt: skip
+        row["what"],
+        row["other"],
+        quantity(row["ours"], row["unit"]),
+        quantity(row["theirs"], row["unit"]),
+        marked + (f" ({noted})" if noted else ""),
+        *command,
+    ]
 
 
 def ratio(value: float) -> str:
     """Return a ratio with two digits after the point, or two digits that count."""
-    return f"{value:.2f}" if 0.1 <= value < 10 else f"{value:.2g}" if value < 0.1 else f"{value:.0f}"
+    return (
+        f"{value:.2f}" if 0.1 <= value < 10 else f"{value:.2g}" if value < 0.1 else f"{value:.0f}"
+    )
 
 
 def quantity(values: list[float], unit: str) -> str:
-    """Return the median, the smallest and the largest of some values, with a unit that suits the median."""
+    """Return the median, the smallest and the largest of some values, with a unit that suits the
+    median.
+    """
     middle = statistics.median(values)
     factor = 1.0
     if unit == "s":
-        factor, unit = next(one for one in ((1.0, "s"), (1e3, "ms"), (1e6, "µs"), (1e9, "ns")) if middle * one[0] >= 1
-                            or one[0] == 1e9)  # fmt: skip
-    spread = f" ({digits(min(values) * factor)}–{digits(max(values) * factor)})" if len(values) > 1 else ""
+        factor, unit = next(
+            one
+            for one in ((1.0, "s"), (1e3, "ms"), (1e6, "µs"), (1e9, "ns"))
+            if middle * one[0] >= 1 or one[0] == 1e9
+        )
+    spread = (
+        f" ({digits(min(values) * factor)}–{digits(max(values) * factor)})"
+        if len(values) > 1
+        else ""
+    )
     return f"{digits(middle * factor)} {unit}{spread}"
 
 

@@ -1,4 +1,5 @@
-"""mpipar.pi against the same sum in C with MPI. ``elapsed`` of both is without start-up. Needs a C compiler.
+"""mpipar.pi against the same sum in C with MPI. ``elapsed`` of both is without start-up. Needs a C
+compiler.
 
 The MPI of this environment must bring mpicc; that of Intel does not.
 """
@@ -7,7 +8,21 @@ from __future__ import annotations
 
 import json
 
-from common import BIN, BUILD, PROGRAMS, Effort, Failed, Row, Table, driver, mpirun, over, pair, run, shown
+from common import (
+    BIN,
+    BUILD,
+    PROGRAMS,
+    Effort,
+    Failed,
+    Row,
+    Table,
+    driver,
+    mpirun,
+    over,
+    pair,
+    run,
+    shown,
+)
 
 STRICT = ("-O3", "-march=native")
 FAST = (*STRICT, "-ffast-math")
@@ -48,6 +63,6 @@ def measure(effort: Effort) -> Table:
             except Failed as failure:
                 table.rows.append(Row(what, other, failed=str(failure), command=command))
                 continue
-            ours, theirs = (lambda: python(ranks)), (lambda: c(ranks, program))  # noqa: B023
+            ours, theirs = (lambda: python(ranks)), (lambda: c(ranks, program))
             table.rows.append(pair(effort, what, other, ours, theirs, command=command))
     return table

@@ -14,7 +14,9 @@ The plain loop is trial division, as one writes it at first."""
 
 def by_primesieve(below: int) -> float:
     """Return the seconds that primesieve reports."""
-    found = re.search(r"Seconds: ([0-9.]+)", run("primesieve", str(below), "-t2", "--time", "--count"))
+    found = re.search(
+        r"Seconds: ([0-9.]+)", run("primesieve", str(below), "-t2", "--time", "--count")
+    )
     assert found is not None
     return float(found[1])
 
@@ -44,12 +46,27 @@ def measure(effort: Effort) -> Table:
     few, found = effort.pick((200_000, 17_984), (10_000, 1_229))
     for what, other, ranks, below, theirs in (
         (f"primes below {many:,}, np 2", "primesieve -t2", 2, many, lambda: by_primesieve(many)),
-        (f"primes below {few:,}, np 1", "trial division", 1, few, lambda: by_trial_division(few, found)),
+        (
+            f"primes below {few:,}, np 1",
+            "trial division",
+            1,
+            few,
+            lambda: by_trial_division(few, found),
+        ),
     ):
-        command = shown(over(ranks, "python", "-m", "mpipar.primes", "--below", str(below), "--json"))
+        command = shown(
+            over(ranks, "python", "-m", "mpipar.primes", "--below", str(below), "--json")
+        )
         if other.startswith("primesieve") and not shutil.which("primesieve"):
-            row = Row(what, other, failed="primesieve is not installed (Debian's package primesieve)", command=command)
+            row = Row(
+                what,
+                other,
+                failed="primesieve is not installed (Debian's package primesieve)",
+                command=command,
+            )
         else:
-            row = pair(effort, what, other, lambda: by_mpipar(ranks, below), theirs, command=command)  # noqa: B023
+            row = pair(
+                effort, what, other, lambda: by_mpipar(ranks, below), theirs, command=command
+            )
         table.rows.append(row)
     return table

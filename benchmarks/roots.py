@@ -50,6 +50,6 @@ def measure(effort: Effort) -> Table:
         for ranks in (1, 2):
             command = shown(over(ranks, *program, "roots.h5"))
             what = f"{points:,} rows, np {ranks}"
-            ours, theirs = (lambda: by_ranks(ranks)), (lambda: by_h5py(path, points))  # noqa: B023
+            ours, theirs = (lambda: by_ranks(ranks)), (lambda: by_h5py(path, points))
             table.rows.append(pair(effort, what, "h5py alone", ours, theirs, command=command))
     return table

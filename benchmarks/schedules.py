@@ -1,4 +1,6 @@
-"""Uneven blocks on 8 ranks: each schedule against greedy list scheduling, computed from the same times."""
+"""Uneven blocks on 8 ranks: each schedule against greedy list scheduling, computed from the same
+times.
+"""
 
 from __future__ import annotations
 
@@ -33,11 +35,18 @@ def measure(effort: Effort) -> Table:
     for schedule in ("stride", "slice", "dynamic"):
         options = ("--schedule", schedule, "--tasks", str(blocks), "--mean", str(mean), "--seed")
         command = shown(over(RANKS, "python", "-m", "mpipar.load", *options, "0", "--json"))
-        row = Row(f"{blocks} sleeps, np {RANKS}, `{schedule}`", "greedy, computed", command=command, bound=True)
+        row = Row(
+            f"{blocks} sleeps, np {RANKS}, `{schedule}`",
+            "greedy, computed",
+            command=command,
+            bound=True,
+        )
         try:
             for seed in range(effort.pick(5, 1)):
                 result = driver(RANKS, "mpipar.load", *options, str(seed))
-                slept = np.array([draw(stream(seed, index), "lognormal", mean, 1.2) for index in range(blocks)])
+                slept = np.array(
+                    [draw(stream(seed, index), "lognormal", mean, 1.2) for index in range(blocks)]
+                )
                 assert result["value"] == math.fsum(slept)
                 row.ours.append(float(result["elapsed"]))
                 row.theirs.append(greedy(slept))

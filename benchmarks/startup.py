@@ -13,9 +13,23 @@ def measure(effort: Effort) -> Table:
     """Run both in turn."""
     small = (PYTHON, "-m", "mpipar.pi", "--steps", "1e4")
     rows = [
-        pair(effort, "π, 1e4 steps, no launcher", "import numpy", lambda: wall(lambda: run(*small)),
-             lambda: wall(lambda: run(PYTHON, "-c", "import numpy")), command=shown(small), bound=True),
-        pair(effort, "π, 1e4 steps, np 2", "import mpi4py.MPI, numpy", lambda: wall(lambda: mpirun(2, *small)),
-             lambda: wall(lambda: mpirun(2, PYTHON, "-c", IMPORTS)), command=shown(over(2, *small)), bound=True),
-    ]  # fmt: skip
+        pair(
+            effort,
+            "π, 1e4 steps, no launcher",
+            "import numpy",
+            lambda: wall(lambda: run(*small)),
+            lambda: wall(lambda: run(PYTHON, "-c", "import numpy")),
+            command=shown(small),
+            bound=True,
+        ),
+        pair(
+            effort,
+            "π, 1e4 steps, np 2",
+            "import mpi4py.MPI, numpy",
+            lambda: wall(lambda: mpirun(2, *small)),
+            lambda: wall(lambda: mpirun(2, PYTHON, "-c", IMPORTS)),
+            command=shown(over(2, *small)),
+            bound=True,
+        ),
+    ]
     return Table("startup", "Start-up of a run", TEXT, rows)

@@ -1,9 +1,9 @@
 """What the site makes from the code as it is built: a hook of MkDocs.
 
-Pages: the command line (each ``--help``, from the real parsers), the keys of job files and site profiles (from their
-schemas), and the changes; and on the first page some ratios of the benchmarks. Links that are named by their file get
-the title of the page; links out of docs/ have nowhere to go in the site, and become names of files; RST roles in
-docstrings become links or code.
+Pages: the command line (each ``--help``, from the real parsers), the keys of job files and site
+profiles (from their schemas), and the changes; and on the first page some ratios of the benchmarks.
+Links that are named by their file get the title of the page; links out of docs/ have nowhere to go
+in the site, and become names of files; RST roles in docstrings become links or code.
 """
 
 from __future__ import annotations
@@ -30,7 +30,11 @@ ROOT = Path(__file__).parents[1]
 RAW = ROOT / "docs/benchmarks.json"
 PAGE_OF_BENCHMARKS = ROOT / "benchmarks/page.py"
 FIGURES = {
-    "π, by C with MPI (`-O3 -march=native`), 2 ranks": ("pi", "np 2", "C + MPI, `-O3 -march=native`"),
+    "π, by C with MPI (`-O3 -march=native`), 2 ranks": (
+        "pi",
+        "np 2",
+        "C + MPI, `-O3 -march=native`",
+    ),
     "the same with `-ffast-math`": ("pi", "np 2", "C + MPI, `-O3 -march=native -ffast-math`"),
     "10⁸ rows to the disk, by h5py alone": ("roots", "np 1", "h5py alone"),
     "many tasks that do nothing, by `multiprocessing.Pool`, with the best chunksize": (
@@ -48,17 +52,33 @@ FIGURES = {
         "at its best",
         "mpi4py.futures, np 4 (3 work)",
     ),
-    "arrays of 10 MiB to tasks and back, by `multiprocessing.Pool`": ("pools-large", "10 MiB", "multiprocessing.Pool"),
-    "a pool's start, by `multiprocessing.Pool`": ("pools-start", "start-up", "multiprocessing.Pool"),
+    "arrays of 10 MiB to tasks and back, by `multiprocessing.Pool`": (
+        "pools-large",
+        "10 MiB",
+        "multiprocessing.Pool",
+    ),
+    "a pool's start, by `multiprocessing.Pool`": (
+        "pools-start",
+        "start-up",
+        "multiprocessing.Pool",
+    ),
 }
-"""What the first page shows of the benchmarks: {what, and by whom else: (table, end or beginning of a row, other)}."""
+"""What the first page shows of the benchmarks: {what, and by whom else: (table, end or beginning of
+a row, other)}.
+"""
 
 SCHEMAS = {
     "job": (
         "Job files",
-        "What `mpipar submit` and `mpipar scale` read; [the guide](../slurm.md) tells how they are used.",
+        (
+            "What `mpipar submit` and `mpipar scale` read; [the guide](../slurm.md) tells how they"
+            " are used."
+        ),
     ),
-    "site": ("Site profiles", "What is special about a cluster; [the guide](../sites.md) tells how to find out."),
+    "site": (
+        "Site profiles",
+        "What is special about a cluster; [the guide](../sites.md) tells how to find out.",
+    ),
 }
 
 
@@ -75,14 +95,23 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Name pages by their titles, and replace links to what isn't part of the site by the path in the repository."""
+    """Name pages by their titles, and replace links to what isn't part of the site by the path in
+    the repository.
+    """
     here, titles = posixpath.dirname(page.file.src_uri), dict(_titles(config.nav))
 
     def named(match: re.Match[str]) -> str:
-        text, target = match["text"], posixpath.normpath(posixpath.join("docs", here, match["target"]))
+        text, target = (
+            match["text"],
+            posixpath.normpath(posixpath.join("docs", here, match["target"])),
+        )
         if target.startswith("docs/"):
             title = titles.get(target.removeprefix("docs/"))
-            return f"[{title}]({match['target']})" if title and text == posixpath.basename(target) else match[0]
+            return (
+                f"[{title}]({match['target']})"
+                if title and text == posixpath.basename(target)
+                else match[0]
+            )
         if not (ROOT / target).exists():
             raise FileNotFoundError(f"{page.file.src_uri}: there is no {target}")
         return f"`{target}`" if text.strip("`/") == target else f"{text} (`{target}`)"
@@ -92,7 +121,9 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 
 def _figures() -> str:
-    """Return a table of some ratios of the benchmarks, or nothing if they have not been measured."""
+    """Return a table of some ratios of the benchmarks, or nothing if they have not been
+    measured.
+    """
     rows = []
     told_by = runpy.run_path(str(PAGE_OF_BENCHMARKS))
     tables = json.loads(RAW.read_text(encoding="utf-8"))["tables"] if RAW.exists() else []
@@ -100,7 +131,11 @@ def _figures() -> str:
         for row in (row for table in tables if table["name"] == name for row in table["rows"]):
             if what in row["what"] and row["other"] == other and row["ours"]:
                 ratios = told_by["ratios"](row)
-                middle = f"**{statistics.median(ratios):.2g}**" if told_by["verdict"](row) else "≈ 1 (noise)"
+                middle = (
+                    f"**{statistics.median(ratios):.2g}**"
+                    if told_by["verdict"](row)
+                    else "≈ 1 (noise)"
+                )
                 rows.append(f"| {told} | {middle} | {min(ratios):.2g} to {max(ratios):.2g} |")
     head = ["| mpipar's time over that taken for | ratio | in pairs |", "|---|---|---|"]
     return "\n".join([*head, *rows]) if rows else ""
@@ -137,7 +172,10 @@ def commands() -> str:
 
     parts = [
         "# Command line",
-        "What each command prints with `--help`. `mpipar NAME` is short for `python -m mpipar.NAME`.",
+        (
+            "What each command prints with `--help`. `mpipar NAME` is short for `python -m"
+            " mpipar.NAME`."
+        ),
         f"## mpipar\n\n{_fence(help_of())}",
         *(f"## mpipar {name}\n\n{_fence(help_of(name))}" for name in ("run", *COMMANDS)),
         "## Drivers",
@@ -161,7 +199,9 @@ def help_of(*command: str) -> str:
             main()
         except SystemExit as end:
             if end.code:
-                raise RuntimeError(f"mpipar {' '.join(command)} --help ended with {end.code}") from None
+                raise RuntimeError(
+                    f"mpipar {' '.join(command)} --help ended with {end.code}"
+                ) from None
     if not printed.getvalue().startswith("usage: "):
         raise RuntimeError(f"mpipar {' '.join(command)} --help printed no usage")
     return printed.getvalue()
@@ -169,11 +209,18 @@ def help_of(*command: str) -> str:
 
 def keys() -> str:
     """Return a page with the keys of job files and site profiles."""
-    parts = ["# Job files and site profiles", "All keys, from the schemas that files are checked against."]
+    parts = [
+        "# Job files and site profiles",
+        "All keys, from the schemas that files are checked against.",
+    ]
     for name, (title, introduction) in SCHEMAS.items():
         schema = json.loads((ROOT / f"mpipar/batch/{name}.schema.json").read_text(encoding="utf-8"))
         rows = [f"| `{key}` | {told} | {expected} |" for key, told, expected in _rows(schema)]
-        parts += [f"## {title}", introduction, "\n".join(["| key | meaning | value |", "|---|---|---|", *rows])]
+        parts += [
+            f"## {title}",
+            introduction,
+            "\n".join(["| key | meaning | value |", "|---|---|---|", *rows]),
+        ]
     return "\n\n".join(parts) + "\n"
 
 
@@ -183,7 +230,11 @@ def _rows(schema: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str, 
             yield f"[{prefix}{name}]", _cell(inner.get("description", "")), "a table"
             yield from _rows(inner, f"{prefix}{name}.")
         else:
-            yield f"{prefix}{name}", _cell(inner.get("description", "")), _cell(inner.get("expected", ""))
+            yield (
+                f"{prefix}{name}",
+                _cell(inner.get("description", "")),
+                _cell(inner.get("expected", "")),
+            )
 
 
 def _cell(text: str) -> str:

@@ -1,4 +1,6 @@
-"""The longest Collatz sequence from a number below N: plain multiprocessing, which pool.toml runs on several nodes."""
+"""The longest Collatz sequence from a number below N: plain multiprocessing, which pool.toml runs
+on several nodes.
+"""
 
 import sys
 from multiprocessing import Pool

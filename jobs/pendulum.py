@@ -1,4 +1,6 @@
-"""The period of a pendulum that swings far: what sweep-array.toml calls for each row of pendulum.toml."""
+"""The period of a pendulum that swings far: what sweep-array.toml calls for each row of
+pendulum.toml.
+"""
 
 import math
 

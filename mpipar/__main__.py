@@ -30,7 +30,9 @@ def main() -> None:
         _say(USAGE)
     elif arguments[0] in DRIVERS:
         name = arguments[0]
-        getattr(importlib.import_module(f"mpipar.{name}"), name).main(arguments[1:], f"python -m mpipar.{name}")
+        getattr(importlib.import_module(f"mpipar.{name}"), name).main(
+            arguments[1:], f"python -m mpipar.{name}"
+        )
     elif arguments[0] == "run":
         _run(arguments[1:])
     elif arguments[0] in COMMANDS:
@@ -76,7 +78,9 @@ mpipar DRIVER --help tells the options of one; so do mpipar run --help, mpipar s
 
 
 def _run(arguments: list[str]) -> None:
-    """Run a script of the user's, or a driver named as path/file.py:kernel or package.module:kernel."""
+    """Run a script of the user's, or a driver named as path/file.py:kernel or
+    package.module:kernel.
+    """
     from mpipar.base.errors import BadInput
     from mpipar.command import run_script
 

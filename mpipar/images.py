@@ -1,4 +1,6 @@
-"""Rotate, resize and convert a folder of images.   mpirun -np 4 python -m mpipar.images --input in --into out"""
+"""Rotate, resize and convert a folder of images.   mpirun -np 4 python -m mpipar.images --input in
+--into out
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,11 @@ from mpipar import BadInput, Block, Count, Each, MinMax, PositiveInt, driver
 from mpipar.kernels.images import check_pillow, check_places, convert, listing, renamed, size_after
 
 
-@driver(n=lambda input: len(listing(input)[1]), block=1, reduction=Each(done=Count(), existing=Count(), marks=MinMax()))
+@driver(
+    n=lambda input: len(listing(input)[1]),
+    block=1,
+    reduction=Each(done=Count(), existing=Count(), marks=MinMax()),
+)
 def images(
     block: Block,
     *,
@@ -23,12 +29,13 @@ def images(
     quality: PositiveInt = 90,
     skip_existing: bool = False,
 ) -> dict[str, Any]:
-    """Rotate, resize and convert images. One file is one block, so that --on-error skip leaves out unreadable files.
+    """Rotate, resize and convert images. One file is one block, so that --on-error skip leaves out
+    unreadable files.
 
-    Images are turned upright as their EXIF data say, and keep their colour profile, but no other metadata. Of several
-    frames or pages the first counts. A result is written aside and then renamed, so that it is whole at any time; a run
-    that was killed may leave hidden files that end in .part. In a folder, hidden files are left out, and links to
-    folders are not followed.
+    Images are turned upright as their EXIF data say, and keep their colour profile, but no other
+    metadata. Of several frames or pages the first counts. A result is written aside and then
+    renamed, so that it is whole at any time; a run that was killed may leave hidden files that end
+    in .part. In a folder, hidden files are left out, and links to folders are not followed.
 
     Parameters
     ----------
@@ -60,7 +67,9 @@ def images(
         try:
             convert(source, target, rotate, resize, format, quality)
         except Exception as error:  # Pillow raises nearly all there are for broken files
-            raise ValueError(f"{source!r} can't be converted: {type(error).__name__}: {error}") from error
+            raise ValueError(
+                f"{source!r} can't be converted: {type(error).__name__}: {error}"
+            ) from error
         done += 1
     return {"done": done, "existing": block.size - done, "marks": [mark] * block.size}
 
@@ -76,7 +85,9 @@ def check(*, input: str, into: Path, rotate: float, resize: str, format: str, qu
     size_after(resize, 1, 1)
     listing.cache_clear()  # of an earlier run in this process
     if not listing(input)[1]:
-        raise BadInput(f"input: expected a folder with images, or a pattern that files match, got {input!r}")
+        raise BadInput(
+            f"input: expected a folder with images, or a pattern that files match, got {input!r}"
+        )
     check_places(input, into, format)
 
 
@@ -84,7 +95,10 @@ def check(*, input: str, into: Path, rotate: float, resize: str, format: str, qu
 def summary(total: dict[str, Any], *, input: str) -> dict[str, int]:
     """Return the numbers of files, if all ranks and workers had the same list of them."""
     if {total["marks"].min, total["marks"].max} - {None, listing(input)[-1]}:
-        raise RuntimeError("files came or went while the run began, and some may be left out; run with --skip-existing")
+        raise RuntimeError(
+            "files came or went while the run began, and some may be left out; run with"
+            " --skip-existing"
+        )
     return {"converted": total["done"], "existing": total["existing"]}
 
 

@@ -1,4 +1,6 @@
-"""An uneven load, to see what a schedule does.   mpirun -np 8 python -m mpipar.load --tasks 400 --schedule stride"""
+"""An uneven load, to see what a schedule does.   mpirun -np 8 python -m mpipar.load --tasks 400
+--schedule stride
+"""
 
 from __future__ import annotations
 
@@ -52,7 +54,8 @@ def load(
     sigma: Seconds = 1.2,
     spin: bool = False,
 ) -> float:
-    """Sleep or spin for given times; the value is their sum. The report tells what the schedule made of them.
+    """Sleep or spin for given times; the value is their sum. The report tells what the schedule
+    made of them.
 
     Parameters
     ----------
@@ -97,7 +100,9 @@ def check(*, times: list[float], csv: str | None, column: str | None) -> None:
         raise BadInput("times: expected --times or --csv, got both")
     if column is not None and csv is None:
         raise BadInput("column: expected --csv with it")
-    if csv is not None and not all(0 <= seconds < float("inf") for seconds in column_of(csv, column)):
+    if csv is not None and not all(
+        0 <= seconds < float("inf") for seconds in column_of(csv, column)
+    ):
         raise BadInput(f"csv: expected times from 0 s on in {csv!r}")
 
 

@@ -1,4 +1,6 @@
-"""π by Monte Carlo: the share of points that fall into a circle.   mpirun -np 4 python -m mpipar.mcpi --samples 1e9"""
+"""π by Monte Carlo: the share of points that fall into a circle.   mpirun -np 4 python -m
+mpipar.mcpi --samples 1e9
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,9 @@ from mpipar.kernels.mcpi import fused
 
 
 def block_on_gpu(samples: int) -> int:
-    """Return how many points a block has on a GPU: some blocks for each of several GPUs, and none is over at once."""
+    """Return how many points a block has on a GPU: some blocks for each of several GPUs, and none
+    is over at once.
+    """
     return min(2**33, max(2**24, -(-samples // 32)))
 
 
@@ -35,7 +39,9 @@ mcpi.on("gpu")(fused)
 
 @mcpi.finish
 def estimate(hits: int, *, samples: int) -> Estimate:
-    """Return π and its standard error from the number of points in the circle (a binomial count)."""
+    """Return π and its standard error from the number of points in the circle (a binomial
+    count).
+    """
     share = hits / samples
     return Estimate(4.0 * share, 4.0 * math.sqrt(share * (1.0 - share) / samples))
 

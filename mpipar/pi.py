@@ -9,7 +9,9 @@ from mpipar.kernels.pi import fused, passes, radius
 
 
 def block_on_gpu(steps: int) -> int:
-    """Return how many steps a block has on a GPU: some blocks for each of several GPUs, and none is over at once."""
+    """Return how many steps a block has on a GPU: some blocks for each of several GPUs, and none is
+    over at once.
+    """
     return min(2**34, max(2**27, -(-steps // 16)))
 
 
@@ -22,8 +24,8 @@ def pi(block: Block, xp: Any, *, steps: PositiveInt = 10**9) -> Any:
     steps : int
         Number of intervals.
     """
-    # In units of a step the sum is 4 Σ n/(n² + y²) with y = ½, 1½, …. The unit is stretched by up to 2⁻²⁴, so that n²
-    # is exact: rounding it would shift the whole sum.
+    # In units of a step the sum is 4 Σ n/(n² + y²) with y = ½, 1½, …. The unit is stretched by up
+    # to 2⁻²⁴, so that n² is exact: rounding it would shift the whole sum.
     n = radius(steps)
     y = (xp.arange(block.start, block.stop, dtype=xp.float64) + 0.5) * (n / steps)
     return xp.sum(1.0 / (n * n + y * y))

@@ -25,7 +25,9 @@ def items(below: int | None, test: str | None) -> int:
 
 
 def block_size(below: int | None, list: bool, test: str | None) -> int:
-    """Return the default block size: large, as each block strikes out multiples of all primes up to a square root."""
+    """Return the default block size: large, as each block strikes out multiples of all primes up to
+    a square root.
+    """
     if test is not None:
         return 1000
     return min(SEGMENT // 4 if list else SEGMENT, max(2**20, (below or 0) // 8))
@@ -34,12 +36,25 @@ def block_size(below: int | None, list: bool, test: str | None) -> int:
 def kept(list: bool, test: str | None) -> Reduction:
     """Return what is made of the blocks: a count, and a dataset if asked for."""
     if test is not None:
-        return Each(primes=Count(), is_prime=Dataset("is_prime", bool, description="whether each number is prime"))
-    return Dataset("primes", np.int64, one_each=False, description="primes in order") if list else Count()
+        return Each(
+            primes=Count(),
+            is_prime=Dataset("is_prime", bool, description="whether each number is prime"),
+        )
+    return (
+        Dataset("primes", np.int64, one_each=False, description="primes in order")
+        if list
+        else Count()
+    )
 
 
 @driver(n=items, reduction=kept, block=block_size)
-def primes(block: Block, *, below: NonNegativeInt | None = None, list: bool = False, test: str | None = None) -> Any:
+def primes(
+    block: Block,
+    *,
+    below: NonNegativeInt | None = None,
+    list: bool = False,
+    test: str | None = None,
+) -> Any:
     """Count the prime numbers below a bound, list them, or test given numbers.
 
     Parameters
@@ -49,7 +64,8 @@ def primes(block: Block, *, below: NonNegativeInt | None = None, list: bool = Fa
     list : bool
         Put the primes into the output file, too.
     test : str
-        Test the whole numbers (of 64 bits at most) in this file instead: text, CSV with one column, or FILE.h5:/NAME.
+        Test the whole numbers (of 64 bits at most) in this file instead: text, CSV with one column,
+        or FILE.h5:/NAME.
 
     Examples
     --------

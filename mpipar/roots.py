@@ -1,4 +1,6 @@
-"""Roots, or any expression, of many numbers.   mpirun -np 4 python -m mpipar.roots --points 1e8 --output roots.h5"""
+"""Roots, or any expression, of many numbers.   mpirun -np 4 python -m mpipar.roots --points 1e8
+--output roots.h5
+"""
 
 from __future__ import annotations
 
@@ -16,10 +18,14 @@ from mpipar.inputs.expression import function_of
 
 
 def x_of(xp: Any, block: Block, points: int, over: list[float], input: str | None) -> Any:
-    """Return the numbers of a block: rows of a dataset, or a part of an even grid without its end."""
+    """Return the numbers of a block: rows of a dataset, or a part of an even grid without its
+    end.
+    """
     if input is not None:
         return xp.asarray(open_dataset(input)[block.start : block.stop])
-    x = xp.arange(block.start, block.stop, dtype=xp.float64)  # converting whole numbers would take most of the time
+    x = xp.arange(
+        block.start, block.stop, dtype=xp.float64
+    )  # converting whole numbers would take most of the time
     x *= (over[1] - over[0]) / points
     x += over[0]
     return x
@@ -68,7 +74,8 @@ def roots(
     over: list[float] = [0.0, 1.0],  # noqa: B006
     input: str | None = None,
 ) -> Any:
-    """Evaluate √(x³), or any expression, for each number of a range or of a dataset, into a dataset.
+    """Evaluate √(x³), or any expression, for each number of a range or of a dataset, into a
+    dataset.
 
     Parameters
     ----------
@@ -87,7 +94,9 @@ def roots(
     """
     x = x_of(xp, block, points, over, input)
     y = function_of(f, ["x"], xp)(x)
-    return y if has_mask(y) else xp.broadcast_to(y, x.shape)  # a mask, which broadcasting drops, is refused by name
+    return (
+        y if has_mask(y) else xp.broadcast_to(y, x.shape)
+    )  # a mask, which broadcasting drops, is refused by name
 
 
 @roots.check

@@ -1,4 +1,6 @@
-"""A function for each row of a table.   mpirun -np 4 python -m mpipar.sweep --function f.py:f --table t.csv …"""
+"""A function for each row of a table.   mpirun -np 4 python -m mpipar.sweep --function f.py:f
+--table t.csv …
+"""
 
 from __future__ import annotations
 
@@ -22,8 +24,12 @@ Row = dict[str, Any]
 
 
 @functools.cache
-def rows_of(function: str, table: str, types: str, delimiter: str, decimal: str, comment: str) -> Table:
-    """Return the table, with the types of its columns as the function's annotations and ``types`` say."""
+def rows_of(
+    function: str, table: str, types: str, delimiter: str, decimal: str, comment: str
+) -> Table:
+    """Return the table, with the types of its columns as the function's annotations and ``types``
+    say.
+    """
     return read_table(table, _reading(function, table, types, delimiter, decimal, comment))
 
 
@@ -31,7 +37,11 @@ def rows_of(function: str, table: str, types: str, delimiter: str, decimal: str,
     n=lambda function, table, slice, types, delimiter, decimal, comment: len(
         rows_in_slice(len(rows_of(function, table, types, delimiter, decimal, comment)), slice)
     ),
-    reduction=Dataset("results", one_each=False, description="columns of the table, and of what the function returned"),
+    reduction=Dataset(
+        "results",
+        one_each=False,
+        description="columns of the table, and of what the function returned",
+    ),
     block=1,
 )
 def sweep(
@@ -45,24 +55,30 @@ def sweep(
     decimal: str = ".",
     comment: str = "",
 ) -> Array:
-    """Call a function with the columns of each row of a table, and collect what it returns in a table.
+    """Call a function with the columns of each row of a table, and collect what it returns in a
+    table.
 
-    A column of a CSV file is numbers where the function's annotation says so, or where one format prints all values
-    back as they were: 007, +1 and 1e5 stay text. Results are what the function returns, beside the columns and the
-    row's number.
+    A column of a CSV file is numbers where the function's annotation says so, or where one format
+    prints all values back as they were: 007, +1 and 1e5 stay text. Results are what the function
+    returns, beside the columns and the row's number.
 
     Parameters
     ----------
     function : str
-        module:function or path/file.py:function, called as f(**row). It returns a dict of numbers and text, or one.
+        module:function or path/file.py:function, called as f(**row). It returns a dict of numbers
+        and text, or one.
     table : str
-        A .csv file, a .toml grid (lists are axes of a Cartesian product), or a table in an HDF5 file, FILE.h5:/NAME.
+        A .csv file, a .toml grid (lists are axes of a Cartesian product), or a table in an HDF5
+        file, FILE.h5:/NAME.
     slice : str
-        I/N takes the I-th of N slices of the rows alone, from 1/N to N/N, as tasks of a job array do.
+        I/N takes the I-th of N slices of the rows alone, from 1/N to N/N, as tasks of a job array
+        do.
     types : str
-        Types of columns of a CSV file, such as id=str,x=float: int, float, str, bool, date, datetime, date:%d.%m.%Y.
+        Types of columns of a CSV file, such as id=str,x=float: int, float, str, bool, date,
+        datetime, date:%d.%m.%Y.
     delimiter : str
-        What separates the columns of a CSV file; by default comma, semicolon or tab, as the header line has it.
+        What separates the columns of a CSV file; by default comma, semicolon or tab, as the header
+        line has it.
     decimal : str
         The decimal point of a CSV file: a point or a comma.
     comment : str
@@ -70,9 +86,13 @@ def sweep(
 
     Examples
     --------
-    mpirun -np 2 python -m mpipar.sweep --function model.py:model --table grid.toml --output results.h5
+    mpirun -np 2 python -m mpipar.sweep --function model.py:model --table grid.toml --output
+    results.h5
     """
-    call, rows = load_callable(function), rows_of(function, table, types, delimiter, decimal, comment)
+    call, rows = (
+        load_callable(function),
+        rows_of(function, table, types, delimiter, decimal, comment),
+    )
     numbers = rows_in_slice(len(rows), slice)[block.start : block.stop]
     return table_of([record(number, rows.row(number), call) for number in numbers])
 
@@ -84,22 +104,32 @@ sweep.is_table = True
 def check(
     *, function: str, table: str, slice: str, types: str, delimiter: str, decimal: str, comment: str
 ) -> list[str]:
-    """Refuse a function, a table or a slice that isn't there, or that don't fit, and tell what may not be meant."""
+    """Refuse a function, a table or a slice that isn't there, or that don't fit, and tell what may
+    not be meant.
+    """
     if len(delimiter) > 1 or delimiter in ('"', "\n", "\r"):
         raise BadInput(f"delimiter: expected one character, got {delimiter!r}")
     if decimal not in (".", ","):
         raise BadInput(f"decimal: expected a point or a comma, got {decimal!r}")
-    call, rows = load_callable(function), rows_of(function, table, types, delimiter, decimal, comment)
+    call, rows = (
+        load_callable(function),
+        rows_of(function, table, types, delimiter, decimal, comment),
+    )
     rows_in_slice(len(rows), slice)
     if "row" in rows.columns:
-        raise BadInput(f"{table!r}: the results have a column 'row', the row's number; rename that of the table")
+        raise BadInput(
+            f"{table!r}: the results have a column 'row', the row's number; rename that of the"
+            " table"
+        )
     if "" in rows.columns:
         raise BadInput(f"{table!r}: a column has no name")
     check_arguments(call, function, table, rows.columns)
     return list(getattr(rows, "notes", ()))
 
 
-def _reading(function: str, table: str, types: str, delimiter: str, decimal: str, comment: str) -> Reading | None:
+def _reading(
+    function: str, table: str, types: str, delimiter: str, decimal: str, comment: str
+) -> Reading | None:
     is_csv = table.lower().endswith(".csv")
     if not is_csv and (types or delimiter or comment or decimal != "."):
         raise BadInput(f"{table!r}: types, delimiter, decimal and comment are of CSV files")
@@ -110,9 +140,17 @@ def _reading(function: str, table: str, types: str, delimiter: str, decimal: str
 
 
 def record(item: int, row: Row, call: Any) -> dict[str, Array]:
-    """Return the cells of one row: its number, its columns, and those that the function returned."""
+    """Return the cells of one row: its number, its columns, and those that the function
+    returned.
+    """
     returned = call(**row)
-    columns = returned if isinstance(returned, Mapping) else {} if returned is None else {"value": returned}
+    columns = (
+        returned
+        if isinstance(returned, Mapping)
+        else {}
+        if returned is None
+        else {"value": returned}
+    )
     cells = {name: cell(name, value) for name, value in {"row": item, **row}.items()}
     own = set(cells)
     for key, value in columns.items():
@@ -121,7 +159,10 @@ def record(item: int, row: Row, call: Any) -> dict[str, Array]:
         if not name:
             raise ValueError("a column that the function returned has no name")
         if name in cells and not (name in own and _is_same(made, cells[name])):
-            raise ValueError(f"the function returned {name!r}, and there is such a column, of another value; rename it")
+            raise ValueError(
+                f"the function returned {name!r}, and there is such a column, of another value;"
+                " rename it"
+            )
         cells[name] = made
     return cells
 
@@ -129,11 +170,15 @@ def record(item: int, row: Row, call: Any) -> dict[str, Array]:
 def _is_same(one: Array, other: Array) -> bool:
     """Return whether a value says the same as another, and of the same kind."""
     is_text = one.dtype.kind == "U"
-    return is_text == (other.dtype.kind == "U") and np.array_equal(one, other, equal_nan=not is_text)
+    return is_text == (other.dtype.kind == "U") and np.array_equal(
+        one, other, equal_nan=not is_text
+    )
 
 
 def cell(name: str, value: Any) -> Array:
-    """Return a value as an array of no dimension: a number or text; dates are text as ISO 8601 has it."""
+    """Return a value as an array of no dimension: a number or text; dates are text as ISO 8601 has
+    it.
+    """
     if type(value) is float or type(value) is bool:  # most are, and this takes less time
         return np.asarray(value)
     if isinstance(value, datetime.date):
@@ -141,7 +186,9 @@ def cell(name: str, value: Any) -> Array:
     missing = value is None or (np.ndim(value) == 0 and has_mask(value))
     array = np.asarray(np.nan if missing else storable(value) if isinstance(value, str) else value)
     if array.ndim or array.dtype.kind not in "biufcU":
-        raise TypeError(f"column {name!r} should be a number or text, got {type(value).__name__} {value!r:.60}")
+        raise TypeError(
+            f"column {name!r} should be a number or text, got {type(value).__name__} {value!r:.60}"
+        )
     return array
 
 

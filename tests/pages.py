@@ -1,11 +1,12 @@
 """The blocks of the README and of docs/, for the tests that run them as a reader would.
 
-A page is read from its top: a block that follows "Save this as `name`:" is a file, ``sh`` blocks are lines that are
-typed in the folder with these files, other ``python`` blocks are run by themselves, other ``toml`` blocks are job
-files (on sites.md profiles), and a ``text`` block right after one of them is what that prints, with … for what varies.
-Other ``text`` blocks are in :data:`ILLUSTRATED_BY`, with the test that has their words.
-Blocks without a language are drawings. Whatever is on a page is run by the test that :data:`RUN_BY` names for its kind,
-so that a new page is run by itself.
+A page is read from its top: a block that follows "Save this as `name`:" is a file, ``sh`` blocks
+are lines that are typed in the folder with these files, other ``python`` blocks are run by
+themselves, other ``toml`` blocks are job files (on sites.md profiles), and a ``text`` block right
+after one of them is what that prints, with … for what varies. Other ``text`` blocks are in
+:data:`ILLUSTRATED_BY`, with the test that has their words. Blocks without a language are drawings.
+Whatever is on a page is run by the test that :data:`RUN_BY` names for its kind, so that a new page
+is run by itself.
 """
 
 import atexit
@@ -23,9 +24,18 @@ from pathlib import Path
 from conftest import BIN, FOR_OPEN_MPI, UNBOUND, WARM, Finished, python, start
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("README.md", *sorted(f"docs/{path.relative_to(ROOT / 'docs')}" for path in (ROOT / "docs").rglob("*.md")))
+PAGES = (
+    "README.md",
+    *sorted(f"docs/{path.relative_to(ROOT / 'docs')}" for path in (ROOT / "docs").rglob("*.md")),
+)
 
-HERE, SLURM, ALLOCATION, SCALE, SCALE_ON_SLURM = "here", "slurm", "allocation", "scale", "scale on slurm"
+HERE, SLURM, ALLOCATION, SCALE, SCALE_ON_SLURM = (
+    "here",
+    "slurm",
+    "allocation",
+    "scale",
+    "scale on slurm",
+)
 MAKE, NOT_RUN, DOCUMENT = "make", "not run", "document"
 
 RUN_BY = {
@@ -38,7 +48,8 @@ RUN_BY = {
     ALLOCATION: "tests/slurm/test_guide.py",
     SCALE: "tests/mpi/test_scale.py",
     SCALE_ON_SLURM: "tests/slurm/test_scale.py",
-    MAKE: "tests/docs/test_pages.py",  # as targets of the Makefile: these lines run tests, which would run this one
+    # as targets of the Makefile: these lines run tests, which would run this one
+    MAKE: "tests/docs/test_pages.py",
     NOT_RUN: "tests/docs/test_pages.py",
     DOCUMENT: "tests/unit/test_batch_docs.py",
 }
@@ -46,7 +57,9 @@ RUN_BY = {
 
 CANNOT_BE_RUN = {
     r"(MPICC=\$\(.*\) )?python -m pip install .*": "needs packages from elsewhere",
-    r"python3 -m venv \.venv && \. \.venv/bin/activate": "what follows is run in the environment of the tests",
+    r"python3 -m venv \.venv && \. \.venv/bin/activate": (
+        "what follows is run in the environment of the tests"
+    ),
 }
 """Lines that no test runs, and why."""
 
@@ -56,9 +69,13 @@ ILLUSTRATED_BY = {
     ("docs/slurm.md", "mpipar cancel: waiting up to "): "tests/slurm/test_guide.py",
     ("docs/slurm.md", "mpipar: job pi-2: 4 ranks on n1, n2\n"): "tests/unit/test_step.py",
 }
-"""Texts that are not compared with what the block before them prints, by page and beginning, and what compares them."""
+"""Texts that are not compared with what the block before them prints, by page and beginning, and
+what compares them.
+"""
 
-_MAY_BE_1 = re.compile(r".*\bmpipar doctor\b.*")  # the exit code, where the machine of the tests has a problem
+_MAY_BE_1 = re.compile(
+    r".*\bmpipar doctor\b.*"
+)  # the exit code, where the machine of the tests has a problem
 
 _KINDS = {
     r"make\b.*": MAKE,
@@ -105,7 +122,9 @@ class Block:
     def lines(self) -> list[str]:
         """The lines of a ``sh`` block, without comments; those that are continued are one."""
         lines = self.text.replace("\\\n", " ").splitlines()
-        return [line for line in (re.sub(r"(^|  +)#.*", "", line).strip() for line in lines) if line]
+        return [
+            line for line in (re.sub(r"(^|  +)#.*", "", line).strip() for line in lines) if line
+        ]
 
 
 def text_of(page: str) -> str:
@@ -121,9 +140,14 @@ def blocks(page: str) -> list[Block]:
         saved = _SAVED.search(between)
         is_output = fence[1] == "text" and found and not between.strip()
         found.append(
-            Block(page, fence[1], fence[2], saved and saved[1] if fence[1] != "sh" else None,
-                  found[-1] if is_output else None)
-        )  # fmt: skip
+            Block(
+                page,
+                fence[1],
+                fence[2],
+                saved and saved[1] if fence[1] != "sh" else None,
+                found[-1] if is_output else None,
+            )
+        )
     return found
 
 
@@ -158,7 +182,9 @@ def documents(page: str) -> list[str]:
 
 def illustrations(page: str) -> list[str]:
     """Return the texts of a page that are not compared with what the block before them prints."""
-    return [block.text for block in blocks(page) if block.language == "text" and not block.is_compared]
+    return [
+        block.text for block in blocks(page) if block.language == "text" and not block.is_compared
+    ]
 
 
 def is_run_by(page: str) -> str:
@@ -167,11 +193,20 @@ def is_run_by(page: str) -> str:
 
 
 def warm_programs() -> Path:
-    """Return a folder with ``python``, ``python3`` and ``mpipar`` that are warm, where they may be (see suite.warm)."""
+    """Return a folder with ``python``, ``python3`` and ``mpipar`` that are warm, where they may be
+    (see suite.warm).
+    """
     folder = _folder_of_programs()
     client = shlex.join(WARM.command([]))
-    by_name = f'case "$1" in -m | -c | [!-]*) exec {client} "$@" ;; esac\nexec {shlex.quote(sys.executable)} "$@"'
-    for name, text in {"python": by_name, "python3": by_name, "mpipar": f'exec {client} -m mpipar "$@"'}.items():
+    by_name = (
+        f'case "$1" in -m | -c | [!-]*) exec {client} "$@" ;; esac\nexec'
+        f' {shlex.quote(sys.executable)} "$@"'
+    )
+    for name, text in {
+        "python": by_name,
+        "python3": by_name,
+        "mpipar": f'exec {client} -m mpipar "$@"',
+    }.items():
         (folder / name).write_text(f"#!/bin/sh\n{text}\n")
         (folder / name).chmod(0o755)
     return folder
@@ -192,14 +227,18 @@ def type_in(line: str, folder: Path, *, cold: bool = False, **options) -> Finish
     programs = [BIN] if cold or "MPIPAR_TEST_COLD" in os.environ else [warm_programs(), BIN]
     path = os.pathsep.join((*map(str, programs), os.environ["PATH"]))
     environment = {**FOR_OPEN_MPI, **UNBOUND, "NO_COLOR": "1", "PATH": path}
-    environment["PYTEST_ADDOPTS"] = "-p no:randomly"  # ranks that take tests in orders of their own would wait forever
+    environment["PYTEST_ADDOPTS"] = (
+        "-p no:randomly"  # ranks that take tests in orders of their own would wait forever
+    )
     return start(["bash", "-c", line], cwd=folder, env=environment, **options)
 
 
 def read(page: str, folder: Path, *, cold: bool = False) -> Iterator[tuple[Block, str, Finished]]:
-    """Do what a page says, block by block, in a folder; yield each block, the line (or name) and what came of it.
+    """Do what a page says, block by block, in a folder; yield each block, the line (or name) and
+    what came of it.
 
-    Output that the page shows must come so, and every exit code must be 0. ``cold`` is for :func:`type_in`.
+    Output that the page shows must come so, and every exit code must be 0. ``cold`` is for
+    :func:`type_in`.
     """
     printed = ""
     for number, block in enumerate(blocks(page)):
@@ -211,7 +250,10 @@ def read(page: str, folder: Path, *, cold: bool = False) -> Iterator[tuple[Block
             for line in block.lines:
                 if kind_of(line) == HERE:
                     ended = type_in(line, folder, cold=cold)
-                    assert ended.code == 0 or (ended.code == 1 and _MAY_BE_1.fullmatch(line)), (line, ended)
+                    assert ended.code == 0 or (ended.code == 1 and _MAY_BE_1.fullmatch(line)), (
+                        line,
+                        ended,
+                    )
                     printed += ended.stdout + "".join(f"{error}\n" for error in ended.own_errors)
                     yield block, line, ended
         elif block.language == "python":
@@ -222,12 +264,20 @@ def read(page: str, folder: Path, *, cold: bool = False) -> Iterator[tuple[Block
             printed = ended.stdout
             yield block, name, ended
         elif block.is_compared:
-            assert matches(block.text, printed), f"{page} shows\n{block.text}\nbut this came:\n{printed}"
+            assert matches(block.text, printed), (
+                f"{page} shows\n{block.text}\nbut this came:\n{printed}"
+            )
 
 
 def matches(shown: str, printed: str) -> bool:
-    """Return whether an output is as shown, where … stands for any text within a line, or alone for any lines."""
+    """Return whether an output is as shown, where … stands for any text within a line, or alone for
+    any lines.
+    """
     pattern = ""
     for line in shown.strip().splitlines():
-        pattern += r"(?:.*\n)*?" if line.strip() == "…" else re.escape(line.rstrip()).replace("…", ".*?") + r"[ ]*\n"
+        pattern += (
+            r"(?:.*\n)*?"
+            if line.strip() == "…"
+            else re.escape(line.rstrip()).replace("…", ".*?") + r"[ ]*\n"
+        )
     return re.fullmatch(pattern, printed.strip() + "\n") is not None

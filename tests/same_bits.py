@@ -1,6 +1,8 @@
-"""Run pi and mcpi in every mode and compare the values to the last bit.   python tests/same_bits.py [--sample N]
+"""Run pi and mcpi in every mode and compare the values to the last bit.   python tests/same_bits.py
+[--sample N]
 
-The grid: without a launcher and at 1, 2, 3, 4, 7 ranks; 1, 2, 3 workers in each; the three schedules.
+The grid: without a launcher and at 1, 2, 3, 4, 7 ranks; 1, 2, 3 workers in each; the three
+schedules.
 """
 
 import argparse
@@ -22,22 +24,31 @@ GRID = list(itertools.product((None, 1, 2, 3, 4, 7), (1, 2, 3), ("stride", "slic
 def value(problem: str, ranks: int | None, workers: int, schedule: str) -> str:
     """Return the value of one run, to the last digit."""
     module, *options = PROBLEMS[problem]
-    finished = over(ranks)("-m", module, *options, "--workers", str(workers), "--schedule", schedule, "--json")
+    finished = over(ranks)(
+        "-m", module, *options, "--workers", str(workers), "--schedule", schedule, "--json"
+    )
     result = finished.json
     asked = (ranks or 1, workers, schedule)
-    assert (result["ranks"], result["workers"], result["schedule"]) == asked, f"asked for {asked}, got {result}"
+    assert (result["ranks"], result["workers"], result["schedule"]) == asked, (
+        f"asked for {asked}, got {result}"
+    )
     return repr(result["value"])
 
 
 def differing(grid: list[tuple[int | None, int, str]]) -> Iterator[tuple[str, str]]:
-    """Run a part of the grid; yield (what was run, its value) for each value that isn't that of the serial run."""
+    """Run a part of the grid; yield (what was run, its value) for each value that isn't that of the
+    serial run.
+    """
     for problem in PROBLEMS:
         expected = value(problem, None, 1, "slice")
         print(f"{problem}: {expected} serially", flush=True)
         for number, (ranks, workers, schedule) in enumerate(grid, 1):
             mode = f"{problem}, ranks {ranks}, workers {workers}, {schedule}"
             got = value(problem, ranks, workers, schedule)
-            print(f"  {number:3}/{len(grid)} {mode}: {'same bits' if got == expected else got}", flush=True)
+            print(
+                f"  {number:3}/{len(grid)} {mode}: {'same bits' if got == expected else got}",
+                flush=True,
+            )
             if got != expected:
                 yield mode, got
 
@@ -45,7 +56,9 @@ def differing(grid: list[tuple[int | None, int, str]]) -> Iterator[tuple[str, st
 def main() -> int:
     """Run the grid, or a random sample of it."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--sample", type=int, metavar="N", help="only N of the modes, drawn at random")
+    parser.add_argument(
+        "--sample", type=int, metavar="N", help="only N of the modes, drawn at random"
+    )
     sample = parser.parse_args().sample
     grid = random.sample(GRID, sample) if sample else GRID
     wrong = list(differing(grid))

@@ -1,11 +1,13 @@
-"""π and π by Monte Carlo on one GPU: mpipar's kernels beside CUDA C++ written by hand, and the bits over ranks.
+"""π and π by Monte Carlo on one GPU: mpipar's kernels beside CUDA C++ written by hand, and the bits
+over ranks.
 
     python benchmarks/gpu/compare.py                 10¹¹ steps and samples; needs an NVIDIA GPU and mpipar[gpu]
     python benchmarks/gpu/compare.py --steps 1e9 --samples 1e9 --ranks 1 2
 
-All are timed by CUDA events, in turn: mpipar as a rank runs it, block after block, with what Python does between them;
-the others as one kernel each. Of π it also tells how long the arithmetic of mpipar's kernel would take at the rate that
-this GPU reaches in chains of nothing but fma, which is timed by itself, after them.
+All are timed by CUDA events, in turn: mpipar as a rank runs it, block after block, with what Python
+does between them; the others as one kernel each. Of π it also tells how long the arithmetic of
+mpipar's kernel would take at the rate that this GPU reaches in chains of nothing but fma, which is
+timed by itself, after them.
 """
 
 from __future__ import annotations
@@ -30,7 +32,8 @@ from mpipar.runtime.device import COMPILER_OPTIONS, Gpu, visible
 from mpipar.runtime.mpirun import find_mpirun
 
 THREADS, CHAINS = 256, 8  # as in rivals.cu
-# Double-precision instructions for each group of 16 steps in pi.cu: those of its source, and those of a division.
+# Double-precision instructions for each group of 16 steps in pi.cu: those of its source, and those
+# of a division.
 STEPS_OF_A_GROUP, SOURCE_OF_A_GROUP, OF_A_DIVISION = 16, 56, 8
 LIMIT_SECONDS = 600
 
@@ -43,7 +46,10 @@ def main() -> int:
     parser.add_argument("--rounds", type=positive, default=5)
     parser.add_argument("--ranks", type=positive, nargs="+", default=[1, 2, 4])
     parser.add_argument(
-        "--blocks", type=positive, default=0, help="blocks of threads of the rivals (default: to fill it)"
+        "--blocks",
+        type=positive,
+        default=0,
+        help="blocks of threads of the rivals (default: to fill it)",
     )
     options = parser.parse_args()
     mpirun = find_mpirun()
@@ -57,7 +63,9 @@ def main() -> int:
     bench = Bench(gpu, options.rounds, options.blocks)
     print(f"{gpu.name}, {options.rounds} rounds, median")
     well = [bench.compare_pi(options.steps), bench.compare_mcpi(options.samples)]
-    launchers = {ranks: [str(mpirun), "-np", str(ranks)] if ranks > 1 else [] for ranks in options.ranks}
+    launchers = {
+        ranks: [str(mpirun), "-np", str(ranks)] if ranks > 1 else [] for ranks in options.ranks
+    }
     well += [same_bits(["mpipar.pi", "--steps", str(options.steps)], launchers)]
     well += [same_bits(["mpipar.mcpi", "--samples", str(options.samples)], launchers)]
     return 0 if all(well) else 1
@@ -78,7 +86,9 @@ class Bench:
         self.accelerator, self.rounds = gpu.open(), rounds
         self.cupy = self.accelerator.xp
         properties = self.cupy.cuda.runtime.getDeviceProperties(gpu.number)
-        self.blocks = blocks or 512 * int(properties["multiProcessorCount"])  # many waves: the last may be half empty
+        self.blocks = blocks or 512 * int(
+            properties["multiProcessorCount"]
+        )  # many waves: the last may be half empty
         folder = Path(__file__).parent
         # As nvcc does: fma where it likes. The names of the options are those of both compilers.
         assert COMPILER_OPTIONS == ("-fmad=false",)
@@ -140,19 +150,29 @@ class Bench:
         )
         instructions = steps / STEPS_OF_A_GROUP * (SOURCE_OF_A_GROUP + OF_A_DIVISION)
         limit = instructions / self.fma_rate(instructions)
-        print(f"π, {steps:.3g} steps in {bound.plan.n_blocks} blocks, {steps / times[0]:.3g} steps/s")
+        print(
+            f"π, {steps:.3g} steps in {bound.plan.n_blocks} blocks, {steps / times[0]:.3g} steps/s"
+        )
         names = [f"mpipar, {bound.plan.block:.3g} steps a block", *rivals.values()]
         self.show(times, names)
         of_what = f"{instructions / steps} fma for each step, and nothing else"
         print(f"  {limit:.4f} s  {limit / times[0]:.3f} × mpipar's  {of_what}")
         value = bound.result(total(bound, self.accelerator))
         exact = math.pi + 1 / (12 * float(steps) ** 2)
-        others = [float(self.accelerator.to_host(self.cupy.sum(sums[name]))) / steps for name in rivals]
-        print(f"  mpipar {value!r} ({abs(value - exact) / math.ulp(exact):.1f} ulp), by hand {others}")
-        return abs(value - exact) <= 3 * math.ulp(exact) and all(abs(other - exact) < 1e-9 for other in others)
+        others = [
+            float(self.accelerator.to_host(self.cupy.sum(sums[name]))) / steps for name in rivals
+        ]
+        print(
+            f"  mpipar {value!r} ({abs(value - exact) / math.ulp(exact):.1f} ulp), by hand {others}"
+        )
+        return abs(value - exact) <= 3 * math.ulp(exact) and all(
+            abs(other - exact) < 1e-9 for other in others
+        )
 
     def compare_mcpi(self, samples: int) -> bool:
-        """Print the times of π by Monte Carlo; return whether all values are within five standard errors."""
+        """Print the times of π by Monte Carlo; return whether all values are within five standard
+        errors.
+        """
         bound = mcpi.bind({"samples": samples}, device="gpu", seed=1)
         rivals = {
             "rival_mcpi": "by hand, as one writes it",
@@ -164,19 +184,30 @@ class Bench:
         hits = {name: self.cupy.zeros((), dtype=self.cupy.uint64) for name in rivals}
         times = self.seconds(
             lambda: total(bound, self.accelerator),
-            *(lambda name=name: self.launch(name, np.uint32(1), np.int64(samples), hits[name]) for name in rivals),
+            *(
+                lambda name=name: self.launch(name, np.uint32(1), np.int64(samples), hits[name])
+                for name in rivals
+            ),
         )
-        print(f"mcpi, {samples:.3g} samples in {bound.plan.n_blocks} blocks, {samples / times[0]:.3g} samples/s")
+        print(
+            f"mcpi, {samples:.3g} samples in {bound.plan.n_blocks} blocks, {samples / times[0]:.3g}"
+            " samples/s"
+        )
         names = [f"mpipar, {bound.plan.block:.3g} points a block", *rivals.values()]
         self.show(times, names)
         value, error = bound.result(total(bound, self.accelerator))
-        others = [4 * int(self.accelerator.to_host(hits[name])) / samples / (1 + self.rounds) for name in rivals]
+        others = [
+            4 * int(self.accelerator.to_host(hits[name])) / samples / (1 + self.rounds)
+            for name in rivals
+        ]
         print(f"  mpipar {value!r} ± {error:.2g}, by hand {others}")
         return all(abs(one - math.pi) < 5 * error for one in (value, *others))
 
 
 def total(bound: Any, accelerator: Any) -> Any:
-    """Evaluate all blocks of a kernel as a rank does, one after the other, and return their total."""
+    """Evaluate all blocks of a kernel as a rank does, one after the other, and return their
+    total.
+    """
     evaluate, reduction = bound.evaluator(accelerator=accelerator), bound.reduction
     sum_of_blocks = reduction.start()
     for index in range(bound.plan.n_blocks):
@@ -185,7 +216,8 @@ def total(bound: Any, accelerator: Any) -> Any:
 
 
 def same_bits(command: list[str], launchers: dict[int, list[str]]) -> bool:
-    """Run a driver over ranks that share the GPU, under two schedules; return whether all values are the same.
+    """Run a driver over ranks that share the GPU, under two schedules; return whether all values
+    are the same.
 
     Parameters
     ----------
@@ -197,16 +229,35 @@ def same_bits(command: list[str], launchers: dict[int, list[str]]) -> bool:
     values = {}
     for ranks, launcher in launchers.items():
         for schedule in ("stride", "dynamic"):
-            words = [*launcher, sys.executable, "-m", *command, "--device", "gpu", "--schedule", schedule, "--json"]
+            words = [
+                *launcher,
+                sys.executable,
+                "-m",
+                *command,
+                "--device",
+                "gpu",
+                "--schedule",
+                schedule,
+                "--json",
+            ]
             try:
-                ended = subprocess.run(words, capture_output=True, text=True, timeout=LIMIT_SECONDS, check=True)
+                ended = subprocess.run(
+                    words, capture_output=True, text=True, timeout=LIMIT_SECONDS, check=True
+                )
             except subprocess.SubprocessError as error:
                 print(f"compare.py: {error}\n{error.stderr or ''}", file=sys.stderr)
                 return False
             found = json.loads(ended.stdout)
             values[ranks, schedule] = found["value"]
-            print(f"  {command[0]}, np {ranks}, {schedule}: {found['value']!r} in {found['elapsed']:.3f} s", flush=True)
-    print(f"{command[0]}: {'the same bits' if len(set(values.values())) <= 1 else 'OTHER BITS'} in {len(values)} runs")
+            print(
+                f"  {command[0]}, np {ranks}, {schedule}: {found['value']!r} in"
+                f" {found['elapsed']:.3f} s",
+                flush=True,
+            )
+    print(
+        f"{command[0]}: {'the same bits' if len(set(values.values())) <= 1 else 'OTHER BITS'} in"
+        f" {len(values)} runs"
+    )
     return len(set(values.values())) <= 1
 
 

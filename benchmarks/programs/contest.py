@@ -1,8 +1,10 @@
-"""What a pool takes for tasks of several kinds, in a script as a user would write it: prints one JSON object a line.
+"""What a pool takes for tasks of several kinds, in a script as a user would write it: prints one
+JSON object a line.
 
-python contest.py CONTESTANT WORKERS WORKLOAD...; the first line tells when the first result was there, in seconds since
-the epoch. ``--quick`` before these takes a few tasks only. By hand, ``idle`` wants a word in MPIPAR_BENCH_RUN, by which
-it finds all processes of the pool: ``MPIPAR_BENCH_RUN=$$ python contest.py mpipar 2 idle``.
+python contest.py CONTESTANT WORKERS WORKLOAD...; the first line tells when the first result was
+there, in seconds since the epoch. ``--quick`` before these takes a few tasks only. By hand,
+``idle`` wants a word in MPIPAR_BENCH_RUN, by which it finds all processes of the pool:
+``MPIPAR_BENCH_RUN=$$ python contest.py mpipar 2 idle``.
 """
 
 from __future__ import annotations
@@ -21,7 +23,9 @@ import contestants
 
 QUICK = "--quick" in sys.argv
 TOO_LONG = 0.3  # seconds for an array; whoever takes longer is not given more, nor larger ones
-ENOUGH = 0.02 if QUICK else 0.15  # seconds that a measured call takes at least, if there are tasks for it
+ENOUGH = (
+    0.02 if QUICK else 0.15
+)  # seconds that a measured call takes at least, if there are tasks for it
 
 
 def nothing(x):
@@ -60,7 +64,9 @@ def deadly(text):
 
 
 def seconds_a_task(call, most):
-    """Return the time of a task, with so many tasks that the call takes a moment; shorter calls before warm up."""
+    """Return the time of a task, with so many tasks that the call takes a moment; shorter calls
+    before warm up.
+    """
     tasks = 200
     while True:
         items = range(tasks)
@@ -78,7 +84,8 @@ def short_tasks(function, most):
         return {
             "as it comes": seconds_a_task(lambda items: contestant.map(function, items), most),
             "at its best": seconds_a_task(
-                lambda items: contestant.best(function, items, max(1, len(items) // (8 * workers))), most
+                lambda items: contestant.best(function, items, max(1, len(items) // (8 * workers))),
+                most,
             ),
         }
 
@@ -86,7 +93,9 @@ def short_tasks(function, most):
 
 
 def few_tasks(contestant, workers):
-    """Return the time of a whole map of few tasks, as samplers call it thousands of times: the median of many."""
+    """Return the time of a whole map of few tasks, as samplers call it thousands of times: the
+    median of many.
+    """
     took = {}
     for tasks in (2, 32, 1000):
         items, seconds = range(tasks), []
@@ -111,7 +120,10 @@ def uneven():
 def skewed(contestant, workers):
     seconds = uneven()
     took = {}
-    for way, call in (("as it comes", contestant.map), ("at its best", lambda f, i: contestant.best(f, i, 1))):
+    for way, call in (
+        ("as it comes", contestant.map),
+        ("at its best", lambda f, i: contestant.best(f, i, 1)),
+    ):
         call(nap, [0.001] * 4 * workers)
         began = time.perf_counter()
         assert call(nap, seconds) == seconds
@@ -137,7 +149,9 @@ def large(contestant, workers):
 
 
 def idle(contestant, workers):
-    """Return the CPU time that all processes of the pool and its launcher take in a second without tasks."""
+    """Return the CPU time that all processes of the pool and its launcher take in a second without
+    tasks.
+    """
     time.sleep(0.5)
     seconds, before = (0.2 if QUICK else 1.0), cpu_seconds()
     time.sleep(seconds)
@@ -145,9 +159,14 @@ def idle(contestant, workers):
 
 
 def cpu_seconds():
-    """Return the CPU time so far of all processes that have this one's mark in their environment."""
+    """Return the CPU time so far of all processes that have this one's mark in their
+    environment.
+    """
     if "MPIPAR_BENCH_RUN" not in os.environ:
-        sys.exit("idle: give it a word of its own, as in MPIPAR_BENCH_RUN=$$ python contest.py mpipar 2 idle")
+        sys.exit(
+            "idle: give it a word of its own, as in MPIPAR_BENCH_RUN=$$ python contest.py mpipar 2"
+            " idle"
+        )
     mark = f"MPIPAR_BENCH_RUN={os.environ['MPIPAR_BENCH_RUN']}".encode()
     ticks = 0
     for process in Path("/proc").glob("[0-9]*"):

@@ -1,7 +1,9 @@
-"""Pools of ten libraries behind one face, each used as its own documentation recommends. Imports each only when asked.
+"""Pools of ten libraries behind one face, each used as its own documentation recommends. Imports
+each only when asked.
 
-``map`` is how one writes it at first. ``best`` hands over ``chunk`` items at once, in the way that the library's own
-documentation names for short tasks (for long ones, chunk is 1). ``large`` takes big arrays.
+``map`` is how one writes it at first. ``best`` hands over ``chunk`` items at once, in the way that
+the library's own documentation names for short tasks (for long ones, chunk is 1). ``large`` takes
+big arrays.
 """
 
 from __future__ import annotations
@@ -42,7 +44,9 @@ class Unaided(Contestant):
 
 
 class Joblib(Contestant):
-    """joblib: batches are its own affair unless a batch_size is given; arrays go through memory-mapped files."""
+    """joblib: batches are its own affair unless a batch_size is given; arrays go through
+    memory-mapped files.
+    """
 
     def map(self, function: Function, items: Items) -> list[Any]:
         """Return the results, as one writes it at first."""
@@ -68,17 +72,23 @@ class Mpire(Contestant):
 
     def best(self, function: Function, items: Items, chunk: int) -> list[Any]:
         """Return the results, with ``chunk`` items handed over at once."""
-        return list(self.pool.map(function, items, chunk_size=chunk, concatenate_numpy_output=False))
+        return list(
+            self.pool.map(function, items, chunk_size=chunk, concatenate_numpy_output=False)
+        )
 
 
 class InBatches(Contestant):
-    """Libraries without a chunksize, whose documentation says to make tasks of several items where they are short."""
+    """Libraries without a chunksize, whose documentation says to make tasks of several items where
+    they are short.
+    """
 
     def best(self, function: Function, items: Items, chunk: int) -> list[Any]:
         """Return the results, with ``chunk`` items handed over at once."""
         if chunk == 1:
             return self.map(function, items)
-        batches = [(function, items[start : start + chunk]) for start in range(0, len(items), chunk)]
+        batches = [
+            (function, items[start : start + chunk]) for start in range(0, len(items), chunk)
+        ]
         return [value for values in self.map(whole_batch, batches) for value in values]
 
 

@@ -1,4 +1,6 @@
-"""Costs of runs whose kernel does nothing, as one JSON object.   mpirun -np 2 python growth.py ranks|blocks NUMBER"""
+"""Costs of runs whose kernel does nothing, as one JSON object.   mpirun -np 2 python growth.py
+ranks|blocks NUMBER
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,9 @@ def ranks(repeats):
 
 
 def blocks(number):
-    """Return the time of a run, the median of five where they are short, and the peak of the root's memory."""
+    """Return the time of a run, the median of five where they are short, and the peak of the root's
+    memory.
+    """
     from mpi4py import MPI
 
     mpipar.run(nothing, blocks=1000)

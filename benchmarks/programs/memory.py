@@ -1,4 +1,6 @@
-"""Prints the peak of this process's memory, in MiB.   python memory.py steps|mpipar|multiprocessing NUMBER"""
+"""Prints the peak of this process's memory, in MiB.   python memory.py steps|mpipar|multiprocessing
+NUMBER
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
-"""Prints the seconds that `roots` takes from opening its file until it is complete.   python roots.py POINTS FILE.h5
+"""Prints the seconds that `roots` takes from opening its file until it is complete.   python
+roots.py POINTS FILE.h5
 
-As those of h5py alone are measured: libraries and MPI are there before, the file is opened, filled, closed and flushed.
+As those of h5py alone are measured: libraries and MPI are there before, the file is opened, filled,
+closed and flushed.
 """
 
 import sys

@@ -6,11 +6,15 @@ class MpiparError(Exception):
 
 
 class BadInput(MpiparError, ValueError):
-    """What the user gave can't be used; the message says what was got and what is allowed. Exit code 2."""
+    """What the user gave can't be used; the message says what was got and what is allowed. Exit
+    code 2.
+    """
 
 
 class BadKernel(MpiparError, TypeError):
-    """A kernel, or what was made of it, can't be used; the message says what is wrong with it. Exit code 2."""
+    """A kernel, or what was made of it, can't be used; the message says what is wrong with it. Exit
+    code 2.
+    """
 
 
 class StoppedEarly(MpiparError, RuntimeError):
@@ -30,8 +34,12 @@ class RunFailed(MpiparError, RuntimeError):
 
 
 class ItemFailed(MpiparError, RuntimeError):
-    """A function raised, for an item of a map, what isn't a class of exceptions that is loaded here."""
+    """A function raised, for an item of a map, what isn't a class of exceptions that is loaded
+    here.
+    """
 
 
 class UnfitResult(MpiparError, TypeError):
-    """A function returned what can't be stored; the message names its type. Not a failure that a run goes on after."""
+    """A function returned what can't be stored; the message names its type. Not a failure that a
+    run goes on after.
+    """

@@ -9,7 +9,9 @@ from collections.abc import Iterable
 
 
 def printable(text: object) -> str:
-    """Return a text as it can be printed in one line: what a user gave may have several, or odd characters."""
+    """Return a text as it can be printed in one line: what a user gave may have several, or odd
+    characters.
+    """
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(text))
 
 
@@ -36,6 +38,8 @@ def markdown_row(cells: Iterable[str]) -> str:
 
 
 def suit_any_encoding() -> None:
-    """Let stdout write letters that its encoding hasn't, such as the ± of an error, as escapes; so does stderr."""
+    """Let stdout write letters that its encoding hasn't, such as the ± of an error, as escapes; so
+    does stderr.
+    """
     with contextlib.suppress(AttributeError):  # somebody has put another object in its place
         sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]

@@ -22,7 +22,8 @@ class Allocation:
     task : str
         The task's number within its array; empty if there is none.
     own_id : str
-        What scontrol and scancel take for this job alone; SLURM_JOB_ID of an array's last task is the whole array's.
+        What scontrol and scancel take for this job alone; SLURM_JOB_ID of an array's last task is
+        the whole array's.
     name : str
         The job's name.
     folder : str
@@ -73,7 +74,10 @@ def allocation(environment: Mapping[str, str] = os.environ) -> Allocation:
     nodes = host_names(environment.get("SLURM_JOB_NODELIST", ""))
     count = int(environment.get("SLURM_JOB_NUM_NODES", len(nodes)))
     per_node = tasks_per_node(environment, count)
-    job, task = environment.get("SLURM_ARRAY_JOB_ID") or number, environment.get("SLURM_ARRAY_TASK_ID", "")
+    job, task = (
+        environment.get("SLURM_ARRAY_JOB_ID") or number,
+        environment.get("SLURM_ARRAY_TASK_ID", ""),
+    )
     return Allocation(
         job=job,
         task=task,
@@ -88,13 +92,17 @@ def allocation(environment: Mapping[str, str] = os.environ) -> Allocation:
 
 
 def tasks_per_node(environment: Mapping[str, str], nodes: int) -> list[int]:
-    """Return how many ranks each node should have: what was asked for, or else how Slurm has spread them."""
+    """Return how many ranks each node should have: what was asked for, or else how Slurm has spread
+    them.
+    """
     asked = environment.get("SLURM_NTASKS_PER_NODE", "")
     total = environment.get("SLURM_NTASKS", "")
     if asked.isdigit() and (not total or int(total) == int(asked) * nodes):
         return [int(asked)] * nodes
     spread: list[int] = []
-    for count, times in re.findall(r"(\d+)(?:\(x(\d+)\))?", environment.get("SLURM_TASKS_PER_NODE", "")):
+    for count, times in re.findall(
+        r"(\d+)(?:\(x(\d+)\))?", environment.get("SLURM_TASKS_PER_NODE", "")
+    ):
         spread += [int(count)] * int(times or 1)
     if total and sum(spread) != int(total):  # e.g. --exclusive: Slurm counts cores there
         each, more = divmod(int(total), nodes)
@@ -108,6 +116,8 @@ def host_names(text: str) -> tuple[str, ...]:
     if "[" in text:
         names = output_of("scontrol", "show", "hostnames", text).split()
         if not names:
-            raise BadInput("scontrol can't be run; does the prologue take Slurm's programs from the path?")
+            raise BadInput(
+                "scontrol can't be run; does the prologue take Slurm's programs from the path?"
+            )
     own = os.environ.get("SLURMD_NODENAME")
     return tuple(sorted(names, key=lambda name: name != own))

@@ -19,8 +19,16 @@ SHORT_PATIENCE = 1.5
 _SOON = 0.7  # seconds after which it may be away
 _GONE = "Slurm's controller doesn't answer"
 _away_at = -math.inf  # when that was noticed last, by time.monotonic
-_KEPT = ("SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_CLUSTERS", "SLURM_JWT")  # which Slurm it is, and who asks
-_NEVER = ("SBATCH_ARRAY_INX", "SBATCH_WAIT")  # what a job is, and whether sbatch waits for it, is never the user's
+_KEPT = (
+    "SLURM_CONF",
+    "SLURM_CONF_SERVER",
+    "SLURM_CLUSTERS",
+    "SLURM_JWT",
+)  # which Slurm it is, and who asks
+_NEVER = (
+    "SBATCH_ARRAY_INX",
+    "SBATCH_WAIT",
+)  # what a job is, and whether sbatch waits for it, is never the user's
 
 
 class SlurmUnavailable(MpiparError, RuntimeError):
@@ -32,24 +40,40 @@ class NoAnswer(SlurmUnavailable):
 
 
 def environment() -> dict[str, str]:
-    """Return the environment for Slurm's programs: nothing in it of a job that this process is part of.
+    """Return the environment for Slurm's programs: nothing in it of a job that this process is part
+    of.
 
-    What a user sets for sbatch (``SBATCH_ACCOUNT``) is kept outside of jobs; within, it may be Slurm's own. So is what
-    a user sets for an MPI (``OMPI_MCA_…``) where there is no launcher, which would set such for its ranks.
+    What a user sets for sbatch (``SBATCH_ACCOUNT``) is kept outside of jobs; within, it may be
+    Slurm's own. So is what a user sets for an MPI (``OMPI_MCA_…``) where there is no launcher,
+    which would set such for its ranks.
     """
     launched = launch() is not None
-    hidden = ["SLURM_", "SLURMD_", "SRUN_", "SQUEUE_", "SACCT_", "SCANCEL_", "SCONTROL_", "MPIPAR_", *_NEVER]
+    hidden = [
+        "SLURM_",
+        "SLURMD_",
+        "SRUN_",
+        "SQUEUE_",
+        "SACCT_",
+        "SCANCEL_",
+        "SCONTROL_",
+        "MPIPAR_",
+        *_NEVER,
+    ]
     if "SLURM_JOB_ID" in os.environ:
         hidden.append("SBATCH_")
     return {
         name: value
         for name, value in os.environ.items()
-        if name in _KEPT or not (name.startswith(tuple(hidden)) or (launched and is_launchers(name)))
+        if name in _KEPT
+        or not (name.startswith(tuple(hidden)) or (launched and is_launchers(name)))
     }
 
 
-def ask(program: str, *arguments: str, timeout: float = PATIENCE) -> subprocess.CompletedProcess[str]:
-    """Run a program of Slurm that only asks: not for long where the controller is away, rather than busy.
+def ask(
+    program: str, *arguments: str, timeout: float = PATIENCE
+) -> subprocess.CompletedProcess[str]:
+    """Run a program of Slurm that only asks: not for long where the controller is away, rather than
+    busy.
 
     Raises
     ------
@@ -65,7 +89,9 @@ def ask(program: str, *arguments: str, timeout: float = PATIENCE) -> subprocess.
                 raise NoAnswer(_GONE)
             said = said or _communicate(process, timeout)
             if said is None:
-                raise NoAnswer(f"{program} has not answered for {timeout:g} s; Slurm may be overloaded")
+                raise NoAnswer(
+                    f"{program} has not answered for {timeout:g} s; Slurm may be overloaded"
+                )
         except BaseException:
             process.kill()
             raise
@@ -90,13 +116,17 @@ def is_known_to_be_away() -> bool:
     return time.monotonic() < _away_at + SHORT_PATIENCE
 
 
-def run(program: str, *arguments: str, timeout: float = PATIENCE) -> subprocess.CompletedProcess[str]:
+def run(
+    program: str, *arguments: str, timeout: float = PATIENCE
+) -> subprocess.CompletedProcess[str]:
     """Run a program of Slurm. Raises SlurmUnavailable if it isn't here, or doesn't end in time."""
     with _started(program, *arguments) as process:
         try:
             said = _communicate(process, timeout)
             if said is None:
-                raise NoAnswer(f"{program} has not answered for {timeout:g} s; Slurm may be overloaded")
+                raise NoAnswer(
+                    f"{program} has not answered for {timeout:g} s; Slurm may be overloaded"
+                )
         except BaseException:
             process.kill()
             raise
@@ -113,7 +143,11 @@ def _communicate(process: subprocess.Popen[str], timeout: float) -> tuple[str, s
 
 def _started(program: str, *arguments: str) -> subprocess.Popen[str]:
     # Of sbatch it is the job's, too. BITSTR_LEN: or lists of an array's tasks are cut short.
-    formats = {} if program == "sbatch" else {"SLURM_TIME_FORMAT": "%s", "SLURM_BITSTR_LEN": "0", "LC_ALL": "C"}
+    formats = (
+        {}
+        if program == "sbatch"
+        else {"SLURM_TIME_FORMAT": "%s", "SLURM_BITSTR_LEN": "0", "LC_ALL": "C"}
+    )
     try:
         return subprocess.Popen(
             [program, *arguments],
@@ -125,6 +159,8 @@ def _started(program: str, *arguments: str) -> subprocess.Popen[str]:
             errors="replace",
         )
     except FileNotFoundError:
-        raise SlurmUnavailable(f"there is no {program} on this machine: Slurm isn't here, or not on the path") from None
+        raise SlurmUnavailable(
+            f"there is no {program} on this machine: Slurm isn't here, or not on the path"
+        ) from None
     except OSError as error:
         raise SlurmUnavailable(f"{program} can't be run: {error.strerror}") from None

@@ -58,12 +58,16 @@ class Document:
         except tomllib.TOMLDecodeError as error:
             what, _, place = str(error).rpartition(" (at ")
             line = place.removeprefix("line ").partition(",")[0]
-            line = line if line.isdigit() else str(max(1, len(self.text.splitlines())))  # "end of document"
+            line = (
+                line if line.isdigit() else str(max(1, len(self.text.splitlines())))
+            )  # "end of document"
             raise BadInput(printable(f"{path}:{line}: not TOML: {what or error}")) from None
         self._refuse_unusable(self.values)
 
     def change(self, text: str, option: str = "--set") -> None:
-        """Change a value as ``key.key=value`` says; the value is TOML, or else text as it stands. Raises BadInput."""
+        """Change a value as ``key.key=value`` says; the value is TOML, or else text as it stands.
+        Raises BadInput.
+        """
         name, equals, value = text.partition("=")
         keys = tuple(key.strip() for key in name.split("."))
         if not equals or not all(keys):
@@ -74,11 +78,15 @@ class Document:
         with contextlib.suppress(tomllib.TOMLDecodeError):
             if "\n" not in value:
                 parsed = _parsed(f"value = {value}", f"{option}: {printable(name)}")["value"]
-        self.put(keys, value if isinstance(parsed, (datetime.date, datetime.time)) else parsed, option)
+        self.put(
+            keys, value if isinstance(parsed, (datetime.date, datetime.time)) else parsed, option
+        )
         self._refuse_unusable(parsed, keys)
 
     def put(self, keys: tuple[str, ...], value: Any, option: str) -> None:
-        """Put a value in the place of what the file says, as an option wants it. Raises BadInput."""
+        """Put a value in the place of what the file says, as an option wants it. Raises
+        BadInput.
+        """
         *parents, last = keys
         table = self.values
         for key in parents:
@@ -96,24 +104,36 @@ class Document:
         if errors:
             order = {key: index for index, (key, _) in enumerate(_walk(self.values, ()))}
             told = sorted(map(_told, errors), key=lambda one: order.get(one[0], 0))
-            places = [(self._line(key) or 0, index) for index, (key, _) in enumerate(told[:_LOOKED_AT])]
+            places = [
+                (self._line(key) or 0, index) for index, (key, _) in enumerate(told[:_LOOKED_AT])
+            ]
             raise self.error(*told[min(places)[1]])
 
     def error(self, key: Key, problem: str) -> BadInput:
         """Return the error of a key, with its place."""
         place = printable(self.path)
-        changed = next((text for keys, text in self._changes.items() if key[: len(keys)] == keys), None)
-        if changed is None and key and not _has(tomllib.loads(self.text), key):  # a table that an option has made
-            changed = next((text for keys, text in self._changes.items() if keys[: len(key)] == key), None)
+        changed = next(
+            (text for keys, text in self._changes.items() if key[: len(keys)] == keys), None
+        )
+        if (
+            changed is None and key and not _has(tomllib.loads(self.text), key)
+        ):  # a table that an option has made
+            changed = next(
+                (text for keys, text in self._changes.items() if keys[: len(key)] == key), None
+            )
         if changed is not None:
             place = changed
         elif (line := self._line(key)) is not None:
             place += f":{line}"
-        name = "".join(f"[{part + 1}]" if isinstance(part, int) else f".{part}" for part in key).removeprefix(".")
+        name = "".join(
+            f"[{part + 1}]" if isinstance(part, int) else f".{part}" for part in key
+        ).removeprefix(".")
         return BadInput(printable(f"{place}: {name}: {problem}" if name else f"{place}: {problem}"))
 
     def _line(self, key: Key) -> int | None:
-        """Return the line, from 1, where the value of a key begins, or of the table that should have it."""
+        """Return the line, from 1, where the value of a key begins, or of the table that should
+        have it.
+        """
         lines, cuts = self.text.split("\n"), self._cuts
 
         def is_within(count: int) -> bool:
@@ -125,7 +145,9 @@ class Document:
 
     @functools.cached_property
     def _cuts(self) -> list[int]:
-        """The numbers of lines after which the file can be cut: not within a value of several lines."""
+        """The numbers of lines after which the file can be cut: not within a value of several
+        lines.
+        """
         lines, cuts, left = self.text.split("\n"), [0], _PARSED
         for count in range(1, len(lines) + 1):
             part = "\n".join(lines[cuts[-1] : count])
@@ -149,7 +171,9 @@ class Document:
 
 
 def expanded(name: str) -> str:
-    """Return a folder's name with ~ and variables replaced. Raises ValueError for one that is not set."""
+    """Return a folder's name with ~ and variables replaced. Raises ValueError for one that is not
+    set.
+    """
     found = os.path.expandvars(os.path.expanduser(name))
     if re.search(r"\$(\w|\{)", found):
         raise ValueError(f"names a variable that is not set, got {name!r}")
@@ -158,7 +182,11 @@ def expanded(name: str) -> str:
 
 def schema_of(name: str) -> dict[str, Any]:
     """Return a schema that comes with mpipar."""
-    text = importlib.resources.files("mpipar.batch").joinpath(f"{name}.schema.json").read_text(encoding="utf-8")
+    text = (
+        importlib.resources.files("mpipar.batch")
+        .joinpath(f"{name}.schema.json")
+        .read_text(encoding="utf-8")
+    )
     schema: dict[str, Any] = json.loads(text)
     return schema
 
@@ -171,12 +199,18 @@ def _read(path: Path) -> str:
         if not stat.S_ISREG(status.st_mode):  # to open a pipe could take for ever
             raise BadInput(f"{printable(path)}: is not a regular file")
         if status.st_size > _LARGEST:
-            raise BadInput(f"{printable(path)}: has {status.st_size} bytes, expected at most {_LARGEST}")
+            raise BadInput(
+                f"{printable(path)}: has {status.st_size} bytes, expected at most {_LARGEST}"
+            )
         return path.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
         if isinstance(error, BadInput):
             raise
-        reason = "is not UTF-8 text" if isinstance(error, UnicodeError) else getattr(error, "strerror", None) or error
+        reason = (
+            "is not UTF-8 text"
+            if isinstance(error, UnicodeError)
+            else getattr(error, "strerror", None) or error
+        )
         raise BadInput(f"{printable(path)}: {reason}") from None
 
 
@@ -198,7 +232,13 @@ def _walk(value: Any, key: Key) -> Iterator[tuple[Key, Any]]:
     while left:
         key, value = left.pop()
         yield key, value
-        parts = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+        parts = (
+            value.items()
+            if isinstance(value, dict)
+            else enumerate(value)
+            if isinstance(value, list)
+            else ()
+        )
         left += [((*key, name), part) for name, part in parts][::-1]
 
 
@@ -213,7 +253,10 @@ def _told(error: Any) -> tuple[Key, str]:
         return (*key, name), f"there is no such key{hint}"
     if error.validator == "required":
         return key, f"{next(name for name in schema['required'] if name not in got)!r} is missing"
-    if error.validator in ("oneOf", "minProperties", "maxProperties", "propertyNames") or "expected" not in schema:
+    if (
+        error.validator in ("oneOf", "minProperties", "maxProperties", "propertyNames")
+        or "expected" not in schema
+    ):
         return key, str(schema.get("expected_keys", error.message))
     return key, f"expected {schema['expected']}, got {_value(got)}"
 

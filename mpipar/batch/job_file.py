@@ -19,20 +19,56 @@ from mpipar.batch.job_state import seconds_of
 
 # Options of sbatch that the job file has keys of its own for, or that mpipar needs for itself.
 _OWN_KEYS = {
-    "job-name": "name", "array": "array.tasks", "output": "output.folder", "nodes": "resources.nodes",
-    "ntasks": "resources.ranks", "ntasks-per-node": "resources.ranks_per_node", "time": "resources.time",
-    "cpus-per-task": "resources.cores_per_rank", "mem": "resources.memory", "partition": "resources.partition",
-    "account": "resources.account", "gpus-per-node": "resources.gpus_per_node", "signal": "restart.warn",
-    "requeue": "restart.requeue", "no-requeue": "restart.requeue", "no-kill": "restart.lost_nodes",
-}  # fmt: skip
+    "job-name": "name",
+    "array": "array.tasks",
+    "output": "output.folder",
+    "nodes": "resources.nodes",
+    "ntasks": "resources.ranks",
+    "ntasks-per-node": "resources.ranks_per_node",
+    "time": "resources.time",
+    "cpus-per-task": "resources.cores_per_rank",
+    "mem": "resources.memory",
+    "partition": "resources.partition",
+    "account": "resources.account",
+    "gpus-per-node": "resources.gpus_per_node",
+    "signal": "restart.warn",
+    "requeue": "restart.requeue",
+    "no-requeue": "restart.requeue",
+    "no-kill": "restart.lost_nodes",
+}
 _RESERVED = (
-    "wrap", "parsable", "test-only", "wait", "help", "usage", "version", "open-mode", "error", "chdir", "dependency",
-    "hold", "quiet", "verbose", "ignore-pbs", "export-file", "input", "uid", "gid", "clusters", "workdir",
-)  # fmt: skip
-_WHOLE = ("export", "gpus")  # of other options these are the beginnings, which sbatch takes for the whole
+    "wrap",
+    "parsable",
+    "test-only",
+    "wait",
+    "help",
+    "usage",
+    "version",
+    "open-mode",
+    "error",
+    "chdir",
+    "dependency",
+    "hold",
+    "quiet",
+    "verbose",
+    "ignore-pbs",
+    "export-file",
+    "input",
+    "uid",
+    "gid",
+    "clusters",
+    "workdir",
+)
+_WHOLE = (
+    "export",
+    "gpus",
+)  # of other options these are the beginnings, which sbatch takes for the whole
 
 
-_WARNING, _SHORTEST_WARNING = 120, 10  # seconds before its end at which a job commits, unless it is a short one
+_WARNING, _SHORTEST_WARNING = (
+    120,
+    10,
+)  # seconds before its end at which a job commits, unless it is a short one
 
 
 @dataclass(frozen=True)
@@ -43,7 +79,8 @@ class Job:
     ----------
     name : str
     arguments : list of str
-        What follows ``python`` on the command line; ``{task}`` in it stands for the number of a task.
+        What follows ``python`` on the command line; ``{task}`` in it stands for the number of a
+        task.
     check : list of str or None
         Arguments with which the same looks at its options and input alone, if it can.
     nodes, ranks_per_node, ranks : int or None
@@ -134,7 +171,9 @@ def read_job(document: Document, base: Path) -> Job:
 
 
 def _warning(document: Document, time: str) -> int:
-    """Return how many seconds before its end a job is warned. Raises BadInput if it doesn't take as long."""
+    """Return how many seconds before its end a job is warned. Raises BadInput if it doesn't take as
+    long.
+    """
     limit = seconds_of(time) or math.inf
     given = document.values.get("restart", {}).get("warn")
     if given is None:
@@ -146,7 +185,9 @@ def _warning(document: Document, time: str) -> int:
 
 
 def usual_warning(limit: float | None) -> int:
-    """Return how many seconds before its end a job is warned that doesn't say; None is a long one."""
+    """Return how many seconds before its end a job is warned that doesn't say; None is a long
+    one.
+    """
     return int(max(_SHORTEST_WARNING, min(_WARNING, (math.inf if limit is None else limit) // 4)))
 
 
@@ -167,14 +208,20 @@ class _Program:
         self._checkpoint = output.get("checkpoint")
         self.output = ""
         if self.is_driver:
-            default = re.sub(r"\W+", "-", Path(self._run["driver"]).name.partition(":")[2] or self._run["driver"])
+            default = re.sub(
+                r"\W+", "-", Path(self._run["driver"]).name.partition(":")[2] or self._run["driver"]
+            )
             self.output = output.get("file", f"{default}{'-{task}' * bool(tasks)}.h5")
             if tasks > 1 and "{task}" not in self.output:
-                raise document.error(("output", "file"), f"expected a name with {{task}} in it, got {self.output!r}")
+                raise document.error(
+                    ("output", "file"), f"expected a name with {{task}} in it, got {self.output!r}"
+                )
         else:
             for key in ("file", "checkpoint"):
                 if key in output:
-                    raise document.error(("output", key), "is for drivers; a script writes what it writes")
+                    raise document.error(
+                        ("output", key), "is for drivers; a script writes what it writes"
+                    )
         self._path, self._folder = folder / self.output, folder
         self._tasks = tasks
 
@@ -204,17 +251,29 @@ class _Program:
                 self._must_exist("driver", driver.rpartition(":")[0], only=".py")
                 return ["-m", "mpipar", "run", driver]
             if driver not in DRIVERS:
-                there = f"there is no driver {driver!r}; there are {', '.join(DRIVERS)}, and your own as FILE.py:KERNEL"
+                there = (
+                    f"there is no driver {driver!r}; there are {', '.join(DRIVERS)}, and your own"
+                    " as FILE.py:KERNEL"
+                )
                 raise self._document.error(("run", "driver"), there)
             return ["-m", f"mpipar.{driver}"]
         if "script" in run:
             self._must_exist("script", run["script"])
-            return ["-m", "mpipar", "run", f"./{run['script']}" if run["script"].startswith("-") else run["script"]]
+            return [
+                "-m",
+                "mpipar",
+                "run",
+                f"./{run['script']}" if run["script"].startswith("-") else run["script"],
+            ]
         return ["-m", "mpipar", "run", "-m", run["module"]]
 
     def _must_exist(self, key: str, name: str, only: str = "") -> None:
-        if name.endswith(only) and not os.path.isfile(name):  # Path's raises if the name is too long
-            raise self._document.error(("run", key), f"expected a file, got {name!r}, which isn't one")
+        if name.endswith(only) and not os.path.isfile(
+            name
+        ):  # Path's raises if the name is too long
+            raise self._document.error(
+                ("run", key), f"expected a file, got {name!r}, which isn't one"
+            )
 
     def _option(self, key: Key, name: str, value: Any, factor: int | None) -> list[str]:
         words = option_words(name, value * factor if factor else value)
@@ -232,8 +291,14 @@ class _Program:
             "--dry-run",
             "--help",
         ):
-            keys = {"--output": "output.file", "--checkpoint": "output.checkpoint", "--workers": "resources.workers"}
-            raise self._document.error(key, f"use {keys[flag]}" if flag in keys else "can't be an option of a job")
+            keys = {
+                "--output": "output.file",
+                "--checkpoint": "output.checkpoint",
+                "--workers": "resources.workers",
+            }
+            raise self._document.error(
+                key, f"use {keys[flag]}" if flag in keys else "can't be an option of a job"
+            )
 
 
 def option_words(name: str, value: Any) -> list[str]:
@@ -248,29 +313,49 @@ def option_words(name: str, value: Any) -> list[str]:
 
 def as_text(value: Any) -> str:
     """Return a value as an argument; whole numbers without a point, as 1e9 is a float in TOML."""
-    if isinstance(value, float) and math.isfinite(value) and value.is_integer() and abs(value) < 2**63:
+    if (
+        isinstance(value, float)
+        and math.isfinite(value)
+        and value.is_integer()
+        and abs(value) < 2**63
+    ):
         return str(int(value))
     return str(value)
 
 
 def check_options(document: Document, key: Key, options: Iterable[str]) -> None:
-    """Raise BadInput for options of sbatch that are not for job files and site profiles, or an abbreviation of one."""
+    """Raise BadInput for options of sbatch that are not for job files and site profiles, or an
+    abbreviation of one.
+    """
     for option in options:
-        names = [name for name in (*_OWN_KEYS, *_RESERVED) if name.startswith(option) and option not in _WHOLE]
+        names = [
+            name
+            for name in (*_OWN_KEYS, *_RESERVED)
+            if name.startswith(option) and option not in _WHOLE
+        ]
         if names:
             name = option if option in names else names[0]
-            told = f"use {_OWN_KEYS[name]}" if name in _OWN_KEYS else "can't be set here; mpipar needs it itself"
+            told = (
+                f"use {_OWN_KEYS[name]}"
+                if name in _OWN_KEYS
+                else "can't be set here; mpipar needs it itself"
+            )
             raise document.error((*key, option), told)
 
 
 def _resources(document: Document) -> dict[str, Any]:
     """Return what a job needs. Raises BadInput for what doesn't go together."""
     table = document.values.get("resources", {})
-    numbers = {key: None if key not in table else int(table[key])
-               for key in ("nodes", "ranks_per_node", "ranks", "cores_per_rank", "gpus_per_node")}  # fmt: skip
+    numbers = {
+        key: None if key not in table else int(table[key])
+        for key in ("nodes", "ranks_per_node", "ranks", "cores_per_rank", "gpus_per_node")
+    }
     nodes, each, ranks = numbers["nodes"], numbers["ranks_per_node"], numbers["ranks"]
     if ranks and each and ranks != (nodes or 1) * each:
-        told = f"{nodes or 1} nodes × {each} ranks_per_node are {(nodes or 1) * each} ranks, got {ranks}; leave one out"
+        told = (
+            f"{nodes or 1} nodes × {each} ranks_per_node are {(nodes or 1) * each} ranks, got"
+            f" {ranks}; leave one out"
+        )
         raise document.error(("resources", "ranks"), told)
     if ranks and nodes and ranks < nodes:
         told = f"expected at least one rank for each of {nodes} nodes, got {ranks}"

@@ -42,7 +42,9 @@ STATES = {
     "REVOKED": _Meaning("ended", "taken over by another cluster"),
     "TIMEOUT": _Meaning("ended", "ended by its time limit"),
 }
-"""Slurm's names of the states of a job: whether it waits, runs or has ended; in words; whether it ended well."""
+"""Slurm's names of the states of a job: whether it waits, runs or has ended; in words; whether it
+ended well.
+"""
 
 
 class JobState(NamedTuple):
@@ -97,8 +99,15 @@ class JobState(NamedTuple):
     def words(self) -> str:
         """The state in plain words."""
         if not self.could_open:
-            return "failed before it began, as Slurm could not open its log: its folder is gone, or can't be written to"
-        return STATES[self.state].words if self.state in STATES else self.state.lower().replace("_", " ")
+            return (
+                "failed before it began, as Slurm could not open its log: its folder is gone, or"
+                " can't be written to"
+            )
+        return (
+            STATES[self.state].words
+            if self.state in STATES
+            else self.state.lower().replace("_", " ")
+        )
 
     @property
     def ended(self) -> bool:
@@ -132,17 +141,25 @@ def time_of(text: str) -> float | None:
 
 
 def could_open(state: str, text: str) -> bool:
-    """Return whether Slurm could open a job's files: where not, it says that its batch script failed by signal 53."""
+    """Return whether Slurm could open a job's files: where not, it says that its batch script
+    failed by signal 53.
+    """
     found = re.fullmatch(r"\d+:53|(\d+)", text)
-    return state != "FAILED" or found is None or (found[1] is not None and int(found[1]) & 127 != 53)
+    return (
+        state != "FAILED" or found is None or (found[1] is not None and int(found[1]) & 127 != 53)
+    )
 
 
 def exit_code_of(state: str, text: str) -> int | None:
-    """Return an exit code from "code:signal", or from the number that has both, as in the system's calls."""
+    """Return an exit code from "code:signal", or from the number that has both, as in the system's
+    calls.
+    """
     found = re.fullmatch(r"(\d+)(?::(\d+))?", text)
     if found is None or state not in STATES or STATES[state].kind != "ended":
         return None
-    code, signal = (int(found[1]), int(found[2])) if found[2] else (int(found[1]) >> 8, int(found[1]) & 127)
+    code, signal = (
+        (int(found[1]), int(found[2])) if found[2] else (int(found[1]) >> 8, int(found[1]) & 127)
+    )
     if not could_open(state, text):
         return None
     return 128 + signal if signal else code

@@ -24,7 +24,9 @@ from mpipar.store.progress import Progress, progress
 
 _FEW = 20  # tasks of an array that are asked for one by one
 _DAY = 86400.0
-_EARLIER = 90.0  # seconds by which Slurm may have a job before it is on record: sbatch may take 60, clocks may differ
+# seconds by which Slurm may have a job before it is on record: sbatch may take 60, clocks may
+# differ
+_EARLIER = 90.0
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,8 @@ class Facts:
     id, name, folder : str
         As in its submission; the id of a task is such as "12_3".
     outcome : str
-        One of "waiting", "running", "done", "stopped early", "failed", "cancelled", "ended without a word", "unknown".
+        One of "waiting", "running", "done", "stopped early", "failed", "cancelled", "ended without
+        a word", "unknown".
     state : str or None
         Slurm's name of its state; None if Slurm knows nothing.
     words : str
@@ -60,7 +63,8 @@ class Facts:
     rate, remaining : float or None
         Blocks a second, and the seconds that the rest will take; None if that can't be told.
     allocations : int or None
-        How many more times it will have to be started, as the rest takes longer than its time limit.
+        How many more times it will have to be started, as the rest takes longer than its time
+        limit.
     last : str
         What the journal says last, in words.
     """
@@ -97,7 +101,8 @@ class Facts:
 
 
 def named(name: str, here: str) -> tuple[Submission, str]:
-    """Return the latest submission that a user means by a number ("12", "12_3") or a folder, and which task of it.
+    """Return the latest submission that a user means by a number ("12", "12_3") or a folder, and
+    which task of it.
 
     Raises
     ------
@@ -119,7 +124,8 @@ def tasks(one: Submission) -> list[str]:
 
 
 def all_named(name: str, here: str) -> list[tuple[Submission, str]]:
-    """Return what a user means by a number or a folder: as :func:`named`, but of a folder all tasks it ever had.
+    """Return what a user means by a number or a folder: as :func:`named`, but of a folder all tasks
+    it ever had.
 
     Each task comes once, with the latest submission of it; a job that is no array is one task, "".
 
@@ -135,13 +141,19 @@ def all_named(name: str, here: str) -> list[tuple[Submission, str]]:
 
 
 def latest_of_folder(one: Submission, here: str) -> list[tuple[Submission, str]]:
-    """Return the same of the folder of a submission, but for what was submitted to other clusters."""
-    every = [each for each in record.of_folder(Path(one.folder)) if record.may_be_of(each.cluster, here)]
+    """Return the same of the folder of a submission, but for what was submitted to other
+    clusters.
+    """
+    every = [
+        each for each in record.of_folder(Path(one.folder)) if record.may_be_of(each.cluster, here)
+    ]
     return latest_tasks(every or [one])
 
 
 def latest_tasks(submissions: Sequence[Submission]) -> list[tuple[Submission, str]]:
-    """Return all tasks of a folder's submissions, each with the latest submission of it; the latest come last."""
+    """Return all tasks of a folder's submissions, each with the latest submission of it; the latest
+    come last.
+    """
     last = submissions[-1]
     if not last.tasks:
         return [(last, "")]
@@ -149,11 +161,14 @@ def latest_tasks(submissions: Sequence[Submission]) -> list[tuple[Submission, st
     return [(latest[task], task) for task in sorted(latest, key=lambda task: (len(task), task))]
 
 
-def states_of(submissions: Iterable[Submission], wanted: Iterable[str] = ()) -> dict[str, slurm.JobState]:
-    """Return what Slurm knows of submissions, as :func:`mpipar.batch.slurm.states`, but of nothing else.
+def states_of(
+    submissions: Iterable[Submission], wanted: Iterable[str] = ()
+) -> dict[str, slurm.JobState]:
+    """Return what Slurm knows of submissions, as :func:`mpipar.batch.slurm.states`, but of nothing
+    else.
 
-    Numbers are those of other jobs on other clusters, and on one that was set up anew: what counts has the name of its
-    submission, and is no older. Submissions to other clusters are left out.
+    Numbers are those of other jobs on other clusters, and on one that was set up anew: what counts
+    has the name of its submission, and is no older. Submissions to other clusters are left out.
 
     Parameters
     ----------
@@ -181,14 +196,17 @@ def states_of(submissions: Iterable[Submission], wanted: Iterable[str] = ()) -> 
 
 
 def is_of(state: slurm.JobState | None, one: Submission | None) -> bool:
-    """Return whether a state is that of a submission, rather than of another job with its number."""
+    """Return whether a state is that of a submission, rather than of another job with its
+    number.
+    """
     if state is None or one is None or state.name.strip() != one.name.strip():
         return False
     return state.submitted is None or state.submitted >= one.time - _EARLIER
 
 
 def open_states(submissions: Iterable[Submission]) -> list[slurm.JobState]:
-    """Return the states of submissions' jobs and tasks that wait or run; those to other clusters are left out.
+    """Return the states of submissions' jobs and tasks that wait or run; those to other clusters
+    are left out.
 
     Raises
     ------
@@ -198,8 +216,11 @@ def open_states(submissions: Iterable[Submission]) -> list[slurm.JobState]:
     return [state for state in states_of(submissions).values() if not state.ended]
 
 
-def examine(jobs: Iterable[tuple[Submission, str]]) -> tuple[list[list[Facts]], slurm.SlurmUnavailable | None]:
-    """Return what is known of jobs, each as one Facts for each task, and why Slurm could not be asked, if so.
+def examine(
+    jobs: Iterable[tuple[Submission, str]],
+) -> tuple[list[list[Facts]], slurm.SlurmUnavailable | None]:
+    """Return what is known of jobs, each as one Facts for each task, and why Slurm could not be
+    asked, if so.
 
     Parameters
     ----------
@@ -211,7 +232,11 @@ def examine(jobs: Iterable[tuple[Submission, str]]) -> tuple[list[list[Facts]], 
     found: dict[str, slurm.JobState] = {}
     problem = None
     counts = Counter(one.id for one, task in jobs if task)
-    few = {id for id, one in {one.id: one for one, _ in jobs}.items() if counts[id] < min(_FEW, len(tasks(one)))}
+    few = {
+        id
+        for id, one in {one.id: one for one, _ in jobs}.items()
+        if counts[id] < min(_FEW, len(tasks(one)))
+    }
     ids = [f"{one.id}_{task}" if task and one.id in few else one.id for one, task in jobs]
     try:
         found = states_of([one for one, _ in jobs], list(dict.fromkeys(ids)))
@@ -235,14 +260,24 @@ def _state(found: dict[str, slurm.JobState], one: Submission, task: str) -> slur
 
 def _facts(one: Submission, task: str, state: slurm.JobState | None, knows: bool) -> Facts:
     events = journal.read(one.journal(task))
-    output = next((str(event.get("path")) for event in reversed(events) if event["event"] == journal.OUTPUT), "")
+    output = next(
+        (str(event.get("path")) for event in reversed(events) if event["event"] == journal.OUTPUT),
+        "",
+    )
     output = output or one.outputs.get(task, "")
     reached = progress(Path(output)) if output else None
     begun = any(event["event"] == journal.ALLOCATION for event in events)
-    if reached is not None and reached.finished and not begun and (state is None or state.kind == "waiting"):
+    if (
+        reached is not None
+        and reached.finished
+        and not begun
+        and (state is None or state.kind == "waiting")
+    ):
         reached = None  # the result of another job, that this one will write over
     is_finished = reached is not None and reached.finished
-    found = outcome(state, events, is_finished=is_finished, has_output=task in one.outputs, is_known=knows)
+    found = outcome(
+        state, events, is_finished=is_finished, has_output=task in one.outputs, is_known=knows
+    )
     rate, remaining = _pace(events, reached, found.name)
     return Facts(
         id=f"{one.id}_{task}" if task else one.id,
@@ -255,7 +290,11 @@ def _facts(one: Submission, task: str, state: slurm.JobState | None, knows: bool
         nodes=state.nodes if state is not None else "",
         elapsed=state.elapsed if state is not None else None,
         limit=state.limit if state is not None else None,
-        restarts=state.restarts if state is not None and state.restarts is not None else _restarts(events),
+        restarts=(
+            state.restarts
+            if state is not None and state.restarts is not None
+            else _restarts(events)
+        ),
         exit_code=found.exit_code,
         submitted=one.time,
         ended=_ended(one, state, events, found.name),
@@ -272,9 +311,15 @@ def _facts(one: Submission, task: str, state: slurm.JobState | None, knows: bool
     )
 
 
-def _pace(events: list[dict[str, Any]], reached: Progress | None, outcome: str) -> tuple[float | None, float | None]:
-    """Return blocks a second since the ranks were last started, and the seconds that the rest will take."""
-    start = next((event for event in reversed(events) if event["event"] == journal.ALLOCATION), None)
+def _pace(
+    events: list[dict[str, Any]], reached: Progress | None, outcome: str
+) -> tuple[float | None, float | None]:
+    """Return blocks a second since the ranks were last started, and the seconds that the rest will
+    take.
+    """
+    start = next(
+        (event for event in reversed(events) if event["event"] == journal.ALLOCATION), None
+    )
     if outcome != "running" or start is None or reached is None or reached.finished:
         return None, None
     before, since = start.get("done"), start.get("time")
@@ -301,7 +346,9 @@ def _restarts(events: list[dict[str, Any]]) -> int | None:
     return max((count for count in counts if isinstance(count, int)), default=None)
 
 
-def _ended(one: Submission, state: slurm.JobState | None, events: list[dict[str, Any]], outcome: str) -> float | None:
+def _ended(
+    one: Submission, state: slurm.JobState | None, events: list[dict[str, Any]], outcome: str
+) -> float | None:
     if outcome in ("waiting", "running"):
         return None
     times = [event.get("time") for event in events[-1:]]
@@ -336,14 +383,20 @@ def last_words(events: list[dict[str, Any]]) -> str:
 
 def is_recent(facts: list[Facts]) -> bool:
     """Return whether a job waits, runs or has ended within the last day."""
-    return any(fact.is_open or (fact.ended or fact.submitted or 0.0) > time.time() - _DAY for fact in facts)
+    return any(
+        fact.is_open or (fact.ended or fact.submitted or 0.0) > time.time() - _DAY for fact in facts
+    )
 
 
 def may_be_recent(one: Submission) -> bool:
-    """Return whether a job may be recent; Slurm needn't be asked about one that has told its end long ago."""
+    """Return whether a job may be recent; Slurm needn't be asked about one that has told its end
+    long ago.
+    """
     if one.time > time.time() - _DAY or one.tasks:
         return True
     events = journal.read(one.journal())
     ended = last_next(events)
     at = ended.get("time")
-    return ended.get("what") != "exit" or not isinstance(at, (int, float)) or at > time.time() - _DAY
+    return (
+        ended.get("what") != "exit" or not isinstance(at, (int, float)) or at > time.time() - _DAY
+    )

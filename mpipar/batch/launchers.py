@@ -7,8 +7,9 @@ anything with ``{ranks}``                  that, with ``{ranks}`` and ``{ranks_p
 anything else                              that, as it is, such as ``ibrun``
 =========================================  =============================================================================
 
-An mpirun starts one proxy on each node, by srun, and the proxy starts the ranks there: they have its cores and GPUs.
-What a job says of each task would give the proxy those of one rank, so that srun must not see it.
+An mpirun starts one proxy on each node, by srun, and the proxy starts the ranks there: they have
+its cores and GPUs. What a job says of each task would give the proxy those of one rank, so that
+srun must not see it.
 """
 
 from __future__ import annotations
@@ -20,9 +21,17 @@ from typing import NamedTuple
 
 from mpipar.base.errors import BadInput
 from mpipar.batch.allocation import Allocation
-from mpipar.runtime.mpirun import INTEL_MPI, MPICH, OPEN_MPI, find_mpirun, vendor_of, with_its_folder
+from mpipar.runtime.mpirun import (
+    INTEL_MPI,
+    MPICH,
+    OPEN_MPI,
+    find_mpirun,
+    vendor_of,
+    with_its_folder,
+)
 
-# What srun takes for the share of a task: the first three of salloc and sbatch, in some versions of Slurm.
+# What srun takes for the share of a task: the first three of salloc and sbatch, in some versions of
+# Slurm.
 _OF_EACH_TASK = (
     *("SLURM_CPUS_PER_TASK", "SLURM_GPUS_PER_TASK", "SLURM_TRES_PER_TASK"),
     *("SRUN_CPUS_PER_TASK", "SLURM_CPUS_PER_GPU", "SLURM_TRES_BIND", "SLURM_GPU_BIND"),
@@ -92,7 +101,9 @@ def launcher(text: str, given: Allocation, *, whole: bool = True, pinned: bool =
     vendor = vendor_of(program)
     flags, environment = _mpirun(vendor, given, whole=whole, pinned=pinned)
     environment["PATH"] = with_its_folder(program)
-    return Launcher([program, *flags, *options], environment, _hidden(vendor), exact=vendor != OPEN_MPI)
+    return Launcher(
+        [program, *flags, *options], environment, _hidden(vendor), exact=vendor != OPEN_MPI
+    )
 
 
 def can_shrink(text: str) -> bool:
@@ -101,13 +112,17 @@ def can_shrink(text: str) -> bool:
     return kind in (*_MPIRUNS, "srun") and "{ranks}" not in text
 
 
-def _mpirun(vendor: str, given: Allocation, *, whole: bool, pinned: bool) -> tuple[list[str], dict[str, str]]:
+def _mpirun(
+    vendor: str, given: Allocation, *, whole: bool, pinned: bool
+) -> tuple[list[str], dict[str, str]]:
     """Return options and environment for the mpirun of a vendor."""
     flags = ["-n", str(given.ranks)]
     each = given.ranks_per_node
     if vendor == OPEN_MPI:
         # A rank with workers needs all cores that Slurm gave it.
-        flags += ["--map-by", f"ppr:{each}:node" if each else "slot"] + ([] if pinned else ["--bind-to", "none"])
+        flags += ["--map-by", f"ppr:{each}:node" if each else "slot"] + (
+            [] if pinned else ["--bind-to", "none"]
+        )
         if not whole:
             flags += ["--host", ",".join(f"{node}:{each}" for node in given.nodes)]
         return flags, {}
@@ -117,22 +132,37 @@ def _mpirun(vendor: str, given: Allocation, *, whole: bool, pinned: bool) -> tup
         flags += [] if whole else ["-hosts", ",".join(given.nodes)]
     # Intel MPI takes Slurm's word for what goes where, rather than -ppn, and pins ranks.
     settings = {"I_MPI_JOB_RESPECT_PROCESS_PLACEMENT": "0"} if each else {}
-    return flags, {**settings, **({} if pinned else {"I_MPI_PIN": "off"})} if vendor == INTEL_MPI else {}
+    return flags, (
+        {
+            **settings,
+            **({} if pinned else {"I_MPI_PIN": "off"}),
+        }
+        if vendor == INTEL_MPI
+        else {}
+    )
 
 
 def _hidden(vendor: str = "") -> tuple[str, ...]:
-    """Return the variables that srun must not see when an mpirun calls it; Open MPI counts its slots by one of them."""
-    return tuple(name for name in _OF_EACH_TASK if vendor in (MPICH, INTEL_MPI) or name != _WORKERS_READ)
+    """Return the variables that srun must not see when an mpirun calls it; Open MPI counts its
+    slots by one of them.
+    """
+    return tuple(
+        name for name in _OF_EACH_TASK if vendor in (MPICH, INTEL_MPI) or name != _WORKERS_READ
+    )
 
 
 def _for_workers() -> list[str]:
-    """Return the options that give ranks back what is hidden from srun, and their number of workers depends on."""
+    """Return the options that give ranks back what is hidden from srun, and their number of workers
+    depends on.
+    """
     value = os.environ.get(_WORKERS_READ)
     return ["-genv", _WORKERS_READ, value] if value else []
 
 
 def _srun(given: Allocation, whole: bool) -> list[str]:
-    """Return options for a step over all ranks; it ends when one of them fails, rather than wait for the others."""
+    """Return options for a step over all ranks; it ends when one of them fails, rather than wait
+    for the others.
+    """
     options = ["--kill-on-bad-exit=1", f"--nodes={len(given.nodes)}", f"--ntasks={given.ranks}"]
     if given.ranks_per_node:
         options.append(f"--ntasks-per-node={given.ranks_per_node}")

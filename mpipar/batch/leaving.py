@@ -13,7 +13,9 @@ _PAUSE_SECONDS = 5.0  # between two attempts
 _DEADLINE_EXCEEDED = "it has not answered in time"
 
 
-def ask(command: Sequence[str], *, is_told: Callable[[], bool], say: Callable[[str], None]) -> str | None:
+def ask(
+    command: Sequence[str], *, is_told: Callable[[], bool], say: Callable[[str], None]
+) -> str | None:
     """Have Slurm do something with this job, as often as it takes while the controller is away.
 
     Parameters
@@ -48,7 +50,9 @@ def ask(command: Sequence[str], *, is_told: Callable[[], bool], say: Callable[[s
 def _attempt(command: Sequence[str]) -> str:
     """Run a program, and return what was wrong; empty if nothing."""
     try:
-        ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_ANSWER_SECONDS)
+        ended = subprocess.run(
+            command, capture_output=True, text=True, check=False, timeout=_ANSWER_SECONDS
+        )
     except subprocess.TimeoutExpired:
         return _DEADLINE_EXCEEDED
     except OSError as error:

@@ -1,8 +1,8 @@
 """What became of a job: one table of what Slurm, the journal and the result say together.
 
-Slurm knows of processes alone: one that was killed for its memory, and replaced, makes a job ``OUT_OF_MEMORY`` whose
-result is complete, and one that ends within the seconds of a time limit is a ``TIMEOUT``. Of what has ended, the first
-of these lines counts that fits:
+Slurm knows of processes alone: one that was killed for its memory, and replaced, makes a job
+``OUT_OF_MEMORY`` whose result is complete, and one that ends within the seconds of a time limit is
+a ``TIMEOUT``. Of what has ended, the first of these lines counts that fits:
 
 =========================================================  ==================================================
 the program's last word is 0                               done
@@ -36,7 +36,8 @@ class Outcome(NamedTuple):
     Attributes
     ----------
     name : str
-        One of "waiting", "running", "done", "stopped early", "failed", "cancelled", "ended without a word", "unknown".
+        One of "waiting", "running", "done", "stopped early", "failed", "cancelled", "ended without
+        a word", "unknown".
     words : str
         The same in plain words; where Slurm and the journal don't agree, what both say.
     exit_code : int or None
@@ -80,7 +81,9 @@ def outcome(
         return Outcome("done", _both(state, word), DONE)
     name = _name(state, events)
     if name == "failed" and state.good:
-        return Outcome(name, f"failed: Slurm has it as completed, but its program's exit code was {word}", word)
+        return Outcome(
+            name, f"failed: Slurm has it as completed, but its program's exit code was {word}", word
+        )
     if name == "done" and has_output and not is_finished:
         return Outcome(name, f"{state.words}, but there is no complete result", state.exit_code)
     code = state.exit_code or word if name != "done" else state.exit_code
@@ -103,20 +106,32 @@ def _name(state: JobState, events: Sequence[dict[str, Any]]) -> str:
         return "cancelled"
     if state.good:
         return "done" if last_word(events) is None else "failed"
-    return "stopped early" if state.state == "FAILED" and state.exit_code == STOPPED_EARLY else "failed"
+    return (
+        "stopped early"
+        if state.state == "FAILED" and state.exit_code == STOPPED_EARLY
+        else "failed"
+    )
 
 
 def _is_cancelled(events: Sequence[dict[str, Any]]) -> bool:
-    """Return whether the user has cancelled a job, whose step has said nothing since: it may have been killed first."""
-    last = [event["event"] for event in events if event["event"] in (journal.CANCEL, journal.NEXT)][-1:]
+    """Return whether the user has cancelled a job, whose step has said nothing since: it may have
+    been killed first.
+    """
+    last = [event["event"] for event in events if event["event"] in (journal.CANCEL, journal.NEXT)][
+        -1:
+    ]
     return last == [journal.CANCEL]
 
 
-def _without_slurm(events: Sequence[dict[str, Any]], *, is_finished: bool, is_known: bool) -> Outcome:
+def _without_slurm(
+    events: Sequence[dict[str, Any]], *, is_finished: bool, is_known: bool
+) -> Outcome:
     """Return what became of a job that Slurm doesn't remember, or can't be asked about."""
     name, code = _by_journal(events, is_finished=is_finished, is_known=is_known)
     if not is_known:
-        told = "unknown" if name == "unknown" else f"{name}, by its journal; Slurm could not be asked"
+        told = (
+            "unknown" if name == "unknown" else f"{name}, by its journal; Slurm could not be asked"
+        )
     elif name == "unknown":
         told = "gone: Slurm doesn't remember it, and it has left no word"
     else:
@@ -124,7 +139,9 @@ def _without_slurm(events: Sequence[dict[str, Any]], *, is_finished: bool, is_kn
     return Outcome(name, told, code)
 
 
-def _by_journal(events: Sequence[dict[str, Any]], *, is_finished: bool, is_known: bool) -> tuple[str, int | None]:
+def _by_journal(
+    events: Sequence[dict[str, Any]], *, is_finished: bool, is_known: bool
+) -> tuple[str, int | None]:
     last, code = last_next(events), last_code(events)
     if last_word(events) == DONE:
         return "done", DONE
@@ -138,7 +155,9 @@ def _by_journal(events: Sequence[dict[str, Any]], *, is_finished: bool, is_known
 
 
 def last_word(events: Sequence[dict[str, Any]]) -> int | None:
-    """Return the exit code that the program of the last start ended with on purpose; None if it told none."""
+    """Return the exit code that the program of the last start ended with on purpose; None if it
+    told none.
+    """
     code = None
     for event in events:
         if event["event"] == journal.ALLOCATION:
@@ -152,7 +171,9 @@ def last_word(events: Sequence[dict[str, Any]]) -> int | None:
 
 def last_next(events: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Return the last "next" event, if nothing has begun since; else an empty one."""
-    ends = (event for event in reversed(events) if event["event"] in (journal.NEXT, journal.ALLOCATION))
+    ends = (
+        event for event in reversed(events) if event["event"] in (journal.NEXT, journal.ALLOCATION)
+    )
     last: dict[str, Any] = next(ends, {})
     return last if last.get("event") == journal.NEXT else {}
 

@@ -15,7 +15,9 @@ def split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     words = iter(arguments)
     own, program = list(itertools.takewhile(lambda word: word != "--", words)), list(words)
     if not program:
-        raise BadInput("expected what follows python on the command line, such as -m mpipar.pi --steps 1e9")
+        raise BadInput(
+            "expected what follows python on the command line, such as -m mpipar.pi --steps 1e9"
+        )
     return own, program
 
 
@@ -30,8 +32,11 @@ def output_of(program: list[str]) -> Path | None:
 
 
 def tells(program: list[str]) -> bool:
-    """Return whether a program tells in the journal that it has started, and how it ends: a driver, or mpipar run."""
+    """Return whether a program tells in the journal that it has started, and how it ends: a driver,
+    or mpipar run.
+    """
     option, module, command = [*program[:3], "", "", ""][:3]
     return option == "-m" and (
-        module.removeprefix("mpipar.") in DRIVERS or (module == "mpipar" and command in (*DRIVERS, "run"))
+        module.removeprefix("mpipar.") in DRIVERS
+        or (module == "mpipar" and command in (*DRIVERS, "run"))
     )

@@ -9,7 +9,8 @@
         pi-12.journal            what happened to it (mpipar.runtime.journal)
         pi.h5                    the result; and of a task of an array: pi-12_3.out, pi-12_3.journal, pi-3.h5
 
-Where the folders of jobs are is kept in the user's state folder, so that a job can be named by its number.
+Where the folders of jobs are is kept in the user's state folder, so that a job can be named by its
+number.
 """
 
 from __future__ import annotations
@@ -38,13 +39,15 @@ class Submission:
     name : str
         Its name.
     cluster : str
-        Which Slurm that was: its name, or where that could not be asked for its configuration file, or "".
+        Which Slurm that was: its name, or where that could not be asked for its configuration file,
+        or "".
     folder : str
         The job's folder, absolute.
     outputs : dict
         {task: result file}, absolute; the task of a job that is no array is "".
     tasks : str
-        The tasks of an array that were submitted, as sbatch takes them ("1-10", "3,7"); empty if it is none.
+        The tasks of an array that were submitted, as sbatch takes them ("1-10", "3,7"); empty if it
+        is none.
     command : list of str
         What was run to submit it.
     overrides : list of str
@@ -80,7 +83,9 @@ def add(submission: Submission) -> None:
     line = asdict(submission)
     append_line(Path(submission.folder) / _SUBMISSIONS, line, flush=True)
     index = _index()
-    with contextlib.suppress(OSError):  # a home that can't be written to: the job can be named by its folder still
+    with contextlib.suppress(
+        OSError
+    ):  # a home that can't be written to: the job can be named by its folder still
         index.parent.mkdir(parents=True, exist_ok=True)
         append_line(index, line, flush=True)
 
@@ -98,7 +103,9 @@ def of_id(number: str, cluster: str) -> Submission | None:
 
 
 def may_be_of(cluster: str, here: str) -> bool:
-    """Return whether a submission's cluster may be the one in use: one of them may not have told its name."""
+    """Return whether a submission's cluster may be the one in use: one of them may not have told
+    its name.
+    """
     return cluster == here or _is_name(cluster) != _is_name(here)
 
 
@@ -107,7 +114,9 @@ def _is_name(cluster: str) -> bool:
 
 
 def known(cluster: str) -> list[Submission]:
-    """Return the latest submission of each folder in the user's index that is still there, the latest last."""
+    """Return the latest submission of each folder in the user's index that is still there, the
+    latest last.
+    """
     return [one for one in _latest(cluster) if _is_there(one)]
 
 
@@ -141,11 +150,15 @@ def find(name: str, cluster: str) -> list[Submission]:
     if number.isdigit() and not Path(name).is_dir():
         one = of_id(number, cluster)
         if one is None:
-            raise BadInput(f"no job {number} was submitted by mpipar from here; name its folder, if it has one")
+            raise BadInput(
+                f"no job {number} was submitted by mpipar from here; name its folder, if it has one"
+            )
         return [one]
     found = of_folder(Path(name))
     if not found:
-        raise BadInput(f"expected the number of a job or its folder, got {name!r}, which has no {_SUBMISSIONS}")
+        raise BadInput(
+            f"expected the number of a job or its folder, got {name!r}, which has no {_SUBMISSIONS}"
+        )
     return found
 
 

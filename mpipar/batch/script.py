@@ -1,7 +1,7 @@
 """The text of batch scripts: nothing but text in, text out.
 
-A script holds what is the same for all jobs. What a job wants of Slurm is given to sbatch as options, and what it runs
-as arguments of the script: nothing of either is ever part of shell text.
+A script holds what is the same for all jobs. What a job wants of Slurm is given to sbatch as
+options, and what it runs as arguments of the script: nothing of either is ever part of shell text.
 """
 
 from __future__ import annotations
@@ -47,22 +47,23 @@ LAYOUTS = {
         "",
     ),
     "hybrid": Layout(
-        "One rank a node, with a worker process for each of its cores. For one rank a socket, say --ntasks-per-node=2.",
+        "One rank a node, with a worker process for each of its cores. For one rank a socket, say"
+        " --ntasks-per-node=2.",
         "sbatch --nodes=2 slurm/hybrid.sbatch -m mpipar.pi --steps 1e11 --output pi.h5",
         ("--nodes=1", "--ntasks-per-node=1", "--exclusive"),
         "--workers auto",
     ),
     "gpu": Layout(
         "One rank for each GPU of a node.",
-        "sbatch --nodes=2 --ntasks-per-node=4 --gpus-per-node=4 slurm/gpu.sbatch -m mpipar.pi --steps 1e13 \\\n"
-        "#            --device gpu --output pi.h5",
+        "sbatch --nodes=2 --ntasks-per-node=4 --gpus-per-node=4 slurm/gpu.sbatch -m mpipar.pi"
+        " --steps 1e13 \\\n#            --device gpu --output pi.h5",
         ("--nodes=1", "--ntasks-per-node=1", "--gpus-per-node=1"),
         "",
     ),
     "array": Layout(
         "Many jobs of one kind: {task} in the arguments is the number of each.",
-        "sbatch --array=1-10 slurm/array.sbatch -m mpipar.sweep --function model.py:f --table grid.csv \\\n"
-        "#            --slice {task}/10 --output sweep-{task}.h5",
+        "sbatch --array=1-10 slurm/array.sbatch -m mpipar.sweep --function model.py:f --table"
+        " grid.csv \\\n#            --slice {task}/10 --output sweep-{task}.h5",
         ("--array=1-10", "--ntasks=1", "--cpus-per-task=1"),
         "",
         "%x-%A_%a.out",
@@ -74,19 +75,33 @@ def own_script(name: str) -> str:
     """Return the script of a layout, to be submitted by hand: ``slurm/NAME.sbatch``."""
     layout = LAYOUTS[name]
     comment = (
-        f"# {layout.title}\n#\n#     {layout.example}\n#\n"
-        "# Options of sbatch come before this script, what follows python after it. When the time is nearly up, a\n"
-        "# driver with --output commits what is done, and the job is requeued to go on from there.\n"
+        f"# {layout.title}\n#\n#     {layout.example}\n#\n# Options of sbatch come before this"
+        " script, what follows python after it. When the time is nearly up, a\n# driver with"
+        " --output commits what is done, and the job is requeued to go on from there.\n"
     )
-    options = (f"--job-name={name}", *layout.options, "--time=01:00:00", f"--output={layout.log}", *_ALWAYS)
-    step = " ".join(word for word in ("exec python -m mpipar.batch.step", layout.step, '-- "$@"') if word)
-    prologue = "# Here is the place for what your site needs, such as: module load python; source venv/bin/activate"
+    options = (
+        f"--job-name={name}",
+        *layout.options,
+        "--time=01:00:00",
+        f"--output={layout.log}",
+        *_ALWAYS,
+    )
+    step = " ".join(
+        word for word in ("exec python -m mpipar.batch.step", layout.step, '-- "$@"') if word
+    )
+    prologue = (
+        "# Here is the place for what your site needs, such as: module load python; source"
+        " venv/bin/activate"
+    )
     return _script(comment, options, prologue, step)
 
 
 def job_script(prologue: str) -> str:
     """Return the script of a job file's job: what it runs comes as arguments, as a whole."""
-    comment = "# What mpipar submits. Its arguments are the command that it runs; submissions.jsonl has them.\n"
+    comment = (
+        "# What mpipar submits. Its arguments are the command that it runs; submissions.jsonl has"
+        " them.\n"
+    )
     return _script(comment, (), prologue.strip("\n"), 'exec "$@"')
 
 

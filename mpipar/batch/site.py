@@ -1,6 +1,7 @@
 """What a site does in its own way: launcher, partition, account, modules.
 
-The profile is ``site.toml`` in ``$XDG_CONFIG_HOME/mpipar``, or what ``--site`` names; see docs/sites.md.
+The profile is ``site.toml`` in ``$XDG_CONFIG_HOME/mpipar``, or what ``--site`` names; see
+docs/sites.md.
 """
 
 from __future__ import annotations
@@ -60,7 +61,8 @@ class Site:
 
 
 def read_site(path: Path | None = None) -> Site:
-    """Return the profile in a file; by default the user's, or one with nothing special if there is none.
+    """Return the profile in a file; by default the user's, or one with nothing special if there is
+    none.
 
     Raises
     ------

@@ -25,14 +25,35 @@ from mpipar.batch.job_state import JobState as JobState
 from mpipar.batch.job_state import could_open, exit_code_of, seconds_of, time_of
 
 _LONGEST = 500  # characters of a message
-_SIGNAL_SECONDS = 4.0  # that scancel is given to signal: if Slurm isn't content, it signals again after 5 s
+_SIGNAL_SECONDS = (
+    4.0  # that scancel is given to signal: if Slurm isn't content, it signals again after 5 s
+)
 _AT_ONCE = 10  # jobs that scancel signals at once
 _NOT_THERE = "Invalid job id specified"
-_TOO_LATE = (_NOT_THERE, "already completing or completed", "Job has already finished", "No active jobs match")
+_TOO_LATE = (
+    _NOT_THERE,
+    "already completing or completed",
+    "Job has already finished",
+    "No active jobs match",
+)
 _AWAY = (
-    *("Unable to contact slurm controller", "Unable to establish", "Connection refused", "Connection timed out"),
-    *("Socket timed out", "Communication connection failure", "No route to host", "Zero Bytes were transmitted"),
-    *("Transport endpoint is not connected", "backup controller in standby", "shutdown in progress"),
+    *(
+        "Unable to contact slurm controller",
+        "Unable to establish",
+        "Connection refused",
+        "Connection timed out",
+    ),
+    *(
+        "Socket timed out",
+        "Communication connection failure",
+        "No route to host",
+        "Zero Bytes were transmitted",
+    ),
+    *(
+        "Transport endpoint is not connected",
+        "backup controller in standby",
+        "shutdown in progress",
+    ),
     *("temporarily unable", "Protocol authentication error", "Munge encode failed"),
 )
 _SIGNALLED = ("try again later", "Transport/Job is in transition")
@@ -44,11 +65,14 @@ class SubmitRefused(MpiparError, RuntimeError):
 
 
 def cluster() -> str:
-    """Return which Slurm is in use: its name, or where it can't be asked its configuration file, empty if not set.
+    """Return which Slurm is in use: its name, or where it can't be asked its configuration file,
+    empty if not set.
 
     It is asked once.
     """
-    return _cluster(*(os.environ.get(name, "") for name in ("SLURM_CONF", "SLURM_CLUSTERS", "PATH")))
+    return _cluster(
+        *(os.environ.get(name, "") for name in ("SLURM_CONF", "SLURM_CLUSTERS", "PATH"))
+    )
 
 
 @functools.cache
@@ -72,8 +96,8 @@ def states(ids: Iterable[str]) -> dict[str, JobState]:
     Returns
     -------
     dict
-        {id: state}: of an array each task, and under its own number those that ended before they were started. What
-        nobody remembers is left out.
+        {id: state}: of an array each task, and under its own number those that ended before they
+        were started. What nobody remembers is left out.
 
     Raises
     ------
@@ -109,7 +133,9 @@ def state_of(found: dict[str, JobState], number: str, task: str = "") -> JobStat
 
 
 class Times(NamedTuple):
-    """When a job was started, is to end, and was told to make room for another, in seconds since 1970, if so."""
+    """When a job was started, is to end, and was told to make room for another, in seconds since
+    1970, if so.
+    """
 
     start: float | None
     end: float | None
@@ -119,9 +145,13 @@ class Times(NamedTuple):
 def times(id: str) -> Times | None:
     """Return the times of a job, or of a task; None if Slurm doesn't know it, or can't be asked."""
     mark = _mark()
-    fields = ",".join(f"{field}:{mark}" for field in ("JobID", "StartTime", "EndTime", "PreemptTime", "Name"))
+    fields = ",".join(
+        f"{field}:{mark}" for field in ("JobID", "StartTime", "EndTime", "PreemptTime", "Name")
+    )
     try:
-        ended = ask("squeue", "--noheader", "--array", "--states=all", f"--jobs={id}", f"--Format={fields}")
+        ended = ask(
+            "squeue", "--noheader", "--array", "--states=all", f"--jobs={id}", f"--Format={fields}"
+        )
     except SlurmUnavailable:
         return None
     found = next(_records(ended.stdout, mark, 5), None)
@@ -129,7 +159,9 @@ def times(id: str) -> Times | None:
 
 
 def is_away(problem: str) -> bool:
-    """Return whether a program of Slurm has failed as the controller could not be asked, by what it says."""
+    """Return whether a program of Slurm has failed as the controller could not be asked, by what it
+    says.
+    """
     return any(text in problem for text in _AWAY)
 
 
@@ -150,14 +182,16 @@ def cancel(
     batch : bool
         Whether the batch script alone gets it, rather than all processes of the job.
     only : "PENDING", optional
-        Leave jobs in other states alone; a task that is named ("12_3") is cancelled even if it has just started.
+        Leave jobs in other states alone; a task that is named ("12_3") is cancelled even if it has
+        just started.
 
     Raises
     ------
     SlurmUnavailable
         If the controller doesn't answer, or refuses.
     """
-    # A signal for a job that waits would make scancel try again for a minute, and signal the tasks that run each time.
+    # A signal for a job that waits would make scancel try again for a minute, and signal the tasks
+    # that run each time.
     ids = list(dict.fromkeys(ids))
     if signal is not None:
         for first in range(0, len(ids), _AT_ONCE):
@@ -172,7 +206,9 @@ def cancel(
 
 
 def _signal(ids: list[str], signal: str, batch: bool) -> None:
-    """Send a signal. Of an array of which other tasks wait, Slurm delivers it, and says that it can't be done now."""
+    """Send a signal. Of an array of which other tasks wait, Slurm delivers it, and says that it
+    can't be done now.
+    """
     options = [*(["--batch"] if batch else []), f"--signal={signal}", "--state=RUNNING"]
     try:
         ended = run("scancel", *options, *ids, timeout=_SIGNAL_SECONDS)
@@ -221,14 +257,18 @@ def test(arguments: Sequence[str]) -> str:
 
 
 def tasks_of(text: str) -> list[str]:
-    """Return the tasks of an array from what sbatch takes: "1-5:2,9%2" is 1, 3, 5 and 9; empty if it isn't that."""
+    """Return the tasks of an array from what sbatch takes: "1-5:2,9%2" is 1, 3, 5 and 9; empty if
+    it isn't that.
+    """
     tasks: dict[str, None] = {}
     for part in text.partition("%")[0].split(","):
         found = re.fullmatch(r"(\d{1,9})(?:-(\d{1,9})(?::(\d{1,9}))?)?", part.strip())
         if found is None:
             return []
         first, last, step = found.groups()
-        tasks |= dict.fromkeys(map(str, range(int(first), int(last or first) + 1, int(step or 1) or 1)))
+        tasks |= dict.fromkeys(
+            map(str, range(int(first), int(last or first) + 1, int(step or 1) or 1))
+        )
     return list(tasks)
 
 
@@ -244,7 +284,16 @@ def ranges(numbers: Iterable[int]) -> str:
 
 
 _QUEUE_FIELDS = (
-    *("JobArrayID", "State", "Reason", "NodeList", "TimeUsed", "TimeLimit", "RestartCnt", "exit_code"),
+    *(
+        "JobArrayID",
+        "State",
+        "Reason",
+        "NodeList",
+        "TimeUsed",
+        "TimeLimit",
+        "RestartCnt",
+        "exit_code",
+    ),
     *("SubmitTime", "StartTime", "EndTime", "Name"),
 )
 _ACCOUNT_FIELDS = (
@@ -257,42 +306,91 @@ def _in_queue(ids: list[str]) -> dict[str, JobState]:
     """Return what the controller remembers, ended jobs included."""
     mark = _mark()
     fields = ",".join(f"{field}:{mark}" for field in _QUEUE_FIELDS)
-    ended = ask("squeue", "--noheader", "--array", "--states=all", f"--jobs={','.join(ids)}", f"--Format={fields}")
+    ended = ask(
+        "squeue",
+        "--noheader",
+        "--array",
+        "--states=all",
+        f"--jobs={','.join(ids)}",
+        f"--Format={fields}",
+    )
     if ended.returncode:
-        if _all_of(ended.stderr, (_NOT_THERE,)):  # what squeue says if it was asked for one job alone
+        if _all_of(
+            ended.stderr, (_NOT_THERE,)
+        ):  # what squeue says if it was asked for one job alone
             return {}
         raise _unavailable("squeue", ended)
     found = {}
     records = _records(ended.stdout, mark, 12)
-    for id, state, reason, nodes, used, limit, restarts, code, submitted, start, end, name in records:
+    for (
+        id,
+        state,
+        reason,
+        nodes,
+        used,
+        limit,
+        restarts,
+        code,
+        submitted,
+        start,
+        end,
+        name,
+    ) in records:
         found[id] = JobState(
-            id, name.removesuffix(mark), state, "" if reason == "None" else reason, nodes,
-            seconds_of(used) or 0.0, seconds_of(limit), int(restarts) if restarts.isdigit() else None,
-            exit_code_of(state, code), *(time_of(submitted), time_of(start), time_of(end)), could_open(state, code),
-        )  # fmt: skip
+            id,
+            name.removesuffix(mark),
+            state,
+            "" if reason == "None" else reason,
+            nodes,
+            seconds_of(used) or 0.0,
+            seconds_of(limit),
+            int(restarts) if restarts.isdigit() else None,
+            exit_code_of(state, code),
+            *(time_of(submitted), time_of(start), time_of(end)),
+            could_open(state, code),
+        )
     return found
 
 
 def _accounted(ids: list[str]) -> dict[str, JobState]:
     """Return what the accounts have; nothing where there are none."""
     mark = _mark()
-    options = ("--allocations", "--noheader", "--parsable2", f"--delimiter={mark}", f"--jobs={','.join(ids)}")
+    options = (
+        "--allocations",
+        "--noheader",
+        "--parsable2",
+        f"--delimiter={mark}",
+        f"--jobs={','.join(ids)}",
+    )
     try:
         patience = SHORT_PATIENCE if is_known_to_be_away() else PATIENCE
         ended = run("sacct", *options, f"--format={','.join(_ACCOUNT_FIELDS)}", timeout=patience)
     except SlurmUnavailable:
         return {}
     found = {}
-    for listed, state, nodes, elapsed, minutes, code, submitted, start, end, name in _records(ended.stdout, mark, 10):
+    for listed, state, nodes, elapsed, minutes, code, submitted, start, end, name in _records(
+        ended.stdout, mark, 10
+    ):
         state = state.partition(" ")[0]  # "CANCELLED by 1000"
         number, _, bracket = listed.partition("_[")
         limit = 60.0 * int(minutes) if minutes.isdigit() else None
         nodes = "" if nodes == "None assigned" else nodes
-        for id in [f"{number}_{task}" for task in tasks_of(bracket.rstrip("]"))] if bracket else [listed]:
+        for id in (
+            [f"{number}_{task}" for task in tasks_of(bracket.rstrip("]"))] if bracket else [listed]
+        ):
             found[id] = JobState(
-                id, name, state, "", nodes, float(elapsed) if elapsed.isdigit() else 0.0, limit, None,
-                exit_code_of(state, code), *(time_of(submitted), time_of(start), time_of(end)), could_open(state, code),
-            )  # fmt: skip
+                id,
+                name,
+                state,
+                "",
+                nodes,
+                float(elapsed) if elapsed.isdigit() else 0.0,
+                limit,
+                None,
+                exit_code_of(state, code),
+                *(time_of(submitted), time_of(start), time_of(end)),
+                could_open(state, code),
+            )
     return found
 
 
@@ -302,7 +400,9 @@ def _mark() -> str:
 
 
 def _records(text: str, mark: str, count: int) -> Iterator[list[str]]:
-    """Yield the fields of each record; the last one is a name, which may have lines, and all else is left out."""
+    """Yield the fields of each record; the last one is a name, which may have lines, and all else
+    is left out.
+    """
     begins = re.compile(rf"^(?=\d+(?:_\d+|_\[[^]\n]*\])?{re.escape(mark)})", re.MULTILINE)
     for record in begins.split(text):
         fields = record.rstrip("\n").split(mark, count - 1)
@@ -316,8 +416,14 @@ def _unavailable(program: str, ended: subprocess.CompletedProcess[str]) -> Slurm
 
 def _message(ended: subprocess.CompletedProcess[str]) -> str:
     """Return one line of what a program said: all its errors, without its name before each."""
-    said = [re.sub(r"^(\w+: )?((error|fatal): )?", "", line.strip()) for line in ended.stderr.splitlines()]
-    return "; ".join(line for line in said if line)[:_LONGEST] or f"exit code {ended.returncode}, and not a word"
+    said = [
+        re.sub(r"^(\w+: )?((error|fatal): )?", "", line.strip())
+        for line in ended.stderr.splitlines()
+    ]
+    return (
+        "; ".join(line for line in said if line)[:_LONGEST]
+        or f"exit code {ended.returncode}, and not a word"
+    )
 
 
 def _all_of(text: str, known: tuple[str, ...]) -> bool:

@@ -1,4 +1,5 @@
-"""What a job runs on its first node: start the ranks, look after them, go on after what happens to them.
+"""What a job runs on its first node: start the ranks, look after them, go on after what happens to
+them.
 
 ``python -m mpipar.batch.step [options] -- ARGUMENTS OF PYTHON``.
 
@@ -44,8 +45,14 @@ _SIGNALS = (signal.SIGUSR1, signal.SIGTERM, signal.SIGINT)
 _POLL_SECONDS, _SLOW_POLL_SECONDS = 0.2, 1.0
 _LONG_SECONDS = 60.0  # after which the ranks are looked at less often
 _HOLD_SECONDS = 30.0  # that a signal is kept for ranks that can't take it yet
-_PAUSE_SECONDS, _LONGEST_PAUSE = 1.0, 30  # before a second start; so many times as long before later ones
-_LEAVE_SECONDS, _REQUESTS = 120.0, 3  # that Slurm is given to end a job that has been requeued; how often it is asked
+_PAUSE_SECONDS, _LONGEST_PAUSE = (
+    1.0,
+    30,
+)  # before a second start; so many times as long before later ones
+_LEAVE_SECONDS, _REQUESTS = (
+    120.0,
+    3,
+)  # that Slurm is given to end a job that has been requeued; how often it is asked
 _ROOM_SECONDS = 30.0  # between two looks at whether a job is to make room
 _KILL_SECONDS = 10.0  # that a launcher is given to end its ranks
 
@@ -69,11 +76,23 @@ def _parser() -> Parser:
     parser.add_argument("--serial", action="store_true", help="one process, without a launcher")
     parser.add_argument("--workers", metavar="N|auto", help="worker processes in each rank")
     parser.add_argument("--site", type=Path, metavar="FILE", help="the site's profile")
-    parser.add_argument("--folder", type=Path, help="where the journal goes (default: where the job was submitted)")
-    parser.add_argument("--attempts", type=int, default=3, help="starts in a row that may get no further")
+    parser.add_argument(
+        "--folder", type=Path, help="where the journal goes (default: where the job was submitted)"
+    )
+    parser.add_argument(
+        "--attempts", type=int, default=3, help="starts in a row that may get no further"
+    )
     parser.add_argument("--no-requeue", action="store_true", help="end the job when its time does")
-    parser.add_argument("--pass-usr1", action="store_true", help="warn a program that isn't mpipar's of the end, too")
-    parser.add_argument("--shrink", action="store_true", help="go on with the nodes that are left when some are lost")
+    parser.add_argument(
+        "--pass-usr1",
+        action="store_true",
+        help="warn a program that isn't mpipar's of the end, too",
+    )
+    parser.add_argument(
+        "--shrink",
+        action="store_true",
+        help="go on with the nodes that are left when some are lost",
+    )
     return parser
 
 
@@ -116,7 +135,12 @@ class Step:
                 return self._end_by(*requeue, code=code, reason=reason, done="; requeued")
             if what == _verdict.CANCEL:
                 return self._end_by("scancel", self._given.own_id, code=code, reason=reason)
-            self._say(reason + {_verdict.AGAIN: "; starting again", _verdict.WAIT: "; waiting for Slurm"}.get(what, ""))
+            self._say(
+                reason
+                + {_verdict.AGAIN: "; starting again", _verdict.WAIT: "; waiting for Slurm"}.get(
+                    what, ""
+                )
+            )
             if what == _verdict.WAIT:
                 return self._wait_for_room(code)
             if what == _verdict.EXIT:
@@ -133,13 +157,21 @@ class Step:
         self._is_exact = starter.exact
         command = [*starter.command, sys.executable, *program]
         self._tell(
-            journal.ALLOCATION, restart=self._given.restarts, nodes=left.nodes, ranks=left.ranks,
-            workers=self._options.workers, done=done, command=command,
-        )  # fmt: skip
+            journal.ALLOCATION,
+            restart=self._given.restarts,
+            nodes=left.nodes,
+            ranks=left.ranks,
+            workers=self._options.workers,
+            done=done,
+            command=command,
+        )
         told = "" if done is None else f"; {done} blocks are done"
         self._say(f"{several(left.ranks, 'rank')} on {', '.join(left.nodes)}{told}")
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, env=self._environment(starter), start_new_session=True
+            command,
+            stdin=subprocess.DEVNULL,
+            env=self._environment(starter),
+            start_new_session=True,
         )
         code = self._wait(process)
         done = self._done()
@@ -148,10 +180,17 @@ class Step:
         return found
 
     def _keep_a_journal(self) -> None:
-        """Have a journal, on this node alone if it can't be where it should; all rules rest on what it says."""
+        """Have a journal, on this node alone if it can't be where it should; all rules rest on what
+        it says.
+        """
         if not self._has_journal(journal.STEP):
-            elsewhere = Path(tempfile.mkdtemp(prefix="mpipar-")) / self._journal.name  # nobody else writes there
-            self._say(f"can't write to {self._journal}; {elsewhere} is used instead, which mpipar status doesn't know")
+            elsewhere = (
+                Path(tempfile.mkdtemp(prefix="mpipar-")) / self._journal.name
+            )  # nobody else writes there
+            self._say(
+                f"can't write to {self._journal}; {elsewhere} is used instead, which mpipar status"
+                " doesn't know"
+            )
             self._journal = elsewhere
             self._tell(journal.STEP)
 
@@ -165,14 +204,23 @@ class Step:
         if self._options.serial:
             return Launcher([], {})
         whole = len(given.nodes) == len(self._given.nodes)
-        return launcher(self._site.launcher, given, whole=whole, pinned=self._options.workers in (None, "1"))
+        return launcher(
+            self._site.launcher, given, whole=whole, pinned=self._options.workers in (None, "1")
+        )
 
     def _environment(self, starter: Launcher) -> dict[str, str]:
-        environment = {**os.environ, journal.VARIABLE: str(self._journal.absolute()), **starter.environment}
-        environment.pop("SLURM_EXPORT_ENV", None)  # of sbatch --export=NONE; srun would start ranks with nothing
+        environment = {
+            **os.environ,
+            journal.VARIABLE: str(self._journal.absolute()),
+            **starter.environment,
+        }
+        environment.pop(
+            "SLURM_EXPORT_ENV", None
+        )  # of sbatch --export=NONE; srun would start ranks with nothing
         for name in starter.hidden:
             environment.pop(name, None)
-        # The last step may be there still, as on a node that is lost; where memory is counted, it holds all of it.
+        # The last step may be there still, as on a node that is lost; where memory is counted, it
+        # holds all of it.
         environment["SLURM_OVERLAP"] = "1"
         if self._options.workers:
             environment["MPIPAR_WORKERS"] = self._options.workers
@@ -185,7 +233,9 @@ class Step:
         while True:
             elapsed = watch()
             try:
-                return process.wait(_POLL_SECONDS if elapsed < _LONG_SECONDS else _SLOW_POLL_SECONDS)
+                return process.wait(
+                    _POLL_SECONDS if elapsed < _LONG_SECONDS else _SLOW_POLL_SECONDS
+                )
             except subprocess.TimeoutExpired:
                 pass
             if self._told_to_stop and journal.is_cancelled_now(self._journal):
@@ -195,7 +245,9 @@ class Step:
             if self._signals and not self._is_kept() and self._may_pass_on():
                 self._pass_on(process)
             if starting:
-                starting = not self._told(journal.STARTED)  # looked for from the start: files may be removed later
+                starting = not self._told(
+                    journal.STARTED
+                )  # looked for from the start: files may be removed later
                 if starting and elapsed > self._site.start_seconds:
                     if self._has_started() is False:
                         return self._kill(process)
@@ -223,13 +275,14 @@ class Step:
         if kept is None or end is None:
             return now
         self._say(
-            f"warned at its start, as the seconds of --signal are too many for its time limit; it goes on until "
-            f"{end - kept:.0f} s before its end"
+            "warned at its start, as the seconds of --signal are too many for its time limit; it"
+            f" goes on until {end - kept:.0f} s before its end"
         )
         return kept
 
     def _may_pass_on(self) -> bool:
-        """Return whether the ranks can take a signal; those of a driver begin to when their output is open.
+        """Return whether the ranks can take a signal; those of a driver begin to when their output
+        is open.
 
         Whether it is a driver can't be told from outside, so that there is a limit to this.
         """
@@ -238,14 +291,21 @@ class Step:
         return not has_output or late or bool(self._told(journal.OUTPUT))
 
     def _pass_on(self, process: subprocess.Popen[bytes]) -> None:
-        """Send the launcher what came; as USR1 if the program can commit, as not all launchers pass on the others.
+        """Send the launcher what came; as USR1 if the program can commit, as not all launchers pass
+        on the others.
 
-        A warning is for those alone that are known to outlive it: Python's default is to die of USR1.
+        A warning is for those alone that are known to outlive it: Python's default is to die of
+        USR1.
         """
         can_commit = self._resume_point() is not None
         self._warned = self._warned or signal.SIGUSR1 in self._signals
         for number in self._signals:
-            if can_commit or self._options.pass_usr1 or number != signal.SIGUSR1 or self._told(journal.STARTED):
+            if (
+                can_commit
+                or self._options.pass_usr1
+                or number != signal.SIGUSR1
+                or self._told(journal.STARTED)
+            ):
                 process.send_signal(signal.SIGUSR1 if can_commit else number)
         self._signals.clear()
 
@@ -268,7 +328,9 @@ class Step:
         went_wrong = code != 0 or last_word not in (None, 0)
         is_preempted = (went_wrong or not is_sure) and self._is_preempted()
         if is_preempted and not is_sure:
-            code = code or -signal.SIGTERM  # Open MPI's mpirun may end well though its ranks were ended
+            code = (
+                code or -signal.SIGTERM
+            )  # Open MPI's mpirun may end well though its ranks were ended
         resumable = self._resume_point() is not None
         lost = self._lost_nodes() if resumable and last_word in (None, FAILED) else set()
         self._lost |= lost
@@ -292,18 +354,26 @@ class Step:
 
     def _has_started(self) -> bool | None:
         """Return whether the ranks have found each other; None if nobody can tell."""
-        if not self._told(journal.ALLOCATION) or not (self._told(journal.ENDED) or self._has_journal()):
+        if not self._told(journal.ALLOCATION) or not (
+            self._told(journal.ENDED) or self._has_journal()
+        ):
             return None
         return True if self._told(journal.STARTED) else False if self._tells else None
 
     def _resumed(self, program: list[str]) -> list[str]:
-        """Return the program's arguments with --resume, if it is a driver that was stopped in this job."""
-        if "--resume" in program or (self._resume_point() is None and not self._has_left_something()):
+        """Return the program's arguments with --resume, if it is a driver that was stopped in this
+        job.
+        """
+        if "--resume" in program or (
+            self._resume_point() is None and not self._has_left_something()
+        ):
             return program
         return [*program, "--resume"]
 
     def _has_left_something(self) -> bool:
-        """Return whether an earlier start has left an unfinished output, but was killed before it could tell."""
+        """Return whether an earlier start has left an unfinished output, but was killed before it
+        could tell.
+        """
         path = output_of(self._program)
         if path is None or not self._told(journal.ALLOCATION, since=None):
             return False
@@ -313,7 +383,9 @@ class Step:
         return found is not None and not found.finished
 
     def _resume_point(self) -> Path | None:
-        """Return the output of the driver that this job runs, once it is open; None if there is none."""
+        """Return the output of the driver that this job runs, once it is open; None if there is
+        none.
+        """
         told = self._told(journal.OUTPUT, since=None)
         if told and isinstance(told[-1].get("path"), str):
             self._output = Path(told[-1]["path"])
@@ -330,7 +402,9 @@ class Step:
         return None if found is None else found.done
 
     def _fruitless(self, now: int) -> int:
-        """Return how many starts in a row have got no further than the first of them, where so many blocks are done."""
+        """Return how many starts in a row have got no further than the first of them, where so many
+        blocks are done.
+        """
         told = [event.get("done") or 0 for event in self._told(journal.ALLOCATION, since=None)]
         return max(
             sum(1 for _ in itertools.takewhile(lambda done: done >= now, reversed(starts)))
@@ -338,7 +412,9 @@ class Step:
         )  # the journal has those of earlier allocations
 
     def _told(self, event: str, *, since: str | None = journal.ALLOCATION) -> list[dict[str, Any]]:
-        """Return the events of a kind since the last one of another; None is ever, the default the last start."""
+        """Return the events of a kind since the last one of another; None is ever, the default the
+        last start.
+        """
         events = journal.read(self._journal)
         starts = [index for index, one in enumerate(events) if one["event"] == since]
         events = events[starts[-1] :] if starts else events
@@ -355,14 +431,23 @@ class Step:
         return lost_nodes([node for node in self._given.nodes[1:] if node not in self._lost])
 
     def _end_by(self, *command: str, code: int, reason: str, done: str = "") -> int:
-        """Have Slurm end this job, and wait for that: whatever this process returned would decide its state."""
+        """Have Slurm end this job, and wait for that: whatever this process returned would decide
+        its state.
+        """
         self._signals.clear()
         self._is_leaving = True
-        for _ in range(_REQUESTS):  # a controller may be gone before it has done what it has promised
-            problem = leaving.ask(command, is_told=lambda: signal.SIGTERM in self._signals, say=self._say)
+        for _ in range(
+            _REQUESTS
+        ):  # a controller may be gone before it has done what it has promised
+            problem = leaving.ask(
+                command, is_told=lambda: signal.SIGTERM in self._signals, say=self._say
+            )
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             if problem:
-                self._say(f"{reason}; {' '.join(command)}: {problem}; the same submission goes on from there")
+                self._say(
+                    f"{reason}; {' '.join(command)}: {problem}; the same submission goes on from"
+                    " there"
+                )
                 return code or STOPPED_EARLY
             self._say(f"{reason}{done}")
             if problem is None:
@@ -371,7 +456,9 @@ class Step:
         return code or STOPPED_EARLY
 
     def _wait_for_room(self, code: int) -> int:
-        """Wait until Slurm ends this job, or runs it again, as another needs its nodes; return the exit code."""
+        """Wait until Slurm ends this job, or runs it again, as another needs its nodes; return the
+        exit code.
+        """
         self._is_leaving = True
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         while self._is_preempted():
@@ -381,7 +468,11 @@ class Step:
     def _is_preempted(self) -> bool:
         """Return whether Slurm has told this job to make room for another."""
         found = slurm.times(self._given.own_id)
-        return found is not None and found.preempted is not None and found.preempted >= (found.start or 0.0)
+        return (
+            found is not None
+            and found.preempted is not None
+            and found.preempted >= (found.start or 0.0)
+        )
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if not self._signals:

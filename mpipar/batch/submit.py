@@ -73,9 +73,18 @@ def plan(job: Job, site: Site, tasks: list[int], after: list[str]) -> Plan:
     step += [] if job.requeue else ["--no-requeue"]
     step += ["--shrink"] if job.shrink else []
     step += ["--site", f"{job.folder}/{_SITE}"] if site.text else []
-    command = [site.python or sys.executable, "-m", "mpipar.batch.step", *step, "--", *job.arguments]
+    command = [
+        site.python or sys.executable,
+        "-m",
+        "mpipar.batch.step",
+        *step,
+        "--",
+        *job.arguments,
+    ]
     options = _options(job, site, tasks)
-    options += [f"--dependency=afterok:{':'.join(after)}", "--kill-on-invalid-dep=yes"] if after else []
+    options += (
+        [f"--dependency=afterok:{':'.join(after)}", "--kill-on-invalid-dep=yes"] if after else []
+    )
     return Plan(options, job_script(site.prologue), Path(job.folder) / "job.sbatch", command)
 
 
@@ -89,7 +98,9 @@ def _options(job: Job, site: Site, tasks: list[int]) -> list[str]:
         "signal": f"B:USR1@{job.warn}",
         "requeue" if job.requeue else "no-requeue": True,
         "no-kill": job.shrink,
-        "array": slurm.ranges(tasks) + (f"%{job.at_once}" if job.at_once else "") if job.tasks else "",
+        "array": (
+            slurm.ranges(tasks) + (f"%{job.at_once}" if job.at_once else "") if job.tasks else ""
+        ),
         "nodes": job.nodes,
         "ntasks": job.ranks,
         "ntasks-per-node": job.ranks_per_node or (None if job.ranks else 1),
@@ -103,7 +114,11 @@ def _options(job: Job, site: Site, tasks: list[int]) -> list[str]:
         **site.sbatch,
         **job.sbatch,
     }
-    return [f"--{name}" if value is True else f"--{name}={value}" for name, value in values.items() if _is_given(value)]
+    return [
+        f"--{name}" if value is True else f"--{name}={value}"
+        for name, value in values.items()
+        if _is_given(value)
+    ]
 
 
 def _is_given(value: Any) -> bool:
@@ -111,7 +126,8 @@ def _is_given(value: Any) -> bool:
 
 
 def look_at_program(job: Job) -> str | None:
-    """Let the driver itself look at its options and input; return what it says about its plan, if it can.
+    """Let the driver itself look at its options and input; return what it says about its plan, if
+    it can.
 
     The job's folder has been made.
 
@@ -142,10 +158,18 @@ def dry_run(words: list[str]) -> str:
         If it takes too long to look at them.
     """
     ended = subprocess.run(
-        [sys.executable, *words], env=slurm.environment(), stdin=subprocess.DEVNULL, capture_output=True,
-        text=True, errors="replace", timeout=CHECK_SECONDS, check=False,
-    )  # fmt: skip
-    lines = (ended.stdout if ended.returncode == 0 else ended.stderr).strip().splitlines() or ["it says nothing"]
+        [sys.executable, *words],
+        env=slurm.environment(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=CHECK_SECONDS,
+        check=False,
+    )
+    lines = (ended.stdout if ended.returncode == 0 else ended.stderr).strip().splitlines() or [
+        "it says nothing"
+    ]
     told = lines[-1].partition(": ")[2] or lines[-1]
     if ended.returncode != 0:
         raise BadInput(told.removeprefix("error: "))
@@ -153,8 +177,14 @@ def dry_run(words: list[str]) -> str:
 
 
 def unfinished_tasks(job: Job) -> list[int]:
-    """Return the numbers of the tasks that earlier submissions have not finished; 0 is a job that is no array."""
-    earlier = [one for one in record.of_folder(Path(job.folder)) if job.output or _arguments(one) == job.arguments]
+    """Return the numbers of the tasks that earlier submissions have not finished; 0 is a job that
+    is no array.
+    """
+    earlier = [
+        one
+        for one in record.of_folder(Path(job.folder))
+        if job.output or _arguments(one) == job.arguments
+    ]
     return [task for task in all_tasks(job) if not _is_finished(job, earlier, task)]
 
 
@@ -185,7 +215,11 @@ def _ended_well(path: Path) -> bool:
 
 def output_of(job: Job, task: int) -> Path:
     """Return the result file of a task; 0 is a job that is no array."""
-    name = job.output.replace("{task}", str(task)).replace("{tasks}", str(job.tasks)) if task else job.output
+    name = (
+        job.output.replace("{task}", str(task)).replace("{tasks}", str(job.tasks))
+        if task
+        else job.output
+    )
     return Path(job.folder) / name
 
 
@@ -220,7 +254,9 @@ def submit(
         name=job.name,
         cluster=slurm.cluster(),
         folder=job.folder,
-        outputs={str(task or ""): str(output_of(job, task)) for task in tasks} if job.output else {},
+        outputs=(
+            {str(task or ""): str(output_of(job, task)) for task in tasks} if job.output else {}
+        ),
         tasks=slurm.ranges(tasks) if job.tasks else "",
         command=planned.words(),
         overrides=overrides,
@@ -229,20 +265,26 @@ def submit(
     try:
         record.add(submission)
     except OSError as error:  # it is in the queue: the user must have its number
-        print(f"mpipar submit: job {number} can't be put on record: {error.strerror}: {job.folder}", file=sys.stderr)
+        print(
+            f"mpipar submit: job {number} can't be put on record: {error.strerror}: {job.folder}",
+            file=sys.stderr,
+        )
     return submission
 
 
 @contextlib.contextmanager
 def made_folder(path: Path) -> Iterator[None]:
-    """Make a folder, and hold it against another submission at the same time; if nothing came into it, remove it again.
+    """Make a folder, and hold it against another submission at the same time; if nothing came into
+    it, remove it again.
 
     Raises
     ------
     BadInput
         If it can't be made.
     """
-    made = [folder for folder in (path, *path.parents) if not os.path.exists(folder)]  # Path's may raise
+    made = [
+        folder for folder in (path, *path.parents) if not os.path.exists(folder)
+    ]  # Path's may raise
     lock = -1
     try:
         path.mkdir(parents=True, exist_ok=True)

@@ -8,7 +8,8 @@ from mpipar.base.exit_codes import DONE, FAILED, STOPPED_EARLY
 from mpipar.base.text import several
 
 EXIT, REQUEUE, AGAIN, CANCEL, WAIT = "exit", "requeue", "again", "cancel", "wait"
-"""End the job; have Slurm run it again, in a new allocation; start the ranks again in this one; end it as cancelled;
+"""End the job; have Slurm run it again, in a new allocation; start the ranks again in this one; end
+it as cancelled;
 wait for Slurm, which is about to end it or run it again."""
 
 
@@ -20,7 +21,8 @@ class Ending(NamedTuple):
     code : int
         Exit code of the launcher.
     last_word : int or None
-        The exit code that the program ended with on purpose; None if it didn't: it was killed, or isn't of mpipar.
+        The exit code that the program ended with on purpose; None if it didn't: it was killed, or
+        isn't of mpipar.
     resumable : bool
         Whether it has a checkpoint to go on from.
     started : bool or None
@@ -80,7 +82,8 @@ class Verdict(NamedTuple):
 
 def verdict(ending: Ending) -> Verdict:
     """Return what to do."""
-    # Open MPI's mpirun may end well though it has lost a node: what tells at all must have had the last word.
+    # Open MPI's mpirun may end well though it has lost a node: what tells at all must have had the
+    # last word.
     tells = ending.started is not None or ending.last_word is not None
     known = not tells or ending.last_word == DONE
     code = ending.code if known else ending.last_word or ending.code or FAILED
@@ -98,10 +101,14 @@ def verdict(ending: Ending) -> Verdict:
     if ending.told_to_stop:
         return Verdict(EXIT, code, "told to stop")
     if not ending.resumable and ending.started is not False:
-        return Verdict(EXIT, code, f"ended with exit code {code}, and there is no checkpoint to go on from")
+        return Verdict(
+            EXIT, code, f"ended with exit code {code}, and there is no checkpoint to go on from"
+        )
     reason = _reason(ending)
     if ending.fruitless >= ending.attempts:
-        return Verdict(EXIT, code, f"{reason}; given up, as {ending.fruitless} starts in a row got no further")
+        return Verdict(
+            EXIT, code, f"{reason}; given up, as {ending.fruitless} starts in a row got no further"
+        )
     if killed and not ending.warned and (not ending.lost_nodes or ending.may_shrink):
         return Verdict(AGAIN, code, reason)
     if not ending.may_requeue:

@@ -1,7 +1,7 @@
 """What a warning means that a job's time is nearly up.
 
-Slurm warns a job at once where ``--signal`` is as long as its time limit, or longer. A job that believed it would be
-requeued each time it has just begun.
+Slurm warns a job at once where ``--signal`` is as long as its time limit, or longer. A job that
+believed it would be requeued each time it has just begun.
 """
 
 from __future__ import annotations
@@ -17,16 +17,21 @@ VARIABLE = "MPIPAR_WARNED"
 """Set by a batch script that was warned before it could begin."""
 
 EARLY_SECONDS = 60.0
-"""After its start a job that is warned was so because of its start: Slurm looks at limits every 30 s."""
+"""After its start a job that is warned was so because of its start: Slurm looks at limits every 30
+s.
+"""
 
 
-def kept_until(now: float, start: float | None, end: float | None, *, warned_before: bool) -> float | None:
+def kept_until(
+    now: float, start: float | None, end: float | None, *, warned_before: bool
+) -> float | None:
     """Return when a warning that has just come is to be believed; None if at once.
 
     Parameters
     ----------
     now, start, end : float
-        Seconds since 1970: at present, and when the job was started and is to end; None where that isn't known.
+        Seconds since 1970: at present, and when the job was started and is to end; None where that
+        isn't known.
     warned_before : bool
         Whether the job was warned this early before, and was requeued.
     """

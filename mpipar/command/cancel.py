@@ -41,9 +41,14 @@ def main(arguments: list[str]) -> int:
             raise BadInput(f"argument --grace: {error}") from None
         here = slurm.cluster()
         targets = list(dict.fromkeys(_Target(*named(name, here)) for name in given.jobs))
-        elsewhere = next((target for target in targets if not record.may_be_of(target.one.cluster, here)), None)
+        elsewhere = next(
+            (target for target in targets if not record.may_be_of(target.one.cluster, here)), None
+        )
         if elsewhere is not None:
-            raise BadInput(f"job {elsewhere.id} is another Slurm's: {elsewhere.one.cluster or 'the default one'}")
+            raise BadInput(
+                f"job {elsewhere.id} is another Slurm's:"
+                f" {elsewhere.one.cluster or 'the default one'}"
+            )
     except BadInput as error:
         return say_bad_input(f"{_PROGRAM}: error: {error}")
     cancelling = _Cancelling(targets)
@@ -75,10 +80,16 @@ class _Target:
         """Return the states of it, or of its tasks, that have not ended."""
         wanted = [self.task] if self.task else tasks(self.one)
         states = [slurm.state_of(found, self.one.id, task) for task in wanted]
-        return [state for state in states if state is not None and is_of(state, self.one) and not state.ended]
+        return [
+            state
+            for state in states
+            if state is not None and is_of(state, self.one) and not state.ended
+        ]
 
     def told(self, state: slurm.JobState, *, now: bool) -> None:
-        """Note in the journal that the user has cancelled it: who is signalled, and asks why, reads that."""
+        """Note in the journal that the user has cancelled it: who is signalled, and asks why, reads
+        that.
+        """
         task = state.id.partition("_")[2]
         journal.append(self.one.journal(task), journal.CANCEL, **({"now": True} if now else {}))
 
@@ -103,7 +114,9 @@ class _Cancelling:
         if grace > 0 and left:
             self._ask(left)
             if any(state.kind == "running" for states in left.values() for state in states):
-                _say(f"waiting up to {grace:g} s for {_names(left)} to commit what is done, and stop")
+                _say(
+                    f"waiting up to {grace:g} s for {_names(left)} to commit what is done, and stop"
+                )
             left = self._wait(left, grace, again=True)
             if left:
                 hard = list(left)
@@ -124,13 +137,21 @@ class _Cancelling:
         return {target: of_target for target, of_target in states.items() if of_target}
 
     def _ask(self, left: dict[_Target, list[slurm.JobState]]) -> None:
-        """Take what waits out of the queue, and signal what runs, once for each time that it was started."""
+        """Take what waits out of the queue, and signal what runs, once for each time that it was
+        started.
+        """
         self._note(left)
-        waiting = [target for target, states in left.items() if any(state.kind == "waiting" for state in states)]
+        waiting = [
+            target
+            for target, states in left.items()
+            if any(state.kind == "waiting" for state in states)
+        ]
         if waiting:  # first, so that no more tasks of an array start
             slurm.cancel([target.id for target in waiting], only="PENDING")
         every = [state for states in left.values() for state in states]
-        stopped = [state.id for state in every if state.state in _STOPPED and state.id not in self._ended]
+        stopped = [
+            state.id for state in every if state.state in _STOPPED and state.id not in self._ended
+        ]
         if stopped:
             _say(f"job {', '.join(stopped)} is suspended, and can't commit: it is ended as it is")
             slurm.cancel(stopped)
@@ -144,16 +165,20 @@ class _Cancelling:
     def _note(self, left: dict[_Target, list[slurm.JobState]], *, now: bool = False) -> None:
         for target, states in left.items():
             for state in states:
-                # The thousands of tasks of an array that wait for their first start need no journal; but of one that
-                # is cancelled by itself, Slurm remembers nothing.
-                if state.id not in self._told and (state.kind != "waiting" or "_" not in state.id or target.task):
+                # The thousands of tasks of an array that wait for their first start need no
+                # journal; but of one that is cancelled by itself, Slurm remembers nothing.
+                if state.id not in self._told and (
+                    state.kind != "waiting" or "_" not in state.id or target.task
+                ):
                     target.told(state, now=now)
                     self._told.add(state.id)
 
     def _wait(
         self, left: dict[_Target, list[slurm.JobState]], seconds: float, *, again: bool
     ) -> dict[_Target, list[slurm.JobState]]:
-        """Wait until all have ended, or for so long; return what has not. Jobs may come back to the queue meanwhile."""
+        """Wait until all have ended, or for so long; return what has not. Jobs may come back to the
+        queue meanwhile.
+        """
         begun = time.monotonic()
         while left and (rest := begun + seconds - time.monotonic()) > 0:
             _show(f"{_names(left)}: {', '.join(_words(left))}, {time.monotonic() - begun:.0f} s")
@@ -187,13 +212,18 @@ def _kept(gone: list[_Target], hard: list[_Target]) -> list[str]:
     lines = []
     for target, facts in zip(gone, examined, strict=True):
         how = "cancelled" if target not in hard else "cancelled by force"
-        lines.append(f"job {target.id} {_kept_of(facts[0], how) if len(facts) == 1 else _kept_of_array(facts, how)}")
+        lines.append(
+            f"job {target.id}"
+            f" {_kept_of(facts[0], how) if len(facts) == 1 else _kept_of_array(facts, how)}"
+        )
     return lines
 
 
 def _kept_of(fact: Facts, how: str) -> str:
     if fact.outcome in ("done", "failed"):
-        return f"had {'finished' if fact.outcome == 'done' else 'failed'} before it could be cancelled"
+        return (
+            f"had {'finished' if fact.outcome == 'done' else 'failed'} before it could be cancelled"
+        )
     if fact.blocks:
         on = "" if fact.finished else ": the same submit goes on from there"
         return f"{how}; {amount(fact)} are in {fact.output}{on}"
@@ -204,8 +234,14 @@ def _kept_of_array(facts: list[Facts], how: str) -> str:
     done = some_ranges(fact.id.partition("_")[2] for fact in facts if fact.outcome == "done")
     begun = sum(bool(fact.blocks) for fact in facts if fact.outcome != "done")
     finished = f"; done: {done}" if done else ""
-    partly = f"; {begun} {'more tasks have' if done else 'tasks have'} committed some blocks" if begun else ""
-    return f"{how}{finished}{partly}" + (": the same submit goes on from there" if done or begun else "")
+    partly = (
+        f"; {begun} {'more tasks have' if done else 'tasks have'} committed some blocks"
+        if begun
+        else ""
+    )
+    return f"{how}{finished}{partly}" + (
+        ": the same submit goes on from there" if done or begun else ""
+    )
 
 
 def _show(text: str) -> None:
@@ -220,15 +256,21 @@ def _say(message: str) -> None:
 
 def _parser() -> Parser:
     parser = Parser(
-        prog=_PROGRAM, allow_abbrev=False,
+        prog=_PROGRAM,
+        allow_abbrev=False,
         description="End jobs. Those that run are told to commit what is done first.",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "jobs", nargs="+", metavar="JOB|FOLDER",
+        "jobs",
+        nargs="+",
+        metavar="JOB|FOLDER",
         help="the number of a job, or of a task of an array (12_3), or a job's folder",
-    )  # fmt: skip
+    )
     parser.add_argument("--now", action="store_true", help="don't let them commit")
     parser.add_argument(
-        "--grace", default="120", metavar="SECONDS", help="how long they may take for that (default: 120)"
+        "--grace",
+        default="120",
+        metavar="SECONDS",
+        help="how long they may take for that (default: 120)",
     )
     return parser

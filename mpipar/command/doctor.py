@@ -82,7 +82,9 @@ def main(arguments: list[str]) -> int:
         return say_once(USAGE, sys.stdout, DONE)
     try:
         clean = "--clean" in arguments
-        findings = examine(*_parsed([argument for argument in arguments if argument != "--clean"]), clean)
+        findings = examine(
+            *_parsed([argument for argument in arguments if argument != "--clean"]), clean
+        )
     except BadInput as error:
         return say_bad_input(f"mpipar: error: {error}")
     code = FAILED if findings is not None and findings[1] else DONE
@@ -99,7 +101,8 @@ def _parsed(arguments: list[str]) -> tuple[int | str, str]:
         unknown = next((one for one in arguments if one.startswith("-") and one not in known), "")
         hint = did_you_mean(unknown, known)
         raise BadInput(
-            f"doctor: expected no more than --workers N, or auto, --device cpu, gpu or auto, and --clean{hint}"
+            "doctor: expected no more than --workers N, or auto, --device cpu, gpu or auto, and"
+            f" --clean{hint}"
         )
     workers, device = given.get("--workers", "1"), given.get("--device", "auto")
     if device not in CHOICES:
@@ -108,7 +111,8 @@ def _parsed(arguments: list[str]) -> tuple[int | str, str]:
 
 
 def examine(workers: int | str, device: str = "auto", clean: bool = False) -> Findings | None:
-    """Return what is here, and what is wrong with it, on the root; None elsewhere. Collective over all ranks.
+    """Return what is here, and what is wrong with it, on the root; None elsewhere. Collective over
+    all ranks.
 
     Parameters
     ----------
@@ -126,7 +130,9 @@ def examine(workers: int | str, device: str = "auto", clean: bool = False) -> Fi
         if launched is not None and launched.rank:
             return None
         what, _, remedy = str(error).rpartition(": ")
-        return [*_programs(), ("ranks", f"1 seen of {launched.size if launched else 1}")], [Problem(what, remedy)]
+        return [*_programs(), ("ranks", f"1 seen of {launched.size if launched else 1}")], [
+            Problem(what, remedy)
+        ]
     ranks = _ranks(comm, workers, device)
     if not comm.is_root:
         return None
@@ -139,14 +145,24 @@ def examine(workers: int | str, device: str = "auto", clean: bool = False) -> Fi
         ("ranks", f"{comm.size} seen of {asked}"),
         *_by_host(ranks),
         *gpus.facts(seats),
-        ("threads", ", ".join(f"{name}={os.environ[name]}" for name in node.THREAD_VARIABLES if name in os.environ)
-         or "libraries are held to 1 in each process"),
+        (
+            "threads",
+            ", ".join(
+                f"{name}={os.environ[name]}" for name in node.THREAD_VARIABLES if name in os.environ
+            )
+            or "libraries are held to 1 in each process",
+        ),
         ("memory", _memory()),
         *_left_behind(clean),
         *_slurm(),
-    ]  # fmt: skip
+    ]
     of_gpus = gpus.problems(seats, wanted=device == "gpu", launched=launched is not None)
-    return facts, [*_problems(ranks), *(Problem(*one) for one in of_gpus), *_several_mpis(), *_unshared(ranks)]
+    return facts, [
+        *_problems(ranks),
+        *(Problem(*one) for one in of_gpus),
+        *_several_mpis(),
+        *_unshared(ranks),
+    ]
 
 
 def _ranks(comm: Comm, workers: int | str, device: str) -> list[Rank]:
@@ -189,7 +205,13 @@ def _left_behind(clean: bool) -> Iterator[tuple[str, str]]:
         yield "removed", _listed(gone)
         found = [leftover for leftover in found if leftover not in gone]
     if found:
-        yield "left behind", f"{_listed(found)}, of killed runs, and nobody has it (remove it: mpipar doctor --clean)"
+        yield (
+            "left behind",
+            (
+                f"{_listed(found)}, of killed runs, and nobody has it (remove it: mpipar doctor"
+                " --clean)"
+            ),
+        )
 
 
 def _listed(found: list[Leftover]) -> str:
@@ -208,7 +230,10 @@ def _by_host(ranks: list[Rank]) -> Iterator[tuple[str, str]]:
         listed = " or ".join(map(str, cores))
         yield (
             f"host {host}",
-            f"{several(count, 'rank')} with {several(here[0].workers, 'worker')} each, on {listed} cores",
+            (
+                f"{several(count, 'rank')} with {several(here[0].workers, 'worker')} each, on"
+                f" {listed} cores"
+            ),
         )
 
 
@@ -221,20 +246,37 @@ def _slurm() -> Iterator[tuple[str, str]]:
         return
     yield "Slurm", version
     offered = [line.strip() for line in output_of("srun", "--mpi=list").splitlines()]
-    yield "srun --mpi=", ", ".join(line for line in offered if line and not line.endswith((":", "..."))) or "unknown"
+    yield (
+        "srun --mpi=",
+        ", ".join(line for line in offered if line and not line.endswith((":", "...")))
+        or "unknown",
+    )
     if "SLURM_JOB_ID" in os.environ:
-        names = ("SLURM_JOB_ID", "SLURM_JOB_NODELIST", "SLURM_NTASKS", "SLURM_CPUS_PER_TASK", "SLURM_GPUS_ON_NODE")
-        yield "allocation", ", ".join(f"{name}={os.environ[name]}" for name in names if name in os.environ)
+        names = (
+            "SLURM_JOB_ID",
+            "SLURM_JOB_NODELIST",
+            "SLURM_NTASKS",
+            "SLURM_CPUS_PER_TASK",
+            "SLURM_GPUS_ON_NODE",
+        )
+        yield (
+            "allocation",
+            ", ".join(f"{name}={os.environ[name]}" for name in names if name in os.environ),
+        )
 
 
 def _problems(ranks: list[Rank]) -> Iterator[Problem]:
-    """Yield where there are too few cores: for the workers of a rank, or for all ranks of a node."""
+    """Yield where there are too few cores: for the workers of a rank, or for all ranks of a
+    node.
+    """
     for shortage in shortages([rank.place for rank in ranks]):
         yield Problem(f"{shortage.where}: {shortage.what}", shortage.remedy)
 
 
 def _several_mpis() -> Iterator[Problem]:
-    """Yield whether there are launchers of several MPIs on the path: which one starts a job is then chance."""
+    """Yield whether there are launchers of several MPIs on the path: which one starts a job is then
+    chance.
+    """
     found: dict[str, str] = {}
     for folder in os.environ.get("PATH", "").split(os.pathsep):
         path = shutil.which("mpirun", path=folder)
@@ -245,7 +287,8 @@ def _several_mpis() -> Iterator[Problem]:
         beside = os.path.join(os.path.dirname(sys.executable), "mpirun")
         first = beside if os.path.exists(beside) else next(iter(found.values()))
         yield Problem(
-            f"there is more than one MPI on the path: {listed}", f"call the one you mean by its path: {first}"
+            f"there is more than one MPI on the path: {listed}",
+            f"call the one you mean by its path: {first}",
         )
 
 

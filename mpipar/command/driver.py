@@ -59,25 +59,31 @@ class Driver(Kernel):
 
 
 def driver(
-    *, n: str | Callable[..., int], reduction: AnyReduction, block: BlockSize | Mapping[str, BlockSize] | None = None
+    *,
+    n: str | Callable[..., int],
+    reduction: AnyReduction,
+    block: BlockSize | Mapping[str, BlockSize] | None = None,
 ) -> Callable[[Callable[..., Any]], Driver]:
     """Make a driver of a kernel; a decorator.
 
     Parameters
     ----------
     n : str or callable
-        Name of the parameter that is the number of items, or a function of parameters (named as the kernel's).
+        Name of the parameter that is the number of items, or a function of parameters (named as the
+        kernel's).
     reduction : Reduction, a subclass of it that needs no arguments, or a function of parameters
         How the partials of blocks become the result.
     block : int or callable, or a mapping, optional
-        Default block size, in items, or a function of parameters; {"cpu": …, "gpu": …} where they differ. If None, a
-        size that depends on n and the device alone: 1/4096 of n, at most 32768; on a GPU 1/64, from 2²⁰ to 2²⁴.
+        Default block size, in items, or a function of parameters; {"cpu": …, "gpu": …} where they
+        differ. If None, a size that depends on n and the device alone: 1/4096 of n, at most 32768;
+        on a GPU 1/64, from 2²⁰ to 2²⁴.
 
     Returns
     -------
     callable
-        A decorator for ``function(block, *, …)``, which may also take ``rng`` and ``xp`` after the block. Keyword-only
-        parameters must have types; they are the command line's options, described by the docstring's Parameters.
+        A decorator for ``function(block, *, …)``, which may also take ``rng`` and ``xp`` after the
+        block. Keyword-only parameters must have types; they are the command line's options,
+        described by the docstring's Parameters.
 
     Examples
     --------
@@ -91,7 +97,9 @@ def driver(
 
 
 def run_command(kernel: Kernel, arguments: Sequence[str], program: str) -> int:
-    """Run a kernel as the command line says, and return the exit code. Collective over all ranks."""
+    """Run a kernel as the command line says, and return the exit code. Collective over all
+    ranks.
+    """
     try:
         options = parse(kernel, arguments, program)
         if options.dry_run:
@@ -121,14 +129,18 @@ def _run(options: Options, program: str) -> int:
     code = None
     while True:
         try:
-            with execution(options.bound, options.settings, notify, begun) as (comm, result, output):
+            with execution(options.bound, options.settings, notify, begun) as (
+                comm,
+                result,
+                output,
+            ):
                 code = DONE if result is None else _stored(result, output, options, notify)
                 delivered = result
                 code = _settled(comm, code)
             return _told(delivered, options, code, notify)
         except RankLost:
-            # The run survives that by itself; this was before it or after it. Begin again, unless the root lives and
-            # has delivered.
+            # The run survives that by itself; this was before it or after it. Begin again, unless
+            # the root lives and has delivered.
             comm = world()
             comm.repair()
             with contextlib.suppress(RankLost):
@@ -142,7 +154,8 @@ def _run(options: Options, program: str) -> int:
 def _preview(options: Options) -> str:
     """Return what would be run. Raises BadInput if it can't be. Collective over all ranks.
 
-    Whether there are GPUs is not asked: this may be the node from which a job is submitted to those that have them.
+    Whether there are GPUs is not asked: this may be the node from which a job is submitted to those
+    that have them.
     """
     bound, output = options.bound, options.settings.output
     could_be = [bound]
@@ -165,8 +178,12 @@ def _settled(comm: Comm, code: int) -> int:
     return code
 
 
-def _stored(result: Result, output: OutputFile | None, options: Options, notify: Callable[[str], None]) -> int:
-    """Write the result to its file, on the root: before all words, which may find no reader. Return the exit code."""
+def _stored(
+    result: Result, output: OutputFile | None, options: Options, notify: Callable[[str], None]
+) -> int:
+    """Write the result to its file, on the root: before all words, which may find no reader. Return
+    the exit code.
+    """
     problem = None if output is None else output.write(result)
     if problem is None and options.settings.csv is not None:
         problem = _as_csv(result, options, options.settings.csv)
@@ -184,14 +201,19 @@ def _as_csv(result: Result, options: Options, path: Path) -> str | None:
     [dataset] = options.bound.reduction.datasets()
     output = options.settings.output
     try:
-        write_csv(path, result.datasets[dataset.name] if output is None else StoredRows(output, dataset.name))
+        write_csv(
+            path,
+            result.datasets[dataset.name] if output is None else StoredRows(output, dataset.name),
+        )
     except OSError as error:
         return f"the table could not be written to {path}: {reason_of(error)}"
     return None
 
 
 def _told(result: Result | None, options: Options, code: int, notify: Callable[[str], None]) -> int:
-    """Print the result, on the root, when all else is done. Return the exit code on all ranks. Collective."""
+    """Print the result, on the root, when all else is done. Return the exit code on all ranks.
+    Collective.
+    """
     if result is not None:
         where = options.settings.output if code == DONE else None
         code = _printed(result, options, where, notify) or code
@@ -200,7 +222,9 @@ def _told(result: Result | None, options: Options, code: int, notify: Callable[[
     return code
 
 
-def _printed(result: Result, options: Options, where: Path | None, notify: Callable[[str], None]) -> int:
+def _printed(
+    result: Result, options: Options, where: Path | None, notify: Callable[[str], None]
+) -> int:
     from mpipar.view.result_text import as_json, as_text, skipped_lines
 
     for line in skipped_lines(result):
@@ -216,17 +240,23 @@ def _printed(result: Result, options: Options, where: Path | None, notify: Calla
 
 
 def say_bad_input(message: str) -> int:
-    """Write one line to stderr, once for all ranks, and return the exit code. Collective over all ranks."""
+    """Write one line to stderr, once for all ranks, and return the exit code. Collective over all
+    ranks.
+    """
     return say_once(printable(message), sys.stderr, BAD_INPUT)
 
 
 def print_text(text: str, stream: Any = None) -> None:
-    """Print a text, to stdout by default. Raises OSError; that nobody reads it to its end is no failure."""
+    """Print a text, to stdout by default. Raises OSError; that nobody reads it to its end is no
+    failure.
+    """
     put(text, sys.stdout if stream is None else stream)
 
 
 def say_once(text: str, stream: Any, code: int) -> int:
-    """Write a text that all ranks have, once, and let none leave before: a launcher may end all when one fails."""
+    """Write a text that all ranks have, once, and let none leave before: a launcher may end all
+    when one fails.
+    """
     speaks = speaks_for_all()
     if speaks and stream is sys.stderr:
         note(text.rstrip("\n"))

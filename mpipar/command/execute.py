@@ -70,7 +70,9 @@ def parse_workers(text: str) -> int | str:
 def check_suffix(output: Path | None) -> None:
     """Raise BadInput if an output isn't named as an HDF5 file: nobody should take it for text."""
     if output is not None and output.suffix.lower() not in (".h5", ".hdf5"):
-        raise BadInput(f"output: expected a file of .h5 or .hdf5, as it is made of HDF5, got {str(output)!r}")
+        raise BadInput(
+            f"output: expected a file of .h5 or .hdf5, as it is made of HDF5, got {str(output)!r}"
+        )
 
 
 class Settings(NamedTuple):
@@ -172,7 +174,9 @@ def execution(
         interruption = Interruption(settings.stop_before, told)  # says nothing until it is entered
         if settings.output is not None:
             stack.enter_context(interruption)
-            from mpipar.store.output import OutputFile  # HDF5 takes time to load, in which a signal may come
+            from mpipar.store.output import (
+                OutputFile,
+            )  # HDF5 takes time to load, in which a signal may come
 
             output = stack.enter_context(
                 OutputFile(
@@ -238,7 +242,8 @@ def all_ranks(name: str, workers: int | str = 1) -> Comm:
 def on_device(
     bound: BoundKernel, wanted: str, comm: Comm, notify: Callable[[str], None] | None = None
 ) -> tuple[BoundKernel, Gpu | None]:
-    """Return the kernel as bound to the device that is wanted, and the GPU of this rank. Collective over comm.
+    """Return the kernel as bound to the device that is wanted, and the GPU of this rank. Collective
+    over comm.
 
     Parameters
     ----------
@@ -260,7 +265,9 @@ def on_device(
 
 
 def trace_of_user(error: BaseException) -> TracebackType | None:
-    """Return the traceback from where mpipar called the user's own code that raised, or None if it was ours."""
+    """Return the traceback from where mpipar called the user's own code that raised, or None if it
+    was ours.
+    """
     from mpipar.store.source import is_own
 
     found = None
@@ -279,11 +286,17 @@ def trace_of_user(error: BaseException) -> TracebackType | None:
 
 
 def end_all_ranks(program: str, error: BaseException, code: int, comm: Comm | None = None) -> None:
-    """End the other ranks after a bug or Ctrl-C on this one: they may be waiting for it in a collective call."""
+    """End the other ranks after a bug or Ctrl-C on this one: they may be waiting for it in a
+    collective call.
+    """
     interrupted = isinstance(error, KeyboardInterrupt)
     trace = trace_of_user(error)
     if not interrupted:
-        note("".join(traceback.format_exception(type(error), error, trace or error.__traceback__)).rstrip("\n"))
+        note(
+            "".join(
+                traceback.format_exception(type(error), error, trace or error.__traceback__)
+            ).rstrip("\n")
+        )
     comm = world() if comm is None else comm
     if comm.is_root or not interrupted:
         where = f"on rank {comm.rank}, host {comm.host}"
@@ -292,7 +305,10 @@ def end_all_ranks(program: str, error: BaseException, code: int, comm: Comm | No
             what = f"a bug, {where}"
         elif not interrupted and trace is not None:
             called = trace.tb_frame.f_code
-            what = f"{called.co_name}() of {os.path.basename(called.co_filename)} raised {one_line(error)}, {where}"
+            what = (
+                f"{called.co_name}() of {os.path.basename(called.co_filename)} raised"
+                f" {one_line(error)}, {where}"
+            )
         note(f"{program}: {what}")
     else:
         time.sleep(0.5)  # all ranks are interrupted, and the first to abort silences the root
@@ -320,7 +336,8 @@ def run(
     comm: Any = None,
     **parameters: Any,
 ) -> Result | None:
-    """Run a kernel from Python: over all ranks under a launcher, or else here. Collective over all ranks.
+    """Run a kernel from Python: over all ranks under a launcher, or else here. Collective over all
+    ranks.
 
     Parameters
     ----------
@@ -355,15 +372,17 @@ def run(
     everywhere : bool
         Whether all ranks get the result, or else the root alone.
     comm : mpi4py.MPI.Intracomm, optional
-        Whose ranks run it, by default those of the world. It is copied: no message of the run meets those of others.
+        Whose ranks run it, by default those of the world. It is copied: no message of the run meets
+        those of others.
     **parameters
         The kernel's own.
 
     Returns
     -------
     Result or None
-        With ``value``, ``error``, ``elapsed``, ``records`` and more; ``datasets`` has the rows of datasets as arrays,
-        if there is no output. None on ranks other than the root, unless ``everywhere``.
+        With ``value``, ``error``, ``elapsed``, ``records`` and more; ``datasets`` has the rows of
+        datasets as arrays, if there is no output. None on ranks other than the root, unless
+        ``everywhere``.
 
     Raises
     ------
@@ -398,7 +417,9 @@ def run(
     )
     for name in parameters.keys() - {parameter.name for parameter in kernel.parameters}:
         raise kernel.unknown(name, inspect.signature(run).parameters)
-    bound = kernel.bind(parameters, block=block, seed=seed, device="gpu" if settings.device == "gpu" else "cpu")
+    bound = kernel.bind(
+        parameters, block=block, seed=seed, device="gpu" if settings.device == "gpu" else "cpu"
+    )
     if comm is None:
         return _run(bound, settings, everywhere, None)
     ranks = ranks_of(comm)
@@ -424,11 +445,16 @@ def settings_of(
     return settings
 
 
-def _run(bound: BoundKernel, settings: Settings, everywhere: bool, ranks: Comm | None) -> Result | None:
+def _run(
+    bound: BoundKernel, settings: Settings, everywhere: bool, ranks: Comm | None
+) -> Result | None:
     """Run a kernel over ranks, by default all. Collective over them."""
     path = os.path.abspath(settings.output or "")  # a kernel may change the folder
     try:
-        with callers_device_kept(), execution(bound, settings, _notify, comm=ranks) as (comm, result, output_file):
+        with (
+            callers_device_kept(),
+            execution(bound, settings, _notify, comm=ranks) as (comm, result, output_file),
+        ):
             for line in () if result is None else skipped_lines(result):
                 _notify(line)
             problem = None

@@ -33,7 +33,9 @@ def problems(seats: Seats, *, wanted: bool, launched: bool) -> Iterator[tuple[st
     launched : bool
         Whether a launcher has started as many ranks as the user wants.
     """
-    without = [(rank, host, seat.problem) for rank, (host, seat) in enumerate(seats) if seat.taken is None]
+    without = [
+        (rank, host, seat.problem) for rank, (host, seat) in enumerate(seats) if seat.taken is None
+    ]
     if without and (wanted or len(without) < len(seats)):
         rank, host, problem = without[0]
         more = f" (and {len(without) - 1} more)" if len(without) > 1 else ""
@@ -44,12 +46,24 @@ def problems(seats: Seats, *, wanted: bool, launched: bool) -> Iterator[tuple[st
         count, idle = len(taken), sum(not ranks for _, ranks in taken)
         for gpu, ranks in taken:
             if len(ranks) > 1:
-                one_each = f"start {several(count, 'rank')} on this host, one for each GPU, if they are to run on GPUs"
-                yield f"host {host}: {_named(ranks)} share one GPU ({gpu.name}, {gpu.uuid[:12]})", one_each
+                one_each = (
+                    f"start {several(count, 'rank')} on this host, one for each GPU, if they are to"
+                    " run on GPUs"
+                )
+                yield (
+                    f"host {host}: {_named(ranks)} share one GPU ({gpu.name}, {gpu.uuid[:12]})",
+                    one_each,
+                )
                 break  # mostly it is the same for all
         if idle and launched:
             what = f"host {host}: {several(idle, 'GPU')} of {count} without a rank"
-            yield what, f"start {several(count, 'rank')} on this host, one for each GPU, or ask for fewer GPUs"
+            yield (
+                what,
+                (
+                    f"start {several(count, 'rank')} on this host, one for each GPU, or ask for"
+                    " fewer GPUs"
+                ),
+            )
 
 
 def _takers(seats: Seats, host: str) -> list[tuple[Gpu, list[int]]]:

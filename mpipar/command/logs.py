@@ -63,7 +63,9 @@ class Log:
             return
 
     def news(self) -> bytes:
-        """Return some of what was written since the last call; empty if there is nothing, or no file."""
+        """Return some of what was written since the last call; empty if there is nothing, or no
+        file.
+        """
         try:
             with self.path.open("rb") as file:
                 if os.fstat(file.fileno()).st_size < self._place:
@@ -85,7 +87,9 @@ def main(arguments: list[str]) -> int:
         if given.job is None:
             known = record.known(here)
             if not known:
-                raise BadInput("no job was submitted by mpipar from here; name its folder, if it has one")
+                raise BadInput(
+                    "no job was submitted by mpipar from here; name its folder, if it has one"
+                )
             wanted = latest_of_folder(known[-1], here)
         else:
             wanted = all_named(given.job, here)
@@ -108,7 +112,9 @@ def _parse_lines(text: str) -> int:
 
 
 class _Speaker:
-    """Prints the logs of a job, or of tasks of an array, each headed by its name where there are several."""
+    """Prints the logs of a job, or of tasks of an array, each headed by its name where there are
+    several.
+    """
 
     def __init__(self, wanted: list[tuple[Submission, str]], lines: int | None) -> None:
         self._wanted = wanted
@@ -153,7 +159,9 @@ class _Speaker:
         out.flush()
 
     def _has_ended(self) -> bool:
-        """Return whether there is nothing more to come: by the journals, which are at hand, or by Slurm."""
+        """Return whether there is nothing more to come: by the journals, which are at hand, or by
+        Slurm.
+        """
         codes = [self._last_code(one, task) for one, task in self._wanted]
         if None not in codes and STOPPED_EARLY not in codes:
             return True
@@ -187,7 +195,9 @@ class _Speaker:
         states = [slurm.state_of(found, one.id, task) for one, task in self._wanted]
         for state in states:
             if state is not None and state.kind == "waiting" and self._last is None:
-                self._say_once(f"job {state.id} has no log yet, as it is {state.words}: {why(state.reason)}")
+                self._say_once(
+                    f"job {state.id} has no log yet, as it is {state.words}: {why(state.reason)}"
+                )
                 break
         return all(state is None or state.ended for state in states)
 
@@ -206,9 +216,16 @@ class _Speaker:
 def _parser() -> Parser:
     parser = Parser(prog=_PROGRAM, description="Print what a job has printed.", allow_abbrev=False)
     parser.add_argument(
-        "job", nargs="?", metavar="JOB|FOLDER",
-        help="the number of a job, or of a task of an array (12_3), or a job's folder (default: the latest job)",
-    )  # fmt: skip
+        "job",
+        nargs="?",
+        metavar="JOB|FOLDER",
+        help=(
+            "the number of a job, or of a task of an array (12_3), or a job's folder (default: the"
+            " latest job)"
+        ),
+    )
     parser.add_argument("-f", "--follow", action="store_true", help="go on until the job has ended")
-    parser.add_argument("-n", "--lines", metavar="LINES", help="begin with so many of the last lines")
+    parser.add_argument(
+        "-n", "--lines", metavar="LINES", help="begin with so many of the last lines"
+    )
     return parser

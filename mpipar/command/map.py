@@ -2,7 +2,8 @@
 
 The way of a map through the layers::
 
-    items ─▶ the same on all ranks? ─▶ kernel ─▶ execution ─▶ outcomes as bytes ─▶ list of results and exceptions
+    items ─▶ the same on all ranks? ─▶ kernel ─▶ execution ─▶ outcomes as bytes ─▶ list of results
+    and exceptions
              digests                   block: its items' outcomes   output file, or the root's memory
 """
 
@@ -60,7 +61,9 @@ class Outcomes(list[Any]):
 class _Calls:
     """Evaluates a block of items: their outcomes as bytes."""
 
-    def __init__(self, function: Callable[[Any], Any], items: Sequence[Any], on_error: OnError) -> None:
+    def __init__(
+        self, function: Callable[[Any], Any], items: Sequence[Any], on_error: OnError
+    ) -> None:
         self.function, self.items, self.on_error = function, items, on_error
 
     def __call__(self, block: Block) -> dict[str, Any]:
@@ -90,8 +93,15 @@ class _Calls:
 class _MapKernel(Kernel):
     """The kernel of a map: it carries the function and the items."""
 
-    def __init__(self, function: Callable[[Any], Any], items: Sequence[Any], on_error: OnError) -> None:
-        rows = Dataset(DATASET, np.uint8, one_each=False, description="result or exception of each item, as bytes")
+    def __init__(
+        self, function: Callable[[Any], Any], items: Sequence[Any], on_error: OnError
+    ) -> None:
+        rows = Dataset(
+            DATASET,
+            np.uint8,
+            one_each=False,
+            description="result or exception of each item, as bytes",
+        )
         reduction = Each(**{DATASET: rows, "items": Count(), "failed": Count()})
         super().__init__(_evaluate, n=functools.partial(len, items), reduction=reduction)
         self.function = _Calls(function, items, on_error)
@@ -108,11 +118,15 @@ class _MapKernel(Kernel):
         return {"function": self._named}
 
     def inputs(self) -> dict[str, str]:
-        """Return digests of the items, of what the function is bound to, and of files that items name."""
+        """Return digests of the items, of what the function is bound to, and of files that items
+        name.
+        """
         try:
             state = state_of(self._called)
         except Unstorable as error:
-            raise BadInput(f"output: whether a later run has the same function could not be told: {error}") from None
+            raise BadInput(
+                f"output: whether a later run has the same function could not be told: {error}"
+            ) from None
         digests = {f"input {name}": digest for name, digest in _digests(self._items).items()}
         files = {file for item in self._items for file in _files(item)}
         digests |= {f"input {file}": content(file) for file in sorted(files)}
@@ -144,12 +158,14 @@ def map(
     compress: bool = False,
     progress: bool | None = None,
 ) -> Outcomes:
-    """Call a function with each item, over all ranks under a launcher, or else here. Collective over all ranks.
+    """Call a function with each item, over all ranks under a launcher, or else here. Collective
+    over all ranks.
 
     Parameters
     ----------
     function : callable
-        Called with one item. It returns numbers, text, arrays, dates, None, or lists, tuples, sets and dicts of these.
+        Called with one item. It returns numbers, text, arrays, dates, None, or lists, tuples, sets
+        and dicts of these.
     items : iterable
         The items, the same on all ranks.
     workers : int or "auto"
@@ -161,12 +177,13 @@ def map(
     anyway : bool
         Whether to do so although the function, or items, are others than they were.
     on_error : str
-        What is done about an exception of the function: skip, it takes the place of the result; stop, the map ends
-        with RunFailed; retry:N, the item is tried N times more before that.
+        What is done about an exception of the function: skip, it takes the place of the result;
+        stop, the map ends with RunFailed; retry:N, the item is tried N times more before that.
     schedule : str
         stride, slice or dynamic.
     block : int, optional
-        Items that are called, and kept, together: by default one, or a 4096th of them if they are more.
+        Items that are called, and kept, together: by default one, or a 4096th of them if they are
+        more.
     block_timeout : float, optional
         Seconds after which these have failed, and their worker is replaced.
     checkpoint : float
@@ -179,15 +196,17 @@ def map(
     Returns
     -------
     Outcomes
-        A list of the results in the order of the items; where the function raised, the exception, and WorkerLost where
-        it took its worker with it. Its ``failed`` is {number of an item: exception}.
+        A list of the results in the order of the items; where the function raised, the exception,
+        and WorkerLost where it took its worker with it. Its ``failed`` is {number of an item:
+        exception}.
 
     Raises
     ------
     BadInput
         If an argument can't be used, or the output is that of another function or of other items.
     RunFailed
-        If a result can't be stored, naming its type; if the output can't be written; or for an exception, if asked for.
+        If a result can't be stored, naming its type; if the output can't be written; or for an
+        exception, if asked for.
     StoppedEarly
         If there is an output and any rank was told to stop by SIGTERM, SIGUSR1 or SIGINT.
 
@@ -259,7 +278,9 @@ def mapped(path: str | Path) -> Outcomes:
     try:
         return outcomes_in_order(*stored_outcomes(Path(path)), [])
     except ValueError as error:
-        raise error if isinstance(error, BadInput) else BadInput(f"{str(path)!r}: {error}") from None
+        raise (
+            error if isinstance(error, BadInput) else BadInput(f"{str(path)!r}: {error}")
+        ) from None
 
 
 def outcomes_in_order(rows: Array, n: int, skipped: Sequence[Skipped]) -> Outcomes:
@@ -291,7 +312,11 @@ def _listed(items: Iterable[Any], comm: Comm) -> list[Any]:
         if isinstance(error, TypeError) and not hasattr(items, "__iter__"):
             problem = BadInput(f"map: expected items, such as a list, got {items!r:.60}")
     told = comm.gather(None if problem is None else one_line(problem))
-    others = [f"rank {rank} could not list its items: {reason}" for rank, reason in enumerate(told) if reason]
+    others = [
+        f"rank {rank} could not list its items: {reason}"
+        for rank, reason in enumerate(told)
+        if reason
+    ]
     first = comm.bcast(others[0] if others else None)
     if problem is not None:
         raise problem
@@ -306,12 +331,15 @@ def _digests(items: Sequence[Any]) -> dict[str, str]:
         return digests_of_items(items)
     except Unstorable as error:
         raise BadInput(
-            f"map: whether items are the same on all ranks, and in later runs, can't be told: {error}"
+            "map: whether items are the same on all ranks, and in later runs, can't be told:"
+            f" {error}"
         ) from None
 
 
 def _check_items(kernel: _MapKernel, comm: Comm) -> None:
-    """Raise BadInput, on all ranks, if they have other items than the root. Collective over comm."""
+    """Raise BadInput, on all ranks, if they have other items than the root. Collective over
+    comm.
+    """
     if comm.size == 1:
         return
     try:
@@ -324,7 +352,10 @@ def _check_items(kernel: _MapKernel, comm: Comm) -> None:
     if problem is None and others:
         one, root = told[others[0]], own
         where = next((name for name in root if root[name] != one.get(name)), "their number")
-        problem = f"map: rank {others[0]} has other items than the root ({where}): sort them, or seed what makes them"
+        problem = (
+            f"map: rank {others[0]} has other items than the root ({where}): sort them, or seed"
+            " what makes them"
+        )
     problem = comm.bcast(problem)
     if problem is not None:
         raise BadInput(problem)
@@ -363,7 +394,9 @@ def _tell(outcomes: Outcomes) -> None:
             ", …" if len(numbers) > _MOST_NAMED else ""
         )
         first = one_line(outcomes.failed[numbers[0]])
-        _notify(f"{several(len(numbers), 'item')} of {len(outcomes)} raised: {shown} (first: {first})")
+        _notify(
+            f"{several(len(numbers), 'item')} of {len(outcomes)} raised: {shown} (first: {first})"
+        )
 
 
 def _notify(text: str) -> None:

@@ -2,7 +2,8 @@
 
 ::
 
-    options, result file ─▶ costs (measured here, or given) ─▶ a simulation for each row ─▶ table, CSV, picture
+    options, result file ─▶ costs (measured here, or given) ─▶ a simulation for each row ─▶ table,
+    CSV, picture
 """
 
 from __future__ import annotations
@@ -25,7 +26,15 @@ from mpipar.core.parameters import one_of, parse_int
 from mpipar.predict import picture
 from mpipar.predict.costs import MOST_NUMBERS, Costs, a_range, measured, sizes_to_measure
 from mpipar.predict.model import Model, Run, load
-from mpipar.predict.report import COLUMNS, PAGE_HEAD, Prediction, as_csv, as_json, as_markdown, as_text
+from mpipar.predict.report import (
+    COLUMNS,
+    PAGE_HEAD,
+    Prediction,
+    as_csv,
+    as_json,
+    as_markdown,
+    as_text,
+)
 from mpipar.predict.simulation import Fetch
 from mpipar.runtime.launcher import launch
 from mpipar.runtime.node import usable_cores
@@ -61,27 +70,70 @@ def main(arguments: Sequence[str]) -> int:
 
 def _parser() -> Parser:
     parser = Parser(
-        prog="mpipar model", allow_abbrev=False,
-        description="Predict what a run would take with other numbers of ranks, and with each schedule, from the times "
-        "of its blocks in its result file.",
+        prog="mpipar model",
+        allow_abbrev=False,
+        description=(
+            "Predict what a run would take with other numbers of ranks, and with each schedule,"
+            " from the times of its blocks in its result file."
+        ),
         epilog="example: mpipar model run.h5 --ranks 1,2,4,8,1e3,1e6 --output prediction",
-    )  # fmt: skip
+    )
     add = parser.add_argument
     add("run", type=named_path, metavar="RUN.h5", help="the result file of a run with --output")
     add("--ranks", default=_RANKS, metavar="N,N,…", help=f"numbers of ranks (default: {_RANKS})")
     add("--workers", metavar="W", help="worker processes in each rank (default: as the run)")
-    add("--schedule", default="all", metavar="NAME,…", help="stride, slice, dynamic, or all (default)")
-    add("--blocks", metavar="N", help="blocks of the plan (default: as the run); with --weak those of each process")
+    add(
+        "--schedule",
+        default="all",
+        metavar="NAME,…",
+        help="stride, slice, dynamic, or all (default)",
+    )
+    add(
+        "--blocks",
+        metavar="N",
+        help="blocks of the plan (default: as the run); with --weak those of each process",
+    )
     add("--weak", action="store_true", help="the plan grows with the processes")
-    add("--seed", default="0", metavar="N", help="of times that are drawn, if the plan isn't the run's (default: 0)")
-    add("--here", action="store_true", help="all ranks on this machine, also more than it has cores: measure what each "
-        "number of them costs here")  # fmt: skip
-    add("--reduce-seconds", metavar="T", help="time of one stage of the reduction, in place of measuring it here")
-    add("--counter-seconds", metavar="T", help="time of one fetch-and-add of the shared counter, likewise")
+    add(
+        "--seed",
+        default="0",
+        metavar="N",
+        help="of times that are drawn, if the plan isn't the run's (default: 0)",
+    )
+    add(
+        "--here",
+        action="store_true",
+        help=(
+            "all ranks on this machine, also more than it has cores: measure what each "
+            "number of them costs here"
+        ),
+    )
+    add(
+        "--reduce-seconds",
+        metavar="T",
+        help="time of one stage of the reduction, in place of measuring it here",
+    )
+    add(
+        "--counter-seconds",
+        metavar="T",
+        help="time of one fetch-and-add of the shared counter, likewise",
+    )
     add("--json", action="store_true", help="print one JSON object")
-    add("--output", type=named_path, metavar="FOLDER|FILE", help="write model.md, .csv and the pictures into a folder, "
-        "or one of them: FILE.md, .csv, .png, .svg or .pdf")  # fmt: skip
-    add("--progress", action="store_true", default=None, help="show a progress bar (default: on a terminal)")
+    add(
+        "--output",
+        type=named_path,
+        metavar="FOLDER|FILE",
+        help=(
+            "write model.md, .csv and the pictures into a folder, "
+            "or one of them: FILE.md, .csv, .png, .svg or .pdf"
+        ),
+    )
+    add(
+        "--progress",
+        action="store_true",
+        default=None,
+        help="show a progress bar (default: on a terminal)",
+    )
     return parser
 
 
@@ -91,7 +143,9 @@ class _Asked:
     def __init__(self, options: Any) -> None:
         self.options = options
         self.ranks = numbers(options.ranks, "--ranks", _MOST_RANKS)
-        self.workers = None if options.workers is None else _whole(options.workers, "--workers", 2**16)
+        self.workers = (
+            None if options.workers is None else _whole(options.workers, "--workers", 2**16)
+        )
         self.blocks = None if options.blocks is None else _whole(options.blocks, "--blocks", 2**62)
         self.seed = _seed(options.seed)
         self.schedules = _schedules(options.schedule)
@@ -99,13 +153,21 @@ class _Asked:
         self.fetch = _seconds(options.counter_seconds, "--counter-seconds")
         most = _MOST_A_CORE * usable_cores()
         if options.here and max(self.ranks) > most:
-            raise BadInput(f"--here: {max(self.ranks):_} ranks on {usable_cores()} cores; expected at most {most}")
+            raise BadInput(
+                f"--here: {max(self.ranks):_} ranks on {usable_cores()} cores; expected at most"
+                f" {most}"
+            )
         if options.here and (self.stage is not None or self.fetch is not None):
-            raise BadInput("--here: measures the costs, and can't be with --reduce-seconds or --counter-seconds")
+            raise BadInput(
+                "--here: measures the costs, and can't be with --reduce-seconds or"
+                " --counter-seconds"
+            )
         self.output = _output(options.output)
 
     def costs(self, run: Run) -> Costs:
-        """Return what runs pay beside their blocks: given, measured here, or, without MPI, nothing."""
+        """Return what runs pay beside their blocks: given, measured here, or, without MPI,
+        nothing.
+        """
         if self.stage is not None and self.fetch is not None:
             return self._given(Costs(a_range=a_range()))
         if launch() is not None:
@@ -114,10 +176,16 @@ class _Asked:
         sizes = {2, *self.ranks, run.ranks} if self.options.here else set(sizes_to_measure(cores))
         if run.ranks <= (_MOST_A_CORE if self.options.here else 1) * cores:
             sizes.add(run.ranks)
-        found = measured(sorted(sizes), run.summary.numbers, _say) if max(self.ranks) > 1 or run.ranks > 1 else Costs()
+        found = (
+            measured(sorted(sizes), run.summary.numbers, _say)
+            if max(self.ranks) > 1 or run.ranks > 1
+            else Costs()
+        )
         if found is None:
             if self.options.here:
-                raise BadInput("--here: there is no mpirun (pip install 'mpipar[mpich]' brings one)")
+                raise BadInput(
+                    "--here: there is no mpirun (pip install 'mpipar[mpich]' brings one)"
+                )
             source = "there is no mpirun to measure with, so what isn't given is 0"
             return self._given(Costs(a_range=a_range(), source=source))
         return self._given(found)
@@ -145,9 +213,14 @@ def _predict(asked: _Asked) -> int:
     with Progress("model", options.progress) as progress:
         done = 0
         model = Model(
-            run, costs, workers=workers, blocks=asked.blocks, weak=options.weak, seed=asked.seed,
+            run,
+            costs,
+            workers=workers,
+            blocks=asked.blocks,
+            weak=options.weak,
+            seed=asked.seed,
             tick=lambda fraction: progress((done + 0.9 * fraction) / (len(cases) + 1)),
-        )  # fmt: skip
+        )
         rows = []
         for done, (ranks, schedule) in enumerate(cases):  # noqa: B007 (the bar reads it)
             rows.append(model.row(ranks, schedule))
@@ -157,7 +230,9 @@ def _predict(asked: _Asked) -> int:
             for schedule in asked.schedules
         }
     prediction = Prediction(model, rows, own, most, _notes(model, asked))
-    print_text(json.dumps(as_json(prediction), allow_nan=False) if options.json else as_text(prediction))
+    print_text(
+        json.dumps(as_json(prediction), allow_nan=False) if options.json else as_text(prediction)
+    )
     for line in _write(prediction, asked.output):
         _say(line)
     return DONE
@@ -167,19 +242,37 @@ def _notes(model: Model, asked: _Asked) -> list[str]:
     notes = list(model.run.measured.notes)
     if not model.run.is_whole:
         notes.append("the run was resumed, or lost a process: its own time is not compared")
-    if asked.stage is not None and asked.fetch is not None and "dynamic" in asked.schedules and max(asked.ranks) > 1:
-        notes.append("to make the shared counter of dynamic is taken to cost nothing: that is measured where the "
-                     "reduction is")  # fmt: skip
+    if (
+        asked.stage is not None
+        and asked.fetch is not None
+        and "dynamic" in asked.schedules
+        and max(asked.ranks) > 1
+    ):
+        notes.append(
+            "to make the shared counter of dynamic is taken to cost nothing: that is measured where"
+            " the reduction is"
+        )
     if model.run.summary.numbers > MOST_NUMBERS:
-        notes.append(f"the reduction of {model.run.summary.numbers:_} numbers takes longer than is predicted: it was "
-                     f"measured with {MOST_NUMBERS:_}; --reduce-seconds gives it")  # fmt: skip
+        notes.append(
+            f"the reduction of {model.run.summary.numbers:_} numbers takes longer than is"
+            f" predicted: it was measured with {MOST_NUMBERS:_}; --reduce-seconds gives it"
+        )
     if any(model.blocks(ranks) != model.run.blocks for ranks in asked.ranks):
         run = model.run.measured.run
-        how = f"drawn, {run} neighbours at a time" if run > 1 else "drawn one by one" if run else "stretched"
+        how = (
+            f"drawn, {run} neighbours at a time"
+            if run > 1
+            else "drawn one by one"
+            if run
+            else "stretched"
+        )
         why = "" if run else ", as they follow their position in the plan"
         notes.append(f"the times of plans of other sizes are the measured ones, {how}{why}")
     if not asked.options.here and max(asked.ranks) > 1:
-        notes.append("each process has a core of its own; --here is for more ranks than cores on this machine")
+        notes.append(
+            "each process has a core of its own; --here is for more ranks than cores on this"
+            " machine"
+        )
     return notes
 
 
@@ -209,11 +302,15 @@ def _files(output: Path) -> list[Path]:
 
 
 def _output(path: Path | None) -> Path | None:
-    """Return where to write; a folder may be new, but not the one that it is in. Raises BadInput."""
+    """Return where to write; a folder may be new, but not the one that it is in. Raises
+    BadInput.
+    """
     if path is None:
         return None
     if path.suffix and path.suffix not in _BEGINS and not path.is_dir():
-        raise BadInput(f"--output: expected a folder, or a file of {one_of(tuple(_BEGINS))}, got {str(path)!r}")
+        raise BadInput(
+            f"--output: expected a folder, or a file of {one_of(tuple(_BEGINS))}, got {str(path)!r}"
+        )
     wanted = _files(path)
     is_new = path not in wanted and not path.exists()
     folder = path.absolute().parent

@@ -57,7 +57,9 @@ class HelpWanted(Exception):
 
 
 class _Parser(Parser):
-    """An argument parser that raises, rather than print and exit: under a launcher the root alone may speak."""
+    """An argument parser that raises, rather than print and exit: under a launcher the root alone
+    may speak.
+    """
 
     def print_help(self, file: Any = None) -> NoReturn:
         raise HelpWanted(self.format_help())
@@ -79,12 +81,18 @@ def parse(kernel: Kernel, arguments: Sequence[str], program: str) -> Options:
     parser = _parser(kernel, program)
     given = vars(parser.parse_args(arguments))
     csv = given.pop("csv") if _has_csv(kernel) else None
-    settings = Settings(**{name: given.pop(name) for name in Settings._fields if name != "csv"}, csv=csv)
+    settings = Settings(
+        **{name: given.pop(name) for name in Settings._fields if name != "csv"}, csv=csv
+    )
     block, seed, json, dry_run = (given.pop(name) for name in ("block", "seed", "json", "dry_run"))
-    bound = kernel.bind(given, block=block, seed=seed, device="gpu" if settings.device == "gpu" else "cpu")
+    bound = kernel.bind(
+        given, block=block, seed=seed, device="gpu" if settings.device == "gpu" else "cpu"
+    )
     check_suffix(settings.output)
     if settings.output is None and (settings.resume or settings.stop_before is not None):
-        raise BadInput(f"argument {'--resume' if settings.resume else '--stop-before'}: needs --output")
+        raise BadInput(
+            f"argument {'--resume' if settings.resume else '--stop-before'}: needs --output"
+        )
     if settings.anyway and not settings.resume:
         raise BadInput("argument --anyway: needs --resume")
     datasets = [dataset.name for dataset in bound.reduction.datasets()]
@@ -93,7 +101,9 @@ def parse(kernel: Kernel, arguments: Sequence[str], program: str) -> Options:
 
         check_csv(settings.csv)
     if datasets and settings.output is None and settings.csv is None:
-        raise BadInput(f"argument --output: needed for what this makes, the dataset {', '.join(datasets)!r}")
+        raise BadInput(
+            f"argument --output: needed for what this makes, the dataset {', '.join(datasets)!r}"
+        )
     return Options(bound, settings, json, dry_run)
 
 
@@ -107,61 +117,114 @@ def _parser(kernel: Kernel, program: str) -> _Parser:
         prog=program,
         description=inspect.cleandoc(kernel.__doc__).split("\n\n")[0] if kernel.__doc__ else None,
         epilog=_example(kernel, program),
-        formatter_class=argparse.RawDescriptionHelpFormatter,  # an example is to be pasted: one line
+        # an example is to be pasted: one line
+        formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser._negative_number_matcher = re.compile("-[^-]")  # else -1e3 and -x**2 would be taken for options
+    parser._negative_number_matcher = re.compile(
+        "-[^-]"
+    )  # else -1e3 and -x**2 would be taken for options
     parser.add_argument("--version", action="version", version=f"mpipar {__version__}")
     own = parser.add_argument_group(f"parameters of {kernel.name}")
     common = parser.add_argument_group("options of every driver")
     common.add_argument(
-        "--workers", type=_parse_workers, default=default_workers() or 1, metavar="N",
-        help="worker processes in each rank, or auto for its share of the cores (default: MPIPAR_WORKERS, or else 1, "
-        "the rank itself)",
-    )  # fmt: skip
+        "--workers",
+        type=_parse_workers,
+        default=default_workers() or 1,
+        metavar="N",
+        help=(
+            "worker processes in each rank, or auto for its share of the cores (default:"
+            " MPIPAR_WORKERS, or else 1, the rank itself)"
+        ),
+    )
     common.add_argument(
-        "--schedule", choices=SCHEDULES, default="dynamic",
-        help="who evaluates which blocks: every size-th, one slice each, or whoever is free (default: dynamic)",
-    )  # fmt: skip
+        "--schedule",
+        choices=SCHEDULES,
+        default="dynamic",
+        help=(
+            "who evaluates which blocks: every size-th, one slice each, or whoever is free"
+            " (default: dynamic)"
+        ),
+    )
     common.add_argument(
-        "--device", choices=CHOICES, default="cpu",
-        help="what evaluates blocks; auto: GPUs, if the kernel can use them and each rank has one (default: cpu)",
-    )  # fmt: skip
+        "--device",
+        choices=CHOICES,
+        default="cpu",
+        help=(
+            "what evaluates blocks; auto: GPUs, if the kernel can use them and each rank has one"
+            " (default: cpu)"
+        ),
+    )
     common.add_argument("--block", type=_typed(BLOCK), metavar="N", help=BLOCK.help)
     common.add_argument(
-        "--seed", type=_typed(SEED), default=SEED.default, metavar="N", help=f"{SEED.help} (default: {SEED.default})"
+        "--seed",
+        type=_typed(SEED),
+        default=SEED.default,
+        metavar="N",
+        help=f"{SEED.help} (default: {SEED.default})",
     )
-    common.add_argument("--output", type=Path, metavar="FILE.h5", help="write the result to this HDF5 file")
+    common.add_argument(
+        "--output", type=Path, metavar="FILE.h5", help="write the result to this HDF5 file"
+    )
     if _has_csv(kernel):
-        common.add_argument("--csv", type=Path, metavar="FILE.csv", help="write the table to this CSV file")
+        common.add_argument(
+            "--csv", type=Path, metavar="FILE.csv", help="write the table to this CSV file"
+        )
     common.add_argument(
-        "--checkpoint", type=_typed(CHECKPOINT), default=CHECKPOINT.default, metavar="SECONDS",
+        "--checkpoint",
+        type=_typed(CHECKPOINT),
+        default=CHECKPOINT.default,
+        metavar="SECONDS",
         help="commit what is done to the output so often (default: 60)",
-    )  # fmt: skip
-    common.add_argument("--resume", action="store_true", help="go on with the run that the output is of, if it exists")
+    )
     common.add_argument(
-        "--anyway", action="store_true",
-        help="with --resume: go on although parameters, functions or inputs are others than they were",
-    )  # fmt: skip
+        "--resume",
+        action="store_true",
+        help="go on with the run that the output is of, if it exists",
+    )
     common.add_argument(
-        "--stop-before", type=_typed(STOP_BEFORE), metavar="SECONDS",
+        "--anyway",
+        action="store_true",
+        help=(
+            "with --resume: go on although parameters, functions or inputs are others than they"
+            " were"
+        ),
+    )
+    common.add_argument(
+        "--stop-before",
+        type=_typed(STOP_BEFORE),
+        metavar="SECONDS",
         help="commit and stop so long before the end of the Slurm job (exit code 75)",
-    )  # fmt: skip
-    common.add_argument("--compress", action="store_true", help="compress the datasets in it (gzip)")
+    )
     common.add_argument(
-        "--on-error", type=_parse_on_error, default=STOP, metavar="ACTION",
-        help="if a block fails: stop, skip it, or retry:N, N times before the run stops (default: stop)",
-    )  # fmt: skip
+        "--compress", action="store_true", help="compress the datasets in it (gzip)"
+    )
     common.add_argument(
-        "--block-timeout", type=_typed(BLOCK_TIMEOUT), metavar="SECONDS",
+        "--on-error",
+        type=_parse_on_error,
+        default=STOP,
+        metavar="ACTION",
+        help=(
+            "if a block fails: stop, skip it, or retry:N, N times before the run stops (default:"
+            " stop)"
+        ),
+    )
+    common.add_argument(
+        "--block-timeout",
+        type=_typed(BLOCK_TIMEOUT),
+        metavar="SECONDS",
         help="a block that takes longer has failed; its worker is replaced",
-    )  # fmt: skip
+    )
     common.add_argument("--json", action="store_true", help="print one JSON object")
     common.add_argument(
-        "--dry-run", action="store_true", help="check options, input and output, print the plan, and run nothing"
+        "--dry-run",
+        action="store_true",
+        help="check options, input and output, print the plan, and run nothing",
     )
     common.add_argument(
-        "--progress", action=argparse.BooleanOptionalAction, help="show progress on stderr (default: on a terminal)"
+        "--progress",
+        action=argparse.BooleanOptionalAction,
+        help="show progress on stderr (default: on a terminal)",
     )
     for parameter in kernel.parameters:
         flag = f"--{parameter.name.replace('_', '-')}"
@@ -169,7 +232,8 @@ def _parser(kernel: Kernel, program: str) -> _Parser:
             _add(own, flag, parameter)
         except argparse.ArgumentError:
             raise TypeError(
-                f"{kernel.name}: a parameter can't be named {parameter.name!r}, as there is {flag} already"
+                f"{kernel.name}: a parameter can't be named {parameter.name!r}, as there is {flag}"
+                " already"
             ) from None
     return parser
 
@@ -184,7 +248,9 @@ def _add(group: argparse._ArgumentGroup, flag: str, parameter: Parameter) -> Non
         group.add_argument(flag, action=argparse.BooleanOptionalAction, **settings)
         return
     settings |= {"type": _typed(parameter), "required": parameter.required}
-    settings["metavar"] = {int: "N", float: "X", str: "TEXT", Path: "PATH"}.get(parameter.type, "VALUE")
+    settings["metavar"] = {int: "N", float: "X", str: "TEXT", Path: "PATH"}.get(
+        parameter.type, "VALUE"
+    )
     if parameter.choices:
         settings["metavar"] = "{" + ",".join(map(str, parameter.choices)) + "}"
     if parameter.many:
@@ -228,8 +294,14 @@ def _parse_workers(text: str) -> int | str:
 
 def _example(kernel: Kernel, program: str) -> str:
     """Return a command line: that of the docstring's Examples section, or else one made up."""
-    section = re.search(r"^Examples\n-+\n((?:.*\S.*\n?)+)", inspect.getdoc(kernel) or "", re.MULTILINE)
+    section = re.search(
+        r"^Examples\n-+\n((?:.*\S.*\n?)+)", inspect.getdoc(kernel) or "", re.MULTILINE
+    )
     if section:
         return f"example: {section[1].strip()}"
-    options = f"--{kernel.n.replace('_', '-')} 1e6 --workers 2" if isinstance(kernel.n, str) else "--workers auto"
+    options = (
+        f"--{kernel.n.replace('_', '-')} 1e6 --workers 2"
+        if isinstance(kernel.n, str)
+        else "--workers auto"
+    )
     return f"example: mpirun -np 4 {program} {options}"

@@ -10,12 +10,17 @@ from pathlib import Path
 from mpipar.base.errors import BadInput
 from mpipar.view.style import MAKER
 
-PICTURES = {".png": (b"\x89PNG",), ".pdf": (b"%PDF",), ".svg": (b"<?xml", b"<svg", b"<!DOCTYPE svg")}
+PICTURES = {
+    ".png": (b"\x89PNG",),
+    ".pdf": (b"%PDF",),
+    ".svg": (b"<?xml", b"<svg", b"<!DOCTYPE svg"),
+}
 """How files with these endings begin."""
 
 
 def check_target(option: str, path: Path, begins: Mapping[str, tuple[bytes, ...]]) -> None:
-    """Raise BadInput if ``path`` can't be written, or would replace anything else than what it is going to be.
+    """Raise BadInput if ``path`` can't be written, or would replace anything else than what it is
+    going to be.
 
     Parameters
     ----------
@@ -27,7 +32,9 @@ def check_target(option: str, path: Path, begins: Mapping[str, tuple[bytes, ...]
     """
     ending = path.suffix.lower()
     if ending not in begins:
-        raise BadInput(f"{option}: expected a name that ends in {' or '.join(begins)}, got {str(path)!r}")
+        raise BadInput(
+            f"{option}: expected a name that ends in {' or '.join(begins)}, got {str(path)!r}"
+        )
     folder = path.parent
     if not folder.is_dir():
         raise BadInput(f"{option}: there is no folder {str(folder)!r}")
@@ -39,9 +46,13 @@ def check_target(option: str, path: Path, begins: Mapping[str, tuple[bytes, ...]
     except FileNotFoundError:
         return
     except (OSError, ValueError) as error:  # a zero byte in a name is a ValueError
-        raise BadInput(f"{option}: {getattr(error, 'strerror', None) or error}: {str(path)!r}") from None
+        raise BadInput(
+            f"{option}: {getattr(error, 'strerror', None) or error}: {str(path)!r}"
+        ) from None
     if not is_regular:
         raise BadInput(f"{option}: {str(path)!r} is not a regular file")
-    if content and not (content.startswith(begins[ending]) and (ending not in PICTURES or MAKER.encode() in content)):
+    if content and not (
+        content.startswith(begins[ending]) and (ending not in PICTURES or MAKER.encode() in content)
+    ):
         what = "picture that mpipar drew" if ending in PICTURES else "file that mpipar made"
         raise BadInput(f"{option}: {str(path)!r} exists and is not a {what}; it is left as it is")

@@ -45,7 +45,9 @@ class Progress:
         if wanted or (wanted is None and _is_seen()):
             from tqdm import tqdm  # takes time to load
 
-            self._bar = tqdm(desc=name, total=1.0, bar_format=_SHOWN_AS, file=_Stderr(), dynamic_ncols=True)
+            self._bar = tqdm(
+                desc=name, total=1.0, bar_format=_SHOWN_AS, file=_Stderr(), dynamic_ncols=True
+            )
 
     def __call__(self, fraction: float) -> None:
         """Show the fraction that is done, 0 to 1."""

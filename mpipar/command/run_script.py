@@ -84,7 +84,9 @@ def parse(arguments: Sequence[str]) -> Wanted:
         option, _, value = rest.pop(0).partition("=")
         if option not in ("-n", "-np", "--workers", "--seed", "-m"):
             hint = did_you_mean(option, ("--workers", "--seed"))
-            raise BadInput(f"run: there is no option {option}; there are -n, --workers, --seed and -m{hint}")
+            raise BadInput(
+                f"run: there is no option {option}; there are -n, --workers, --seed and -m{hint}"
+            )
         if not value:
             if not rest:
                 raise BadInput(f"run: {option} needs a value")
@@ -106,19 +108,25 @@ def parse(arguments: Sequence[str]) -> Wanted:
 
 
 def under_mpirun(wanted: Wanted) -> NoReturn:
-    """Replace this process by an mpirun that starts all ranks. Raises BadInput if there is none, or one already."""
+    """Replace this process by an mpirun that starts all ranks. Raises BadInput if there is none, or
+    one already.
+    """
     if launch() is not None:
         raise BadInput("run: -n: this was started by a launcher already")
     mpirun = find_mpirun()
     if mpirun is None:
         raise BadInput("run: -n: there is no mpirun (pip install 'mpipar[mpich]' brings one)")
     assert wanted.ranks is not None
-    for name, value in settings_for(wanted.ranks, with_workers=wanted.workers not in (None, 1)).items():
+    for name, value in settings_for(
+        wanted.ranks, with_workers=wanted.workers not in (None, 1)
+    ).items():
         os.environ.setdefault(name, value)
     target = ["-m", wanted.target] if wanted.is_module else [wanted.target]
     command = [sys.executable, "-m", "mpipar", "run", *wanted.options, *target, *wanted.arguments]
     os.environ["PATH"] = with_its_folder(mpirun)
-    os.environ.setdefault("PYTHONHASHSEED", str(secrets.randbelow(2**32)))  # sets of text in one order on all ranks
+    os.environ.setdefault(
+        "PYTHONHASHSEED", str(secrets.randbelow(2**32))
+    )  # sets of text in one order on all ranks
     flush()
     open_missing()  # MPICH's mpirun ends at once without them
     os.execv(mpirun, [mpirun, "-n", str(wanted.ranks), *command])

@@ -2,7 +2,8 @@
 
 ::
 
-    options ─▶ target, sizes ─▶ runs, one after another ─▶ table, fits ─▶ scaling.csv .md .h5 .png .svg .pdf
+    options ─▶ target, sizes ─▶ runs, one after another ─▶ table, fits ─▶ scaling.csv .md .h5 .png
+    .svg .pdf
                                 runs.jsonl: goes on from there
 """
 
@@ -71,8 +72,10 @@ def main(arguments: Sequence[str]) -> int:
         return FAILED
     except KeyboardInterrupt:
         waiting = getattr(runner, "waiting", 0)
-        _say(f"interrupted{f'; {waiting} jobs are in the queue still' * bool(waiting)}; the same command goes on from "
-             "there")  # fmt: skip
+        _say(
+            f"interrupted{f'; {waiting} jobs are in the queue still' * bool(waiting)}; the same"
+            " command goes on from there"
+        )
         return STOPPED_EARLY
 
 
@@ -82,30 +85,81 @@ def _interrupt(*_: object) -> NoReturn:
 
 def _parser() -> Parser:
     parser = Parser(
-        prog="mpipar scale", allow_abbrev=False,
-        description="Measure how a driver scales, and write tables, fits and pictures into a folder. A study that was "
-        "interrupted goes on with the same command; more ranks, workers or repeats may be added later.",
-        epilog="example: mpipar scale pi --ranks 1,2 --strong --weak --set steps=1e9 --output scaling",
-    )  # fmt: skip
+        prog="mpipar scale",
+        allow_abbrev=False,
+        description=(
+            "Measure how a driver scales, and write tables, fits and pictures into a folder. A"
+            " study that was interrupted goes on with the same command; more ranks, workers or"
+            " repeats may be added later."
+        ),
+        epilog=(
+            "example: mpipar scale pi --ranks 1,2 --strong --weak --set steps=1e9 --output scaling"
+        ),
+    )
     add = parser.add_argument
-    add("target", metavar="TARGET", help="a driver, such as pi; your own as FILE.py:KERNEL; or a job file, JOB.toml")
+    add(
+        "target",
+        metavar="TARGET",
+        help="a driver, such as pi; your own as FILE.py:KERNEL; or a job file, JOB.toml",
+    )
     add("--ranks", metavar="N,N,…", help="numbers of ranks")
     add("--nodes", metavar="N,N,…", help="numbers of nodes, on Slurm, instead of ranks")
-    add("--workers", metavar="N,N,…", help="numbers of workers in each rank, or auto (default: 1, or the job file's)")
+    add(
+        "--workers",
+        metavar="N,N,…",
+        help="numbers of workers in each rank, or auto (default: 1, or the job file's)",
+    )
     add("--strong", action="store_true", help="the same problem for all sizes (the default)")
     add("--weak", action="store_true", help="the problem's size is multiplied by ranks × workers")
-    add("--sizes", metavar="N,N,…", help="problem sizes, to see from which on parallel is faster than serial")
+    add(
+        "--sizes",
+        metavar="N,N,…",
+        help="problem sizes, to see from which on parallel is faster than serial",
+    )
     add("--repeats", default="5", metavar="N", help="how often each size is run (default: 5)")
-    add("--set", action="append", default=[], metavar="NAME=VALUE", help="an option of the driver, such as steps=2e8; "
-        "of a job file with a dot in NAME, one of its keys")  # fmt: skip
-    add("--set-per-rank", action="append", default=[], metavar="NAME=VALUE",
-        help="an option that a weak study multiplies by ranks × workers (default: the driver's size)")  # fmt: skip
-    add("--baseline", metavar="RANKS", help="the size that speedups are relative to (default: the smallest)")
-    add("--output", type=named_path, required=True, metavar="FOLDER", help="where all goes: new, or of this study")
-    add("--on", choices=(HERE, SLURM), default=HERE, help="where to run: here (default), or, of a job file, as jobs")
+    add(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help=(
+            "an option of the driver, such as steps=2e8; "
+            "of a job file with a dot in NAME, one of its keys"
+        ),
+    )
+    add(
+        "--set-per-rank",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help=(
+            "an option that a weak study multiplies by ranks × workers (default: the driver's size)"
+        ),
+    )
+    add(
+        "--baseline",
+        metavar="RANKS",
+        help="the size that speedups are relative to (default: the smallest)",
+    )
+    add(
+        "--output",
+        type=named_path,
+        required=True,
+        metavar="FOLDER",
+        help="where all goes: new, or of this study",
+    )
+    add(
+        "--on",
+        choices=(HERE, SLURM),
+        default=HERE,
+        help="where to run: here (default), or, of a job file, as jobs",
+    )
     add("--site", type=Path, metavar="FILE", help="the site's profile, on Slurm")
-    add("--at-once", metavar="N", help="jobs in the queue at a time, on Slurm (default: 1, so that none "
-        "disturbs another)")  # fmt: skip
+    add(
+        "--at-once",
+        metavar="N",
+        help="jobs in the queue at a time, on Slurm (default: 1, so that none disturbs another)",
+    )
     return parser
 
 
@@ -117,7 +171,9 @@ class _Study:
         self.on_slurm = options.on == SLURM
         self.repeats = numbers(options.repeats, "--repeats", MOST_REPEATS)[-1]
         self.at_once = numbers(options.at_once or "1", "--at-once", 1000)[-1]
-        self.baseline = None if options.baseline is None else numbers(options.baseline, "--baseline")[0]
+        self.baseline = (
+            None if options.baseline is None else numbers(options.baseline, "--baseline")[0]
+        )
         self.target = self._target()
         self._with_output: bool | None = None
         self._name_size()
@@ -127,14 +183,22 @@ class _Study:
     @property
     def identity(self) -> dict[str, Any]:
         """What is measured, where."""
-        return {"on": self.options.on, **({} if self.on_slurm else machine.identity()), **self.target.identity()}
+        return {
+            "on": self.options.on,
+            **({} if self.on_slurm else machine.identity()),
+            **self.target.identity(),
+        }
 
     def runner(self) -> Here | OnSlurm:
         """Return what carries out the runs."""
         if self.on_slurm:
-            return OnSlurm(self.target, self.options.output, read_site(self.options.site), self.at_once, _say)
+            return OnSlurm(
+                self.target, self.options.output, read_site(self.options.site), self.at_once, _say
+            )
         with_mpi = any(size.ranks > 1 for size in self.sizes)
-        return Here(self.target, self.options.output, with_output=bool(self._more()), with_mpi=with_mpi)
+        return Here(
+            self.target, self.options.output, with_output=bool(self._more()), with_mpi=with_mpi
+        )
 
     def look(self, runner: Here | OnSlurm) -> None:
         """Let the driver look at its options, and Slurm's part at its jobs."""
@@ -146,15 +210,28 @@ class _Study:
 
     def write(self, runs: dict[Run, Measured], record: Record) -> list[str]:
         """Write all files, and return what to say about them."""
-        given = self.target.options if self.options.sizes else {**self.target.options, **self.target.per_rank}
-        words = [*(f"{name}={as_json(value)}" for name, value in given.items()), *self.target.arguments]
+        given = (
+            self.target.options
+            if self.options.sizes
+            else {**self.target.options, **self.target.per_rank}
+        )
+        words = [
+            *(f"{name}={as_json(value)}" for name, value in given.items()),
+            *self.target.arguments,
+        ]
         about = {"driver": self.target.driver, "options": ", ".join(words) or "its defaults"}
         if self.target.job is not None:
             about["job file"] = self.target.name
         return write_outcome(
-            self.options.output, self.target.driver, runs, baseline=self.baseline, about=about,
-            cores=None if self.on_slurm else usable_cores(), slurm=self.on_slurm, write_text=record.write_text,
-        )  # fmt: skip
+            self.options.output,
+            self.target.driver,
+            runs,
+            baseline=self.baseline,
+            about=about,
+            cores=None if self.on_slurm else usable_cores(),
+            slurm=self.on_slurm,
+            write_text=record.write_text,
+        )
 
     def _target(self) -> Target:
         options = self.options
@@ -172,7 +249,9 @@ class _Study:
         if ":" not in target.driver:
             kernel = getattr(importlib.import_module(f"mpipar.{target.driver}"), target.driver)
             if isinstance(kernel.n, str):
-                default = {parameter.name: parameter.default for parameter in kernel.parameters}[kernel.n]
+                default = {parameter.name: parameter.default for parameter in kernel.parameters}[
+                    kernel.n
+                ]
                 value = target.options.pop(kernel.n, default)
                 target.per_rank[kernel.n] = a_number(value, kernel.n)
         elif needed:
@@ -197,30 +276,52 @@ class _Study:
     def _sizes(self) -> list[Size]:
         options = self.options
         if options.nodes is not None and (options.ranks is not None or not self.on_slurm):
-            raise BadInput("--nodes: " + ("not with --ranks" if self.on_slurm else "is for jobs, with --on slurm"))
+            raise BadInput(
+                "--nodes: "
+                + ("not with --ranks" if self.on_slurm else "is for jobs, with --on slurm")
+            )
         if options.ranks is None and options.nodes is None:
             raise BadInput("--ranks: needed, such as --ranks 1,2,4")
         where = self._where()
-        modes = [mode for mode in (STRONG, WEAK) if getattr(options, mode)] or ([] if options.sizes else [STRONG])
-        sizes = [Size(mode, ranks, workers, nodes) for mode in modes for ranks, workers, nodes in where]
+        modes = [mode for mode in (STRONG, WEAK) if getattr(options, mode)] or (
+            [] if options.sizes else [STRONG]
+        )
+        sizes = [
+            Size(mode, ranks, workers, nodes) for mode in modes for ranks, workers, nodes in where
+        ]
         if options.sizes:
             parallel = [(ranks, workers) for ranks, workers, _ in where if ranks * workers > 1]
             if not parallel or self.on_slurm:
-                there = "is for studies here" if self.on_slurm else "there is no size with more than one process"
+                there = (
+                    "is for studies here"
+                    if self.on_slurm
+                    else "there is no size with more than one process"
+                )
                 raise BadInput(f"--sizes: {there}")
             for items in map(str, numbers(options.sizes, "--sizes", 2**63 - 1)):
-                sizes += [Size(SIZES, ranks, workers, None, items) for ranks, workers in [(1, 1), *parallel]]
-        return sorted(sizes, key=lambda size: (size.mode, int(size.items or 0), size.processes, size.workers))
+                sizes += [
+                    Size(SIZES, ranks, workers, None, items)
+                    for ranks, workers in [(1, 1), *parallel]
+                ]
+        return sorted(
+            sizes, key=lambda size: (size.mode, int(size.items or 0), size.processes, size.workers)
+        )
 
     def _where(self) -> list[tuple[int, int, int | None]]:
         """Return ranks, workers and nodes of all sizes."""
         options, cores = self.options, None if self.on_slurm else usable_cores()
-        resources = self.target.job.values.get("resources", {}) if self.target.job is not None else {}
+        resources = (
+            self.target.job.values.get("resources", {}) if self.target.job is not None else {}
+        )
         workers = options.workers or str(resources.get("workers", 1))
         if options.nodes is not None:
             each = int(resources.get("ranks_per_node", 1))
             ranks = [(nodes * each, nodes) for nodes in numbers(options.nodes, "--nodes")]
-            return [(count, own, nodes) for count, nodes in ranks for own in workers_of(workers, count, cores)]
+            return [
+                (count, own, nodes)
+                for count, nodes in ranks
+                for own in workers_of(workers, count, cores)
+            ]
         counts = numbers(options.ranks, "--ranks")
         return [(count, own, None) for count in counts for own in workers_of(workers, count, cores)]
 
@@ -232,9 +333,14 @@ class _Study:
                     raise BadInput(f"--{option.replace('_', '-')}: is for jobs, with --on slurm")
         there = sorted({size.ranks for size in self.sizes if size.mode != SIZES})
         if self.baseline is not None and not there:
-            raise BadInput("--baseline: is for --strong and --weak; --sizes compares with serial runs")
+            raise BadInput(
+                "--baseline: is for --strong and --weak; --sizes compares with serial runs"
+            )
         if self.baseline is not None and self.baseline not in there:
-            raise BadInput(f"--baseline: expected one of {', '.join(map(str, there))} ranks, got {self.baseline}")
+            raise BadInput(
+                f"--baseline: expected one of {', '.join(map(str, there))} ranks, got"
+                f" {self.baseline}"
+            )
 
 
 def _say(text: str) -> None:

@@ -37,19 +37,33 @@ def main(arguments: Sequence[str]) -> int:
         if launched is not None and launched.size > 1:
             raise BadInput(f"it needs no launcher, which started it {launched.size} times")
         options = _parser().parse_args(arguments)
-        for option, path, begins in (("timeline", options.timeline, PICTURES), ("html", options.html, _PAGES)):
+        for option, path, begins in (
+            ("timeline", options.timeline, PICTURES),
+            ("html", options.html, _PAGES),
+        ):
             if path is not None:
                 check_target(f"--{option}", path, begins)
         found = look(options.file)
         if isinstance(found, Summary):
             _check_wishes(found, options)
         elif options.timeline is not None or options.html is not None:
-            what = "an unfinished run" if isinstance(found, Unfinished) else "a study, which has pictures of its own"
-            raise BadInput(f"{'--timeline' if options.timeline else '--html'}: {str(options.file)!r} holds {what}")
+            what = (
+                "an unfinished run"
+                if isinstance(found, Unfinished)
+                else "a study, which has pictures of its own"
+            )
+            raise BadInput(
+                f"{'--timeline' if options.timeline else '--html'}: {str(options.file)!r} holds"
+                f" {what}"
+            )
     except BadInput as error:
         return say_bad_input(f"{_PROGRAM}: error: {error}")
     try:
-        print_text(json.dumps(view_text.as_object(found), allow_nan=False) if options.json else text(found, options))
+        print_text(
+            json.dumps(view_text.as_object(found), allow_nan=False)
+            if options.json
+            else text(found, options)
+        )
         if isinstance(found, Summary):
             _write(found, options)
     except OSError as error:
@@ -90,7 +104,10 @@ def _write(found: Summary, options: Any) -> None:
     if options.timeline is not None:
         from mpipar.view.timeline import draw_timeline
 
-        write_bytes(options.timeline, draw_timeline(found, options.timeline.suffix.lower().removeprefix(".")))
+        write_bytes(
+            options.timeline,
+            draw_timeline(found, options.timeline.suffix.lower().removeprefix(".")),
+        )
     if options.html is not None:
         write_text(options.html, as_page(found))
 
@@ -105,17 +122,35 @@ def as_page(found: Summary) -> str:
     if found.lower_bound > 0:
         cards.append(("× what no schedule can beat", f"{found.elapsed / found.lower_bound:.3f}"))
     cards.append(("longest block", f"{found.longest_block:.4g} s"))
-    trouble = [f"{name}: {words}" if name else words for name, words in view_text.about_trouble(found)]
+    trouble = [
+        f"{name}: {words}" if name else words for name, words in view_text.about_trouble(found)
+    ]
     given = [(name, view_text.one_line(value)) for name, value in found.parameters.items()]
     sections = [
-        ("The run", [*view_text.about_problem(found)[:1], *view_text.about_run(found), *view_text.about_time(found)]),
+        (
+            "The run",
+            [
+                *view_text.about_problem(found)[:1],
+                *view_text.about_run(found),
+                *view_text.about_time(found),
+            ],
+        ),
         ("Parameters", given),
         ("The file", view_text.about_file(found)),
     ]
     cells, is_whole = view_text.rank_cells(found)
-    lines = [[*line[:-2], " ".join(filter(None, line[-2:]))] for line in cells]  # the remark has no head
+    lines = [
+        [*line[:-2], " ".join(filter(None, line[-2:]))] for line in cells
+    ]  # the remark has no head
     title = "Ranks" if is_whole else f"Some of {len(found.per_rank)} ranks"
-    return page.page(found, view_text.value_text(found), cards, trouble, sections, (title, view_text.RANK_HEADS, lines))
+    return page.page(
+        found,
+        view_text.value_text(found),
+        cards,
+        trouble,
+        sections,
+        (title, view_text.RANK_HEADS, lines),
+    )
 
 
 def _check_wishes(found: Summary, options: Any) -> None:
@@ -123,18 +158,24 @@ def _check_wishes(found: Summary, options: Any) -> None:
     if options.timeline is None:
         return
     if found.why_no_timeline:
-        raise BadInput(f"--timeline: {str(options.file)!r} has no timeline: {found.why_no_timeline}")
+        raise BadInput(
+            f"--timeline: {str(options.file)!r} has no timeline: {found.why_no_timeline}"
+        )
     if not style.is_possible():
         raise BadInput("--timeline: that takes matplotlib: pip install 'mpipar[plot]'")
 
 
 def _parser() -> Parser:
     parser = Parser(
-        prog=_PROGRAM, allow_abbrev=False,
-        description="Tell what is in a result file: value, parameters, where and when it was computed, how long that "
-        "took, and how well it was balanced. Of an unfinished run, how far it is, and how to go on.",
+        prog=_PROGRAM,
+        allow_abbrev=False,
+        description=(
+            "Tell what is in a result file: value, parameters, where and when it was computed, how"
+            " long that took, and how well it was balanced. Of an unfinished run, how far it is,"
+            " and how to go on."
+        ),
         epilog="example: mpipar show run.h5 --timeline run.png --html run.html",
-    )  # fmt: skip
+    )
     add = parser.add_argument
     add(
         "file",
@@ -142,9 +183,21 @@ def _parser() -> Parser:
         metavar="FILE.h5",
         help="what a run has written to --output, or mpipar scale as scaling.h5",
     )
-    add("--timeline", type=named_path, metavar="OUT", help="draw which process evaluated which blocks when: a name "
-        "that ends in .png, .svg or .pdf (needs matplotlib)")  # fmt: skip
-    add("--html", type=named_path, metavar="OUT", help="write a page with all of it, which needs no other file")
+    add(
+        "--timeline",
+        type=named_path,
+        metavar="OUT",
+        help=(
+            "draw which process evaluated which blocks when: a name "
+            "that ends in .png, .svg or .pdf (needs matplotlib)"
+        ),
+    )
+    add(
+        "--html",
+        type=named_path,
+        metavar="OUT",
+        help="write a page with all of it, which needs no other file",
+    )
     add("--ranks", action="store_true", help="tell of each rank, however many there are")
     add("--workers", action="store_true", help="tell of each process")
     add("--json", action="store_true", help="print one JSON object")

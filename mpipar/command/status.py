@@ -17,7 +17,15 @@ from mpipar.base.errors import BadInput
 from mpipar.base.exit_codes import DONE, FAILED, INTERRUPTED
 from mpipar.base.text import printable, several
 from mpipar.batch import record, slurm
-from mpipar.batch.job_status import Facts, all_named, examine, is_recent, latest_of_folder, latest_tasks, may_be_recent
+from mpipar.batch.job_status import (
+    Facts,
+    all_named,
+    examine,
+    is_recent,
+    latest_of_folder,
+    latest_tasks,
+    may_be_recent,
+)
 from mpipar.batch.record import Submission
 from mpipar.command.driver import say_bad_input
 
@@ -32,14 +40,23 @@ _REASONS = {
     "Resources": "it is next, as soon as enough nodes are free",
     "None": "Slurm has not looked at it yet",
     "Dependency": "it waits for another job",
-    "DependencyNeverSatisfied": "the job that it waits for has failed: it will never start; cancel it",
-    "BeginTime": "it is not to start before a given time; one that was just requeued waits for up to two minutes",
+    "DependencyNeverSatisfied": (
+        "the job that it waits for has failed: it will never start; cancel it"
+    ),
+    "BeginTime": (
+        "it is not to start before a given time; one that was just requeued waits for up to two"
+        " minutes"
+    ),
     "JobHeldUser": "you hold it: scontrol release lets it go",
     "JobHeldAdmin": "an administrator holds it",
     "launch failed requeued held": "its start failed, and it is held: scontrol release lets it go",
     "JobArrayTaskLimit": "as many tasks of the array run as are to at once",
-    "PartitionTimeLimit": "its time limit is beyond the partition's: it will never start; cancel it",
-    "PartitionNodeLimit": "it asks for more nodes than the partition allows: it will never start; cancel it",
+    "PartitionTimeLimit": (
+        "its time limit is beyond the partition's: it will never start; cancel it"
+    ),
+    "PartitionNodeLimit": (
+        "it asks for more nodes than the partition allows: it will never start; cancel it"
+    ),
     "PartitionDown": "the partition is down",
     "PartitionInactive": "the partition takes no new jobs at the moment",
     "BadConstraints": "no node has what it asks for: it will never start; cancel it",
@@ -52,7 +69,16 @@ _REASONS = {
     "NodeDown": "a node that it needs is down",
 }
 
-_OUTCOMES = ("done", "running", "waiting", "stopped early", "failed", "cancelled", "ended without a word", "unknown")
+_OUTCOMES = (
+    "done",
+    "running",
+    "waiting",
+    "stopped early",
+    "failed",
+    "cancelled",
+    "ended without a word",
+    "unknown",
+)
 
 
 def main(arguments: list[str]) -> int:
@@ -76,18 +102,27 @@ def main(arguments: list[str]) -> int:
         examined = [[next(facts_of_all) for _ in job] for job in jobs]
         if problem is not None:
             _say(f"Slurm can't be asked ({problem}): this is what journals and results say")
-            if jobs and not any(fact.last or fact.blocks is not None for facts in examined for fact in facts):
+            if jobs and not any(
+                fact.last or fact.blocks is not None for facts in examined for fact in facts
+            ):
                 return FAILED
         found = []
         for job, facts in zip(jobs, examined, strict=True):
             one = max((each for each, _ in job), key=lambda each: each.time)
-            is_wanted = any(fact.is_open for fact in facts) if one in removed else not recent or is_recent(facts)
+            is_wanted = (
+                any(fact.is_open for fact in facts)
+                if one in removed
+                else not recent or is_recent(facts)
+            )
             found += [(one, facts)] if is_wanted else []
         if given.json:
             objects = [_as_object(one, facts) for one, facts in found]
             print(json.dumps(objects[0] if len(given.jobs) == 1 else objects))
         elif not found:
-            print(f"no job {'waits, runs or has ended in the last day' if recent else 'was submitted from here'}")
+            print(
+                "no job"
+                f" {'waits, runs or has ended in the last day' if recent else 'was submitted from here'}"
+            )
         else:
             print("\n\n".join(text(facts) for _, facts in found))
             if recent:
@@ -110,7 +145,9 @@ def _lines(fact: Facts) -> list[str]:
     where = f" on {fact.nodes}" if fact.outcome == "running" and fact.nodes else ""
     head = f"job {fact.id} ({fact.name}): {fact.words}{where}"
     if fact.elapsed and fact.outcome != "waiting":
-        head += f", {duration(fact.elapsed)} of {duration(fact.limit) if fact.limit else 'any time'}"
+        head += (
+            f", {duration(fact.elapsed)} of {duration(fact.limit) if fact.limit else 'any time'}"
+        )
     if fact.exit_code is not None and fact.outcome not in ("done", "cancelled"):
         head += f", exit code {fact.exit_code}"
     if fact.restarts:
@@ -126,7 +163,10 @@ def _lines(fact: Facts) -> list[str]:
         lines.append(f"  result: {fact.output}")
     if not os.path.isdir(fact.folder):
         return [*lines, f"  its folder is gone: {fact.folder}"]
-    lines.append(f"  log: {fact.log}" + ("" if os.path.exists(fact.log) else " (not there yet)" * fact.is_open))
+    lines.append(
+        f"  log: {fact.log}"
+        + ("" if os.path.exists(fact.log) else " (not there yet)" * fact.is_open)
+    )
     return lines
 
 
@@ -137,7 +177,10 @@ def _progress_line(fact: Facts) -> str:
     if fact.rate is not None and fact.remaining is not None:
         line += f", {_short(fact.rate)} blocks/s, done in about {_about(fact.remaining)}"
         if fact.allocations:
-            line += f": its time limit ends it before; will need {several(fact.allocations, 'more allocation')}"
+            line += (
+                ": its time limit ends it before; will need"
+                f" {several(fact.allocations, 'more allocation')}"
+            )
     return line
 
 
@@ -151,21 +194,33 @@ def amount(fact: Facts) -> str:
 
 def _array_lines(facts: list[Facts]) -> list[str]:
     first = facts[0]
-    numbers = sorted({fact.id.partition("_")[0] for fact in facts}, key=lambda number: (len(number), number))
+    numbers = sorted(
+        {fact.id.partition("_")[0] for fact in facts}, key=lambda number: (len(number), number)
+    )
     counts = Counter(fact.outcome for fact in facts)
     parts = []
     for outcome in _OUTCOMES:
         if counts[outcome]:
-            which = some_ranges(fact.id.partition("_")[2] for fact in facts if fact.outcome == outcome)
-            parts.append(f"{counts[outcome]} {outcome}" + (f": {which}" if outcome != "done" else ""))
-    lines = [f"job {', '.join(numbers)} ({first.name}), an array of {len(facts)} tasks: {'; '.join(parts)}"]
+            which = some_ranges(
+                fact.id.partition("_")[2] for fact in facts if fact.outcome == outcome
+            )
+            parts.append(
+                f"{counts[outcome]} {outcome}" + (f": {which}" if outcome != "done" else "")
+            )
+    lines = [
+        f"job {', '.join(numbers)} ({first.name}), an array of {len(facts)} tasks:"
+        f" {'; '.join(parts)}"
+    ]
     reasons = dict.fromkeys(fact.reason for fact in facts if fact.outcome == "waiting")
     lines += [f"  why: {why(reason)}" for reason in reasons]
     total = sum(fact.n_blocks or 0 for fact in facts)
     if total:
         done = sum(fact.blocks or 0 for fact in facts)
         begun = sum(fact.n_blocks is not None for fact in facts)
-        lines.append(f"  {done} of {total} blocks ({100 * done // total} %) in the {begun} tasks that have begun")
+        lines.append(
+            f"  {done} of {total} blocks ({100 * done // total} %) in the {begun} tasks that have"
+            " begun"
+        )
     for fact in [fact for fact in facts if fact.outcome in ("failed", "ended without a word")][:3]:
         code = f", exit code {fact.exit_code}" if fact.exit_code is not None else ""
         lines.append(f"  task {fact.id.partition('_')[2]}: {fact.words}{code}; log: {fact.log}")
@@ -193,7 +248,9 @@ def duration(seconds: float) -> str:
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     days, hours = divmod(hours, 24)
-    return f"{days}-{hours:02}:{minutes:02}:{rest:02}" if days else f"{hours}:{minutes:02}:{rest:02}"
+    return (
+        f"{days}-{hours:02}:{minutes:02}:{rest:02}" if days else f"{hours}:{minutes:02}:{rest:02}"
+    )
 
 
 def _short(number: float) -> str:
@@ -220,12 +277,22 @@ def _say(message: str) -> None:
 
 
 def _parser() -> Parser:
-    parser = Parser(prog=_PROGRAM, description="Tell where jobs are, and how far.", allow_abbrev=False)
+    parser = Parser(
+        prog=_PROGRAM, description="Tell where jobs are, and how far.", allow_abbrev=False
+    )
     parser.add_argument(
-        "jobs", nargs="*", metavar="JOB|FOLDER",
-        help="the number of a job, or of a task of an array (12_3), or a job's folder (default: all that wait, run, or "
-        "have ended in the last day)",
-    )  # fmt: skip
+        "jobs",
+        nargs="*",
+        metavar="JOB|FOLDER",
+        help=(
+            "the number of a job, or of a task of an array (12_3), or a job's folder (default: all"
+            " that wait, run, or have ended in the last day)"
+        ),
+    )
     parser.add_argument("--all", action="store_true", help="without a name: all jobs, however old")
-    parser.add_argument("--json", action="store_true", help="print one JSON object, or without a name a list of them")
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        help="print one JSON object, or without a name a list of them",
+    )
     return parser

@@ -20,10 +20,27 @@ from mpipar.batch.job_status import tasks as tasks_of
 from mpipar.batch.launchers import can_shrink
 from mpipar.batch.record import Submission
 from mpipar.batch.site import read_site
-from mpipar.batch.submit import all_tasks, in_queue, look_at_program, made_folder, plan, submit, unfinished_tasks
+from mpipar.batch.submit import (
+    all_tasks,
+    in_queue,
+    look_at_program,
+    made_folder,
+    plan,
+    submit,
+    unfinished_tasks,
+)
 from mpipar.command.driver import say_bad_input
 
-_RESOURCES = ("nodes", "ranks_per_node", "ranks", "workers", "time", "memory", "partition", "account")
+_RESOURCES = (
+    "nodes",
+    "ranks_per_node",
+    "ranks",
+    "workers",
+    "time",
+    "memory",
+    "partition",
+    "account",
+)
 _NUMBERS = ("nodes", "ranks_per_node", "ranks", "workers", "time")
 _POLL_SECONDS, _LONGEST_PAUSE = 2.0, 30.0
 _PATIENCE = 600.0  # that a controller is given which doesn't answer
@@ -42,26 +59,51 @@ def main(arguments: Sequence[str]) -> int:
 
 def _parser() -> Parser:
     parser = Parser(
-        prog="mpipar submit", allow_abbrev=False,
-        description="Submit what a job file describes. Submitted again after it was stopped, it goes on; of an array, "
-        "the tasks that are not finished run alone. The job's number is printed on stdout.",
+        prog="mpipar submit",
+        allow_abbrev=False,
+        description=(
+            "Submit what a job file describes. Submitted again after it was stopped, it goes on; of"
+            " an array, the tasks that are not finished run alone. The job's number is printed on"
+            " stdout."
+        ),
         epilog="example: mpipar submit jobs/pi.toml --nodes 4 --set run.options.steps=1e12",
-    )  # fmt: skip
+    )
     parser.add_argument("job", type=Path, metavar="JOB.toml", help="the job file")
     parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", dest="changes",
-        help="another value than in the file, such as run.options.steps=1e9 (more than once, if need be)",
-    )  # fmt: skip
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="changes",
+        help=(
+            "another value than in the file, such as run.options.steps=1e9 (more than once, if"
+            " need be)"
+        ),
+    )
     for name in _RESOURCES:
         flag = f"--{name.replace('_', '-')}"
         parser.add_argument(flag, metavar="VALUE", help=f"short for --set resources.{name}=VALUE")
     parser.add_argument("--site", type=Path, metavar="FILE", help="the site's profile")
-    parser.add_argument("--after", action="append", default=[], metavar="ID", help="begin when job ID has ended well")
-    parser.add_argument("--dry-run", action="store_true", help="print the script and the command; submit nothing")
-    parser.add_argument("--check", action="store_true", help="ask Slurm whether it would take it; submit nothing")
-    parser.add_argument("--wait", action="store_true", help="wait for its end; exit code 1 if it isn't a good one")
     parser.add_argument(
-        "--force", action="store_true", help="submit, though a job with this output is in the queue, or it is finished"
+        "--after",
+        action="append",
+        default=[],
+        metavar="ID",
+        help="begin when job ID has ended well",
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="print the script and the command; submit nothing"
+    )
+    parser.add_argument(
+        "--check", action="store_true", help="ask Slurm whether it would take it; submit nothing"
+    )
+    parser.add_argument(
+        "--wait", action="store_true", help="wait for its end; exit code 1 if it isn't a good one"
+    )
+    parser.add_argument(
+        "--force",
+        action="store_true",
+        help="submit, though a job with this output is in the queue, or it is finished",
     )
     return parser
 
@@ -99,13 +141,19 @@ def _submit(options: Any) -> int:
         waiting = [] if options.force else in_queue(Path(job.folder))
         if waiting:
             listed = ", ".join(f"{state.id} ({state.state})" for state in waiting)
-            raise BadInput(f"{job.folder}: job {listed} has this output already; --force submits it all the same")
+            raise BadInput(
+                f"{job.folder}: job {listed} has this output already; --force submits it all the"
+                " same"
+            )
         if not tasks:
             _say(f"{job.folder} is finished; nothing is submitted")
             return DONE
         submission = submit(job, document, planned, site, tasks, overrides)
     print(submission.id, flush=True)
-    _say(f"job {submission.id} ({job.name}{f', tasks {submission.tasks}' if job.tasks else ''}) in {job.folder}")
+    _say(
+        f"job {submission.id} ({job.name}{f', tasks {submission.tasks}' if job.tasks else ''}) in"
+        f" {job.folder}"
+    )
     if told:
         _say(told.replace("would evaluate", "it evaluates"))
     try:
@@ -118,12 +166,14 @@ def _submit(options: Any) -> int:
 def _still_to_come(numbers: list[str]) -> list[str]:
     """Return which of these a job is to wait for.
 
-    One that has ended well is waited for by Slurm, too, but for what Slurm takes for a failure, and is none.
+    One that has ended well is waited for by Slurm, too, but for what Slurm takes for a failure, and
+    is none.
 
     Raises
     ------
     BadInput
-        If a job can't wait for one of them: for one that it doesn't know, Slurm wouldn't wait at all.
+        If a job can't wait for one of them: for one that it doesn't know, Slurm wouldn't wait at
+        all.
     """
     for number in numbers:
         if not (number.isascii() and number.isdecimal()):
@@ -137,9 +187,19 @@ def _still_to_come(numbers: list[str]) -> list[str]:
             raise BadInput(f"--after: Slurm knows no job {number}, or has forgotten it")
         one = record.of_id(number, here)
         facts = examine([(one, task) for task in tasks_of(one)])[0] if one is not None else []
-        failed = next((fact for each in facts for fact in each if not fact.is_open and fact.outcome != "done"), None)
+        failed = next(
+            (
+                fact
+                for each in facts
+                for fact in each
+                if not fact.is_open and fact.outcome != "done"
+            ),
+            None,
+        )
         if failed is not None and failed.state is not None:
-            raise BadInput(f"--after: job {failed.id} has not ended well: {failed.state}, {failed.words}")
+            raise BadInput(
+                f"--after: job {failed.id} has not ended well: {failed.state}, {failed.words}"
+            )
         bad = next((state for state in found if state.ended and not state.good), None)
         is_done = bool(facts) and all(fact.outcome == "done" for each in facts for fact in each)
         if bad is not None and not is_done:
@@ -176,7 +236,9 @@ def _wait(submission: Submission, job: Job) -> int:
             well = all(fact.outcome == "done" for fact in facts)
             if job.output or not states:  # a prologue may have ended the job before it ran anything
                 well = well and not unfinished_tasks(job)
-            for words in dict.fromkeys(fact.words for fact in facts if fact.words.startswith(("done, ", "failed: "))):
+            for words in dict.fromkeys(
+                fact.words for fact in facts if fact.words.startswith(("done, ", "failed: "))
+            ):
                 _say(f"job {submission.id}: {words}")
             return DONE if well else FAILED
         time.sleep(pause)

@@ -1,1 +1,3 @@
-"""What a computation is: plans, kernels, reductions, random streams. Pure NumPy: no MPI, no files, no printing."""
+"""What a computation is: plans, kernels, reductions, random streams. Pure NumPy: no MPI, no files,
+no printing.
+"""

@@ -10,7 +10,8 @@ import numpy as np
 
 
 class Blocks:
-    """A sequence of block numbers, kept as ranges: what is still to be evaluated, a share or a chunk of it.
+    """A sequence of block numbers, kept as ranges: what is still to be evaluated, a share or a
+    chunk of it.
 
     Parameters
     ----------
@@ -47,7 +48,9 @@ class Blocks:
         return Blocks, (self.ranges,)
 
     def __getitem__(self, positions: slice) -> Blocks:
-        """Return the blocks at these positions of the sequence; the slice has a start and a stop, both ≥ 0."""
+        """Return the blocks at these positions of the sequence; the slice has a start and a stop,
+        both ≥ 0.
+        """
         start, stop = min(positions.start, self.count), min(positions.stop, self.count)
         found = []
         index = bisect.bisect_right(self._offsets, start) - 1
@@ -62,7 +65,9 @@ class Blocks:
     def every(self, rank: int, size: int) -> Blocks:
         """Return each ``size``-th block of the sequence, from position ``rank`` on."""
         ranges, offsets = self.ranges, self._offsets
-        return Blocks(r[(rank - offset) % size :: size] for r, offset in zip(ranges, offsets, strict=False))
+        return Blocks(
+            r[(rank - offset) % size :: size] for r, offset in zip(ranges, offsets, strict=False)
+        )
 
 
 def united(ranges: Iterable[range]) -> list[range]:
@@ -96,7 +101,8 @@ def missing(done: Iterable[range], n: int) -> Blocks:
 def _runs(stepped: list[range]) -> list[range]:
     """Return the union of ranges with steps as ranges of step 1.
 
-    The shares of a cyclic schedule interlock, and together fill about as much as they span: a byte for each will do.
+    The shares of a cyclic schedule interlock, and together fill about as much as they span: a byte
+    for each will do.
     """
     first = min(r[0] for r in stepped)
     marks = np.zeros(max(r[-1] for r in stepped) - first + 3, np.int8)  # with a 0 at each end

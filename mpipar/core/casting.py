@@ -12,7 +12,8 @@ from mpipar.core.partials import Array, same_integers
 def change(rows: Array, dtype: np.dtype[Any]) -> str | None:
     """Return what would be changed if rows were stored as ``dtype``, or None.
 
-    Floating-point numbers may be rounded to fewer digits, but not to infinity. All else is kept as it is.
+    Floating-point numbers may be rounded to fewer digits, but not to infinity. All else is kept as
+    it is.
     """
     if dtype.names:
         changes = (change(rows[name], dtype[name]) for name in dtype.names)
@@ -47,5 +48,7 @@ def _kept(rows: Array, made: Array) -> Array:
         if same_integers(rows, made):
             return np.ones(rows.shape, bool)
         pairs = zip(rows.ravel(), made.ravel(), strict=True)
-        return np.reshape([same_integers(np.atleast_1d(i), np.atleast_1d(f)) for i, f in pairs], rows.shape)
+        return np.reshape(
+            [same_integers(np.atleast_1d(i), np.atleast_1d(f)) for i, f in pairs], rows.shape
+        )
     return np.ones(rows.shape, bool)

@@ -1,10 +1,12 @@
 """Sums of doubles without any rounding, until the end.
 
-Every finite double is a whole multiple of 2⁻¹⁰⁷⁴. A sum held as a whole number of that unit is exact, hence the same in
-whatever order its terms come; it is rounded once, when it is asked for. That makes a correctly rounded, order-free sum
-(the idea of Kulisch's long accumulator; U. Kulisch, *Computer Arithmetic and Validity*, 2008).
+Every finite double is a whole multiple of 2⁻¹⁰⁷⁴. A sum held as a whole number of that unit is
+exact, hence the same in whatever order its terms come; it is rounded once, when it is asked for.
+That makes a correctly rounded, order-free sum (the idea of Kulisch's long accumulator; U. Kulisch,
+*Computer Arithmetic and Validity*, 2008).
 
-One sum is a Python integer (:func:`to_fixed`, :func:`from_fixed`). Many sums side by side, for arrays, are
+One sum is a Python integer (:func:`to_fixed`, :func:`from_fixed`). Many sums side by side, for
+arrays, are
 :class:`ExactArray`: 32-bit digits in 64-bit words, for just the range of exponents that occurs.
 """
 
@@ -35,7 +37,9 @@ def to_fixed(x: float) -> int:
 
 
 def from_fixed(total: int) -> float:
-    """Return the double nearest to ``total`` · 2⁻¹⁰⁷⁴ (ties to even; ±inf beyond the range of doubles)."""
+    """Return the double nearest to ``total`` · 2⁻¹⁰⁷⁴ (ties to even; ±inf beyond the range of
+    doubles).
+    """
     try:
         return total / _ONE  # Python rounds the quotient of two integers correctly
     except OverflowError:
@@ -52,10 +56,10 @@ class ExactArray:
 
     Notes
     -----
-    The sum of element ``e`` is ``Σₖ words[k, e] · 2**(32·(low + k) − 1074 − 64)``, plus what came non-finite.
-    Words are signed and hold more than one digit until a carry brings them back into 0 … 2³² − 1 (the topmost keeps
-    the sign). Memory: 8 bytes a word, three words for values of one magnitude, one more for each factor of 2³²
-    between the smallest and the largest.
+    The sum of element ``e`` is ``Σₖ words[k, e] · 2**(32·(low + k) − 1074 − 64)``, plus what came
+    non-finite. Words are signed and hold more than one digit until a carry brings them back into 0
+    … 2³² − 1 (the topmost keeps the sign). Memory: 8 bytes a word, three words for values of one
+    magnitude, one more for each factor of 2³² between the smallest and the largest.
     """
 
     __slots__ = ("additions", "low", "shape", "special", "whole", "words")
@@ -129,7 +133,9 @@ class ExactArray:
         return rounded.reshape(self.shape)
 
     def _integers(self, rounded: npt.NDArray[np.float64]) -> npt.NDArray[Any]:
-        """Return the sums, which are whole numbers, as such if one of them isn't the double that it is rounded to."""
+        """Return the sums, which are whole numbers, as such if one of them isn't the double that it
+        is rounded to.
+        """
         sums = [0] * rounded.size
         for k, words in enumerate(self.words.tolist()):
             shift = _DIGIT * (self.low + k) - FRACTION_BITS - _PADDING
@@ -152,7 +158,11 @@ class ExactArray:
         if below or above:
             columns = self.words.shape[1]
             self.words = np.concatenate(
-                [np.zeros((below, columns), np.int64), self.words, np.zeros((above, columns), np.int64)]
+                [
+                    np.zeros((below, columns), np.int64),
+                    self.words,
+                    np.zeros((above, columns), np.int64),
+                ]
             )
             self.low -= below
 
@@ -164,7 +174,8 @@ class ExactArray:
     def _carry(self) -> None:
         """Bring all words but the topmost into 0 … 2³² − 1.
 
-        An addition changes a word by less than 2³⁴, so 2²⁸ of them (and as many again in a merge) stay below 2⁶³.
+        An addition changes a word by less than 2³⁴, so 2²⁸ of them (and as many again in a merge)
+        stay below 2⁶³.
         """
         if np.abs(self.words[-1]).max(initial=0) >= 2**30:
             self._make_room(self.low, self.low + len(self.words) + 1)
@@ -185,16 +196,21 @@ class ExactArray:
         top = len(words) - 1 - np.argmax(words[::-1] != 0, axis=0)  # the first digit that isn't 0
         top = np.maximum(top, 2)
         first, second, third = (words[top - k, column].astype(np.uint64) for k in range(3))
-        length = np.frexp(first.astype(np.float64))[1]  # bits of the first digit, exact as it is below 2³²
+        length = np.frexp(first.astype(np.float64))[
+            1
+        ]  # bits of the first digit, exact as it is below 2³²
         up = (_DIGIT - length).astype(np.uint64)
         # 64 bits from the first set bit on, then one "sticky" bit for all that is below.
         leading = (first << (up + _DIGIT)) | (second << up) | (third >> (_DIGIT - up))
         below = (third << up) & np.uint64(_MASK) != 0
         below |= (np.cumsum(words != 0, axis=0)[top - 2, column] - (third != 0)) > 0
         leading |= below.astype(np.uint64)
-        scale = _DIGIT * (top + self.low) - (FRACTION_BITS + _PADDING) - _DIGIT - up.astype(np.int64)
+        scale = (
+            _DIGIT * (top + self.low) - (FRACTION_BITS + _PADDING) - _DIGIT - up.astype(np.int64)
+        )
         with np.errstate(over="ignore"):  # beyond the range of doubles is inf
-            # Below the normal range nothing is rounded here: such a sum has fewer than 53 bits above 2⁻¹⁰⁷⁴.
+            # Below the normal range nothing is rounded here: such a sum has fewer than 53 bits
+            # above 2⁻¹⁰⁷⁴.
             magnitude: npt.NDArray[np.float64] = np.ldexp(leading.astype(np.float64), scale)
         self.words[:, negative] *= -1
         np.negative(magnitude, out=magnitude, where=negative)

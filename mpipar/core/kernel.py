@@ -22,7 +22,8 @@ from mpipar.core.signature import GIVEN, arrays_wanted, call, keywords_of
 
 @dataclass(frozen=True)
 class BoundKernel:
-    """A kernel with its parameters, plan, seed and device: all that decides the result. Can be sent to a worker.
+    """A kernel with its parameters, plan, seed and device: all that decides the result. Can be sent
+    to a worker.
 
     Attributes
     ----------
@@ -63,10 +64,19 @@ class BoundKernel:
         try:
             return reduction()
         except TypeError as error:
-            raise BadKernel(f"{self.kernel.name}: reduction={reduction.__name__} needs arguments: {error}") from None
+            raise BadKernel(
+                f"{self.kernel.name}: reduction={reduction.__name__} needs arguments: {error}"
+            ) from None
 
     def __reduce__(self) -> Any:
-        return BoundKernel, (self.kernel, self.parameters, self.plan, self.seed, self.device, self.block)
+        return BoundKernel, (
+            self.kernel,
+            self.parameters,
+            self.plan,
+            self.seed,
+            self.device,
+            self.block,
+        )
 
     def on(self, device: str) -> BoundKernel:
         """Return the same for another device, with the blocks that are the default there."""
@@ -101,7 +111,9 @@ class BoundKernel:
             return self._on_accelerator(function, accelerator, "rng" in wanted)
         if "rng" not in wanted:
             return function
-        from mpipar.core.streams import stream  # numpy.random takes time to load, and most kernels do without
+        from mpipar.core.streams import (
+            stream,
+        )  # numpy.random takes time to load, and most kernels do without
 
         seed = self.seed
         return lambda block: function(block, rng=stream(seed, block.index))
@@ -122,14 +134,18 @@ class BoundKernel:
         return tuple(name for name in arrays_wanted(self._function) if name not in GIVEN)
 
     def make_shared(self, name: str, empty: Callable[..., Array]) -> Any:
-        """Return what the kernel's function for this shared array makes, with memory from ``empty``."""
+        """Return what the kernel's function for this shared array makes, with memory from
+        ``empty``.
+        """
         return call(self.kernel._shared[name], empty, **self.parameters)
 
     @property
     def may_end_early(self) -> bool:
         """Whether :meth:`is_enough` is to be asked."""
         enough = self.kernel._enough
-        return enough is not None and all(self.parameters[name] is not None for name in keywords_of(enough))
+        return enough is not None and all(
+            self.parameters[name] is not None for name in keywords_of(enough)
+        )
 
     def is_enough(self, result: Any) -> bool:
         """Return whether the result of the first blocks will do."""
@@ -155,17 +171,20 @@ class Kernel:
     Parameters
     ----------
     function : callable
-        ``function(block, *, …)``, returning the partial of the block. If it also takes ``rng``, that is the block's own
+        ``function(block, *, …)``, returning the partial of the block. If it also takes ``rng``,
+        that is the block's own
         :class:`numpy.random.Generator`; if it takes ``xp``, that is the array library: NumPy, or that of the GPU, where
-        ``rng`` is a :class:`~mpipar.core.philox.PhiloxStream`. Any other positional parameter is an array that
+        ``rng`` is a :class:`~mpipar.core.philox.PhiloxStream`. Any other positional parameter is an
+        array that
         :meth:`shared` makes. Keyword-only parameters must have types and are the options.
     n : str or callable
-        Name of the parameter that is the number of items, or a function of parameters (named as the kernel's).
+        Name of the parameter that is the number of items, or a function of parameters (named as the
+        kernel's).
     reduction : Reduction, a subclass of it that needs no arguments, or a function of parameters
         How partials become the result.
     block : int or callable, or a mapping, optional
-        Default block size, in items, or a function of parameters; {"cpu": …, "gpu": …} where they differ. If None, a
-        size that depends on n and the device alone.
+        Default block size, in items, or a function of parameters; {"cpu": …, "gpu": …} where they
+        differ. If None, a size that depends on n and the device alone.
 
     Raises
     ------
@@ -174,8 +193,8 @@ class Kernel:
 
     Notes
     -----
-    A kernel can be called like its function. It is pickled by name, hence must be found in its module; one that was
-    typed into a notebook or an interpreter is sent to workers by value.
+    A kernel can be called like its function. It is pickled by name, hence must be found in its
+    module; one that was typed into a notebook or an interpreter is sent to workers by value.
     """
 
     def __init__(
@@ -200,7 +219,9 @@ class Kernel:
         self._shared: dict[str, Hook] = {}
         self._variants: dict[str, Callable[..., Any]] = {}
         self.notes: list[str] = []
-        self.is_table = False  # whether its one dataset is a table, which may be wanted as a CSV file
+        self.is_table = (
+            False  # whether its one dataset is a table, which may be wanted as a CSV file
+        )
         if isinstance(n, str) and n not in {p.name for p in self.parameters}:
             hint = did_you_mean(n, (p.name for p in self.parameters))
             raise BadKernel(f"{self.name}: n={n!r} is not one of its keyword-only parameters{hint}")
@@ -220,18 +241,23 @@ class Kernel:
         return self.__qualname__
 
     def by_value(self) -> Any:
-        """Return how to make this kernel where its module can't be imported, as ``__reduce__`` does."""
+        """Return how to make this kernel where its module can't be imported, as ``__reduce__``
+        does.
+        """
         return _by_value, (type(self), self.__dict__)
 
     def on(self, device: str) -> Callable[[Hook], Hook]:
-        """Use a function ``(block, …, *, …)`` on this device ("cpu" or "gpu") instead of the kernel's; a decorator.
+        """Use a function ``(block, …, *, …)`` on this device ("cpu" or "gpu") instead of the
+        kernel's; a decorator.
 
-        It returns the same partial, but for rounding, in a way that is faster there. It may take the positional
-        parameters that the kernel may, and some of its keyword-only ones.
+        It returns the same partial, but for rounding, in a way that is faster there. It may take
+        the positional parameters that the kernel may, and some of its keyword-only ones.
         """
         if device not in DEVICES:
             hint = did_you_mean(device, DEVICES)
-            raise BadKernel(f"{self.name}: there is no device {device!r}, but {' and '.join(DEVICES)}{hint}")
+            raise BadKernel(
+                f"{self.name}: there is no device {device!r}, but {' and '.join(DEVICES)}{hint}"
+            )
 
         def use(function: Hook) -> Hook:
             arrays_wanted(function)
@@ -242,7 +268,9 @@ class Kernel:
         return use
 
     def runs_on(self, device: str) -> bool:
-        """Return whether there is a function for this device: on a GPU, one of its own or one that takes ``xp``."""
+        """Return whether there is a function for this device: on a GPU, one of its own or one that
+        takes ``xp``.
+        """
         return device == "cpu" or device in self._variants or "xp" in self.arrays
 
     def function_on(self, device: str) -> Callable[..., Any]:
@@ -250,18 +278,21 @@ class Kernel:
         return self._variants.get(device, self.function)
 
     def finish(self, function: Hook) -> Hook:
-        """Use ``function(total, *, …)`` to make the result of what the reduction gives; a decorator.
+        """Use ``function(total, *, …)`` to make the result of what the reduction gives; a
+        decorator.
 
-        Its keyword-only parameters are some of the kernel's. It may return an :class:`~mpipar.Estimate`.
+        Its keyword-only parameters are some of the kernel's. It may return an
+        :class:`~mpipar.Estimate`.
         """
         self._finish = self._fitting(function, "finish", ("total",))
         return function
 
     def check(self, function: Hook) -> Hook:
-        """Call ``function(*, …)`` with the parameters before anything else is done with them; a decorator.
+        """Call ``function(*, …)`` with the parameters before anything else is done with them; a
+        decorator.
 
-        It raises :class:`~mpipar.BadInput` for values that don't go together, or that name what isn't there. It may
-        return lines that the user should know of.
+        It raises :class:`~mpipar.BadInput` for values that don't go together, or that name what
+        isn't there. It may return lines that the user should know of.
         """
         self._check = self._fitting(function, "check", ())
         return function
@@ -269,8 +300,9 @@ class Kernel:
     def enough(self, function: Hook) -> Hook:
         """End the run early where ``function(result, *, …)`` is true; a decorator.
 
-        It is asked with the result of the first 16, 32, 64, … blocks, so that the answer, and with it the number of
-        blocks of the run, depends on neither ranks nor timing. It isn't asked if one of its parameters is None.
+        It is asked with the result of the first 16, 32, 64, … blocks, so that the answer, and with
+        it the number of blocks of the run, depends on neither ranks nor timing. It isn't asked if
+        one of its parameters is None.
         """
         self._enough = self._fitting(function, "enough", ("result",))
         return function
@@ -279,30 +311,42 @@ class Kernel:
         """Let ``function(empty, *, …)`` make an array that exists once on each node; a decorator.
 
         The kernel gets it, read-only, as the positional parameter with the name of the function.
-        ``empty(shape, dtype)`` is :func:`numpy.empty` in memory that all ranks and workers of the node see; return the
-        array that it gave, filled.
+        ``empty(shape, dtype)`` is :func:`numpy.empty` in memory that all ranks and workers of the
+        node see; return the array that it gave, filled.
         """
         if function.__name__ not in self.arrays or function.__name__ in GIVEN:
-            raise BadKernel(f"{self.name}: it takes no positional parameter {function.__name__!r} to be shared")
+            raise BadKernel(
+                f"{self.name}: it takes no positional parameter {function.__name__!r} to be shared"
+            )
         self._shared[function.__name__] = self._fitting(function, "shared array", ("empty",))
         return function
 
     def inputs(self) -> dict[str, str]:
-        """Return what the result depends on beside parameters and functions, as {"input NAME": digest}."""
+        """Return what the result depends on beside parameters and functions, as {"input NAME":
+        digest}.
+        """
         return {}
 
     def bind(
-        self, parameters: Mapping[str, Any], *, block: int | None = None, seed: int = 0, device: str = "cpu"
+        self,
+        parameters: Mapping[str, Any],
+        *,
+        block: int | None = None,
+        seed: int = 0,
+        device: str = "cpu",
     ) -> BoundKernel:
         """Return this kernel with all its parameters, the plan, the seed and the device.
 
         Raises
         ------
         BadInput
-            If a parameter is missing, unknown, or of a value that isn't allowed, or there is no kernel for the device.
+            If a parameter is missing, unknown, or of a value that isn't allowed, or there is no
+            kernel for the device.
         """
         if not self.runs_on(device):
-            raise BadInput(f"device: {self.name} has no kernel for a GPU: one takes the array library, xp")
+            raise BadInput(
+                f"device: {self.name} has no kernel for a GPU: one takes the array library, xp"
+            )
         values = self._values(parameters)
         if self._check is not None:
             self.notes = list(call(self._check, **values) or ())
@@ -315,7 +359,9 @@ class Kernel:
             raise BadInput(f"{self.name} can't have {n!r} items")
         return self._bound(values, n, block, SEED.check_all(seed), device)
 
-    def _bound(self, values: dict[str, Any], n: int, block: int | None, seed: int, device: str) -> BoundKernel:
+    def _bound(
+        self, values: dict[str, Any], n: int, block: int | None, seed: int, device: str
+    ) -> BoundKernel:
         """Return this kernel bound to values that are known to be good."""
         size: Any = self.default_block if block is None else block
         if isinstance(size, Mapping):
@@ -324,11 +370,17 @@ class Kernel:
             size = call(size, **values)
         plan = Plan(n, BLOCK.check_all(size)) if size is not None else Plan.by_default(n, device)
         if device == "gpu" and min(plan.block, n) > LARGEST_BLOCK_ON_GPU:
-            raise BadInput(f"block: expected at most {LARGEST_BLOCK_ON_GPU:_} items on a GPU, got {plan.block:_}")
+            raise BadInput(
+                f"block: expected at most {LARGEST_BLOCK_ON_GPU:_} items on a GPU, got"
+                f" {plan.block:_}"
+            )
         bound = BoundKernel(self, values, plan, seed, device, block)
         missing = [name for name in bound.shared_names if name not in self._shared]
         if missing:
-            raise BadKernel(f"{self.name}: nothing makes its array {missing[0]!r}; decorate a function with .shared")
+            raise BadKernel(
+                f"{self.name}: nothing makes its array {missing[0]!r}; decorate a function with"
+                " .shared"
+            )
         return bound
 
     def _values(self, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -348,16 +400,25 @@ class Kernel:
         return values
 
     def unknown(self, name: str, others: Iterable[str] = ()) -> BadInput:
-        """Return what to raise for a parameter that the kernel hasn't; ``others`` are names that may be meant, too."""
+        """Return what to raise for a parameter that the kernel hasn't; ``others`` are names that
+        may be meant, too.
+        """
         known = [p.name for p in self.parameters]
         hint = did_you_mean(name, [*known, *others]) or f"; it has {', '.join(known) or 'none'}"
         return BadInput(f"{self.name} has no parameter {name!r}{hint}")
 
     def _fitting(self, function: Hook, what: str, positional: tuple[str, ...]) -> Hook:
-        """Return ``function`` if it takes these positional parameters and, by keyword, some of the kernel's."""
-        if len(inspect.signature(function).parameters.keys() - keywords_of(function)) != len(positional):
+        """Return ``function`` if it takes these positional parameters and, by keyword, some of the
+        kernel's.
+        """
+        if len(inspect.signature(function).parameters.keys() - keywords_of(function)) != len(
+            positional
+        ):
             takes = ", ".join((*positional, "*", "…"))
-            raise BadKernel(f"{self.name}: its {what} takes ({takes}), with parameters of the kernel after the *")
+            raise BadKernel(
+                f"{self.name}: its {what} takes ({takes}), with parameters of the kernel after"
+                " the *"
+            )
         self._check_keywords(function, what)
         return function
 
@@ -366,11 +427,14 @@ class Kernel:
         if unknown:
             hint = did_you_mean(min(unknown), (p.name for p in self.parameters))
             raise BadKernel(
-                f"{self.name}: its {what} takes {', '.join(sorted(unknown))}, which the kernel doesn't{hint}"
+                f"{self.name}: its {what} takes {', '.join(sorted(unknown))}, which the kernel"
+                f" doesn't{hint}"
             )
 
 
-BLOCK = Parameter("block", int, None, minimum=1, help="items in a block (default: by the driver and n)")
+BLOCK = Parameter(
+    "block", int, None, minimum=1, help="items in a block (default: by the driver and n)"
+)
 SEED = Parameter("seed", int, 0, minimum=0, help="seed of the random streams")
 
 

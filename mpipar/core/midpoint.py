@@ -1,9 +1,10 @@
 """The midpoint rule on a grid, with what tells its error.
 
-Each third midpoint of an axis is the midpoint of a grid three times as coarse, and each ninth that of one nine times as
-coarse. How sums differ from grid to grid tells the order, observed and not supposed. The rest is seen between the
-points: second differences along an axis (:data:`BENDS`), and pairs of points around the midpoint of each ninth cell,
-mirrored in it, whose mean less the value at the midpoint is on average the error (:data:`PAIRS`).
+Each third midpoint of an axis is the midpoint of a grid three times as coarse, and each ninth that
+of one nine times as coarse. How sums differ from grid to grid tells the order, observed and not
+supposed. The rest is seen between the points: second differences along an axis (:data:`BENDS`), and
+pairs of points around the midpoint of each ninth cell, mirrored in it, whose mean less the value at
+the midpoint is on average the error (:data:`PAIRS`).
 """
 
 from __future__ import annotations
@@ -21,10 +22,14 @@ SUMS = ("fine", "coarse", "coarsest", "size")
 BENDS = ("bend1", "bend3", "bend9")
 PAIRS = ("pairs", "over", "apart")
 NAMES = (*SUMS, *BENDS, *PAIRS)
-"""What of a block is summed: values of each grid, |values|; |second differences|; pairs, what they are over, |that|."""
+"""What of a block is summed: values of each grid, |values|; |second differences|; pairs, what they
+are over, |that|.
+"""
 
 PEAKS = ("high", "where", "low", "bend", "apart")
-"""Of what the largest is kept: the value and |value|'s place, minus the value, |second difference|, |over|."""
+"""Of what the largest is kept: the value and |value|'s place, minus the value, |second difference|,
+|over|.
+"""
 
 _FEW = 9_000  # cells, below which each has a pair of points
 _FEWEST = 27  # points on an axis whose differences tell an order
@@ -47,7 +52,9 @@ class Grid(NamedTuple):
 
 
 def grid(samples: int, dimensions: int) -> Grid | None:
-    """Return the finest grid that takes at most so many points, with those for its error; None if there is none."""
+    """Return the finest grid that takes at most so many points, with those for its error; None if
+    there is none.
+    """
     others = _others(dimensions)
     m = _side(samples * _EVERY // (_EVERY + others), dimensions)
     if m**dimensions >= _FEW:
@@ -57,7 +64,9 @@ def grid(samples: int, dimensions: int) -> Grid | None:
 
 
 def _others(dimensions: int) -> int:
-    """Return how many other points one of :data:`_EVERY` cells is compared with: a pair, and neighbours on an axis."""
+    """Return how many other points one of :data:`_EVERY` cells is compared with: a pair, and
+    neighbours on an axis.
+    """
     return 2 if dimensions == 1 else 4  # on one axis neighbours are had anyway
 
 
@@ -81,14 +90,18 @@ def _side(cells: int, dimensions: int) -> int:
 
 
 class Box(NamedTuple):
-    """Where a function is integrated: columns of lower bounds and of widths, a row for each axis, and the grid."""
+    """Where a function is integrated: columns of lower bounds and of widths, a row for each axis,
+    and the grid.
+    """
 
     low: Any
     width: Any
     grid: Grid
 
     def values(self, xp: Any, function: Function, places: Any) -> Any:
-        """Return the function's values at places, in units of the grid's step from the lower bounds."""
+        """Return the function's values at places, in units of the grid's step from the lower
+        bounds.
+        """
         x = self.low + self.width * (places / self.grid.m)
         values = xp.asarray(function(*(x[axis, :] for axis in range(x.shape[0]))))
         if str(values.dtype).startswith("complex"):
@@ -97,7 +110,9 @@ class Box(NamedTuple):
 
 
 def evaluate(xp: Any, function: Function, box: Box, start: int, stop: int) -> tuple[Any, Any]:
-    """Return :data:`NAMES` and :data:`PEAKS` of the cells ``start … stop - 1``; the last axis goes fastest."""
+    """Return :data:`NAMES` and :data:`PEAKS` of the cells ``start … stop - 1``; the last axis goes
+    fastest.
+    """
     dimensions, m = box.low.shape[0], box.grid.m
     halo = max(STEPS) if dimensions == 1 else 0  # points that belong to the blocks beside, too
     first, last = max(0, start - halo), min(m**dimensions, stop + halo)
@@ -136,7 +151,9 @@ def _largest(xp: Any, values: Any) -> Any:
 def _chosen(xp: Any, every: int, start: int, stop: int) -> Any:
     """Return one of ``every`` cells, any: those of them that are in a block."""
     groups = xp.arange(start // every, (stop - 1) // every + 1)
-    item = groups * every + xp.asarray(_mixed(xp, groups, 0) % xp.asarray(every, dtype=xp.uint64), dtype=groups.dtype)
+    item = groups * every + xp.asarray(
+        _mixed(xp, groups, 0) % xp.asarray(every, dtype=xp.uint64), dtype=groups.dtype
+    )
     return item[(item >= start) & (item < stop)]
 
 
@@ -150,13 +167,17 @@ def _indices(xp: Any, rest: Any, m: int, dimensions: int) -> Any:
 
 
 def _bends(xp: Any, around: Any, first: int, start: int, stop: int, m: int, step: int) -> Any:
-    """Return |second differences| at the points of one grid that are in a block, and have a neighbour on both sides."""
+    """Return |second differences| at the points of one grid that are in a block, and have a
+    neighbour on both sides.
+    """
     centre = step // 2
     begin = max(start, step)
     begin += (centre - begin) % step
     end = min(stop, m - step)
     low, count = begin - first, max(0, -(-(end - begin) // step))
-    middle, left, right = (around[max(0, low + shift) :: step][:count] for shift in (0, -step, step))
+    middle, left, right = (
+        around[max(0, low + shift) :: step][:count] for shift in (0, -step, step)
+    )
     return xp.abs((left - middle) + (right - middle))
 
 
@@ -167,10 +188,16 @@ def _pairs(xp: Any, function: Function, box: Box, chosen: Any, centre: Any, midd
     return ((right - middle) + (left - middle)) / 2.0
 
 
-def _bends_anywhere(xp: Any, function: Function, box: Box, chosen: Any, centre: Any, middle: Any) -> Any:
-    """Return |second differences| along an axis for each cell, any, with 0 where a neighbour is out of the box."""
+def _bends_anywhere(
+    xp: Any, function: Function, box: Box, chosen: Any, centre: Any, middle: Any
+) -> Any:
+    """Return |second differences| along an axis for each cell, any, with 0 where a neighbour is out
+    of the box.
+    """
     dimensions, m = centre.shape[0], box.grid.m
-    axis = xp.asarray(_mixed(xp, chosen, dimensions + 1) % xp.asarray(dimensions, dtype=xp.uint64), dtype=xp.int64)
+    axis = xp.asarray(
+        _mixed(xp, chosen, dimensions + 1) % xp.asarray(dimensions, dtype=xp.uint64), dtype=xp.int64
+    )
     along = xp.stack([xp.asarray(axis == k, dtype=xp.float64) for k in range(dimensions)])
     places = [xp.clip(centre + sign * along, 0.5, m - 0.5) for sign in (1.0, -1.0)]
     right, left = (box.values(xp, function, place) for place in places)
@@ -182,9 +209,13 @@ def _bends_anywhere(xp: Any, function: Function, box: Box, chosen: Any, centre: 
 def _mixed(xp: Any, numbers: Any, salt: int) -> Any:
     """Return a whole number below 2³² for each, as good as random, and the same on each machine."""
     low = xp.asarray(2**32 - 1, dtype=xp.uint64)
-    mixed = (xp.asarray(numbers, dtype=xp.uint64) + xp.asarray(salt * 0x9E3779B9 + 1, dtype=xp.uint64)) & low
+    mixed = (
+        xp.asarray(numbers, dtype=xp.uint64) + xp.asarray(salt * 0x9E3779B9 + 1, dtype=xp.uint64)
+    ) & low
     for factor in (0x7FEB352D, 0x846CA68B):  # "lowbias32" of Chris Wellons
-        mixed = (mixed ^ (mixed >> xp.asarray(16, dtype=xp.uint64))) * xp.asarray(factor, dtype=xp.uint64) & low
+        mixed = (mixed ^ (mixed >> xp.asarray(16, dtype=xp.uint64))) * xp.asarray(
+            factor, dtype=xp.uint64
+        ) & low
     return mixed ^ (mixed >> xp.asarray(16, dtype=xp.uint64))
 
 
@@ -207,15 +238,19 @@ class Judged(NamedTuple):
     refusal: str = ""
 
 
-_LEAST_ORDER = 1.2  # of what a grid's differences are to those of one three times finer: below, they don't vanish
+# of what a grid's differences are to those of one three times finer: below, they don't vanish
+_LEAST_ORDER = 1.2
 _SHARE = 0.01  # of all bends, that the largest is of where they aren't the same everywhere
 _STANDARD_ERRORS = 4.0
 _WORST = 0.3  # part of the mean of |f| that an error may be
 _ROUNDING = 2.0**-51
 
 
-def judge(sums: dict[str, float], peaks: dict[str, float], m: int, dimensions: int, growth: float | None) -> Judged:
-    """Return the mean of a function over the box, and a bound of its error, from the sums over all blocks.
+def judge(
+    sums: dict[str, float], peaks: dict[str, float], m: int, dimensions: int, growth: float | None
+) -> Judged:
+    """Return the mean of a function over the box, and a bound of its error, from the sums over all
+    blocks.
 
     Parameters
     ----------
@@ -225,20 +260,32 @@ def judge(sums: dict[str, float], peaks: dict[str, float], m: int, dimensions: i
         Points on an axis.
     dimensions : int
     growth : float or None
-        Exponent by which the function grows towards a place near its largest value on the grid, if it does.
+        Exponent by which the function grows towards a place near its largest value on the grid, if
+        it does.
     """
     n = m**dimensions
     mean, size, spread = sums["fine"] / n, sums["size"] / n, peaks["high"] + peaks["low"]
     if not all(math.isfinite(total) for total in (*sums.values(), *peaks.values())):
-        return Judged(mean, math.nan, "it is not finite, or too large, at a point of the grid or near one")
+        return Judged(
+            mean, math.nan, "it is not finite, or too large, at a point of the grid or near one"
+        )
     errors = [_ROUNDING * size if spread else 0.0, _of_pairs(sums, peaks["apart"])]
-    errors.append(_of_grids(*(sums[name] / (n / step**dimensions) for name, step in zip(SUMS[:3], STEPS, strict=True))))
+    errors.append(
+        _of_grids(
+            *(
+                sums[name] / (n / step**dimensions)
+                for name, step in zip(SUMS[:3], STEPS, strict=True)
+            )
+        )
+    )
     if dimensions == 1:
         of_bends = _of_bends([sums[name] / m for name in BENDS], peaks["bend"] / m, growth)
         if of_bends is None:
             return Judged(mean, math.nan, "sums over finer grids don't come closer to each other")
         errors.append(of_bends)
-    else:  # a jump is two bends of its height, and an error of at most a quarter of these; they are samples
+    # a jump is two bends of its height, and an error of at most a quarter of these; they are
+    # samples
+    else:
         errors.append(dimensions * sums["bend1"] / max(1.0, sums["pairs"]) / 3.0)
         if growth is not None:
             errors.append(4.0 * spread / n)
@@ -251,15 +298,19 @@ def judge(sums: dict[str, float], peaks: dict[str, float], m: int, dimensions: i
 def _of_pairs(sums: dict[str, float], largest: float) -> float:
     """Return how far the mean may be from that at the points of pairs, which are anywhere."""
     count = max(1.0, sums["pairs"])
-    deviation = math.sqrt(sums["apart"] / count) * math.sqrt(largest)  # at least the standard deviation
+    deviation = math.sqrt(sums["apart"] / count) * math.sqrt(
+        largest
+    )  # at least the standard deviation
     return 1.5 * abs(sums["over"]) / count + _STANDARD_ERRORS * deviation / math.sqrt(count)
 
 
 def _of_bends(bends: list[float], largest: float, growth: float | None) -> float | None:
-    """Return a bound from second differences on grids of steps h, 3h and 9h; None if the error has none.
+    """Return a bound from second differences on grids of steps h, 3h and 9h; None if the error has
+    none.
 
-    The sum with step h differs from that with h/3 by at most h/3 times the bends with h/3. If those are 1/q of the ones
-    before, at each step, what is still to come is at most bends · (1/q + 1/q² + …) = bends / (q − 1).
+    The sum with step h differs from that with h/3 by at most h/3 times the bends with h/3. If those
+    are 1/q of the ones before, at each step, what is still to come is at most bends · (1/q + 1/q² +
+    …) = bends / (q − 1).
     """
     fine, coarse, coarsest = (bend * step for bend, step in zip(bends, STEPS, strict=True))
     if fine == 0.0:
@@ -267,9 +318,13 @@ def _of_bends(bends: list[float], largest: float, growth: float | None) -> float
     order = coarse / fine
     if coarsest > 0.0 and coarse > 0.0:
         order = min(order, coarsest / coarse)
-    if largest < _SHARE * fine:  # bends are everywhere: noise of rounding, or waves as short as the grid's step
+    if (
+        largest < _SHARE * fine
+    ):  # bends are everywhere: noise of rounding, or waves as short as the grid's step
         return fine / (min(max(order, 2.0), 9.0) - 1.0)
-    if growth is not None:  # towards a pole between points, whose distance is another one on each grid
+    if (
+        growth is not None
+    ):  # towards a pole between points, whose distance is another one on each grid
         order = 3.0 ** (1.0 - growth)
         fine = 1.5 * max(fine, coarse / order, coarsest / order**2)
     return fine / (min(order, 9.0) - 1.0) if order >= _LEAST_ORDER else None

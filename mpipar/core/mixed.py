@@ -1,8 +1,9 @@
-"""Tables whose rows have values of several types in a column, or none: each value keeps its own type.
+"""Tables whose rows have values of several types in a column, or none: each value keeps its own
+type.
 
-Rows that are joined in a block must be what they are in blocks of their own. Hence a column of several types is a field
-of text, named ``name NUL types``: each cell has the number of its type, and the value as text. Names of columns have no
-NUL (:func:`mpipar.core.row_types.storable`).
+Rows that are joined in a block must be what they are in blocks of their own. Hence a column of
+several types is a field of text, named ``name NUL types``: each cell has the number of its type,
+and the value as text. Names of columns have no NUL (:func:`mpipar.core.row_types.storable`).
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ _MOST_TYPES = 60
 
 
 def table_of(rows: Sequence[Mapping[str, Array]]) -> Array:
-    """Return the table of rows, which are {column: array of no dimension}; columns in order of appearance."""
+    """Return the table of rows, which are {column: array of no dimension}; columns in order of
+    appearance.
+    """
     if len(rows) == 1:
         return _table_of_one(rows[0])
     names = dict.fromkeys(name for row in rows for name in row)
@@ -65,7 +68,11 @@ def values_in(table: Array) -> Iterator[tuple[str, Any, Array]]:
         for number, dtype in enumerate(_types(types)):
             where = [row for row, cell in enumerate(cells) if ord(cell[0]) - ord("A") == number]
             if dtype is not None and where:
-                yield name, where, np.array([_parsed(cells[row][1:], dtype) for row in where], dtype)
+                yield (
+                    name,
+                    where,
+                    np.array([_parsed(cells[row][1:], dtype) for row in where], dtype),
+                )
 
 
 def _field(name: str, cells: list[Array | None]) -> tuple[str, Array]:
@@ -74,7 +81,9 @@ def _field(name: str, cells: list[Array | None]) -> tuple[str, Array]:
     for cell in cells:
         if cell is not None:
             key = "U" if cell.dtype.kind == "U" else cell.dtype.str
-            kinds[key] = max(kinds.get(key, cell.dtype), cell.dtype, key=lambda dtype: dtype.itemsize)
+            kinds[key] = max(
+                kinds.get(key, cell.dtype), cell.dtype, key=lambda dtype: dtype.itemsize
+            )
     if len(kinds) == 1 and not any(cell is None for cell in cells):
         [dtype] = kinds.values()
         return name, np.array([cell[()] for cell in cells if cell is not None], dtype)

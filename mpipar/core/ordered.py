@@ -21,10 +21,14 @@ class Concatenate(Reduction):
         return {}
 
     def add(self, total: Any, partial: Any, block: Block) -> Any:  # noqa: D102
-        array = plain(partial, "Concatenate", "write .filled() with what stands for them, or .compressed()")
+        array = plain(
+            partial, "Concatenate", "write .filled() with what stands for them, or .compressed()"
+        )
         if array is None:
             raise TypeError(f"Concatenate needs an array, got {describe(partial)}")
-        total[block.index] = np.array(array, ndmin=1)  # a copy, as a kernel may use its buffer again
+        total[block.index] = np.array(
+            array, ndmin=1
+        )  # a copy, as a kernel may use its buffer again
         return total
 
     def merge(self, total: Any, other: Any) -> Any:  # noqa: D102
@@ -38,13 +42,15 @@ class Concatenate(Reduction):
 class InOrder(Reduction):
     """An operation of your own, associative but perhaps not commutative, combined in block order.
 
-    Partials are combined pairwise along one fixed binary tree over the blocks, so that even an operation that is only
-    nearly associative, such as a product of floating-point matrices, gives the same bits whoever evaluates the blocks.
+    Partials are combined pairwise along one fixed binary tree over the blocks, so that even an
+    operation that is only nearly associative, such as a product of floating-point matrices, gives
+    the same bits whoever evaluates the blocks.
 
     Parameters
     ----------
     operation : callable
-        ``operation(left, right)``: combine two neighbours, the left one from lower items. Must not change them.
+        ``operation(left, right)``: combine two neighbours, the left one from lower items. Must not
+        change them.
     empty : optional
         The result for no block; None by default.
     """
@@ -60,7 +66,9 @@ class InOrder(Reduction):
 
     def add(self, total: Any, partial: Any, block: Block) -> Any:  # noqa: D102
         if has_mask(partial):
-            raise TypeError("InOrder can't keep a mask: return .filled() values, or a tuple of .data and .mask")
+            raise TypeError(
+                "InOrder can't keep a mask: return .filled() values, or a tuple of .data and .mask"
+            )
         if isinstance(partial, np.ndarray):
             partial = partial.copy()  # a kernel may use its buffer again
         return self._put(total, (0, block.index), partial)
@@ -79,7 +87,9 @@ class InOrder(Reduction):
             result = self.operation(result, total[node])
         return result
 
-    def _put(self, total: dict[tuple[int, int], Any], node: tuple[int, int], value: Any) -> dict[tuple[int, int], Any]:
+    def _put(
+        self, total: dict[tuple[int, int], Any], node: tuple[int, int], value: Any
+    ) -> dict[tuple[int, int], Any]:
         level, k = node
         while (level, k ^ 1) in total:
             sibling = total.pop((level, k ^ 1))

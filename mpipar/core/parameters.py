@@ -93,7 +93,9 @@ class Parameter:
 
     def check(self, value: Any) -> Any:
         """Return one value as this parameter's type, or raise BadInput."""
-        fits: tuple[type, ...] = {float: (float, int), Path: (Path, str)}.get(self.type, (self.type,))
+        fits: tuple[type, ...] = {float: (float, int), Path: (Path, str)}.get(
+            self.type, (self.type,)
+        )
         if hasattr(value, "item") and getattr(value, "ndim", None) == 0:
             value = value.item()  # a NumPy scalar
         if self.type is int and isinstance(value, float) and value.is_integer():
@@ -108,7 +110,9 @@ class Parameter:
             raise BadInput(f"expected {self.allowed}, got {value!r}")
         if self.type is int and abs(value) > LARGEST_INT:
             raise BadInput(f"expected {self.allowed} of at most 64 bits, got a larger one")
-        if (self.minimum is not None and value < self.minimum) or (self.choices and value not in self.choices):
+        if (self.minimum is not None and value < self.minimum) or (
+            self.choices and value not in self.choices
+        ):
             raise BadInput(f"expected {self.allowed}, got {value!s}{self._meant(value)}")
         return value
 
@@ -116,7 +120,9 @@ class Parameter:
         return did_you_mean(value, map(str, self.choices)) if isinstance(value, str) else ""
 
     def check_all(self, value: Any) -> Any:
-        """Return a whole value (None, one, or a list) as this parameter takes it, or raise BadInput naming it."""
+        """Return a whole value (None, one, or a list) as this parameter takes it, or raise BadInput
+        naming it.
+        """
         try:
             if value is None and self.optional:
                 return None
@@ -136,7 +142,9 @@ def one_of(choices: tuple[Any, ...]) -> str:
 
 
 def parse_int(text: str) -> int:
-    """Return the whole number in ``text``, which may be written as 1000, 1_000, 1e3 or 1.5e3. Raises ValueError."""
+    """Return the whole number in ``text``, which may be written as 1000, 1_000, 1e3 or 1.5e3.
+    Raises ValueError.
+    """
     try:
         number = Decimal(text.strip())
     except InvalidOperation:
@@ -159,12 +167,20 @@ def _parse_float(text: str) -> float:
 
 def _parse_bool(text: str) -> bool:
     try:
-        return {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}[text.lower()]
+        return {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}[
+            text.lower()
+        ]
     except KeyError:
         raise ValueError(f"expected true or false, got {text!r}") from None
 
 
-_WORDS = {int: "a whole number", float: "a number", str: "text", bool: "true or false", Path: "a path"}
+_WORDS = {
+    int: "a whole number",
+    float: "a number",
+    str: "text",
+    bool: "true or false",
+    Path: "a path",
+}
 
 _PARSERS: dict[type, Callable[[str], Any]] = {
     int: parse_int,
@@ -176,7 +192,9 @@ _PARSERS: dict[type, Callable[[str], Any]] = {
 
 
 def parameters_of(function: Callable[..., Any]) -> tuple[Parameter, ...]:
-    """Return the keyword-only parameters of ``function``. Raises TypeError for a type that can't be an option."""
+    """Return the keyword-only parameters of ``function``. Raises TypeError for a type that can't be
+    an option.
+    """
     hints = typing.get_type_hints(function, include_extras=True)
     described = _described_parameters(inspect.getdoc(function) or "")
     found = []
@@ -184,13 +202,21 @@ def parameters_of(function: Callable[..., Any]) -> tuple[Parameter, ...]:
         if parameter.kind is not parameter.KEYWORD_ONLY:
             continue
         if parameter.name not in hints:
-            raise TypeError(f"{function.__name__}: parameter {parameter.name!r} needs a type, such as int or float")
+            raise TypeError(
+                f"{function.__name__}: parameter {parameter.name!r} needs a type, such as int or"
+                " float"
+            )
         try:
             traits = _traits(hints[parameter.name])
         except TypeError as error:
             raise TypeError(f"{function.__name__}: parameter {parameter.name!r}: {error}") from None
         found.append(
-            Parameter(parameter.name, default=parameter.default, help=described.get(parameter.name, ""), **traits)
+            Parameter(
+                parameter.name,
+                default=parameter.default,
+                help=described.get(parameter.name, ""),
+                **traits,
+            )
         )
     return tuple(found)
 
@@ -206,20 +232,30 @@ def _traits(hint: Any) -> dict[str, Any]:
         return traits
     if origin is Literal:
         return {"type": type(arguments[0]), "choices": arguments}
-    if origin in (typing.Union, types.UnionType) and len(arguments) == 2 and types.NoneType in arguments:
+    if (
+        origin in (typing.Union, types.UnionType)
+        and len(arguments) == 2
+        and types.NoneType in arguments
+    ):
         inner = next(argument for argument in arguments if argument is not types.NoneType)
         return {**_traits(inner), "optional": True}
     if origin in (list, tuple) and arguments and (origin is list or arguments[1:] == (...,)):
         return {**_traits(arguments[0]), "many": True}
     if hint in _PARSERS:
         return {"type": hint}
-    raise TypeError(f"{hint!r} can't be an option; int, float, str, bool, Path, Literal, lists and | None can")
+    raise TypeError(
+        f"{hint!r} can't be an option; int, float, str, bool, Path, Literal, lists and | None can"
+    )
 
 
 def _described_parameters(doc: str) -> dict[str, str]:
     """Return {name: first paragraph} from the Parameters section of a NumPy-style docstring."""
-    section = re.search(r"^Parameters\n-+\n(.*?)(?=^\S[^\n]*\n-+$|\Z)", doc, re.DOTALL | re.MULTILINE)
+    section = re.search(
+        r"^Parameters\n-+\n(.*?)(?=^\S[^\n]*\n-+$|\Z)", doc, re.DOTALL | re.MULTILINE
+    )
     if not section:
         return {}
-    entries = re.finditer(r"^(\w+) ?:[^\n]*\n((?:[ \t]+\S[^\n]*\n?)+)", section.group(1) + "\n", re.MULTILINE)
+    entries = re.finditer(
+        r"^(\w+) ?:[^\n]*\n((?:[ \t]+\S[^\n]*\n?)+)", section.group(1) + "\n", re.MULTILINE
+    )
     return {entry.group(1): " ".join(entry.group(2).split()) for entry in entries}

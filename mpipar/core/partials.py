@@ -21,9 +21,11 @@ def describe(partial: Any) -> str:
 
 
 def split_mask(partial: Any) -> tuple[Array | None, Array | None]:
-    """Return a partial as a plain array, None for a ragged list; and where it is masked, None for nowhere.
+    """Return a partial as a plain array, None for a ragged list; and where it is masked, None for
+    nowhere.
 
-    A list may have masked arrays in it, and an array of another library (dask, astropy) may have a mask of its own.
+    A list may have masked arrays in it, and an array of another library (dask, astropy) may have a
+    mask of its own.
     """
     if type(partial) is np.ndarray:
         return partial, None
@@ -47,7 +49,9 @@ def has_mask(partial: Any) -> bool:
 
 
 def plain(partial: Any, who: str, remedy: str) -> Array | None:
-    """Return a partial as a plain array, or None for a ragged list. Raises TypeError if some of it is masked."""
+    """Return a partial as a plain array, or None for a ragged list. Raises TypeError if some of it
+    is masked.
+    """
     array, mask = split_mask(partial)
     if mask is not None:
         raise TypeError(f"{who} can't leave out masked values ({_counted(mask)}): {remedy}")
@@ -55,7 +59,9 @@ def plain(partial: Any, who: str, remedy: str) -> Array | None:
 
 
 def check_real(array: Array | None, partial: Any, who: str) -> Array:
-    """Return the array that a partial is if it has real numbers. Raises TypeError for anything else."""
+    """Return the array that a partial is if it has real numbers. Raises TypeError for anything
+    else.
+    """
     if array is None or array.dtype.kind not in "fiub" or array.dtype.itemsize > 8:
         raise TypeError(f"{who} needs real numbers (of 64 bits at most), got {describe(partial)}")
     return array
@@ -72,7 +78,8 @@ def doubles(array: Array, who: str) -> npt.NDArray[np.float64]:
     """Return real numbers as doubles. Raises TypeError if that changes one."""
     if has_large(array) and not same_integers(array, array.astype(np.float64)):
         raise TypeError(
-            f"{who} would round whole numbers beyond 2**53, which are no doubles: write .astype(float) to let it"
+            f"{who} would round whole numbers beyond 2**53, which are no doubles: write"
+            " .astype(float) to let it"
         )
     return array.astype(np.float64, copy=False)
 
@@ -119,25 +126,41 @@ def _has_masked(items: Any) -> bool:
 
 def _joined(items: Any) -> Any:
     """Return a list that has masked arrays in it as one array."""
-    parts = [_joined(item) if isinstance(item, (list, tuple)) else np.ma.asarray(_with_mask(item)) for item in items]
+    parts = [
+        _joined(item) if isinstance(item, (list, tuple)) else np.ma.asarray(_with_mask(item))
+        for item in items
+    ]
     return np.ma.stack(parts) if parts else np.ma.zeros(0)
 
 
 def _with_mask(item: Any) -> Any:
     """Return an array with a mask of another library as one of NumPy's."""
-    if isinstance(item, np.ma.MaskedArray) or type(item) is np.ndarray or not isinstance(item, np.ndarray):
+    if (
+        isinstance(item, np.ma.MaskedArray)
+        or type(item) is np.ndarray
+        or not isinstance(item, np.ndarray)
+    ):
         return item
     mask = _mask_of(item)
     return np.ma.array(np.asarray(item), mask=False if mask is None else mask)
 
 
 def _check_list(items: Any, array: Array) -> None:
-    """Raise TypeError if whole numbers in a list were rounded, as there are others in it that are not whole."""
+    """Raise TypeError if whole numbers in a list were rounded, as there are others in it that are
+    not whole.
+    """
     flat = np.empty(array.size, object)
     flat[:] = list(_leaves(items)) if array.size else []
     for item, made in zip(flat, array.flat, strict=True):
-        if isinstance(item, (int, np.integer)) and abs(int(item)) > LARGEST_EXACT and int(made.real) != int(item):
-            raise TypeError(f"a list of numbers of several types would round {item} to {made}: make an array of it")
+        if (
+            isinstance(item, (int, np.integer))
+            and abs(int(item)) > LARGEST_EXACT
+            and int(made.real) != int(item)
+        ):
+            raise TypeError(
+                f"a list of numbers of several types would round {item} to {made}: make an array"
+                " of it"
+            )
 
 
 def _leaves(items: Any) -> Any:

@@ -1,8 +1,9 @@
 """Random numbers on any array library: Philox4x32-10, counted and without state.
 
-J. Salmon, M. Moraes, R. Dror, D. Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC11 (2011). A block of four
-32-bit words is a function of a 64-bit key and a 128-bit counter, so that any thread of a GPU can make any of them. It
-is written in the operations of the Python array API, and gives the same bits with each library that has that.
+J. Salmon, M. Moraes, R. Dror, D. Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC11 (2011).
+A block of four 32-bit words is a function of a 64-bit key and a 128-bit counter, so that any thread
+of a GPU can make any of them. It is written in the operations of the Python array API, and gives
+the same bits with each library that has that.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ _WEYL = 0x9E3779B9, 0xBB67AE85  # what the key grows by from round to round
 _LOW = 0xFFFFFFFF
 
 
-def philox4x32(counter: Sequence[XArray], key: Sequence[int]) -> tuple[XArray, XArray, XArray, XArray]:
+def philox4x32(
+    counter: Sequence[XArray], key: Sequence[int]
+) -> tuple[XArray, XArray, XArray, XArray]:
     """Return four words for each counter, of ten rounds.
 
     Parameters
@@ -47,9 +50,11 @@ def philox4x32(counter: Sequence[XArray], key: Sequence[int]) -> tuple[XArray, X
 
 
 class PhiloxStream:
-    """The random stream of one block on a device, keyed by (seed, block index) as that on the CPU is.
+    """The random stream of one block on a device, keyed by (seed, block index) as that on the CPU
+    is.
 
-    It has those of the methods of :class:`numpy.random.Generator` that are below, so that one source draws from both.
+    It has those of the methods of :class:`numpy.random.Generator` that are below, so that one
+    source draws from both.
 
     Parameters
     ----------
@@ -65,8 +70,9 @@ class PhiloxStream:
 
     Notes
     -----
-    A call for m numbers uses ⌈m/2⌉ counters. The first half of the numbers, in C order, is made of words 0 and 1 of
-    each, the second half of words 2 and 3: of ``random((2, m))`` number i of both rows is of counter i.
+    A call for m numbers uses ⌈m/2⌉ counters. The first half of the numbers, in C order, is made of
+    words 0 and 1 of each, the second half of words 2 and 3: of ``random((2, m))`` number i of both
+    rows is of counter i.
     """
 
     def __init__(self, xp: Any, seed: int, index: int) -> None:
@@ -86,27 +92,35 @@ class PhiloxStream:
         first, second = self._doubles((count + 1) // 2)
         return self._xp.reshape(self._xp.concat([first, second])[:count], shape)
 
-    def uniform(self, low: float = 0.0, high: float = 1.0, size: int | tuple[int, ...] | None = None) -> XArray:
+    def uniform(
+        self, low: float = 0.0, high: float = 1.0, size: int | tuple[int, ...] | None = None
+    ) -> XArray:
         """Return doubles in [low, high)."""
         return low + (high - low) * self.random(size)
 
     def standard_normal(self, size: int | tuple[int, ...] | None = None) -> XArray:
         """Return doubles of the normal distribution, by the transformation of Box and Muller.
 
-        Their last bits are as exact as the library's logarithm, sine and cosine, which differ from one to another.
+        Their last bits are as exact as the library's logarithm, sine and cosine, which differ from
+        one to another.
         """
         xp, (count, shape) = self._xp, _count_of(size)
         first, second = self._doubles((count + 1) // 2)
         radius, angle = xp.sqrt(-2.0 * xp.log(1.0 - first)), 2.0 * math.pi * second
-        return xp.reshape(xp.concat([radius * xp.cos(angle), radius * xp.sin(angle)])[:count], shape)
+        return xp.reshape(
+            xp.concat([radius * xp.cos(angle), radius * xp.sin(angle)])[:count], shape
+        )
 
-    def normal(self, loc: float = 0.0, scale: float = 1.0, size: int | tuple[int, ...] | None = None) -> XArray:
+    def normal(
+        self, loc: float = 0.0, scale: float = 1.0, size: int | tuple[int, ...] | None = None
+    ) -> XArray:
         """Return doubles of the normal distribution with this mean and standard deviation."""
         return loc + scale * self.standard_normal(size)
 
     def __getattr__(self, name: str) -> NoReturn:
         raise AttributeError(
-            f"rng on a GPU has no {name!r}: it has random, uniform, standard_normal and normal; make others of these"
+            f"rng on a GPU has no {name!r}: it has random, uniform, standard_normal and normal;"
+            " make others of these"
         )
 
     def _doubles(self, count: int) -> tuple[XArray, XArray]:

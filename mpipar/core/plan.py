@@ -1,7 +1,8 @@
 """The blocks of a run, and the near-equal shares of them.
 
-A plan depends on the number of items and the block size alone, never on who evaluates the blocks: that is the first
-half of "the same bits whatever the number of ranks" (the second half is :mod:`mpipar.core.reduction`).
+A plan depends on the number of items and the block size alone, never on who evaluates the blocks:
+that is the first half of "the same bits whatever the number of ranks" (the second half is
+:mod:`mpipar.core.reduction`).
 """
 
 from __future__ import annotations
@@ -10,16 +11,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 LARGEST_DEFAULT_BLOCK = 2**15
-"""Items in a default block, at most: 256 KiB of doubles, so that a few NumPy buffers stay in the cache."""
+"""Items in a default block, at most: 256 KiB of doubles, so that a few NumPy buffers stay in the
+cache.
+"""
 
 DEFAULT_BLOCKS = 2**12
 """Blocks that a small default plan is cut into, so that they can be balanced over many workers."""
 
 SMALLEST_GPU_BLOCK, LARGEST_GPU_BLOCK = 2**20, 2**24
-"""Items in a default block on a GPU: enough to fill it, and 128 MiB of doubles, of which it has room for many."""
+"""Items in a default block on a GPU: enough to fill it, and 128 MiB of doubles, of which it has
+room for many.
+"""
 
 LARGEST_BLOCK_ON_GPU = 2**44
-"""Items in any block there: CUDA has less than 2³¹ blocks of threads, each of 2¹⁴ points in mpipar.mcpi."""
+"""Items in any block there: CUDA has less than 2³¹ blocks of threads, each of 2¹⁴ points in
+mpipar.mcpi.
+"""
 
 
 class Block:
@@ -90,7 +97,9 @@ class Plan:
 
     @classmethod
     def by_default(cls, n: int, device: str = "cpu") -> Plan:
-        """Cut ``n`` items into blocks of a size that depends on ``n`` and the device (cpu or gpu) alone."""
+        """Cut ``n`` items into blocks of a size that depends on ``n`` and the device (cpu or gpu)
+        alone.
+        """
         if device == "gpu":
             return cls(n, min(LARGEST_GPU_BLOCK, max(SMALLEST_GPU_BLOCK, n // 64)))
         return cls(n, max(1, min(LARGEST_DEFAULT_BLOCK, n // DEFAULT_BLOCKS)))
@@ -109,7 +118,9 @@ class Plan:
 
 
 def slice_share(n: int, rank: int, size: int) -> range:
-    """Return the share of ``rank``, one contiguous slice of ``range(n)``, longer by one in the first ``n % size``."""
+    """Return the share of ``rank``, one contiguous slice of ``range(n)``, longer by one in the
+    first ``n % size``.
+    """
     length, longer = divmod(n, size)
     start = rank * length + min(rank, longer)
     return range(start, start + length + (rank < longer))

@@ -1,9 +1,11 @@
 """Reductions: how the partials of blocks become the result.
 
-A reduction folds the partials of blocks into a *total*, merges totals, and makes the result of the last one. Totals are
-merged in an order that depends on ranks, workers and timing; yet the result never does, for one of two reasons:
+A reduction folds the partials of blocks into a *total*, merges totals, and makes the result of the
+last one. Totals are merged in an order that depends on ranks, workers and timing; yet the result
+never does, for one of two reasons:
 
-* the total is exact, so that order doesn't matter (:class:`ExactSum` and :class:`Count` here, and all of
+* the total is exact, so that order doesn't matter (:class:`ExactSum` and :class:`Count` here, and
+  all of
   :mod:`mpipar.core.statistics`), or
 * the total remembers which block each piece is from (:mod:`mpipar.core.ordered`).
 
@@ -55,7 +57,9 @@ class Reduction(ABC):
 
     @abstractmethod
     def add(self, total: Any, partial: Any, block: Block) -> Any:
-        """Return ``total`` with the ``partial`` of ``block``; may change ``total``. Raises TypeError for bad ones."""
+        """Return ``total`` with the ``partial`` of ``block``; may change ``total``. Raises
+        TypeError for bad ones.
+        """
 
     @abstractmethod
     def merge(self, total: Any, other: Any) -> Any:
@@ -77,9 +81,10 @@ class Reduction(ABC):
 class ExactSum(Reduction):
     """The correctly rounded sum of real numbers, or of arrays of them (element by element).
 
-    The sum over blocks is exact, and rounded once at the end. What a kernel rounds within a block is its own affair.
-    A sum with infinities or NaN is what IEEE arithmetic makes of them. Where all blocks gave whole numbers (of type
-    int, or arrays of integers) and no double is their sum, it is a whole number.
+    The sum over blocks is exact, and rounded once at the end. What a kernel rounds within a block
+    is its own affair. A sum with infinities or NaN is what IEEE arithmetic makes of them. Where all
+    blocks gave whole numbers (of type int, or arrays of integers) and no double is their sum, it is
+    a whole number.
     """
 
     # A total is None, an ExactArray, or
@@ -142,7 +147,9 @@ class Count(Reduction):
             return self.merge(total, int(partial))
         array = plain(partial, "Count", _FILL)
         wide = array is not None and array.dtype in (np.uint64, object)
-        if array is None or not (array.dtype.kind in "iub" or (wide and all(isinstance(x, int) for x in array.flat))):
+        if array is None or not (
+            array.dtype.kind in "iub" or (wide and all(isinstance(x, int) for x in array.flat))
+        ):
             raise TypeError(f"Count needs whole numbers, got {describe(partial)}")
         if array.ndim == 0:
             return self.merge(total, int(array.item()))
@@ -154,15 +161,21 @@ class Count(Reduction):
         if isinstance(other, int) and other == 0:
             return total
         if np.shape(total) != np.shape(other):
-            raise ValueError(f"Count needs partials of one shape: got {np.shape(other)} after {np.shape(total)}")
+            raise ValueError(
+                f"Count needs partials of one shape: got {np.shape(other)} after {np.shape(total)}"
+            )
         if isinstance(total, int) or total.dtype == object or other.dtype == object:
             return total + other
         sums = total + other
-        overflow = ((total ^ sums) & (other ^ sums)) < 0  # the operands have one sign, the sum the other
+        overflow = (
+            (total ^ sums) & (other ^ sums)
+        ) < 0  # the operands have one sign, the sum the other
         return total.astype(object) + other if overflow.any() else sums
 
     def finish(self, total: Any) -> Any:
-        """Return an int, or an array: of int64 if all of its numbers fit, of Python integers if not."""
+        """Return an int, or an array: of int64 if all of its numbers fit, of Python integers if
+        not.
+        """
         if isinstance(total, int) or total.dtype != object:
             return total
         fits = all(-(2**63) <= x < 2**63 for x in total.flat)
@@ -170,7 +183,8 @@ class Count(Reduction):
 
 
 class Each(Reduction):
-    """Several reductions side by side: a kernel returns a dict with a partial for each name, the result is a dict too.
+    """Several reductions side by side: a kernel returns a dict with a partial for each name, the
+    result is a dict too.
 
     Parameters
     ----------
@@ -179,26 +193,35 @@ class Each(Reduction):
     """
 
     def __init__(self, **reductions: Reduction | type[Reduction]) -> None:
-        self.reductions: Mapping[str, Reduction] = {name: _made(name, one) for name, one in reductions.items()}
+        self.reductions: Mapping[str, Reduction] = {
+            name: _made(name, one) for name, one in reductions.items()
+        }
 
     def start(self) -> Any:  # noqa: D102
         return {name: reduction.start() for name, reduction in self.reductions.items()}
 
     def add(self, total: Any, partial: Any, block: Block) -> Any:  # noqa: D102
         if not isinstance(partial, Mapping) or partial.keys() != self.reductions.keys():
-            raise TypeError(f"Each needs a dict with {', '.join(self.reductions)}, got {describe(partial)}")
+            raise TypeError(
+                f"Each needs a dict with {', '.join(self.reductions)}, got {describe(partial)}"
+            )
         for name, reduction in self.reductions.items():
             total[name] = reduction.add(total[name], partial[name], block)
         return total
 
     def merge(self, total: Any, other: Any) -> Any:  # noqa: D102
-        return {name: reduction.merge(total[name], other[name]) for name, reduction in self.reductions.items()}
+        return {
+            name: reduction.merge(total[name], other[name])
+            for name, reduction in self.reductions.items()
+        }
 
     def finish(self, total: Any) -> Any:  # noqa: D102
         return {name: reduction.finish(total[name]) for name, reduction in self.reductions.items()}
 
     def datasets(self) -> tuple[Dataset, ...]:  # noqa: D102
-        return tuple(dataset for reduction in self.reductions.values() for dataset in reduction.datasets())
+        return tuple(
+            dataset for reduction in self.reductions.values() for dataset in reduction.datasets()
+        )
 
     def rows(self, partial: Any) -> dict[str, Array]:  # noqa: D102
         rows: dict[str, Array] = {}
@@ -215,23 +238,26 @@ def _made(name: str, reduction: Any) -> Reduction:
         except TypeError as error:
             raise TypeError(f"Each: {name}={reduction.__name__} needs arguments: {error}") from None
     if not isinstance(reduction, Reduction):
-        raise TypeError(f"Each: {name} should be a Reduction, such as ExactSum, got {reduction!r:.60}")
+        raise TypeError(
+            f"Each: {name} should be a Reduction, such as ExactSum, got {reduction!r:.60}"
+        )
     return reduction
 
 
 class Dataset(Reduction):
     """Rows of a dataset, in block order: what a map makes. The result is the number of rows.
 
-    The rows themselves never meet in one process: each block's go from the process that evaluated it straight to the
-    file. Only where there is no file are they kept, and handed over in memory.
+    The rows themselves never meet in one process: each block's go from the process that evaluated
+    it straight to the file. Only where there is no file are they kept, and handed over in memory.
 
     Parameters
     ----------
     name : str
         Name of the dataset in the result file.
     dtype : dtype, optional
-        Type of the rows; if None, that of what the kernel returns. Floating-point numbers are rounded to it; a value
-        that is beyond its range, cut off, or a whole number that it hasn't, is refused.
+        Type of the rows; if None, that of what the kernel returns. Floating-point numbers are
+        rounded to it; a value that is beyond its range, cut off, or a whole number that it hasn't,
+        is refused.
     row : tuple of int
         Shape of a row.
     one_each : bool
@@ -267,12 +293,20 @@ class Dataset(Reduction):
         if rows.shape[1:] != self.row or (self.one_each and len(rows) != block.size):
             shape = ", ".join(map(str, (block.size if self.one_each else "any", *self.row)))
             hint = self._meant(rows, block)
-            raise TypeError(f"the dataset {self.name!r} needs rows of shape ({shape}), got {describe(partial)}{hint}")
+            raise TypeError(
+                f"the dataset {self.name!r} needs rows of shape ({shape}), got"
+                f" {describe(partial)}{hint}"
+            )
         if self.dtype is not None and not _fits(rows.dtype, self.dtype):
-            raise TypeError(f"the dataset {self.name!r} needs {self.dtype}, got {describe(partial)}")
+            raise TypeError(
+                f"the dataset {self.name!r} needs {self.dtype}, got {describe(partial)}"
+            )
         changed = None if self.dtype is None else change(rows, self.dtype)
         if changed is not None:
-            raise TypeError(f"the dataset {self.name!r} of {self.dtype} would store {changed}: give it a wider dtype")
+            raise TypeError(
+                f"the dataset {self.name!r} of {self.dtype} would store {changed}: give it a wider"
+                " dtype"
+            )
         return total + len(rows)
 
     def _meant(self, rows: Array, block: Block) -> str:
@@ -291,9 +325,15 @@ class Dataset(Reduction):
         return (self,)
 
     def rows(self, partial: Any) -> dict[str, Array]:  # noqa: D102
-        rows = plain(partial, f"the dataset {self.name!r}", "write .filled() with what stands for them, nan perhaps")
+        rows = plain(
+            partial,
+            f"the dataset {self.name!r}",
+            "write .filled() with what stands for them, nan perhaps",
+        )
         if rows is None:
-            raise TypeError(f"the dataset {self.name!r} needs rows of one shape, got {describe(partial)}")
+            raise TypeError(
+                f"the dataset {self.name!r} needs rows of one shape, got {describe(partial)}"
+            )
         return {self.name: np.atleast_1d(rows)}
 
     @property
@@ -302,7 +342,9 @@ class Dataset(Reduction):
         return self.one_each and self.dtype is not None and _is_of_numbers(self.dtype)
 
     def missing(self, block: Block, dtype: np.dtype[Any]) -> Array:
-        """Return what stands in for the rows of a block that was skipped: NaN, or 0 where there is no NaN."""
+        """Return what stands in for the rows of a block that was skipped: NaN, or 0 where there is
+        no NaN.
+        """
         return blank_rows((block.size if self.one_each else 0, *self.row), dtype)
 
 
@@ -310,7 +352,9 @@ def _fits(rows: np.dtype[Any], dtype: np.dtype[Any]) -> bool:
     """Return whether rows of a type can be stored as another."""
     if rows.names is None or dtype.names is None:
         return rows.names == dtype.names and np.can_cast(rows, dtype, "same_kind")
-    return set(rows.names) == set(dtype.names) and all(_fits(rows[name], dtype[name]) for name in dtype.names)
+    return set(rows.names) == set(dtype.names) and all(
+        _fits(rows[name], dtype[name]) for name in dtype.names
+    )
 
 
 def _is_of_numbers(dtype: np.dtype[Any]) -> bool:

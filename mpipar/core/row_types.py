@@ -14,9 +14,10 @@ from mpipar.core.partials import Array, has_large, same_integers
 def common_dtype(dtypes: Iterable[np.dtype[Any]]) -> np.dtype[Any]:
     """Return a type that can hold rows of all these types.
 
-    Tables get the columns of all, in order of appearance; among tables, rows without columns have one named "value".
-    Columns with numbers and text become text, and so do whole numbers of both signs that no type of 64 bits has all of,
-    as they would be rounded. Other whole numbers that some rows lack become floats, as NaN can stand for them there;
+    Tables get the columns of all, in order of appearance; among tables, rows without columns have
+    one named "value". Columns with numbers and text become text, and so do whole numbers of both
+    signs that no type of 64 bits has all of, as they would be rounded. Other whole numbers that
+    some rows lack become floats, as NaN can stand for them there;
     :func:`exact_dtype` tells where these would round them.
     """
     kinds = list(dict.fromkeys(dtypes))
@@ -32,8 +33,11 @@ def common_dtype(dtypes: Iterable[np.dtype[Any]]) -> np.dtype[Any]:
     return np.dtype(fields)
 
 
-def exact_dtype(dtype: np.dtype[Any], dtypes: Iterable[np.dtype[Any]], pieces: Callable[[], Iterable[Array]]) -> Any:
-    """Return ``dtype``, which :func:`common_dtype` gave, with text for columns that would round whole numbers.
+def exact_dtype(
+    dtype: np.dtype[Any], dtypes: Iterable[np.dtype[Any]], pieces: Callable[[], Iterable[Array]]
+) -> Any:
+    """Return ``dtype``, which :func:`common_dtype` gave, with text for columns that would round
+    whole numbers.
 
     Parameters
     ----------
@@ -59,11 +63,15 @@ def exact_dtype(dtype: np.dtype[Any], dtypes: Iterable[np.dtype[Any]], pieces: C
         for name, _, values in _values(rows):
             if name in candidates - found and _is_rounded(values, dtype[name]):
                 found.add(name)
-    return np.dtype([(name, _as_text(dtype[name]) if name in found else dtype[name]) for name in dtype.names])
+    return np.dtype(
+        [(name, _as_text(dtype[name]) if name in found else dtype[name]) for name in dtype.names]
+    )
 
 
 def converted(rows: Array, dtype: np.dtype[Any]) -> Array:
-    """Return rows as ``dtype``, which :func:`common_dtype` gave; columns that they lack are NaN, 0 or empty text."""
+    """Return rows as ``dtype``, which :func:`common_dtype` gave; columns that they lack are NaN, 0
+    or empty text.
+    """
     if dtype.names is None or rows.dtype == dtype:
         return rows.astype(dtype, copy=False)
     table = blank_rows(rows.shape, dtype)
@@ -74,7 +82,9 @@ def converted(rows: Array, dtype: np.dtype[Any]) -> Array:
 
 def joined(pieces: Sequence[Array], dtype: np.dtype[Any]) -> Array:
     """Return rows, all of a type that :func:`common_dtype` gave, one after the other."""
-    rows = np.empty((sum(map(len, pieces)), *pieces[0].shape[1:]), dtype)  # concatenate takes long for tables
+    rows = np.empty(
+        (sum(map(len, pieces)), *pieces[0].shape[1:]), dtype
+    )  # concatenate takes long for tables
     position = 0
     for piece in pieces:
         rows[position : position + len(piece)] = piece

@@ -13,13 +13,16 @@ GIVEN = ("rng", "xp")
 
 
 def arrays_wanted(function: Callable[..., Any]) -> tuple[str, ...]:
-    """Return the positional parameters of a kernel after the block. Raises BadKernel if it isn't one."""
-    positional = [p for p in inspect.signature(function).parameters.values() if p.kind is not p.KEYWORD_ONLY]
+    """Return the positional parameters of a kernel after the block. Raises BadKernel if it isn't
+    one.
+    """
+    positional = [
+        p for p in inspect.signature(function).parameters.values() if p.kind is not p.KEYWORD_ONLY
+    ]
     if not positional or any(p.kind is not p.POSITIONAL_OR_KEYWORD for p in positional):
         raise BadKernel(
-            f"{function.__name__}: a kernel takes (block, *, …), (block, rng, *, …) or (block, xp, *, …), its options "
-            "after the *; "
-            f"got ({', '.join(map(str, positional))}, …)"
+            f"{function.__name__}: a kernel takes (block, *, …), (block, rng, *, …) or (block, xp,"
+            f" *, …), its options after the *; got ({', '.join(map(str, positional))}, …)"
         )
     return tuple(p.name for p in positional[1:])
 

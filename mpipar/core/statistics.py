@@ -37,7 +37,9 @@ class Statistics(NamedTuple):
 
 
 class Extremes(NamedTuple):
-    """The result of :class:`MinMax`; ``argmin`` and ``argmax`` are item numbers. All None if there was no item."""
+    """The result of :class:`MinMax`; ``argmin`` and ``argmax`` are item numbers. All None if there
+    was no item.
+    """
 
     min: float | None
     argmin: int | None
@@ -46,7 +48,9 @@ class Extremes(NamedTuple):
 
 
 class Counts(NamedTuple):
-    """The result of :class:`Histogram`: ``counts`` (k), ``edges`` (k + 1), and how many samples were outside."""
+    """The result of :class:`Histogram`: ``counts`` (k), ``edges`` (k + 1), and how many samples
+    were outside.
+    """
 
     counts: Array
     edges: Array
@@ -55,10 +59,11 @@ class Counts(NamedTuple):
 
 
 class MinMax(Reduction):
-    """The smallest and the largest value, and where they are. A kernel returns one value for each item of its block.
+    """The smallest and the largest value, and where they are. A kernel returns one value for each
+    item of its block.
 
-    Among equals the first item counts. NaN is smaller and larger than anything, as in ``numpy.min`` and ``numpy.max``.
-    Masked values are left out, as in ``numpy.ma.min``.
+    Among equals the first item counts. NaN is smaller and larger than anything, as in ``numpy.min``
+    and ``numpy.max``. Masked values are left out, as in ``numpy.ma.min``.
     """
 
     # A total is None or (min, where, max, where).
@@ -69,7 +74,10 @@ class MinMax(Reduction):
     def add(self, total: Any, partial: Any, block: Block) -> Any:  # noqa: D102
         values, mask = _samples(partial, "MinMax")
         if values.shape != (block.size,):
-            raise TypeError(f"MinMax needs one value for each of the {block.size} items, got shape {values.shape}")
+            raise TypeError(
+                f"MinMax needs one value for each of the {block.size} items, got shape"
+                f" {values.shape}"
+            )
         items = np.arange(block.size) if mask is None else np.flatnonzero(~mask)
         if mask is not None:
             values = values[items]
@@ -87,8 +95,12 @@ class MinMax(Reduction):
     def merge(self, total: Any, other: Any) -> Any:  # noqa: D102
         if total is None or other is None:
             return total if other is None else other
-        low = min(total[:2], other[:2], key=lambda pair: (not _is_nan(pair[0]), *_comparable(pair, 1)))
-        high = min(total[2:], other[2:], key=lambda pair: (not _is_nan(pair[0]), *_comparable(pair, -1)))
+        low = min(
+            total[:2], other[:2], key=lambda pair: (not _is_nan(pair[0]), *_comparable(pair, 1))
+        )
+        high = min(
+            total[2:], other[2:], key=lambda pair: (not _is_nan(pair[0]), *_comparable(pair, -1))
+        )
         return (*low, *high)
 
     def finish(self, total: Any) -> Extremes:  # noqa: D102
@@ -96,14 +108,16 @@ class MinMax(Reduction):
 
 
 class Moments(Reduction):
-    """Mean, variance and standard error of samples. A kernel returns the samples of its block along the first axis.
+    """Mean, variance and standard error of samples. A kernel returns the samples of its block along
+    the first axis.
 
     Notes
     -----
-    Within a block, deviations from about the mean are summed in double precision, whatever the type of the samples;
-    whole numbers beyond 2⁵³ are summed as such. Across blocks, sums are combined without rounding, as whole numbers, so
-    that a mean far from 0 costs no digits (T. F. Chan, G. H. Golub, R. J. LeVeque, *The American Statistician* 37,
-    242, 1983, with exact sums). Masked samples are left out, as in ``numpy.ma.mean``.
+    Within a block, deviations from about the mean are summed in double precision, whatever the type
+    of the samples; whole numbers beyond 2⁵³ are summed as such. Across blocks, sums are combined
+    without rounding, as whole numbers, so that a mean far from 0 costs no digits (T. F. Chan, G. H.
+    Golub, R. J. LeVeque, *The American Statistician* 37, 242, 1983, with exact sums). Masked
+    samples are left out, as in ``numpy.ma.mean``.
     """
 
     # A total is None or (n, Σ x · 2¹⁰⁷⁴, Σ x² · 2²¹⁴⁸); integers, or object arrays of them.
@@ -117,14 +131,21 @@ class Moments(Reduction):
             samples = samples[~_masked_rows(mask)]
         if len(samples) == 0:
             return total
-        sums = _sums_of_integers(samples) if has_large(samples) else _sums(samples.astype(np.float64, copy=False))
+        sums = (
+            _sums_of_integers(samples)
+            if has_large(samples)
+            else _sums(samples.astype(np.float64, copy=False))
+        )
         return self.merge(total, (len(samples), *sums))
 
     def merge(self, total: Any, other: Any) -> Any:  # noqa: D102
         if total is None or other is None:
             return total if other is None else other
         if np.shape(total[1]) != np.shape(other[1]):
-            raise ValueError(f"Moments needs samples of one shape: {np.shape(other[1])} after {np.shape(total[1])}")
+            raise ValueError(
+                f"Moments needs samples of one shape: {np.shape(other[1])} after"
+                f" {np.shape(total[1])}"
+            )
         return total[0] + other[0], total[1] + other[1], total[2] + other[2]
 
     def finish(self, total: Any) -> Statistics:  # noqa: D102
@@ -143,12 +164,14 @@ class Moments(Reduction):
 
 
 class Histogram(Reduction):
-    """Counts of samples in bins. A kernel returns the samples of its block, of any shape; masked ones are left out.
+    """Counts of samples in bins. A kernel returns the samples of its block, of any shape; masked
+    ones are left out.
 
     Parameters
     ----------
     edges : array_like, shape (k + 1,)
-        Increasing edges of k bins; as for ``numpy.histogram``, each bin has its left edge, the last both.
+        Increasing edges of k bins; as for ``numpy.histogram``, each bin has its left edge, the last
+        both.
     """
 
     def __init__(self, edges: npt.ArrayLike) -> None:
@@ -201,35 +224,48 @@ def _samples(partial: Any, who: str) -> tuple[Array, Array | None]:
 
 
 def _masked_rows(mask: Array) -> Array:
-    """Return which samples are masked: all of each, or nothing of it, as there is one n for all of their numbers."""
+    """Return which samples are masked: all of each, or nothing of it, as there is one n for all of
+    their numbers.
+    """
     rows = mask.reshape(len(mask), -1)
     masked = np.asarray(rows.any(axis=1))
     if not np.array_equal(masked, rows.all(axis=1)):
-        raise TypeError("Moments can't leave out parts of samples: write one Moments for each column, in an Each")
+        raise TypeError(
+            "Moments can't leave out parts of samples: write one Moments for each column, in an"
+            " Each"
+        )
     return masked
 
 
 def _sums_of_integers(samples: Array) -> tuple[Any, Any]:
     """Return Σ x · 2¹⁰⁷⁴ and Σ x² · 2²¹⁴⁸ of whole numbers."""
     numbers = samples.astype(object)
-    return np.sum(numbers, axis=0) << FRACTION_BITS, np.sum(numbers**2, axis=0) << (2 * FRACTION_BITS)
+    return np.sum(numbers, axis=0) << FRACTION_BITS, np.sum(numbers**2, axis=0) << (
+        2 * FRACTION_BITS
+    )
 
 
 def _sums(samples: npt.NDArray[np.float64]) -> tuple[Any, Any]:
-    """Return Σ x · 2¹⁰⁷⁴ and Σ x² · 2²¹⁴⁸ of doubles; sums of deviations from about the mean are rounded."""
+    """Return Σ x · 2¹⁰⁷⁴ and Σ x² · 2²¹⁴⁸ of doubles; sums of deviations from about the mean are
+    rounded.
+    """
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):  # refused below
         centre = samples.mean(axis=0)
         deviations = samples - centre
         rest = deviations.sum(axis=0)
         squares = np.square(deviations).sum(axis=0)
     if not np.all(np.isfinite(centre)) or not np.all(np.isfinite(squares)):
-        raise TypeError("Moments needs finite samples, and the sum of their squares in the range of doubles")
+        raise TypeError(
+            "Moments needs finite samples, and the sum of their squares in the range of doubles"
+        )
     if np.any(squares < _LEAST_SQUARE) and deviations.any():
         squares_fixed = _tiny_squares(deviations)
     else:
         squares_fixed = _to_fixed_each(squares) << FRACTION_BITS
     n, centre_fixed, rest_fixed = len(samples), _to_fixed_each(centre), _to_fixed_each(rest)
-    return n * centre_fixed + rest_fixed, squares_fixed + centre_fixed * (2 * rest_fixed + n * centre_fixed)
+    return n * centre_fixed + rest_fixed, squares_fixed + centre_fixed * (
+        2 * rest_fixed + n * centre_fixed
+    )
 
 
 def _tiny_squares(deviations: npt.NDArray[np.float64]) -> Any:
@@ -254,7 +290,9 @@ _shift_each: Callable[[Any, Any], Any] = np.frompyfunc(_shift, 2, 1)
 def _root(numerator: int, denominator: int) -> float:
     """Return √(numerator / denominator / 2²¹⁴⁸)."""
     bits = 128  # digits to round from
-    return _divide(math.isqrt((numerator << (2 * bits)) // denominator), 1 << (bits + FRACTION_BITS))
+    return _divide(
+        math.isqrt((numerator << (2 * bits)) // denominator), 1 << (bits + FRACTION_BITS)
+    )
 
 
 _root_all: Callable[[Any, Any], Any] = np.frompyfunc(_root, 2, 1)

@@ -1,13 +1,14 @@
 """Random streams keyed by (seed, block index).
 
-The stream of a block is the same whoever evaluates the block, and whenever. Streams of different blocks or seeds are
-independent for all practical purposes: NumPy's ``SeedSequence`` hashes (seed, block index) to the 256 bits that fill
-the generator's whole state.
+The stream of a block is the same whoever evaluates the block, and whenever. Streams of different
+blocks or seeds are independent for all practical purposes: NumPy's ``SeedSequence`` hashes (seed,
+block index) to the 256 bits that fill the generator's whole state.
 
-SFC64 is the fastest of NumPy's bit generators (1.9 ns a double here, against 2.0 for PCG64, 2.2 for PCG64DXSM and 3.9
-for Philox) and passes the same batteries of tests; making one costs about 10 µs, as for the others. A counter-based
-generator such as Philox would save no time, as its key would have to be hashed all the same; GPUs need one
-(:mod:`mpipar.core.philox`), and it is keyed by the same hash.
+SFC64 is the fastest of NumPy's bit generators (1.9 ns a double here, against 2.0 for PCG64, 2.2 for
+PCG64DXSM and 3.9 for Philox) and passes the same batteries of tests; making one costs about 10 µs,
+as for the others. A counter-based generator such as Philox would save no time, as its key would
+have to be hashed all the same; GPUs need one (:mod:`mpipar.core.philox`), and it is keyed by the
+same hash.
 """
 
 from __future__ import annotations

@@ -33,7 +33,9 @@ def types_of(text: str) -> dict[str, str]:
     for part in text.split(",") if text else ():
         name, sign, kind = part.strip().rpartition("=")
         if not sign or not name.strip() or not is_type(kind.strip()):
-            raise BadInput(f"types: expected COLUMN=TYPE,… with types from {', '.join(TYPES)}, got {part!r}")
+            raise BadInput(
+                f"types: expected COLUMN=TYPE,… with types from {', '.join(TYPES)}, got {part!r}"
+            )
         if name.strip() in found:
             raise BadInput(f"types: the column {name.strip()!r} is there twice")
         found[name.strip()] = kind.strip()
@@ -50,21 +52,32 @@ def annotated_types(call: Callable[..., Any]) -> dict[str, str]:
     return found
 
 
-def check_arguments(call: Callable[..., Any], function: str, table: str, columns: tuple[str, ...]) -> None:
-    """Raise BadInput unless a function can be called with the columns of a table, by their names."""
+def check_arguments(
+    call: Callable[..., Any], function: str, table: str, columns: tuple[str, ...]
+) -> None:
+    """Raise BadInput unless a function can be called with the columns of a table, by their
+    names.
+    """
     parameters = _parameters_of(call)
     if not parameters and not _has_signature(call):
         return
     by_name = [name for name, parameter in parameters.items() if parameter.kind in _BY_NAME]
-    takes_all = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values())
+    takes_all = any(
+        parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()
+    )
     for name, parameter in parameters.items():
         is_needed = parameter.default is inspect.Parameter.empty
         if parameter.kind is inspect.Parameter.POSITIONAL_ONLY and is_needed:
-            raise BadInput(f"{function!r} takes {name!r} by its place alone, and columns are given by name; wrap it")
+            raise BadInput(
+                f"{function!r} takes {name!r} by its place alone, and columns are given by name;"
+                " wrap it"
+            )
     unknown = [name for name in columns if name not in by_name]
     if unknown and not takes_all:
         hint = did_you_mean(unknown[0], by_name) or f"; it has {listed(by_name)}"
-        raise BadInput(f"{function!r} has no parameter for the column {unknown[0]!r} of {table!r}{hint}")
+        raise BadInput(
+            f"{function!r} has no parameter for the column {unknown[0]!r} of {table!r}{hint}"
+        )
     for name in by_name:
         if parameters[name].default is inspect.Parameter.empty and name not in columns:
             hint = did_you_mean(name, columns) or f"; its columns are {listed(columns)}"
@@ -80,7 +93,9 @@ def _has_signature(call: Callable[..., Any]) -> bool:
 
 
 def _parameters_of(call: Callable[..., Any]) -> dict[str, inspect.Parameter]:
-    """Return the parameters of a function, with annotations as objects where they can be had; of some in C, none."""
+    """Return the parameters of a function, with annotations as objects where they can be had; of
+    some in C, none.
+    """
     for eval_str in (True, False):
         try:
             return dict(inspect.signature(call, eval_str=eval_str).parameters)
@@ -98,6 +113,8 @@ def _kind_of(annotation: Any) -> str:
     if not isinstance(annotation, type) or annotation is inspect.Parameter.empty:
         return ""
     for bases, kind in _KINDS:
-        if issubclass(annotation, bases) and (annotation in bases or annotation.__module__ == "numpy"):
+        if issubclass(annotation, bases) and (
+            annotation in bases or annotation.__module__ == "numpy"
+        ):
             return kind
     return ""

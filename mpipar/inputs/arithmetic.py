@@ -1,8 +1,8 @@
 """The names that an expression may use besides its variables.
 
 Functions (:data:`FUNCTIONS`)
-    NumPy's ufuncs of one result, such as sin, exp, hypot and maximum; where, clip, interp, sinc and others; and its
-    types, such as float64(x).
+    NumPy's ufuncs of one result, such as sin, exp, hypot and maximum; where, clip, interp, sinc and
+    others; and its types, such as float64(x).
 
 Constants (:data:`CONSTANTS`)
     pi, e, euler_gamma, inf and nan.
@@ -23,8 +23,12 @@ KEYWORDS = ("axis", "keepdims", "dtype", "ddof", "decimals", "deg", "posinf", "n
 
 _UFUNCS = {name: f for name, f in vars(np).items() if isinstance(f, np.ufunc) and f.nout == 1}
 _OTHERS = {
-    **dict.fromkeys(("real", "imag", "sinc", "i0", "nan_to_num", "zeros_like", "ones_like", *TYPES), (1, 1)),
-    **dict.fromkeys(("sum", "prod", "mean", "std", "var", "median", "min", "max", "argmin", "argmax"), (1, 2)),
+    **dict.fromkeys(
+        ("real", "imag", "sinc", "i0", "nan_to_num", "zeros_like", "ones_like", *TYPES), (1, 1)
+    ),
+    **dict.fromkeys(
+        ("sum", "prod", "mean", "std", "var", "median", "min", "max", "argmin", "argmax"), (1, 2)
+    ),
     **dict.fromkeys(("any", "all", "cumsum", "cumprod", "sort", "round", "angle"), (1, 2)),
     **dict.fromkeys(("full_like", "dot", "polyval"), (2, 2)),
     **dict.fromkeys(("where", "clip", "interp"), (3, 3)),
@@ -33,7 +37,20 @@ _OTHERS = {
 ARITIES = {**{name: (ufunc.nin, ufunc.nin) for name, ufunc in _UFUNCS.items()}, **_OTHERS}
 """Fewest and most arguments by position; NumPy takes more of them as arrays to write into."""
 
-REDUCTIONS = ("sum", "prod", "mean", "std", "var", "median", "min", "max", "argmin", "argmax", "any", "all")
+REDUCTIONS = (
+    "sum",
+    "prod",
+    "mean",
+    "std",
+    "var",
+    "median",
+    "min",
+    "max",
+    "argmin",
+    "argmax",
+    "any",
+    "all",
+)
 """Functions that make one value of those along an axis."""
 
 RUNNING = ("cumsum", "cumprod", "sort")
@@ -42,7 +59,17 @@ RUNNING = ("cumsum", "cumprod", "sort")
 ELEMENTWISE = frozenset(
     {
         *(name for name, ufunc in _UFUNCS.items() if ufunc.signature is None),
-        *("real", "imag", "sinc", "i0", "nan_to_num", "zeros_like", "ones_like", "full_like", *TYPES),
+        *(
+            "real",
+            "imag",
+            "sinc",
+            "i0",
+            "nan_to_num",
+            "zeros_like",
+            "ones_like",
+            "full_like",
+            *TYPES,
+        ),
         *("round", "angle", "where", "clip"),
     }
 )
@@ -57,7 +84,9 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
 }
 """Functions that may be called. None gives whole numbers of Python, nor a tuple or a list."""
 
-CONSTANTS: dict[str, float] = {name: getattr(np, name) for name in ("pi", "e", "euler_gamma", "inf", "nan")}
+CONSTANTS: dict[str, float] = {
+    name: getattr(np, name) for name in ("pi", "e", "euler_gamma", "inf", "nan")
+}
 """Constants that may be named."""
 
 ARITHMETIC_NAMES = tuple(sorted({*FUNCTIONS, *CONSTANTS}))

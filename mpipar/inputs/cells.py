@@ -1,7 +1,8 @@
 """Text in cells of tables, and the values that it stands for.
 
-A column is converted unasked only where one format prints all of its values back as they were: ``007``, ``+1`` and
-``1e5`` may be names, and stay text, and so do 3.9 and 3.10 together. Whoever knows better names the type.
+A column is converted unasked only where one format prints all of its values back as they were:
+``007``, ``+1`` and ``1e5`` may be names, and stay text, and so do 3.9 and 3.10 together. Whoever
+knows better names the type.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from typing import Any
 from mpipar.core.parameters import parse_int
 
 TYPES = ("int", "float", "str", "bool", "date", "datetime")
-"""Types of columns. After date and datetime may follow a colon and a format such as ``%d.%m.%Y``."""
+"""Types of columns. After date and datetime may follow a colon and a format such as
+``%d.%m.%Y``.
+"""
 
 _EXACT_IN_FLOATS = 2**53
 _MOST_DECIMALS = 30
@@ -60,7 +63,9 @@ def converted(text: str, kind: str, decimal: str = ".") -> Any:
         "float": lambda: _float_or_nan(text, decimal),
         "str": lambda: text,
         "bool": lambda: _bool(text),
-        "date": lambda: _datetime(text, format).date() if format else datetime.date.fromisoformat(text),
+        "date": lambda: (
+            _datetime(text, format).date() if format else datetime.date.fromisoformat(text)
+        ),
         "datetime": lambda: _datetime(text, format),
     }
     return parse[name]()
@@ -69,11 +74,15 @@ def converted(text: str, kind: str, decimal: str = ".") -> Any:
 def looks_like_number(text: str) -> bool:
     """Return whether a text has digits and is a number, also with a decimal comma."""
     has_digits = any(digit in text for digit in "0123456789")
-    return has_digits and (parsed(text) is not None or re.fullmatch(r"[+-]?[0-9]*,[0-9]+", text) is not None)
+    return has_digits and (
+        parsed(text) is not None or re.fullmatch(r"[+-]?[0-9]*,[0-9]+", text) is not None
+    )
 
 
 def parsed(text: str) -> float | None:
-    """Return a number, but not of what is one to Python alone: 1_000, or with digits of other scripts."""
+    """Return a number, but not of what is one to Python alone: 1_000, or with digits of other
+    scripts.
+    """
     try:
         return float(text) if text.isascii() and "_" not in text else None
     except ValueError:
@@ -87,7 +96,9 @@ def fit_in_64_bits(numbers: list[int]) -> bool:
 
 
 def prints_back(text: str) -> bool:
-    """Return whether a number is printed as this text by Python: as a float, or as a whole number that one holds."""
+    """Return whether a number is printed as this text by Python: as a float, or as a whole number
+    that one holds.
+    """
     value = parsed(text)
     if value is None:
         return False
@@ -108,7 +119,8 @@ def _as_ints(texts: list[str], decimal: str) -> list[int] | None:
 
 
 def _as_floats(texts: list[str], decimal: str) -> list[float] | None:
-    """Return floats, of which one at least has a point or an exponent, as else they may be numbers of things.
+    """Return floats, of which one at least has a point or an exponent, as else they may be numbers
+    of things.
 
     An empty cell is nan.
     """
@@ -118,7 +130,9 @@ def _as_floats(texts: list[str], decimal: str) -> list[float] | None:
         return None
     if not any(_has_fraction_or_exponent(text) for text in known):
         return None
-    if not any(form(known) for form in (_as_python_prints, _with_so_many_decimals, _in_scientific_form)):
+    if not any(
+        form(known) for form in (_as_python_prints, _with_so_many_decimals, _in_scientific_form)
+    ):
         return None
     values = [_float_or_nan(text, decimal) for text in texts]
     has_gap_and_nan = len(known) < len(texts) and "nan" in known
@@ -130,7 +144,9 @@ def _has_fraction_or_exponent(text: str) -> bool:
 
 
 def _as_python_prints(texts: list[str]) -> bool:
-    """Return whether Python prints all as they are, and none as another: 1 and 1.0 may be two names."""
+    """Return whether Python prints all as they are, and none as another: 1 and 1.0 may be two
+    names.
+    """
     if not all(map(prints_back, texts)):
         return False
     different = set(texts)
@@ -138,22 +154,32 @@ def _as_python_prints(texts: list[str]) -> bool:
 
 
 def _with_so_many_decimals(texts: list[str]) -> bool:
-    """Return whether all have equally many digits after the point, as spreadsheets print them, or are whole."""
+    """Return whether all have equally many digits after the point, as spreadsheets print them, or
+    are whole.
+    """
     pointed = [text for text in texts if "." in text]
     whole = [text for text in texts if "." not in text]
     decimals = len(pointed[0].partition(".")[2]) if pointed else 0
     if not 1 <= decimals <= _MOST_DECIMALS:
         return False
-    if not all(_PLAIN.fullmatch(text) and f"{float(text):.{decimals}f}" == text for text in pointed):
+    if not all(
+        _PLAIN.fullmatch(text) and f"{float(text):.{decimals}f}" == text for text in pointed
+    ):
         return False
     if not whole:
         return True
     zeros = "." + "0" * decimals
-    return all(map(prints_back, whole)) and all(map(_is_int, whole)) and not any(zeros in text for text in pointed)
+    return (
+        all(map(prints_back, whole))
+        and all(map(_is_int, whole))
+        and not any(zeros in text for text in pointed)
+    )
 
 
 def _in_scientific_form(texts: list[str]) -> bool:
-    """Return whether all are like 2.5e-3, with exponents that are written alike; 1e5 alone may be a name."""
+    """Return whether all are like 2.5e-3, with exponents that are written alike; 1e5 alone may be a
+    name.
+    """
     found = [_SCIENTIFIC.fullmatch(text) for text in texts]
     matches = [match for match in found if match is not None]
     if len(matches) < len(texts) or not all(math.isfinite(float(text)) for text in texts):
@@ -182,7 +208,9 @@ def _as_bools(texts: list[str], decimal: str) -> list[bool] | None:
 
 
 def _with_point(text: str, decimal: str) -> str | None:
-    """Return the text of a number with a decimal point, or None if it has one, and commas are wanted."""
+    """Return the text of a number with a decimal point, or None if it has one, and commas are
+    wanted.
+    """
     if decimal == ".":
         return text
     return None if "." in text else text.replace(decimal, ".")
@@ -216,4 +244,8 @@ def _bool(text: str) -> bool:
 
 
 def _datetime(text: str, format: str) -> datetime.datetime:
-    return datetime.datetime.strptime(text, format) if format else datetime.datetime.fromisoformat(text)
+    return (
+        datetime.datetime.strptime(text, format)
+        if format
+        else datetime.datetime.fromisoformat(text)
+    )

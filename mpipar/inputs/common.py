@@ -12,7 +12,9 @@ from pathlib import Path
 from mpipar.base.errors import BadInput
 
 _HDF5_SUFFIXES = (".h5", ".hdf5", ".hdf", ".he5", ".nc")
-_IN_HDF5 = re.compile(rf"(.*(?:{'|'.join(map(re.escape, _HDF5_SUFFIXES))})):(.*)", re.IGNORECASE | re.DOTALL)
+_IN_HDF5 = re.compile(
+    rf"(.*(?:{'|'.join(map(re.escape, _HDF5_SUFFIXES))})):(.*)", re.IGNORECASE | re.DOTALL
+)
 
 
 def split_where(where: str) -> tuple[Path, str]:
@@ -42,7 +44,9 @@ def check_file(path: Path) -> None:
 
 
 def read_text(path: Path) -> str:
-    """Return the text of a file in UTF-8, with a line feed at each line end. Raises BadInput, naming the line."""
+    """Return the text of a file in UTF-8, with a line feed at each line end. Raises BadInput,
+    naming the line.
+    """
     check_file(path)
     data = path.read_bytes().removeprefix(codecs.BOM_UTF8)
     if not data.strip():
@@ -64,12 +68,18 @@ def at_line(path: Path, line: int, what: object) -> BadInput:
 
 def one_line(error: BaseException) -> str:
     """Return the type and the first line of the message of an exception."""
-    return f"{type(error).__name__}: {reason}" if (reason := reason_of(error)) else type(error).__name__
+    return (
+        f"{type(error).__name__}: {reason}"
+        if (reason := reason_of(error))
+        else type(error).__name__
+    )
 
 
 def reason_of(error: BaseException) -> str:
     """Return the first line of the message of an exception."""
-    text = error.args[0] if isinstance(error, KeyError) and error.args else error  # a KeyError quotes its message
+    text = (
+        error.args[0] if isinstance(error, KeyError) and error.args else error
+    )  # a KeyError quotes its message
     return next(iter(str(text).splitlines()), "")
 
 

@@ -11,7 +11,14 @@ from typing import Any
 
 from mpipar.base.errors import BadInput
 from mpipar.base.text import did_you_mean
-from mpipar.inputs.cells import converted, fit_in_64_bits, guessed, looks_like_number, parsed, prints_back
+from mpipar.inputs.cells import (
+    converted,
+    fit_in_64_bits,
+    guessed,
+    looks_like_number,
+    parsed,
+    prints_back,
+)
 from mpipar.inputs.common import at_line, listed, read_text, shortened
 
 
@@ -40,7 +47,8 @@ class Reading:
     Attributes
     ----------
     types : tuple of (str, str)
-        Columns whose types are known, and these; see :mod:`mpipar.inputs.cells`. The others are guessed.
+        Columns whose types are known, and these; see :mod:`mpipar.inputs.cells`. The others are
+        guessed.
     hints : tuple of (str, str)
         The same, of columns that need not be there.
     delimiter : str
@@ -75,7 +83,9 @@ class CsvTable:
         self._values: dict[str, list[Any]] = {}
         for name, texts in zip(self.columns, by_column, strict=True):
             if name in types:
-                self._values[name] = self._converted(name, types[name], list(texts), cells.lines, reading.decimal)
+                self._values[name] = self._converted(
+                    name, types[name], list(texts), cells.lines, reading.decimal
+                )
             else:
                 self._values[name] = guessed(list(texts), reading.decimal)
                 self._note(name, list(texts), cells.lines)
@@ -92,7 +102,9 @@ class CsvTable:
         check_column(self._path, name, self.columns)
         return list(self._values[name])
 
-    def _converted(self, name: str, kind: str, texts: list[str], lines: list[int], decimal: str) -> list[Any]:
+    def _converted(
+        self, name: str, kind: str, texts: list[str], lines: list[int], decimal: str
+    ) -> list[Any]:
         """Return the values of a column whose type is known. Raises BadInput, with the line."""
         values = []
         for text, line in zip(texts, lines, strict=True):
@@ -102,10 +114,17 @@ class CsvTable:
                 raise at_line(self._path, line, f"column {name!r}: {error}") from None
         numbers = [value for value in values if value is not None]
         if kind in ("int", "int?") and numbers and not fit_in_64_bits(numbers):
-            raise BadInput(f"{str(self._path)!r}, column {name!r}: no type of 64 bits holds all of its numbers")
-        if kind == "int?" and len(numbers) < len(values) and max(map(abs, numbers), default=0) > 2**53:
             raise BadInput(
-                f"{str(self._path)!r}, column {name!r}: with empty cells, numbers over 2**53 can't be stored"
+                f"{str(self._path)!r}, column {name!r}: no type of 64 bits holds all of its numbers"
+            )
+        if (
+            kind == "int?"
+            and len(numbers) < len(values)
+            and max(map(abs, numbers), default=0) > 2**53
+        ):
+            raise BadInput(
+                f"{str(self._path)!r}, column {name!r}: with empty cells, numbers over 2**53 can't"
+                " be stored"
             )
         return values
 
@@ -120,11 +139,17 @@ class CsvTable:
         if odd is None:
             why = ""
         elif texts[odd]:
-            why = f", as {shortened(texts[odd])} in line {lines[odd]} would not print back as it was"
+            why = (
+                f", as {shortened(texts[odd])} in line {lines[odd]} would not print back as it was"
+            )
         else:
             why = f", as the cell in line {lines[odd]} is empty"
         has_comma = any("," in text for text in filled)
-        how = "--decimal , reads decimal commas" if has_comma else f"for numbers, --types {name}=float"
+        how = (
+            "--decimal , reads decimal commas"
+            if has_comma
+            else f"for numbers, --types {name}=float"
+        )
         self.notes.append(f"{str(self._path)!r}: column {name!r} is text{why}; {how}")
 
 
@@ -132,15 +157,21 @@ def check_column(path: Path, name: str, columns: tuple[str, ...]) -> None:
     """Raise BadInput if there is no such column."""
     if name not in columns:
         hint = did_you_mean(name, columns)
-        raise BadInput(f"{str(path)!r} has no column {name!r}{hint or f'; its columns are {listed(columns)}'}")
+        raise BadInput(
+            f"{str(path)!r} has no column {name!r}{hint or f'; its columns are {listed(columns)}'}"
+        )
 
 
 def read_cells(path: Path, reading: Reading | None = None) -> Cells:
-    """Read a CSV file with a header line; empty lines are skipped. Raises BadInput, with the line."""
+    """Read a CSV file with a header line; empty lines are skipped. Raises BadInput, with the
+    line.
+    """
     reading = reading or Reading()
     text = read_text(path)
     if reading.comment:
-        kept = ["" if line.lstrip().startswith(reading.comment) else line for line in text.split("\n")]
+        kept = [
+            "" if line.lstrip().startswith(reading.comment) else line for line in text.split("\n")
+        ]
         text = "\n".join(kept)
         if not text.strip():
             raise BadInput(f"{str(path)!r}: there are only comments in it")
@@ -152,7 +183,9 @@ def read_cells(path: Path, reading: Reading | None = None) -> Cells:
             if row:
                 found.append((reader.line_num, [cell.strip() for cell in row]))
                 if len(row) != len(found[0][1]):
-                    raise at_line(path, reader.line_num, f"expected {len(found[0][1])} values, got {len(row)}")
+                    raise at_line(
+                        path, reader.line_num, f"expected {len(found[0][1])} values, got {len(row)}"
+                    )
     except csv.Error as error:
         raise at_line(path, reader.line_num, error) from None
     line, columns = found.pop(0)
@@ -168,14 +201,17 @@ def _delimiter_of(path: Path, text: str) -> str:
     found = [delimiter for delimiter in ",;\t" if delimiter in header]
     if len(found) > 1:
         raise BadInput(
-            f"{str(path)!r}: separated by {' or '.join(map(repr, found))}? Put names that have one of them in quotes"
+            f"{str(path)!r}: separated by {' or '.join(map(repr, found))}? Put names that have one"
+            " of them in quotes"
         )
     return found[0] if found else ","
 
 
 def _check_header(path: Path, line: int, columns: list[str]) -> None:
     if all(parsed(name) is not None for name in columns):
-        raise at_line(path, line, f"expected the names of the columns, got {columns[0]!r}; add a header line")
+        raise at_line(
+            path, line, f"expected the names of the columns, got {columns[0]!r}; add a header line"
+        )
     for name in columns:
         if not name:
             raise at_line(path, line, "a column has no name")

@@ -16,7 +16,8 @@ from mpipar.inputs.netcdf import Variable, check_signature, decoded, is_bare_dim
 
 @functools.cache
 def open_dataset(where: str, numeric: bool = True) -> h5py.Dataset | Variable:
-    """Return a dataset, open for reading, decoded if netCDF packed it; the same object at every call in a process.
+    """Return a dataset, open for reading, decoded if netCDF packed it; the same object at every
+    call in a process.
 
     Parameters
     ----------
@@ -28,7 +29,8 @@ def open_dataset(where: str, numeric: bool = True) -> h5py.Dataset | Variable:
     Raises
     ------
     BadInput
-        If it can't be opened, or if it has no rows or no numbers. Whether all of it can be read is not looked at; see
+        If it can't be opened, or if it has no rows or no numbers. Whether all of it can be read is
+        not looked at; see
         :func:`check_readable`.
     """
     path, name = split_where(where)
@@ -51,14 +53,17 @@ def open_object(path: Path, name: str) -> h5py.Dataset | h5py.Group:
     try:
         found = file[name]
     except (KeyError, ValueError, OSError, RuntimeError) as error:
-        raise BadInput(f"{str(path)!r} has no {name!r} ({reason_of(error)}); {_what_there_is(path)}") from None
+        raise BadInput(
+            f"{str(path)!r} has no {name!r} ({reason_of(error)}); {_what_there_is(path)}"
+        ) from None
     if not isinstance(found, h5py.Dataset | h5py.Group):
         raise BadInput(f"{str(path)!r}: {name!r} is a type, not a dataset; {_what_there_is(path)}")
     return found
 
 
 def check_readable(dataset: h5py.Dataset | Variable) -> None:
-    """Raise BadInput if the first or the last row can't be read, or if files that hold the data are missing.
+    """Raise BadInput if the first or the last row can't be read, or if files that hold the data are
+    missing.
 
     What netCDF packed is read as a whole: any value may be one that is refused.
     """
@@ -72,7 +77,9 @@ def check_readable(dataset: h5py.Dataset | Variable) -> None:
             return
         # HDF5 gives fill values for what isn't there.
         folder = Path(dataset.file.filename).parent
-        for file, name in {(source.file_name, source.dset_name) for source in dataset.virtual_sources()}:
+        for file, name in {
+            (source.file_name, source.dset_name) for source in dataset.virtual_sources()
+        }:
             if "%" not in file + name:  # patterns stand for as many files as there are
                 _check_source(dataset, folder, file, name)
 
@@ -97,7 +104,9 @@ def _check_source(dataset: h5py.Dataset, folder: Path, file: str, name: str) -> 
         with h5py.File(path, "r") as source:
             there = name in source
     if not there:
-        raise BadInput(f"{_name_of(dataset)!r}: its data is in {f'{file}:{name}'!r}, which isn't there")
+        raise BadInput(
+            f"{_name_of(dataset)!r}: its data is in {f'{file}:{name}'!r}, which isn't there"
+        )
 
 
 def _name_of(dataset: h5py.Dataset | h5py.Group | Variable) -> str:
@@ -120,13 +129,19 @@ def _sole_dataset(path: Path) -> str:
     """Return the name of the dataset of a file that has one."""
     names = _datasets(path, most=2)
     if len(names) != 1:
-        raise BadInput(f"{str(path)!r}: which dataset? Write {f'{path}:NAME'!r}; {_what_there_is(path)}")
+        raise BadInput(
+            f"{str(path)!r}: which dataset? Write {f'{path}:NAME'!r}; {_what_there_is(path)}"
+        )
     return names[0]
 
 
 def _what_there_is(path: Path) -> str:
     """Return the datasets of a file, in words."""
-    return f"datasets in it are {listed(names)}" if (names := _datasets(path)) else "there are no datasets in it"
+    return (
+        f"datasets in it are {listed(names)}"
+        if (names := _datasets(path))
+        else "there are no datasets in it"
+    )
 
 
 def _datasets(path: Path, most: int = 11) -> list[str]:
@@ -138,6 +153,8 @@ def _datasets(path: Path, most: int = 11) -> list[str]:
             names.append(f"/{name}")
         return True if len(names) >= most else None  # True ends the visit
 
-    with contextlib.suppress(OSError, RuntimeError, KeyError):  # of a damaged file: those that were found
+    with contextlib.suppress(
+        OSError, RuntimeError, KeyError
+    ):  # of a damaged file: those that were found
         _open_file(str(path)).visititems(note)
     return names

@@ -13,7 +13,9 @@ from mpipar.inputs.common import one_line, shortened
 _RELATIVE = 1e-6  # functions may round otherwise for other numbers of items, as sums of vectors do
 
 
-def check_each_alone(name: str, function: Callable[..., Any], columns: list[Any], *, real: bool = False) -> None:
+def check_each_alone(
+    name: str, function: Callable[..., Any], columns: list[Any], *, real: bool = False
+) -> None:
     """Refuse a function whose value at an item depends on what else is in the block.
 
     Blocks have any size, and the result must be the same for all of them.
@@ -32,25 +34,30 @@ def check_each_alone(name: str, function: Callable[..., Any], columns: list[Any]
     Raises
     ------
     BadInput
-        If the function doesn't take arrays, hasn't one number for each item, or has other values for items alone.
+        If the function doesn't take arrays, hasn't one number for each item, or has other values
+        for items alone.
     """
     count = len(columns[0])
     try:
         together = _values(name, function, columns, count)
         apart = [
-            _values(name, function, [column[item : item + 1] for column in columns], 1)[0] for item in range(count)
+            _values(name, function, [column[item : item + 1] for column in columns], 1)[0]
+            for item in range(count)
         ]
     except (BadInput, TypeError, ValueError) as error:
         raise _refusal(name, count, error) from error
     except Exception:  # for these values perhaps: the run will tell of it, or go on without them
         return
     if real and together.dtype.kind == "c":
-        raise BadInput(f"f: the values of {shortened(name)} are complex; take real(f) and imag(f) apart")
+        raise BadInput(
+            f"f: the values of {shortened(name)} are complex; take real(f) and imag(f) apart"
+        )
     for item, alone in enumerate(apart):
         if not _is_same(alone, together[item]):
             raise BadInput(
-                f"f: the value of {shortened(name)} at a point depends on the other points of its block: {alone} alone,"
-                f" {together[item]} among {count}; let it take each point by itself (np.maximum, not np.max)"
+                f"f: the value of {shortened(name)} at a point depends on the other points of its"
+                f" block: {alone} alone, {together[item]} among {count}; let it take each point by"
+                " itself (np.maximum, not np.max)"
             )
 
 
@@ -60,16 +67,23 @@ def _values(name: str, function: Callable[..., Any], columns: list[Any], count: 
     if values.dtype.kind not in "biufc":
         raise BadInput(f"f: expected numbers of {shortened(name)}, got {values.dtype}")
     if values.shape[:1] not in ((), (count,)):
-        raise BadInput(f"f: expected a value of {shortened(name)} for each of {count} points, got shape {values.shape}")
+        raise BadInput(
+            f"f: expected a value of {shortened(name)} for each of {count} points, got shape"
+            f" {values.shape}"
+        )
     return np.broadcast_to(values, (count, *values.shape[1:]))
 
 
 def _refusal(name: str, count: int, error: Exception) -> BadInput:
     if isinstance(error, BadInput):
-        return BadInput(f"{shortened(name)}: ^ is not a power; write **") if "bitwise_xor" in str(error) else error
+        return (
+            BadInput(f"{shortened(name)}: ^ is not a power; write **")
+            if "bitwise_xor" in str(error)
+            else error
+        )
     return BadInput(
-        f"f: {shortened(name)} fails for arrays of {count} points: {one_line(error)}; if it takes one number, wrap it:"
-        f" numpy.vectorize(f)"
+        f"f: {shortened(name)} fails for arrays of {count} points: {one_line(error)}; if it takes"
+        " one number, wrap it: numpy.vectorize(f)"
     )
 
 

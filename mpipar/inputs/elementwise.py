@@ -1,9 +1,10 @@
 """Checks that a formula has a value for each item alone, whatever else is in its block.
 
-A formula is evaluated for the items of a block at once, and blocks have any size. What mixes items, as ``sum(x)`` and
-``x[0]`` do, would depend on how many are in a block. So each part of a formula is one of four things: a number, a value
-for each item, a list of numbers, or a list of values for each item, whose first axis is the list; and what would take
-the items of a block together is refused. Functions that are not in the tables here are refused.
+A formula is evaluated for the items of a block at once, and blocks have any size. What mixes items,
+as ``sum(x)`` and ``x[0]`` do, would depend on how many are in a block. So each part of a formula is
+one of four things: a number, a value for each item, a list of numbers, or a list of values for each
+item, whose first axis is the list; and what would take the items of a block together is refused.
+Functions that are not in the tables here are refused.
 """
 
 from __future__ import annotations
@@ -27,7 +28,10 @@ class Kind(enum.Enum):
     LISTS = enum.auto()
 
 
-_WHY = "a formula is evaluated for each item alone, and {} takes together those that happen to be in one block"
+_WHY = (
+    "a formula is evaluated for each item alone, and {} takes together those that happen to be in"
+    " one block"
+)
 
 _INSTEAD = {
     "max": "; for the larger of two write maximum(a, b)",
@@ -51,13 +55,17 @@ def instead_of(name: str) -> str:
     return _WHY.format(name) + _INSTEAD.get(name, "")
 
 
-def check_elementwise(levels: Sequence[Sequence[ast.AST]], variables: Collection[str], refusal: Refusal) -> None:
-    """Raise BadInput unless the formula has one value for each item, which depends on nothing but that item.
+def check_elementwise(
+    levels: Sequence[Sequence[ast.AST]], variables: Collection[str], refusal: Refusal
+) -> None:
+    """Raise BadInput unless the formula has one value for each item, which depends on nothing but
+    that item.
 
     Parameters
     ----------
     levels : sequence of sequence of ast.AST
-        The nodes of the formula, whose syntax has been checked: the whole, its parts, their parts and so on.
+        The nodes of the formula, whose syntax has been checked: the whole, its parts, their parts
+        and so on.
     variables : collection of str
         Names with a value for each item.
     refusal : callable
@@ -120,7 +128,9 @@ class _Kinds:
                 return kind
         return Kind.NUMBER
 
-    def _numbers_alone(self, node: ast.AST, name: str, parts: Sequence[ast.expr], kind: Kind) -> Kind:
+    def _numbers_alone(
+        self, node: ast.AST, name: str, parts: Sequence[ast.expr], kind: Kind
+    ) -> Kind:
         if any(self.of[part] in (Kind.ITEMS, Kind.LISTS) for part in parts):
             raise self.refusal(node, instead_of(name))
         return kind
@@ -152,9 +162,14 @@ class _Kinds:
 
     def _polynomial(self, node: ast.AST, coefficients: ast.expr, x: ast.expr) -> Kind:
         if self.of[coefficients] is Kind.ITEMS:
-            raise self.refusal(node, instead_of("polyval") + "; its coefficients are a list, as in polyval([2, 1], x)")
+            raise self.refusal(
+                node,
+                instead_of("polyval") + "; its coefficients are a list, as in polyval([2, 1], x)",
+            )
         if self.of[coefficients] is Kind.LISTS:
-            return self._together(node, [coefficients, x]) if self.of[x] is Kind.LISTS else Kind.ITEMS
+            return (
+                self._together(node, [coefficients, x]) if self.of[x] is Kind.LISTS else Kind.ITEMS
+            )
         return self.of[x]
 
     def _reduced(self, node: ast.Call, name: str, arguments: list[ast.expr]) -> Kind:
@@ -164,7 +179,9 @@ class _Kinds:
         axis = arguments[1] if len(arguments) > 1 else named.get("axis")
         if kind is Kind.ITEMS and _is_of_one_item(axis):
             return kind
-        if kind is Kind.ITEMS or any(self.of.get(part) in (Kind.ITEMS, Kind.LISTS) for part in arguments[1:]):
+        if kind is Kind.ITEMS or any(
+            self.of.get(part) in (Kind.ITEMS, Kind.LISTS) for part in arguments[1:]
+        ):
             raise self.refusal(node, instead_of(name))
         if kind is Kind.LISTS:
             if not _is_zero(axis):

@@ -70,7 +70,8 @@ class Expression:
         Returns
         -------
         ndarray or NumPy scalar
-            It has the shape that NumPy gives it: a scalar for the expression ``1``, whatever the variables.
+            It has the shape that NumPy gives it: a scalar for the expression ``1``, whatever the
+            variables.
 
         Raises
         ------
@@ -90,16 +91,24 @@ class Expression:
             raise TypeError(f"{self!r} takes {len(self.variables)} values, got {len(values)}")
         arrays = dict(zip(self._names, map(xp.asarray, values), strict=True))
         for name, array in arrays.items():
-            if xp is np and array.dtype.kind not in "biufc":  # Python's whole numbers, which know no limit, are objects
-                raise BadInput(f"expression {shortened(self.text)}: {name} is not numbers but {array.dtype}")
+            if (
+                xp is np and array.dtype.kind not in "biufc"
+            ):  # Python's whole numbers, which know no limit, are objects
+                raise BadInput(
+                    f"expression {shortened(self.text)}: {name} is not numbers but {array.dtype}"
+                )
         try:
             value = xp.asarray(eval(self._code, names, arrays))
             return value[()] if xp is np else value
         except MemoryError:
             raise
         except Exception as error:
-            if isinstance(error, NameError) and error.name in FUNCTIONS:  # what Python says: it isn't in ``names``
-                raise BadInput(f"expression {shortened(self.text)}: {error.name} is not to be had on a GPU") from None
+            if (
+                isinstance(error, NameError) and error.name in FUNCTIONS
+            ):  # what Python says: it isn't in ``names``
+                raise BadInput(
+                    f"expression {shortened(self.text)}: {error.name} is not to be had on a GPU"
+                ) from None
             raise BadInput(f"expression {shortened(self.text)}: {one_line(error)}") from error
 
 
@@ -124,7 +133,9 @@ def _compiled(text: str, names: Sequence[str]) -> CodeType:
 
 
 class _TypesByName(ast.NodeTransformer):
-    """Writes ``dtype=float64`` as ``dtype="float64"``, so that the name float64 stands for a function alone."""
+    """Writes ``dtype=float64`` as ``dtype="float64"``, so that the name float64 stands for a
+    function alone.
+    """
 
     def visit_keyword(self, node: ast.keyword) -> ast.keyword:
         if node.arg == "dtype" and isinstance(node.value, ast.Name):
@@ -138,17 +149,27 @@ def _names_of(xp: Any) -> dict[str, Any]:
     """Return what an expression may use of another array library."""
     functions = {name: _with_lists(xp, name) for name in FUNCTIONS if hasattr(xp, name)}
     # Other libraries' types are NumPy's, which would not keep the array where it is.
-    functions |= {name: functools.partial(xp.asarray, dtype=getattr(xp, name)) for name in TYPES if hasattr(xp, name)}
-    # CuPy's own code imports modules in the name of the frame that calls it; an expression has no word for that.
+    functions |= {
+        name: functools.partial(xp.asarray, dtype=getattr(xp, name))
+        for name in TYPES
+        if hasattr(xp, name)
+    }
+    # CuPy's own code imports modules in the name of the frame that calls it; an expression has no
+    # word for that.
     return {"__builtins__": {"__import__": __import__}, **functions, **CONSTANTS}
 
 
 def _with_lists(xp: Any, name: str) -> Callable[..., Any]:
     """Return a function of another array library that takes lists for arrays, as NumPy's does."""
-    function, is_reduction = getattr(xp, name), ARITIES[name] == (1, 2)  # whose second argument is an axis
+    function, is_reduction = (
+        getattr(xp, name),
+        ARITIES[name] == (1, 2),
+    )  # whose second argument is an axis
 
     def call(*arguments: Any, **keywords: Any) -> Any:
-        read = (one if number and is_reduction else arrayed(one) for number, one in enumerate(arguments))
+        read = (
+            one if number and is_reduction else arrayed(one) for number, one in enumerate(arguments)
+        )
         return function(*read, **keywords)
 
     def arrayed(value: Any) -> Any:
@@ -166,7 +187,8 @@ def function_of(text: str, variables: Sequence[str], xp: Any = None) -> Callable
     Parameters
     ----------
     text : str
-        ``package.module:name`` or ``path/to/file.py:name``, see :func:`mpipar.inputs.function.load`; or a formula, see
+        ``package.module:name`` or ``path/to/file.py:name``, see
+        :func:`mpipar.inputs.function.load`; or a formula, see
         :class:`Expression`.
     variables : sequence of str
         Variables of the formula.

@@ -1,4 +1,6 @@
-"""Functions that are given by name: ``package.module:attribute`` or ``path/to/file.py:attribute``."""
+"""Functions that are given by name: ``package.module:attribute`` or
+``path/to/file.py:attribute``.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ _loading = 0
 
 
 def is_loading() -> bool:
-    """Return whether a user's file is being imported for what is in it, and should not run anything."""
+    """Return whether a user's file is being imported for what is in it, and should not run
+    anything.
+    """
     return _loading > 0
 
 
@@ -40,8 +44,9 @@ def load(name: str) -> Any:
 
     Notes
     -----
-    A file is imported as a module with the file's stem as its name, and its folder is put first on ``sys.path``, which
-    multiprocessing hands on to worker processes: what is defined in the file can be unpickled there.
+    A file is imported as a module with the file's stem as its name, and its folder is put first on
+    ``sys.path``, which multiprocessing hands on to worker processes: what is defined in the file
+    can be unpickled there.
     """
     where, _, attribute = name.rpartition(":")
     if not where or not all(attribute.split(".")):
@@ -56,10 +61,14 @@ def load(name: str) -> Any:
 
 
 def load_callable(name: str) -> Callable[..., Any]:
-    """Return the function, or whatever can be called, that ``name`` names; see :func:`load`. Raises BadInput."""
+    """Return the function, or whatever can be called, that ``name`` names; see :func:`load`. Raises
+    BadInput.
+    """
     loaded: Callable[..., Any] = load(name)
     if not callable(loaded):
-        raise BadInput(f"{name!r}: expected a function, got an object of type {type(loaded).__name__}")
+        raise BadInput(
+            f"{name!r}: expected a function, got an object of type {type(loaded).__name__}"
+        )
     return loaded
 
 
@@ -76,7 +85,10 @@ def _from_file(where: str) -> ModuleType:
     module = _import(path.stem, where)
     origin = getattr(module, "__file__", None)
     if origin is None or not os.path.exists(origin) or not os.path.samefile(origin, path):
-        raise BadInput(f"{where!r}: its name is taken by another module, {origin or 'built into Python'}; rename it")
+        raise BadInput(
+            f"{where!r}: its name is taken by another module, {origin or 'built into Python'};"
+            " rename it"
+        )
     return module
 
 
@@ -110,7 +122,9 @@ def _attribute(module: ModuleType, where: str, attribute: str) -> Any:
         try:
             found = getattr(found, part)
         except AttributeError:
-            raise BadInput(f"{where!r} has no {attribute!r}{did_you_mean(part, dir(found))}") from None
+            raise BadInput(
+                f"{where!r} has no {attribute!r}{did_you_mean(part, dir(found))}"
+            ) from None
         except Exception as error:  # of a module or class that makes its attributes
             raise BadInput(f"{where!r}: {attribute!r} can't be had: {one_line(error)}") from error
     return found

@@ -13,14 +13,21 @@ from mpipar.base.errors import BadInput
 from mpipar.inputs.common import split_where
 from mpipar.inputs.csv_table import check_column
 from mpipar.inputs.dataset import check_readable, open_object, reading
-from mpipar.inputs.netcdf import Variable, check_same_dimension, decoded, is_bare_dimension, variable_name
+from mpipar.inputs.netcdf import (
+    Variable,
+    check_same_dimension,
+    decoded,
+    is_bare_dimension,
+    variable_name,
+)
 
 PAGE = 4096
 """How many rows are read at once."""
 
 
 class Hdf5Table:
-    """A dataset of records, or a group of equally long datasets, as a :class:`~mpipar.inputs.table.Table`.
+    """A dataset of records, or a group of equally long datasets, as a
+    :class:`~mpipar.inputs.table.Table`.
 
     Rows are read when they are asked for, a page at a time; the last page is kept.
     """
@@ -29,7 +36,11 @@ class Hdf5Table:
         self._where = where
         path, name = split_where(where)
         found = open_object(path, name or "/")
-        self._datasets = _of_records(where, found) if isinstance(found, h5py.Dataset) else _of_group(where, found)
+        self._datasets = (
+            _of_records(where, found)
+            if isinstance(found, h5py.Dataset)
+            else _of_group(where, found)
+        )
         self.columns = tuple(self._datasets)
         self._rows: int = self._datasets[self.columns[0]].shape[0]
         self._number = -1
@@ -57,7 +68,9 @@ class Hdf5Table:
         return self._read(name, slice(None))
 
     def _read_page(self, rows: slice) -> dict[str, list[Any]]:
-        """Return the values of some rows, of records all at once: to read each column alone takes long for many."""
+        """Return the values of some rows, of records all at once: to read each column alone takes
+        long for many.
+        """
         records = self._datasets[self.columns[0]]
         if isinstance(records, Variable) or not records.dtype.names:
             return {name: self._read(name, rows) for name in self.columns}
@@ -78,17 +91,25 @@ class Hdf5Table:
 def _of_records(where: str, dataset: h5py.Dataset) -> dict[str, h5py.Dataset | Variable]:
     """Return the dataset for each of its fields."""
     if not dataset.dtype.names:
-        raise BadInput(f"{where!r}: expected records (a compound type) or a group, got a dataset of {dataset.dtype}")
+        raise BadInput(
+            f"{where!r}: expected records (a compound type) or a group, got a dataset of"
+            f" {dataset.dtype}"
+        )
     _check_shape(where, dataset)
     for name in dataset.dtype.names:
         _check_type(where, name, dataset.dtype[name])
     if isinstance(decoded(dataset), Variable):
-        raise BadInput(f"{where!r}: records with attributes of netCDF for packed or missing values aren't decoded")
+        raise BadInput(
+            f"{where!r}: records with attributes of netCDF for packed or missing values aren't"
+            " decoded"
+        )
     return dict.fromkeys(dataset.dtype.names, dataset)
 
 
 def _of_group(where: str, group: h5py.Group) -> dict[str, h5py.Dataset | Variable]:
-    """Return the datasets in a group; groups in it are left out, and dimensions of netCDF without values."""
+    """Return the datasets in a group; groups in it are left out, and dimensions of netCDF without
+    values.
+    """
     with reading(group):
         items = dict(group.items())
     for name, item in items.items():
@@ -121,14 +142,18 @@ def _of_group(where: str, group: h5py.Group) -> dict[str, h5py.Dataset | Variabl
 
 def _check_shape(where: str, dataset: h5py.Dataset) -> None:
     if dataset.shape is None or len(dataset.shape) != 1:
-        raise BadInput(f"{where!r}: expected a list of rows, got {dataset.name!r} of shape {dataset.shape}")
+        raise BadInput(
+            f"{where!r}: expected a list of rows, got {dataset.name!r} of shape {dataset.shape}"
+        )
     if dataset.size == 0:
         raise BadInput(f"{where!r}: there are no rows in {dataset.name!r}")
 
 
 def _check_type(where: str, name: str, dtype: np.dtype[Any]) -> None:
     if dtype.kind not in "biufS" and h5py.check_string_dtype(dtype) is None:
-        raise BadInput(f"{where!r}: column {name!r}: expected numbers, text, true or false, got {dtype}")
+        raise BadInput(
+            f"{where!r}: column {name!r}: expected numbers, text, true or false, got {dtype}"
+        )
 
 
 def _plain(values: npt.NDArray[Any], where: str) -> list[Any]:

@@ -1,6 +1,8 @@
-"""What a function has between points that are looked at: poles, and peaks narrower than their distance.
+"""What a function has between points that are looked at: poles, and peaks narrower than their
+distance.
 
-No sum over points can know of them. A formula's constants, the bounds and the largest value seen tell where to look.
+No sum over points can know of them. A formula's constants, the bounds and the largest value seen
+tell where to look.
 """
 
 from __future__ import annotations
@@ -18,7 +20,9 @@ from mpipar.inputs.expression import Expression
 
 _MOST_CONSTANTS = 40
 _MOST_PLACES = 400
-_AROUND = np.array([-3.0, -2.0, -1.5, -1.0, 1.0, 1.5, 2.0, 3.0])  # where points are, in their distances
+_AROUND = np.array(
+    [-3.0, -2.0, -1.5, -1.0, 1.0, 1.5, 2.0, 3.0]
+)  # where points are, in their distances
 _NEARER = 0.5 * 10.0 ** -np.arange(1.0, 14.0)
 _GENERIC = 0.6180339887498949  # where in the bounds of other variables
 _POLE = 0.9  # the exponent from which a function grows about as fast as 1/x
@@ -30,7 +34,8 @@ _SETTLED = 0.01  # how much the last two values of a peak may differ
 
 
 def near_constants(f: Callable[..., Any], over: Sequence[float], step: float) -> str:
-    """Return what a function has near its constants and bounds that points ``step`` apart don't see, or nothing.
+    """Return what a function has near its constants and bounds that points ``step`` apart don't
+    see, or nothing.
 
     Parameters
     ----------
@@ -55,7 +60,8 @@ def near_constants(f: Callable[..., Any], over: Sequence[float], step: float) ->
 def at_peak(
     f: Callable[..., Any], over: Sequence[float], place: Sequence[float], step: float
 ) -> tuple[float | None, str]:
-    """Return how |f| grows near the place where it is largest on a grid, and what no point of it has seen there.
+    """Return how |f| grows near the place where it is largest on a grid, and what no point of it
+    has seen there.
 
     The growth is the exponent of the distance, if it is clearly larger there.
 
@@ -100,7 +106,9 @@ def _growth(f: Callable[..., Any], bounds: Array, where: Array, step: float) -> 
 
 
 def _directions(dimensions: int) -> Array:
-    """Return places in a cube of half width 1, more of them near its centre, and those on its axes."""
+    """Return places in a cube of half width 1, more of them near its centre, and those on its
+    axes.
+    """
     line = np.linspace(-1.0, 1.0, 21)
     if dimensions == 1:
         return line[None, :]
@@ -125,7 +133,9 @@ def _made_of(own: list[float]) -> Iterator[float]:
     yield from (0.0, 1.0)
     yield from (math.sqrt(abs(x)) for x in own)
     yield from (one / other for one in own for other in own if other)
-    yield from (one * math.pi / other for one in (*own[:8], 1.0) for other in (*own[:8], 1.0, 2.0) if other)
+    yield from (
+        one * math.pi / other for one in (*own[:8], 1.0) for other in (*own[:8], 1.0, 2.0) if other
+    )
 
 
 def _numbers_of(f: Callable[..., Any]) -> Iterator[float]:
@@ -137,7 +147,11 @@ def _numbers_of(f: Callable[..., Any]) -> Iterator[float]:
         code = codes.pop()
         if isinstance(code, CodeType):
             codes += [one for one in code.co_consts if isinstance(one, CodeType)]
-            yield from (float(one) for one in code.co_consts if isinstance(one, (int, float)) and abs(one) < 1e300)
+            yield from (
+                float(one)
+                for one in code.co_consts
+                if isinstance(one, (int, float)) and abs(one) < 1e300
+            )
 
 
 def _numbers_in(f: Expression) -> Iterator[float]:
@@ -170,7 +184,9 @@ def _at_corners(f: Callable[..., Any], bounds: Array, constants: list[float], st
     """Look where all variables have special values."""
     most = max(2, int(_MOST_PLACES ** (1 / len(bounds))))
     axes = [_within(constants, low, high)[:most] for low, high in bounds]
-    places = np.stack([x.ravel() for x in np.meshgrid(*axes, indexing="ij")], axis=1)[: 2 * _MOST_PLACES]
+    places = np.stack([x.ravel() for x in np.meshgrid(*axes, indexing="ij")], axis=1)[
+        : 2 * _MOST_PLACES
+    ]
     every_axis = list(range(len(bounds)))
     for where in places:
         found = _at(f, bounds, every_axis, where, step)
@@ -183,7 +199,9 @@ def _at_corners(f: Callable[..., Any], bounds: Array, constants: list[float], st
 class _View:
     """A function along a line through a place: ``values(distances)``, and how near one can look."""
 
-    def __init__(self, f: Callable[..., Any], bounds: Array, axes: list[int], where: Array, step: float) -> None:
+    def __init__(
+        self, f: Callable[..., Any], bounds: Array, axes: list[int], where: Array, step: float
+    ) -> None:
         self.f, self.bounds, self.where = f, bounds, where
         self.direction = np.zeros(len(bounds))
         self.direction[axes] = step * (bounds[axes, 1] - bounds[axes, 0])
@@ -200,9 +218,16 @@ class _View:
 
 
 def _at(
-    f: Callable[..., Any], bounds: Array, axes: list[int], where: Array, step: float, power: int | None = None
+    f: Callable[..., Any],
+    bounds: Array,
+    axes: list[int],
+    where: Array,
+    step: float,
+    power: int | None = None,
 ) -> str:
-    """Return what a function has at a place, seen from points along some axes; a pole is 1/r to a power."""
+    """Return what a function has at a place, seen from points along some axes; a pole is 1/r to a
+    power.
+    """
     power = power or len(axes)
     view = _View(f, bounds, axes, where, step)
     seen = view.values(_AROUND)
@@ -226,7 +251,10 @@ def _at(
         is_settled = abs(beyond[-1] - beyond[-2]) <= _SETTLED * abs(beyond[-1])
         if is_settled and beyond[-1] > _BEYOND * (largest - smallest) + _NOTICED * scale:
             distance = step * np.ptp(bounds[axes], axis=1).max()
-            return f"it has a peak near {place} that is narrower than {distance:.1g}, the distance of points"
+            return (
+                f"it has a peak near {place} that is narrower than {distance:.1g}, the distance of"
+                " points"
+            )
     return ""
 
 

@@ -1,8 +1,8 @@
 """How netCDF stores values in HDF5: packed, with marks for what is missing.
 
-Attributes as in the conventions for climate and forecast data (CF 1.11, sections 2.5.1 and 8.1), decoded to the types
-that ``xarray.open_dataset`` gives. Where xarray and netCDF's own library differ, and where values would need more than
-numbers, they are refused.
+Attributes as in the conventions for climate and forecast data (CF 1.11, sections 2.5.1 and 8.1),
+decoded to the types that ``xarray.open_dataset`` gives. Where xarray and netCDF's own library
+differ, and where values would need more than numbers, they are refused.
 """
 
 from __future__ import annotations
@@ -62,7 +62,9 @@ class Variable:
         return len(self.raw)
 
     def __getitem__(self, rows: Any) -> npt.NDArray[Any]:
-        """Return decoded values. Raises BadInput for those of which it isn't sure what they stand for."""
+        """Return decoded values. Raises BadInput for those of which it isn't sure what they stand
+        for.
+        """
         values = np.asarray(self.raw[rows])
         if self._stored.kind in "iu" and self._stored != values.dtype:
             values = values.astype(values.dtype.newbyteorder("=")).view(self._stored)
@@ -86,7 +88,10 @@ class Variable:
         """Return the type of decoded values, by the rules of xarray."""
         if self._is_bool:
             if self._marks or self._scale is not None or self._offset is not None:
-                raise BadInput(f"{self.where!r}: true and false can't be packed, or have a mark for what is missing")
+                raise BadInput(
+                    f"{self.where!r}: true and false can't be packed, or have a mark for what is"
+                    " missing"
+                )
             return np.dtype(bool)
         if self._scale is not None or self._offset is not None:
             return self._unpacked_type()
@@ -103,7 +108,11 @@ class Variable:
             assert scale is not None
             # Whole numbers have no value that stands for a missing one.
             return np.dtype(np.float64) if self._marks and scale.dtype.kind != "f" else scale.dtype
-        alike = scale is not None and scale.dtype == offset.dtype and offset.dtype in (np.float32, np.float64)
+        alike = (
+            scale is not None
+            and scale.dtype == offset.dtype
+            and offset.dtype in (np.float32, np.float64)
+        )
         if not alike or (self._stored.itemsize == 4 and self._stored.kind in "iu"):
             return np.dtype(np.float64)
         return offset.dtype
@@ -113,7 +122,9 @@ class Variable:
             return None
         value = attributes[name]
         if value.size != 1 or value.dtype.kind not in "iuf" or not np.isfinite(value.flat[0]):
-            raise BadInput(f"{self.where!r}: the attribute {name!r} should be a number, got {value.tolist()}")
+            raise BadInput(
+                f"{self.where!r}: the attribute {name!r} should be a number, got {value.tolist()}"
+            )
         if self._stored.kind not in "iuf":
             raise BadInput(f"{self.where!r}: {name!r} is for numbers, not for {self._stored}")
         number: np.generic[Any] = value.flat[0]
@@ -128,8 +139,8 @@ class Variable:
                 continue
             if value.dtype.kind not in "iuf" or self._stored.kind not in "iuf":
                 raise BadInput(
-                    f"{self.where!r}: its attribute {name!r} is {value.tolist()}, its values are {self._stored}; "
-                    "only numbers can be missing"
+                    f"{self.where!r}: its attribute {name!r} is {value.tolist()}, its values are"
+                    f" {self._stored}; only numbers can be missing"
                 )
             if self._stored != self.raw.dtype and self._stored.kind in "iu":
                 # A mark is written in the type of the file.
@@ -145,13 +156,18 @@ class Variable:
             if value is None:
                 continue
             if value.size != (2 if name == "valid_range" else 1) or value.dtype.kind not in "iuf":
-                raise BadInput(f"{self.where!r}: the attribute {name!r} should be numbers, got {value.tolist()}")
+                raise BadInput(
+                    f"{self.where!r}: the attribute {name!r} should be numbers, got"
+                    f" {value.tolist()}"
+                )
             if self._stored.kind not in "iuf":
                 raise BadInput(f"{self.where!r}: {name!r} is for numbers, not for {self._stored}")
             if self._stored != self.raw.dtype and self._stored.kind in "iu":
                 value = value.astype(self.raw.dtype.newbyteorder("=")).view(self._stored)
             first, last = value.flat[0], value.flat[-1]
-            ranges.append((None if name == "valid_max" else first, None if name == "valid_min" else last))
+            ranges.append(
+                (None if name == "valid_max" else first, None if name == "valid_min" else last)
+            )
         return ranges
 
     def _missing(self, values: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
@@ -170,8 +186,8 @@ class Variable:
         present = values[~missing]
         if self._fill is not None and (present == self._fill).any():
             raise BadInput(
-                f"{self.where!r}: there are values of {self._fill}, with which netCDF fills what was never written; "
-                "write them, or give the variable the attribute '_FillValue'"
+                f"{self.where!r}: there are values of {self._fill}, with which netCDF fills what"
+                " was never written; write them, or give the variable the attribute '_FillValue'"
             )
         for least, greatest in self._ranges:
             outside = np.zeros(present.shape, bool)
@@ -181,17 +197,28 @@ class Variable:
                 outside |= present > greatest
             if outside.any():
                 raise BadInput(
-                    f"{self.where!r}: {present[outside].flat[0]} isn't in its valid range (attributes 'valid_min', "
-                    "'valid_max', 'valid_range'), where xarray takes it and netCDF4 doesn't; mark such values by "
-                    "'_FillValue', or remove the attributes"
+                    f"{self.where!r}: {present[outside].flat[0]} isn't in its valid range"
+                    " (attributes 'valid_min', 'valid_max', 'valid_range'), where xarray takes it"
+                    " and netCDF4 doesn't; mark such values by '_FillValue', or remove the"
+                    " attributes"
                 )
-        into_floats = self.dtype == np.float64 and self._stored.kind in "iu" and self._stored.itemsize == 8
-        if into_floats and present.size and (int(present.max()) > _EXACT or int(present.min()) < -_EXACT):
-            raise BadInput(f"{self.where!r}: whole numbers beyond 2**53, with missing ones, have no exact type")
+        into_floats = (
+            self.dtype == np.float64 and self._stored.kind in "iu" and self._stored.itemsize == 8
+        )
+        if (
+            into_floats
+            and present.size
+            and (int(present.max()) > _EXACT or int(present.min()) < -_EXACT)
+        ):
+            raise BadInput(
+                f"{self.where!r}: whole numbers beyond 2**53, with missing ones, have no exact type"
+            )
 
 
 def decoded(dataset: h5py.Dataset) -> h5py.Dataset | Variable:
-    """Return a dataset as it is if its values are what they stand for, or as a :class:`Variable`. Raises BadInput."""
+    """Return a dataset as it is if its values are what they stand for, or as a :class:`Variable`.
+    Raises BadInput.
+    """
     where = f"{dataset.file.filename}:{dataset.name}"
     attributes = dataset.attrs
     if not len(attributes):
@@ -203,12 +230,16 @@ def decoded(dataset: h5py.Dataset) -> h5py.Dataset | Variable:
         return dataset
     if dataset.dtype.kind in "iuf" and _is_time(dataset):
         raise BadInput(
-            f"{where!r}: times ({_text(dataset, 'units')!r}) aren't decoded; save them as numbers without the "
-            "attribute 'units', or as text"
+            f"{where!r}: times ({_text(dataset, 'units')!r}) aren't decoded; save them as numbers"
+            " without the attribute 'units', or as text"
         )
     _check_encoding(where, dataset)
     _check_complete(where, dataset)
-    is_coded = any(name in attributes for name in _CODING) or _text(dataset, "dtype") == "bool" or _is_logical(dataset)
+    is_coded = (
+        any(name in attributes for name in _CODING)
+        or _text(dataset, "dtype") == "bool"
+        or _is_logical(dataset)
+    )
     if is_coded or _default_fill(dataset) is not None:
         return Variable(dataset)
     return dataset
@@ -216,7 +247,10 @@ def decoded(dataset: h5py.Dataset) -> h5py.Dataset | Variable:
 
 def is_bare_dimension(dataset: h5py.Dataset) -> bool:
     """Return whether it only says how long a dimension of netCDF is."""
-    return _text(dataset, "NAME").startswith(_BARE_DIMENSION) and _text(dataset, "CLASS") == "DIMENSION_SCALE"
+    return (
+        _text(dataset, "NAME").startswith(_BARE_DIMENSION)
+        and _text(dataset, "CLASS") == "DIMENSION_SCALE"
+    )
 
 
 def variable_name(name: str) -> str:
@@ -225,7 +259,9 @@ def variable_name(name: str) -> str:
 
 
 def check_same_dimension(where: str, datasets: dict[str, h5py.Dataset]) -> None:
-    """Raise BadInput if columns have different dimensions of netCDF: their rows don't belong together."""
+    """Raise BadInput if columns have different dimensions of netCDF: their rows don't belong
+    together.
+    """
     dimensions: dict[str, str] = {}
     for name, dataset in datasets.items():
         if is_netcdf(dataset) and (dimension := _dimension(dataset)):
@@ -272,7 +308,9 @@ def _text(dataset: h5py.Dataset, name: str) -> str:
 
 
 def _is_time(dataset: h5py.Dataset) -> bool:
-    return bool(_TIME.match(_text(dataset, "units"))) or _text(dataset, "dtype").startswith(("timedelta", "datetime"))
+    return bool(_TIME.match(_text(dataset, "units"))) or _text(dataset, "dtype").startswith(
+        ("timedelta", "datetime")
+    )
 
 
 def _is_logical(dataset: h5py.Dataset) -> bool:
@@ -285,9 +323,13 @@ def _stored_type(dtype: np.dtype[Any], attributes: dict[str, Any]) -> np.dtype[A
     if "_Unsigned" not in attributes or dtype.kind not in "iu":
         return native
     text = attributes["_Unsigned"].ravel()[:1].tolist()
-    is_unsigned = (text[0].decode() if text and isinstance(text[0], bytes) else "".join(map(str, text))).lower()
+    is_unsigned = (
+        text[0].decode() if text and isinstance(text[0], bytes) else "".join(map(str, text))
+    ).lower()
     if is_unsigned not in ("true", "false"):
-        raise BadInput(f'the attribute \'_Unsigned\' should be "true" or "false", got {is_unsigned!r}')
+        raise BadInput(
+            f'the attribute \'_Unsigned\' should be "true" or "false", got {is_unsigned!r}'
+        )
     return np.dtype(f"{'u' if is_unsigned == 'true' else 'i'}{dtype.itemsize}")
 
 

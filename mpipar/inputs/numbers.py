@@ -15,14 +15,16 @@ from mpipar.inputs.common import at_line, is_hdf5, listed, read_text
 from mpipar.inputs.csv_table import check_column, read_cells
 
 
-def read_numbers(path: str, kind: type[int] | type[float], column: str | None = None) -> npt.NDArray[Any]:
+def read_numbers(
+    path: str, kind: type[int] | type[float], column: str | None = None
+) -> npt.NDArray[Any]:
     """Return the numbers in a file.
 
     Parameters
     ----------
     path : str
-        A file of text with one or more numbers on a line, where ``#`` starts a comment; a ``.csv`` file; or
-        ``file.h5:/name``, whose numbers are taken row by row.
+        A file of text with one or more numbers on a line, where ``#`` starts a comment; a ``.csv``
+        file; or ``file.h5:/name``, whose numbers are taken row by row.
     kind : type
         int or float.
     column : str, optional
@@ -72,7 +74,9 @@ def _number(path: Path, kind: type[int] | type[float], line: int, text: str) -> 
     try:
         return parse_int(text) if kind is int else float(text)
     except ValueError as error:
-        raise at_line(path, line, error if kind is int else f"expected a number, got {text!r}") from None
+        raise at_line(
+            path, line, error if kind is int else f"expected a number, got {text!r}"
+        ) from None
 
 
 def _integers(path: str, numbers: list[Any]) -> npt.NDArray[Any]:
@@ -89,11 +93,15 @@ def _from_hdf5(path: str, kind: type[int] | type[float], column: str | None) -> 
 
     if column is not None:
         raise BadInput(
-            f"{path!r}: only CSV files have columns, such as {column!r}; write the dataset's name after a colon"
+            f"{path!r}: only CSV files have columns, such as {column!r}; write the dataset's name"
+            " after a colon"
         )
     dataset = open_dataset(path)
     if dataset.dtype.kind not in ("iu" if kind is int else "iuf"):
-        raise BadInput(f"{path!r}: expected {'whole numbers' if kind is int else 'numbers'}, got {dataset.dtype}")
+        raise BadInput(
+            f"{path!r}: expected {'whole numbers' if kind is int else 'numbers'}, got"
+            f" {dataset.dtype}"
+        )
     with reading(dataset):
         numbers: npt.NDArray[Any] = dataset[()].ravel()
     if kind is float:

@@ -1,8 +1,8 @@
 """Checks that an expression can do nothing but NumPy maths.
 
-No attributes, no text, no functions but those of :mod:`mpipar.inputs.arithmetic`, and these only with arguments that
-they read. What Python itself would compute, of constants, is bounded to 64 bits, since its whole numbers know no limit:
-``9**9**9**9`` would never end.
+No attributes, no text, no functions but those of :mod:`mpipar.inputs.arithmetic`, and these only
+with arguments that they read. What Python itself would compute, of constants, is bounded to 64
+bits, since its whole numbers know no limit: ``9**9**9**9`` would never end.
 """
 
 from __future__ import annotations
@@ -67,10 +67,53 @@ _HINTS: dict[type, str] = {
 
 _OF_WHOLE_ARRAYS = frozenset(
     {
-        *("average", "convolve", "corrcoef", "correlate", "count_nonzero", "cross", "cumulative_sum", "diff"),
-        *("ediff1d", "einsum", "fft", "flip", "gradient", "inner", "kron", "len", "linspace", "nanmax", "nanmean"),
-        *("nanmedian", "nanmin", "nanstd", "nansum", "nanvar", "norm", "outer", "percentile", "ptp", "quantile"),
-        *("ravel", "reshape", "roll", "shape", "size", "sorted", "tensordot", "trapezoid", "trapz", "unique"),
+        *(
+            "average",
+            "convolve",
+            "corrcoef",
+            "correlate",
+            "count_nonzero",
+            "cross",
+            "cumulative_sum",
+            "diff",
+        ),
+        *(
+            "ediff1d",
+            "einsum",
+            "fft",
+            "flip",
+            "gradient",
+            "inner",
+            "kron",
+            "len",
+            "linspace",
+            "nanmax",
+            "nanmean",
+        ),
+        *(
+            "nanmedian",
+            "nanmin",
+            "nanstd",
+            "nansum",
+            "nanvar",
+            "norm",
+            "outer",
+            "percentile",
+            "ptp",
+            "quantile",
+        ),
+        *(
+            "ravel",
+            "reshape",
+            "roll",
+            "shape",
+            "size",
+            "sorted",
+            "tensordot",
+            "trapezoid",
+            "trapz",
+            "unique",
+        ),
     }
 )
 """Functions that people know, and that are for all items together."""
@@ -94,12 +137,16 @@ def _attribute_hint(attribute: ast.Attribute, variables: Collection[str]) -> str
 
 
 class _Checker:
-    """Looks at the nodes of a tree level by level, without recursion, so that none is too deep for it."""
+    """Looks at the nodes of a tree level by level, without recursion, so that none is too deep for
+    it.
+    """
 
     def __init__(self, text: str, variables: Collection[str]) -> None:
         self.text = text
         self.variables = variables
-        self.functions: set[ast.AST] = set()  # names that are where a function or a type is expected
+        self.functions: set[ast.AST] = (
+            set()
+        )  # names that are where a function or a type is expected
         self.arguments: set[ast.AST] = set()  # where a list is allowed
         self.values: dict[ast.AST, Any] = {}  # of nodes with no array in them
 
@@ -133,18 +180,27 @@ class _Checker:
                 self._check_call(node)
             case ast.Constant():
                 if type(node.value) not in (int, float, complex, bool):
-                    raise self.refusal(node, "text is not allowed" if isinstance(node.value, str) else "not a number")
+                    raise self.refusal(
+                        node,
+                        "text is not allowed" if isinstance(node.value, str) else "not a number",
+                    )
             case ast.Compare(ops=[_, _, *_]):
-                raise self.refusal(node, "comparisons can't be chained on arrays; write (a < b) & (b < c)")
+                raise self.refusal(
+                    node, "comparisons can't be chained on arrays; write (a < b) & (b < c)"
+                )
             case ast.Compare(ops=[symbol]) | ast.UnaryOp(op=symbol) | ast.BinOp(op=symbol):
                 if type(symbol) not in _OPERATORS:
-                    raise self.refusal(node, _HINTS.get(type(symbol), "this comparison is not allowed"))
+                    raise self.refusal(
+                        node, _HINTS.get(type(symbol), "this comparison is not allowed")
+                    )
             case ast.Tuple() | ast.List() if node in self.arguments:
                 self.arguments.update(node.elts)
             case ast.Subscript():
                 self.arguments.add(node.slice)
             case _ if not isinstance(node, _HARMLESS):
-                raise self.refusal(node, _HINTS.get(type(node), "this is not allowed in an expression"))
+                raise self.refusal(
+                    node, _HINTS.get(type(node), "this is not allowed in an expression")
+                )
 
     def _check_name(self, node: ast.Name) -> None:
         name = node.id
@@ -153,7 +209,9 @@ class _Checker:
         if name in FUNCTIONS:
             raise self.refusal(node, f"a function; write {name}(…)")
         hint = did_you_mean(name, {*self.variables, *ARITHMETIC_NAMES})
-        raise BadInput(f"there is no {name!r}{hint or f'; its variables are {listed(self.variables)}'}")
+        raise BadInput(
+            f"there is no {name!r}{hint or f'; its variables are {listed(self.variables)}'}"
+        )
 
     def _check_call(self, node: ast.Call) -> None:
         if isinstance(node.func, ast.Attribute):
@@ -162,13 +220,19 @@ class _Checker:
         if name is None or name in self.variables or name in CONSTANTS:
             raise self.refusal(node, "this can't be called; write * to multiply")
         if name not in FUNCTIONS:
-            reason = f"; {instead_of(name)}" if name in _OF_WHOLE_ARRAYS else did_you_mean(name, FUNCTIONS)
+            reason = (
+                f"; {instead_of(name)}"
+                if name in _OF_WHOLE_ARRAYS
+                else did_you_mean(name, FUNCTIONS)
+            )
             raise BadInput(f"there is no function {name!r}{reason}")
         fewest, most = ARITIES[name]
         if not fewest <= len(node.args) <= most:
             takes = f"{fewest}" if fewest == most else f"{fewest} to {most}"
             hint = "; write where(condition, a, b)" if name == "where" else ""
-            raise self.refusal(node, f"{name} takes {takes} argument{'s' * (most > 1)}, got {len(node.args)}{hint}")
+            raise self.refusal(
+                node, f"{name} takes {takes} argument{'s' * (most > 1)}, got {len(node.args)}{hint}"
+            )
         self.functions.add(node.func)
         self.arguments.update(node.args)
         for keyword in node.keywords:
@@ -184,7 +248,9 @@ class _Checker:
         self.arguments.add(keyword.value)
 
     def _compute(self, node: ast.AST) -> None:
-        """Note the value of a node if there is no array in it; the nodes below have been computed."""
+        """Note the value of a node if there is no array in it; the nodes below have been
+        computed.
+        """
         match node:
             case ast.Constant(value):
                 self.values[node] = self._bounded(node, value)
@@ -194,14 +260,21 @@ class _Checker:
                 self.values[node] = self._computed(node, symbol, self.values[operand])
             case ast.BinOp(left, symbol, right) | ast.Compare(left, [symbol], [right]):
                 if left in self.values and right in self.values:
-                    self.values[node] = self._computed(node, symbol, self.values[left], self.values[right])
+                    self.values[node] = self._computed(
+                        node, symbol, self.values[left], self.values[right]
+                    )
 
     def _computed(self, node: ast.AST, symbol: ast.AST, *values: Any) -> Any:
         """Return what Python gives for numbers, if that is no problem."""
         if all(isinstance(value, int) for value in values):
             match symbol, values:
-                case ast.Pow(), (base, power) if power > 0 and abs(base) > 1 and power * base.bit_length() > 128:
-                    raise self.refusal(node, "a whole number of more than 64 bits; write it with a point, as 10.0**30")
+                case ast.Pow(), (base, power) if (
+                    power > 0 and abs(base) > 1 and power * base.bit_length() > 128
+                ):
+                    raise self.refusal(
+                        node,
+                        "a whole number of more than 64 bits; write it with a point, as 10.0**30",
+                    )
                 case ast.LShift(), (_, shift) if shift > 64:
                     raise self.refusal(node, "a whole number of more than 64 bits")
                 case ast.Invert(), (bool(),):
@@ -215,16 +288,24 @@ class _Checker:
 
     def _bounded(self, node: ast.AST, value: Any) -> Any:
         if isinstance(value, int) and not -(2**63) <= value < 2**64:
-            raise self.refusal(node, "a whole number of more than 64 bits; write it with a point, as 10.0**30")
+            raise self.refusal(
+                node, "a whole number of more than 64 bits; write it with a point, as 10.0**30"
+            )
         return value
 
     def _check_subscript(self, node: ast.Subscript) -> None:
-        """Check that an index is whole numbers: arrays in it could make large arrays of small ones."""
+        """Check that an index is whole numbers: arrays in it could make large arrays of small
+        ones.
+        """
         if node.value in self.values:
             raise self.refusal(node, "a number has no elements")
         for part in node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]:
             indices = [part.lower, part.upper, part.step] if isinstance(part, ast.Slice) else [part]
-            if any(index is not None and type(self.values.get(index)) is not int for index in indices):
+            if any(
+                index is not None and type(self.values.get(index)) is not int for index in indices
+            ):
                 raise self.refusal(
-                    node, "an index is a whole number or a slice; to choose, write where(condition, a, b)"
+                    node,
+                    "an index is a whole number or a slice; to choose, write where(condition,"
+                    " a, b)",
                 )

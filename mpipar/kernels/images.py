@@ -25,19 +25,35 @@ def check_pillow() -> None:
 
 
 def refuse(error: OSError) -> NoReturn:
-    """Raise BadInput for a folder that can't be listed: its images would be left out, and nobody told."""
+    """Raise BadInput for a folder that can't be listed: its images would be left out, and nobody
+    told.
+    """
     raise BadInput(f"input: {error.strerror}: {error.filename!r}")
 
 
 @functools.lru_cache(maxsize=1)
 def listing(input: str) -> tuple[str, list[str], int]:
-    """Return the folder of the images, their paths relative to it, sorted, and a checksum of these."""
+    """Return the folder of the images, their paths relative to it, sorted, and a checksum of
+    these.
+    """
     if os.path.isdir(input):
         base, kinds = input, Image.registered_extensions()  # which loads all formats
-        decoded = {*Image.OPEN, "MPO"} - {"BUFR", "GRIB", "HDF5", "MPEG", "WMF"}  # these are recognised, no more
-        paths = [os.path.join(folder, name) for folder, _, files in os.walk(base, onerror=refuse) for name in files]
+        decoded = {*Image.OPEN, "MPO"} - {
+            "BUFR",
+            "GRIB",
+            "HDF5",
+            "MPEG",
+            "WMF",
+        }  # these are recognised, no more
+        paths = [
+            os.path.join(folder, name)
+            for folder, _, files in os.walk(base, onerror=refuse)
+            for name in files
+        ]
         paths = [path for path in paths if kinds.get(os.path.splitext(path)[1].lower()) in decoded]
-        names = [name for path in paths if not re.search(r"(^|/)\.", name := os.path.relpath(path, base))]
+        names = [
+            name for path in paths if not re.search(r"(^|/)\.", name := os.path.relpath(path, base))
+        ]
     else:
         base = os.path.dirname(re.split(r"[*?[]", input)[0]) or "."
         names = [os.path.relpath(path, base) for path in _matches(input) if os.path.isfile(path)]
@@ -46,9 +62,11 @@ def listing(input: str) -> tuple[str, list[str], int]:
 
 
 def _matches(pattern: str) -> list[str]:
-    """Return the paths that match a pattern; ``**`` stands for folders, but for hidden ones and links to others.
+    """Return the paths that match a pattern; ``**`` stands for folders, but for hidden ones and
+    links to others.
 
-    The function of the standard library follows links, also those that lead back, which make many paths of one file.
+    The function of the standard library follows links, also those that lead back, which make many
+    paths of one file.
     """
     found = re.match(r"(.*?)(?:^|(?<=/))\*\*(?:/+(.*))?$", pattern, re.DOTALL)
     if found is None:
@@ -63,7 +81,9 @@ def _matches(pattern: str) -> list[str]:
 
 
 def renamed(name: str, format: str) -> str:
-    """Return the name of a result: the original's, with another suffix if that is not one of the format."""
+    """Return the name of a result: the original's, with another suffix if that is not one of the
+    format.
+    """
     stem, suffix = os.path.splitext(name)
     kind = Image.registered_extensions().get(suffix.lower(), "")
     return name if format in ("keep", kind.lower()) else f"{stem}.{format}"
@@ -73,12 +93,16 @@ def check_places(input: str, into: Path, format: str) -> None:
     """Raise BadInput unless each image can have a result of its own, away from the originals."""
     base, names, _ = listing(input)
     source, result = Path(base).resolve(), into.resolve()
-    flat = not os.path.isdir(input) and "**" not in input and Path(base) == Path(input).parent  # subfolders don't count
+    flat = (
+        not os.path.isdir(input) and "**" not in input and Path(base) == Path(input).parent
+    )  # subfolders don't count
     if result == source or (source in result.parents and not flat):
         raise BadInput(f"into: {str(into)!r} is, or lies in, the folder of the originals, {base!r}")
     room = result if result.exists() else result.parent
     if not room.is_dir() or not os.access(room, os.W_OK | os.X_OK):
-        raise BadInput(f"into: expected a folder to write to, or a new one in such a folder, got {str(into)!r}")
+        raise BadInput(
+            f"into: expected a folder to write to, or a new one in such a folder, got {str(into)!r}"
+        )
     taken = {os.path.join(source, name): name for name in names}  # by the originals
     for name in names:
         path = os.path.normpath(os.path.join(result, renamed(name, format)))
@@ -89,7 +113,9 @@ def check_places(input: str, into: Path, format: str) -> None:
 
 def size_after(resize: str, width: int, height: int) -> tuple[int, int]:
     """Return the size that ``resize`` makes of another one. Raises BadInput."""
-    found = re.fullmatch(r"([0-9]{1,5}(?:\.[0-9]+)?)%|([1-9][0-9]{0,5})?x([1-9][0-9]{0,5})?", resize)
+    found = re.fullmatch(
+        r"([0-9]{1,5}(?:\.[0-9]+)?)%|([1-9][0-9]{0,5})?x([1-9][0-9]{0,5})?", resize
+    )
     percent, x, y = found.groups() if found else (None, None, None)
     scale = float(percent or 0) / 100 or int(x or 0) / width or int(y or 0) / height
     if not scale:
@@ -97,7 +123,9 @@ def size_after(resize: str, width: int, height: int) -> tuple[int, int]:
     return int(x or max(1, round(scale * width))), int(y or max(1, round(scale * height)))
 
 
-def convert(source: str, target: Path, rotate: float, resize: str, format: str, quality: int) -> None:
+def convert(
+    source: str, target: Path, rotate: float, resize: str, format: str, quality: int
+) -> None:
     """Make one result of one original."""
     with Image.open(source) as original:
         check_depth(original, source)
@@ -114,7 +142,9 @@ def convert(source: str, target: Path, rotate: float, resize: str, format: str, 
         image = _with_colours(image, kind)
     image = turned(image, rotate, None)
     image = turned(image, 0, size_after(resize, *image.size))
-    if kind in ("JPEG", "BMP") and image.has_transparency_data:  # readers of BMP take no notice of a fourth channel
+    if (
+        kind in ("JPEG", "BMP") and image.has_transparency_data
+    ):  # readers of BMP take no notice of a fourth channel
         image, above = Image.new("RGB", image.size, "white"), image.convert("RGBA")
         image.paste(above, mask=above)
     options: dict[str, Any] = compression_of(image, kind)
@@ -140,7 +170,9 @@ def _needs_colours(image: Image.Image, kind: str, interpolated: bool) -> bool:
 
 
 def _with_colours(image: Image.Image, kind: str) -> Image.Image:
-    """Return an image as grey values or colours, with what is transparent in a channel of its own."""
+    """Return an image as grey values or colours, with what is transparent in a channel of its
+    own.
+    """
     if image.mode == "L" and kind in ("PNG", "TIFF"):
         return image.convert("LA")
     return image.convert("RGBA" if image.has_transparency_data else "RGB")

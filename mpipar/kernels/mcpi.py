@@ -1,4 +1,6 @@
-"""Fast form of π by Monte Carlo: one kernel in CUDA, which returns what that of :mod:`mpipar.mcpi` does."""
+"""Fast form of π by Monte Carlo: one kernel in CUDA, which returns what that of :mod:`mpipar.mcpi`
+does.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,9 @@ from mpipar.core.plan import Block
 
 
 def fused(block: Block, rng: Any, xp: Any, *, samples: int) -> Any:
-    """Return the same, to the point, by one kernel in CUDA that draws the numbers that rng would."""
+    """Return the same, to the point, by one kernel in CUDA that draws the numbers that rng
+    would.
+    """
     from mpipar.runtime.device import compiled
 
     threads, tile = 256, 16384  # as in mcpi.cu

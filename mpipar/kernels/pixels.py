@@ -1,7 +1,8 @@
 """Pixels of image files: what Pillow would lose of them, and turning and scaling them.
 
-Pillow holds eight bits a channel, or one channel of 16-bit whole numbers (``I;16``), 32-bit ones (``I``) or 32-bit
-floats (``F``). It opens more than that too, and drops bits; and it turns and scales 16-bit pixels as if they had eight.
+Pillow holds eight bits a channel, or one channel of 16-bit whole numbers (``I;16``), 32-bit ones
+(``I``) or 32-bit floats (``F``). It opens more than that too, and drops bits; and it turns and
+scales 16-bit pixels as if they had eight.
 """
 
 from __future__ import annotations
@@ -25,7 +26,13 @@ _DEEP = {  # what can be written of them, but for the original's own format
 _DEEP_FORMATS = ("PNG", "TIFF", "PPM", "JPEG2000")
 _BLACK = {"CMYK": (0, 0, 0, 255), "YCbCr": (0, 128, 128), "LAB": (0, 128, 128)}
 _EXACT_IN_FLOATS = 2**24
-_BITS, _PHOTOMETRIC, _FILL_ORDER, _SAMPLE_FORMAT, _GDAL_NODATA = 258, 262, 266, 339, 42113  # of TIFF
+_BITS, _PHOTOMETRIC, _FILL_ORDER, _SAMPLE_FORMAT, _GDAL_NODATA = (
+    258,
+    262,
+    266,
+    339,
+    42113,
+)  # of TIFF
 _HAS_GAPS = "without data"
 _FAX = ("tiff_ccitt", "group3", "group4")
 _LOSSLESS = ("raw", "packbits", "tiff_lzw", "tiff_deflate", "tiff_adobe_deflate")
@@ -37,7 +44,9 @@ def is_deep(image: Image.Image) -> bool:
 
 
 def check_depth(image: Image.Image, source: str) -> None:
-    """Raise ValueError if Pillow drops bits of an image, or takes them for others; before its pixels are loaded."""
+    """Raise ValueError if Pillow drops bits of an image, or takes them for others; before its
+    pixels are loaded.
+    """
     lost = _lost(image, source)
     if lost:
         raise ValueError(f"Pillow {lost}")
@@ -66,11 +75,15 @@ def whole(image: Image.Image) -> Image.Image:
 
 
 def fitting(image: Image.Image, kind: str, original: str | None) -> Image.Image:
-    """Return an image of deep pixels as a format holds it. Raises ValueError if there is no such way."""
+    """Return an image of deep pixels as a format holds it. Raises ValueError if there is no such
+    way.
+    """
     if image.mode == "I" and kind == "PNG":
         pixels = np.asarray(image)
         if pixels.min() < 0 or pixels.max() > np.iinfo(np.uint16).max:
-            raise ValueError(f"PNG holds 0 to 65535, and there are pixels from {pixels.min()} to {pixels.max()}")
+            raise ValueError(
+                f"PNG holds 0 to 65535, and there are pixels from {pixels.min()} to {pixels.max()}"
+            )
         return _made(pixels.astype(np.uint16), image)
     if kind not in (*_DEEP[image.mode], original):
         raise ValueError(f"Pillow can't write {kind} of {image.mode} pixels")
@@ -85,7 +98,9 @@ def turned(image: Image.Image, rotate: float, size: tuple[int, int] | None) -> I
 
 
 def compression_of(image: Image.Image, kind: str) -> dict[str, str]:
-    """Return the option that keeps an original's compression, or takes one that can hold the pixels."""
+    """Return the option that keeps an original's compression, or takes one that can hold the
+    pixels.
+    """
     method = image.info.get("compression")
     if kind != "TIFF" or not isinstance(method, str):
         return {}
@@ -115,7 +130,9 @@ def _deep_turned(image: Image.Image, rotate: float, size: tuple[int, int] | None
         raise ValueError("pixels without data (GDAL_NODATA) can't be interpolated")
     pixels = np.asarray(image)
     if image.mode == "I" and max(pixels.max(), -pixels.min().astype(np.int64)) > _EXACT_IN_FLOATS:
-        raise ValueError("whole numbers over 2**24 can't be interpolated: 32-bit floats don't hold them")
+        raise ValueError(
+            "whole numbers over 2**24 can't be interpolated: 32-bit floats don't hold them"
+        )
     floats = Image.fromarray(pixels.astype(np.float32))
     made = np.asarray(_by_pillow(floats, rotate, size))
     if image.mode == "F":
@@ -163,7 +180,9 @@ def _has_more_bits(image: Image.Image, source: str) -> bool:
         case "DDS":
             return any(tile[0] == "bcn" and tile[3][0] == 6 for tile in image.tile)  # type: ignore[attr-defined]
         case "AVIF":
-            return any(ord(flags) & 0x40 for flags in re.findall(b"av1C..(.)", _head(source), re.DOTALL))
+            return any(
+                ord(flags) & 0x40 for flags in re.findall(b"av1C..(.)", _head(source), re.DOTALL)
+            )
         case _:
             raw = " ".join(str(tile[3]) for tile in getattr(image, "tile", ()))
             return re.search(r"\w;16[BLNR]", raw) is not None
@@ -195,7 +214,11 @@ def _lost_of_ppm(image: Image.Image, source: str) -> str:
         return ""
     if not is_deep(image):
         return _as_bytes(image)
-    return "" if int(largest) == 65535 else f"stretches grey values of 0 to {int(largest)} to 0 to 65535"
+    return (
+        ""
+        if int(largest) == 65535
+        else f"stretches grey values of 0 to {int(largest)} to 0 to 65535"
+    )
 
 
 def _lost_of_jpeg2000(image: Image.Image, source: str) -> str:

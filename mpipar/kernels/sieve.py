@@ -13,10 +13,22 @@ Flags = npt.NDArray[np.bool_]
 Integers = npt.NDArray[np.int64]
 
 WHEEL = 2 * 3 * 5
-RESIDUES = np.array([1, 7, 11, 13, 17, 19, 23, 29])  # the other integers, 30 i + s, are multiples of 2, 3 or 5
-FIRST = 2, 3, 5, 7, 11, 13, 17  # are not sieved with: their multiples are left out, or known from a pattern
+RESIDUES = np.array(
+    [1, 7, 11, 13, 17, 19, 23, 29]
+)  # the other integers, 30 i + s, are multiples of 2, 3 or 5
+FIRST = (
+    2,
+    3,
+    5,
+    7,
+    11,
+    13,
+    17,
+)  # are not sieved with: their multiples are left out, or known from a pattern
 PERIOD = 7 * 11 * 13 * 17
-SEGMENT = 5 * 10**7  # integers at a time, in rows of 1.7 MB; shorter ones fit the cache better, but take more calls
+SEGMENT = (
+    5 * 10**7
+)  # integers at a time, in rows of 1.7 MB; shorter ones fit the cache better, but take more calls
 FEW = 64  # integers, which are sooner tested one by one
 NO = np.array(False)  # assigning an array to a short slice takes 160 ns, and a bool 220
 WITNESSES = 2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37
@@ -24,7 +36,9 @@ WITNESSES = 2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37
 
 @functools.lru_cache(maxsize=1)
 def pattern() -> Flags:
-    """Return which of 0, 1, 2, … are coprime to the period, for a row that begins anywhere in the first one."""
+    """Return which of 0, 1, 2, … are coprime to the period, for a row that begins anywhere in the
+    first one.
+    """
     flags = np.ones(PERIOD + SEGMENT // WHEEL + 2, bool)
     for p in FIRST[3:]:
         flags[::p] = False
@@ -40,17 +54,24 @@ def base(bits: int) -> tuple[Integers, Integers]:
 
 
 def sieve(start: int, stop: int) -> Iterator[Flags]:
-    """Yield a row for each residue r: flag i says if 30 (start // 30 + i) + r is a prime of 17 < start ≤ … < stop."""
+    """Yield a row for each residue r: flag i says if 30 (start // 30 + i) + r is a prime of 17 <
+    start ≤ … < stop.
+    """
     root = math.isqrt(stop - 1)
-    bound = min(root, max(2**20, 1000 * (stop - start)))  # for a few large integers it's quicker to test what is left
+    bound = min(
+        root, max(2**20, 1000 * (stop - start))
+    )  # for a few large integers it's quicker to test what is left
     primes, inverses = base(bound.bit_length())
     primes = primes[: np.searchsorted(primes, bound, "right")]
     inverses = inverses[: primes.size]
     low, high = start // WHEEL, -(-stop // WHEEL)
-    begin = np.maximum(low, primes * primes // WHEEL)  # smaller multiples of p have a smaller prime factor, too
+    begin = np.maximum(
+        low, primes * primes // WHEEL
+    )  # smaller multiples of p have a smaller prime factor, too
     often = np.searchsorted(primes, high - low)
     for r in RESIDUES.tolist():
-        # Modulo p, 30 i + r is a multiple where i + r/30 is. So every row is a part of one and the same pattern, …
+        # Modulo p, 30 i + r is a multiple where i + r/30 is. So every row is a part of one and the
+        # same pattern, …
         phase = (low + r * pow(WHEEL, -1, PERIOD)) % PERIOD
         flags = pattern()[phase : phase + high - low].copy()
         # … and of the others, p strikes out every p-th flag.
@@ -68,7 +89,9 @@ def sieve(start: int, stop: int) -> Iterator[Flags]:
 
 
 def segments(start: int, stop: int) -> Iterator[tuple[int, int]]:
-    """Yield the parts of [start, stop) that are sieved at a time. Neither 1 nor FIRST are in them."""
+    """Yield the parts of [start, stop) that are sieved at a time. Neither 1 nor FIRST are in
+    them.
+    """
     for low in range(max(start, FIRST[-1] + 1), stop, SEGMENT):
         yield low, min(low + SEGMENT, stop)
 
@@ -78,7 +101,9 @@ def count(start: int, stop: int) -> int:
     if stop - start <= FEW:
         return sum(map(is_prime, range(start, stop)))
     rows = (flags for ends in segments(start, stop) for flags in sieve(*ends))
-    return sum(start <= p < stop for p in FIRST) + sum(int(np.count_nonzero(flags)) for flags in rows)
+    return sum(start <= p < stop for p in FIRST) + sum(
+        int(np.count_nonzero(flags)) for flags in rows
+    )
 
 
 def primes_in(start: int, stop: int) -> Integers:
@@ -95,11 +120,13 @@ def primes_in(start: int, stop: int) -> Integers:
 def is_prime(n: int) -> bool:
     """Return whether n < 2**64 is prime, by strong pseudoprime tests to the first 12 prime bases.
 
-    Together they have no exception below 3.18 × 10²³: J. Sorenson and J. Webster, Math. Comp. 86 (2017), 985-1003.
+    Together they have no exception below 3.18 × 10²³: J. Sorenson and J. Webster, Math. Comp. 86
+    (2017), 985-1003.
     """
     if n < 2 or any(n % p == 0 for p in WITNESSES):
         return n in WITNESSES
     twos = ((n - 1) & (1 - n)).bit_length() - 1
     return all(
-        (x := pow(a, n >> twos, n)) == 1 or any(pow(x, 2**k, n) == n - 1 for k in range(twos)) for a in WITNESSES
+        (x := pow(a, n >> twos, n)) == 1 or any(pow(x, 2**k, n) == n - 1 for k in range(twos))
+        for a in WITNESSES
     )

@@ -2,12 +2,14 @@
 
 ::
 
-    Pool, Executor, joblib ──▶ Session ──▶ Engine ─────────▶ Station of the root ──▶ its worker processes
+    Pool, Executor, joblib ──▶ Session ──▶ Engine ─────────▶ Station of the root ──▶ its worker
+    processes
       the script's threads     jobs        a thread,     └─▶ agent of another rank ─▶ Station ──▶ its workers
                                            a Dispatch        (MPI messages)                       (sockets)
                                            for each pool
 
-The root's script hands in jobs. The engine cuts them into batches that take some milliseconds each, and gives these to
-workers as they become free. No rank computes itself: each has at least one worker process, so that whatever a task
-does to its process, the rank is there to tell of it, and the root's cores compute, too.
+The root's script hands in jobs. The engine cuts them into batches that take some milliseconds each,
+and gives these to workers as they become free. No rank computes itself: each has at least one
+worker process, so that whatever a task does to its process, the rank is there to tell of it, and
+the root's cores compute, too.
 """

@@ -24,7 +24,8 @@ def on_arrival(name: str, action: Action, *, before: Before | None = None) -> No
     action : callable
         It gets the module.
     before : callable, optional
-        Called before the module is imported, if that isn't so already; returns the action to take instead.
+        Called before the module is imported, if that isn't so already; returns the action to take
+        instead.
     """
     if name in sys.builtin_module_names:
         __import__(name)  # it costs nothing
@@ -38,10 +39,14 @@ def on_arrival(name: str, action: Action, *, before: Before | None = None) -> No
 
 
 class _Finder:
-    """What the import system asks for modules: for those that are awaited, it finds what others do."""
+    """What the import system asks for modules: for those that are awaited, it finds what others
+    do.
+    """
 
     @staticmethod
-    def find_spec(name: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> ModuleSpec | None:
+    def find_spec(
+        name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
         """Return the spec of a module that is awaited, and None for all others."""
         if name not in _awaited:
             return None
@@ -66,7 +71,9 @@ class _Finder:
         return spec
 
 
-def _found_by_others(name: str, path: Sequence[str] | None, target: ModuleType | None) -> ModuleSpec | None:
+def _found_by_others(
+    name: str, path: Sequence[str] | None, target: ModuleType | None
+) -> ModuleSpec | None:
     for finder in sys.meta_path:
         if finder is _Finder:
             continue

@@ -1,17 +1,20 @@
 """Pickles of what is defined in the main script, which workers can't import.
 
-The script may not be imported again: without ``if __name__ == "__main__"`` it would run again. So what is pickled names
-its functions and classes, and the *definitions* of these names, pickled by value, follow once for each worker::
+The script may not be imported again: without ``if __name__ == "__main__"`` it would run again. So
+what is pickled names its functions and classes, and the *definitions* of these names, pickled by
+value, follow once for each worker::
 
     root                                              worker
     f(x) uses g, DATA ──▶ pickle: "main's f"     ──▶  looks f up in its copy of main's names
                           definitions: f, g, DATA ──▶ puts them there, unless it has them
 
-A name is sent again when another object is bound to it; an object that is changed in place is not, as for the workers
-of multiprocessing, which are copies of the script from when the pool was made. A worker's own changes (an initializer
-that sets a global variable) stay, until the script binds that name again.
+A name is sent again when another object is bound to it; an object that is changed in place is not,
+as for the workers of multiprocessing, which are copies of the script from when the pool was made. A
+worker's own changes (an initializer that sets a global variable) stay, until the script binds that
+name again.
 
-Functions without a name in the script (lambdas, closures) get one here when they are handed to a pool.
+Functions without a name in the script (lambdas, closures) get one here when they are handed to a
+pool.
 """
 
 from __future__ import annotations
@@ -56,8 +59,8 @@ class Definition(NamedTuple):
     version : int
         Grows with each definition that is made.
     place : int
-        Where it comes among others: functions first, then classes, bases before what is derived, then all other values,
-        which may need these to be unpickled.
+        Where it comes among others: functions first, then classes, bases before what is derived,
+        then all other values, which may need these to be unpickled.
     pickled : bytes
         Nothing if it can't be pickled.
     reason : str
@@ -102,7 +105,8 @@ def become_worker(
     ----------
     definitions : iterable of Definition
     main : module, optional
-        The script as it was imported; with ``kept``, which tells whether what is to be defined is there already.
+        The script as it was imported; with ``kept``, which tells whether what is to be defined is
+        there already.
     kept : callable, optional
     """
     global _own_names, _kept
@@ -117,7 +121,9 @@ def become_worker(
 
 
 class _Main(ModuleType):
-    """A main module by value: whoever looks into it otherwise than by the names in tasks' code finds all of it."""
+    """A main module by value: whoever looks into it otherwise than by the names in tasks' code
+    finds all of it.
+    """
 
     def __getattribute__(self, name: str) -> Any:
         if name == "__dict__" and _waiting:
@@ -145,7 +151,9 @@ def _define_waiting() -> None:
 
 
 def define(definitions: Iterable[Definition]) -> None:
-    """Take in definitions, in a worker. One that can't be unpickled has no name: :func:`why_missing` tells why."""
+    """Take in definitions, in a worker. One that can't be unpickled has no name:
+    :func:`why_missing` tells why.
+    """
     _define_all(each for each in definitions if _found.pop(each.name, None) != each.version)
 
 
@@ -167,19 +175,23 @@ def _define_all(definitions: Iterable[Definition]) -> None:
 
 
 def why_missing(name: str) -> Exception | None:
-    """Return why a name of the main script has no value in this worker, if that is known here alone."""
+    """Return why a name of the main script has no value in this worker, if that is known here
+    alone.
+    """
     error = _failed.get(name)
     return None if isinstance(error, Unsendable) else error
 
 
 def define_given(definitions: Iterable[Definition]) -> None:
-    """Take in definitions in a thread of a process that has the script's names already, but not those given here."""
+    """Take in definitions in a thread of a process that has the script's names already, but not
+    those given here.
+    """
     define(definition for definition in definitions if GIVEN in definition.name)
 
 
 def _define(name: str) -> None:
-    # Of classes that refer to each other, one is met again while it is being made, and made then: that both are the
-    # same, cloudpickle sees to.
+    # Of classes that refer to each other, one is met again while it is being made, and made then:
+    # that both are the same, cloudpickle sees to.
     definition = _undone[name]
     if _kept is not None and GIVEN not in name and _kept(definition):
         _undone.pop(name, None)
@@ -221,7 +233,9 @@ def _function(code: Any, closure: Any) -> FunctionType:
 
 
 def _begin(name: str, make: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
-    """Return a class or function that is being made, and let its name mean it already: others may refer to it."""
+    """Return a class or function that is being made, and let its name mean it already: others may
+    refer to it.
+    """
     value = make(*arguments)
     if _own_names is not None:
         _own_names[name] = value
@@ -244,7 +258,8 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
     stamps : list of dict
         What names stood for when the snapshots that are in it were made.
     lent : list or None
-        What must be kept until the pickle isn't needed any more; None if nothing is shared with those who unpickle it.
+        What must be kept until the pickle isn't needed any more; None if nothing is shared with
+        those who unpickle it.
     """
 
     def __init__(
@@ -283,8 +298,15 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
             return threading.RLock, ()  # process_map of tqdm hands its lock to all workers
         if sharing.is_shared(kind):
             return sharing.reduced(obj, self.lent)
-        if kind is MethodType and isinstance(obj.__self__, type) and getattr(obj.__self__, obj.__name__, None) == obj:
-            return getattr, (obj.__self__, obj.__name__)  # by name, as multiprocessing does, where its class is
+        if (
+            kind is MethodType
+            and isinstance(obj.__self__, type)
+            and getattr(obj.__self__, obj.__name__, None) == obj
+        ):
+            return getattr, (
+                obj.__self__,
+                obj.__name__,
+            )  # by name, as multiprocessing does, where its class is
         is_function = kind is FunctionType
         if not is_function and not isinstance(obj, (type, _Cached, functools.cached_property)):
             return NotImplemented
@@ -306,16 +328,29 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         """Reduce a function, class or the like by value."""
         if isinstance(obj, _Cached):
             by_name = getattr(obj, "__module__", None) != "__main__"
-            return NotImplemented if by_name else (reductions.cached, (obj.__wrapped__, obj.cache_parameters()))
+            return (
+                NotImplemented
+                if by_name
+                else (reductions.cached, (obj.__wrapped__, obj.cache_parameters()))
+            )
         if is_function and obj.__code__ is _DISPATCHER:
             return reductions.single_dispatch, (dict(obj.registry),)
         if is_function and obj.__globals__ is self._main:
             _, arguments, (state, slots), *_ = self._dynamic_function_reduce(obj)
-            self.needed.update(_extract_code_globals(obj.__code__))  # also those that have no value yet
+            self.needed.update(
+                _extract_code_globals(obj.__code__)
+            )  # also those that have no value yet
             if _uses(obj.__code__, _LOOK_UP):
                 self.needed.update(name for name in list(self._main) if not name.startswith("__"))
             slots["__globals__"] = {}
-            return _function, (arguments[0], arguments[4]), (state, slots), None, None, _function_setstate
+            return (
+                _function,
+                (arguments[0], arguments[4]),
+                (state, slots),
+                None,
+                None,
+                _function_setstate,
+            )
         if not isinstance(obj, type):
             return super().reducer_override(obj)
         reduced = metaclass(obj) or without_fields(obj, super().reducer_override(obj))
@@ -323,7 +358,9 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
 
     def _reduced_sentinel(self, obj: Any) -> Any:
         """Reduce an object that is nothing but itself: to its name, if it has one."""
-        name = next((name for name, value in list(self._main.items()) if value is obj), self._defined)
+        name = next(
+            (name for name, value in list(self._main.items()) if value is obj), self._defined
+        )
         if name is None or name == self._defined:
             return NotImplemented
         self.needed.add(name)
@@ -395,7 +432,9 @@ def dumps(value: Any, given: dict[int, str] | None = None, *, lends: bool = Fals
     file, buffers = io.BytesIO(), _Buffers()
     pickler = Pickler(file, given, lends=lends, buffer_callback=buffers.keep_apart)
     _dump(pickler, value)
-    return Pickled([file.getbuffer(), *buffers.found], pickler.needed, pickler.stamps, pickler.lent or [])
+    return Pickled(
+        [file.getbuffer(), *buffers.found], pickler.needed, pickler.stamps, pickler.lent or []
+    )
 
 
 class _Buffers:
@@ -418,12 +457,16 @@ def _dump(pickler: Pickler, value: Any) -> None:
         pickler.dump(value)
     except RuntimeError as error:
         if "inheritance" in str(error):
-            error.add_note("it reaches only processes that inherit it, on one node; take one of a Manager()")
+            error.add_note(
+                "it reaches only processes that inherit it, on one node; take one of a Manager()"
+            )
         raise
 
 
 class Reused:
-    """Pickles values one after the other, for one thread: a pickler of its own would take longer than small ones."""
+    """Pickles values one after the other, for one thread: a pickler of its own would take longer
+    than small ones.
+    """
 
     def __init__(self, given: dict[int, str]) -> None:
         self._given = given
@@ -432,7 +475,9 @@ class Reused:
 
     def _renew(self) -> None:
         self._file, self._buffers = io.BytesIO(), _Buffers()
-        self._pickler = Pickler(self._file, self._given, lends=True, buffer_callback=self._buffers.keep_apart)
+        self._pickler = Pickler(
+            self._file, self._given, lends=True, buffer_callback=self._buffers.keep_apart
+        )
 
     def dumps(self, value: Any) -> Pickled | None:
         """Pickle a value; None if this is pickling already."""

@@ -11,7 +11,9 @@ from mpipar.pool.snapshot import Stamped
 
 
 class Calls:
-    """Calls of one function, with plain arguments; unpickled, it is the list of (function, arguments, keywords)."""
+    """Calls of one function, with plain arguments; unpickled, it is the list of (function,
+    arguments, keywords).
+    """
 
     def __init__(self, function: Stamped, arguments: list[Any]) -> None:
         self._function, self._arguments = function, arguments
@@ -22,7 +24,9 @@ class Calls:
     @classmethod
     def pickled(cls, items: Any) -> by_value.Pickled | None:
         """Pickle calls; return None if they aren't such."""
-        function = items[0][0] if type(items) is list and type(items[0]) is tuple and items[0] else None
+        function = (
+            items[0][0] if type(items) is list and type(items[0]) is tuple and items[0] else None
+        )
         if type(function) is not Stamped or function.name is None:
             return None
         if not all(type(item) is tuple and item[0] is function for item in items):

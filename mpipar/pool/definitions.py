@@ -35,7 +35,9 @@ _CONSTANT = {int, float, complex, str, bytes, bool, type(None)}
 
 
 class _Made(NamedTuple):
-    """A definition, or why there is none, what gives what it was made of, and the names that it needs."""
+    """A definition, or why there is none, what gives what it was made of, and the names that it
+    needs.
+    """
 
     value: Callable[[], Any]
     definition: Definition | Exception
@@ -70,7 +72,9 @@ class Definitions:
         self._lent = []
 
     def share(self) -> None:
-        """Define the names of what workers share with the script now, as it may close its end of a pipe."""
+        """Define the names of what workers share with the script now, as it may close its end of a
+        pipe.
+        """
         with self._lock:
             for name, value in list(own_names().items()):
                 if holds_shared(value):
@@ -81,7 +85,8 @@ class Definitions:
         return Reused(self._names)
 
     def remember(self, function: Any) -> bool:
-        """Give a function without a name one, so that its definition is sent once and not with each task.
+        """Give a function without a name one, so that its definition is sent once and not with each
+        task.
 
         Returns
         -------
@@ -121,7 +126,9 @@ class Definitions:
         return True
 
     def _are_as_before(self, name: str, contents: list[Any]) -> bool:
-        """Return whether nothing has changed within the contents of a function, and note how they are."""
+        """Return whether nothing has changed within the contents of a function, and note how they
+        are.
+        """
         if all(type(each) in _CONSTANT for each in contents):
             return True
         try:
@@ -132,7 +139,9 @@ class Definitions:
         return before == pickled
 
     def stamp(self, needed: set[str]) -> dict[str, Definition]:
-        """Return the definitions of some names, and of what these need, as they are now; raises as :meth:`missing`."""
+        """Return the definitions of some names, and of what these need, as they are now; raises as
+        :meth:`missing`.
+        """
         return {each.name: each for each in self.missing(needed, {})} if needed else {}
 
     def missing(self, needed: set[str], has: Mapping[str, int]) -> list[Definition]:
@@ -147,7 +156,8 @@ class Definitions:
         Raises
         ------
         Exception
-            If a function or class can't be pickled. Of other things that can't, a worker has no name.
+            If a function or class can't be pickled. Of other things that can't, a worker has no
+            name.
         """
         with self._lock:
             return self._missing(needed, has)
@@ -173,7 +183,8 @@ class Definitions:
         return self._unsendable.get(name)
 
     def small(self, rebound: Collection[str] = ()) -> list[Definition]:
-        """Return the definitions of all that the main script has of its own, but for what is large or can't be sent.
+        """Return the definitions of all that the main script has of its own, but for what is large
+        or can't be sent.
 
         Parameters
         ----------
@@ -200,7 +211,9 @@ class Definitions:
             return None
         return definition if isinstance(definition, Definition) else None
 
-    def _definition(self, name: str, limit: int | None = None) -> tuple[Definition | Exception | None, set[str]]:
+    def _definition(
+        self, name: str, limit: int | None = None
+    ) -> tuple[Definition | Exception | None, set[str]]:
         """Return the definition of a name, or why there is none, and what else it needs."""
         value = self._value(name)
         if value is _ABSENT:  # perhaps a builtin, or not defined yet
@@ -218,15 +231,23 @@ class Definitions:
             except _TooLarge:
                 raise
             except Exception as error:
-                definition = error.with_traceback(None)  # which would keep alive whatever opens the pool
+                definition = error.with_traceback(
+                    None
+                )  # which would keep alive whatever opens the pool
                 if "changed size during iteration" in str(error):  # it may do the next time
                     return error, set()
                 self._unsendable[name] = error
                 if self.describe is not None:
-                    definition = Definition(name, next(self._versions), _place(value), b"", repr(error))
+                    definition = Definition(
+                        name, next(self._versions), _place(value), b"", repr(error)
+                    )
             else:
                 self._unsendable.pop(name, None)
-            if self.describe is not None and isinstance(definition, Definition) and GIVEN not in name:
+            if (
+                self.describe is not None
+                and isinstance(definition, Definition)
+                and GIVEN not in name
+            ):
                 definition = self.describe(definition, value, self._lasting)
             known = self._known[name] = _Made(_held(value), definition, pickler.needed)
         return known.definition, known.needed
@@ -241,12 +262,16 @@ class Definitions:
 
     def _value(self, name: str) -> Any:
         if GIVEN in name:
-            return next((function for function, its in self._nameless.values() if its == name), _ABSENT)
+            return next(
+                (function for function, its in self._nameless.values() if its == name), _ABSENT
+            )
         return own_names().get(name, _ABSENT)
 
 
 def is_named(function: FunctionType) -> bool:
-    """Return whether a function is what its module has under its name, and so is pickled as no more than that name."""
+    """Return whether a function is what its module has under its name, and so is pickled as no more
+    than that name.
+    """
     if function.__module__ == "__main__":
         names = own_names()
     else:
@@ -302,11 +327,15 @@ def _contents(cell: Any) -> Any:
 
 
 def definitions_of_main() -> list[Definition]:
-    """Return all functions and classes that the main script has defined so far, but for those that can't be pickled."""
+    """Return all functions and classes that the main script has defined so far, but for those that
+    can't be pickled.
+    """
     table = Definitions()
     found: dict[str, Definition] = {}
     for name, value in list(own_names().items()):
         if isinstance(value, (FunctionType, type)) and value.__module__ == "__main__":
             with contextlib.suppress(Exception):
-                found.update((definition.name, definition) for definition in table.missing({name}, {}))
+                found.update(
+                    (definition.name, definition) for definition in table.missing({name}, {})
+                )
     return list(found.values())

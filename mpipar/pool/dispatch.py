@@ -72,10 +72,14 @@ class Dispatch:
         self.number, self.retries = number, retries
         self._order, self._hosts = order, hosts
         self.units = float("inf") if max_tasks is None else max_tasks
-        self.definitions = Definitions()  # of its own: a new pool sees what has been changed in place
+        self.definitions = (
+            Definitions()
+        )  # of its own: a new pool sees what has been changed in place
         self._reused: by_value.Reused | None = None
         self._expectations = Expectations()
-        self.names: dict[str, int] = {}  # {name of the main script: version of what all workers begin with}
+        self.names: dict[
+            str, int
+        ] = {}  # {name of the main script: version of what all workers begin with}
         self.slots: dict[tuple[int, int], Slot] = {}
         self.free: deque[Slot] = deque()  # that have nothing to do
         self.almost_free: deque[Slot] = deque()  # that have one short batch
@@ -121,7 +125,8 @@ class Dispatch:
             job.expected = self._expectations.of(job)
 
     def add_call(self, name: str, call: Any, sink: Any) -> None:
-        """Take in a single task: the name of its function, and (function, arguments, keywords) or a snapshot of these.
+        """Take in a single task: the name of its function, and (function, arguments, keywords) or a
+        snapshot of these.
 
         A Raised in their place is what comes out of it.
         """
@@ -210,7 +215,9 @@ class Dispatch:
 
     def _give(self, slot: Slot) -> bool:
         """Give a worker some tasks; return whether there were any."""
-        if (self.calls.waiting or self.calls.again or self.calls.returned) and self._give_of(self.calls, slot):
+        if (self.calls.waiting or self.calls.again or self.calls.returned) and self._give_of(
+            self.calls, slot
+        ):
             return True
         for _ in range(len(self.ready)):
             if not self.ready:
@@ -245,7 +252,9 @@ class Dispatch:
                 return False
 
     def _send(self, job: Job, slot: Slot, indices: Any, items: Any) -> bool:
-        """Send tasks to a worker; return False if that can't be done, and they have been dealt with otherwise."""
+        """Send tasks to a worker; return False if that can't be done, and they have been dealt with
+        otherwise.
+        """
         function = job.function_frames if job.number not in slot.jobs else ()
         try:
             pickled = self._pickled(items)
@@ -260,8 +269,14 @@ class Dispatch:
             else:
                 job.again.extend(indices)
             return False
-        definitions = [each for each in stamp.values() if slot.names.get(each.name) != each.version] if stamp else []
-        batch = Handed(next(self._batch_numbers), job, indices, is_short=job.is_short(len(indices), self.size))
+        definitions = (
+            [each for each in stamp.values() if slot.names.get(each.name) != each.version]
+            if stamp
+            else []
+        )
+        batch = Handed(
+            next(self._batch_numbers), job, indices, is_short=job.is_short(len(indices), self.size)
+        )
         batch.lent = pickled.lent
         told = Batch(
             batch.number,
@@ -294,8 +309,12 @@ class Dispatch:
         together = packed(items)
         return self._reused.dumps(together) or self.definitions.dumps(together)
 
-    def _stamp(self, job: Job, pickled: by_value.Pickled) -> Mapping[str, by_value.Definition] | None:
-        """Return what names of the script stand for in some tasks; None if that isn't the same in all of them."""
+    def _stamp(
+        self, job: Job, pickled: by_value.Pickled
+    ) -> Mapping[str, by_value.Definition] | None:
+        """Return what names of the script stand for in some tasks; None if that isn't the same in
+        all of them.
+        """
         if not pickled.needed and not pickled.stamps:
             return job.stamp
         if not pickled.needed and not job.stamp and len(pickled.stamps) == 1:
@@ -315,7 +334,9 @@ class Dispatch:
             try:
                 self.error = by_value.loads(frames)
             except Exception as error:
-                self.error = RuntimeError(f"an initializer raised what can't be unpickled: {error!r}")
+                self.error = RuntimeError(
+                    f"an initializer raised what can't be unpickled: {error!r}"
+                )
             assert self.error is not None
             self.broken_by = self.error
             self._end_workers(KILL)
@@ -359,7 +380,9 @@ class Dispatch:
             self._end_job(job)
 
     def _lighten(self, slot: Slot, batch: Handed, returned: int) -> None:
-        """Take back the last tasks of a batch, which others may do; give its worker no more meanwhile."""
+        """Take back the last tasks of a batch, which others may do; give its worker no more
+        meanwhile.
+        """
         batch.is_short = False
         with contextlib.suppress(ValueError):
             self.almost_free.remove(slot)
@@ -397,7 +420,9 @@ class Dispatch:
     def _explained(self, error: Any) -> BaseException:
         """Return an exception, with a note if it comes from what could not be sent."""
         if isinstance(error, NameError):
-            name = re.search(r"name '(\w+)' is not defined", str(error))  # error.name doesn't travel
+            name = re.search(
+                r"name '(\w+)' is not defined", str(error)
+            )  # error.name doesn't travel
             reason = name and self.definitions.unsendable(name[1])
             if name and reason:
                 error.add_note(f"{name[1]!r} of the script could not be sent to workers: {reason}")
@@ -421,7 +446,11 @@ class Dispatch:
     def _tell_of_loss(self, slot: Slot, reason: str) -> None:
         host = self._hosts[slot.rank]
         with contextlib.suppress(Exception):  # whatever sys.stderr is now
-            print(f"mpipar: rank {slot.rank} on host {host}: {reason}; it is replaced", file=sys.stderr, flush=True)
+            print(
+                f"mpipar: rank {slot.rank} on host {host}: {reason}; it is replaced",
+                file=sys.stderr,
+                flush=True,
+            )
 
     def _requeue(self, slot: Slot, reason: str) -> None:
         """Have the tasks done again that a worker had."""
@@ -436,7 +465,9 @@ class Dispatch:
                 task = indices[0]
                 job.deaths[task] += 1
                 if job.deaths[task] > self.retries:
-                    self._give_up(job, task, f"{reason}, rank {slot.rank} on host {self._hosts[slot.rank]}")
+                    self._give_up(
+                        job, task, f"{reason}, rank {slot.rank} on host {self._hosts[slot.rank]}"
+                    )
                     continue
             job.again.extend(indices)
             if job is not self.calls:
@@ -446,7 +477,14 @@ class Dispatch:
         """Let a task fail, as it ends every worker that has it."""
         deaths = job.deaths[task]
         last = f", the last of {deaths} workers that had it" if deaths > 1 else ""
-        job.put([task], [Raised(WorkerLost(f"task {task} of {job.describe(task)} was given up: {reason}{last}"))])
+        job.put(
+            [task],
+            [
+                Raised(
+                    WorkerLost(f"task {task} of {job.describe(task)} was given up: {reason}{last}")
+                )
+            ],
+        )
         if job.is_done:
             self._end_job(job)
 

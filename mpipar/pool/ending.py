@@ -19,13 +19,16 @@ from mpipar.runtime.launcher import launch
 
 _FAREWELL_SECONDS = 5.0  # that other ranks are given when the script ends at once
 
-_HEAD_START_SECONDS = 0.2  # of other ranks: launchers kill those that still run when one ends with a code
+_HEAD_START_SECONDS = (
+    0.2  # of other ranks: launchers kill those that still run when one ends with a code
+)
 
 _exit_at_once = os._exit
 
 
 class Ending:
-    """What is done after all that the script has left: its threads, executors and what it registered with atexit.
+    """What is done after all that the script has left: its threads, executors and what it
+    registered with atexit.
 
     To be made before the script begins, as what is registered first is done last.
     """
@@ -37,14 +40,18 @@ class Ending:
         os._exit = self._end_at_once
 
     def note(self, error: BaseException) -> None:
-        """Note how the script has ended, and let Python print its traceback as if the script had been its own."""
+        """Note how the script has ended, and let Python print its traceback as if the script had
+        been its own.
+        """
         self.code = _code_of(error)
         script_trace = error.__traceback__
         while script_trace is not None and _runs_scripts(script_trace):
             script_trace = script_trace.tb_next
         hook = sys.excepthook
 
-        def print_traceback(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> object:
+        def print_traceback(
+            kind: type[BaseException], error: BaseException, trace: TracebackType | None
+        ) -> object:
             sys.excepthook = hook
             return hook(kind, error.with_traceback(script_trace), script_trace)
 
@@ -52,7 +59,9 @@ class Ending:
 
     def _end(self) -> None:
         os._exit = _exit_at_once
-        if os.getpid() != self._process:  # a copy made by os.fork, which has come to the end of the script
+        if (
+            os.getpid() != self._process
+        ):  # a copy made by os.fork, which has come to the end of the script
             self._end_copy()
             return
         pool_runtime.finish()
@@ -66,13 +75,16 @@ class Ending:
         os._exit(self.code)  # MPI is its parent's
 
     def _end_at_once(self, status: int) -> NoReturn:
-        """End this process as os._exit does, but not the other ranks' as if something had gone wrong."""
+        """End this process as os._exit does, but not the other ranks' as if something had gone
+        wrong.
+        """
         os._exit = _exit_at_once
         if os.getpid() == self._process:
             in_bounded_time(lambda: self._dismiss(status))
             sharing.end()
             if launch() is not None:
-                # Only when C's exit runs does MPICH tell its launcher that MPI was finalised; else it kills the others.
+                # Only when C's exit runs does MPICH tell its launcher that MPI was finalised; else
+                # it kills the others.
                 in_bounded_time(lambda: ctypes.CDLL(None).exit(status))
         _exit_at_once(status)
 

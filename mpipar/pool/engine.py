@@ -43,7 +43,9 @@ _FAREWELL_SECONDS = 2.0  # that last messages to other ranks are given
 
 
 def _changed_environment() -> dict[str, str | None]:
-    """Return what the script has changed in its environment; None is a variable that it has removed."""
+    """Return what the script has changed in its environment; None is a variable that it has
+    removed.
+    """
     changed: dict[str, str | None] = {
         name: value
         for name, value in os.environ.items()
@@ -114,7 +116,9 @@ class Session:
         job.start()
         self._post(lambda: self._dispatch.add(job))
 
-    def call(self, function: Any, arguments: tuple[Any, ...], keywords: dict[str, Any], sink: Any) -> None:
+    def call(
+        self, function: Any, arguments: tuple[Any, ...], keywords: dict[str, Any], sink: Any
+    ) -> None:
         """Have a single task done, with all as it is now."""
         try:
             call = self.snapshots.call(function, arguments, keywords)
@@ -124,9 +128,13 @@ class Session:
         self._post(lambda: self._dispatch.add_call(name, call, sink))
 
     def later(self, action: Callable[[], None]) -> None:
-        """Call back, in a thread for that alone: it may take long, hand in more, or wait for other pools."""
+        """Call back, in a thread for that alone: it may take long, hand in more, or wait for other
+        pools.
+        """
         if self._callback_thread is None:
-            self._callback_thread = threading.Thread(target=self._call_back, name="mpipar callbacks", daemon=True)
+            self._callback_thread = threading.Thread(
+                target=self._call_back, name="mpipar callbacks", daemon=True
+            )
             self._callback_thread.start()
         self._callbacks.put(action)
 
@@ -199,7 +207,12 @@ class Engine(threading.Thread):
     """
 
     def __init__(
-        self, comm: Comm, workers: int | str = 1, *, seed: int | None = None, stand_in: Callable[[], None] | None = None
+        self,
+        comm: Comm,
+        workers: int | str = 1,
+        *,
+        seed: int | None = None,
+        stand_in: Callable[[], None] | None = None,
     ) -> None:
         super().__init__(name="mpipar engine", daemon=True)
         self._comm, self._seed, self._stand_in = comm, seed, stand_in
@@ -242,12 +255,16 @@ class Engine(threading.Thread):
         max_tasks: int | None = None,
         takes_exit: bool = False,
     ) -> Session:
-        """Open a pool, with so many workers in each rank. Raises whatever pickling the initializer raises.
+        """Open a pool, with so many workers in each rank. Raises whatever pickling the initializer
+        raises.
 
-        ``takes_exit`` is whether a SystemExit of a task is raised where its value is wanted, or ends its worker.
+        ``takes_exit`` is whether a SystemExit of a task is raised where its value is wanted, or
+        ends its worker.
         """
         hosts = [peer.host for peer in self._peers]
-        dispatch = Dispatch(next(self._numbers), self.new_job_number(), self._order, hosts, retries, max_tasks)
+        dispatch = Dispatch(
+            next(self._numbers), self.new_job_number(), self._order, hosts, retries, max_tasks
+        )
         dispatch.size = sum(workers)
         environment = _changed_environment()
         script = self._script(environment, dispatch)
@@ -308,8 +325,13 @@ class Engine(threading.Thread):
             return None
         address = shared_address(own.networks, list(others.values()))
         if address is None:
-            told = "; ".join(f"{host}: {', '.join(found) or 'none'}" for host, found in others.items())
-            raise RunFailed(f"the nodes share no network ({own.host}: {', '.join(own.networks) or 'none'}; {told})")
+            told = "; ".join(
+                f"{host}: {', '.join(found) or 'none'}" for host, found in others.items()
+            )
+            raise RunFailed(
+                f"the nodes share no network ({own.host}: {', '.join(own.networks) or 'none'};"
+                f" {told})"
+            )
         return address
 
     # What the engine's own thread does.
@@ -433,7 +455,11 @@ class Engine(threading.Thread):
         self._lost.add(rank)
         self._comm.lost_ranks += 1
         host = self._peers[rank].host
-        print(f"mpipar: rank {rank} on host {host} was lost; the others go on", file=sys.stderr, flush=True)
+        print(
+            f"mpipar: rank {rank} on host {host} was lost; the others go on",
+            file=sys.stderr,
+            flush=True,
+        )
         for dispatch in list(self._pools.values()):
             dispatch.lose(rank)
             self._look_at(dispatch)

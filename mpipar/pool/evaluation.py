@@ -1,7 +1,8 @@
 """Batches of tasks in a worker: evaluated in turn, and looked after if they take long.
 
-A batch is to take some milliseconds, as its tasks did so far. If one of them takes longer, a thread of the worker sends
-what is done, and gives back what has not been begun, so that no task waits for a long one while others are idle.
+A batch is to take some milliseconds, as its tasks did so far. If one of them takes longer, a thread
+of the worker sends what is done, and gives back what has not been begun, so that no task waits for
+a long one while others are idle.
 """
 
 from __future__ import annotations
@@ -44,7 +45,8 @@ class Batch(NamedTuple):
     indices : range or list of int
         Of the tasks within the job; for random numbers.
     definitions : list
-        Of names of the main script that the worker hasn't; what they are pickled as is in frames of its own.
+        Of names of the main script that the worker hasn't; what they are pickled as is in frames of
+        its own.
     function_frames : int
         How many frames the job's function has; 0 if the worker has it.
     forget : list of int
@@ -137,7 +139,9 @@ class Mailbox:
         what: str = DONE,
         returned: int = 0,
     ) -> None:
-        """Send what came out of tasks; what can't be pickled is replaced by an exception that tells so."""
+        """Send what came out of tasks; what can't be pickled is replaced by an exception that tells
+        so.
+        """
         flush()
         part = Part(batch.number, len(values), seconds, list(failed), returned)
         for index in part.failed:
@@ -168,7 +172,8 @@ class Evaluation:
     items : list
         Of its tasks; what is not begun may be taken from its end. One that is Broken fails.
     call : callable
-        ``call(source, take)`` evaluates what the iterator ``source`` yields, and hands the values to ``take``.
+        ``call(source, take)`` evaluates what the iterator ``source`` yields, and hands the values
+        to ``take``.
     seed : int or None
         Of random numbers.
     takes_exit : bool
@@ -189,8 +194,12 @@ class Evaluation:
     ) -> None:
         self.batch = batch
         self._call, self._takes_exit = call, takes_exit
-        self._waiting = deque(items)  # two threads take from its ends; each task goes to one of them
-        first_ones: Iterator[Any] = map(deque.popleft, repeat(self._waiting, len(items)))  # IndexError at an early end
+        self._waiting = deque(
+            items
+        )  # two threads take from its ends; each task goes to one of them
+        first_ones: Iterator[Any] = map(
+            deque.popleft, repeat(self._waiting, len(items))
+        )  # IndexError at an early end
         self._source = first_ones if seed is None else self._seeded(first_ones, seed)
         if has_broken:
             self._source = map(checked, self._source)
@@ -223,7 +232,9 @@ class Evaluation:
             self._send(overseer.mailbox, DONE)
 
     def give_back(self, mailbox: Mailbox) -> None:
-        """Take away the tasks that haven't been begun, and send how many, with what is done; in any thread."""
+        """Take away the tasks that haven't been begun, and send how many, with what is done; in any
+        thread.
+        """
         with self._lock:  # held until it is sent: nothing may follow what says that all is done
             before = self._kept
             with contextlib.suppress(IndexError):  # none is left
@@ -238,7 +249,9 @@ class Evaluation:
         if what == DONE or values or returned:
             now = time.perf_counter()
             failed = [index - self._sent for index in self._failed if index >= self._sent]
-            mailbox.send_outcomes(self.batch, values, failed, now - self._last_sent, what=what, returned=returned)
+            mailbox.send_outcomes(
+                self.batch, values, failed, now - self._last_sent, what=what, returned=returned
+            )
             self._sent += len(values)
             self._last_sent = now
 
@@ -290,7 +303,9 @@ class Overseer(threading.Thread):
                     self.mailbox.return_unread()
 
     def _sleep(self) -> None:
-        """Sleep until there is something to look after. Short batches one after the other don't wake it each."""
+        """Sleep until there is something to look after. Short batches one after the other don't
+        wake it each.
+        """
         self._is_asleep = True
         if self._evaluation is None:  # not just given
             self._is_needed.wait()
@@ -299,11 +314,15 @@ class Overseer(threading.Thread):
 
 
 def portable(error: BaseException) -> Any:
-    """Return an exception with its traceback as cause, such that it can be sent; or another one that tells of it."""
+    """Return an exception with its traceback as cause, such that it can be sent; or another one
+    that tells of it.
+    """
     if isinstance(error, NameError) and error.name:
         reason = by_value.why_missing(error.name)
         if reason is not None:
-            error.add_note(f"{error.name!r} of the script could not be unpickled in the worker: {reason!r}")
+            error.add_note(
+                f"{error.name!r} of the script could not be unpickled in the worker: {reason!r}"
+            )
     with_traceback = ExceptionWithTraceback(error, error.__traceback__)
     try:
         by_value.loads(by_value.dumps(with_traceback).frames)

@@ -26,11 +26,15 @@ _is_over = False  # whether the script's main part has ended
 
 
 class TaskLost(WorkerLost, BrokenProcessPool):
-    """A task of an executor was given up, as the workers that had it died. The executor itself can go on."""
+    """A task of an executor was given up, as the workers that had it died. The executor itself can
+    go on.
+    """
 
 
 def _as_of_an_executor(error: BaseException, session: Session) -> BaseException:
-    """Return an exception as users of executors expect it: a BrokenExecutor where workers died, or can't start."""
+    """Return an exception as users of executors expect it: a BrokenExecutor where workers died, or
+    can't start.
+    """
     if type(error) is WorkerLost:
         return TaskLost(*error.args)
     cause: Any = error.__cause__
@@ -62,7 +66,9 @@ class _Sink:
     def put(self, outcome: Any) -> None:
         """Take in the outcome."""
         if self._future._done_callbacks:  # type: ignore[attr-defined]
-            self._session.later(lambda: self._set(outcome))  # they may take long, and wait for other futures
+            self._session.later(
+                lambda: self._set(outcome)
+            )  # they may take long, and wait for other futures
         else:
             self._set(outcome)
 
@@ -76,7 +82,8 @@ class _Sink:
 class Executor(concurrent.futures.Executor):
     """Worker processes of all ranks as a :class:`concurrent.futures.Executor`.
 
-    Where the workers are is as for :class:`mpipar.Pool`. Collective over all ranks, at the first call.
+    Where the workers are is as for :class:`mpipar.Pool`. Collective over all ranks, at the first
+    call.
 
     Parameters
     ----------
@@ -91,7 +98,8 @@ class Executor(concurrent.futures.Executor):
     max_tasks_per_child : int, optional
         After so many tasks a worker process is replaced by a new one.
     retries : int
-        How often a task is tried again after its worker has died. With 0, no task is ever begun twice.
+        How often a task is tried again after its worker has died. With 0, no task is ever begun
+        twice.
 
     Raises
     ------
@@ -119,15 +127,21 @@ class Executor(concurrent.futures.Executor):
             raise ValueError("max_workers must be greater than 0")
         if max_tasks_per_child is not None and max_tasks_per_child <= 0:
             raise ValueError("max_tasks_per_child must be >= 1")
-        self._session = open_pool(max_workers, initializer, initargs, max_tasks_per_child, retries, takes_exit=True)
+        self._session = open_pool(
+            max_workers, initializer, initargs, max_tasks_per_child, retries, takes_exit=True
+        )
         self._is_shut_down = False
         weakref.finalize(self, self._session.close).atexit = False
         _open.difference_update([session for session in _open if session.is_over])
-        _open.add(self._session)  # not this: what was submitted is done even if nobody keeps the executor
+        _open.add(
+            self._session
+        )  # not this: what was submitted is done even if nobody keeps the executor
 
     @property
     def _max_workers(self) -> int:
-        """Number of workers; programs look at it, though its name is private in concurrent.futures, too."""
+        """Number of workers; programs look at it, though its name is private in concurrent.futures,
+        too.
+        """
         return self._session.size
 
     @property
@@ -146,8 +160,12 @@ class Executor(concurrent.futures.Executor):
         """As many as there are tasks without an outcome."""
         return dict.fromkeys(range(self._session.unfinished))
 
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> concurrent.futures.Future[Any]:
-        """Have ``fn(*args, **kwargs)`` done, and return a future. Raises RuntimeError after :meth:`shutdown`."""
+    def submit(
+        self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any
+    ) -> concurrent.futures.Future[Any]:
+        """Have ``fn(*args, **kwargs)`` done, and return a future. Raises RuntimeError after
+        :meth:`shutdown`.
+        """
         self._check()
         future: concurrent.futures.Future[Any] = concurrent.futures.Future()
         self._session.call(fn, args, kwargs, _Sink(future, self._session))
@@ -169,12 +187,14 @@ class Executor(concurrent.futures.Executor):
         *iterables : iterable
             Of its arguments.
         timeout : float, optional
-            Seconds from now after which :class:`TimeoutError` is raised for a value that isn't there.
+            Seconds from now after which :class:`TimeoutError` is raised for a value that isn't
+            there.
         chunksize : int
-            How many tasks a worker gets together at least. Short tasks are handed out together in any case.
+            How many tasks a worker gets together at least. Short tasks are handed out together in
+            any case.
         buffersize : int, optional
-            How many items are taken from the iterables, at most, before the value of the first is fetched; by default
-            all are taken now.
+            How many items are taken from the iterables, at most, before the value of the first is
+            fetched; by default all are taken now.
         """
         self._check()
         if chunksize < 1:
@@ -226,7 +246,9 @@ def _values(session: Session, job: FedJob, deadline: float | None) -> Iterator[A
     try:
         while True:
             try:
-                outcome = job.outcome(None if deadline is None else max(0.0, deadline - time.monotonic()))
+                outcome = job.outcome(
+                    None if deadline is None else max(0.0, deadline - time.monotonic())
+                )
             except StopIteration:
                 return
             except PoolTimeoutError:
@@ -243,7 +265,9 @@ def _values(session: Session, job: FedJob, deadline: float | None) -> Iterator[A
 
 
 def _shut_down_all() -> None:
-    """Have all done that was submitted, as the executors of concurrent.futures do at the end of a script."""
+    """Have all done that was submitted, as the executors of concurrent.futures do at the end of a
+    script.
+    """
     for session in list(_open):
         session.close()
     for session in list(_open):

@@ -12,17 +12,23 @@ _MOST = 256  # functions that are remembered
 
 
 class Expectations:
-    """What jobs with the same function took: those of a sampler come thousands of times, and are short."""
+    """What jobs with the same function took: those of a sampler come thousands of times, and are
+    short.
+    """
 
     def __init__(self) -> None:
-        self._seconds: dict[Hashable, float] = {}  # {which function: seconds that a task of it takes}
+        self._seconds: dict[
+            Hashable, float
+        ] = {}  # {which function: seconds that a task of it takes}
 
     def of(self, job: Job) -> float | None:
         """Return how many seconds a task of a job may take; None if that isn't known."""
         return self._seconds.get(_key(job.function))
 
     def learn(self, job: Job) -> None:
-        """Remember how long the tasks of a job took: rather too long, as the next ones may differ."""
+        """Remember how long the tasks of a job took: rather too long, as the next ones may
+        differ.
+        """
         if job.function is None or not job.noted:
             return
         if len(self._seconds) >= _MOST:

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 _LIGHT = 2**14  # bytes; items are pickled together up to that many
 _MOST_TOGETHER = 256
-_SHARING = 1.5  # items have a large part in common if several of them take at most so many times what one does
+# items have a large part in common if several of them take at most so many times what one does
+_SHARING = 1.5
 
 
 class Grouping:
-    """How many items are pickled together: many small ones, or many that have most in common, or each by itself."""
+    """How many items are pickled together: many small ones, or many that have most in common, or
+    each by itself.
+    """
 
     def __init__(self) -> None:
         self.size = 1
         self._alone: int | None = None  # weight of one, if that is large
 
     def is_good(self, count: int, weight: int) -> bool:
-        """Return whether so many items that weigh so much should stay together, and choose the next number."""
+        """Return whether so many items that weigh so much should stay together, and choose the next
+        number.
+        """
         if weight < _LIGHT:
             self.size = min(2 * self.size, _MOST_TOGETHER)
             return True

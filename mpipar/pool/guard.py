@@ -10,7 +10,11 @@ _WRITING = {  # modes
     *("w", "wb", "wt", "w+", "wb+", "w+b", "w-", "a", "ab", "at", "a+", "ab+"),
     *("r+", "rb+", "r+b", "x", "xb", "xt"),
 }
-_LATER = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)  # what is in these isn't done when a script is imported
+_LATER = (
+    ast.FunctionDef,
+    ast.AsyncFunctionDef,
+    ast.Lambda,
+)  # what is in these isn't done when a script is imported
 
 
 class Guarded(NamedTuple):
@@ -39,11 +43,15 @@ def guarded(source: str | bytes) -> Guarded | None:
         return None
     remover = _Remover()
     remover.visit(tree)  # changes it
-    return Guarded(tree, remover.lines, remover.bound | _globals_of(tree)) if remover.lines else None
+    return (
+        Guarded(tree, remover.lines, remover.bound | _globals_of(tree)) if remover.lines else None
+    )
 
 
 def writes(tree: ast.Module) -> int | None:
-    """Return the line in which a script opens something to write to it when it is imported, if that is plain to see."""
+    """Return the line in which a script opens something to write to it when it is imported, if that
+    is plain to see.
+    """
     for node in _done_at_import(tree):
         if isinstance(node, ast.Call):
             modes = [*node.args[1:2], *(each.value for each in node.keywords if each.arg == "mode")]
@@ -78,7 +86,11 @@ class _Remover(ast.NodeTransformer):
         if not isinstance(node, ast.If) or not _is_guard(node.test):
             return self.generic_visit(node)
         self.lines.append(range(node.lineno, (node.body[-1].end_lineno or node.lineno) + 1))
-        stored = (each for each in ast.walk(node) if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store))
+        stored = (
+            each
+            for each in ast.walk(node)
+            if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store)
+        )
         self.bound.update(each.id for each in stored)
         self.bound.update(_globals_of(ast.Module([node], [])))
         return ast.copy_location(ast.Pass(), node)
@@ -87,8 +99,12 @@ class _Remover(ast.NodeTransformer):
 def _is_guard(test: ast.expr) -> bool:
     if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And):
         return any(map(_is_guard, test.values))
-    if not (isinstance(test, ast.Compare) and len(test.ops) == 1 and isinstance(test.ops[0], ast.Eq)):
+    if not (
+        isinstance(test, ast.Compare) and len(test.ops) == 1 and isinstance(test.ops[0], ast.Eq)
+    ):
         return False
     sides = [test.left, *test.comparators]
     has_name = any(isinstance(side, ast.Name) and side.id == "__name__" for side in sides)
-    return has_name and any(isinstance(side, ast.Constant) and side.value == "__main__" for side in sides)
+    return has_name and any(
+        isinstance(side, ast.Constant) and side.value == "__main__" for side in sides
+    )

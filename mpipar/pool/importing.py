@@ -6,7 +6,8 @@
     first pool ──▶ script_of_main() ──bytes──▶   import_script(): all but what  ──▶ imported_main()
                                                  ``if __name__ == "__main__":`` guards
 
-A script without a guard isn't imported, nor one that can't be without harm: workers then have its names by value.
+A script without a guard isn't imported, nor one that can't be without harm: workers then have its
+names by value.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ from typing import Any, NamedTuple
 from mpipar.pool.guard import Guarded, guarded, writes
 from mpipar.pool.watched import refuse, watched
 
-_PATIENCE_SECONDS = 5.0  # that an import may take besides twice what the script itself has taken so far
+_PATIENCE_SECONDS = (
+    5.0  # that an import may take besides twice what the script itself has taken so far
+)
 _KEPT_SIGNALS = {signal.SIGKILL, signal.SIGSTOP}
 
 _began = time.monotonic()
@@ -120,7 +123,17 @@ def script_of_main(
     if line is not None:
         return b"", f"workers don't import {identity.file}: line {line} opens a file to write to it"
     seconds = 2 * (time.monotonic() - _began) + _PATIENCE_SECONDS
-    script = Script(identity, source, list(sys.path), list(sys.argv), os.getcwd(), environment, stand_in, cpus, seconds)
+    script = Script(
+        identity,
+        source,
+        list(sys.path),
+        list(sys.argv),
+        os.getcwd(),
+        environment,
+        stand_in,
+        cpus,
+        seconds,
+    )
     _script, _rebound = pickle.dumps(script), found.rebound
     return _script, None
 
@@ -160,7 +173,9 @@ def _is_in_main_part(script: Guarded) -> bool:
 
 
 def import_script_silently(data: bytes) -> None:
-    """Import a script, in the process that workers are copies of; if it can't be done, the root will tell."""
+    """Import a script, in the process that workers are copies of; if it can't be done, the root
+    will tell.
+    """
     import_script(data, tells=False)
 
 
@@ -188,7 +203,11 @@ def import_script(data: bytes, *, tells: bool = True) -> None:
     sys.modules["__main__"] = before
     sys.modules.pop("__mp_main__", None)
     if tells and not any(name in problem for name in _SHARED):
-        print(f"mpipar: workers don't import {script.identity.file}: {problem}", file=sys.stderr, flush=True)
+        print(
+            f"mpipar: workers don't import {script.identity.file}: {problem}",
+            file=sys.stderr,
+            flush=True,
+        )
 
 
 def imported_main() -> ModuleType | None:
@@ -211,7 +230,9 @@ def new_main(identity: Identity) -> ModuleType:
     names.update(__file__=identity.file, __cached__=None, __package__=identity.package)
     main.__loader__ = importlib.machinery.SourceFileLoader("__main__", identity.file)
     if identity.name is not None:
-        main.__spec__ = importlib.machinery.ModuleSpec(identity.name, main.__loader__, origin=identity.file)
+        main.__spec__ = importlib.machinery.ModuleSpec(
+            identity.name, main.__loader__, origin=identity.file
+        )
         main.__spec__.has_location = True
     return main
 
@@ -232,10 +253,14 @@ def _executed(script: Script) -> ModuleType:
 
 @contextlib.contextmanager
 def _as_in_script(script: Script) -> Iterator[None]:
-    """Let this process be like the script's inside the context, without output, input, or what is done at the end."""
+    """Let this process be like the script's inside the context, without output, input, or what is
+    done at the end.
+    """
     folder, environment = os.getcwd(), dict(os.environ)
     path, argv, stdin = list(sys.path), list(sys.argv), sys.stdin
-    handlers = {number: signal.getsignal(number) for number in signal.valid_signals() - _KEPT_SIGNALS}
+    handlers = {
+        number: signal.getsignal(number) for number in signal.valid_signals() - _KEPT_SIGNALS
+    }
     register = atexit.register
     atexit.register = _without_scripts(register, script.identity.file)
     sys.path[:], sys.argv[:], sys.stdin = script.path, script.argv, None
@@ -247,7 +272,9 @@ def _as_in_script(script: Script) -> Iterator[None]:
     finally:
         sys.path[:], sys.argv[:], sys.stdin = path, argv, stdin
         atexit.register = register
-        register(os._exit, 0)  # the first thing at the end, and the last: what is the script's isn't taken down here
+        register(
+            os._exit, 0
+        )  # the first thing at the end, and the last: what is the script's isn't taken down here
         for number, handler in handlers.items():
             if handler is not None and signal.getsignal(number) is not handler:
                 signal.signal(number, handler)

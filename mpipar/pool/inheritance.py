@@ -84,7 +84,11 @@ def _state(setting: Setting) -> Any:
         return state
     before = _at_start.get(setting.name)
     if isinstance(state, dict) and isinstance(before, dict):
-        return {name: value for name, value in state.items() if name not in before or before[name] != value} or None
+        return {
+            name: value
+            for name, value in state.items()
+            if name not in before or before[name] != value
+        } or None
     return None if state == before else state
 
 

@@ -6,8 +6,8 @@
        ▲                                                              │
        └──callback, which submits the next── a thread of the crew ◀───┘
 
-Tasks are pickled as joblib's own backend does it: what they use of the main script travels with each batch, as it is at
-that moment.
+Tasks are pickled as joblib's own backend does it: what they use of the main script travels with
+each batch, as it is at that moment.
 """
 
 from __future__ import annotations
@@ -22,7 +22,12 @@ from queue import SimpleQueue
 from typing import Any
 
 import cloudpickle
-from joblib.parallel import AutoBatchingMixin, FallbackToBackend, ParallelBackendBase, SequentialBackend
+from joblib.parallel import (
+    AutoBatchingMixin,
+    FallbackToBackend,
+    ParallelBackendBase,
+    SequentialBackend,
+)
 
 from mpipar.pool import worker_manager
 from mpipar.pool.engine import Engine
@@ -35,14 +40,16 @@ _idle: list[_Crew] = []  # at most one: the next Parallel is likely to want the 
 class MpiparBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc]
     """What ``joblib.parallel_config(backend="mpipar")`` stands for: worker processes of all ranks.
 
-    Under a launcher each rank has one worker process, or as many as ``mpipar run --workers`` says, and ``n_jobs`` says
-    how many of these are used at most. Without a launcher, that many are started on this node, by default one for each
-    core. They stay for the next call. Inside a task, joblib's own choice is in effect: threads, if any.
+    Under a launcher each rank has one worker process, or as many as ``mpipar run --workers`` says,
+    and ``n_jobs`` says how many of these are used at most. Without a launcher, that many are
+    started on this node, by default one for each core. They stay for the next call. Inside a task,
+    joblib's own choice is in effect: threads, if any.
 
     Parameters
     ----------
     retries : int
-        How often a batch of tasks is tried again after its worker has died. With 0, no task is ever begun twice.
+        How often a batch of tasks is tried again after its worker has died. With 0, no task is ever
+        begun twice.
 
     Examples
     --------
@@ -65,18 +72,28 @@ class MpiparBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[mis
         self._lock = threading.Lock()  # of these two
 
     def effective_n_jobs(self, n_jobs: int | None) -> int:
-        """Return how many workers there are for ``n_jobs``; -1 is all. Collective at the first call, as a pool is."""
+        """Return how many workers there are for ``n_jobs``; -1 is all. Collective at the first
+        call, as a pool is.
+        """
         if n_jobs == 0:
             raise ValueError("n_jobs == 0 in Parallel has no meaning")
-        return 1 if n_jobs == 1 or not worker_manager.may_have_children() else sum(_workers(attend(), n_jobs))
+        return (
+            1
+            if n_jobs == 1 or not worker_manager.may_have_children()
+            else sum(_workers(attend(), n_jobs))
+        )
 
     def configure(self, n_jobs: int | None = 1, parallel: Any = None, **options: Any) -> int:
         """Return how many workers there will be; they start with the first task."""
         self._n_jobs = self.effective_n_jobs(n_jobs)
         if self._n_jobs == 1:
             raise FallbackToBackend(SequentialBackend(nesting_level=self.nesting_level))
-        if parallel is not self.parallel:  # this is parallel_config's, for all calls: which may be in one another
-            own = MpiparBackend(retries=options.get("retries", self._retries), nesting_level=self.nesting_level)
+        if (
+            parallel is not self.parallel
+        ):  # this is parallel_config's, for all calls: which may be in one another
+            own = MpiparBackend(
+                retries=options.get("retries", self._retries), nesting_level=self.nesting_level
+            )
             own.parallel = parallel
             raise FallbackToBackend(own)
         return self._n_jobs
@@ -96,7 +113,9 @@ class MpiparBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[mis
         call = _Call(crew, callback)
         try:
             batch = _Batch(func)
-        except Exception as error:  # to be raised where values are fetched, not where the last batch came out
+        except (
+            Exception
+        ) as error:  # to be raised where values are fetched, not where the last batch came out
             call.put(Raised(error))
         else:
             crew.session.call(batch, (), {}, call)
@@ -163,7 +182,8 @@ class _Call:
 
 
 class _Crew:
-    """The workers of a call of Parallel, with a thread for its callbacks: these take tasks from the script's iterator.
+    """The workers of a call of Parallel, with a thread for its callbacks: these take tasks from the
+    script's iterator.
 
     That may itself wait for other calls of Parallel, and so may no thread that they need.
     """
@@ -222,7 +242,9 @@ def _workers(engine: Engine, n_jobs: int | None) -> list[int]:
     count = sum(workers)
     if n_jobs is not None:
         count = min(n_jobs, count) if n_jobs > 0 else max(1, count + 1 + n_jobs)
-    chosen = sorted((number, rank) for rank, most in enumerate(workers) for number in range(most))[:count]
+    chosen = sorted((number, rank) for rank, most in enumerate(workers) for number in range(most))[
+        :count
+    ]
     counts = Counter(rank for _, rank in chosen)
     return [counts[rank] for rank in range(len(workers))]
 

@@ -1,7 +1,7 @@
 """Making the name of mpipar's backend known to joblib, without loading joblib.
 
-Joblib has no way to find the backends of other packages: each must be registered, which takes joblib. So that happens
-where it has been loaded, or else when it is.
+Joblib has no way to find the backends of other packages: each must be registered, which takes
+joblib. So that happens where it has been loaded, or else when it is.
 """
 
 from __future__ import annotations
@@ -37,10 +37,14 @@ def _backend(**options: Any) -> Any:
 
 
 class _Finder:
-    """What the import system asks for modules: for one of them, it finds what others do, and adds the registration."""
+    """What the import system asks for modules: for one of them, it finds what others do, and adds
+    the registration.
+    """
 
     @staticmethod
-    def find_spec(name: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> ModuleSpec | None:
+    def find_spec(
+        name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
         """Return the spec of the one module, and None for all others."""
         spec = PathFinder.find_spec(name, path, target) if name == _PLACE else None
         if spec is not None and spec.loader is not None:

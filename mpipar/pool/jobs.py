@@ -1,7 +1,7 @@
 """What a pool is asked to do: jobs of many tasks, cut into batches.
 
-A job hands out its tasks in order, and takes in what comes out of them in any order. All is called by the engine's
-thread, but for what the script's own threads wait for.
+A job hands out its tasks in order, and takes in what comes out of them in any order. All is called
+by the engine's thread, but for what the script's own threads wait for.
 """
 
 from __future__ import annotations
@@ -17,12 +17,16 @@ BATCH_SECONDS = 0.01
 """What a batch of short tasks is to take: some hundred times what it costs to hand one out."""
 
 DISPATCH_SECONDS = 1e-4
-"""What the engine takes for a batch; with very many workers, batches are longer, so that it keeps up."""
+"""What the engine takes for a batch; with very many workers, batches are longer, so that it keeps
+up.
+"""
 
 _ABSENT = object()
 
-_SMALLEST = 0.1  # part of a batch that takes as long as it should, as long as there is that much for each worker
-_FIRST = 2  # the first batches have such a part of what counts as one task, if the script doesn't say how many
+# part of a batch that takes as long as it should, as long as there is that much for each worker
+_SMALLEST = 0.1
+# the first batches have such a part of what counts as one task, if the script doesn't say how many
+_FIRST = 2
 
 _AT_ONCE_SECONDS = 1e-3  # for each worker; what takes less is handed out at once
 
@@ -82,10 +86,14 @@ class Job(ABC):
         self.returned: deque[int] = deque()
         self.deaths: defaultdict[int, int] = defaultdict(int)
         self.function_frames: Any = ()  # its pickle
-        self.stamp: Mapping[str, Any] = {}  # what it uses of the script, as that was when the job was handed in
+        self.stamp: Mapping[
+            str, Any
+        ] = {}  # what it uses of the script, as that was when the job was handed in
         self.lent: list[Any] = []  # what its function needs of this process
         self.error: BaseException | None = None  # why it can't be sent
-        self.expected: float | None = None  # seconds of a task, from earlier jobs with this function
+        self.expected: float | None = (
+            None  # seconds of a task, from earlier jobs with this function
+        )
         self.noted, self.took = 0, 0.0  # tasks that have been done, and how many seconds they took
         self._seconds: float | None = None  # of a task, about
         self._largest = 1  # batch so far
@@ -122,7 +130,9 @@ class Job(ABC):
 
     @abstractmethod
     def put(self, indices: Sequence[int], outcomes: list[Any], *, all_well: bool = False) -> None:
-        """Take in the outcomes of tasks: values, or Raised, but for ``all_well``: then there is none of these."""
+        """Take in the outcomes of tasks: values, or Raised, but for ``all_well``: then there is
+        none of these.
+        """
 
     @abstractmethod
     def cancel(self, error: BaseException) -> None:
@@ -142,7 +152,9 @@ class Job(ABC):
         self._largest = max(self._largest, count)
 
     def batch_size(self, workers: int) -> int:
-        """Return how many tasks the next batch should have: some milliseconds' worth, and few when few are left."""
+        """Return how many tasks the next batch should have: some milliseconds' worth, and few when
+        few are left.
+        """
         smallest = self.chunksize or 1
         left = self.waiting + len(self.returned)
         if left <= 1:
@@ -150,11 +162,15 @@ class Job(ABC):
         if self._seconds is None:
             return self.chunksize or self._first_batch(workers)
         wanted = self.target(workers) / max(self._seconds, 1e-8)
-        share = max(math.ceil(left / (2 * workers)), min(int(wanted * _SMALLEST), math.ceil(left / workers)))
+        share = max(
+            math.ceil(left / (2 * workers)), min(int(wanted * _SMALLEST), math.ceil(left / workers))
+        )
         return max(smallest, int(min(wanted, share, _GROWTH * max(self._largest, smallest))))
 
     def _first_batch(self, workers: int) -> int:
-        """Return how many tasks a batch should have of which none has come back: all, if they are known to be short."""
+        """Return how many tasks a batch should have of which none has come back: all, if they are
+        known to be short.
+        """
         if self.expected is not None:
             seconds = self.expected * self.total
             if seconds < DISPATCH_SECONDS:
@@ -164,7 +180,9 @@ class Job(ABC):
         return max(1, self.unit // _FIRST)
 
     def is_short(self, count: int, workers: int) -> bool:
-        """Return whether a batch is so short that its worker should have the next one before it is done."""
+        """Return whether a batch is so short that its worker should have the next one before it is
+        done.
+        """
         return self._seconds is not None and count * self._seconds < 1.5 * self.target(workers)
 
     @staticmethod
@@ -255,7 +273,9 @@ class CallsJob(Job):
         self._out: dict[int, tuple[Any, str, Sink]] = {}
 
     def add(self, name: str, call: Any, sink: Sink) -> None:
-        """Add a task: the name of its function, and what unpickles as (function, arguments, keywords)."""
+        """Add a task: the name of its function, and what unpickles as (function, arguments,
+        keywords).
+        """
         self._calls.append((next(self._numbers), call, name, sink))
 
     def cancel_waiting(self) -> None:

@@ -1,7 +1,8 @@
 """Open files, pipes and sockets of a process for others on its node.
 
-The standard library lends a descriptor once, to one process. A pool has many workers, and new ones in
-the place of those that died: here each may have it for as long as somebody on the lender's side keeps the `Lent`.
+The standard library lends a descriptor once, to one process. A pool has many workers, and new ones
+in the place of those that died: here each may have it for as long as somebody on the lender's side
+keeps the `Lent`.
 """
 
 from __future__ import annotations

@@ -14,8 +14,8 @@ from mpipar.runtime.interfaces import connect_without_delay
 
 
 class _Manager(SyncManager):
-    # Its process gets this table by pickling, which takes the classes in it by name: but the name of multiprocessing's
-    # pool may stand for another one.
+    # Its process gets this table by pickling, which takes the classes in it by name: but the name
+    # of multiprocessing's pool may stand for another one.
     _registry: ClassVar[dict[str, Any]] = {
         name: entry
         for name, entry in SyncManager._registry.items()  # type: ignore[attr-defined]
@@ -28,11 +28,13 @@ class _Manager(SyncManager):
 
 
 def Manager() -> SyncManager:  # noqa: N802 (as in multiprocessing)
-    """Start a manager: as :func:`multiprocessing.Manager`, but its proxies are valid in the workers of all ranks.
+    """Start a manager: as :func:`multiprocessing.Manager`, but its proxies are valid in the workers
+    of all ranks.
 
-    Its process runs on the root's node, and listens on a socket in a folder of the user's own if all ranks are on that
-    node, or else on an address in a network that they share. Who connects must know a random key, which ranks have from
-    MPI. Collective over all ranks, at the first call of this or of another of the faces of mpipar.
+    Its process runs on the root's node, and listens on a socket in a folder of the user's own if
+    all ranks are on that node, or else on an address in a network that they share. Who connects
+    must know a random key, which ranks have from MPI. Collective over all ranks, at the first call
+    of this or of another of the faces of mpipar.
 
     Returns
     -------

@@ -18,7 +18,9 @@ from mpipar.pool.pool import AsyncResult, Pool
 
 
 def install() -> None:
-    """Let the names that scripts take from multiprocessing and concurrent.futures stand for mpipar's."""
+    """Let the names that scripts take from multiprocessing and concurrent.futures stand for
+    mpipar's.
+    """
 
     def cpu_count() -> int:
         """Return the number of workers of all ranks."""
@@ -28,7 +30,10 @@ def install() -> None:
 
     stand_ins: list[tuple[Any, dict[str, Any]]] = [
         (multiprocessing, {"Pool": Pool, "Manager": Manager, "cpu_count": cpu_count}),
-        (_copy_of_pool_module(), {"Pool": Pool, "ApplyResult": AsyncResult, "AsyncResult": AsyncResult}),
+        (
+            _copy_of_pool_module(),
+            {"Pool": Pool, "ApplyResult": AsyncResult, "AsyncResult": AsyncResult},
+        ),
         (
             multiprocessing.context.BaseContext,  # what get_context("spawn") and the like return
             {
@@ -46,7 +51,9 @@ def install() -> None:
 
 
 def _copy_of_pool_module() -> ModuleType:
-    """Put a copy in the place of ``multiprocessing.pool``, and return it: the module's own ThreadPool uses its Pool."""
+    """Put a copy in the place of ``multiprocessing.pool``, and return it: the module's own
+    ThreadPool uses its Pool.
+    """
     copy = ModuleType("multiprocessing.pool")
     vars(copy).update(vars(multiprocessing.pool))
     sys.modules["multiprocessing.pool"] = multiprocessing.pool = copy

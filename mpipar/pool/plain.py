@@ -10,7 +10,9 @@ _PLAIN: set[type] = {int, float, complex, str, bytes, bool, type(None)}
 
 
 def are_plain(items: Any) -> bool:
-    """Return whether some items are plain: a range, a list of numbers, strings and the like, or of tuples of such."""
+    """Return whether some items are plain: a range, a list of numbers, strings and the like, or of
+    tuples of such.
+    """
     if type(items) is range:
         return True
     if type(items) is not list:

@@ -20,7 +20,9 @@ Callback = Callable[[Any], object]
 class AsyncResult:
     """The result of ``apply_async``, ``map_async`` or ``starmap_async``, once there is one."""
 
-    def __init__(self, pool: Pool, callback: Callback | None, error_callback: Callback | None) -> None:
+    def __init__(
+        self, pool: Pool, callback: Callback | None, error_callback: Callback | None
+    ) -> None:
         self._pool = pool  # which lives as long as there is something to come
         self._callback, self._error_callback = callback, error_callback
         self._event = threading.Event()
@@ -56,7 +58,8 @@ class AsyncResult:
             raise PoolTimeoutError
         if type(self._outcome) is Raised:
             if is_ending() and threading.current_thread().daemon:
-                threading.Event().wait()  # as with multiprocessing: it ends with the process, silently
+                # as with multiprocessing: it ends with the process, silently
+                threading.Event().wait()
             raise self._outcome.error
         return self._outcome
 
@@ -86,11 +89,13 @@ class AsyncResult:
 
 
 class Pool:
-    """Worker processes that do tasks: as :class:`multiprocessing.pool.Pool`, but those of all ranks.
+    """Worker processes that do tasks: as :class:`multiprocessing.pool.Pool`, but those of all
+    ranks.
 
-    Under a launcher each rank has one worker process, or as many as ``mpipar run --workers`` says; ranks other than the
-    root serve where they reach ``Pool(…)``, and end with the root. Without a launcher it is a pool on this node.
-    Inside a worker, tasks are done by that worker. Collective over all ranks, at the first call.
+    Under a launcher each rank has one worker process, or as many as ``mpipar run --workers`` says;
+    ranks other than the root serve where they reach ``Pool(…)``, and end with the root. Without a
+    launcher it is a pool on this node. Inside a worker, tasks are done by that worker. Collective
+    over all ranks, at the first call.
 
     Parameters
     ----------
@@ -101,11 +106,13 @@ class Pool:
     initargs : tuple
         Its arguments.
     maxtasksperchild : int, optional
-        After so many tasks (or chunks of ``chunksize`` tasks) a worker process is replaced by a new one.
+        After so many tasks (or chunks of ``chunksize`` tasks) a worker process is replaced by a new
+        one.
     context : optional
         Ignored: how processes start is not the script's choice here.
     retries : int
-        How often a task is tried again after its worker has died. With 0, no task is ever begun twice.
+        How often a task is tried again after its worker has died. With 0, no task is ever begun
+        twice.
 
     Raises
     ------
@@ -131,7 +138,9 @@ class Pool:
     ) -> None:
         if processes is not None and processes < 1:
             raise ValueError("Number of processes must be at least 1")
-        if maxtasksperchild is not None and (not isinstance(maxtasksperchild, int) or maxtasksperchild <= 0):
+        if maxtasksperchild is not None and (
+            not isinstance(maxtasksperchild, int) or maxtasksperchild <= 0
+        ):
             raise ValueError("maxtasksperchild must be a positive int or None")
         self._session = open_pool(processes, initializer, initargs, maxtasksperchild, retries)
         self._state = "RUN"
@@ -139,7 +148,10 @@ class Pool:
         self._finalizer.atexit = False  # the engine looks after that
 
     def __repr__(self) -> str:
-        return f"<{type(self).__module__}.{type(self).__qualname__} state={self._state} pool_size={self._processes}>"
+        return (
+            f"<{type(self).__module__}.{type(self).__qualname__} state={self._state}"
+            f" pool_size={self._processes}>"
+        )
 
     def __reduce__(self) -> NoReturn:
         raise NotImplementedError("pool objects cannot be passed between processes or pickled")
@@ -153,7 +165,9 @@ class Pool:
 
     @property
     def _processes(self) -> int:
-        """Number of workers; programs look at it, though its name is private in multiprocessing, too."""
+        """Number of workers; programs look at it, though its name is private in multiprocessing,
+        too.
+        """
         return self._session.size
 
     @property
@@ -162,17 +176,26 @@ class Pool:
         return self._session.processes()
 
     def _repopulate_pool(self) -> None:
-        """Do nothing: workers that end are replaced without being asked; programs call this, though it is private."""
+        """Do nothing: workers that end are replaced without being asked; programs call this, though
+        it is private.
+        """
 
     def __del__(self) -> None:
         if getattr(self, "_state", None) == "RUN":
-            warnings.warn(f"unclosed running multiprocessing pool {self!r}", ResourceWarning, source=self, stacklevel=2)
+            warnings.warn(
+                f"unclosed running multiprocessing pool {self!r}",
+                ResourceWarning,
+                source=self,
+                stacklevel=2,
+            )
 
     def _check_running(self) -> None:
         if self._state != "RUN":
             raise ValueError("Pool not running")
 
-    def apply(self, func: Callable[..., Any], args: Iterable[Any] = (), kwds: dict[str, Any] | None = None) -> Any:
+    def apply(
+        self, func: Callable[..., Any], args: Iterable[Any] = (), kwds: dict[str, Any] | None = None
+    ) -> Any:
         """Return ``func(*args, **kwds)``, done by a worker."""
         return self.apply_async(func, args, kwds).get()
 
@@ -190,7 +213,9 @@ class Pool:
         self._session.call(func, tuple(args), dict(kwds or {}), result)
         return result
 
-    def map(self, func: Callable[[Any], Any], iterable: Iterable[Any], chunksize: int | None = None) -> list[Any]:
+    def map(
+        self, func: Callable[[Any], Any], iterable: Iterable[Any], chunksize: int | None = None
+    ) -> list[Any]:
         """Return ``[func(item) for item in iterable]``; see :meth:`map_async`."""
         return self._map(func, "map", iterable, chunksize, None, None, waits=True).get()  # type: ignore[no-any-return]
 
@@ -204,21 +229,27 @@ class Pool:
     ) -> AsyncResult:
         """Have ``func`` done for each item, and return the list of values to come.
 
-        If tasks raise exceptions, all others are done nevertheless, and that of the first item is raised.
+        If tasks raise exceptions, all others are done nevertheless, and that of the first item is
+        raised.
 
         Parameters
         ----------
         func : callable
         iterable : iterable
         chunksize : int, optional
-            How many tasks a worker gets together at least. Short tasks are handed out together in any case.
+            How many tasks a worker gets together at least. Short tasks are handed out together in
+            any case.
         callback, error_callback : callable, optional
-            Called with the list, or with the exception, in a thread of its own, before the result is ready.
+            Called with the list, or with the exception, in a thread of its own, before the result
+            is ready.
         """
         return self._map(func, "map", iterable, chunksize, callback, error_callback)
 
     def starmap(
-        self, func: Callable[..., Any], iterable: Iterable[Iterable[Any]], chunksize: int | None = None
+        self,
+        func: Callable[..., Any],
+        iterable: Iterable[Iterable[Any]],
+        chunksize: int | None = None,
     ) -> list[Any]:
         """Return ``[func(*item) for item in iterable]``; see :meth:`map_async`."""
         return self._map(func, "star", iterable, chunksize, None, None, waits=True).get()  # type: ignore[no-any-return]
@@ -259,30 +290,39 @@ class Pool:
         self._session.submit(job, waits=waits)
         return result
 
-    def imap(self, func: Callable[[Any], Any], iterable: Iterable[Any], chunksize: int = 1) -> FedJob:
+    def imap(
+        self, func: Callable[[Any], Any], iterable: Iterable[Any], chunksize: int = 1
+    ) -> FedJob:
         """Return an iterator over ``func(item)`` in the order of the items.
 
-        Items are taken from the iterable as they are needed, which may be endless; memory stays bounded.
+        Items are taken from the iterable as they are needed, which may be endless; memory stays
+        bounded.
 
         Parameters
         ----------
         func : callable
         iterable : iterable
         chunksize : int
-            How many tasks a worker gets together at least. Short tasks are handed out together in any case.
+            How many tasks a worker gets together at least. Short tasks are handed out together in
+            any case.
 
         Returns
         -------
         iterator
-            Its ``next(timeout)`` raises multiprocessing.TimeoutError if the value isn't there after so many seconds.
+            Its ``next(timeout)`` raises multiprocessing.TimeoutError if the value isn't there after
+            so many seconds.
         """
         return self._imap(func, iterable, chunksize, ordered=True)
 
-    def imap_unordered(self, func: Callable[[Any], Any], iterable: Iterable[Any], chunksize: int = 1) -> FedJob:
+    def imap_unordered(
+        self, func: Callable[[Any], Any], iterable: Iterable[Any], chunksize: int = 1
+    ) -> FedJob:
         """Return an iterator over ``func(item)`` in any order, as values come; see :meth:`imap`."""
         return self._imap(func, iterable, chunksize, ordered=False)
 
-    def _imap(self, func: Callable[[Any], Any], iterable: Iterable[Any], chunksize: int, *, ordered: bool) -> FedJob:
+    def _imap(
+        self, func: Callable[[Any], Any], iterable: Iterable[Any], chunksize: int, *, ordered: bool
+    ) -> FedJob:
         self._check_running()
         if chunksize < 1:
             raise ValueError(f"Chunksize must be 1+, not {chunksize:n}")
@@ -307,13 +347,17 @@ class Pool:
             self._session.close()
 
     def terminate(self) -> None:
-        """End the workers at once, whatever they do. Results that haven't come raise PoolTerminated."""
+        """End the workers at once, whatever they do. Results that haven't come raise
+        PoolTerminated.
+        """
         self._state = "TERMINATE"
         self._finalizer.detach()
         self._session.terminate()
 
     def join(self) -> None:
-        """Wait for the workers to end, after :meth:`close` or :meth:`terminate`. Raises ValueError before."""
+        """Wait for the workers to end, after :meth:`close` or :meth:`terminate`. Raises ValueError
+        before.
+        """
         if self._state == "RUN":
             raise ValueError("Pool is still running")
         self._session.wait()

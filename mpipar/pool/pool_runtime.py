@@ -46,7 +46,8 @@ def configure(workers: int | str | None, seed: int | None, stand_in: Callable[[]
 
 
 def attend() -> Engine:
-    """Return the engine, on the root; other ranks serve it, and end with the root: there this does not return.
+    """Return the engine, on the root; other ranks serve it, and end with the root: there this does
+    not return.
 
     Collective over all ranks that the launcher started, at the first call.
 
@@ -60,7 +61,9 @@ def attend() -> Engine:
     with _lock:
         if _engine is not None and _engine.is_alive():
             return _engine
-        if not worker_manager.may_have_children():  # in a worker, or in a process of the script's own
+        if (
+            not worker_manager.may_have_children()
+        ):  # in a worker, or in a process of the script's own
             _engine = Engine(Comm())
         else:
             comm = enter()
@@ -76,9 +79,17 @@ def attend() -> Engine:
 
 
 def enter() -> Comm:
-    """Return all ranks, with the fork server running. Collective over them. Raises BadInput as :func:`attend`."""
-    preload = ["mpipar.pool.worker", *_FOR_EACH_WORKER, *([] if _stand_in is None else [_stand_in.__module__])]
-    if "numpy" in sys.modules or launch() is not None:  # ranks other than the root don't run the script
+    """Return all ranks, with the fork server running. Collective over them. Raises BadInput as
+    :func:`attend`.
+    """
+    preload = [
+        "mpipar.pool.worker",
+        *_FOR_EACH_WORKER,
+        *([] if _stand_in is None else [_stand_in.__module__]),
+    ]
+    if (
+        "numpy" in sys.modules or launch() is not None
+    ):  # ranks other than the root don't run the script
         preload.append("numpy")  # else it would cost as long as all the rest of the start
     with one_thread():
         child.prepare(*preload)
@@ -161,7 +172,8 @@ def open_pool(
 def workers_of_pool(engine: Engine, processes: int | None) -> list[int]:
     """Return how many workers each rank has for a pool that was asked to have so many in all.
 
-    Under a launcher that is the launcher's affair, and the number that a script names counts only without one.
+    Under a launcher that is the launcher's affair, and the number that a script names counts only
+    without one.
     """
     if not worker_manager.may_have_children():
         return [1]

@@ -1,4 +1,6 @@
-"""What programs look at of a pool's processes, though its name is private in the standard library."""
+"""What programs look at of a pool's processes, though its name is private in the standard
+library.
+"""
 
 from __future__ import annotations
 
@@ -76,7 +78,9 @@ def views(dispatch: Dispatch) -> list[ProcessView]:
         if slots and None not in pids:
             pairs = zip(slots, pids, strict=True)
             return [
-                ProcessView(slot, pid, is_here=dispatch.is_here(slot.rank)) for slot, pid in pairs if pid is not None
+                ProcessView(slot, pid, is_here=dispatch.is_here(slot.rank))
+                for slot, pid in pairs
+                if pid is not None
             ]
         time.sleep(_LOOK_SECONDS)
     return []

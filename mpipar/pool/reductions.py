@@ -44,11 +44,18 @@ class _Memory:
     def __init__(self, array: Any) -> None:
         self._array = array
         address = array.__array_interface__["data"][0]
-        self.__array_interface__ = {"version": 3, "typestr": "|u1", "shape": (array.nbytes,), "data": (address, False)}
+        self.__array_interface__ = {
+            "version": 3,
+            "typestr": "|u1",
+            "shape": (array.nbytes,),
+            "data": (address, False),
+        }
 
 
 def writable(array: Any) -> Any:
-    """Reduce an array that is read-only to one that can be written to, as pickles of protocol 4 do."""
+    """Reduce an array that is read-only to one that can be written to, as pickles of protocol 4
+    do.
+    """
     flags = array.flags
     if array.dtype.hasobject or not (flags.c_contiguous or flags.f_contiguous):
         return NotImplemented
@@ -60,7 +67,8 @@ def writable(array: Any) -> Any:
 
 
 def by_value(kind: type, reduced: Any) -> Any:
-    """Return how a class is pickled, such that it has its slots, and what is done with new classes isn't done again.
+    """Return how a class is pickled, such that it has its slots, and what is done with new classes
+    isn't done again.
 
     Parameters
     ----------
@@ -71,15 +79,28 @@ def by_value(kind: type, reduced: Any) -> Any:
     if not isinstance(reduced, tuple) or reduced[0] is not _make_skeleton_class:
         return reduced
     constructor, name, bases, names, number, extra = reduced[1]
-    is_plain = tuple(types.resolve_bases(bases)) == kind.__bases__  # a NamedTuple isn't: it makes another class
+    is_plain = (
+        tuple(types.resolve_bases(bases)) == kind.__bases__
+    )  # a NamedTuple isn't: it makes another class
     if is_plain and "__slots__" in vars(kind):
         names["__slots__"] = vars(kind)["__slots__"]
     attributes, others = reduced[2]
-    attributes = {key: value for key, value in attributes.items() if type(value) is not types.MemberDescriptorType}
-    return _skeleton, (constructor, name, bases, names, number, extra), (attributes, others), *reduced[3:]
+    attributes = {
+        key: value
+        for key, value in attributes.items()
+        if type(value) is not types.MemberDescriptorType
+    }
+    return (
+        _skeleton,
+        (constructor, name, bases, names, number, extra),
+        (attributes, others),
+        *reduced[3:],
+    )
 
 
-def _skeleton(kind: Any, name: str, bases: tuple[type, ...], names: dict[str, Any], number: str, extra: Any) -> Any:
+def _skeleton(
+    kind: Any, name: str, bases: tuple[type, ...], names: dict[str, Any], number: str, extra: Any
+) -> Any:
     """Return a class without its attributes, made by what its metaclass has from a library."""
     resolved = types.resolve_bases(bases)
     ancestors = list(dict.fromkeys(each for base in resolved for each in base.__mro__))
@@ -119,7 +140,8 @@ OF_TYPES: dict[type, Any] = {CodeType: reduce_code}
 
 
 def of_global(value: Any) -> Any:
-    """Reduce what forked workers share or have anew, where a global variable is it: to where it came from.
+    """Reduce what forked workers share or have anew, where a global variable is it: to where it
+    came from.
 
     Returns
     -------
@@ -140,7 +162,10 @@ def of_global(value: Any) -> Any:
     return None
 
 
-_LOCKS: dict[type, Any] = {type(threading.Lock()): threading.Lock, type(threading.RLock()): threading.RLock}
+_LOCKS: dict[type, Any] = {
+    type(threading.Lock()): threading.Lock,
+    type(threading.RLock()): threading.RLock,
+}
 
 
 def _is_free(lock: Any) -> bool:
@@ -166,7 +191,9 @@ def _context_variable(name: str, *value: Any) -> ContextVar[Any]:
 
 def _signatures(library: ctypes.CDLL) -> dict[str, tuple[Any, Any]]:
     """Return what the functions of a library that have been used return and take."""
-    functions = {name: value for name, value in vars(library).items() if isinstance(value, library._FuncPtr)}
+    functions = {
+        name: value for name, value in vars(library).items() if isinstance(value, library._FuncPtr)
+    }
     return {name: (each.restype, each.argtypes) for name, each in functions.items()}
 
 
@@ -184,7 +211,11 @@ def _reduced_map(array: Any) -> Any:
     """Reduce a whole mapped file that isn't a private copy."""
     is_whole = isinstance(array.base, mmap.mmap) and array.filename is not None
     order = "C" if array.flags.c_contiguous else "F"
-    if not is_whole or array.mode == "c" or not (array.flags.c_contiguous or array.flags.f_contiguous):
+    if (
+        not is_whole
+        or array.mode == "c"
+        or not (array.flags.c_contiguous or array.flags.f_contiguous)
+    ):
         return None
     if array.mode != "r":
         array.flush()

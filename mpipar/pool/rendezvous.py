@@ -14,7 +14,9 @@ from mpipar.runtime.link import Link
 from mpipar.runtime.pinning import Place, place
 
 ACTIVE_SECONDS, IDLE_SECONDS = 1e-3, 0.02
-"""Between looks at MPI where nobody can ring: soon after a message, and later. The first, too, while one is sent."""
+"""Between looks at MPI where nobody can ring: soon after a message, and later. The first, too,
+while one is sent.
+"""
 ACTIVE_FOR_SECONDS = 0.2
 RUNG_SECONDS = 0.25
 """Between looks at MPI where somebody rings."""
@@ -46,8 +48,8 @@ class Peer(NamedTuple):
 def meet(comm: Comm, bell: Doorbell, workers: int | str) -> tuple[Link | None, list[Peer]]:
     """Return the messages between ranks, and all ranks. Collective over comm.
 
-    All ranks take the root's key for connections of :mod:`multiprocessing`, so that proxies of a manager are valid
-    everywhere.
+    All ranks take the root's key for connections of :mod:`multiprocessing`, so that proxies of a
+    manager are valid everywhere.
 
     Parameters
     ----------
@@ -61,13 +63,18 @@ def meet(comm: Comm, bell: Doorbell, workers: int | str) -> tuple[Link | None, l
     process.authkey = comm.bcast(bytes(process.authkey))
     link = comm.link()
     count = node.workers_of_rank(comm, workers)
-    peers = comm.bcast(comm.gather(Peer(comm.host, bell.name, count, place(comm.host, count), own_interfaces())))
+    peers = comm.bcast(
+        comm.gather(Peer(comm.host, bell.name, count, place(comm.host, count), own_interfaces()))
+    )
     if comm.size == 1:
         return link, peers
     root = peers[0]
     hears = root.host == comm.host and root.bell is not None and bell.ring(root.bell)
     all_hear = comm.bcast(comm.gather(hears))
-    return link, [peer if hears else peer._replace(bell=None) for peer, hears in zip(peers, all_hear, strict=True)]
+    return link, [
+        peer if hears else peer._replace(bell=None)
+        for peer, hears in zip(peers, all_hear, strict=True)
+    ]
 
 
 class Patience:
@@ -95,7 +102,9 @@ class Patience:
             return 0.0 if self._link.is_streaming else ACTIVE_SECONDS
         if self._link is None or self._rung:
             return RUNG_SECONDS
-        return ACTIVE_SECONDS if time.monotonic() < self._last + ACTIVE_FOR_SECONDS else IDLE_SECONDS
+        return (
+            ACTIVE_SECONDS if time.monotonic() < self._last + ACTIVE_FOR_SECONDS else IDLE_SECONDS
+        )
 
 
 def drain(link: Link, seconds: float) -> None:

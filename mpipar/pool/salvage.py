@@ -1,6 +1,7 @@
 """What can be had of a pickled list of which not all can be unpickled.
 
-The unpickler of the standard library that is written in Python does it step by step. A step that fails leaves a
+The unpickler of the standard library that is written in Python does it step by step. A step that
+fails leaves a
 :class:`Broken` in place of its object, and so does each step that makes something of one: what is broken in the end is
 the items of the list that need what failed, and no other.
 """
@@ -148,7 +149,12 @@ def _marked_put(step: _Step) -> _Step:
 _KINDS: dict[Callable[[_Step], _Step], tuple[bytes, ...]] = {
     lambda step: _made_of(0, step): (pickle.GLOBAL,),
     lambda step: _made_of(1, step): (pickle.TUPLE1,),
-    lambda step: _made_of(2, step): (pickle.TUPLE2, pickle.STACK_GLOBAL, pickle.REDUCE, pickle.NEWOBJ),
+    lambda step: _made_of(2, step): (
+        pickle.TUPLE2,
+        pickle.STACK_GLOBAL,
+        pickle.REDUCE,
+        pickle.NEWOBJ,
+    ),
     lambda step: _made_of(3, step): (pickle.TUPLE3, pickle.NEWOBJ_EX),
     lambda step: _put_into(1, step): (pickle.APPEND, pickle.BUILD),
     lambda step: _put_into(2, step): (pickle.SETITEM,),

@@ -20,7 +20,8 @@ from mpipar.runtime.launcher import launch
 
 
 def prepare(target: str, is_module: bool, workers: int | str | None, seed: int | None) -> bool:
-    """Start the workers of all ranks for a script; return whether this rank is the root, which runs it. Collective.
+    """Start the workers of all ranks for a script; return whether this rank is the root, which runs
+    it. Collective.
 
     On other ranks this returns when the root has ended.
 
@@ -38,7 +39,8 @@ def prepare(target: str, is_module: bool, workers: int | str | None, seed: int |
     Raises
     ------
     BadInput
-        If there is no such script, or the launcher started several copies, but MPI can't be loaded or sees one alone.
+        If there is no such script, or the launcher started several copies, but MPI can't be loaded
+        or sees one alone.
     """
     if not is_module and not os.path.exists(target):
         raise BadInput(f"there is no file {target!r}")
@@ -62,7 +64,8 @@ def run(target: str, arguments: list[str], is_module: bool) -> None:
     Raises
     ------
     BaseException
-        Whatever the script raises: it is Python that ends, with its exit code, as if the script had been its own.
+        Whatever the script raises: it is Python that ends, with its exit code, as if the script had
+        been its own.
     """
     ending = Ending()
     sys.argv = [target, *arguments]

@@ -1,7 +1,7 @@
 """Random numbers in tasks that don't depend on who does them.
 
-Before each task, ``random`` and ``numpy.random`` are seeded by (seed, job, task), and generators that a task makes
-without a seed of its own are made from the same.
+Before each task, ``random`` and ``numpy.random`` are seeded by (seed, job, task), and generators
+that a task makes without a seed of its own are made from the same.
 """
 
 from __future__ import annotations

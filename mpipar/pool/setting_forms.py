@@ -39,7 +39,8 @@ def put_collection(gc: Any, state: tuple[bool, tuple[int, int, int], int]) -> No
 def take_warnings(of: Any) -> tuple[list[Any], list[str]]:
     """Return the filters of warnings, and the packages that the script has imported.
 
-    The category of a filter is named unless it is the script's own: a worker needn't import its module for that.
+    The category of a filter is named unless it is the script's own: a worker needn't import its
+    module for that.
     """
     filters = []
     for action, message, category, module, line in of.filters:
@@ -52,7 +53,9 @@ def take_warnings(of: Any) -> tuple[list[Any], list[str]]:
 
 
 def put_warnings(of: Any, state: tuple[list[Any], list[str]]) -> None:
-    """Put filters into force, and again when a package that brings its own, or a category, is imported."""
+    """Put filters into force, and again when a package that brings its own, or a category, is
+    imported.
+    """
     filters, packages = state
     ours: list[list[Any]] = [[]]
 
@@ -125,7 +128,15 @@ def put_locale(locale: Any, wanted: str) -> None:
     whole.setlocale(locale.LC_ALL, wanted)
 
 
-_OF_DIALECTS = "delimiter", "doublequote", "escapechar", "lineterminator", "quotechar", "quoting", "skipinitialspace"
+_OF_DIALECTS = (
+    "delimiter",
+    "doublequote",
+    "escapechar",
+    "lineterminator",
+    "quotechar",
+    "quoting",
+    "skipinitialspace",
+)
 
 
 def take_dialects(csv: Any) -> dict[str, dict[str, Any]]:
@@ -147,8 +158,12 @@ def put_dialects(csv: Any, dialects: dict[str, dict[str, Any]]) -> None:
 
 def take_adapters(sqlite3: Any) -> tuple[list[Any], list[Any]] | None:
     """Return the adapters and converters of sqlite3 that aren't its own."""
-    adapters = [(kind, put) for (kind, _), put in sqlite3.adapters.items() if not _is_of("sqlite3", put)]
-    converters = [(name, put) for name, put in sqlite3.converters.items() if not _is_of("sqlite3", put)]
+    adapters = [
+        (kind, put) for (kind, _), put in sqlite3.adapters.items() if not _is_of("sqlite3", put)
+    ]
+    converters = [
+        (name, put) for name, put in sqlite3.converters.items() if not _is_of("sqlite3", put)
+    ]
     return (adapters, converters) if adapters or converters else None
 
 

@@ -13,11 +13,18 @@ import cloudpickle
 
 from mpipar.pool.arrivals import on_arrival
 
-_OWN = {"lock", "stream", "_stream", "_name"}  # attributes of a handler that each process has for itself
+_OWN = {
+    "lock",
+    "stream",
+    "_stream",
+    "_name",
+}  # attributes of a handler that each process has for itself
 
 
 class _Handler(NamedTuple):
-    """A handler: its class, its name, its attributes, and which stream it writes to, if that is one of Python's."""
+    """A handler: its class, its name, its attributes, and which stream it writes to, if that is one
+    of Python's.
+    """
 
     kind: Any
     name: str | None
@@ -42,8 +49,15 @@ def take_logging(logging: Any) -> tuple[Any, ...]:
             found = _logger(logging, each)
             if found[1:] != (logging.NOTSET, True, False, [], []):
                 loggers.append(found)
-    own_names = {level: name for level, name in logging._levelToName.items() if level not in _LEVELS}
-    return logging.root.manager.disable, own_names, loggers, logging._warnings_showwarning is not None
+    own_names = {
+        level: name for level, name in logging._levelToName.items() if level not in _LEVELS
+    }
+    return (
+        logging.root.manager.disable,
+        own_names,
+        loggers,
+        logging._warnings_showwarning is not None,
+    )
 
 
 _LEVELS = {0, 10, 20, 30, 40, 50}
@@ -66,7 +80,9 @@ def put_logging(logging: Any, state: tuple[Any, ...]) -> None:
 
 
 def _logger(logging: Any, logger: Any) -> _Logger:
-    handlers = [_handler(logging, each) for each in logger.handlers if type(each) is not logging.NullHandler]
+    handlers = [
+        _handler(logging, each) for each in logger.handlers if type(each) is not logging.NullHandler
+    ]
     filters = [each for each in logger.filters if _can_be_sent(each)]
     return _Logger(logger.name, logger.level, logger.propagate, logger.disabled, filters, handlers)
 

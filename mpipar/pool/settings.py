@@ -1,8 +1,9 @@
 """Settings of Python, its library and others that a script changes and its tasks see: a table.
 
-Forked workers of multiprocessing have them, as they are copies of the script's process. Ours get them with what sets
-them up: each row says how a setting is taken in the script's process and put into force in a worker. It is taken where
-the script has imported the module, and put where the worker has, or else when it does.
+Forked workers of multiprocessing have them, as they are copies of the script's process. Ours get
+them with what sets them up: each row says how a setting is taken in the script's process and put
+into force in a worker. It is taken where the script has imported the module, and put where the
+worker has, or else when it does.
 """
 
 from __future__ import annotations
@@ -36,8 +37,8 @@ class Setting(NamedTuple):
     put : callable
         Puts it into force, given the module and what was taken.
     kind : str
-        OF_LIBRARY; OF_THREAD: each thread has its own; OF_PROCESS: the system's, and a worker's own is not touched
-        unless the script has changed it.
+        OF_LIBRARY; OF_THREAD: each thread has its own; OF_PROCESS: the system's, and a worker's own
+        is not touched unless the script has changed it.
     """
 
     name: str
@@ -47,16 +48,22 @@ class Setting(NamedTuple):
     kind: str = OF_LIBRARY
 
 
-def _by_functions(name: str, module: str, getter: str, setter: str, kind: str = OF_LIBRARY) -> Setting:
+def _by_functions(
+    name: str, module: str, getter: str, setter: str, kind: str = OF_LIBRARY
+) -> Setting:
     """Return a setting that one function returns and another takes."""
     get, put = forms.dotted(getter), forms.dotted(setter)
     return Setting(name, module, lambda of: get(of)(), lambda of, value: put(of)(value), kind)
 
 
-def _by_keywords(name: str, module: str, getter: str, setter: str, kind: str = OF_LIBRARY) -> Setting:
+def _by_keywords(
+    name: str, module: str, getter: str, setter: str, kind: str = OF_LIBRARY
+) -> Setting:
     """Return settings that one function returns as a dict and another takes as keywords."""
     get, put = forms.dotted(getter), forms.dotted(setter)
-    return Setting(name, module, lambda of: dict(get(of)()), lambda of, value: put(of)(**value), kind)
+    return Setting(
+        name, module, lambda of: dict(get(of)()), lambda of, value: put(of)(**value), kind
+    )
 
 
 def _attributes(name: str, module: str, owner: str, *attributes: str) -> Setting:
@@ -77,7 +84,9 @@ def _attributes(name: str, module: str, owner: str, *attributes: str) -> Setting
 def _contents(name: str, module: str, owner: str) -> Setting:
     """Return settings that are the values of a dict."""
     find = forms.dotted(owner)
-    return Setting(name, module, lambda of: dict(find(of)), lambda of, values: find(of).update(values))
+    return Setting(
+        name, module, lambda of: dict(find(of)), lambda of, values: find(of).update(values)
+    )
 
 
 def _start_method(multiprocessing: Any) -> str:
@@ -95,7 +104,11 @@ def _umask(_: Any) -> int:
 
 
 def _limits(resource: Any) -> dict[str, Any]:
-    return {name: resource.getrlimit(getattr(resource, name)) for name in dir(resource) if name.startswith("RLIMIT_")}
+    return {
+        name: resource.getrlimit(getattr(resource, name))
+        for name in dir(resource)
+        if name.startswith("RLIMIT_")
+    }
 
 
 def _set_limits(resource: Any, limits: dict[str, Any]) -> None:
@@ -107,9 +120,20 @@ def _set_limits(resource: Any, limits: dict[str, Any]) -> None:
 
 
 def _handlers(_: Any) -> dict[int, Any]:
-    """Return what is done at signals; at Ctrl-C and the end of children workers do what they must."""
-    numbers = signal.valid_signals() - {signal.SIGINT, signal.SIGCHLD, signal.SIGKILL, signal.SIGSTOP}
-    return {int(number): signal.getsignal(number) for number in numbers if signal.getsignal(number) is not None}
+    """Return what is done at signals; at Ctrl-C and the end of children workers do what they
+    must.
+    """
+    numbers = signal.valid_signals() - {
+        signal.SIGINT,
+        signal.SIGCHLD,
+        signal.SIGKILL,
+        signal.SIGSTOP,
+    }
+    return {
+        int(number): signal.getsignal(number)
+        for number in numbers
+        if signal.getsignal(number) is not None
+    }
 
 
 def _set_handlers(_: Any, handlers: dict[int, Any]) -> None:
@@ -140,16 +164,31 @@ def _set_streams(of: Any, streams: dict[str, Any]) -> None:
 SETTINGS = [
     # Python itself
     _by_functions("recursion limit", "sys", "getrecursionlimit", "setrecursionlimit"),
-    _by_functions("digits of whole numbers", "sys", "get_int_max_str_digits", "set_int_max_str_digits"),
+    _by_functions(
+        "digits of whole numbers", "sys", "get_int_max_str_digits", "set_int_max_str_digits"
+    ),
     _by_functions("switch interval", "sys", "getswitchinterval", "setswitchinterval"),
-    _attributes("options of sys", "sys", "", "tracebacklimit", "dont_write_bytecode", "pycache_prefix"),
+    _attributes(
+        "options of sys", "sys", "", "tracebacklimit", "dont_write_bytecode", "pycache_prefix"
+    ),
     Setting("encoding of output", "sys", _streams, _set_streams, OF_PROCESS),
     Setting("garbage collection", "gc", forms.take_collection, forms.put_collection),
     Setting("warnings", "warnings", forms.take_warnings, forms.put_warnings),
-    Setting("faulthandler", "faulthandler", lambda of: of.is_enabled() or None, lambda of, _: of.enable(of_stderr())),
+    Setting(
+        "faulthandler",
+        "faulthandler",
+        lambda of: of.is_enabled() or None,
+        lambda of, _: of.enable(of_stderr()),
+    ),
     # the system's
     Setting("umask", "os", _umask, lambda _, mask: os.umask(mask), OF_PROCESS),
-    Setting("niceness", "os", lambda of: of.nice(0), lambda of, nice: of.nice(nice - of.nice(0)), OF_PROCESS),
+    Setting(
+        "niceness",
+        "os",
+        lambda of: of.nice(0),
+        lambda of, nice: of.nice(nice - of.nice(0)),
+        OF_PROCESS,
+    ),
     Setting("limits of the system", "resource", _limits, _set_limits, OF_PROCESS),
     Setting("signal handlers", "signal", _handlers, _set_handlers, OF_PROCESS),
     # the standard library
@@ -165,10 +204,20 @@ SETTINGS = [
     Setting("adapters of sqlite3", "sqlite3", forms.take_adapters, forms.put_adapters),
     Setting("copyreg", "copyreg", forms.take_reducers, forms.put_reducers),
     Setting("start of processes", "multiprocessing", _start_method, _set_start_method),
-    Setting("ForkingPickler", "multiprocessing.reduction", sharing.take_reducers, sharing.put_reducers),
+    Setting(
+        "ForkingPickler", "multiprocessing.reduction", sharing.take_reducers, sharing.put_reducers
+    ),
     _attributes("folder of tempfile", "tempfile", "", "tempdir"),
     _contents("namespaces of XML", "xml.etree.ElementTree", "_namespace_map"),
-    _attributes("types of mimetypes", "mimetypes", "", "types_map", "encodings_map", "suffix_map", "common_types"),
+    _attributes(
+        "types of mimetypes",
+        "mimetypes",
+        "",
+        "types_map",
+        "encodings_map",
+        "suffix_map",
+        "common_types",
+    ),
     # numbers
     _by_keywords("errors of NumPy", "numpy", "geterr", "seterr", OF_THREAD),
     _by_functions("callback of NumPy's errors", "numpy", "geterrcall", "seterrcall", OF_THREAD),

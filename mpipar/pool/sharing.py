@@ -1,9 +1,10 @@
 """Locks, values, queues, pipes and sockets of the script, in its workers.
 
-Processes that multiprocessing forks have these because they are copies of the script. Ours get pickles, which the
-standard library makes of such objects only for a process that it is starting: so it is told that it is. A semaphore is
-found by its name, all else by a descriptor that is lent. What has come to a process once is the same object there
-whenever it comes again: who holds a lock by one name holds it by all.
+Processes that multiprocessing forks have these because they are copies of the script. Ours get
+pickles, which the standard library makes of such objects only for a process that it is starting: so
+it is told that it is. A semaphore is found by its name, all else by a descriptor that is lent. What
+has come to a process once is the same object there whenever it comes again: who holds a lock by one
+name holds it by all.
 """
 
 from __future__ import annotations
@@ -26,24 +27,36 @@ from mpipar.pool import lending
 from mpipar.pool.arrivals import on_arrival
 
 _MODULES = frozenset(
-    f"multiprocessing.{name}" for name in ("connection", "heap", "queues", "sharedctypes", "synchronize")
+    f"multiprocessing.{name}"
+    for name in ("connection", "heap", "queues", "sharedctypes", "synchronize")
 )
-_PIPES = frozenset({"multiprocessing.connection", "multiprocessing.queues", "socket"})  # which may be closed
+_PIPES = frozenset(
+    {"multiprocessing.connection", "multiprocessing.queues", "socket"}
+)  # which may be closed
 
 _REDUCERS: dict[type, Callable[[Any], Any]] = reduction.ForkingPickler._extra_reducers  # type: ignore[attr-defined]
 _BY_VALUE = ("torch", "paddle")  # which register what puts data into the memory of one node
-_LEFT = {MethodType, type(list.append), type(int.__add__), functools.partial}  # cloudpickle can do these better
+_LEFT = {
+    MethodType,
+    type(list.append),
+    type(int.__add__),
+    functools.partial,
+}  # cloudpickle can do these better
 
 _DEEPEST = 2  # lists of lists are looked through for what is shared
 _LONGEST = 4096
 
-_here: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()  # {token: object}, in this process
+_here: weakref.WeakValueDictionary[str, Any] = (
+    weakref.WeakValueDictionary()
+)  # {token: object}, in this process
 _tokens: dict[int, str] = {}  # {id: token}
 _named: weakref.WeakSet[Any] = weakref.WeakSet()  # semaphores that have a name in the file system
 
 
 def is_shared(kind: type) -> bool:
-    """Return whether objects of a class are pickled here: those that multiprocessing's pickler has a reducer for."""
+    """Return whether objects of a class are pickled here: those that multiprocessing's pickler has
+    a reducer for.
+    """
     return (kind in _REDUCERS and _holds(kind)) or _is_multiprocessings(kind)
 
 
@@ -57,9 +70,15 @@ def _package(function: Any) -> str:
 
 
 def take_reducers(_: ModuleType) -> dict[Any, Any] | None:
-    """Return the functions for pickling that the script and its libraries have registered with multiprocessing."""
+    """Return the functions for pickling that the script and its libraries have registered with
+    multiprocessing.
+    """
     libraries = ("multiprocessing", *_BY_VALUE)
-    return {kind: reduce for kind, reduce in list(_REDUCERS.items()) if _package(reduce) not in libraries} or None
+    return {
+        kind: reduce
+        for kind, reduce in list(_REDUCERS.items())
+        if _package(reduce) not in libraries
+    } or None
 
 
 def put_reducers(_: ModuleType, reducers: dict[Any, Any]) -> None:
@@ -67,7 +86,9 @@ def put_reducers(_: ModuleType, reducers: dict[Any, Any]) -> None:
     _REDUCERS.update(reducers)
 
 
-def _is_multiprocessings(kind: type) -> bool:  # remembering it would keep the script's classes, and so its objects
+def _is_multiprocessings(
+    kind: type,
+) -> bool:  # remembering it would keep the script's classes, and so its objects
     return any(base.__module__ in _MODULES for base in kind.__mro__)
 
 
@@ -76,7 +97,11 @@ def holds_shared(value: Any, depth: int = _DEEPEST) -> bool:
     kind = type(value)
     if kind in (list, tuple, set, dict):
         inner = value.values() if kind is dict else value
-        return depth > 0 and len(value) <= _LONGEST and any(holds_shared(each, depth - 1) for each in list(inner))
+        return (
+            depth > 0
+            and len(value) <= _LONGEST
+            and any(holds_shared(each, depth - 1) for each in list(inner))
+        )
     return kind is socket.socket or _is_multiprocessings(kind)
 
 
@@ -87,8 +112,8 @@ def reduced(value: Any, lent: list[Any] | None) -> Any:
     ----------
     value : object
     lent : list or None
-        Takes in what must be kept as long as the pickle may be unpickled. If None, only what any process may have is
-        pickled, as the standard library does.
+        Takes in what must be kept as long as the pickle may be unpickled. If None, only what any
+        process may have is pickled, as the standard library does.
 
     Raises
     ------
@@ -151,7 +176,9 @@ def _as_if_starting(process: Any) -> Iterator[None]:
 
 
 def _token(value: Any) -> str | None:
-    """Return the same for the same object, in whichever process; None if it can't be kept track of."""
+    """Return the same for the same object, in whichever process; None if it can't be kept track
+    of.
+    """
     token = _tokens.get(id(value))
     if token is None or _here.get(token) is not value:
         token = secrets.token_hex(8)
@@ -171,13 +198,19 @@ def _note(token: str, value: Any) -> None:
     _tokens[id(value)] = token
 
 
-def _same(address: str, token: str, make: Callable[..., Any], arguments: tuple[Any, ...], state: Any) -> Any:
-    """Return what this process has of an object of the script's, or make it: what its pickle calls."""
+def _same(
+    address: str, token: str, make: Callable[..., Any], arguments: tuple[Any, ...], state: Any
+) -> Any:
+    """Return what this process has of an object of the script's, or make it: what its pickle
+    calls.
+    """
     value = _here.get(token)
     if value is not None and not _is_closed(value):
         return value
     if not _is_near(address):
-        raise OSError("it is on the script's node, and this worker on another: take what a Manager() has")
+        raise OSError(
+            "it is on the script's node, and this worker on another: take what a Manager() has"
+        )
     value = make(*arguments)
     if state is not None:
         if hasattr(value, "__setstate__"):
@@ -204,7 +237,9 @@ def _is_closed(value: Any) -> bool:
 
 
 class _Named:
-    """A context of multiprocessing in which processes start in such a way that semaphores must have names."""
+    """A context of multiprocessing in which processes start in such a way that semaphores must have
+    names.
+    """
 
     @staticmethod
     def get_start_method() -> str:
@@ -238,7 +273,9 @@ def _keep_names(synchronize: ModuleType) -> None:
 
 
 def end() -> None:
-    """Remove the names of all semaphores of this process, which ends without doing what else is done at its end."""
+    """Remove the names of all semaphores of this process, which ends without doing what else is
+    done at its end.
+    """
     synchronize = sys.modules.get("multiprocessing.synchronize")
     for lock in list(_named):
         name = lock._semlock.name
@@ -255,7 +292,9 @@ _FLUSH_SECONDS = 0.05
 
 
 def flush_queues() -> None:
-    """Wait until what tasks have put into queues is on its way; but not for long, as nobody may take it."""
+    """Wait until what tasks have put into queues is on its way; but not for long, as nobody may
+    take it.
+    """
     queues = sys.modules.get("multiprocessing.queues")
     if queues is None:
         return
@@ -268,7 +307,9 @@ def has_unsent() -> bool:
     """Return whether tasks have put into queues what nobody has taken, so that it waits here."""
     queues = sys.modules.get("multiprocessing.queues")
     shared = list(_here.values())
-    return queues is not None and any(isinstance(each, queues.Queue) and not _is_flushed(each) for each in shared)
+    return queues is not None and any(
+        isinstance(each, queues.Queue) and not _is_flushed(each) for each in shared
+    )
 
 
 def _flush(queue: Any) -> None:

@@ -1,7 +1,8 @@
 """What tasks are given, as it was when the script handed it in.
 
-The script may go on to change it: a buffer that is filled again, an object whose method is called. So it is pickled at
-once, in the script's thread, unless nothing can change in it. With it goes what the names of the script stood for.
+The script may go on to change it: a buffer that is filled again, an object whose method is called.
+So it is pickled at once, in the script's thread, unless nothing can change in it. With it goes what
+the names of the script stood for.
 """
 
 from __future__ import annotations
@@ -64,7 +65,13 @@ class Snapshot:
         load: Callable[[Frames], Any],
         lent: list[Any],
     ) -> None:
-        self._pickle, self._copies, self.stamp, self._load, self.lent = pickled, copies, stamp, load, lent
+        self._pickle, self._copies, self.stamp, self._load, self.lent = (
+            pickled,
+            copies,
+            stamp,
+            load,
+            lent,
+        )
 
     @property
     def weight(self) -> int:
@@ -77,7 +84,9 @@ class Snapshot:
         return self._pickle if not self._copies and len(self._pickle) < _LARGE else None
 
     def __reduce__(self) -> Any:
-        whole: Any = self._pickle if len(self._pickle) < _LARGE else pickle.PickleBuffer(self._pickle)
+        whole: Any = (
+            self._pickle if len(self._pickle) < _LARGE else pickle.PickleBuffer(self._pickle)
+        )
         return self._load, ([whole, *(pickle.PickleBuffer(copy.data) for copy in self._copies)],)
 
 
@@ -94,7 +103,8 @@ class Member:
 
 
 class Stamped:
-    """A function that needs no snapshot, with what the names of the script stood for when it was handed in.
+    """A function that needs no snapshot, with what the names of the script stood for when it was
+    handed in.
 
     Attributes
     ----------
@@ -104,7 +114,9 @@ class Stamped:
 
     __slots__ = ("function", "name", "stamp")
 
-    def __init__(self, function: Any, stamp: Mapping[str, Definition], name: bytes | None = None) -> None:
+    def __init__(
+        self, function: Any, stamp: Mapping[str, Definition], name: bytes | None = None
+    ) -> None:
         self.function, self.stamp, self.name = function, stamp, name
 
     def __reduce__(self) -> Any:
@@ -116,7 +128,9 @@ def _same(value: Any) -> Any:
 
 
 class Batch:
-    """Items that are pickled together, in as few pieces as there can be; unpickled, it is their list."""
+    """Items that are pickled together, in as few pieces as there can be; unpickled, it is their
+    list.
+    """
 
     def __init__(self, items: Sequence[Any]) -> None:
         self._pieces: list[tuple[Any, ...]] = []
@@ -154,7 +168,9 @@ class Kept(Sequence[Any]):
 
     def __init__(self) -> None:
         self._starts: list[int] = []
-        self._groups: list[Snapshot | list[Any]] = []  # from there on: of several items, or the items
+        self._groups: list[
+            Snapshot | list[Any]
+        ] = []  # from there on: of several items, or the items
         self._length = 0
 
     def add(self, group: Snapshot | list[Any], count: int) -> None:
@@ -261,12 +277,19 @@ class Snapshots:
     def __init__(self, definitions: Definitions) -> None:
         self._definitions = definitions
         self._of_thread = threading.local()
-        self._plain: dict[int, tuple[Any, set[str], Stamped]] = {}  # functions that need no snapshot
-        self._named: dict[int, tuple[Any, by_value.Pickled]] = {}  # functions that are pickled by their names
-        self._copies: weakref.WeakValueDictionary[tuple[int, int], _Copy] = weakref.WeakValueDictionary()
+        self._plain: dict[
+            int, tuple[Any, set[str], Stamped]
+        ] = {}  # functions that need no snapshot
+        self._named: dict[
+            int, tuple[Any, by_value.Pickled]
+        ] = {}  # functions that are pickled by their names
+        self._copies: weakref.WeakValueDictionary[tuple[int, int], _Copy] = (
+            weakref.WeakValueDictionary()
+        )
 
     def function(self, function: Any) -> tuple[Frames, Mapping[str, Definition], list[Any]]:
-        """Return a function as it is now, with its closure, its defaults, or the object that it is bound to.
+        """Return a function as it is now, with its closure, its defaults, or the object that it is
+        bound to.
 
         Returns
         -------
@@ -283,7 +306,9 @@ class Snapshots:
         return by_value.dumps(taken).frames, taken.stamp, taken.lent
 
     def live(self, function: Any) -> tuple[Frames, Mapping[str, Definition], list[Any]]:
-        """Return the same of a function whose arrays don't change before it is over; they aren't copied."""
+        """Return the same of a function whose arrays don't change before it is over; they aren't
+        copied.
+        """
         pickled = self._pickled_by_name(function)
         if pickled is None:
             self._definitions.remember(function)
@@ -318,7 +343,11 @@ class Snapshots:
     def _stamped(self, function: Any) -> Stamped:
         _, needed, last = self._plain.get(id(function), (None, None, None))
         if needed is None:
-            needed = self._definitions.dumps(function).needed if type(function) is FunctionType else set()
+            needed = (
+                self._definitions.dumps(function).needed
+                if type(function) is FunctionType
+                else set()
+            )
         stamp = self._definitions.stamp(needed)
         if last is None or last.stamp != stamp:
             if len(self._plain) >= _MOST_PLAIN:
@@ -329,7 +358,9 @@ class Snapshots:
         return last
 
     def item(self, item: Any) -> Any:
-        """Return an item as it is now; or itself, if it can't be pickled, which will be told when it is sent."""
+        """Return an item as it is now; or itself, if it can't be pickled, which will be told when
+        it is sent.
+        """
         if is_constant(item):
             return item
         try:
@@ -338,7 +369,9 @@ class Snapshots:
             return item
 
     def items(self, items: Sequence[Any]) -> Sequence[Any]:
-        """Return items as they are now: all themselves if nothing can change in them. The sequence is nobody else's."""
+        """Return items as they are now: all themselves if nothing can change in them. The sequence
+        is nobody else's.
+        """
         if isinstance(items, range) or are_constant(items):
             return items
         kept = Kept()
@@ -355,7 +388,8 @@ class Snapshots:
         return kept
 
     def container(self, iterable: Iterable[Any]) -> tuple[Iterable[Any], bool]:
-        """Return what is in a container as it is now; another iterable as it is: what it yields is still to come.
+        """Return what is in a container as it is now; another iterable as it is: what it yields is
+        still to come.
 
         Returns
         -------
@@ -394,7 +428,11 @@ class Snapshots:
         array = numpy.frombuffer(view, numpy.uint8)
         key = array.__array_interface__["data"][0], array.nbytes
         last = self._copies.get(key)
-        if last is not None and bytes(view[:_LARGE]) == last.data[:_LARGE] and numpy.array_equal(array, last.data):
+        if (
+            last is not None
+            and bytes(view[:_LARGE]) == last.data[:_LARGE]
+            and numpy.array_equal(array, last.data)
+        ):
             return last
         copy = self._copies[key] = _Copy(bytearray(view))
         return copy

@@ -81,10 +81,12 @@ class _Known:
 
 
 class FedJob(Job):
-    """Tasks from an iterator that may be endless, whose values are wanted one by one; itself their iterator.
+    """Tasks from an iterator that may be endless, whose values are wanted one by one; itself their
+    iterator.
 
-    A thread takes items from the iterator as they are needed: at any time, no more of them have been taken than will
-    be handed out soon, or wait to be fetched. An exception in the iterator comes where its item would have.
+    A thread takes items from the iterator as they are needed: at any time, no more of them have
+    been taken than will be handed out soon, or wait to be fetched. An exception in the iterator
+    comes where its item would have.
 
     Parameters
     ----------
@@ -96,8 +98,8 @@ class FedJob(Job):
     wake : callable
         Called when there are new items, and the engine waits for them.
     snapshot : callable, optional
-        Returns an item as it is now: the iterator may go on to change it, as one that fills a buffer again and again.
-        By default the iterable is a sequence in which nothing changes.
+        Returns an item as it is now: the iterator may go on to change it, as one that fills a
+        buffer again and again. By default the iterable is a sequence in which nothing changes.
     window : float, optional
         How many items are taken at most before the value of the first is fetched.
     owner : object, optional
@@ -160,7 +162,11 @@ class FedJob(Job):
                 self._feed_together(self._source)
             elif type(self._source) is _Stream and self._snapshot is not None:
                 self._feed_one_by_one(self._source, self._snapshot)
-            if self._is_enough and self._cancelled is None and next(self._iterator, _ABSENT) is not _ABSENT:
+            if (
+                self._is_enough
+                and self._cancelled is None
+                and next(self._iterator, _ABSENT) is not _ABSENT
+            ):
                 error = RuntimeError("cannot schedule new futures after shutdown")
         except BaseException as raised:  # of the script's iterator
             error = raised
@@ -186,7 +192,9 @@ class FedJob(Job):
                 break
 
     def _goes_on(self, count: int) -> bool:
-        """Note that so many items were taken; return whether to go on, once there is room for more."""
+        """Note that so many items were taken; return whether to go on, once there is room for
+        more.
+        """
         self._fed += count
         if self.is_starving:
             self.is_starving = False
@@ -220,7 +228,9 @@ class FedJob(Job):
             if isinstance(indices, range):
                 self._arrived[indices.start] = outcomes
             else:
-                self._arrived.update((index, [outcome]) for index, outcome in zip(indices, outcomes, strict=True))
+                self._arrived.update(
+                    (index, [outcome]) for index, outcome in zip(indices, outcomes, strict=True)
+                )
             self._condition.notify_all()
 
     def note_size(self, count: int, frames: Frames) -> None:
@@ -285,7 +295,9 @@ class FedJob(Job):
 
     def outcome(self, timeout: float | None = None) -> Any:
         """Return the same, but a Raised instead of raising what a task raised."""
-        if self._fixed_window is None or self._window == math.inf:  # nobody waits for each single one to be fetched
+        if (
+            self._fixed_window is None or self._window == math.inf
+        ):  # nobody waits for each single one to be fetched
             try:
                 return self._current.popleft()
             except IndexError:

@@ -10,11 +10,15 @@ _METACLASSES: dict[Any, Any] = {type(kind): kind for kind in (ctypes.Structure, 
 
 def metaclass(kind: Any) -> Any:
     """Reduce a metaclass of ctypes, which no name leads to; None for other objects."""
-    return (type, (_METACLASSES[kind],)) if isinstance(kind, type) and kind in _METACLASSES else None
+    return (
+        (type, (_METACLASSES[kind],)) if isinstance(kind, type) and kind in _METACLASSES else None
+    )
 
 
 def without_fields(kind: Any, reduced: Any) -> Any:
-    """Return how a class is reduced; if it is of ctypes, without the descriptors that its ``_fields_`` make anew."""
+    """Return how a class is reduced; if it is of ctypes, without the descriptors that its
+    ``_fields_`` make anew.
+    """
     if type(kind) in _METACLASSES and isinstance(reduced, tuple):
         attributes, *_ = reduced[2]
         for name in [name for name, each in attributes.items() if type(each).__name__ == "CField"]:

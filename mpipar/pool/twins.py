@@ -1,8 +1,9 @@
 """Whether a name means in an imported main script what it means in the script that runs.
 
-A worker that has imported the script has a *twin* of most that the script has. It keeps its twins: their classes are
-those of its other objects, their registries are filled once. But what the main part of the script has set since
-takes their place: it is sent by value. So is always what processes share: a twin would be another one.
+A worker that has imported the script has a *twin* of most that the script has. It keeps its twins:
+their classes are those of its other objects, their registries are filled once. But what the main
+part of the script has set since takes their place: it is sent by value. So is always what processes
+share: a twin would be another one.
 """
 
 from __future__ import annotations
@@ -53,7 +54,9 @@ def describe(definition: Definition, value: Any, dumps: Dumps) -> Definition:
 
 
 def kept(definition: Definition) -> bool:
-    """Return whether a worker has what is to be defined, and let a class have its attributes as they are now."""
+    """Return whether a worker has what is to be defined, and let a class have its attributes as
+    they are now.
+    """
     twin = own_names().get(definition.name, _ABSENT)
     if twin is _ABSENT or definition.shape is None:
         return False
@@ -123,7 +126,9 @@ _WRAPPERS = (staticmethod, classmethod, property, functools.cached_property, Fun
 
 
 def _digest(value: Any, dumps: Dumps) -> str:
-    return hashlib.blake2b(repr(_shape(value, dumps, {})).encode(errors="surrogatepass")).hexdigest()
+    return hashlib.blake2b(
+        repr(_shape(value, dumps, {})).encode(errors="surrogatepass")
+    ).hexdigest()
 
 
 def _shape(value: Any, dumps: Dumps, seen: dict[int, int]) -> Any:
@@ -158,10 +163,20 @@ def _shape(value: Any, dumps: Dumps, seen: dict[int, int]) -> Any:
 
 def _shape_of_function(function: FunctionType, shape: Callable[[Any], Any]) -> Any:
     closure = [shape(_contents(cell)) for cell in function.__closure__ or ()]
-    keywords = [(name, shape(value)) for name, value in sorted((function.__kwdefaults__ or {}).items())]
+    keywords = [
+        (name, shape(value)) for name, value in sorted((function.__kwdefaults__ or {}).items())
+    ]
     attributes = [(name, shape(value)) for name, value in sorted(vars(function).items())]
     code = _shape_of_code(function.__code__)
-    return "function", function.__qualname__, code, shape(function.__defaults__ or ()), keywords, closure, attributes
+    return (
+        "function",
+        function.__qualname__,
+        code,
+        shape(function.__defaults__ or ()),
+        keywords,
+        closure,
+        attributes,
+    )
 
 
 def _contents(cell: Any) -> Any:
@@ -173,8 +188,22 @@ def _contents(cell: Any) -> Any:
 
 def _shape_of_code(code: CodeType) -> Any:
     constants = [_shape_of_constant(each) for each in code.co_consts]
-    counts = code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags, code.co_firstlineno
-    return code.co_name, counts, code.co_code, code.co_names, code.co_varnames, code.co_freevars, constants
+    counts = (
+        code.co_argcount,
+        code.co_posonlyargcount,
+        code.co_kwonlyargcount,
+        code.co_flags,
+        code.co_firstlineno,
+    )
+    return (
+        code.co_name,
+        counts,
+        code.co_code,
+        code.co_names,
+        code.co_varnames,
+        code.co_freevars,
+        constants,
+    )
 
 
 def _shape_of_constant(constant: Any) -> Any:
@@ -193,7 +222,8 @@ def _shape_of_class(kind: type, shape: Callable[[Any], Any]) -> Any:
     methods = [
         (name, shape(value))
         for name, value in sorted(vars(kind).items())
-        if isinstance(value, _WRAPPERS) or (isinstance(value, type) and value.__module__ == "__main__")
+        if isinstance(value, _WRAPPERS)
+        or (isinstance(value, type) and value.__module__ == "__main__")
     ]
     members = list(getattr(kind, "__members__", ())) if issubclass(kind, enum.Enum) else []
     bases = [shape(base) for base in kind.__bases__]

@@ -1,7 +1,7 @@
 """Importing a script without doing anything again that others can see.
 
-Where the script's own top level is about to write a file, start a process, open a connection and so on, it is stopped.
-What the modules that it imports do, is theirs.
+Where the script's own top level is about to write a file, start a process, open a connection and so
+on, it is stopped. What the modules that it imports do, is theirs.
 """
 
 from __future__ import annotations
@@ -16,12 +16,43 @@ from typing import Any
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _IMPORT = "<frozen importlib._bootstrap>"
 _REFUSED = {  # Python's audit events
-    *("os.remove", "os.rename", "os.rmdir", "os.truncate", "os.link", "os.symlink", "os.chmod", "os.chown"),
-    *("os.fork", "os.forkpty", "os.posix_spawn", "os.exec", "os.spawn", "os.system", "os.kill", "os.killpg"),
+    *(
+        "os.remove",
+        "os.rename",
+        "os.rmdir",
+        "os.truncate",
+        "os.link",
+        "os.symlink",
+        "os.chmod",
+        "os.chown",
+    ),
+    *(
+        "os.fork",
+        "os.forkpty",
+        "os.posix_spawn",
+        "os.exec",
+        "os.spawn",
+        "os.system",
+        "os.kill",
+        "os.killpg",
+    ),
     *("os.utime", "os.lockf", "fcntl.flock", "fcntl.lockf", "subprocess.Popen", "pty.spawn"),
     "_thread.start_new_thread",
-    *("socket.connect", "socket.bind", "socket.sendto", "socket.sendmsg", "socket.getaddrinfo", "builtins.input"),
-    *("shutil.rmtree", "shutil.move", "shutil.copyfile", "shutil.make_archive", "shutil.unpack_archive"),
+    *(
+        "socket.connect",
+        "socket.bind",
+        "socket.sendto",
+        "socket.sendmsg",
+        "socket.getaddrinfo",
+        "builtins.input",
+    ),
+    *(
+        "shutil.rmtree",
+        "shutil.move",
+        "shutil.copyfile",
+        "shutil.make_archive",
+        "shutil.unpack_archive",
+    ),
     *("tempfile.mkdtemp", "tempfile.mkstemp", "syslog.syslog"),
 }
 
@@ -31,7 +62,9 @@ _is_installed = False
 
 
 class NotHarmless(RuntimeError):
-    """A script is about to do something when it is imported that can be seen outside of its process."""
+    """A script is about to do something when it is imported that can be seen outside of its
+    process.
+    """
 
 
 @contextlib.contextmanager
@@ -119,7 +152,9 @@ def _is_refused(event: str, arguments: tuple[Any, ...]) -> bool:
 
 
 def _asked_by_script() -> bool:
-    """Return whether the script itself, and no module that it imports, has called what is being done."""
+    """Return whether the script itself, and no module that it imports, has called what is being
+    done.
+    """
     frame: FrameType | None = sys._getframe(2)
     while frame is not None:
         file = frame.f_code.co_filename

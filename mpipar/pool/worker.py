@@ -26,7 +26,18 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, TypeAlias
 
 from mpipar.pool import by_value, importing, inheritance, sharing, twins
-from mpipar.pool.evaluation import BROKEN, END, LINGER, READY, Batch, Evaluation, Mailbox, Overseer, flush, portable
+from mpipar.pool.evaluation import (
+    BROKEN,
+    END,
+    LINGER,
+    READY,
+    Batch,
+    Evaluation,
+    Mailbox,
+    Overseer,
+    flush,
+    portable,
+)
 from mpipar.pool.inheritance import Inherited
 from mpipar.pool.salvage import Broken
 from mpipar.runtime.channel import Message
@@ -97,7 +108,11 @@ def _calls(_: None, items: Iterator[Any], take: Take) -> None:
         take(function(*arguments, **keywords))
 
 
-_CALLS: dict[str, Callable[[Any, Iterator[Any], Take], None]] = {"map": _map, "star": _star, "calls": _calls}
+_CALLS: dict[str, Callable[[Any, Iterator[Any], Take], None]] = {
+    "map": _map,
+    "star": _star,
+    "calls": _calls,
+}
 
 
 def work(sock: socket.socket) -> None:
@@ -110,11 +125,15 @@ def work(sock: socket.socket) -> None:
 
 
 def work_in_thread(sock: socket.socket) -> None:
-    """Do the same in a thread of a process that is a worker already, or otherwise may have no children."""
+    """Do the same in a thread of a process that is a worker already, or otherwise may have no
+    children.
+    """
     _work(sock, _set_up_thread, by_value.define_given, in_thread=True)
 
 
-def _work(sock: socket.socket, set_up: SetUp, define: Callable[[Any], None], *, in_thread: bool = False) -> None:
+def _work(
+    sock: socket.socket, set_up: SetUp, define: Callable[[Any], None], *, in_thread: bool = False
+) -> None:
     sock.setblocking(True)  # the script may have set a default timeout
     try:
         with contextlib.suppress(EOFError, ConnectionError), sock:  # the rank is gone
@@ -136,11 +155,15 @@ def _set_up_thread(setup: Setup, _: int) -> None:
 
 
 def _set_up_process(setup: Setup, number: int) -> None:
-    """Make this process like the script's, as far as tasks can see, and give it a number that no other worker has."""
+    """Make this process like the script's, as far as tasks can see, and give it a number that no
+    other worker has.
+    """
     process = multiprocessing.current_process()
     process._identity = (number,)
     process.name = f"ForkPoolWorker-{number}"
-    vars(process)["_config"]["daemon"] = not setup.takes_exit  # a task of an Executor may start processes
+    vars(process)["_config"][
+        "daemon"
+    ] = not setup.takes_exit  # a task of an Executor may start processes
     connect_without_delay()
     if importing.imported_main() is None:
         by_value.define_when_looked_for(setup.rest)
@@ -161,12 +184,16 @@ def _set_up_process(setup: Setup, number: int) -> None:
         from mpipar.pool import seeds
 
         seeds.install()
-    elif "numpy" in sys.modules:  # else the numbers would be the fork server's, the same in all workers
+    elif (
+        "numpy" in sys.modules
+    ):  # else the numbers would be the fork server's, the same in all workers
         sys.modules["numpy"].random.seed()
 
 
 class _Worker:
-    def __init__(self, sock: socket.socket, set_up: SetUp, define: Callable[[Any], None], *, in_thread: bool) -> None:
+    def __init__(
+        self, sock: socket.socket, set_up: SetUp, define: Callable[[Any], None], *, in_thread: bool
+    ) -> None:
         self._mailbox = Mailbox(sock)
         self._in_thread = in_thread
         self._set_up, self._define = set_up, define
@@ -220,14 +247,18 @@ class _Worker:
             broken_before = Broken.made
             items = list(by_value.loads_each(frames[batch.function_frames :]))
         except Exception as error:  # none of the tasks can be begun
-            self._mailbox.send_outcomes(batch, [error] * len(batch.indices), range(len(batch.indices)))
+            self._mailbox.send_outcomes(
+                batch, [error] * len(batch.indices), range(len(batch.indices))
+            )
             return
         call = _CALLS[batch.kind]
         if self._mailbox.has_returned(batch):
             items.clear()
         evaluate = functools.partial(call, function)
         has_broken = Broken.made != broken_before
-        evaluation = Evaluation(batch, items, evaluate, self._seed, takes_exit=self._takes_exit, has_broken=has_broken)
+        evaluation = Evaluation(
+            batch, items, evaluate, self._seed, takes_exit=self._takes_exit, has_broken=has_broken
+        )
         evaluation.run(overseer)
 
 

@@ -1,7 +1,7 @@
 """The worker processes of one rank, for all pools.
 
-The engine, on the root or through a relay, says what is to be done; the station tells what happened. Workers that die
-are replaced without being asked.
+The engine, on the root or through a relay, says what is to be done; the station tells what
+happened. Workers that die are replaced without being asked.
 """
 
 from __future__ import annotations
@@ -28,13 +28,17 @@ OPEN, SEND, RETIRE, CLOSE, KILL, LEAVE = "open", "send", "retire", "close", "kil
 MESSAGE, LOST, BROKE = "message", "lost", "broke"
 
 MOST_STILLBORN = 3
-"""A pool is given up when so many workers in one place, one after the other, die before they are ready."""
+"""A pool is given up when so many workers in one place, one after the other, die before they are
+ready.
+"""
 
 _LOOK_SECONDS = 0.01  # between looks at workers that are to end
 
 
 def may_have_children() -> bool:
-    """Return whether this process may start workers: one that is itself a child of multiprocessing has a thread."""
+    """Return whether this process may start workers: one that is itself a child of multiprocessing
+    has a thread.
+    """
     return multiprocessing.parent_process() is None
 
 
@@ -44,10 +48,10 @@ class Order(NamedTuple):
     Attributes
     ----------
     what : str
-        OPEN: start the workers of a pool; frames: how many, how many lower ranks have and all have; their setup; the
-        script that they are to import. SEND:
-        pass a message to a worker. RETIRE: replace a worker, which is idle. CLOSE: end the workers of a pool, which are
-        idle. KILL: end them whatever they do. LEAVE: there will be no more orders.
+        OPEN: start the workers of a pool; frames: how many, how many lower ranks have and all have;
+        their setup; the script that they are to import. SEND: pass a message to a worker. RETIRE:
+        replace a worker, which is idle. CLOSE: end the workers of a pool, which are idle. KILL: end
+        them whatever they do. LEAVE: there will be no more orders.
     pool, slot : int
         Which pool, and which of its workers in this rank.
     """
@@ -63,8 +67,8 @@ class Event(NamedTuple):
     Attributes
     ----------
     what : str
-        MESSAGE: a worker sent one. LOST: a worker has died, and a new one comes; the frame says how. BROKE: no worker
-        of the pool can start; the frames are the pickled exception.
+        MESSAGE: a worker sent one. LOST: a worker has died, and a new one comes; the frame says
+        how. BROKE: no worker of the pool can start; the frames are the pickled exception.
     pool, slot : int
         Which pool, and which of its workers in this rank.
     """
@@ -133,7 +137,9 @@ class _Crew:
         self._first, self._size = first, size
         self._generations: Counter[int] = Counter()
         self.workers: dict[int, _Worker] = {}
-        self.stillborn: Counter[int] = Counter()  # {slot: workers that died there before their first task, in a row}
+        self.stillborn: Counter[int] = (
+            Counter()
+        )  # {slot: workers that died there before their first task, in a row}
 
     def next_number(self, slot: int) -> int:
         """Return a number, from 1, that no worker of the pool has had, in any rank."""
@@ -190,7 +196,9 @@ class Station:
             self._watch(worker_or_none)
 
     def wait(self, seconds: float) -> None:
-        """Wait until something happens, the bell rings or the time is over, and take in what happened."""
+        """Wait until something happens, the bell rings or the time is over, and take in what
+        happened.
+        """
         if self._leaving:
             seconds = min(seconds, _LOOK_SECONDS)
             self._look_after_leaving()
@@ -240,7 +248,9 @@ class Station:
             MemoryError,
             RuntimeError,
         ) as error:  # of processes, descriptors, …
-            self._give_up(crew, slot, [pickle.dumps(RuntimeError(f"a worker can't be started: {error!r}"))])
+            self._give_up(
+                crew, slot, [pickle.dumps(RuntimeError(f"a worker can't be started: {error!r}"))]
+            )
             return
         for ear in worker.ears:
             self._selector.register(ear, selectors.EVENT_READ, worker)
@@ -284,7 +294,9 @@ class Station:
         crew = worker.crew
         self._forget(worker)
         process = worker.process
-        reason = "the worker has ended" if isinstance(process, _Thread) else child.how_it_ended(process)
+        reason = (
+            "the worker has ended" if isinstance(process, _Thread) else child.how_it_ended(process)
+        )
         worker.kill()
         if not worker.is_ready:
             crew.stillborn[worker.slot] += 1
@@ -328,6 +340,8 @@ class Station:
         for worker, deadline in list(self._leaving):
             worker.channel.flush()
             worker.process.join(0)
-            if worker.process.exitcode is not None or (now > deadline and (self._is_ending or not worker.may_linger())):
+            if worker.process.exitcode is not None or (
+                now > deadline and (self._is_ending or not worker.may_linger())
+            ):
                 worker.kill()
                 self._leaving.remove((worker, deadline))

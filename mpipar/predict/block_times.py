@@ -1,9 +1,10 @@
 """How long each block of a plan takes: as measured, or drawn from that.
 
-Where a plan is to have another number of blocks than the measured one, its times are drawn: runs of neighbours, each
-from a random place of the measured plan, which is taken as a ring (the circular block bootstrap; D. N. Politis and
-J. P. Romano, in *Exploring the Limits of Bootstrap*, 263, 1992). Runs keep what neighbours have to do with each other.
-Times that follow their position in the plan over more than runs can keep are stretched instead.
+Where a plan is to have another number of blocks than the measured one, its times are drawn: runs of
+neighbours, each from a random place of the measured plan, which is taken as a ring (the circular
+block bootstrap; D. N. Politis and J. P. Romano, in *Exploring the Limits of Bootstrap*, 263, 1992).
+Runs keep what neighbours have to do with each other. Times that follow their position in the plan
+over more than runs can keep are stretched instead.
 """
 
 from __future__ import annotations
@@ -42,12 +43,15 @@ class Times:
     count : int, optional
         How many blocks the plan has; by default as many as were measured.
     run : int
-        Blocks of the plan that were neighbours when they were measured; 0 stretches what was measured.
+        Blocks of the plan that were neighbours when they were measured; 0 stretches what was
+        measured.
     seed : int
         Of what is drawn.
     """
 
-    def __init__(self, values: Floats, count: int | None = None, run: int = 0, seed: int = 0) -> None:
+    def __init__(
+        self, values: Floats, count: int | None = None, run: int = 0, seed: int = 0
+    ) -> None:
         self._values = values
         self.count = len(values) if count is None else count
         self._run, self._seed = run, seed
@@ -81,15 +85,21 @@ class Times:
         while i < len(found):
             j = max(i + 1, int(np.searchsorted(bounds, bounds[i] + _PIECE, "right")) - 1)
             if j == i + 1:
-                found[i] = sum(self.between(a, b).sum() for a, b in _pieces(int(bounds[i]), int(bounds[j])))
+                found[i] = sum(
+                    self.between(a, b).sum() for a, b in _pieces(int(bounds[i]), int(bounds[j]))
+                )
             else:
-                before = np.concatenate([[0.0], np.cumsum(self.between(int(bounds[i]), int(bounds[j])))])
+                before = np.concatenate(
+                    [[0.0], np.cumsum(self.between(int(bounds[i]), int(bounds[j])))]
+                )
                 found[i:j] = np.diff(before[bounds[i : j + 1] - bounds[i]])
             i = j
         return found
 
     def every(self, size: int) -> Floats:
-        """Return, of shape (size,), the time of each ``size``-th block, from each of the first ones on."""
+        """Return, of shape (size,), the time of each ``size``-th block, from each of the first ones
+        on.
+        """
         rows = max(1, _PIECE // size)
         found = np.zeros(size)
         for start in range(0, self.count, rows * size):
@@ -107,7 +117,9 @@ class Times:
     @cached_property
     def longest(self) -> float:
         """The time of the longest block."""
-        return float(max((self.between(a, b).max() for a, b in _pieces(0, self.count)), default=0.0))
+        return float(
+            max((self.between(a, b).max() for a, b in _pieces(0, self.count)), default=0.0)
+        )
 
     @cached_property
     def _all(self) -> Floats:
@@ -145,7 +157,8 @@ class Measurement:
     values : numpy.ndarray
         Of shape (n_blocks,): seconds of each block, in the order of the plan.
     run : int
-        How many neighbours belong together, when times are drawn; 0 if the times follow their position.
+        How many neighbours belong together, when times are drawn; 0 if the times follow their
+        position.
     notes : list of str
         What is to be known about them.
     """
@@ -156,37 +169,54 @@ class Measurement:
 
     def times(self, count: int, seed: int = 0) -> Times:
         """Return the times of a plan with so many blocks: the measured ones, if it has as many."""
-        return Times(self.values) if count == len(self.values) else Times(self.values, count, self.run, seed)
+        return (
+            Times(self.values)
+            if count == len(self.values)
+            else Times(self.values, count, self.run, seed)
+        )
 
 
 def measurement(summary: Summary) -> Measurement:
-    """Return what the run of a result file has measured. Raises BadInput if it has nothing that can be used."""
+    """Return what the run of a result file has measured. Raises BadInput if it has nothing that can
+    be used.
+    """
     path, spans = summary.path, summary.timeline
     n_blocks = int(summary.about["n_blocks"])
     if spans is None:
         raise BadInput(f"{path} has no timeline: {summary.why_no_timeline}")
     if n_blocks > MOST_MEASURED:
-        raise BadInput(f"{path} is of {n_blocks:_} blocks; expected at most {MOST_MEASURED:_}, as --block makes larger")
+        raise BadInput(
+            f"{path} is of {n_blocks:_} blocks; expected at most {MOST_MEASURED:_}, as --block"
+            " makes larger"
+        )
     blocks, seconds = spans["blocks"], spans["end"] - spans["begin"]
     step = int(summary.about["ranks"]) if summary.about["schedule"] == "stride" else 1
     values = _spread_out(spans["block"], blocks, seconds / blocks, step, n_blocks)
     notes, known = [], int(blocks.sum())
     if int(blocks.max()) > 1:
-        notes.append(f"of up to {several(int(blocks.max()), 'block')} at once there is one time: their mean is used")
+        notes.append(
+            f"of up to {several(int(blocks.max()), 'block')} at once there is one time: their mean"
+            " is used"
+        )
     if summary.longest_block > max(SHORTEST_SPAN, 1.1 * float(values.max())):
-        notes.append(f"the longest block took {summary.longest_block:.3g} s, but no span tells which it was: where it "
-                     "matters, predictions are too short")  # fmt: skip
+        notes.append(
+            f"the longest block took {summary.longest_block:.3g} s, but no span tells which it was:"
+            " where it matters, predictions are too short"
+        )
     if known < n_blocks:
-        notes.append(f"{n_blocks - known:_} of {n_blocks:_} blocks weren't measured (done before, or by ranks that "
-                     "died): the mean is used")  # fmt: skip
+        notes.append(
+            f"{n_blocks - known:_} of {n_blocks:_} blocks weren't measured (done before, or by"
+            " ranks that died): the mean is used"
+        )
     return Measurement(values, run_length(values), notes)
 
 
 def _spread_out(first: Whole, blocks: Whole, means: Floats, step: int, n_blocks: int) -> Floats:
     """Return the time of each block.
 
-    A span names its first block alone. The others are as far apart as a rank's neighbours are, or consecutive; where
-    several chunks have become one span, some are elsewhere, and take places that are left.
+    A span names its first block alone. The others are as far apart as a rank's neighbours are, or
+    consecutive; where several chunks have become one span, some are elsewhere, and take places that
+    are left.
     """
     values = np.full(n_blocks, np.nan)
     start, mean = np.repeat(first, blocks), np.repeat(means, blocks)
@@ -206,10 +236,12 @@ def _spread_out(first: Whole, blocks: Whole, means: Floats, step: int, n_blocks:
 
 
 def run_length(values: Floats) -> int:
-    """Return how many neighbouring blocks are to be drawn together; 0 if their times follow the position.
+    """Return how many neighbouring blocks are to be drawn together; 0 if their times follow the
+    position.
 
-    Rule of D. N. Politis and H. White, *Econometric Reviews* 23, 53 (2004), corrected by A. Patton, D. N. Politis and
-    H. White, *ibid.* 28, 372 (2009). Where that asks for more than 3 √n, no run of a useful length keeps what there is.
+    Rule of D. N. Politis and H. White, *Econometric Reviews* 23, 53 (2004), corrected by A. Patton,
+    D. N. Politis and H. White, *ibid.* 28, 372 (2009). Where that asks for more than 3 √n, no run
+    of a useful length keeps what there is.
     """
     n = len(values)
     deviations = values - values.mean()
@@ -219,7 +251,9 @@ def run_length(values: Floats) -> int:
     most = math.ceil(min(3 * math.sqrt(n), n / 3))
     small = np.abs(lags[1:] / lags[0]) < 2 * math.sqrt(math.log10(n) / n)
     needed = max(5, math.ceil(math.log10(n)))
-    quiet = next((m for m in range(min(most, len(small) - needed)) if small[m : m + needed].all()), None)
+    quiet = next(
+        (m for m in range(min(most, len(small) - needed)) if small[m : m + needed].all()), None
+    )
     if quiet is None:
         return 0
     if quiet == 0:
@@ -250,10 +284,14 @@ def _scaled(positions: Whole, n: int, count: int) -> Whole:
 
 
 def _uniform(keys: Whole, seed: int) -> Floats:
-    """Return a number from 0 to below 1 for each key: any order of asking gives the same (SplitMix64's finaliser)."""
+    """Return a number from 0 to below 1 for each key: any order of asking gives the same
+    (SplitMix64's finaliser).
+    """
     z: Any = keys.astype(np.uint64)
     with np.errstate(over="ignore"):
-        z = (z + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(seed * 0xD1342543DE82EF95 % 2**64)
+        z = (z + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(
+            seed * 0xD1342543DE82EF95 % 2**64
+        )
         z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
         z ^= z >> np.uint64(31)

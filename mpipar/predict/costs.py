@@ -1,8 +1,8 @@
 """What a run pays beside its blocks: measured here, given, or nothing.
 
-A run of P ranks ends with operations over a tree of log₂ P stages: all agree, reduce, and are told. ``dynamic`` also
-has to make and free its counter, which is asked for each chunk, and its totals name many ranges of blocks, as each rank
-has taken some of everywhere.
+A run of P ranks ends with operations over a tree of log₂ P stages: all agree, reduce, and are told.
+``dynamic`` also has to make and free its counter, which is asked for each chunk, and its totals
+name many ranges of blocks, as each rank has taken some of everywhere.
 """
 
 from __future__ import annotations
@@ -93,25 +93,36 @@ class Costs:
         stages = math.log2(ranks)
         if schedule != "dynamic":
             return Ends(stages * self.stage, 0.0)
-        # Half of the ranks, taken together, have 1/2 · 1/2 of the chunks as ranges that don't meet; a quarter of them
-        # 1/4 · 3/4; and so on: 2/3 of the chunks on the way from a leaf of the tree to the root.
-        return Ends(stages * self.stage + 2 / 3 * chunks * self.a_range, stages * self.counter_stage)
+        # Half of the ranks, taken together, have 1/2 · 1/2 of the chunks as ranges that don't meet;
+        # a quarter of them 1/4 · 3/4; and so on: 2/3 of the chunks on the way from a leaf of the
+        # tree to the root.
+        return Ends(
+            stages * self.stage + 2 / 3 * chunks * self.a_range, stages * self.counter_stage
+        )
 
 
 def a_range() -> float:
-    """Return what it takes to send each range of blocks that a rank has done, and to merge it with as many others.
+    """Return what it takes to send each range of blocks that a rank has done, and to merge it with
+    as many others.
 
-    Measured in this process: to pack and unpack them, as mpi4py does with the receiver's own too, and to merge them.
+    Measured in this process: to pack and unpack them, as mpi4py does with the receiver's own too,
+    and to merge them.
     """
 
     def merging(count: int) -> float:
-        both = [Done(None, [range(4 * i + first, 4 * i + first + 1) for i in range(count)]) for first in (0, 2)]
+        both = [
+            Done(None, [range(4 * i + first, 4 * i + first + 1) for i in range(count)])
+            for first in (0, 2)
+        ]
         began = time.perf_counter()
         one, other = (pickle.loads(pickle.dumps(done)) for done in both)
         one.merge(other, ExactSum())
         return time.perf_counter() - began
 
-    return max(0.0, statistics.median(merging(_RANGES) - merging(1) for _ in range(_REPEATS))) / _RANGES
+    return (
+        max(0.0, statistics.median(merging(_RANGES) - merging(1) for _ in range(_REPEATS)))
+        / _RANGES
+    )
 
 
 def sizes_to_measure(cores: int) -> list[int]:
@@ -148,7 +159,11 @@ def measured(sizes: Sequence[int], numbers: int, say: Callable[[str], None]) -> 
 
 def _probe(mpirun: str, size: int, numbers: int) -> dict[str, Any]:
     environment = {name: value for name, value in os.environ.items() if name != "MPIPAR_WORKERS"}
-    environment = {**settings_for(size, with_workers=False), **environment, "PATH": with_its_folder(mpirun)}
+    environment = {
+        **settings_for(size, with_workers=False),
+        **environment,
+        "PATH": with_its_folder(mpirun),
+    }
     command = [mpirun, "-n", str(size), sys.executable, "-m", _PROBE, str(numbers)]
     limit = _SECONDS + _SECONDS_A_RANK * size
     told = f"measuring costs with {several(size, 'rank')}"
@@ -180,20 +195,33 @@ def _costs(reports: Sequence[Mapping[str, Any]]) -> Costs:
         static = min(own["dynamic"], (own["stride"] + own["slice"]) / 2)
         ends["dynamic", size] = Ends(static, own["dynamic"] - static)
     cores = usable_cores()
-    fitting = [report for report in reports if report["ranks"] <= cores] or reports[:1]  # each rank has a core
+    fitting = [report for report in reports if report["ranks"] <= cores] or reports[
+        :1
+    ]  # each rank has a core
     sizes = [report["ranks"] for report in fitting]
     smallest = reports[0]
     return Costs(
-        stage=_a_stage(sizes, [ends[schedule, size].reduction for schedule in ("stride", "slice") for size in sizes]),
+        stage=_a_stage(
+            sizes,
+            [ends[schedule, size].reduction for schedule in ("stride", "slice") for size in sizes],
+        ),
         counter_stage=_a_stage(sizes, [ends["dynamic", size].counter for size in sizes]),
         a_range=a_range(),
-        fetch=Fetch(smallest["latency"], min(smallest["latency"], max(report["service"] for report in fitting))),
+        fetch=Fetch(
+            smallest["latency"],
+            min(smallest["latency"], max(report["service"] for report in fitting)),
+        ),
         ends=ends,
-        source=f"measured here with {', '.join(str(report['ranks']) for report in reports)} ranks ({smallest['mpi']})",
+        source=(
+            f"measured here with {', '.join(str(report['ranks']) for report in reports)} ranks"
+            f" ({smallest['mpi']})"
+        ),
     )
 
 
 def _a_stage(sizes: Sequence[int], seconds: Sequence[float]) -> float:
-    """Return the seconds a stage of some trees, by least squares; of several measurements one after the other."""
+    """Return the seconds a stage of some trees, by least squares; of several measurements one after
+    the other.
+    """
     stages = [math.log2(size) for size in sizes] * (len(seconds) // len(sizes))
     return sum(a * b for a, b in zip(stages, seconds, strict=True)) / sum(a * a for a in stages)

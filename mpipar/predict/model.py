@@ -2,7 +2,8 @@
 
 ::
 
-    result file ─▶ times of blocks ─▶ simulation ─▶ + costs ─▶ time, efficiency, and what the rest is lost to
+    result file ─▶ times of blocks ─▶ simulation ─▶ + costs ─▶ time, efficiency, and what the rest
+    is lost to
 """
 
 from __future__ import annotations
@@ -27,7 +28,13 @@ _BLOCKS_OF_ALL_DRAWS = 10**6  # more draws than the fewest are made for plans wi
 _AS_FAST = 1.001
 _ONE_DRAW = 2**24  # of plans with more blocks there is one draw
 
-NOTHING, LONGEST, IMBALANCE, COUNTER, REDUCTION = "nothing", "longest block", "imbalance", "counter", "reduction"
+NOTHING, LONGEST, IMBALANCE, COUNTER, REDUCTION = (
+    "nothing",
+    "longest block",
+    "imbalance",
+    "counter",
+    "reduction",
+)
 
 
 @dataclass(frozen=True)
@@ -45,7 +52,8 @@ class Row:
     serials : tuple of float
         Seconds of all blocks, one after the other, of each draw.
     lost : dict
-        {IMBALANCE, COUNTER or REDUCTION: part of the processes' time that goes there}; the rest is the efficiency.
+        {IMBALANCE, COUNTER or REDUCTION: part of the processes' time that goes there}; the rest is
+        the efficiency.
     limit : str
         What most is lost to.
     """
@@ -93,7 +101,9 @@ class Row:
     def efficiencies(self) -> list[float]:
         """The efficiency of each draw."""
         drawn = zip(self.serials, self.times, strict=True)
-        return [serial / (self.processes * seconds) if seconds > 0 else 1.0 for serial, seconds in drawn]
+        return [
+            serial / (self.processes * seconds) if seconds > 0 else 1.0 for serial, seconds in drawn
+        ]
 
 
 @dataclass(frozen=True)
@@ -135,16 +145,23 @@ class Run:
     def is_whole(self) -> bool:
         """Whether its time is that of all blocks on all ranks."""
         about = self.summary.about
-        return not any(about.get(name) for name in ("resumed_blocks", "lost_ranks", "lost_workers", "retried_blocks"))
+        return not any(
+            about.get(name)
+            for name in ("resumed_blocks", "lost_ranks", "lost_workers", "retried_blocks")
+        )
 
 
 def load(path: Path) -> Run:
-    """Return the run of a result file. Raises BadInput if there is none that a prediction can be made from."""
+    """Return the run of a result file. Raises BadInput if there is none that a prediction can be
+    made from.
+    """
     found = look(path)
     if isinstance(found, Unfinished):
         raise BadInput(f"{str(path)!r} holds a run that isn't finished: --resume goes on with it")
     if isinstance(found, Study):
-        raise BadInput(f"{str(path)!r} has the times of a scaling study, expected a result file (of --output)")
+        raise BadInput(
+            f"{str(path)!r} has the times of a scaling study, expected a result file (of --output)"
+        )
     return Run(found, measurement(found))
 
 
@@ -182,9 +199,16 @@ class Model:
     """
 
     def __init__(
-        self, run: Run, costs: Costs, *, workers: int, blocks: int | None = None, weak: bool = False, seed: int = 0,
+        self,
+        run: Run,
+        costs: Costs,
+        *,
+        workers: int,
+        blocks: int | None = None,
+        weak: bool = False,
+        seed: int = 0,
         tick: Callable[[float], object] = bool,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.run, self.costs, self.workers, self.weak = run, costs, workers, weak
         self._seed, self._tick = seed, tick
         own = run.blocks if not weak else max(1, round(run.blocks / (run.ranks * run.workers)))
@@ -199,9 +223,14 @@ class Model:
         """Raise BadInput if a prediction for one of these numbers of ranks would take for ever."""
         most = max(ranks)
         if most * self.workers > MOST_PROCESSES:
-            raise BadInput(f"--workers: {most:_} × {self.workers} processes; expected at most {MOST_PROCESSES:_}")
+            raise BadInput(
+                f"--workers: {most:_} × {self.workers} processes; expected at most"
+                f" {MOST_PROCESSES:_}"
+            )
         if self.blocks(most) > MOST_BLOCKS:
-            told = f"{self.blocks(most):_} blocks for {most:_} ranks; expected at most {MOST_BLOCKS:_}"
+            told = (
+                f"{self.blocks(most):_} blocks for {most:_} ranks; expected at most {MOST_BLOCKS:_}"
+            )
             hint = ": --blocks N gives the blocks of each process" if self.weak else ""
             raise BadInput(f"{'--weak' if self.weak else '--blocks'}: {told}{hint}")
 
@@ -214,7 +243,11 @@ class Model:
         serials = tuple(times.total for times in draws)
         middle = seconds.index(statistics.median_low(seconds))
         whole, counter, reduction = found[middle]
-        lost = {COUNTER: counter / whole, REDUCTION: reduction / whole} if whole > 0 else {COUNTER: 0.0, REDUCTION: 0.0}
+        lost = (
+            {COUNTER: counter / whole, REDUCTION: reduction / whole}
+            if whole > 0
+            else {COUNTER: 0.0, REDUCTION: 0.0}
+        )
         useful = serials[middle] / (processes * whole) if whole > 0 else 1.0
         lost = {IMBALANCE: max(0.0, 1 - useful - sum(lost.values())), **lost}
         limit = max(lost, key=lost.__getitem__)
@@ -231,10 +264,11 @@ class Model:
         return model._once(times, self.run.ranks, self.run.schedule)[0]
 
     def most_ranks(self, rows: Sequence[Row]) -> Most | None:
-        """Return up to how many ranks the efficiency isn't low, from the rows of a schedule; None if it always is.
+        """Return up to how many ranks the efficiency isn't low, from the rows of a schedule; None
+        if it always is.
 
-        Between the last number of the rows that is efficient and the next one, it is looked for, to 5 %. Where that
-        can't be looked for, it is at least the last one.
+        Between the last number of the rows that is efficient and the next one, it is looked for, to
+        5 %. Where that can't be looked for, it is at least the last one.
         """
         good = [row for row in rows if row.efficiency >= LOW]
         if not good:
@@ -246,12 +280,18 @@ class Model:
         high = min(above)
         while high - low > max(1, low // 20):
             middle = (low + high) // 2
-            low, high = (middle, high) if self.row(middle, rows[0].schedule).efficiency >= LOW else (low, middle)
+            low, high = (
+                (middle, high)
+                if self.row(middle, rows[0].schedule).efficiency >= LOW
+                else (low, middle)
+            )
         return Most(low, is_exact=True)
 
     def _once(self, times: Times, ranks: int, schedule: str) -> tuple[float, float, float]:
         """Return the time of a run, and how much of it is the counter's and the reduction's."""
-        simulated = simulate(schedule, times, ranks, self.workers, self.costs.fetch_of(schedule, ranks), self._tick)
+        simulated = simulate(
+            schedule, times, ranks, self.workers, self.costs.fetch_of(schedule, ranks), self._tick
+        )
         ends = self.costs.of(schedule, ranks, simulated.chunks)
         return (
             simulated.seconds + ends.counter + ends.reduction,
@@ -261,9 +301,18 @@ class Model:
 
     def _draws(self, blocks: int) -> list[Times]:
         if blocks not in self._kept:
-            many = 1 if blocks > _ONE_DRAW else max(_FEWEST_DRAWS, min(MOST_DRAWS, _BLOCKS_OF_ALL_DRAWS // blocks))
-            draws = [self.run.measured.times(blocks, self._seed * MOST_DRAWS + draw) for draw in range(many)]
-            self._kept = {blocks: draws if draws[0].drawn else draws[:1]}  # of one plan alone: they may be large
+            many = (
+                1
+                if blocks > _ONE_DRAW
+                else max(_FEWEST_DRAWS, min(MOST_DRAWS, _BLOCKS_OF_ALL_DRAWS // blocks))
+            )
+            draws = [
+                self.run.measured.times(blocks, self._seed * MOST_DRAWS + draw)
+                for draw in range(many)
+            ]
+            self._kept = {
+                blocks: draws if draws[0].drawn else draws[:1]
+            }  # of one plan alone: they may be large
         return self._kept[blocks]
 
 

@@ -1,4 +1,6 @@
-"""The picture of a prediction: efficiency and time over ranks. Matplotlib is loaded when it draws."""
+"""The picture of a prediction: efficiency and time over ranks. Matplotlib is loaded when it
+draws.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ from mpipar.view.style import COLOURS, GREY, HEIGHT, MARKERS, STYLE, WIDTH, deca
 
 
 def draw(prediction: Prediction, stem: Path, kinds: Sequence[str]) -> list[Path]:
-    """Draw efficiency and time of each schedule over ranks; return the files: stem.png and so on."""
+    """Draw efficiency and time of each schedule over ranks; return the files: stem.png and so
+    on.
+    """
     import matplotlib
     from matplotlib.figure import Figure
 
@@ -31,11 +35,15 @@ def draw(prediction: Prediction, stem: Path, kinds: Sequence[str]) -> list[Path]
 
 def _efficiency(panel: Any, prediction: Prediction) -> None:
     panel.axhline(1, color=GREY, linestyle="--", zorder=1, label="ideal")
-    panel.axhline(LOW, color="k", linestyle="-.", linewidth=0.8, zorder=1, label=f"efficiency {LOW}")
+    panel.axhline(
+        LOW, color="k", linestyle="-.", linewidth=0.8, zorder=1, label=f"efficiency {LOW}"
+    )
     for schedule, colour, marker in _styled(prediction):
         rows = [row for row in prediction.rows if row.schedule == schedule]
         ranks = [row.ranks for row in rows]
-        panel.plot(ranks, [row.efficiency for row in rows], color=colour, marker=marker, label=schedule)
+        panel.plot(
+            ranks, [row.efficiency for row in rows], color=colour, marker=marker, label=schedule
+        )
         low, high = [min(row.efficiencies) for row in rows], [max(row.efficiencies) for row in rows]
         panel.fill_between(ranks, low, high, color=colour, alpha=0.18, linewidth=0)
     panel.set_ylim(0, 1.1)
@@ -46,20 +54,37 @@ def _efficiency(panel: Any, prediction: Prediction) -> None:
 def _time(panel: Any, prediction: Prediction) -> None:
     first = [row for row in prediction.rows if row.schedule == prediction.schedules[0]]
     ideal = [row.serial / row.processes for row in first]
-    panel.plot([row.ranks for row in first], ideal, color=GREY, linestyle="--", label="ideal", zorder=1)
+    panel.plot(
+        [row.ranks for row in first], ideal, color=GREY, linestyle="--", label="ideal", zorder=1
+    )
     for schedule, colour, marker in _styled(prediction):
         rows = [row for row in prediction.rows if row.schedule == schedule]
         ranks = [row.ranks for row in rows]
-        panel.plot(ranks, [row.seconds for row in rows], color=colour, marker=marker, label=schedule)
-        panel.fill_between(ranks, [min(row.times) for row in rows], [max(row.times) for row in rows], color=colour,
-                           alpha=0.18, linewidth=0)  # fmt: skip
+        panel.plot(
+            ranks, [row.seconds for row in rows], color=colour, marker=marker, label=schedule
+        )
+        panel.fill_between(
+            ranks,
+            [min(row.times) for row in rows],
+            [max(row.times) for row in rows],
+            color=colour,
+            alpha=0.18,
+            linewidth=0,
+        )
     run = prediction.model.run
     if (
         prediction.own is not None
         and run.blocks == prediction.model.blocks(run.ranks)
         and run.ranks in prediction.ranks
     ):
-        panel.plot(run.ranks, run.summary.elapsed, "kx", markersize=6, label=f"measured, {run.schedule}", zorder=4)
+        panel.plot(
+            run.ranks,
+            run.summary.elapsed,
+            "kx",
+            markersize=6,
+            label=f"measured, {run.schedule}",
+            zorder=4,
+        )
         panel.legend(loc="best")
     panel.set_yscale("log")
     decades(panel)
@@ -67,7 +92,9 @@ def _time(panel: Any, prediction: Prediction) -> None:
 
 
 def _ranks_axis(panel: Any, ranks: Sequence[int]) -> None:
-    """Make a logarithmic axis of powers of ten, or of the numbers themselves where they are few and small."""
+    """Make a logarithmic axis of powers of ten, or of the numbers themselves where they are few and
+    small.
+    """
     from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
     panel.set_xlabel("ranks")

@@ -16,14 +16,37 @@ from mpipar.predict.model import COUNTER, IMBALANCE, NOTHING, REDUCTION, Model, 
 from mpipar.study.table import LOW
 
 COLUMNS = (
-    "ranks", "workers", "schedule", "blocks", "draws", "seconds", "fastest_s", "slowest_s", "speedup", "efficiency",
-    "lost_to_imbalance", "lost_to_counter", "lost_to_reduction", "limit", "best",
-)  # fmt: skip
+    "ranks",
+    "workers",
+    "schedule",
+    "blocks",
+    "draws",
+    "seconds",
+    "fastest_s",
+    "slowest_s",
+    "speedup",
+    "efficiency",
+    "lost_to_imbalance",
+    "lost_to_counter",
+    "lost_to_reduction",
+    "limit",
+    "best",
+)
 
 PAGE_HEAD = "<!-- made by mpipar model -->\n"
 """How a page begins: what begins otherwise is somebody else's."""
 
-_HEADS = ("ranks", "schedule", "blocks a rank", "time (s)", "spread", "speedup", "efficiency", "lost most to", "")
+_HEADS = (
+    "ranks",
+    "schedule",
+    "blocks a rank",
+    "time (s)",
+    "spread",
+    "speedup",
+    "efficiency",
+    "lost most to",
+    "",
+)
 
 
 @dataclass(frozen=True)
@@ -65,8 +88,13 @@ class Prediction:
 
     @property
     def best(self) -> str:
-        """The schedule that is efficient up to the most ranks; of several the one that is best most often."""
-        wins = {name: sum(self.is_best(row) for row in self.rows if row.schedule == name) for name in self.schedules}
+        """The schedule that is efficient up to the most ranks; of several the one that is best most
+        often.
+        """
+        wins = {
+            name: sum(self.is_best(row) for row in self.rows if row.schedule == name)
+            for name in self.schedules
+        }
         return max(self.schedules, key=lambda name: (self.most_ranks[name] or 0, wins[name]))
 
     @property
@@ -104,9 +132,11 @@ def as_text(prediction: Prediction) -> str:
         padded = (
             text.ljust(width) if column in left else text.rjust(width)
             for column, (text, width) in enumerate(zip(row, widths, strict=True))
-        )  # fmt: skip
+        )
         lines.append("  ".join(padded).rstrip())
-    return "\n".join([*lines, "", *prediction.verdicts, *(f"note: {note}" for note in prediction.notes)])
+    return "\n".join(
+        [*lines, "", *prediction.verdicts, *(f"note: {note}" for note in prediction.notes)]
+    )
 
 
 def as_markdown(prediction: Prediction) -> str:
@@ -116,12 +146,29 @@ def as_markdown(prediction: Prediction) -> str:
     lines += ["", markdown_row(_HEADS[:-1]), markdown_row(["---:", "---", *["---:"] * 5, "---"])]
     for row in prediction.rows:
         *cells, mark = _cells(prediction, row)
-        lines.append(markdown_row([f"**{cell}**" if mark and index == 1 else cell for index, cell in enumerate(cells)]))
-    lines += ["", *(f"* {line}" for line in prediction.verdicts), *(f"* note: {note}" for note in prediction.notes)]
-    return "\n".join([*lines, "", "Times are predicted, from the barrier before the first block to the end of the "
-                      "reduction; speedup is relative to all blocks one after the other. The spread is from the "
-                      "fastest to the slowest of some draws of the times of blocks, where these are drawn. The "
-                      "fastest schedule is **bold**.", ""])  # fmt: skip
+        lines.append(
+            markdown_row(
+                [f"**{cell}**" if mark and index == 1 else cell for index, cell in enumerate(cells)]
+            )
+        )
+    lines += [
+        "",
+        *(f"* {line}" for line in prediction.verdicts),
+        *(f"* note: {note}" for note in prediction.notes),
+    ]
+    return "\n".join(
+        [
+            *lines,
+            "",
+            (
+                "Times are predicted, from the barrier before the first block to the end of the"
+                " reduction; speedup is relative to all blocks one after the other. The spread is"
+                " from the fastest to the slowest of some draws of the times of blocks, where these"
+                " are drawn. The fastest schedule is **bold**."
+            ),
+            "",
+        ]
+    )
 
 
 def as_csv(prediction: Prediction) -> str:
@@ -138,22 +185,48 @@ def as_json(prediction: Prediction) -> dict[str, Any]:
     run, costs = prediction.model.run, prediction.model.costs
     rows = [values(prediction, row) for row in prediction.rows]
     return {
-        "run": str(run.summary.path), "driver": run.summary.driver, "blocks": run.blocks, "ranks": run.ranks,
-        "workers": run.workers, "schedule": run.schedule, "elapsed": run.summary.elapsed, "predicted": prediction.own,
+        "run": str(run.summary.path),
+        "driver": run.summary.driver,
+        "blocks": run.blocks,
+        "ranks": run.ranks,
+        "workers": run.workers,
+        "schedule": run.schedule,
+        "elapsed": run.summary.elapsed,
+        "predicted": prediction.own,
         "longest": float(run.measured.values.max()),
-        "weak": prediction.model.weak, "costs": _costs(costs), "rows": rows, "most_ranks": prediction.most_ranks,
-        "most_ranks_at_least": [name for name, most in prediction.most.items() if most and not most.is_exact],
-        "best": prediction.best, "low": LOW, "notes": prediction.notes, "mpipar": __version__,
-    }  # fmt: skip
+        "weak": prediction.model.weak,
+        "costs": _costs(costs),
+        "rows": rows,
+        "most_ranks": prediction.most_ranks,
+        "most_ranks_at_least": [
+            name for name, most in prediction.most.items() if most and not most.is_exact
+        ],
+        "best": prediction.best,
+        "low": LOW,
+        "notes": prediction.notes,
+        "mpipar": __version__,
+    }
 
 
 def values(prediction: Prediction, row: Row) -> dict[str, Any]:
     """Return the columns of a row by name."""
     found = (
-        row.ranks, row.workers, row.schedule, row.blocks, len(row.times), row.seconds, min(row.times), max(row.times),
-        row.speedup, row.efficiency, row.lost[IMBALANCE], row.lost[COUNTER], row.lost[REDUCTION], row.limit,
+        row.ranks,
+        row.workers,
+        row.schedule,
+        row.blocks,
+        len(row.times),
+        row.seconds,
+        min(row.times),
+        max(row.times),
+        row.speedup,
+        row.efficiency,
+        row.lost[IMBALANCE],
+        row.lost[COUNTER],
+        row.lost[REDUCTION],
+        row.limit,
         int(prediction.is_best(row)),
-    )  # fmt: skip
+    )
     return dict(zip(COLUMNS, found, strict=True))
 
 
@@ -161,10 +234,20 @@ def about(prediction: Prediction) -> dict[str, str]:
     """Return {what: in words} of where a prediction is from."""
     model, run, costs = prediction.model, prediction.model.run, prediction.model.costs
     where = f"{several(run.ranks, 'rank')} × {several(run.workers, 'worker')}, {run.schedule}"
-    found = {"from": f"{run.summary.path} ({run.summary.driver}, {several(run.blocks, 'block')}, {where})"}
+    found = {
+        "from": (
+            f"{run.summary.path} ({run.summary.driver}, {several(run.blocks, 'block')}, {where})"
+        )
+    }
     if prediction.own is not None:
-        off = f" ({100 * (prediction.own / run.summary.elapsed - 1):+.1f} %)" if run.summary.elapsed else ""
-        found["that run itself"] = f"measured {run.summary.elapsed:.4g} s, predicted {prediction.own:.4g} s{off}"
+        off = (
+            f" ({100 * (prediction.own / run.summary.elapsed - 1):+.1f} %)"
+            if run.summary.elapsed
+            else ""
+        )
+        found["that run itself"] = (
+            f"measured {run.summary.elapsed:.4g} s, predicted {prediction.own:.4g} s{off}"
+        )
     if model.weak:
         a_process = f"{model.blocks(1) / model.workers:.0f} blocks for each process"
         found["plan"] = f"grows with the processes: {a_process}"
@@ -178,19 +261,31 @@ def about(prediction: Prediction) -> dict[str, str]:
 def told_costs(costs: Costs) -> str:
     """Return costs in words."""
     return (
-        f"{_short(costs.stage)} for each of log₂ P stages of the reduction, {_short(costs.counter_stage)} more to "
-        f"make the shared counter; {_short(costs.fetch.latency)} to ask it, {_short(costs.fetch.service)} until it "
-        f"serves the next; {_short(costs.a_range)} to merge each range of blocks"
+        f"{_short(costs.stage)} for each of log₂ P stages of the reduction,"
+        f" {_short(costs.counter_stage)} more to make the shared counter;"
+        f" {_short(costs.fetch.latency)} to ask it, {_short(costs.fetch.service)} until it serves"
+        f" the next; {_short(costs.a_range)} to merge each range of blocks"
     )
 
 
 def _costs(costs: Costs) -> dict[str, Any]:
     return {
-        "source": costs.source, "reduce_stage_s": costs.stage, "counter_stage_s": costs.counter_stage,
-        "range_s": costs.a_range, "counter_latency_s": costs.fetch.latency, "counter_service_s": costs.fetch.service,
-        "ends": [{"schedule": schedule, "ranks": ranks, "reduction_s": one.reduction, "counter_s": one.counter}
-                 for (schedule, ranks), one in costs.ends.items()],
-    }  # fmt: skip
+        "source": costs.source,
+        "reduce_stage_s": costs.stage,
+        "counter_stage_s": costs.counter_stage,
+        "range_s": costs.a_range,
+        "counter_latency_s": costs.fetch.latency,
+        "counter_service_s": costs.fetch.service,
+        "ends": [
+            {
+                "schedule": schedule,
+                "ranks": ranks,
+                "reduction_s": one.reduction,
+                "counter_s": one.counter,
+            }
+            for (schedule, ranks), one in costs.ends.items()
+        ],
+    }
 
 
 def _cells(prediction: Prediction, row: Row) -> tuple[str, ...]:
@@ -199,10 +294,20 @@ def _cells(prediction: Prediction, row: Row) -> tuple[str, ...]:
     a_rank = f"{row.blocks_a_rank:.0f}" if row.blocks_a_rank >= 10 else f"{row.blocks_a_rank:.2g}"
     speedup = f"{row.speedup:.4g}" if row.speedup < 1000 else f"{row.speedup:_.0f}"
     return (
-        f"{row.ranks:_}", row.schedule, a_rank, f"{row.seconds:.4g}", spread, speedup,
-        f"{row.efficiency:.3f}", f"{row.limit}{part}",
-        "best" if prediction.is_best(row) and len(prediction.schedules) > 1 and row.processes > 1 else "",
-    )  # fmt: skip
+        f"{row.ranks:_}",
+        row.schedule,
+        a_rank,
+        f"{row.seconds:.4g}",
+        spread,
+        speedup,
+        f"{row.efficiency:.3f}",
+        f"{row.limit}{part}",
+        (
+            "best"
+            if prediction.is_best(row) and len(prediction.schedules) > 1 and row.processes > 1
+            else ""
+        ),
+    )
 
 
 def _part(row: Row) -> float:

@@ -1,9 +1,10 @@
 """Runs that are simulated: who evaluates which block when, by the rules of runtime.schedule.
 
-With one process in each rank, ``stride`` and ``slice`` are sums. Where processes take from a counter (``dynamic``, or
-the workers of a rank from that of the rank) it is a simulation of discrete events, each of which is a process that is
-free: it tells how long its chunk took, and takes the next. There are two forms of that: one event after the other from
-a heap; and for very many processes all events of a short window of time at once.
+With one process in each rank, ``stride`` and ``slice`` are sums. Where processes take from a
+counter (``dynamic``, or the workers of a rank from that of the rank) it is a simulation of discrete
+events, each of which is a process that is free: it tells how long its chunk took, and takes the
+next. There are two forms of that: one event after the other from a heap; and for very many
+processes all events of a short window of time at once.
 """
 
 from __future__ import annotations
@@ -25,8 +26,12 @@ MOST_AT_ONCE = 2**22
 
 _FEW_POOLS = 16  # fewer are simulated one after the other
 _MANY_TAKERS = 2**13  # from so many on, events are taken by windows
-_WINDOWS = 1000  # in the time that a run takes: the order of events within a window is only nearly right
-_MANY_EVENTS = 10**6  # from so many on, the middle of a run is not simulated: nobody waits for anything there
+_WINDOWS = (
+    1000  # in the time that a run takes: the order of events within a window is only nearly right
+)
+_MANY_EVENTS = (
+    10**6
+)  # from so many on, the middle of a run is not simulated: nobody waits for anything there
 _HEAD, _TAIL = 16, 32  # chunks of each taker that are simulated, from the beginning and to the end
 
 
@@ -64,7 +69,12 @@ class Simulated:
 
 
 def simulate(
-    schedule: str, times: Times, ranks: int, workers: int, fetch: Fetch, tick: Callable[[float], object]
+    schedule: str,
+    times: Times,
+    ranks: int,
+    workers: int,
+    fetch: Fetch,
+    tick: Callable[[float], object],
 ) -> Simulated:
     """Return what a run takes; without what comes before its first block and after its last.
 
@@ -83,15 +93,23 @@ def simulate(
     """
     if schedule == "dynamic":
         takers = Takers(times, ranks, workers, fetch)
-        return takers.by_window(tick) if ranks * workers >= _MANY_TAKERS else takers.one_by_one(tick)
+        return (
+            takers.by_window(tick) if ranks * workers >= _MANY_TAKERS else takers.one_by_one(tick)
+        )
     if workers == 1:
-        sums = times.every(ranks) if schedule == "stride" else times.sums(slice_bounds(times.count, ranks))
+        sums = (
+            times.every(ranks)
+            if schedule == "stride"
+            else times.sums(slice_bounds(times.count, ranks))
+        )
         return Simulated(float(sums.max()), chunks=min(ranks, times.count))
     return _pools(schedule, times, ranks, workers, tick)
 
 
 def slice_bounds(count: int, ranks: int) -> Whole:
-    """Return where the slice of each rank begins, and the end of the last, of shape (ranks + 1,)."""
+    """Return where the slice of each rank begins, and the end of the last, of shape (ranks +
+    1,).
+    """
     length, longer = divmod(count, ranks)
     numbers = np.arange(ranks + 1)
     bounds: Whole = numbers * length + np.minimum(numbers, longer)
@@ -123,7 +141,9 @@ class Takers:
         latency, service = self._fetch
         mean: list[float | None] = [None] * len(self._mean)
         taken = [0] * len(mean)
-        free = [(0.0, taker, 0, 0.0) for taker in range(takers)]  # when, who, blocks of its last chunk and their time
+        free = [
+            (0.0, taker, 0, 0.0) for taker in range(takers)
+        ]  # when, who, blocks of its last chunk and their time
         ended, counter, sums = 0.0, 0, _Sums(self._times)
         skip_from = self._head()
         while free:
@@ -159,7 +179,10 @@ class Takers:
             if self._chunks % 4096 == 0:
                 tick(min(1.0, counter / count))
             if counter >= skip_from:
-                skip_from, (skipped, by) = math.inf, self._skip(counter, np.array([m or 0.0 for m in mean]))
+                skip_from, (skipped, by) = (
+                    math.inf,
+                    self._skip(counter, np.array([m or 0.0 for m in mean])),
+                )
                 counter += skipped
                 taken = [before + skipped for before in taken]
                 free = [(when + by, who, blocks, seconds) for when, who, blocks, seconds in free]
@@ -167,11 +190,16 @@ class Takers:
         return Simulated(ended, self._waited / takers, self._chunks)
 
     def by_window(self, tick: Callable[[float], object]) -> Simulated:
-        """Simulate the events of a window of time at once, in the order in which processes were free."""
+        """Simulate the events of a window of time at once, in the order in which processes were
+        free.
+        """
         count, takers = self._times.count, self._takers
         free = np.zeros(takers)  # when each is; infinite for those that are done
         blocks, seconds = np.zeros(takers, np.int64), np.zeros(takers)  # of its last chunk
-        width = max(self._times.total / takers, self._times.longest, self._fetch.service * takers) / _WINDOWS
+        width = (
+            max(self._times.total / takers, self._times.longest, self._fetch.service * takers)
+            / _WINDOWS
+        )
         ended, skip_from = 0.0, self._head()
         while True:
             begin = free.min()
@@ -221,13 +249,18 @@ class Takers:
         return sizes
 
     def _asked(self, when: Floats) -> Floats:
-        """Return when each has its answer from the counter, asked in this order; it serves one after the other."""
+        """Return when each has its answer from the counter, asked in this order; it serves one
+        after the other.
+        """
         latency, service = self._fetch
         if not (latency or service) or not len(when):
             return when
         before = service * np.arange(len(when))
-        served = np.maximum.accumulate(np.maximum(when, self._busy_until) - before) + before + service
-        # Not the last of these: some of a window are simulated after it, but ask before, and must not wait for it.
+        served = (
+            np.maximum.accumulate(np.maximum(when, self._busy_until) - before) + before + service
+        )
+        # Not the last of these: some of a window are simulated after it, but ask before, and must
+        # not wait for it.
         self._busy_until = max(self._busy_until, float(when[0])) + service * len(when)
         answered: Floats = np.maximum(served + latency - service, when + latency)
         self._waited += float((answered - when).sum())
@@ -237,20 +270,27 @@ class Takers:
         return max(1, int(self._chunk_seconds / max(mean, 1e-9)))
 
     def _head(self) -> float:
-        """Return how many blocks are simulated before some are left out: all, if there aren't too many chunks."""
+        """Return how many blocks are simulated before some are left out: all, if there aren't too
+        many chunks.
+        """
         chunk = self._chunk(self._times.total / max(1, self._times.count))
         few = self._times.count / chunk <= max(_MANY_EVENTS, 2 * (_HEAD + _TAIL) * self._takers)
         return math.inf if few else _HEAD * self._takers * chunk
 
     def _skip(self, counter: int, mean: Floats) -> tuple[int, float]:
-        """Return how many blocks of the middle are left out, and how long they keep all processes busy."""
+        """Return how many blocks of the middle are left out, and how long they keep all processes
+        busy.
+        """
         chunk = self._chunk(float(np.nanmean(mean)))
         blocks = self._times.count - counter - (_TAIL + 4) * self._takers * chunk
         if blocks <= 0:
             return 0, 0.0
         chunks = blocks // chunk
         work = float(self._times.sums(np.array([counter, counter + blocks]))[0])
-        waits = max(self._fetch.latency * chunks / self._takers, self._fetch.service * chunks - work / self._takers)
+        waits = max(
+            self._fetch.latency * chunks / self._takers,
+            self._fetch.service * chunks - work / self._takers,
+        )
         self._chunks += chunks
         self._waited += waits * self._takers
         return blocks, work / self._takers + waits
@@ -271,7 +311,9 @@ class _Sums:
         return self._before[first + size - self._start] - self._before[first - self._start]
 
 
-def _pools(schedule: str, times: Times, ranks: int, workers: int, tick: Callable[[float], object]) -> Simulated:
+def _pools(
+    schedule: str, times: Times, ranks: int, workers: int, tick: Callable[[float], object]
+) -> Simulated:
     """Return what ranks take that have workers, which share out the blocks of their rank alone."""
     count = times.count
     if count // ranks > MOST_AT_ONCE or ranks < _FEW_POOLS:
@@ -297,11 +339,17 @@ def _pools(schedule: str, times: Times, ranks: int, workers: int, tick: Callable
     return Simulated(slowest, chunks=chunks)
 
 
-def _few_pools(schedule: str, times: Times, ranks: int, workers: int, tick: Callable[[float], object]) -> Simulated:
+def _few_pools(
+    schedule: str, times: Times, ranks: int, workers: int, tick: Callable[[float], object]
+) -> Simulated:
     """Return the same, for few ranks, or very many blocks of each: one rank after the other."""
     found = []
     for rank in range(ranks):
-        own = range(rank, times.count, ranks) if schedule == "stride" else slice_share(times.count, rank, ranks)
+        own = (
+            range(rank, times.count, ranks)
+            if schedule == "stride"
+            else slice_share(times.count, rank, ranks)
+        )
         found.append(Takers(Part(times, own), 1, workers, Fetch()).one_by_one(bool))
         tick((rank + 1) / ranks)
     return Simulated(max(one.seconds for one in found), chunks=sum(one.chunks for one in found))
@@ -313,7 +361,8 @@ def _pools_of(seconds: Floats, shares: Whole, workers: int) -> tuple[float, int]
     Parameters
     ----------
     seconds : numpy.ndarray
-        Of shape (pools, most blocks): the times of their blocks, in the order in which they are taken.
+        Of shape (pools, most blocks): the times of their blocks, in the order in which they are
+        taken.
     shares : numpy.ndarray
         Of shape (pools,): how many blocks each has.
     workers : int
@@ -329,9 +378,13 @@ def _pools_of(seconds: Floats, shares: Whole, workers: int) -> tuple[float, int]
         told = blocks[pools, who] > 0
         new = spent[pools, who] / np.maximum(1, blocks[pools, who])
         old = mean[pools]
-        mean[pools] = np.where(told, np.where(np.isnan(old), new, OLD_WEIGHT * old + (1 - OLD_WEIGHT) * new), old)
+        mean[pools] = np.where(
+            told, np.where(np.isnan(old), new, OLD_WEIGHT * old + (1 - OLD_WEIGHT) * new), old
+        )
         known = ~np.isnan(mean[pools])
-        timely = np.minimum(chunk_seconds / np.maximum(np.where(known, mean[pools], 1.0), 1e-9), 2.0**40)
+        timely = np.minimum(
+            chunk_seconds / np.maximum(np.where(known, mean[pools], 1.0), 1e-9), 2.0**40
+        )
         size = np.minimum((shares[pools] - taken[pools]) // (2 * workers), timely.astype(np.int64))
         size = np.minimum(np.where(known, np.maximum(1, size), 1), shares[pools] - taken[pools])
         took = before[pools, taken[pools] + size] - before[pools, taken[pools]]

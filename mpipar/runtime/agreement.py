@@ -28,7 +28,10 @@ class Verdict(NamedTuple):
 
 
 def agree(
-    comm: Comm, failure: Failure | None, interruption: str | None = None, before_abort: Callable[[], object] = bool
+    comm: Comm,
+    failure: Failure | None,
+    interruption: str | None = None,
+    before_abort: Callable[[], object] = bool,
 ) -> Verdict | None:
     """Return why all ranks stop, if any has to, or None. Collective over comm.
 
@@ -67,7 +70,9 @@ def all_well(comm: Comm, failure: Failure | None) -> None:
 
 
 def guarded(merge: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    """Return ``merge`` with exceptions turned into a Failure, which wins: a rank must not leave a reduction early."""
+    """Return ``merge`` with exceptions turned into a Failure, which wins: a rank must not leave a
+    reduction early.
+    """
 
     def guarded(total: Any, other: Any) -> Any:
         for side in (total, other):

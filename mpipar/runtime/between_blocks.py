@@ -28,13 +28,19 @@ class Checkpoint(Protocol):
     every: float
 
     def append(self, done: Done) -> None:
-        """Commit what this rank has done since its last commit. Raises OSError, or TypeError for odd totals."""
+        """Commit what this rank has done since its last commit. Raises OSError, or TypeError for
+        odd totals.
+        """
 
     def reload(self, is_root: bool) -> None:
-        """Take for base all that is on the disk, after ranks have died; the root may be another one now."""
+        """Take for base all that is on the disk, after ranks have died; the root may be another one
+        now.
+        """
 
     def commit(self, done: Done) -> None:
-        """Commit all that any rank has done, in place of what is there. For the root. Raises as :meth:`append`."""
+        """Commit all that any rank has done, in place of what is there. For the root. Raises as
+        :meth:`append`.
+        """
 
 
 class Watch:
@@ -69,11 +75,15 @@ class Watch:
         self._output = output
         self.interruption = interruption
         self.progress = progress
-        self._next_commit = time.monotonic() + checkpoint.every if checkpoint is not None else float("inf")
+        self._next_commit = (
+            time.monotonic() + checkpoint.every if checkpoint is not None else float("inf")
+        )
         self._complained = False
 
     def stop(self) -> bool:
-        """Return whether this rank is to stop after the blocks in flight, on its own account or on another's."""
+        """Return whether this rank is to stop after the blocks in flight, on its own account or on
+        another's.
+        """
         return self.interruption() is not None or self._comm.stop_posted()
 
     def chunk_done(self, fraction: float) -> Failure | None:
@@ -83,7 +93,9 @@ class Watch:
         return self.commit() if time.monotonic() >= self._next_commit else None
 
     def commit(self) -> Failure | None:
-        """Commit what is new on this rank. If that can't be done, say so once, go on, and try again next time."""
+        """Commit what is new on this rank. If that can't be done, say so once, go on, and try again
+        next time.
+        """
         if self._checkpoint is None:
             return None
         self._next_commit = time.monotonic() + self._checkpoint.every
@@ -96,7 +108,10 @@ class Watch:
             if not self._complained:
                 self._complained = True
                 where = f"rank {self._comm.rank} on host {self._comm.host}"
-                note(f"mpipar: {where} can't commit ({one_line(error)}); it goes on, and will try again")
+                note(
+                    f"mpipar: {where} can't commit ({one_line(error)}); it goes on, and will try"
+                    " again"
+                )
             return None
         folded = self._tally.fold()
         return folded if isinstance(folded, Failure) else None

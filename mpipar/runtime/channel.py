@@ -1,8 +1,9 @@
 """Messages between a rank and its children, over a socket.
 
-A message is a list of *frames*, each a buffer of any length: large arrays travel as frames of their own and are never
-copied into a pickle. :class:`Channel` is the rank's end, which never waits; :func:`send` and :class:`Receiver` are the
-child's, which do. A small message is written by one system call, and read by one.
+A message is a list of *frames*, each a buffer of any length: large arrays travel as frames of their
+own and are never copied into a pickle. :class:`Channel` is the rank's end, which never waits;
+:func:`send` and :class:`Receiver` are the child's, which do. A small message is written by one
+system call, and read by one.
 """
 
 from __future__ import annotations
@@ -21,16 +22,22 @@ _COUNT = struct.Struct("<I")
 _MOST_AT_ONCE = 2**24  # bytes that are read of one channel before others have their turn
 _MOST_BUFFERS = 64  # of one system call; the system's own limit is 1024
 _SMALL = 2**14  # bytes of frames that are copied together, rather than written one by one
-_READ = 2**16  # bytes that are read at once, but for large frames, which are read into their own memory
+_READ = (
+    2**16
+)  # bytes that are read at once, but for large frames, which are read into their own memory
 
 
 def _packed(frames: Frames) -> list[bytes | memoryview]:
-    """Return what is written for a message: its number of frames, their lengths, and what isn't empty of them."""
+    """Return what is written for a message: its number of frames, their lengths, and what isn't
+    empty of them.
+    """
     lengths = [len(frame) if type(frame) is bytes else memoryview(frame).nbytes for frame in frames]
     head = struct.pack(f"<I{len(frames)}Q", len(frames), *lengths)
     if sum(lengths) <= _SMALL:
         return [b"".join((head, *frames))]
-    filled = [memoryview(frame).cast("B") for frame, length in zip(frames, lengths, strict=True) if length]
+    filled = [
+        memoryview(frame).cast("B") for frame, length in zip(frames, lengths, strict=True) if length
+    ]
     return [head, *filled]
 
 
@@ -41,7 +48,9 @@ def send(sock: socket.socket, frames: Frames) -> None:
 
 
 class _Assembly:
-    """Puts messages together from what is read: :attr:`room` is to be filled, and how far told to :meth:`filled`."""
+    """Puts messages together from what is read: :attr:`room` is to be filled, and how far told to
+    :meth:`filled`.
+    """
 
     def __init__(self) -> None:
         self._buffer = bytearray(_READ)
@@ -193,7 +202,9 @@ class Channel:
         unsent = self._unsent
         while unsent:
             try:
-                sent = self._socket.sendmsg([buffer for buffer, _ in zip(unsent, range(_MOST_BUFFERS), strict=False)])
+                sent = self._socket.sendmsg(
+                    [buffer for buffer, _ in zip(unsent, range(_MOST_BUFFERS), strict=False)]
+                )
             except BlockingIOError:
                 return
             except OSError:
@@ -205,7 +216,9 @@ class Channel:
                 unsent[0] = unsent[0][sent:]
 
     def receive(self) -> Iterator[Message]:
-        """Yield the messages that are complete. Raises EOFError when the child has closed its end."""
+        """Yield the messages that are complete. Raises EOFError when the child has closed its
+        end.
+        """
         assembly = self._assembly
         allowance = _MOST_AT_ONCE
         while allowance > 0:

@@ -1,8 +1,8 @@
 """Processes beside a rank, of multiprocessing's fork server.
 
-The fork server is a clean process that is started before MPI is initialised and never sees the launcher's variables: no
-child is a copy of a process with MPI in it, nor takes itself for a rank. If it dies, its children die with it, and
-there is a new one for the next child.
+The fork server is a clean process that is started before MPI is initialised and never sees the
+launcher's variables: no child is a copy of a process with MPI in it, nor takes itself for a rank.
+If it dies, its children die with it, and there is a new one for the next child.
 """
 
 from __future__ import annotations
@@ -32,11 +32,13 @@ context = multiprocessing.get_context("forkserver")
 FAREWELL_SECONDS = 2.0  # that children are given to end by themselves
 
 _MOST_TRIES = 3  # to start a child
-_PAUSE_SECONDS = 0.05  # between them: a process that is killed closes its sockets before it is seen to have ended
+# between them: a process that is killed closes its sockets before it is seen to have ended
+_PAUSE_SECONDS = 0.05
 _LONGEST_FOLDER = 70  # bytes; names of sockets, which are in it, have 107 at most
 _PR_SET_PDEATHSIG = 1  # of <sys/prctl.h>
 
-_ERRAND = "MPIPAR_ERRAND"  # names, for the fork server alone, the file of what it is to do before its next child
+# names, for the fork server alone, the file of what it is to do before its next child
+_ERRAND = "MPIPAR_ERRAND"
 
 _environment: dict[str, str] = {}  # of the fork server
 _errand_file = ""
@@ -70,7 +72,9 @@ def prepare(*preload: str) -> None:
             _environment.update(os.environ)
     except OSError as error:
         remedy = " (ulimit -n: the limit of open files)" if error.errno == errno.EMFILE else ""
-        raise BadInput(f"workers: can't start the process that starts them: {error}{remedy}") from None
+        raise BadInput(
+            f"workers: can't start the process that starts them: {error}{remedy}"
+        ) from None
     if unset:  # a script may still choose how its own processes start
         multiprocessing.set_start_method(None, force=True)
 
@@ -88,9 +92,11 @@ def _errands() -> Iterator[None]:
 
 
 def send_on_errand(module: str, function: str, data: bytes) -> None:
-    """Have the fork server call a function before its next child: this and all later ones have what that leaves.
+    """Have the fork server call a function before its next child: this and all later ones have what
+    that leaves.
 
-    It is called once; again in a fork server that takes the place of a dead one, unless it died of that.
+    It is called once; again in a fork server that takes the place of a dead one, unless it died of
+    that.
 
     Parameters
     ----------
@@ -152,7 +158,8 @@ def _have_short_folder() -> None:
 
 
 def start(target: Callable[..., None], *arguments: Any) -> BaseProcess:
-    """Start a process that calls ``target``, and ends with this one. It doesn't import the main module.
+    """Start a process that calls ``target``, and ends with this one. It doesn't import the main
+    module.
 
     Parameters
     ----------
@@ -184,7 +191,10 @@ def start(target: Callable[..., None], *arguments: Any) -> BaseProcess:
 def revive() -> None:
     """Start the fork server again if it has died, with the environment that it had."""
     server = _server()
-    if server is not None and os.waitid(os.P_PID, server, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+    if (
+        server is not None
+        and os.waitid(os.P_PID, server, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+    ):
         return
     with hidden_from_children():
         own = dict(os.environ)
@@ -215,7 +225,9 @@ def _run(target: Callable[..., None], arguments: tuple[Any, ...]) -> None:
 
 
 def _die_with_server() -> None:
-    """Let this process end with the fork server: the rank takes it for dead then, as nobody tells when it ends."""
+    """Let this process end with the fork server: the rank takes it for dead then, as nobody tells
+    when it ends.
+    """
     with contextlib.suppress(AttributeError, OSError):  # Linux alone has it
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if _forked_by and os.getppid() != _forked_by:  # it has just ended
@@ -269,7 +281,9 @@ def main_hidden_from_children() -> Iterator[None]:
 
 @functools.cache
 def _install() -> None:
-    """Make multiprocessing look at ``_hidden`` when it tells a child what to import: it has no option for that."""
+    """Make multiprocessing look at ``_hidden`` when it tells a child what to import: it has no
+    option for that.
+    """
     all_data = spawn.get_preparation_data
 
     @functools.wraps(all_data)

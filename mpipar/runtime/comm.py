@@ -25,7 +25,8 @@ from mpipar.runtime.outlets import flush
 
 @functools.cache
 def world() -> Comm:
-    """Return the communicator of all ranks that the launcher started. Collective over them at the first call.
+    """Return the communicator of all ranks that the launcher started. Collective over them at the
+    first call.
 
     Raises
     ------
@@ -53,11 +54,14 @@ def _meet() -> Comm:
         with start.time_limit():
             start.initialize(mpi)
             return _communicator(mpi, launched)
-    return _communicator(mpi, launched)  # ranks of a program that has started MPI may come hours after each other
+    return _communicator(
+        mpi, launched
+    )  # ranks of a program that has started MPI may come hours after each other
 
 
 def ranks_of(communicator: Any) -> Comm:
-    """Return the ranks of a communicator of mpi4py; call its ``free`` when it is done with. Collective over them.
+    """Return the ranks of a communicator of mpi4py; call its ``free`` when it is done with.
+    Collective over them.
 
     Messages of the user's own never meet those of ours: these go through a copy.
 
@@ -74,7 +78,9 @@ def ranks_of(communicator: Any) -> Comm:
     if communicator == mpi.COMM_NULL:
         raise BadInput("comm: this rank is in no communicator (COMM_NULL)")
     if communicator.Is_inter():
-        raise BadInput("comm: expected an intracommunicator; .Merge() makes one of an intercommunicator")
+        raise BadInput(
+            "comm: expected an intracommunicator; .Merge() makes one of an intercommunicator"
+        )
     if world.cache_info().currsize and world().is_lent:
         raise BadInput("comm: the other ranks serve pools here; run it without `mpipar run`")
     return Comm() if communicator.Get_size() == 1 else MPIComm(mpi, communicator)
@@ -93,16 +99,22 @@ def _communicator(mpi: Any, launched: Launch | None) -> Comm:
 
 
 def end(code: int) -> NoReturn:
-    """End this process with no more of the user's code, but leave MPI in order if all ranks live."""
+    """End this process with no more of the user's code, but leave MPI in order if all ranks
+    live.
+    """
     flush()
     if world().size > 1 and not world().lost_ranks:
         sys.modules["mpi4py.MPI"].Finalize()
-        ctypes.CDLL(None).exit(code)  # MPICH's mpirun takes it for a failure if what libraries do at exit is left out
+        ctypes.CDLL(None).exit(
+            code
+        )  # MPICH's mpirun takes it for a failure if what libraries do at exit is left out
     os._exit(code)
 
 
 def leave(code: int) -> None:
-    """Say that this program ends on purpose; end it at once if ranks have died: MPI_Finalize may then wait for them."""
+    """Say that this program ends on purpose; end it at once if ranks have died: MPI_Finalize may
+    then wait for them.
+    """
     if speaks_for_all():
         tell(ENDED, code=code)
     if not _mpi_in_use() or not sys.modules["mpi4py.MPI"].Is_initialized():
@@ -142,8 +154,8 @@ def _mpi_in_use() -> bool:
 def _load_mpi() -> Any:
     """Return mpi4py.MPI, initialised or not."""
     if not _mpi_in_use():
-        # Read by Open MPI alone. Its ucx component for one-sided operations warns at exit, and spinning ranks would
-        # take the cores from computing ones; a user's own setting wins.
+        # Read by Open MPI alone. Its ucx component for one-sided operations warns at exit, and
+        # spinning ranks would take the cores from computing ones; a user's own setting wins.
         os.environ.setdefault("OMPI_MCA_osc", "^ucx")
         local_size = os.environ.get("OMPI_COMM_WORLD_LOCAL_SIZE", "")
         if local_size.isdigit() and int(local_size) > (os.cpu_count() or 1):
@@ -154,6 +166,8 @@ def _load_mpi() -> Any:
         mpi4py.rc.finalize = True
     with warnings.catch_warnings():
         # mpi4py warns of a launcher of another MPI, in every rank; worlds_of_one says more, once.
-        warnings.filterwarnings("ignore", message=".*suspicious MPI execution environment", category=RuntimeWarning)
+        warnings.filterwarnings(
+            "ignore", message=".*suspicious MPI execution environment", category=RuntimeWarning
+        )
         from mpi4py import MPI
     return MPI

@@ -1,7 +1,8 @@
-"""Communicators: of one process, and of all ranks. MPI itself is handed in by :mod:`mpipar.runtime.comm`.
+"""Communicators: of one process, and of all ranks. MPI itself is handed in by
+:mod:`mpipar.runtime.comm`.
 
-Waiting is done asleep: MPI's own blocking calls spin, which takes the cores from ranks that still compute wherever
-there are more ranks than cores.
+Waiting is done asleep: MPI's own blocking calls spin, which takes the cores from ranks that still
+compute wherever there are more ranks than cores.
 """
 
 from __future__ import annotations
@@ -24,13 +25,17 @@ PATIENCE = 3.0
 """Seconds that a failing rank gives the others to finish their blocks, before it aborts them."""
 
 FAILING, STOPPING, GOING_ON = range(3)
-"""What a rank says to :meth:`Comm.agree`; a failure on any rank counts more than an early stop of another."""
+"""What a rank says to :meth:`Comm.agree`; a failure on any rank counts more than an early stop of
+another.
+"""
 
 _STOP = 1  # tag of the one kind of message between ranks
 
 
 class RankLost(Exception):
-    """A rank has died, and the others can go on: call :meth:`Comm.repair`, which is collective, and begin again."""
+    """A rank has died, and the others can go on: call :meth:`Comm.repair`, which is collective, and
+    begin again.
+    """
 
 
 class Comm:
@@ -45,7 +50,8 @@ class Comm:
     library : str
         Name and version of the MPI library; empty if there is none.
     survives : bool
-        Whether the others can go on when a rank dies. Then any method may raise RankLost, but for those that say so.
+        Whether the others can go on when a rank dies. Then any method may raise RankLost, but for
+        those that say so.
     lost_ranks : int
         How many have died so far.
     is_lent : bool
@@ -75,11 +81,15 @@ class Comm:
         return value
 
     def gather(self, value: T) -> list[T]:
-        """Return all ranks' values in order on the root, an empty list elsewhere. Collective over comm."""
+        """Return all ranks' values in order on the root, an empty list elsewhere. Collective over
+        comm.
+        """
         return [value]
 
     def reduce(self, value: T, operation: Callable[[T, T], T]) -> T | None:
-        """Return all ranks' values combined on the root, None elsewhere, in O(log size) steps. Collective over comm."""
+        """Return all ranks' values combined on the root, None elsewhere, in O(log size) steps.
+        Collective over comm.
+        """
         return value
 
     def node_neighbours(self, value: T) -> tuple[int, list[T]]:
@@ -91,27 +101,37 @@ class Comm:
         return Counter()
 
     def link(self) -> Link | None:
-        """Return messages between the ranks that nobody waits for; None if there is one rank. Collective over comm."""
+        """Return messages between the ranks that nobody waits for; None if there is one rank.
+        Collective over comm.
+        """
         return None
 
     def post_stop(self) -> None:
         """Tell all other ranks to stop after the blocks in flight; then call :meth:`agree`."""
 
     def stop_posted(self) -> bool:
-        """Return whether another rank said to stop, or is lost. Gives MPI a chance to make progress. Raises nothing."""
+        """Return whether another rank said to stop, or is lost. Gives MPI a chance to make
+        progress. Raises nothing.
+        """
         return False
 
     def settle(self) -> None:
-        """Make sure that all ranks have come here, or else let all raise RankLost. Collective over comm."""
+        """Make sure that all ranks have come here, or else let all raise RankLost. Collective over
+        comm.
+        """
 
     def repair(self) -> None:
-        """Go on without the ranks that have died; rank and size change. Collective over those that live."""
+        """Go on without the ranks that have died; rank and size change. Collective over those that
+        live.
+        """
 
     def agree(self, state: int, last_words: Callable[[], None]) -> tuple[int, int] | None:
-        """Wait until all ranks are done with their local work; return the lowest rank that fails or stops, or None.
+        """Wait until all ranks are done with their local work; return the lowest rank that fails or
+        stops, or None.
 
-        Collective over comm. A rank that doesn't go on must have called :meth:`post_stop` before. If a rank fails, and
-        the others don't come within :data:`PATIENCE` seconds, it calls ``last_words`` and aborts the job.
+        Collective over comm. A rank that doesn't go on must have called :meth:`post_stop` before.
+        If a rank fails, and the others don't come within :data:`PATIENCE` seconds, it calls
+        ``last_words`` and aborts the job.
 
         Parameters
         ----------
@@ -127,7 +147,9 @@ class Comm:
         return None if state == GOING_ON else (self.rank, state)
 
     def free(self) -> None:
-        """Give up what was made for these ranks alone; nothing can be done with them after that. Collective."""
+        """Give up what was made for these ranks alone; nothing can be done with them after that.
+        Collective.
+        """
 
     def abort(self, code: int) -> NoReturn:
         """End all ranks at once."""
@@ -147,10 +169,10 @@ class MPIComm(Comm):
         The communicator that has the ranks; by default the world.
     """
 
-    # World is duplicated, so that no message or collective of ours can meet one of the user's. The duplicate lives as
-    # long as the process:
+    # World is duplicated, so that no message or collective of ours can meet one of the user's. The
+    # duplicate lives as long as the process:
     #
-    #   COMM_WORLD ── Dup ──▶ _comm ── Split_type(SHARED) ──▶ a node's ranks, freed at once after use
+    # COMM_WORLD ── Dup ──▶ _comm ── Split_type(SHARED) ──▶ a node's ranks, freed at once after use
     #   (the user's)          reduce, gather, stop messages
 
     def __init__(self, mpi: Any, of: Any = None) -> None:
@@ -217,7 +239,9 @@ class MPIComm(Comm):
         if verdict == GOING_ON:
             return None
         posted = int(state != GOING_ON)
-        for _ in range(self._comm.allreduce(posted) - posted):  # leave no message behind for a later run
+        for _ in range(
+            self._comm.allreduce(posted) - posted
+        ):  # leave no message behind for a later run
             # MPICH's Recv from any source hangs between nodes, once Iprobe has seen the message.
             self._comm.Mprobe(self._mpi.ANY_SOURCE, _STOP).Recv([bytearray(1), self._mpi.BYTE])
         return rank, verdict
@@ -233,7 +257,9 @@ class MPIComm(Comm):
 
 
 def _wait(request: Any, deadline: float | None = None) -> bool:
-    """Wait for an MPI request, mostly asleep. Return False if the deadline (of time.monotonic) passed first."""
+    """Wait for an MPI request, mostly asleep. Return False if the deadline (of time.monotonic)
+    passed first.
+    """
     nap = 0.0
     while not request.Test():
         if deadline is not None and time.monotonic() > deadline:

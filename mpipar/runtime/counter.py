@@ -26,7 +26,9 @@ class Counter:
 
 
 class SharedCounter(Counter):
-    """A counter in the root's memory, added to from all ranks by one-sided operations: no rank has to serve it."""
+    """A counter in the root's memory, added to from all ranks by one-sided operations: no rank has
+    to serve it.
+    """
 
     def __init__(self, mpi: Any, comm: Any) -> None:
         self._sum = mpi.SUM
@@ -37,7 +39,8 @@ class SharedCounter(Counter):
             memoryview(self._window.tomemory()).cast("q")[0] = 0
             self._window.Unlock(0)
         comm.Barrier()
-        # One shared lock for the counter's whole life, and no check: taking a lock would be a message to a busy root.
+        # One shared lock for the counter's whole life, and no check: taking a lock would be a
+        # message to a busy root.
         self._window.Lock_all(mpi.MODE_NOCHECK)
         self._helper: threading.Thread | None = None
         self._helper_may_end = threading.Event()
@@ -45,7 +48,10 @@ class SharedCounter(Counter):
             self._start_helper(comm)
 
     def add(self, increment: int) -> int:  # noqa: D102
-        addend, before = array("q", [increment]), array("q", [0])  # named, as MPI uses both until Flush
+        addend, before = (
+            array("q", [increment]),
+            array("q", [0]),
+        )  # named, as MPI uses both until Flush
         self._window.Fetch_and_op(addend, before, 0, 0, self._sum)
         self._window.Flush(0)
         return before[0]
@@ -58,10 +64,12 @@ class SharedCounter(Counter):
         self._window.Free()
 
     def _start_helper(self, comm: Any) -> None:
-        """Let a thread of the root give MPI a chance to answer other nodes while the root is in a long block.
+        """Let a thread of the root give MPI a chance to answer other nodes while the root is in a
+        long block.
 
-        Within a node the counter is plain shared memory; over a network, most MPI libraries serve one-sided operations
-        only inside their own calls, and a rank would wait for the end of the root's block.
+        Within a node the counter is plain shared memory; over a network, most MPI libraries serve
+        one-sided operations only inside their own calls, and a rank would wait for the end of the
+        root's block.
         """
 
         def help_along() -> None:

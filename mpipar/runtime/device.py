@@ -1,7 +1,7 @@
 """GPUs: which there are, which rank takes which, arrays and kernels on them.
 
-The one module that imports CuPy, and asks the driver anything. Nothing here makes a CUDA context, which no fork would
-survive, but :meth:`Gpu.open`, in the process that evaluates.
+The one module that imports CuPy, and asks the driver anything. Nothing here makes a CUDA context,
+which no fork would survive, but :meth:`Gpu.open`, in the process that evaluates.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ CHOICES = ("cpu", "gpu", "auto")
 """What a user may ask for; auto is the GPU if all ranks have one and the kernel can use it."""
 
 COMPILER_OPTIONS = ("-fmad=false",)
-"""Products and sums are rounded one by one, unless the source says fma: it decides each bit, not the compiler."""
+"""Products and sums are rounded one by one, unless the source says fma: it decides each bit, not
+the compiler.
+"""
 
 
 class Gpu(NamedTuple):
@@ -34,7 +36,8 @@ class Gpu(NamedTuple):
     Attributes
     ----------
     number : int
-        Its number among those that the process sees: CUDA_VISIBLE_DEVICES, a container or Slurm may hide others.
+        Its number among those that the process sees: CUDA_VISIBLE_DEVICES, a container or Slurm may
+        hide others.
     name : str
         What the driver calls it.
     uuid : str
@@ -57,11 +60,15 @@ class Gpu(NamedTuple):
         return *self.pci, self.uuid
 
     def open(self) -> Accelerator:
-        """Use this GPU in this process and thread from now on, with a CUDA context that is made if there is none."""
+        """Use this GPU in this process and thread from now on, with a CUDA context that is made if
+        there is none.
+        """
         import cupy
 
         cupy.cuda.Device(self.number).use()
-        cupy.zeros((1,))  # so that what takes time at first is not taken for that of the first block
+        cupy.zeros(
+            (1,)
+        )  # so that what takes time at first is not taken for that of the first block
         return Accelerator(cupy, to_host)
 
 
@@ -94,10 +101,16 @@ def visible() -> tuple[Gpu, ...]:
     try:
         import cupy
     except ModuleNotFoundError as error:
-        told = "is not installed" if error.name == "cupy" else f"can't be imported ({_one_line(error)})"
+        told = (
+            "is not installed"
+            if error.name == "cupy"
+            else f"can't be imported ({_one_line(error)})"
+        )
         raise BadInput(f"CuPy {told}: pip install 'mpipar[gpu]'") from None
     except Exception as error:  # it looks for libraries, which may be broken in many ways
-        raise BadInput(f"CuPy can't be imported ({_one_line(error)}): pip install 'mpipar[gpu]'") from None
+        raise BadInput(
+            f"CuPy can't be imported ({_one_line(error)}): pip install 'mpipar[gpu]'"
+        ) from None
     runtime = cupy.cuda.runtime
     try:
         count = runtime.getDeviceCount()
@@ -105,7 +118,10 @@ def visible() -> tuple[Gpu, ...]:
     except runtime.CUDARuntimeError as error:
         told = _one_line(error)
         if "InsufficientDriver" in told:
-            told = "no NVIDIA driver, or one that is too old for CUDA 12: use a machine with a GPU and its driver"
+            told = (
+                "no NVIDIA driver, or one that is too old for CUDA 12: use a machine with a GPU and"
+                " its driver"
+            )
         elif "NoDevice" in told:
             told = _NONE_VISIBLE
         else:
@@ -125,13 +141,17 @@ def visible() -> tuple[Gpu, ...]:
     )
 
 
-_NONE_VISIBLE = "no GPU is visible: see CUDA_VISIBLE_DEVICES, and ask Slurm for one (--gpus-per-node)"
+_NONE_VISIBLE = (
+    "no GPU is visible: see CUDA_VISIBLE_DEVICES, and ask Slurm for one (--gpus-per-node)"
+)
 
 
 def place(seen: Sequence[Sequence[Hashable]]) -> list[int | None]:
-    """Return which GPU each rank of a node takes: of those that it sees, the first that the fewest before it have.
+    """Return which GPU each rank of a node takes: of those that it sees, the first that the fewest
+    before it have.
 
-    Where all see the same GPUs that is rank modulo number of GPUs; a rank that was given one of its own has that.
+    Where all see the same GPUs that is rank modulo number of GPUs; a rank that was given one of its
+    own has that.
 
     Parameters
     ----------
@@ -167,7 +187,8 @@ def take_seat(comm: Comm) -> Seat:
 
 
 def chosen(comm: Comm, wanted: str, notify: Callable[[str], None] | None = None) -> Gpu | None:
-    """Return the GPU that this rank is to use, or None for the CPU: the same kind on all ranks. Collective over comm.
+    """Return the GPU that this rank is to use, or None for the CPU: the same kind on all ranks.
+    Collective over comm.
 
     Parameters
     ----------
@@ -185,7 +206,11 @@ def chosen(comm: Comm, wanted: str, notify: Callable[[str], None] | None = None)
     if wanted == "cpu":
         return None
     seat = take_seat(comm)
-    without = [(rank, *other) for rank, other in enumerate(comm.gather((comm.host, seat.problem))) if other[1]]
+    without = [
+        (rank, *other)
+        for rank, other in enumerate(comm.gather((comm.host, seat.problem)))
+        if other[1]
+    ]
     told = comm.bcast(_told(without, comm.size) if without else None)
     if told is None:
         return seat.taken
@@ -203,7 +228,9 @@ def _told(without: list[tuple[int, str, str]], size: int) -> str:
         return problem
     if len(without) == size:
         return f"{problem} (on all {size} ranks)"
-    return f"{several(len(without), 'rank')} of {size}, such as rank {rank} on host {host}: {problem}"
+    return (
+        f"{several(len(without), 'rank')} of {size}, such as rank {rank} on host {host}: {problem}"
+    )
 
 
 def to_host(partial: Any) -> Any:
@@ -228,8 +255,8 @@ def to_host(partial: Any) -> Any:
 def callers_device_kept() -> Iterator[None]:
     """Leave a caller who uses CuPy with the device that was the current one.
 
-    To choose a device makes a context on it, which takes memory, and is refused where others have it for themselves: it
-    isn't done for callers who have not even loaded CuPy.
+    To choose a device makes a context on it, which takes memory, and is refused where others have
+    it for themselves: it isn't done for callers who have not even loaded CuPy.
     """
     if "cupy" not in sys.modules:
         yield
@@ -248,7 +275,9 @@ def callers_device_kept() -> Iterator[None]:
 
 @functools.cache
 def compiled(source: Path) -> Any:
-    """Return the kernels of a CUDA source, as a :class:`cupy.RawModule`; they are compiled when they are first used."""
+    """Return the kernels of a CUDA source, as a :class:`cupy.RawModule`; they are compiled when
+    they are first used.
+    """
     import cupy
 
     return cupy.RawModule(code=source.read_text(encoding="utf-8"), options=COMPILER_OPTIONS)
@@ -259,6 +288,8 @@ def _one_line(error: Exception) -> str:
 
 
 def _uuid(value: bytes) -> str:
-    """Return a UUID in the usual form; CuPy takes its 16 bytes for text, which ends at a zero, there or later."""
+    """Return a UUID in the usual form; CuPy takes its 16 bytes for text, which ends at a zero,
+    there or later.
+    """
     digits = value[:16].ljust(16, b"\0").hex()
     return "GPU-" + "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))

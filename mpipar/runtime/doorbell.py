@@ -1,8 +1,8 @@
 """A way to wake a rank of this node that sleeps.
 
-MPI has no descriptor that a process could sleep on until a message comes: its own waiting spins. A rank sleeps on its
-doorbell instead, a datagram socket, and looks for messages when it rings. A ring that is lost costs no more than time,
-as everybody looks now and then; between nodes nobody rings.
+MPI has no descriptor that a process could sleep on until a message comes: its own waiting spins. A
+rank sleeps on its doorbell instead, a datagram socket, and looks for messages when it rings. A ring
+that is lost costs no more than time, as everybody looks now and then; between nodes nobody rings.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ class Doorbell:
     """
 
     def __init__(self) -> None:
-        self.name = b"\0mpipar-" + secrets.token_hex(16).encode()  # of no file system, gone with the process
+        self.name = (
+            b"\0mpipar-" + secrets.token_hex(16).encode()
+        )  # of no file system, gone with the process
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         self._socket.bind(self.name)
 

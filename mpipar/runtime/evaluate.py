@@ -17,7 +17,15 @@ from mpipar.core.kernel import BoundKernel
 from mpipar.core.plan import Block
 from mpipar.core.reduction import Array
 from mpipar.runtime.device import Gpu
-from mpipar.runtime.failure import STOP, Failure, OnError, Skipped, block_failure, items_of, one_line
+from mpipar.runtime.failure import (
+    STOP,
+    Failure,
+    OnError,
+    Skipped,
+    block_failure,
+    items_of,
+    one_line,
+)
 from mpipar.runtime.shared import NodeArray
 from mpipar.runtime.timeline import SHORTEST_SPAN
 
@@ -70,7 +78,8 @@ class Outcome:
     retried : int
         How many times a block was evaluated again.
     marks : list of (int, float)
-        How many blocks were done with at which time, by time.perf_counter, now and then; the begin and the end too.
+        How many blocks were done with at which time, by time.perf_counter, now and then; the begin
+        and the end too.
     failure : Failure or None
         Why it ended early.
     """
@@ -126,7 +135,9 @@ class Evaluator:
     def __init__(self, task: Task) -> None:
         self._task = task
         shared = {name: array.attach() for name, array in task.shared.items()}
-        self._function = task.bound.evaluator(shared, task.gpu.open() if task.gpu is not None else None)
+        self._function = task.bound.evaluator(
+            shared, task.gpu.open() if task.gpu is not None else None
+        )
         if task.gpu is not None and task.bound.plan.n > 0:
             self._rehearse()
         self._has_rows = bool(task.bound.reduction.datasets())
@@ -141,14 +152,17 @@ class Evaluator:
     def _rehearse(self) -> None:
         """Evaluate one item, and drop what comes of it.
 
-        A GPU's kernels are compiled when they are first used, for seconds: neither the time of the run nor that of its
-        first blocks is to have these. An error will come again in the block that the item is of, and be told there.
+        A GPU's kernels are compiled when they are first used, for seconds: neither the time of the
+        run nor that of its first blocks is to have these. An error will come again in the block
+        that the item is of, and be told there.
         """
         with contextlib.suppress(Exception, SystemExit):
             self._function(Block(0, 0, 1))
 
     def evaluate(self, chunk: Blocks, stop: Callable[[], bool] = bool) -> Outcome:
-        """Evaluate the blocks of a chunk one after the other; ``stop`` is asked now and then whether to end early."""
+        """Evaluate the blocks of a chunk one after the other; ``stop`` is asked now and then
+        whether to end early.
+        """
         plan = self._task.bound.plan
         outcome = Outcome(self._task.bound.reduction.start())
         began = before = last_poll = last_mark = time.perf_counter()
@@ -176,7 +190,9 @@ class Evaluator:
             if now - before > outcome.longest:
                 outcome.longest = now - before
             if now - last_mark > SHORTEST_SPAN:
-                if now - before > SHORTEST_SPAN and before > last_mark:  # a long block after short ones is alone
+                if (
+                    now - before > SHORTEST_SPAN and before > last_mark
+                ):  # a long block after short ones is alone
                     outcome.marks.append((outcome.handled - 1, before))
                 last_mark = now
                 outcome.marks.append((outcome.handled, now))
@@ -243,8 +259,14 @@ class Evaluator:
             self._spoil(outcome, Failure(f"writing the rows of {items_of(block)}", one_line(error)))
 
     def _spoil(self, outcome: Outcome, failure: Failure) -> None:
-        """Let nothing of a chunk count: its total has something of a block in it that isn't done."""
-        outcome.total, outcome.blocks, outcome.failure = self._task.bound.reduction.start(), 0, failure
+        """Let nothing of a chunk count: its total has something of a block in it that isn't
+        done.
+        """
+        outcome.total, outcome.blocks, outcome.failure = (
+            self._task.bound.reduction.start(),
+            0,
+            failure,
+        )
         outcome.partials, outcome.rows, outcome.skipped, outcome.marks = {}, {}, [], []
 
 

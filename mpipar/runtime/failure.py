@@ -42,7 +42,9 @@ class OnError(NamedTuple):
             retries = 0
         if not 1 <= retries <= 1000:
             hint = did_you_mean(action, ("stop", "skip", "retry")) if action != "retry" else ""
-            raise BadInput(f"expected stop, skip or retry:N with N from 1 to 1000, got {text!r}{hint}")
+            raise BadInput(
+                f"expected stop, skip or retry:N with N from 1 to 1000, got {text!r}{hint}"
+            )
         return cls(retries=retries)
 
 
@@ -103,9 +105,13 @@ def items_of(block: Block) -> str:
 
 
 def block_failure(block: Block, error: BaseException) -> Failure:
-    """Return the failure of an exception in a kernel, with the traceback from the user's own code on."""
+    """Return the failure of an exception in a kernel, with the traceback from the user's own code
+    on.
+    """
     below_us = _below_us(error.__traceback__.tb_next if error.__traceback__ else None)
-    told_all = isinstance(error, UnfitResult) or (isinstance(error, TypeError) and _is_refusal(error))
+    told_all = isinstance(error, UnfitResult) or (
+        isinstance(error, TypeError) and _is_refusal(error)
+    )
     details = "" if told_all else "".join(traceback.format_exception(type(error), error, below_us))
     remedy = " (smaller blocks need less memory: --block)" if isinstance(error, MemoryError) else ""
     return Failure(items_of(block), one_line(error) + remedy, details)
@@ -121,7 +127,9 @@ def _is_refusal(error: TypeError) -> bool:
 
 
 def _below_us(trace: TracebackType | None) -> TracebackType | None:
-    """Return a traceback from the first frame on that isn't of mpipar; all of it if there is none."""
+    """Return a traceback from the first frame on that isn't of mpipar; all of it if there is
+    none.
+    """
     below = trace
     while below is not None and below.tb_frame.f_code.co_filename.startswith(OURS):
         below = below.tb_next

@@ -14,7 +14,9 @@ from mpipar.runtime.schedule import Share
 
 
 class InRank:
-    """The evaluator of a rank without a pool. Has the methods of :class:`mpipar.runtime.pool_evaluator.Workers`."""
+    """The evaluator of a rank without a pool. Has the methods of
+    :class:`mpipar.runtime.pool_evaluator.Workers`.
+    """
 
     def __init__(self, task: Task, comm: Comm) -> None:
         self._task = task
@@ -38,12 +40,16 @@ class InRank:
         return None
 
     def evaluate(self, share: Share, tally: Tally, watch: Watch) -> Failure | None:
-        """Evaluate this rank's share, until nothing is left, a block fails or the watch says stop."""
+        """Evaluate this rank's share, until nothing is left, a block fails or the watch says
+        stop.
+        """
         assert self._evaluator is not None
         while not watch.stop() and (chunk := share.take()) is not None:
             outcome = self._evaluator.evaluate(chunk, watch.stop)
             share.note(outcome.handled, outcome.seconds)
-            failure = tally.add(chunk, outcome, self.records[0]) or watch.chunk_done(share.fraction_taken)
+            failure = tally.add(chunk, outcome, self.records[0]) or watch.chunk_done(
+                share.fraction_taken
+            )
             if failure is not None:
                 return failure
         return None

@@ -16,14 +16,17 @@ _ADDRESS, _NETMASK = 0x8915, 0x891B  # SIOCGIFADDR, SIOCGIFNETMASK of <linux/soc
 
 
 def own_interfaces() -> list[str]:
-    """Return the IPv4 addresses of this node with their networks, as ``10.0.0.1/24``, but for the loopback."""
+    """Return the IPv4 addresses of this node with their networks, as ``10.0.0.1/24``, but for the
+    loopback.
+    """
     found = []
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         for _, name in socket.if_nameindex():
             request = struct.pack("256s", name.encode()[:15])
             with contextlib.suppress(OSError):  # it has none
                 address, mask = (
-                    socket.inet_ntoa(fcntl.ioctl(sock, number, request)[20:24]) for number in (_ADDRESS, _NETMASK)
+                    socket.inet_ntoa(fcntl.ioctl(sock, number, request)[20:24])
+                    for number in (_ADDRESS, _NETMASK)
                 )
                 interface = IPv4Interface(f"{address}/{mask}")
                 if not interface.is_loopback:
@@ -52,7 +55,8 @@ def shared_address(own: list[str], others: list[list[str]]) -> str | None:
 def connect_without_delay() -> None:
     """Let connections of :mod:`multiprocessing` from this process send at once.
 
-    Else TCP waits for 40 ms in the greeting of each, as two small messages follow one another there.
+    Else TCP waits for 40 ms in the greeting of each, as two small messages follow one another
+    there.
     """
     connect = connection.SocketClient  # type: ignore[attr-defined]
 

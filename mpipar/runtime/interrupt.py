@@ -22,7 +22,9 @@ CTRL_C = "stopping after the blocks in flight; again to end now"
 
 
 def outlive_warning() -> None:
-    """Ignore, in a batch job, the signal that warns of its end: it would kill what doesn't handle it."""
+    """Ignore, in a batch job, the signal that warns of its end: it would kill what doesn't handle
+    it.
+    """
     if journal.VARIABLE in os.environ and signal.getsignal(signal.SIGUSR1) is signal.SIG_DFL:
         signal.signal(signal.SIGUSR1, signal.SIG_IGN)
 
@@ -43,7 +45,9 @@ class Interruption:
         If the end of the job is asked for, but not known.
     """
 
-    def __init__(self, stop_before: float | None = None, notify: Callable[[str], None] = lambda text: None) -> None:
+    def __init__(
+        self, stop_before: float | None = None, notify: Callable[[str], None] = lambda text: None
+    ) -> None:
         self._notify = notify
         self._reason: str | None = None
         self._stop_at = float("inf")
@@ -51,7 +55,10 @@ class Interruption:
         if stop_before is not None:
             end = os.environ.get("SLURM_JOB_END_TIME", "")
             if not end.isdigit():
-                raise BadInput("stop_before: the end of the job is not known (Slurm's SLURM_JOB_END_TIME is not set)")
+                raise BadInput(
+                    "stop_before: the end of the job is not known (Slurm's SLURM_JOB_END_TIME is"
+                    " not set)"
+                )
             self._stop_at = int(end) - stop_before
 
     def __call__(self) -> str | None:
@@ -79,10 +86,14 @@ class Interruption:
             os._exit(128 + number)
         self._reason = signal.Signals(number).name
         if number == signal.SIGINT:
-            with contextlib.suppress(RuntimeError):  # what this interrupts may be a write to the same stream
+            with contextlib.suppress(
+                RuntimeError
+            ):  # what this interrupts may be a write to the same stream
                 self._notify(CTRL_C)
 
 
 def _is_kept_off(number: signal.Signals) -> bool:
-    """Return whether the user wants a run to outlive a signal, as nohup says of the end of a terminal."""
+    """Return whether the user wants a run to outlive a signal, as nohup says of the end of a
+    terminal.
+    """
     return number == signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN

@@ -1,8 +1,9 @@
 """What happened to a batch job, one JSON object a line, for who looks after it.
 
-The batch step (mpipar.batch.step) names the file in the environment, and writes into it when ranks are started and how
-they ended; the root writes what only it knows: that all ranks have found each other, where the result goes, and that it
-ended on purpose. What ends without a last word was killed.
+The batch step (mpipar.batch.step) names the file in the environment, and writes into it when ranks
+are started and how they ended; the root writes what only it knows: that all ranks have found each
+other, where the result goes, and that it ended on purpose. What ends without a last word was
+killed.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ VARIABLE = "MPIPAR_JOURNAL"
 ALLOCATION, STARTED, OUTPUT, SIGNAL = "allocation", "started", "output", "signal"
 ENDED, NEXT, CANCEL = "ended", "next", "cancel"
 STEP, LOOK = "step", "look"
-"""Events: ranks are being started; they have found each other; the result file is theirs; a signal came; the program
-ended by itself; what the step does about that; the user has cancelled the job; the
+"""Events: ranks are being started; they have found each other; the result file is theirs; a signal
+came; the program ended by itself; what the step does about that; the user has cancelled the job;
+the
 step has begun; it has looked whether the journal can be written to."""
 
 
@@ -39,7 +41,9 @@ def append(path: Path, event: str, /, **details: Any) -> None:
 
 
 def read(path: Path) -> list[dict[str, Any]]:
-    """Return all events, in order; lines that aren't whole are left out, a file that isn't there has none."""
+    """Return all events, in order; lines that aren't whole are left out, a file that isn't there
+    has none.
+    """
     return [line for line in read_lines(path) if isinstance(line.get("event"), str)]
 
 
@@ -50,7 +54,9 @@ def is_cancelled_now(path: Path) -> bool:
 
 
 def append_line(path: Path, values: Mapping[str, Any], *, flush: bool = False) -> None:
-    """Append a JSON object to a file, as a line; ``flush`` waits until it is on the disk. Raises OSError."""
+    """Append a JSON object to a file, as a line; ``flush`` waits until it is on the disk. Raises
+    OSError.
+    """
     import json  # each rank loads this module
 
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
@@ -63,10 +69,15 @@ def append_line(path: Path, values: Mapping[str, Any], *, flush: bool = False) -
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield the JSON objects of a file, one a line; what isn't one is left out, a file that isn't there has none."""
+    """Yield the JSON objects of a file, one a line; what isn't one is left out, a file that isn't
+    there has none.
+    """
     import json
 
-    with contextlib.suppress(OSError, ValueError), path.open(encoding="utf-8", errors="replace") as file:
+    with (
+        contextlib.suppress(OSError, ValueError),
+        path.open(encoding="utf-8", errors="replace") as file,
+    ):
         for line in file:  # ValueError: a name with NUL in it
             with contextlib.suppress(ValueError, RecursionError):
                 values = json.loads(line)

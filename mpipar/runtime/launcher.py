@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-# Number of ranks and own rank, innermost launcher first: mpirun inside a Slurm step counts, not the step.
+# Number of ranks and own rank, innermost launcher first: mpirun inside a Slurm step counts, not the
+# step.
 _SIZE_AND_RANK = (
     ("OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"),  # Open MPI
     ("PMI_SIZE", "PMI_RANK"),  # Hydra (MPICH, Intel MPI), srun --mpi=pmi2, Cray PALS
@@ -56,7 +57,9 @@ def launch(environment: Mapping[str, str] = os.environ) -> Launch | None:
 
 
 def launchers_terminal(proc: Path = Path("/proc"), parent: int | None = None) -> bool:
-    """Return whether the launcher of this rank, on this node, writes what ranks say on stderr to a terminal."""
+    """Return whether the launcher of this rank, on this node, writes what ranks say on stderr to a
+    terminal.
+    """
     above = os.getppid() if parent is None else parent
     for _ in range(_MOST_BETWEEN):
         try:
@@ -72,13 +75,17 @@ def launchers_terminal(proc: Path = Path("/proc"), parent: int | None = None) ->
 
 
 def is_launchers(name: str) -> bool:
-    """Return whether an environment variable is the launcher's, and no process but the rank may see it."""
+    """Return whether an environment variable is the launcher's, and no process but the rank may see
+    it.
+    """
     return name == _JOURNAL or name.startswith(_PREFIXES + _SLURM_STEP)
 
 
 @contextlib.contextmanager
 def hidden_from_children() -> Iterator[None]:
-    """Let processes that are started inside this context not know of the launcher, nor initialise MPI."""
+    """Let processes that are started inside this context not know of the launcher, nor initialise
+    MPI.
+    """
     hidden = {name: os.environ.pop(name) for name in list(os.environ) if is_launchers(name)}
     before = os.environ.get(NO_INIT)
     os.environ[NO_INIT] = "false"  # an h5py that is built with MPI imports it

@@ -1,13 +1,16 @@
 """What killed runs have left on this node, and no process has any more.
 
-MPI libraries and multiprocessing keep segments of shared memory and folders under names of their own, and remove them
-as they end: not so if they are killed. One is left over if it is this user's, has been for a while, and
+MPI libraries and multiprocessing keep segments of shared memory and folders under names of their
+own, and remove them as they end: not so if they are killed. One is left over if it is this user's,
+has been for a while, and
 
-* a segment: no process has it open or mapped. Whoever opens one by its name does so while another has it.
-* a folder: no process has anything in it, and none of the kind that makes such folders is as old as it is.
+* a segment: no process has it open or mapped. Whoever opens one by its name does so while another
+  has it.
+* a folder: no process has anything in it, and none of the kind that makes such folders is as old as
+  it is.
 
-Where a process can't be looked into, nothing is taken for left over; nor is anything in a folder that processes out of
-sight may use: those of other nodes, or those outside of a container.
+Where a process can't be looked into, nothing is taken for left over; nor is anything in a folder
+that processes out of sight may use: those of other nodes, or those outside of a container.
 """
 
 from __future__ import annotations
@@ -23,7 +26,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 SEGMENTS = (
-    *("mpich_shm_*", "mpich_shar_tmp*", "Intel_MPI_*", "sm_segment.*", "vader_segment.*", "ucx_shm_posix_*"),
+    *(
+        "mpich_shm_*",
+        "mpich_shar_tmp*",
+        "Intel_MPI_*",
+        "sm_segment.*",
+        "vader_segment.*",
+        "ucx_shm_posix_*",
+    ),
     *("sem.mp-*", "sem.loky-*"),
 )
 """Names in /dev/shm, of MPICH, Intel MPI, Open MPI, UCX, multiprocessing and loky."""
@@ -36,11 +46,25 @@ YOUNGEST = 60.0
 """Seconds: what is younger may be of a run that is just starting."""
 
 _OF_ONE_NODE = ("tmpfs", "ramfs", "ext2", "ext3", "ext4", "xfs", "btrfs", "f2fs", "overlay", "zfs")
-_FIRST_NAMESPACES = {"pid": "pid:[4026531836]", "ipc": "ipc:[4026531839]"}  # as Linux numbers those of the machine
+_FIRST_NAMESPACES = {
+    "pid": "pid:[4026531836]",
+    "ipc": "ipc:[4026531839]",
+}  # as Linux numbers those of the machine
 _CLOCKS_DIFFER = 60.0
 _OF_MPI = re.compile(r"/lib(mpi|pmix|prrte|open-rte|open-pal)[\w.-]*\.so")
 _LAUNCHERS = ("mpirun", "mpiexec", "prte", "orte", "pmix", "hydra", "slurmstepd")
-_KEPT_TO_THEMSELVES = ("ssh", "gpg-agent", "(sd-pam)", "systemd", "su", "sudo", "login", "dbus", "polkit", "fusermount")
+_KEPT_TO_THEMSELVES = (
+    "ssh",
+    "gpg-agent",
+    "(sd-pam)",
+    "systemd",
+    "su",
+    "sudo",
+    "login",
+    "dbus",
+    "polkit",
+    "fusermount",
+)
 
 
 class Leftover(NamedTuple):
@@ -104,7 +128,9 @@ def leftovers(
     start = f"{temporary}/"
     used = {path.removeprefix(start).partition("/")[0] for path in paths if path.startswith(start)}
     for folders, makes in ((of_mpi, _makes_folders_of_mpi), (of_python, _makes_folders_of_python)):
-        oldest = min((process.began for process in processes if makes(process)), default=float("inf"))
+        oldest = min(
+            (process.began for process in processes if makes(process)), default=float("inf")
+        )
         for path, about in folders:
             if path.name not in used and about.st_mtime + _CLOCKS_DIFFER < oldest:
                 found.append(Leftover(path, _size(path)))
@@ -112,7 +138,9 @@ def leftovers(
 
 
 def all_users_are_seen(folder: Path, proc: Path = Path("/proc")) -> bool:
-    """Return whether all processes that can use a folder are seen in ``/proc``: those of this node, and outside."""
+    """Return whether all processes that can use a folder are seen in ``/proc``: those of this node,
+    and outside.
+    """
     try:
         device = os.stat(folder).st_dev
         kind = _kind_of_mount(proc, f"{os.major(device)}:{os.minor(device)}")
@@ -151,7 +179,9 @@ def remove(found: list[Leftover], look: Callable[[], list[Leftover]] = leftovers
     return gone
 
 
-def _own(folder: Path, patterns: tuple[str, ...], kind: Callable[[int], bool]) -> Iterator[tuple[Path, os.stat_result]]:
+def _own(
+    folder: Path, patterns: tuple[str, ...], kind: Callable[[int], bool]
+) -> Iterator[tuple[Path, os.stat_result]]:
     """Yield what is this user's in a folder, of some names and one kind, and isn't young."""
     for pattern in patterns:
         for path in folder.glob(pattern):
@@ -159,7 +189,9 @@ def _own(folder: Path, patterns: tuple[str, ...], kind: Callable[[int], bool]) -
                 about = path.lstat()
             except OSError:
                 continue
-            age = time.time() - max(about.st_mtime, about.st_ctime if pattern not in FOLDERS_OF_PYTHON else 0.0)
+            age = time.time() - max(
+                about.st_mtime, about.st_ctime if pattern not in FOLDERS_OF_PYTHON else 0.0
+            )
             if kind(about.st_mode) and about.st_uid == os.geteuid() and age > YOUNGEST:
                 yield path, about
 

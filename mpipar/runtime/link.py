@@ -1,8 +1,8 @@
 """Messages of any size between the root and the other ranks, without waiting.
 
-A message is a list of frames, as in :mod:`mpipar.runtime.channel`. MPI itself is handed in. Small messages are one MPI
-message; of large ones that has the lengths alone, and the frames follow in pieces, as most MPI libraries don't send
-more than 2³¹ − 1 bytes at once.
+A message is a list of frames, as in :mod:`mpipar.runtime.channel`. MPI itself is handed in. Small
+messages are one MPI message; of large ones that has the lengths alone, and the frames follow in
+pieces, as most MPI libraries don't send more than 2³¹ − 1 bytes at once.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from mpipar.runtime.channel import Frames, Message
 _HEAD, _PIECE = 0, 1  # tags
 _LARGEST_INLINE = 2**14  # bytes; MPI libraries send so much without asking the receiver
 _LARGEST_PIECE = 2**30
-_PROBES = 2  # without success, until there is nothing: the first may do no more than look whether something came
+# without success, until there is nothing: the first may do no more than look whether something came
+_PROBES = 2
 _BURST_SECONDS = 1e-3  # that a large message is given at once
 _COUNTS = struct.Struct("<I?")  # frames, whether they are inline
 
@@ -63,7 +64,9 @@ class Link:
 
     @property
     def is_streaming(self) -> bool:
-        """Whether large messages are on their way: then MPI must be given all the time that there is."""
+        """Whether large messages are on their way: then MPI must be given all the time that there
+        is.
+        """
         return bool(self._incoming) or any(_is_large(buffer) for _, _, buffer in self._outgoing)
 
     def send(self, rank: int, frames: Frames) -> None:
@@ -89,7 +92,9 @@ class Link:
         self._outgoing.append((rank, self._comm.Isend([buffer, self._mpi.BYTE], rank, tag), buffer))
 
     def receive(self) -> Iterator[tuple[int, Message]]:
-        """Yield the messages that have arrived, with their senders; those of one rank in the order of sending."""
+        """Yield the messages that have arrived, with their senders; those of one rank in the order
+        of sending.
+        """
         self._forget_sent()
         failed = 0
         while failed < _PROBES:
@@ -152,7 +157,9 @@ class Link:
                 self._note(error)
 
     def _note(self, error: Any) -> bool:
-        """Note which ranks have died; return whether any has since. Raises the error if it has another cause."""
+        """Note which ranks have died; return whether any has since. Raises the error if it has
+        another cause.
+        """
         if not self._survives:
             raise error
         group = self._comm.Get_failed()
@@ -168,7 +175,9 @@ def _is_large(buffer: Any) -> bool:
 
 
 def _test(request: Any) -> bool:
-    """Return whether a piece of a large message is through; test many times, as MPI moves but a little at each."""
+    """Return whether a piece of a large message is through; test many times, as MPI moves but a
+    little at each.
+    """
     deadline = time.perf_counter() + _BURST_SECONDS
     while not request.Test():
         if time.perf_counter() > deadline:

@@ -1,4 +1,6 @@
-"""The user's main module, as workers get to know it: they import it, or have what they need of it by value."""
+"""The user's main module, as workers get to know it: they import it, or have what they need of it
+by value.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,8 @@ from multiprocessing import spawn
 
 
 def may_be_imported() -> bool:
-    """Return whether another process may import the main module: if that has a guard, or no code that is to be seen.
+    """Return whether another process may import the main module: if that has a guard, or no code
+    that is to be seen.
 
     A script without ``if __name__ == "__main__"`` would do all its work again there.
     """
@@ -27,7 +30,9 @@ def _is_guard(statement: ast.stmt) -> bool:
     """Return whether a statement asks for the name of the module."""
     if not isinstance(statement, ast.If):
         return False
-    return any(isinstance(node, ast.Name) and node.id == "__name__" for node in ast.walk(statement.test))
+    return any(
+        isinstance(node, ast.Name) and node.id == "__name__" for node in ast.walk(statement.test)
+    )
 
 
 def description() -> dict[str, str]:
@@ -38,5 +43,7 @@ def description() -> dict[str, str]:
 
 
 def import_it(described: dict[str, str]) -> None:
-    """Import the main module of another process, as multiprocessing does in those that it spawns."""
+    """Import the main module of another process, as multiprocessing does in those that it
+    spawns.
+    """
     spawn.prepare(described)

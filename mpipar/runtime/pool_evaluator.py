@@ -8,8 +8,9 @@
       tally.add(…)  ◀──┤    worker 1     evaluator.evaluate(chunk)
                        └──▶ …
 
-A pipe for each worker, and no shared queue, means that a worker that dies can't take a lock with it: it is replaced,
-and the blocks that it had are evaluated again, one by one, so that a block that kills its workers becomes known.
+A pipe for each worker, and no shared queue, means that a worker that dies can't take a lock with
+it: it is replaced, and the blocks that it had are evaluated again, one by one, so that a block that
+kills its workers becomes known.
 """
 
 from __future__ import annotations
@@ -81,7 +82,9 @@ class Worker:
             self.connection.send_bytes(pickle.dumps(chunk))
 
     def receive(self) -> Any:
-        """Return what the worker sent: its number of cores, an Outcome or a Failure; or None if it has died."""
+        """Return what the worker sent: its number of cores, an Outcome or a Failure; or None if it
+        has died.
+        """
         try:
             if self.process.exitcode is not None and not self.connection.poll():
                 return None
@@ -118,11 +121,15 @@ class Workers:
         One for each worker, also of those that have died.
     """
 
-    def __init__(self, task: Task, count: int, *, rank: int, host: str, block_timeout: float | None = None) -> None:
+    def __init__(
+        self, task: Task, count: int, *, rank: int, host: str, block_timeout: float | None = None
+    ) -> None:
         try:
             self._pickled, self._main = _task_as_bytes(task)
         except Exception as error:
-            raise BadInput(f"workers: the kernel can't be sent to workers ({one_line(error)})") from None
+            raise BadInput(
+                f"workers: the kernel can't be sent to workers ({one_line(error)})"
+            ) from None
         prepare()
         self._task, self._rank, self._host = task, rank, host
         self._timeout = float("inf") if block_timeout is None else block_timeout
@@ -144,7 +151,11 @@ class Workers:
         try:
             worker = Worker(self._pickled, self._main, self._rank, self._host)
         except (OSError, EOFError) as error:
-            remedy = " (ulimit -n: the limit of open files)" if getattr(error, "errno", 0) == errno.EMFILE else ""
+            remedy = (
+                " (ulimit -n: the limit of open files)"
+                if getattr(error, "errno", 0) == errno.EMFILE
+                else ""
+            )
             return Failure("starting a worker", one_line(error) + remedy)
         self.records.append(worker.record)
         return worker
@@ -153,7 +164,10 @@ class Workers:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         for worker in self._workers:
             if worker.chunk is None:
@@ -165,12 +179,16 @@ class Workers:
             worker.end()
 
     def wait_until_ready(self) -> Failure | None:
-        """Wait until all workers have loaded the kernel; return why one can't. Those that die are replaced."""
+        """Wait until all workers have loaded the kernel; return why one can't. Those that die are
+        replaced.
+        """
         for place in range(len(self._workers)):
             while self._problem is None and not self._workers[place].cores:
                 worker = self._workers[place]
                 hello = worker.receive()
-                self._problem = self._replace_stillborn(worker) if hello is None else self._greet(worker, hello)
+                self._problem = (
+                    self._replace_stillborn(worker) if hello is None else self._greet(worker, hello)
+                )
         return self._problem
 
     @property
@@ -191,9 +209,12 @@ class Workers:
                     chunk = self._again.pop() if self._again else share.take()
                     if chunk is not None:
                         worker.give(chunk, self._spent())
-            # A worker that is ready has found nothing to take; those that have just been replaced haven't looked yet.
+            # A worker that is ready has found nothing to take; those that have just been replaced
+            # haven't looked yet.
             looked = any(worker.cores for worker in self._workers)
-            if not any(worker.chunk is not None for worker in self._workers) and (stopping or looked):
+            if not any(worker.chunk is not None for worker in self._workers) and (
+                stopping or looked
+            ):
                 return None
             for worker in self._heard_of():
                 failure = self._take_from(worker, share, tally)
@@ -215,9 +236,15 @@ class Workers:
     def _take_from(self, worker: Worker, share: Share, tally: Tally) -> Failure | None:
         message = worker.receive()
         if not worker.cores:
-            return self._greet(worker, message) if message is not None else self._replace_stillborn(worker)
+            return (
+                self._greet(worker, message)
+                if message is not None
+                else self._replace_stillborn(worker)
+            )
         if message is None:
-            return self._replace_lost(worker, tally, child.how_it_ended(worker.process), MOST_DEATHS)
+            return self._replace_lost(
+                worker, tally, child.how_it_ended(worker.process), MOST_DEATHS
+            )
         chunk, worker.chunk = worker.chunk, None
         assert chunk is not None
         share.note(message.handled, message.seconds)
@@ -235,7 +262,9 @@ class Workers:
         """Replace a worker that died before its first block; return why the run can't go on."""
         reason, deaths = child.how_it_ended(worker.process), worker.stillborn + 1
         if deaths == MOST_DEATHS:
-            return Failure(f"worker {worker.record.pid}, before its first block", f"{reason}, {deaths} times")
+            return Failure(
+                f"worker {worker.record.pid}, before its first block", f"{reason}, {deaths} times"
+            )
         self._tell(worker, f"before its first block: {reason}")
         replaced = self._replace(worker)
         if isinstance(replaced, Failure):
@@ -248,7 +277,8 @@ class Workers:
         note(f"mpipar: {where}, {what}; it is replaced")
 
     def _replace_lost(self, worker: Worker, tally: Tally, reason: str, most: int) -> Failure | None:
-        """Replace a worker that has died or hangs, and have its blocks evaluated again; return why the run can't go on.
+        """Replace a worker that has died or hangs, and have its blocks evaluated again; return why
+        the run can't go on.
 
         Parameters
         ----------
@@ -284,10 +314,16 @@ class Workers:
         return Failure(f"worker {worker.record.pid}, {items_of(block)}", f"{reason}{times}")
 
     def _replace_overdue(self, tally: Tally) -> Failure | None:
-        """Replace workers that have been in their chunk for too long; return why the run can't go on."""
+        """Replace workers that have been in their chunk for too long; return why the run can't go
+        on.
+        """
         now = self._spent()
         for worker in list(self._workers):
-            if worker.chunk is not None and now - worker.since > self._timeout and not worker.connection.poll():
+            if (
+                worker.chunk is not None
+                and now - worker.since > self._timeout
+                and not worker.connection.poll()
+            ):
                 reason = f"took more than {self._timeout:g} s"
                 failure = self._replace_lost(worker, tally, reason, 1 + self._task.on_error.retries)
                 if failure is not None:
@@ -306,7 +342,9 @@ class Workers:
 def _task_as_bytes(task: Task) -> tuple[bytes, dict[str, str]]:
     """Return a task as bytes, and which main module must be imported where they are read."""
     if main_module.may_be_imported():
-        with contextlib.suppress(AttributeError, pickle.PicklingError):  # of a lambda, or a function in a function
+        with contextlib.suppress(
+            AttributeError, pickle.PicklingError
+        ):  # of a lambda, or a function in a function
             return bytes(ForkingPickler.dumps(task)), main_module.description()
     return _by_value(task), {}  # a notebook, or a script without a guard
 
@@ -327,7 +365,9 @@ def _by_value(task: Task) -> bytes:
 
 
 def _serve(pipe: Connection, task: bytes, main: dict[str, str]) -> None:
-    """Evaluate the chunks that come through ``pipe``, until an empty message: the life of a worker."""
+    """Evaluate the chunks that come through ``pipe``, until an empty message: the life of a
+    worker.
+    """
     with contextlib.suppress(BrokenPipeError, ConnectionResetError, EOFError):  # the rank has ended
         _evaluate_all(pipe, task, main)
 
@@ -337,7 +377,13 @@ def _evaluate_all(pipe: Connection, task: bytes, main: dict[str, str]) -> None:
         main_module.import_it(main)
         evaluator = Evaluator(pickle.loads(task))
     except (Exception, SystemExit) as error:
-        pipe.send(Failure(f"worker {os.getpid()}, before its first block", one_line(error), traceback.format_exc()))
+        pipe.send(
+            Failure(
+                f"worker {os.getpid()}, before its first block",
+                one_line(error),
+                traceback.format_exc(),
+            )
+        )
         return
     pipe.send(len(node.affinity()))
     while message := pipe.recv_bytes():

@@ -40,7 +40,9 @@ class Done:
         """Return both together, of other blocks each; may change this one."""
         return Done(
             reduction.merge(self.total, other.total),
-            united(self.ranges + other.ranges) if len(self.ranges) > _MANY else self.ranges + other.ranges,
+            united(self.ranges + other.ranges)
+            if len(self.ranges) > _MANY
+            else self.ranges + other.ranges,
             self.skipped + other.skipped,
         )
 
@@ -108,17 +110,25 @@ class Tally:
         self._spoilt: Failure | None = None  # why what is kept can't be trusted any more
 
     def add(self, chunk: Blocks, outcome: Outcome, record: Record) -> Failure | None:
-        """Take in what came out of a chunk that the process of ``record`` evaluated; return why the run can't go on."""
+        """Take in what came out of a chunk that the process of ``record`` evaluated; return why the
+        run can't go on.
+        """
         try:
             if outcome.blocks:
                 self.new.total = self._reduction.merge(self.new.total, outcome.total)
         except Exception as error:
-            self.new = Done(self._reduction.start())  # its total may have something of the chunk in it
-            return Failure("combining the partials of blocks", one_line(error), traceback.format_exc())
+            self.new = Done(
+                self._reduction.start()
+            )  # its total may have something of the chunk in it
+            return Failure(
+                "combining the partials of blocks", one_line(error), traceback.format_exc()
+            )
         left_out = {block.block for block in outcome.skipped}
         handled = chunk[0 : outcome.handled]
         if left_out:
-            self.new.ranges += [range(index, index + 1) for index in handled if index not in left_out]
+            self.new.ranges += [
+                range(index, index + 1) for index in handled if index not in left_out
+            ]
         else:
             self._add_ranges(handled)
         self.new.skipped += outcome.skipped
@@ -138,13 +148,17 @@ class Tally:
         try:
             self.kept = self.kept.merge(self.new, self._reduction)
         except Exception as error:
-            self._spoilt = Failure("combining the partials of blocks", one_line(error), traceback.format_exc())
+            self._spoilt = Failure(
+                "combining the partials of blocks", one_line(error), traceback.format_exc()
+            )
             return self._spoilt
         self.new = Done(self._reduction.start())
         return self.kept
 
     def _add_ranges(self, blocks: Blocks) -> None:
-        """Note blocks as done; ranges that go on where the last one ended, as they mostly do, become one with it."""
+        """Note blocks as done; ranges that go on where the last one ended, as they mostly do,
+        become one with it.
+        """
         ranges = self.new.ranges
         for r in blocks.ranges:
             if ranges and ranges[-1].step == r.step and ranges[-1][-1] + r.step == r.start:

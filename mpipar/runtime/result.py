@@ -35,7 +35,8 @@ class Result:
     parameters : dict
         Values of all parameters of the kernel.
     plan : Plan
-        n, block size and blocks: of those that were evaluated, if the run ended early because that was enough.
+        n, block size and blocks: of those that were evaluated, if the run ended early because that
+        was enough.
     seed : int
         Seed of the random streams.
     schedule : str
@@ -67,8 +68,8 @@ class Result:
     done : Done
         All blocks that are done, and their total.
     timelines : list of list of Span
-        When each of the processes in ``records`` evaluated which blocks, in seconds from the barrier before the first
-        block, if that was kept.
+        When each of the processes in ``records`` evaluated which blocks, in seconds from the
+        barrier before the first block, if that was kept.
     device : str
         cpu or gpu.
     gpus : list of str
@@ -99,12 +100,18 @@ class Result:
     gpus: list[str] = field(default_factory=list)
 
     def __repr__(self) -> str:
-        return f"<Result of {self.name}: {', '.join(f'{name} {text}' for name, text in self._told().items())}>"
+        return (
+            f"<Result of {self.name}:"
+            f" {', '.join(f'{name} {text}' for name, text in self._told().items())}>"
+        )
 
     def _repr_html_(self) -> str:
         """Return what notebooks show: a table of two columns."""
         rows = {"kernel": self.name, **self._told()}
-        cells = (f"<tr><th>{html.escape(name)}</th><td>{html.escape(text)}</td></tr>" for name, text in rows.items())
+        cells = (
+            f"<tr><th>{html.escape(name)}</th><td>{html.escape(text)}</td></tr>"
+            for name, text in rows.items()
+        )
         return f"<table>{''.join(cells)}</table>"
 
     def _told(self) -> dict[str, str]:
@@ -113,11 +120,16 @@ class Result:
         if self.error is not None:
             told["error"] = _shortened(self.error)
         if self.datasets:
-            told["datasets"] = ", ".join(f"{name} {_shape(rows)}" for name, rows in self.datasets.items())
+            told["datasets"] = ", ".join(
+                f"{name} {_shape(rows)}" for name, rows in self.datasets.items()
+            )
         if self.skipped:
             told["skipped"] = several(len(self.skipped), "block")
         told["of"] = items_in_blocks(self.plan.n, self.plan.n_blocks, self.plan.block)
-        told["by"] = f"{several(self.ranks, 'rank')} × {several(self.workers, 'worker')}, {self.elapsed:.3g} s"
+        told["by"] = (
+            f"{several(self.ranks, 'rank')} × {several(self.workers, 'worker')},"
+            f" {self.elapsed:.3g} s"
+        )
         return told
 
     @property
@@ -152,8 +164,12 @@ class Result:
 
     @property
     def lower_bound(self) -> float:
-        """Seconds that no schedule can beat: the longest block, or an equal share of the time in kernels."""
-        return lower_bound([one.seconds for one in self.records], [one.longest for one in self.records])
+        """Seconds that no schedule can beat: the longest block, or an equal share of the time in
+        kernels.
+        """
+        return lower_bound(
+            [one.seconds for one in self.records], [one.longest for one in self.records]
+        )
 
 
 def _shortened(value: Any) -> str:
@@ -178,14 +194,18 @@ def imbalance(seconds: Sequence[float]) -> float:
 
 
 def lower_bound(seconds: Sequence[float], longest: Sequence[float]) -> float:
-    """Return the seconds that no schedule can beat, from each process's time in kernels and its longest block."""
+    """Return the seconds that no schedule can beat, from each process's time in kernels and its
+    longest block.
+    """
     return max(sum(seconds) / max(1, len(seconds)), max(longest, default=0.0))
 
 
 def joined_rows(
     bound: BoundKernel, plan: Plan, kept: dict[int, dict[str, Array]], skipped: list[Skipped]
 ) -> dict[str, Array]:
-    """Return the rows of each dataset in block order, from the rows of all blocks, {block: {dataset: rows}}."""
+    """Return the rows of each dataset in block order, from the rows of all blocks, {block:
+    {dataset: rows}}.
+    """
     joined = {}
     for dataset in bound.reduction.datasets():
         pieces = {index: rows[dataset.name] for index, rows in kept.items()}
@@ -195,5 +215,7 @@ def joined_rows(
             dtype = exact_dtype(dtype, (piece.dtype for piece in in_order), in_order.copy)
         pieces |= {block.block: dataset.missing(plan[block.block], dtype) for block in skipped}
         empty = np.zeros((0, *dataset.row), dtype)
-        joined[dataset.name] = np.concatenate([empty, *(converted(pieces[index], dtype) for index in sorted(pieces))])
+        joined[dataset.name] = np.concatenate(
+            [empty, *(converted(pieces[index], dtype) for index in sorted(pieces))]
+        )
     return joined

@@ -2,7 +2,8 @@
 
 ::
 
-    what is done ─▶ share out the missing blocks ─▶ evaluate ─▶ agree ─▶ comm.reduce ─▶ result on the root
+    what is done ─▶ share out the missing blocks ─▶ evaluate ─▶ agree ─▶ comm.reduce ─▶ result on
+    the root
     (checkpoint)    stride, slice, dynamic          in the rank  all well?  one total a rank
                                                     or its pool
 """
@@ -43,7 +44,9 @@ MOST_KEPT_PARTIALS = 2**14
 """Plans of up to so many blocks have their partials kept, if asked for."""
 
 FIRST_STAGE = 2**4
-"""After so many blocks, and then after each doubling, a kernel that may end early is asked whether it is enough."""
+"""After so many blocks, and then after each doubling, a kernel that may end early is asked whether
+it is enough.
+"""
 
 
 def _no_progress(fraction: float) -> None:
@@ -67,17 +70,20 @@ class Conduct:
     schedule : str
         stride, slice or dynamic.
     workers : int or "auto"
-        Worker processes in each rank. With 1 the rank evaluates its blocks itself; "auto" is its share of the cores.
+        Worker processes in each rank. With 1 the rank evaluates its blocks itself; "auto" is its
+        share of the cores.
     on_error : OnError
         What is done about an exception in the kernel.
     block_timeout : float, optional
-        Seconds after which a block has failed; it needs a worker that can be replaced, so there is a pool even of one.
+        Seconds after which a block has failed; it needs a worker that can be replaced, so there is
+        a pool even of one.
     output : Output, optional
         Where the rows of datasets go; without it they come with the result.
     checkpoint : Checkpoint, optional
         What keeps on disk which blocks are done.
     keep_partials : bool
-        Whether to keep the partial of each block, for plans of up to :data:`MOST_KEPT_PARTIALS` blocks without rows.
+        Whether to keep the partial of each block, for plans of up to :data:`MOST_KEPT_PARTIALS`
+        blocks without rows.
     keep_timeline : bool
         Whether to keep when each process evaluated which blocks.
     gpu : Gpu, optional
@@ -124,7 +130,8 @@ def run(bound: BoundKernel, comm: Comm, conduct: Conduct = Conduct()) -> Result 
     Raises
     ------
     RunFailed
-        On all ranks, if a block failed on any, with the same message. What was done is committed before.
+        On all ranks, if a block failed on any, with the same message. What was done is committed
+        before.
     StoppedEarly
         On all ranks, if any was interrupted, once that is done.
     BadInput
@@ -159,7 +166,12 @@ class _Run:
     """A run, once the evaluators of all ranks are ready. Its methods are collective over comm."""
 
     def __init__(
-        self, bound: BoundKernel, comm: Comm, conduct: Conduct, workers: int, evaluator: InRank | Workers
+        self,
+        bound: BoundKernel,
+        comm: Comm,
+        conduct: Conduct,
+        workers: int,
+        evaluator: InRank | Workers,
     ) -> None:
         self._bound, self._comm, self._conduct, self._workers = bound, comm, conduct, workers
         self._evaluator = evaluator
@@ -169,7 +181,12 @@ class _Run:
         self._tally = Tally(bound.reduction)
         self._tally.records = evaluator.records
         self._watch = Watch(
-            comm, self._tally, conduct.checkpoint, conduct.output, conduct.interruption, conduct.progress
+            comm,
+            self._tally,
+            conduct.checkpoint,
+            conduct.output,
+            conduct.interruption,
+            conduct.progress,
         )
         self._began: float | None = None
         self._take_up()
@@ -205,7 +222,9 @@ class _Run:
                     self._watch.commit()  # so that all that is left of this run is on the disk, …
                     self._tally.kept = Done(self._bound.reduction.start())
                     self._comm.barrier()
-                    self._conduct.checkpoint.reload(self._comm.is_root)  # … and what the dead have committed, too
+                    self._conduct.checkpoint.reload(
+                        self._comm.is_root
+                    )  # … and what the dead have committed, too
                     self._comm.settle()
                 self._take_up()
                 self._done = united(self._done + self._comm.bcast(self._ranges_of_all()))
@@ -233,7 +252,16 @@ class _Run:
         records, timelines = self._records()
         gpu = self._conduct.gpu.name if self._conduct.gpu is not None else None
         gathered = comm.gather(
-            _Told(comm.host, records, timelines, tally.partials, tally.rows, tally.retried, tally.lost_workers, gpu)
+            _Told(
+                comm.host,
+                records,
+                timelines,
+                tally.partials,
+                tally.rows,
+                tally.retried,
+                tally.lost_workers,
+                gpu,
+            )
         )
         if not comm.is_root:
             return None
@@ -258,8 +286,14 @@ class _Run:
             lost_workers=sum(told.lost_workers for told in gathered),
             lost_ranks=comm.lost_ranks,
             skipped=skipped,
-            datasets={} if self._conduct.output is not None else joined_rows(self._bound, plan, rows, skipped),
-            partials={index: partial for told in gathered for index, partial in told.partials.items()},
+            datasets=(
+                {}
+                if self._conduct.output is not None
+                else joined_rows(self._bound, plan, rows, skipped)
+            ),
+            partials={
+                index: partial for told in gathered for index, partial in told.partials.items()
+            },
             done=self._whole,
             timelines=[timeline for told in gathered for timeline in told.timelines],
             device=self._bound.device,
@@ -272,11 +306,17 @@ class _Run:
         """Return what each process of this rank evaluated, and, if that is kept, when."""
         records = self._tally.records
         most, origin = most_of_each(self._comm.size * self._workers), self._began or 0.0
-        timelines = [record.timeline.since(origin, most) for record in records] if self._conduct.keep_timeline else []
+        timelines = (
+            [record.timeline.since(origin, most) for record in records]
+            if self._conduct.keep_timeline
+            else []
+        )
         return [replace(record, timeline=Timeline()) for record in records], timelines
 
     def _evaluate(self) -> Plan:
-        """Evaluate all blocks that are missing, or the first ones that are enough; return the plan of these."""
+        """Evaluate all blocks that are missing, or the first ones that are enough; return the plan
+        of these.
+        """
         plan = self._bound.plan
         for stop in _stages(self._bound):
             todo = missing(self._done, stop)
@@ -295,18 +335,26 @@ class _Run:
         """Evaluate some blocks, and take in what all ranks have evaluated."""
         comm, watch = self._comm, self._watch
         done_before, n_blocks = Blocks(self._done).count, max(1, self._bound.plan.n_blocks)
-        watch.progress = lambda fraction: self._conduct.progress((done_before + fraction * todo.count) / n_blocks)
+        watch.progress = lambda fraction: self._conduct.progress(
+            (done_before + fraction * todo.count) / n_blocks
+        )
         own, counter = share(self._schedule, todo, comm, self._workers)
         failure = self._evaluator.evaluate(own, self._tally, watch) or watch.flush_rows()
         verdict = agree(comm, failure, watch.interruption(), watch.commit)
         counter.free()
         self._collect()
-        left_out = [range(block.block, block.block + 1) for block in comm.bcast(self._whole.skipped)]
-        if verdict is not None and (verdict.failed or missing(self._done + left_out, self._bound.plan.n_blocks).count):
+        left_out = [
+            range(block.block, block.block + 1) for block in comm.bcast(self._whole.skipped)
+        ]
+        if verdict is not None and (
+            verdict.failed or missing(self._done + left_out, self._bound.plan.n_blocks).count
+        ):
             self._end(verdict)
 
     def _collect(self) -> None:
-        """Reduce what all ranks have evaluated onto the root, and tell all which blocks are done."""
+        """Reduce what all ranks have evaluated onto the root, and tell all which blocks are
+        done.
+        """
         comm, reduction, tally = self._comm, self._bound.reduction, self._tally
         merge = guarded(lambda one, other: one.merge(other, reduction))
         if comm.survives:  # a rank that is lost in the middle must not take anything with it
@@ -338,16 +386,22 @@ class _Run:
             problem = comm.bcast(problem)
             committed = problem is None
             count, n_blocks = Blocks(self._done).count, self._bound.plan.n_blocks
-            note = f"{count} of {n_blocks} blocks are done and committed: --resume goes on from there"
+            note = (
+                f"{count} of {n_blocks} blocks are done and committed: --resume goes on from there"
+            )
             if problem is not None:
-                note = f"{count} of {n_blocks} blocks are done, but could not be committed ({problem})"
+                note = (
+                    f"{count} of {n_blocks} blocks are done, but could not be committed ({problem})"
+                )
         if verdict.failed or not committed:
             raise RunFailed("\n".join(filter(None, (verdict.message, note))))
         raise StoppedEarly(f"stopped early ({verdict.message}); {note}")
 
     def _is_enough(self) -> bool | Failure:
         """Return whether the first blocks are enough, or why that can't be told. On the root."""
-        outcome = _finish(self._bound, copy.deepcopy(self._whole.total))  # to make a result may change the total
+        outcome = _finish(
+            self._bound, copy.deepcopy(self._whole.total)
+        )  # to make a result may change the total
         if isinstance(outcome, Failure):
             return outcome
         try:
@@ -357,7 +411,9 @@ class _Run:
 
 
 def _stages(bound: BoundKernel) -> Iterator[int]:
-    """Yield how many blocks are to be done before a kernel is asked whether they are enough, and in the end all."""
+    """Yield how many blocks are to be done before a kernel is asked whether they are enough, and in
+    the end all.
+    """
     stop = FIRST_STAGE
     while bound.may_end_early and stop < bound.plan.n_blocks:
         yield stop
@@ -390,7 +446,9 @@ def _check_plans(bound: BoundKernel, comm: Comm) -> None:
     other = comm.bcast((others[0], plans[others[0]].n, bound.plan.n) if others else None)
     if other is not None:
         rank, theirs, ours = other
-        raise BadInput(f"{bound.kernel.name}: rank {rank} found {theirs} items, and the root {ours}")
+        raise BadInput(
+            f"{bound.kernel.name}: rank {rank} found {theirs} items, and the root {ours}"
+        )
 
 
 def _advise(comm: Comm, cores: int, workers: int, notify: Callable[[str], None]) -> None:

@@ -1,6 +1,7 @@
 """Schedules: who takes which blocks.
 
-Every schedule is a sequence of the blocks that are missing and a counter that says how many of them are taken:
+Every schedule is a sequence of the blocks that are missing and a counter that says how many of them
+are taken:
 
 =========  ===============================  ========================================
 schedule   blocks                           counter
@@ -10,7 +11,8 @@ slice      this rank's contiguous part      of this rank
 dynamic    all                              shared by all ranks, one-sided
 =========  ===============================  ========================================
 
-Blocks are taken in chunks, which shrink towards the end (guided self-scheduling; C. D. Polychronopoulos and D. J. Kuck,
+Blocks are taken in chunks, which shrink towards the end (guided self-scheduling; C. D.
+Polychronopoulos and D. J. Kuck,
 *IEEE Trans. Computers* C-36, 1425, 1987), and which are no longer than a fraction of a second of measured work.
 """
 
@@ -87,7 +89,8 @@ class Share:
 
 
 def share(schedule: str, blocks: Blocks, comm: Comm, workers: int) -> tuple[Share, Counter]:
-    """Return this rank's share of some blocks, and its counter, to be freed afterwards. Collective over comm.
+    """Return this rank's share of some blocks, and its counter, to be freed afterwards. Collective
+    over comm.
 
     Raises
     ------

@@ -1,8 +1,9 @@
 """Arrays that exist once on each node, for all of its ranks and workers.
 
-The memory is an anonymous file (``memfd_create``) that one process holds and the others map, through that process's
-``/proc`` entry. It has no name, so nothing is left behind by a run that is killed, and it isn't in ``/dev/shm``, which
-containers make small. Ranks, workers and workers that are started later all come to it in the same way.
+The memory is an anonymous file (``memfd_create``) that one process holds and the others map,
+through that process's ``/proc`` entry. It has no name, so nothing is left behind by a run that is
+killed, and it isn't in ``/dev/shm``, which containers make small. Ranks, workers and workers that
+are started later all come to it in the same way.
 """
 
 from __future__ import annotations
@@ -51,7 +52,9 @@ class NodeArray(NamedTuple):
             return _mapped(file.fileno(), self, mmap.PROT_READ)
 
     def release(self) -> None:
-        """Close the descriptor, in the process that holds it; the memory lives on where it is mapped."""
+        """Close the descriptor, in the process that holds it; the memory lives on where it is
+        mapped.
+        """
         with contextlib.suppress(OSError):
             os.close(self.descriptor)
 
@@ -75,7 +78,9 @@ def shared_arrays(bound: BoundKernel, comm: Comm) -> Iterator[Mapping[str, NodeA
                 try:
                     made.append(make(functools.partial(bound.make_shared, name)))
                 except Exception as error:
-                    failure = Failure(f"making the shared array {name!r}", one_line(error), traceback.format_exc())
+                    failure = Failure(
+                        f"making the shared array {name!r}", one_line(error), traceback.format_exc()
+                    )
             all_well(comm, failure)
             own = made[-1:] if makes else []
             arrays[name] = comm.node_neighbours(own)[1][0][0]
@@ -91,7 +96,8 @@ def make(function: Callable[[Callable[..., Array]], Any]) -> NodeArray:
     Parameters
     ----------
     function : callable
-        Returns an array that it has got from ``empty(shape, dtype)``, filled; any other array is copied.
+        Returns an array that it has got from ``empty(shape, dtype)``, filled; any other array is
+        copied.
     """
     made: list[tuple[NodeArray, Array]] = []
 

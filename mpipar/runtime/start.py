@@ -1,8 +1,9 @@
 """Starting MPI in bounded time, whoever has died. MPI itself is handed in.
 
-MPI libraries wait for ever for a rank that died before it came, or for memory that somebody has removed. A thread looks
-at the clock, and whether the launcher still has all the ranks that it started on this node; for that it needs Python's
-lock, which mpi4py keeps for as long as MPI starts: MPI's function is called past it.
+MPI libraries wait for ever for a rank that died before it came, or for memory that somebody has
+removed. A thread looks at the clock, and whether the launcher still has all the ranks that it
+started on this node; for that it needs Python's lock, which mpi4py keeps for as long as MPI starts:
+MPI's function is called past it.
 """
 
 from __future__ import annotations
@@ -29,16 +30,17 @@ START_SECONDS = 300.0
 LOOK_SECONDS = 1.0  # between looks at the launcher's ranks
 _LOOKS = 3  # in a row that must find ranks missing
 
-_LAST_SECONDS = (
-    3.0  # that the rank with the message waits for the end of the others, which then know that they have none
-)
+# that the rank with the message waits for the end of the others, which then know that they have
+# none
+_LAST_SECONDS = 3.0
 _HEARD_SECONDS = 0.2  # that a launcher is given at least to pass the message on before it ends all
 _PROC = Path("/proc")
 
 _CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT)
 _CRASH_SECONDS = 10
 
-# What starts the ranks of a node, each a child of its own, and the variable that says how many they are.
+# What starts the ranks of a node, each a child of its own, and the variable that says how many they
+# are.
 _LAUNCHERS = {
     "prterun": "OMPI_COMM_WORLD_LOCAL_SIZE",
     "prted": "OMPI_COMM_WORLD_LOCAL_SIZE",
@@ -70,7 +72,9 @@ def initialize(mpi: Any) -> None:
 
 
 def _raise_errors(mpi: Any) -> None:
-    """Let errors be what the user of mpi4py asked for, exceptions by default, as its own Init_thread does."""
+    """Let errors be what the user of mpi4py asked for, exceptions by default, as its own
+    Init_thread does.
+    """
     name = {"exception": "ERRORS_RETURN", "abort": "ERRORS_ABORT", "fatal": "ERRORS_ARE_FATAL"}
     chosen = name.get(sys.modules["mpi4py"].rc.errors)
     if chosen is not None:
@@ -80,7 +84,9 @@ def _raise_errors(mpi: Any) -> None:
 
 @contextlib.contextmanager
 def time_limit(seconds: float | None = None) -> Iterator[None]:
-    """End this process, with a message, if what is inside the context takes too long or ranks die meanwhile."""
+    """End this process, with a message, if what is inside the context takes too long or ranks die
+    meanwhile.
+    """
     done = threading.Event()
     limit = _seconds() if seconds is None else seconds
     threading.Thread(target=_watch, args=(limit, done), daemon=True, name="mpipar-start").start()
@@ -108,11 +114,17 @@ def _watch(limit: float, done: threading.Event) -> None:
             ranks = "1 rank" if missing == 1 else f"{missing} ranks"
             _end(f"MPI can't start: {ranks} on host {os.uname().nodename} ended before that")
         if time.monotonic() >= deadline:
-            _end(f"MPI has not started within {limit:g} s; a rank may have died, or its shared memory was removed")
+            _end(
+                f"MPI has not started within {limit:g} s; a rank may have died, or its shared"
+                " memory was removed"
+            )
 
 
-def missing_ranks(environment: Any = os.environ, proc: Path = _PROC, parent: int | None = None) -> int:
-    """Return how many ranks the launcher started on this node that have ended; 0 where that can't be told.
+def missing_ranks(
+    environment: Any = os.environ, proc: Path = _PROC, parent: int | None = None
+) -> int:
+    """Return how many ranks the launcher started on this node that have ended; 0 where that can't
+    be told.
 
     Parameters
     ----------
@@ -128,7 +140,11 @@ def missing_ranks(environment: Any = os.environ, proc: Path = _PROC, parent: int
         variable = _LAUNCHERS[(proc / str(parent) / "comm").read_text().strip()]
         started = int(environment[variable])
         return max(started - _living_children(parent, proc), 0)
-    except (OSError, KeyError, ValueError):  # a wrapper between the launcher and this rank, or no launcher
+    except (
+        OSError,
+        KeyError,
+        ValueError,
+    ):  # a wrapper between the launcher and this rank, or no launcher
         return 0
 
 
@@ -145,7 +161,9 @@ def _living_children(parent: int, proc: Path) -> int:
 
 def _crashed(number: int) -> None:
     libc = ctypes.CDLL(None)
-    libc.signal(signal.SIGALRM, libc._exit)  # with the signal's number, if Python can't go on from here
+    libc.signal(
+        signal.SIGALRM, libc._exit
+    )  # with the signal's number, if Python can't go on from here
     libc.alarm(_CRASH_SECONDS)
     _end(f"MPI crashed while it started ({signal.Signals(number).name}); a rank may have died")
 
@@ -157,8 +175,8 @@ _HANDLER = ctypes.CFUNCTYPE(None, ctypes.c_int)(_crashed)
 def told_of_crashes() -> Iterator[None]:
     """End with a message, and with 1, if MPI crashes inside the context.
 
-    Open MPI with ulfm may crash where ranks die while it starts, and its launcher takes ranks that are ended by signals
-    for lost ones that others go on without: it says nothing, and ends with 0.
+    Open MPI with ulfm may crash where ranks die while it starts, and its launcher takes ranks that
+    are ended by signals for lost ones that others go on without: it says nothing, and ends with 0.
     """
     libc = ctypes.CDLL(None)
     libc.signal.argtypes, libc.signal.restype = (ctypes.c_int, ctypes.c_void_p), ctypes.c_void_p

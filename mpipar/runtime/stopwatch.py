@@ -1,4 +1,6 @@
-"""Time that a process spends: neither stopped by a signal, as a suspended job is, nor asleep with its machine."""
+"""Time that a process spends: neither stopped by a signal, as a suspended job is, nor asleep with
+its machine.
+"""
 
 from __future__ import annotations
 

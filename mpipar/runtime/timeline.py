@@ -65,7 +65,9 @@ class Timeline:
             self.spans, self._shortest = _thinned(self.spans, MOST_SPANS // 2, self._shortest)
 
     def since(self, origin: float, most: int = MOST_SPANS) -> list[Span]:
-        """Return no more than ``most`` spans that tell the same, with times counted from ``origin``."""
+        """Return no more than ``most`` spans that tell the same, with times counted from
+        ``origin``.
+        """
         spans, _ = _thinned(self.spans, most, self._shortest)
         return [span._replace(begin=span.begin - origin, end=span.end - origin) for span in spans]
 
@@ -76,7 +78,9 @@ def most_of_each(processes: int) -> int:
 
 
 def _append(spans: list[Span], span: Span, shortest: float) -> None:
-    """Add a span, or make it one with the last, if both are short and there is next to no time between them."""
+    """Add a span, or make it one with the last, if both are short and there is next to no time
+    between them.
+    """
     if spans:
         last = spans[-1]
         are_short = max(last.end - last.begin, span.end - span.begin) < shortest

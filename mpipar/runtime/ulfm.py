@@ -1,8 +1,9 @@
 """A communicator that survives the death of ranks. MPI itself is handed in.
 
-Open MPI offers this under ``mpirun --with-ft ulfm`` (user-level failure mitigation; W. Bland et al., *Int. J. High
-Perform. Comput. Appl.* 27, 244, 2013). An operation that needs a dead rank raises; whoever notices revokes the
-communicator, so that the others don't wait for ever, and all that live shrink it to themselves.
+Open MPI offers this under ``mpirun --with-ft ulfm`` (user-level failure mitigation; W. Bland et
+al., *Int. J. High Perform. Comput. Appl.* 27, 244, 2013). An operation that needs a dead rank
+raises; whoever notices revokes the communicator, so that the others don't wait for ever, and all
+that live shrink it to themselves.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def _noticing(method: F) -> F:
-    """Let a method raise RankLost where MPI says that a rank is dead, or that another rank has noticed it."""
+    """Let a method raise RankLost where MPI says that a rank is dead, or that another rank has
+    noticed it.
+    """
 
     @functools.wraps(method)
     def noticing(self: SurvivingComm, *args: Any, **kwargs: Any) -> Any:
@@ -44,7 +47,12 @@ class SurvivingComm(MPIComm):
     def __init__(self, mpi: Any) -> None:
         super().__init__(mpi)
         # Non-blocking collectives of Open MPI 5 say no more than "other" about a dead rank.
-        self._signs = (mpi.ERR_PROC_FAILED, mpi.ERR_PROC_FAILED_PENDING, mpi.ERR_REVOKED, mpi.ERR_OTHER)
+        self._signs = (
+            mpi.ERR_PROC_FAILED,
+            mpi.ERR_PROC_FAILED_PENDING,
+            mpi.ERR_REVOKED,
+            mpi.ERR_OTHER,
+        )
         self._in_vain = 0  # repairs in a row that found no rank dead
         self._comm.Set_errhandler(mpi.ERRORS_RETURN)
 
@@ -56,7 +64,9 @@ class SurvivingComm(MPIComm):
     agree = _noticing(MPIComm.agree)
 
     def shared_counter(self) -> Counter:  # noqa: D102
-        raise BadInput("schedule: dynamic needs one-sided operations, which don't survive the loss of a rank")
+        raise BadInput(
+            "schedule: dynamic needs one-sided operations, which don't survive the loss of a rank"
+        )
 
     def post_stop(self) -> None:  # noqa: D102
         with contextlib.suppress(self._mpi.Exception):  # agree, which comes next, will notice

@@ -34,11 +34,14 @@ def apart(read: Callable[[], T], what: str) -> T:
     Raises
     ------
     BadInput
-        If the function takes more time or memory than is given, or crashes; and whatever else it raises.
+        If the function takes more time or memory than is given, or crashes; and whatever else it
+        raises.
     """
     reading, writing = os.pipe()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of threads, which the copy doesn't need
+        warnings.simplefilter(
+            "ignore", DeprecationWarning
+        )  # of threads, which the copy doesn't need
         process = os.fork()
     if process == 0:
         _serve(read, writing)
@@ -52,7 +55,10 @@ def apart(read: Callable[[], T], what: str) -> T:
     finally:
         os.waitpid(process, 0)
     if not data:
-        raise BadInput(f"{what} is damaged: reading it takes more than {SECONDS} s or {BYTES >> 30} GiB, or crashes")
+        raise BadInput(
+            f"{what} is damaged: reading it takes more than {SECONDS} s or {BYTES >> 30} GiB, or"
+            " crashes"
+        )
     is_error, found = pickle.loads(data)
     if is_error:
         raise found
@@ -61,7 +67,9 @@ def apart(read: Callable[[], T], what: str) -> T:
 
 
 def _serve(read: Callable[[], object], writing: int) -> None:
-    """Send what a function returns or raises, and end; nothing if that can't be had within the limits."""
+    """Send what a function returns or raises, and end; nothing if that can't be had within the
+    limits.
+    """
     try:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGXCPU):
             signal.signal(number, signal.SIG_DFL)

@@ -7,9 +7,10 @@
         lock            held by the root
         *.log           what each rank has done since then: a record with a checksum for each commit
 
-A rank commits by itself, to a log of its own, what is new: no rank waits for another, and the cost doesn't grow with
-what is done. The root writes ``run.h5`` as a whole, aside and then renamed, at the start, when the run stops and in the
-end. What is done is the state and all whole records. Nothing here is pickled.
+A rank commits by itself, to a log of its own, what is new: no rank waits for another, and the cost
+doesn't grow with what is done. The root writes ``run.h5`` as a whole, aside and then renamed, at
+the start, when the run stops and in the end. What is done is the state and all whole records.
+Nothing here is pickled.
 """
 
 from __future__ import annotations
@@ -63,7 +64,9 @@ def put(file: h5py.File, state: State) -> None:
     data = encode([state.run, state.identity, *_packed(state.done), state.finished])
     stored = file.create_dataset("checkpoint", data=np.frombuffer(data, np.uint8))
     put_text(stored, "sha256", hashlib.sha256(data).hexdigest())
-    stored.attrs["description"] = "which blocks are done and their total, as JSON: what --resume goes on from"
+    stored.attrs["description"] = (
+        "which blocks are done and their total, as JSON: what --resume goes on from"
+    )
 
 
 def get(path: Path, file: h5py.File) -> State:
@@ -72,28 +75,42 @@ def get(path: Path, file: h5py.File) -> State:
         if not isinstance(file.get("checkpoint", getlink=True), h5py.HardLink):
             raise ValueError("there is none in this file itself")
         stored = file["checkpoint"]
-        if stored.dtype != np.uint8 or stored.external or stored.id.get_storage_size() != stored.nbytes:
+        if (
+            stored.dtype != np.uint8
+            or stored.external
+            or stored.id.get_storage_size() != stored.nbytes
+        ):
             raise ValueError("it is not made of bytes in this file")
         data = stored[...].tobytes()
         if not has_text(stored, "sha256", hashlib.sha256(data).hexdigest()):
             raise ValueError("the checksum is wrong")
         run, identity, *packed, finished = decode(data)
-        if not isinstance(run, str) or not isinstance(identity, dict) or not isinstance(finished, bool):
+        if (
+            not isinstance(run, str)
+            or not isinstance(identity, dict)
+            or not isinstance(finished, bool)
+        ):
             raise ValueError("it is not of a run")
         return State(run, identity, _unpacked(packed), finished)
     except (KeyError, ValueError, TypeError, OSError, RuntimeError, AttributeError) as error:
         reason = " ".join(str(error).split())[:100]
-        raise BadInput(f"resume: the checkpoint in {str(path)!r} is missing or damaged ({reason})") from None
+        raise BadInput(
+            f"resume: the checkpoint in {str(path)!r} is missing or damaged ({reason})"
+        ) from None
 
 
 def check_state(path: Path, state: State, bound: BoundKernel) -> None:
-    """Raise BadInput if blocks are done that the run hasn't, or if it is finished without being so."""
+    """Raise BadInput if blocks are done that the run hasn't, or if it is finished without being
+    so.
+    """
     check_done(path, state.done, bound)
     done = united(state.done.ranges)
     if state.finished and not state.done.skipped:
         whole = [range(bound.plan.n_blocks)] if bound.plan.n_blocks else []
         if done != whole and not (bound.may_end_early and [r.start for r in done] == [0]):
-            raise BadInput(f"resume: the checkpoint in {str(path)!r} is damaged (blocks are missing)")
+            raise BadInput(
+                f"resume: the checkpoint in {str(path)!r} is damaged (blocks are missing)"
+            )
 
 
 def check_done(path: Path, done: Done, bound: BoundKernel) -> None:
@@ -101,13 +118,18 @@ def check_done(path: Path, done: Done, bound: BoundKernel) -> None:
     plan = bound.plan
     inside = all(r.step > 0 and r[0] >= 0 and r[-1] < plan.n_blocks for r in done.ranges if r)
     if not inside or Blocks(united(done.ranges)).count != done.count:
-        raise BadInput(f"resume: the checkpoint of {str(path)!r} is damaged (there are no such blocks)")
+        raise BadInput(
+            f"resume: the checkpoint of {str(path)!r} is damaged (there are no such blocks)"
+        )
     for skipped in done.skipped:
         index = skipped.block
         block = plan[index] if type(index) is int and 0 <= index < plan.n_blocks else None
         texts = isinstance(skipped.reason, str) and isinstance(skipped.details, str)
         if block is None or (block.start, block.stop) != (skipped.start, skipped.stop) or not texts:
-            raise BadInput(f"resume: the checkpoint of {str(path)!r} is damaged (there is no such skipped block)")
+            raise BadInput(
+                f"resume: the checkpoint of {str(path)!r} is damaged (there is no such skipped"
+                " block)"
+            )
 
 
 class Log:
@@ -128,7 +150,9 @@ class Log:
         self._length = 0
 
     def append(self, done: Done) -> None:
-        """Commit some blocks. Raises OSError, and TypeError if a total can't be stored; then nothing has changed."""
+        """Commit some blocks. Raises OSError, and TypeError if a total can't be stored; then
+        nothing has changed.
+        """
         data = encode([self._run, *_packed(done)])
         record = _HEAD.pack(_MARK, len(data), zlib.crc32(data)) + data
         new = self._file < 0
@@ -151,7 +175,9 @@ class Log:
 
 
 def logged(folder: Path, run: str) -> Iterator[Done]:
-    """Yield what ranks of a run have committed to their logs; what follows a record that isn't whole doesn't count."""
+    """Yield what ranks of a run have committed to their logs; what follows a record that isn't
+    whole doesn't count.
+    """
     for path in sorted(folder.glob("*.log")):
         with path.open("rb") as file:
             while len(head := file.read(_HEAD.size)) == _HEAD.size:
@@ -168,7 +194,9 @@ def logged(folder: Path, run: str) -> Iterator[Done]:
 
 
 def without_repeats(parts: Iterator[Done], base: Done, reduction: Any) -> Done:
-    """Return base and parts together; parts that base has already, as a commit was cut short, are left out."""
+    """Return base and parts together; parts that base has already, as a commit was cut short, are
+    left out.
+    """
     for part in parts:
         known, new = Blocks(united(base.ranges)).count, Blocks(united(part.ranges)).count
         together = Blocks(united(base.ranges + part.ranges)).count
@@ -176,7 +204,9 @@ def without_repeats(parts: Iterator[Done], base: Done, reduction: Any) -> Done:
             try:
                 base = base.merge(part, reduction)
             except Exception as error:  # an operation of the user's
-                raise BadInput(f"resume: what the run has committed can't be combined ({one_line(error)})") from None
+                raise BadInput(
+                    f"resume: what the run has committed can't be combined ({one_line(error)})"
+                ) from None
         elif together != known:
             raise BadInput("resume: the logs of the run contradict its checkpoint")
     return base

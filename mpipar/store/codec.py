@@ -87,7 +87,9 @@ def _value(plain: Any) -> Any:
 
 
 def _array(plain: dict[str, Any]) -> Any:
-    array = np.lib.format.read_array(io.BytesIO(base64.b64decode(plain["a"], validate=True)), allow_pickle=False)
+    array = np.lib.format.read_array(
+        io.BytesIO(base64.b64decode(plain["a"], validate=True)), allow_pickle=False
+    )
     return array[()] if "s" in plain else array
 
 
@@ -101,7 +103,13 @@ def _integers(plain: dict[str, Any]) -> Any:
 def _exact(plain: dict[str, Any]) -> ExactArray:
     shape, low, words, special, additions, whole = map(_value, plain["x"])
     exact = ExactArray(shape)
-    exact.low, exact.words, exact.special, exact.additions, exact.whole = low, words, special, additions, whole
+    exact.low, exact.words, exact.special, exact.additions, exact.whole = (
+        low,
+        words,
+        special,
+        additions,
+        whole,
+    )
     return exact
 
 

@@ -33,11 +33,14 @@ def check_csv(path: Path) -> None:
     with path.open("rb") as file:
         begins = file.read(len(FIRST_COLUMN) + 1)
     if begins.rstrip(b",\r\n") != FIRST_COLUMN.encode():
-        raise BadInput(f"csv: {str(path)!r} exists and is not a table of results; it is left as it is")
+        raise BadInput(
+            f"csv: {str(path)!r} exists and is not a table of results; it is left as it is"
+        )
 
 
 def write_csv(path: Path, rows: Any) -> None:
-    """Write a table, an array with columns or what reads one, aside, and put it in its place. Raises OSError.
+    """Write a table, an array with columns or what reads one, aside, and put it in its place.
+    Raises OSError.
 
     Numbers have all of their digits; what isn't a number is nan, and text is in UTF-8.
     """
@@ -64,7 +67,9 @@ def _lines(rows: Any) -> Iterator[list[Any]]:
 
 
 def _cells(column: Any) -> list[Any]:
-    """Return a column as what is written: floating-point numbers by the digits that tell them from others."""
+    """Return a column as what is written: floating-point numbers by the digits that tell them from
+    others.
+    """
     if column.dtype.kind == "f" and column.dtype.itemsize != 8:
         return [str(number) for number in column]
     cells: list[Any] = column.tolist()

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 
 def own_name(suffix: str) -> str:
-    """Return a file name that no other process has had, even one with the same number: it begins with the node."""
+    """Return a file name that no other process has had, even one with the same number: it begins
+    with the node.
+    """
     return f"{os.uname().nodename}-{os.getpid()}-{time.time_ns():x}.{suffix}"
 
 
@@ -27,7 +29,9 @@ def write_at(descriptor: int, data: Any, offset: int) -> None:
 
 
 def write_hdf5(path: Path, fill: Callable[[h5py.File], None]) -> None:
-    """Write an HDF5 file that ``fill`` puts things into, made in memory: HDF5 itself takes a full disk badly."""
+    """Write an HDF5 file that ``fill`` puts things into, made in memory: HDF5 itself takes a full
+    disk badly.
+    """
     import h5py  # takes time to load
 
     image = io.BytesIO()
@@ -43,14 +47,17 @@ def write_hdf5(path: Path, fill: Callable[[h5py.File], None]) -> None:
 def put_text(item: h5py.HLObject, name: str, text: str) -> None:
     """Give what is in an HDF5 file an attribute that is text of fixed length, for :func:`has_text`.
 
-    Text of any length is in a heap of the file, and HDF5 may go round in one that is damaged for ever.
+    Text of any length is in a heap of the file, and HDF5 may go round in one that is damaged for
+    ever.
     """
     data = text.encode()
     item.attrs.create(name, data, dtype=f"S{len(data)}")
 
 
 def has_text(item: h5py.HLObject, name: str, text: str) -> bool:
-    """Return whether an attribute is this text, of fixed length. Raises KeyError if there is none."""
+    """Return whether an attribute is this text, of fixed length. Raises KeyError if there is
+    none.
+    """
     return bool(item.attrs.get_id(name).dtype.kind == "S" and item.attrs[name] == text.encode())
 
 
@@ -72,7 +79,8 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def reserve(path: Path, size: int) -> None:
-    """Extend a file, which is made if need be, so that HDF5 finds room in it. Raises OSError if there isn't any.
+    """Extend a file, which is made if need be, so that HDF5 finds room in it. Raises OSError if
+    there isn't any.
 
     HDF5 can't cope with a full disk: it raises, prints, and may crash as the process ends.
     """
@@ -100,5 +108,9 @@ def about_hdf5() -> str:
     """Return the version of HDF5, and whether it is built with MPI."""
     import h5py
 
-    parallel = "built with MPI" if h5py.get_config().mpi else "built without MPI, which mpipar doesn't need"
+    parallel = (
+        "built with MPI"
+        if h5py.get_config().mpi
+        else "built without MPI, which mpipar doesn't need"
+    )
     return f"{h5py.version.hdf5_version}, {parallel}"

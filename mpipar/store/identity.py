@@ -44,7 +44,14 @@ def identity_of(bound: BoundKernel) -> dict[str, Any]:
 def whole_identity(bound: BoundKernel) -> dict[str, Any]:
     """Return all that decides the result of a kernel, with digests of its functions and inputs."""
     kernel = bound.kernel
-    functions = [kernel.function, kernel.n, kernel.default_block, kernel._reduction, kernel._finish, kernel._enough]
+    functions = [
+        kernel.function,
+        kernel.n,
+        kernel.default_block,
+        kernel._reduction,
+        kernel._finish,
+        kernel._enough,
+    ]
     functions += [*kernel._shared.values(), *kernel._variants.values()]
     functions = [function for function in functions if callable(function)]
     names: list[tuple[ModuleType, str]] = []
@@ -79,7 +86,9 @@ def described(identity: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in identity.items() if name not in _OURS}
 
 
-def check_identity(path: Path, there: dict[str, Any], here: dict[str, Any], anyway: bool = False) -> list[str]:
+def check_identity(
+    path: Path, there: dict[str, Any], here: dict[str, Any], anyway: bool = False
+) -> list[str]:
     """Compare the identity in a file with that of a run.
 
     Parameters
@@ -102,23 +111,37 @@ def check_identity(path: Path, there: dict[str, Any], here: dict[str, Any], anyw
         If the run isn't the one that the file has the state of, with the differences spelled out.
     """
     there = {"device": "cpu", **there}  # which files of versions before GPUs don't say
-    names = [name for name in {**described(there), **described(here)} if there.get(name) != here.get(name)]
+    names = [
+        name
+        for name in {**described(there), **described(here)}
+        if there.get(name) != here.get(name)
+    ]
     fixed = [name for name in names if name in _FIXED]
-    told = [f"{name}: {there.get(name)!r} there, {here.get(name)!r} here" for name in (names if not anyway else fixed)]
+    told = [
+        f"{name}: {there.get(name)!r} there, {here.get(name)!r} here"
+        for name in (names if not anyway else fixed)
+    ]
     changed = _changed(there, here)
     if told or (changed and not anyway):
         hint = "" if fixed or not changed else "; --resume --anyway goes on nevertheless"
-        raise BadInput(f"resume: {str(path)!r} is of another run ({'; '.join([*told, *changed])}){hint}")
+        raise BadInput(
+            f"resume: {str(path)!r} is of another run ({'; '.join([*told, *changed])}){hint}"
+        )
     notes = [f"{name} was {there.get(name)!r}" for name in names] + changed
     if notes:
         return [f"{path} goes on with what is done by another run: {'; '.join(notes)}"]
     if FUNCTIONS in here and FUNCTIONS not in there:
-        return [f"{path} doesn't say what its functions and inputs were: whether they are the same is not known"]
+        return [
+            f"{path} doesn't say what its functions and inputs were: whether they are the same is"
+            " not known"
+        ]
     return []
 
 
 def inputs_of_both(there: dict[str, Any], here: dict[str, Any]) -> dict[str, str]:
-    """Return the inputs of a run that goes on: what wasn't there when it began is its own work, as a log is."""
+    """Return the inputs of a run that goes on: what wasn't there when it began is its own work, as
+    a log is.
+    """
     known = there.get(INPUTS)
     return {label: told for label, told in here[INPUTS].items() if known is None or label in known}
 
@@ -130,7 +153,9 @@ def _changed(there: dict[str, Any], here: dict[str, Any]) -> list[str]:
     old, new = there[FUNCTIONS], here[FUNCTIONS]
     functions = [label for label in sorted({**old, **new}) if old.get(label) != new.get(label)]
     old, new = there[INPUTS], here[INPUTS]
-    inputs = [label for label in sorted(old.keys() & new.keys()) if old[label] != new[label]]  # the run may make files
+    inputs = [
+        label for label in sorted(old.keys() & new.keys()) if old[label] != new[label]
+    ]  # the run may make files
     told = [f"input {label.partition(' ')[2]} was changed" for label in inputs[:_MOST_TOLD]]
     if len(inputs) > _MOST_TOLD:
         told.append(f"so were {len(inputs) - _MOST_TOLD} more inputs")
@@ -143,7 +168,9 @@ def _function_told(label: str) -> str:
 
 
 def content(path: str) -> str:
-    """Return the size and a digest of what is in a file; of a large one, with its time, and a digest of samples."""
+    """Return the size and a digest of what is in a file; of a large one, with its time, and a
+    digest of samples.
+    """
     try:
         about = os.stat(path)
         with open(path, "rb") as file:
@@ -167,11 +194,18 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def _module(where: str) -> ModuleType | None:
-    """Return the module that is meant, if it is loaded: what checked the parameter has done that."""
+    """Return the module that is meant, if it is loaded: what checked the parameter has done
+    that.
+    """
     if where.endswith(".py"):
         found = sys.modules.get(Path(where).stem)
         path = getattr(found, "__file__", None)
-        same = path is not None and os.path.exists(where) and os.path.exists(path) and os.path.samefile(path, where)
+        same = (
+            path is not None
+            and os.path.exists(where)
+            and os.path.exists(path)
+            and os.path.samefile(path, where)
+        )
         return found if same else None
     return sys.modules.get(where)
 

@@ -1,7 +1,8 @@
 """Whether values of any kind are those of a run before: digests of them.
 
-Objects are looked at as pickle does: by what makes them and what they are made of. Functions and classes are what
-their source is, with what of the user's own that uses (:mod:`mpipar.store.source`).
+Objects are looked at as pickle does: by what makes them and what they are made of. Functions and
+classes are what their source is, with what of the user's own that uses
+(:mod:`mpipar.store.source`).
 """
 
 from __future__ import annotations
@@ -20,16 +21,27 @@ from mpipar.store.source import digests_of
 from mpipar.store.values import Dumper, Unstorable, full_name
 
 _MOST_GROUPS = 64
-_FUNCTIONS = (types.FunctionType, types.BuiltinFunctionType, np.ufunc, type(len), type(str.upper), type(str.__len__))
+_FUNCTIONS = (
+    types.FunctionType,
+    types.BuiltinFunctionType,
+    np.ufunc,
+    type(len),
+    type(str.upper),
+    type(str.__len__),
+)
 
 
 def digest(value: Any) -> str:
-    """Return a digest of what a value is. Raises Unstorable, naming the type that can't be told from others."""
+    """Return a digest of what a value is. Raises Unstorable, naming the type that can't be told
+    from others.
+    """
     return hashlib.sha256(_Describer().dump(value)).hexdigest()
 
 
 def digests_of_items(items: Sequence[Any]) -> dict[str, str]:
-    """Return digests of items in at most 64 groups of neighbours, {"items 0 to 9": digest}. Raises Unstorable."""
+    """Return digests of items in at most 64 groups of neighbours, {"items 0 to 9": digest}. Raises
+    Unstorable.
+    """
     size = max(1, -(-len(items) // _MOST_GROUPS))
     digests = {}
     for start in range(0, len(items), size):
@@ -50,7 +62,9 @@ def named(function: Any) -> str:
 
 
 def state_of(function: Any) -> str:
-    """Return a digest of what a function has beside its source: defaults, what it is bound to, partial's arguments."""
+    """Return a digest of what a function has beside its source: defaults, what it is bound to,
+    partial's arguments.
+    """
     return hashlib.sha256(_Describer().dump(_Beside(function))).hexdigest()
 
 
@@ -81,7 +95,11 @@ class _Describer(Dumper):
         if isinstance(value, _FUNCTIONS):
             return ["function", named(value), self.plain(digests_of([value])), self._beside(value)]
         if isinstance(value, type):
-            return ["class", full_name(value).replace("__mp_main__", "__main__"), self.plain(digests_of([value]))]
+            return [
+                "class",
+                full_name(value).replace("__mp_main__", "__main__"),
+                self.plain(digests_of([value])),
+            ]
         if isinstance(value, types.ModuleType):
             return ["module", value.__name__]
         if isinstance(value, np.ndarray) and value.dtype == object:
@@ -91,7 +109,11 @@ class _Describer(Dumper):
     def _beside(self, function: Any) -> Any:
         """Return what stands for all that a function has beside its source."""
         if isinstance(function, functools.partial):
-            return [self.plain(function.func), self.plain(function.args), self.plain(dict(function.keywords))]
+            return [
+                self.plain(function.func),
+                self.plain(function.args),
+                self.plain(dict(function.keywords)),
+            ]
         if isinstance(function, types.FunctionType):
             cells = [cell.cell_contents for cell in function.__closure__ or () if _is_full(cell)]
             beside = [function.__defaults__, function.__kwdefaults__, cells]
@@ -108,11 +130,16 @@ class _Describer(Dumper):
         try:
             reduced = value.__reduce_ex__(4)
         except Exception:
-            raise Unstorable(f"{full_name(type(value))} can't be compared with that of another run") from None
+            raise Unstorable(
+                f"{full_name(type(value))} can't be compared with that of another run"
+            ) from None
         if isinstance(reduced, str):
             return ["global", full_name(type(value)), reduced]
         makers, rest = reduced[:3], reduced[3:5]
-        return [self.plain(part) for part in (*makers, *(list(part) if part is not None else None for part in rest))]
+        return [
+            self.plain(part)
+            for part in (*makers, *(list(part) if part is not None else None for part in rest))
+        ]
 
     def sorted(self, values: Any) -> list[Any]:
         return sorted((["digest", digest(value)] for value in values), key=json.dumps)

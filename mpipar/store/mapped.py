@@ -14,7 +14,9 @@ DATASET = "outcomes"
 
 
 def stored_outcomes(path: Path) -> tuple[Array, int]:
-    """Return the outcomes of a finished map as bytes, and the number of its items. Raises BadInput."""
+    """Return the outcomes of a finished map as bytes, and the number of its items. Raises
+    BadInput.
+    """
     try:
         with h5py.File(path, "r") as file:
             if not file.attrs.get("finished", False) or DATASET not in file:
@@ -24,4 +26,6 @@ def stored_outcomes(path: Path) -> tuple[Array, int]:
     except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
         if isinstance(error, BadInput):
             raise
-        raise BadInput(f"{str(path)!r} can't be read: {' '.join(str(error).split())[:200]}") from None
+        raise BadInput(
+            f"{str(path)!r} can't be read: {' '.join(str(error).split())[:200]}"
+        ) from None

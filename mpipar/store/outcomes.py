@@ -32,7 +32,9 @@ class ItemTraceback(Exception):
 
 
 def result_as_bytes(item: int, result: Any) -> bytes:
-    """Return the result of an item as bytes. Raises UnfitResult, naming the type, if it can't be stored."""
+    """Return the result of an item as bytes. Raises UnfitResult, naming the type, if it can't be
+    stored.
+    """
     try:
         data = dump(result)
     except Unstorable as error:
@@ -41,7 +43,9 @@ def result_as_bytes(item: int, result: Any) -> bytes:
 
 
 def exception_as_bytes(item: int, error: BaseException, below: int = 1) -> bytes:
-    """Return an exception that an item's function raised as bytes; ``below`` frames of ours are left out."""
+    """Return an exception that an item's function raised as bytes; ``below`` frames of ours are
+    left out.
+    """
     trace = error.__traceback__
     for _ in range(below):
         trace = trace.tb_next if trace is not None else None
@@ -58,7 +62,9 @@ def exception_as_bytes(item: int, error: BaseException, below: int = 1) -> bytes
 
 
 def outcomes_of(data: bytes) -> Iterator[tuple[int, Any, bool]]:
-    """Yield the number of each item, its result or exception, and whether it is that. Raises ValueError."""
+    """Yield the number of each item, its result or exception, and whether it is that. Raises
+    ValueError.
+    """
     position = 0
     while position < len(data):
         if position + _HEAD.size > len(data):
@@ -115,7 +121,9 @@ def _made_again(told: dict[str, Any]) -> BaseException:
     return error
 
 
-def _new(kind: type[BaseException], arguments: tuple[Any, ...], state: dict[str, Any]) -> BaseException | None:
+def _new(
+    kind: type[BaseException], arguments: tuple[Any, ...], state: dict[str, Any]
+) -> BaseException | None:
     """Return a new exception of a class, with none of the user's code called."""
     try:
         if kind.__module__ == "builtins":

@@ -48,7 +48,9 @@ from mpipar.store.row_checks import look_through, without
 from mpipar.store.seal import check_seal, seal
 
 _LOCK_PATIENCE = 3.0  # seconds that a run which is just ending is given
-_LOCK_PATIENCE_IN_JOB = 60.0  # … in a batch job, whose ranks before may outlive a launcher that has lost a node
+_LOCK_PATIENCE_IN_JOB = (
+    60.0  # … in a batch job, whose ranks before may outlive a launcher that has lost a node
+)
 
 
 class OutputFile:
@@ -88,7 +90,8 @@ class OutputFile:
         On all ranks, if a result can't be written there, or not be resumed.
     """
 
-    # Only the root touches path itself and the lock; all ranks write logs, and their processes rows.
+    # Only the root touches path itself and the lock; all ranks write logs, and their processes
+    # rows.
 
     def __init__(
         self,
@@ -101,7 +104,9 @@ class OutputFile:
         anyway: bool = False,
         every: float = 60.0,
     ) -> None:
-        self._path = path = Path(os.path.realpath(path))  # a kernel may change the folder; a link stays what it is
+        self._path = path = Path(
+            os.path.realpath(path)
+        )  # a kernel may change the folder; a link stays what it is
         self._folder = Path(f"{path}.parts")
         self._previous = Path(f"{path}.previous")
         self._bound = bound
@@ -123,7 +128,13 @@ class OutputFile:
                 self._start(compress, resume)
             except BadInput as error:
                 problem = str(error)
-            except (OSError, RuntimeError, TypeError, ValueError, OverflowError) as error:  # HDF5 has limits of its own
+            except (
+                OSError,
+                RuntimeError,
+                TypeError,
+                ValueError,
+                OverflowError,
+            ) as error:  # HDF5 has limits of its own
                 problem = f"output: {_reason(error)}: {str(path)!r}"
             if problem is not None:
                 self._leave()
@@ -146,11 +157,15 @@ class OutputFile:
             self._leave()
 
     def append(self, done: Done) -> None:
-        """Commit what this rank has done since its last commit. Raises OSError, or TypeError for odd totals."""
+        """Commit what this rank has done since its last commit. Raises OSError, or TypeError for
+        odd totals.
+        """
         self._log.append(done)
 
     def reload(self, is_root: bool) -> None:
-        """Take for base all that is on the disk, after ranks have died; the root may be another one now."""
+        """Take for base all that is on the disk, after ranks have died; the root may be another one
+        now.
+        """
         self._is_root = is_root
         if is_root:
             if self._lock < 0:
@@ -160,7 +175,9 @@ class OutputFile:
             self.base = without_repeats(self._logged(), state.done, self._bound.reduction)
 
     def commit(self, done: Done) -> None:
-        """Commit all that is done as one file. For the root. Raises OSError, RuntimeError, TypeError."""
+        """Commit all that is done as one file. For the root. Raises OSError, RuntimeError,
+        TypeError.
+        """
         if done.count or done.skipped:
             self._write_state(done)
             self._keep_folder = self.rows is not None
@@ -176,7 +193,9 @@ class OutputFile:
             self._write(result)
         except (OSError, RuntimeError, TypeError, ValueError) as error:  # h5py raises all of these
             self._keep_folder = self.rows is not None
-            with contextlib.suppress(OSError, RuntimeError, TypeError):  # what is done may take less room
+            with contextlib.suppress(
+                OSError, RuntimeError, TypeError
+            ):  # what is done may take less room
                 self._write_state(result.done)
             return f"the result could not be written to {self._path}: {_reason(error)}"
         self._written = True
@@ -187,7 +206,9 @@ class OutputFile:
     def _write(self, result: Result) -> None:
         def put_all(file: h5py.File) -> None:
             fill(file, result)
-            with contextlib.suppress(TypeError):  # a total that can't be stored is no harm in the end
+            with contextlib.suppress(
+                TypeError
+            ):  # a total that can't be stored is no harm in the end
                 put(file, State(self._run, self._identity, result.done, finished=True))
 
         aside = self._folder / "aside.h5"
@@ -196,11 +217,15 @@ class OutputFile:
         else:
             self.rows.reserve_room()
             if result.skipped:
-                shutil.copyfile(self.rows.base, aside)  # blocks that were skipped may still come, with their rows
+                shutil.copyfile(
+                    self.rows.base, aside
+                )  # blocks that were skipped may still come, with their rows
             else:
                 aside = self.rows.base
             with h5py.File(aside, "r+") as file:
-                _rows.complete(self.rows, file, result.plan, [block.block for block in result.skipped])
+                _rows.complete(
+                    self.rows, file, result.plan, [block.block for block in result.skipped]
+                )
                 put_all(file)
         seal(aside)
         self._replace_by(aside)
@@ -264,8 +289,8 @@ class OutputFile:
         again = base.count - self.base.count
         damaged = several(len(found.damaged), "block")
         self.notes.append(
-            f"the rows of {damaged} in {self._folder} are missing or damaged: {several(again, 'block')} of the"
-            f" {base.count} that were done will be evaluated again"
+            f"the rows of {damaged} in {self._folder} are missing or damaged:"
+            f" {several(again, 'block')} of the {base.count} that were done will be evaluated again"
         )
 
     def _logged(self) -> Iterator[Done]:
@@ -275,7 +300,9 @@ class OutputFile:
             yield part
 
     def _write_state(self, done: Done) -> None:
-        """Write the state as a file that can be resumed, and drop the logs that it has the sum of."""
+        """Write the state as a file that can be resumed, and drop the logs that it has the sum
+        of.
+        """
         logs = list(self._folder.glob("*.log"))
         aside = self._folder / "aside.h5"
 
@@ -301,7 +328,9 @@ class OutputFile:
             entries = list(self._folder.iterdir())
             uncommitted = not self._written and any(entry.suffix == ".log" for entry in entries)
             if not self._keep_folder and not uncommitted:
-                if _is_empty(self._path, self._run):  # nothing was done: as if it had not been begun
+                if _is_empty(
+                    self._path, self._run
+                ):  # nothing was done: as if it had not been begun
                     self._path.unlink()
                     if self._previous.exists():
                         os.replace(self._previous, self._path)
@@ -354,14 +383,20 @@ def check(path: Path) -> str | None:
             raise BadInput(f"output: {str(path)!r} is not a regular file")
         there = _kind_of(path)
         if there == "foreign":
-            raise BadInput(f"output: {str(path)!r} exists and is not a result of mpipar; it is left as it is")
+            raise BadInput(
+                f"output: {str(path)!r} exists and is not a result of mpipar; it is left as it is"
+            )
     if not os.access(folder, os.W_OK | os.X_OK):
         raise BadInput(f"output: the folder {str(folder)!r} can't be written to")
     return there
 
 
-def preview(path: Path, could_be: Sequence[BoundKernel], *, resume: bool, anyway: bool = False) -> None:
-    """Raise BadInput if no run of one of these kernels could have this output; nothing is written."""
+def preview(
+    path: Path, could_be: Sequence[BoundKernel], *, resume: bool, anyway: bool = False
+) -> None:
+    """Raise BadInput if no run of one of these kernels could have this output; nothing is
+    written.
+    """
     try:
         path = Path(os.path.realpath(path))
         if _may_write(path, resume) is not None and resume:
@@ -375,16 +410,24 @@ def preview(path: Path, could_be: Sequence[BoundKernel], *, resume: bool, anyway
 
 
 def _may_write(path: Path, resume: bool) -> str | None:
-    """Return what is at ``path``, as :func:`check` does; what an unfinished run has left may be resumed alone."""
+    """Return what is at ``path``, as :func:`check` does; what an unfinished run has left may be
+    resumed alone.
+    """
     there = check(path)
     if there == "unfinished" and not resume:
         _check_is_idle(Path(f"{path}.parts"))
-        raise BadInput(f"output: {str(path)!r} holds an unfinished run: --resume goes on with it; or remove it")
+        raise BadInput(
+            f"output: {str(path)!r} holds an unfinished run: --resume goes on with it; or remove it"
+        )
     return there
 
 
-def _state_of(path: Path, bound: BoundKernel, identity: dict[str, Any], anyway: bool) -> tuple[State, list[str]]:
-    """Return the state in a file, and what the user should know of it. Raises BadInput if it isn't of the same run."""
+def _state_of(
+    path: Path, bound: BoundKernel, identity: dict[str, Any], anyway: bool
+) -> tuple[State, list[str]]:
+    """Return the state in a file, and what the user should know of it. Raises BadInput if it isn't
+    of the same run.
+    """
     with h5py.File(path, "r") as file:
         version = file.attrs["mpipar_format"]
         if version != FORMAT:
@@ -418,11 +461,14 @@ def _is_empty(path: Path, run: str) -> bool:
 
 
 def _locked(folder: Path) -> int:
-    """Return a descriptor that holds the lock of a folder, which is made. Raises BadInput if another process has it.
+    """Return a descriptor that holds the lock of a folder, which is made. Raises BadInput if
+    another process has it.
 
     The system takes the lock away with its process or node, so that none is ever stale.
     """
-    deadline = time.monotonic() + (_LOCK_PATIENCE_IN_JOB if journal.VARIABLE in os.environ else _LOCK_PATIENCE)
+    deadline = time.monotonic() + (
+        _LOCK_PATIENCE_IN_JOB if journal.VARIABLE in os.environ else _LOCK_PATIENCE
+    )
     while True:
         folder.mkdir(exist_ok=True)
         lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o666)
@@ -443,7 +489,9 @@ def _locked(folder: Path) -> int:
 
 
 def _check_is_idle(folder: Path) -> None:
-    """Raise BadInput if a run has the lock of a folder at the moment: its output is not to be removed."""
+    """Raise BadInput if a run has the lock of a folder at the moment: its output is not to be
+    removed.
+    """
     try:
         lock = os.open(folder / "lock", os.O_RDONLY)
     except OSError:
@@ -467,7 +515,10 @@ def _check_is_free(folder: Path) -> None:
     """Raise BadInput if a folder has files that are not of a run."""
     for entry in folder.iterdir() if folder.exists() else ():
         if not _is_ours(entry):
-            raise BadInput(f"output: the folder {str(folder)!r} is needed, but has other files in it ({entry.name!r})")
+            raise BadInput(
+                f"output: the folder {str(folder)!r} is needed, but has other files in it"
+                f" ({entry.name!r})"
+            )
 
 
 def _empty(folder: Path) -> None:
@@ -478,4 +529,8 @@ def _empty(folder: Path) -> None:
 
 
 def _is_ours(entry: Path) -> bool:
-    return entry.name in ("lock", "rows.h5", "rows.skeleton", "aside.h5") or entry.suffix in (".part", ".sums", ".log")
+    return entry.name in ("lock", "rows.h5", "rows.skeleton", "aside.h5") or entry.suffix in (
+        ".part",
+        ".sums",
+        ".log",
+    )

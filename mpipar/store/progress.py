@@ -1,7 +1,7 @@
 """How far a run is, from its files, while it goes on.
 
-Nothing is locked or written: the run doesn't notice. Its files may be replaced or removed at any moment, and are then
-read again.
+Nothing is locked or written: the run doesn't notice. Its files may be replaced or removed at any
+moment, and are then read again.
 """
 
 from __future__ import annotations
@@ -21,7 +21,15 @@ from mpipar.core.blocks import Blocks, united
 from mpipar.store.checkpoint import get, logged
 
 _ATTEMPTS = 5
-_BROKEN = (OSError, ValueError, TypeError, KeyError, RuntimeError, OverflowError, BadInput)  # what is damaged raises
+_BROKEN = (
+    OSError,
+    ValueError,
+    TypeError,
+    KeyError,
+    RuntimeError,
+    OverflowError,
+    BadInput,
+)  # what is damaged raises
 
 
 class Progress(NamedTuple):
@@ -36,11 +44,13 @@ class Progress(NamedTuple):
     skipped : int
         Blocks that failed, and were skipped.
     finished : bool
-        Whether the result is there; skipped blocks may be missing in it, and it may have been enough early.
+        Whether the result is there; skipped blocks may be missing in it, and it may have been
+        enough early.
     committed : float
         Time of the last commit, in seconds since 1970.
     whole : bool
-        Whether all commits were read: False if there are too many to do so in a few seconds, or one is damaged.
+        Whether all commits were read: False if there are too many to do so in a few seconds, or one
+        is damaged.
     before : int
         Blocks that had been done when the run was last begun, or ended.
     """
@@ -85,7 +95,9 @@ def progress(path: Path, seconds: float = 5.0) -> Progress | None:
 
 
 def _read(path: Path, until: float) -> Progress | None:
-    with h5py.File(path, "r", locking=False) as file:  # HDF5 would lock the file, and be refused on some file systems
+    with h5py.File(
+        path, "r", locking=False
+    ) as file:  # HDF5 would lock the file, and be refused on some file systems
         if "mpipar_format" not in file.attrs:
             return None
         committed = path.stat().st_mtime
@@ -93,8 +105,15 @@ def _read(path: Path, until: float) -> Progress | None:
             return _of_result(path, file, committed)
         state = get(path, file)
     n_blocks = -(-_number(state.identity["n"]) // _number(state.identity["block"]))
-    folder, before = Path(f"{os.path.realpath(path)}.parts"), Blocks(united(state.done.ranges)).count
-    ranges, skipped, whole = list(state.done.ranges), {block.block for block in state.done.skipped}, True
+    folder, before = (
+        Path(f"{os.path.realpath(path)}.parts"),
+        Blocks(united(state.done.ranges)).count,
+    )
+    ranges, skipped, whole = (
+        list(state.done.ranges),
+        {block.block for block in state.done.skipped},
+        True,
+    )
     try:
         for part in logged(folder, state.run):
             ranges += part.ranges
@@ -112,7 +131,10 @@ def _read(path: Path, until: float) -> Progress | None:
 
 def _of_result(path: Path, file: h5py.File, committed: float) -> Progress:
     """Return the progress of a run that is complete, but perhaps for skipped blocks."""
-    n_blocks, skipped = _number(file.attrs["n_blocks"]), _number(file.attrs.get("skipped_blocks", 0))
+    n_blocks, skipped = (
+        _number(file.attrs["n_blocks"]),
+        _number(file.attrs.get("skipped_blocks", 0)),
+    )
     done = n_blocks - skipped
     with contextlib.suppress(BadInput):  # totals that can't be stored leave none
         done = Blocks(united(get(path, file).done.ranges)).count

@@ -32,7 +32,9 @@ FORMAT = 2
 """Version of the layout, in the attribute ``mpipar_format``."""
 
 LONGEST_ATTRIBUTE = 2**10
-"""Items of a list that is an attribute; HDF5 has 64 KiB for one, and 16 bytes for a text of any length."""
+"""Items of a list that is an attribute; HDF5 has 64 KiB for one, and 16 bytes for a text of any
+length.
+"""
 
 _TEXT = h5py.string_dtype()
 
@@ -89,7 +91,9 @@ def _put_parameter(group: h5py.Group, name: str, value: Any) -> None:
 
 
 def _put(group: h5py.Group, name: str, value: Any, description: str) -> None:
-    """Store a number, an array, text, or a group of such; what HDF5 can't hold is stored as text."""
+    """Store a number, an array, text, or a group of such; what HDF5 can't hold is stored as
+    text.
+    """
     if hasattr(value, "_asdict"):
         value = value._asdict()
     if isinstance(value, Mapping):
@@ -114,15 +118,27 @@ def _data(value: Any) -> Any:
 
 
 def _put_tables(file: h5py.File, result: Result) -> None:
-    processes = [("rank", "i8"), ("host", _TEXT), ("pid", "i8"), ("blocks", "i8"), ("seconds", "f8"), ("longest", "f8")]
+    processes = [
+        ("rank", "i8"),
+        ("host", _TEXT),
+        ("pid", "i8"),
+        ("blocks", "i8"),
+        ("seconds", "f8"),
+        ("longest", "f8"),
+    ]
     rows = np.array(
-        [(r.rank, r.host, r.pid, r.blocks, r.seconds, r.longest) for r in result.records], np.dtype(processes)
+        [(r.rank, r.host, r.pid, r.blocks, r.seconds, r.longest) for r in result.records],
+        np.dtype(processes),
     )
     table = file.create_dataset("workers", data=rows)
-    table.attrs["description"] = "processes that evaluated blocks, and for how long they were in kernels"
+    table.attrs["description"] = (
+        "processes that evaluated blocks, and for how long they were in kernels"
+    )
     table.attrs["units"] = "blocks: 1, seconds: s, longest: s"
 
-    ranks = np.zeros(result.ranks, np.dtype([field for field in processes if field[0] not in ("pid", "longest")]))
+    ranks = np.zeros(
+        result.ranks, np.dtype([field for field in processes if field[0] not in ("pid", "longest")])
+    )
     for rank, host in enumerate(result.hosts):
         own = rows[rows["rank"] == rank]
         ranks[rank] = (rank, host, own["blocks"].sum(), own["seconds"].sum())
@@ -135,20 +151,31 @@ def _put_tables(file: h5py.File, result: Result) -> None:
 
 def _put_timeline(file: h5py.File, result: Result) -> None:
     columns = [("worker", "i4"), ("block", "i8"), ("blocks", "i8"), ("begin", "f8"), ("end", "f8")]
-    rows = [(worker, *span) for worker, timeline in enumerate(result.timelines) for span in timeline]
+    rows = [
+        (worker, *span) for worker, timeline in enumerate(result.timelines) for span in timeline
+    ]
     if rows:
         table = file.create_dataset("timeline", data=np.array(rows, np.dtype(columns)))
         table.attrs["description"] = (
-            "spans of time in which a process (a row of workers) evaluated blocks, the first of which is named; "
-            "times count from the barrier before the first block"
+            "spans of time in which a process (a row of workers) evaluated blocks, the first of"
+            " which is named; times count from the barrier before the first block"
         )
         table.attrs["units"] = "blocks: 1, begin: s, end: s"
 
 
 def _put_skipped(file: h5py.File, result: Result) -> None:
     if result.skipped:
-        columns = [("block", "i8"), ("start", "i8"), ("stop", "i8"), ("reason", _TEXT), ("traceback", _TEXT)]
-        rows = [(*block[:3], storable(block.reason), storable(block.details)) for block in result.skipped]
+        columns = [
+            ("block", "i8"),
+            ("start", "i8"),
+            ("stop", "i8"),
+            ("reason", _TEXT),
+            ("traceback", _TEXT),
+        ]
+        rows = [
+            (*block[:3], storable(block.reason), storable(block.details))
+            for block in result.skipped
+        ]
         table = file.create_dataset("skipped", data=np.array(rows, np.dtype(columns)))
         table.attrs["description"] = "blocks that failed, their items, and why"
 

@@ -31,7 +31,8 @@ class Found(NamedTuple):
 
 
 def look_through(rows: Rows, plan: Plan, done: Sequence[range]) -> Found:
-    """Read all rows of the blocks that are done, and compare their checksums; what is damaged is made not to count.
+    """Read all rows of the blocks that are done, and compare their checksums; what is damaged is
+    made not to count.
 
     Raises OSError.
     """
@@ -43,7 +44,9 @@ def look_through(rows: Rows, plan: Plan, done: Sequence[range]) -> Found:
         place = rows.places.get(dataset.name)
         if place is None:
             missing |= {index for index in blocks if (index, number) not in good}
-            counts = {index: good[index, number].shape[0] for index in blocks if (index, number) in good}
+            counts = {
+                index: good[index, number].shape[0] for index in blocks if (index, number) in good
+            }
             continue
         counts = {index: plan[index].size for index in blocks}
         if rows.has_checksums:
@@ -52,7 +55,9 @@ def look_through(rows: Rows, plan: Plan, done: Sequence[range]) -> Found:
 
 
 def without(done: Done, found: Found, reduction: Reduction) -> Done:
-    """Return what is done but for damaged blocks; nothing, where their share of a total can't be told apart."""
+    """Return what is done but for damaged blocks; nothing, where their share of a total can't be
+    told apart.
+    """
     if not isinstance(reduction, Dataset):
         return Done(reduction.start())
     damaged = set(found.damaged)
@@ -77,7 +82,9 @@ def _records_that_hold(rows: Rows) -> dict[tuple[int, int], Record]:
 
 
 def _sums(rows: Rows) -> dict[tuple[int, int], list[Record]]:
-    """Return what is told of rows in their place. Of a block that was evaluated again there are several records."""
+    """Return what is told of rows in their place. Of a block that was evaluated again there are
+    several records.
+    """
     told: dict[tuple[int, int], list[Record]] = {}
     for path in sorted(rows.folder.glob("*.sums")):
         for record in records(path):

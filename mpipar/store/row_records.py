@@ -6,7 +6,8 @@
     header  type and shape of the rows
     rows    none in *.sums: the checksum is of what is in its place in rows.h5
 
-A checksum takes in the name of the run, so that rows of another run of the same problem are none of this one.
+A checksum takes in the name of the run, so that rows of another run of the same problem are none of
+this one.
 """
 
 from __future__ import annotations
@@ -79,9 +80,14 @@ class Record(NamedTuple):
         return _described(self.header)[1]
 
     def is_of(self, rows: Bytes, run: str) -> bool:
-        """Return whether these are the bytes that a process of the run has written; True if nobody can tell."""
+        """Return whether these are the bytes that a process of the run has written; True if nobody
+        can tell.
+        """
         mark = _ELSEWHERE if self.in_place else _ROWS
-        return self.checksum in (None, _checksum(mark, self.block, self.number, self.header, rows, run))
+        return self.checksum in (
+            None,
+            _checksum(mark, self.block, self.number, self.header, rows, run),
+        )
 
 
 class Records:
@@ -102,7 +108,9 @@ class Records:
         self._length = 0
         self._noted = b""
 
-    def append(self, block: int, number: int, rows: Bytes, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
+    def append(
+        self, block: int, number: int, rows: Bytes, dtype: np.dtype[Any], shape: tuple[int, ...]
+    ) -> None:
         """Write a record with its rows. Raises OSError."""
         header = _header(dtype, shape)
         self._write(_head(_ROWS, block, number, header, rows, self._run) + header + rows.data)
@@ -131,7 +139,9 @@ class Records:
 
 
 def records(path: Path) -> Iterator[Record]:
-    """Yield the records of a file up to the first that isn't whole: its process was killed as it wrote."""
+    """Yield the records of a file up to the first that isn't whole: its process was killed as it
+    wrote.
+    """
     length = path.stat().st_size
     with path.open("rb") as file:
         while (record := _next(path, file, length)) is not None:
@@ -185,15 +195,18 @@ def _head(mark: bytes, block: int, number: int, header: bytes, rows: Bytes, run:
 
 
 def _checksum(mark: bytes, block: int, number: int, header: bytes, rows: Bytes, run: str) -> int:
-    known = _WITHOUT_CHECKSUM.pack(mark, block, number, len(header), len(rows)) + header + run.encode()
+    known = (
+        _WITHOUT_CHECKSUM.pack(mark, block, number, len(header), len(rows)) + header + run.encode()
+    )
     return digest(rows, zlib.crc32(known))
 
 
 def digest(data: Bytes, start: int = 0) -> int:
     """Return a checksum of bytes, which takes hardly longer than reading them.
 
-    The words of each chunk are summed in columns, whose number is a prime: pages and sectors that changed places have
-    their words in other columns. These sums, and what is left of a chunk, have a CRC-32.
+    The words of each chunk are summed in columns, whose number is a prime: pages and sectors that
+    changed places have their words in other columns. These sums, and what is left of a chunk, have
+    a CRC-32.
     """
     for begin in range(0, len(data), _CHUNK):
         chunk = data[begin : begin + _CHUNK]

@@ -46,7 +46,17 @@ _GZIP_LEVEL = 4
 ROOM = 2**16
 """Bytes that HDF5 may need beside the rows."""
 
-RESERVED = ("checkpoint", "error", "parameters", "partials", "ranks", "skipped", "timeline", "value", "workers")
+RESERVED = (
+    "checkpoint",
+    "error",
+    "parameters",
+    "partials",
+    "ranks",
+    "skipped",
+    "timeline",
+    "value",
+    "workers",
+)
 """Names in the result file that are taken."""
 
 
@@ -58,12 +68,14 @@ class Rows(NamedTuple):
     folder : Path
     datasets : tuple of Dataset
     places : dict
-        {name of a dataset: offset of its first byte in ``rows.h5``}, for those whose rows have a place.
+        {name of a dataset: offset of its first byte in ``rows.h5``}, for those whose rows have a
+        place.
     compress : bool
     run : str
         The name of the run.
     has_checksums : bool
-        Whether all that was written since the start has checksums; runs of older versions have none.
+        Whether all that was written since the start has checksums; runs of older versions have
+        none.
     """
 
     folder: Path
@@ -80,7 +92,11 @@ class Rows(NamedTuple):
     def flush(self) -> None:
         """Wait until all that the processes of this node have written is on the disk."""
         node = os.uname().nodename
-        for path in (self.base, *self.folder.glob(f"{node}-*.part"), *self.folder.glob(f"{node}-*.sums")):
+        for path in (
+            self.base,
+            *self.folder.glob(f"{node}-*.part"),
+            *self.folder.glob(f"{node}-*.sums"),
+        ):
             flush_to_disk(path)
 
     @property
@@ -89,7 +105,9 @@ class Rows(NamedTuple):
         return self.folder / "rows.h5"
 
     def reserve_room(self) -> None:
-        """Make sure that there is room for the rows to be joined, and for the result. Raises OSError if there isn't."""
+        """Make sure that there is room for the rows to be joined, and for the result. Raises
+        OSError if there isn't.
+        """
         joined = sum(path.stat().st_size for path in self.folder.glob("*.part"))
         reserve(self.base, ROOM + joined + joined // 4)
 
@@ -148,7 +166,10 @@ def begin(folder: Path, bound: BoundKernel, compress: bool, run: str) -> Rows:
     rows = Rows(folder, bound.reduction.datasets(), {}, compress, run)
     for dataset in rows.datasets:
         if dataset.name in RESERVED or "/" in dataset.name:
-            raise BadInput(f"output: a dataset can't be named {dataset.name!r}; the name is taken, or has a slash")
+            raise BadInput(
+                f"output: a dataset can't be named {dataset.name!r}; the name is taken, or has a"
+                " slash"
+            )
         if dataset.dtype is not None:
             _check_type(dataset.dtype)
     reserve(rows.base, ROOM)
@@ -166,7 +187,8 @@ def begin(folder: Path, bound: BoundKernel, compress: bool, run: str) -> Rows:
 
 
 def resume(folder: Path, bound: BoundKernel, compress: bool, run: str) -> Rows | None:
-    """Return the rows of a run that was begun in this folder; None if they are damaged. For the root.
+    """Return the rows of a run that was begun in this folder; None if they are damaged. For the
+    root.
 
     Raises
     ------
@@ -175,9 +197,14 @@ def resume(folder: Path, bound: BoundKernel, compress: bool, run: str) -> Rows |
     """
     rows = Rows(folder, bound.reduction.datasets(), {}, compress, run)
     if not rows.base.exists() and not any(folder.glob("*.part")):
-        raise BadInput(f"resume: the rows that are done are not in {str(folder)!r} (there is no {rows.base.name})")
+        raise BadInput(
+            f"resume: the rows that are done are not in {str(folder)!r} (there is no"
+            f" {rows.base.name})"
+        )
     if _is_of_another_run(rows):
-        raise BadInput(f"resume: the rows that are done are not in {str(folder)!r} (they are of another run)")
+        raise BadInput(
+            f"resume: the rows that are done are not in {str(folder)!r} (they are of another run)"
+        )
     try:
         _restore_skeleton(rows)
         with h5py.File(rows.base, "r") as file:
@@ -195,7 +222,10 @@ def _is_of_another_run(rows: Rows) -> bool:
         _, _, *run = _read_skeleton(rows)
         if run and run != [rows.run]:
             return True
-    with contextlib.suppress(OSError, KeyError, RuntimeError, ValueError), h5py.File(rows.base, "r") as file:
+    with (
+        contextlib.suppress(OSError, KeyError, RuntimeError, ValueError),
+        h5py.File(rows.base, "r") as file,
+    ):
         return not has_text(file, "run", rows.run)
     return False
 
@@ -210,7 +240,8 @@ def _note_places(rows: Rows, file: h5py.File) -> None:
 def _save_skeleton(rows: Rows, sizes: dict[str, int]) -> None:
     """Save what HDF5 has written to the file, all but the rows, which it doesn't touch any more.
 
-    When the root makes the result file of it, and is killed or has no room, HDF5 may leave a file that it refuses.
+    When the root makes the result file of it, and is killed or has no room, HDF5 may leave a file
+    that it refuses.
     """
     length, position, pieces = rows.base.stat().st_size, 0, []
     with rows.base.open("rb") as file:
@@ -239,7 +270,9 @@ def _restore_skeleton(rows: Rows) -> None:
 
 
 def _read_skeleton(rows: Rows) -> Any:
-    """Return the length of the file, the pieces of it, and the run: versions before don't say it. ValueError."""
+    """Return the length of the file, the pieces of it, and the run: versions before don't say it.
+    ValueError.
+    """
     data = rows.skeleton.read_bytes()
     if data[:1] != b"[":
         if int(data[:8], 16) != zlib.crc32(data[8:]):
@@ -271,7 +304,8 @@ def _lay_out(file: h5py.File, dataset: Dataset, n: int) -> None:
 
 
 def complete(rows: Rows, file: h5py.File, plan: Plan, skipped: list[int]) -> None:
-    """Put all rows into ``file``, which is ``rows.base`` opened: those in place are there, the others are joined.
+    """Put all rows into ``file``, which is ``rows.base`` opened: those in place are there, the
+    others are joined.
 
     Parameters
     ----------
@@ -296,7 +330,9 @@ def complete(rows: Rows, file: h5py.File, plan: Plan, skipped: list[int]) -> Non
 
 
 def _records(folder: Path) -> dict[tuple[int, int], Record]:
-    """Return the record of each (block, number of the dataset). Of several of a block, all are the same."""
+    """Return the record of each (block, number of the dataset). Of several of a block, all are the
+    same.
+    """
     found = {}
     for path in sorted(folder.glob("*.part")):
         for record in records(path):
@@ -305,11 +341,18 @@ def _records(folder: Path) -> dict[tuple[int, int], Record]:
 
 
 def _join(
-    rows: Rows, file: h5py.File, dataset: Dataset, found: dict[int, Record], plan: Plan, skipped: list[int]
+    rows: Rows,
+    file: h5py.File,
+    dataset: Dataset,
+    found: dict[int, Record],
+    plan: Plan,
+    skipped: list[int],
 ) -> Any:
     """Make a dataset of the records of all blocks, in block order."""
     if len(found) + len(skipped) < plan.n_blocks:
-        raise OSError(f"{plan.n_blocks - len(found) - len(skipped)} blocks have no rows of {dataset.name!r}")
+        raise OSError(
+            f"{plan.n_blocks - len(found) - len(skipped)} blocks have no rows of {dataset.name!r}"
+        )
     dtype = dataset.dtype or common_dtype(found[index].dtype for index in sorted(found))
     if dataset.dtype is None:
         types = {record.dtype: None for record in found.values()}
@@ -318,7 +361,12 @@ def _join(
     n = sum(record.shape[0] for record in found.values()) + sum(map(len, stand_ins.values()))
     settings: dict[str, Any] = {}
     if n and rows.compress:
-        settings = {"compression": "gzip", "compression_opts": _GZIP_LEVEL, "shuffle": True, "chunks": True}
+        settings = {
+            "compression": "gzip",
+            "compression_opts": _GZIP_LEVEL,
+            "shuffle": True,
+            "chunks": True,
+        }
     stored, at_once = _in_hdf5(dtype), _JOINED_AT_ONCE
     if fits_one_type(stored):
         made: Any = file.create_dataset(dataset.name, (n, *dataset.row), stored, **settings)
@@ -332,9 +380,14 @@ def _join(
 
 
 def _pieces(
-    rows: Rows, found: dict[int, Record], stand_ins: dict[int, Array], dtype: np.dtype[Any] | None, at_once: int = 0
+    rows: Rows,
+    found: dict[int, Record],
+    stand_ins: dict[int, Array],
+    dtype: np.dtype[Any] | None,
+    at_once: int = 0,
 ) -> Iterator[Array]:
-    """Yield the rows of all blocks in order, joined to so many bytes; without a type as they are, each block's.
+    """Yield the rows of all blocks in order, joined to so many bytes; without a type as they are,
+    each block's.
 
     Raises OSError if they aren't what was written.
     """

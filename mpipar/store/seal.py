@@ -1,8 +1,9 @@
 """The seal of a result file: checksums of all that is in it, behind its end.
 
-HDF5 reads nothing behind the end of its own data, and cuts it off when it changes a file: then there is no seal any
-more, and nothing is compared. Damage is found before HDF5 has read a byte; it could go round in a damaged heap for
-ever. The seal is there twice, further apart than a page, so that what damages one leaves the other.
+HDF5 reads nothing behind the end of its own data, and cuts it off when it changes a file: then
+there is no seal any more, and nothing is compared. Damage is found before HDF5 has read a byte; it
+could go round in a damaged heap for ever. The seal is there twice, further apart than a page, so
+that what damages one leaves the other.
 """
 
 from __future__ import annotations
@@ -40,7 +41,9 @@ def seal(path: Path) -> None:
 
 
 def check_seal(path: Path) -> bool:
-    """Return whether a file has a seal. Raises BadInput if it isn't what was sealed, OSError if it can't be read."""
+    """Return whether a file has a seal. Raises BadInput if it isn't what was sealed, OSError if it
+    can't be read.
+    """
     with path.open("rb") as file:
         about = _seal_of(file)
         if about is None:
@@ -48,7 +51,10 @@ def check_seal(path: Path) -> bool:
         length, left_out = about["length"], about["left_out"]
         size = file.seek(0, os.SEEK_END)
         if size < length or _digest(file, length, left_out) != about["digest"]:
-            raise BadInput(f"{str(path)!r} is damaged: it isn't what mpipar has written (its checksum is another)")
+            raise BadInput(
+                f"{str(path)!r} is damaged: it isn't what mpipar has written (its checksum is"
+                " another)"
+            )
     return True
 
 
@@ -58,7 +64,11 @@ def _large_rows(path: Path) -> list[list[int]]:
     with h5py.File(path, "r", locking=False) as file:
         for name in file:
             item = file[name]
-            if isinstance(item, h5py.Dataset) and item.nbytes > _LARGE and item.id.get_offset() is not None:
+            if (
+                isinstance(item, h5py.Dataset)
+                and item.nbytes > _LARGE
+                and item.id.get_offset() is not None
+            ):
                 found.append([item.id.get_offset(), item.id.get_storage_size()])
     return sorted(found)
 
@@ -73,7 +83,9 @@ def _digest(file: BinaryIO, length: int, left_out: list[list[int]]) -> int:
     return checksum
 
 
-def _pieces(file: BinaryIO, start: int, stop: int) -> Iterator[np.ndarray[tuple[int], np.dtype[np.uint8]]]:
+def _pieces(
+    file: BinaryIO, start: int, stop: int
+) -> Iterator[np.ndarray[tuple[int], np.dtype[np.uint8]]]:
     file.seek(start)
     while start < stop and (data := file.read(min(_AT_ONCE, stop - start))):
         start += len(data)

@@ -1,8 +1,9 @@
 """Digests of functions with what of the user's own they use, from syntax trees.
 
-A function is followed through its module: each statement that binds a name which it uses, and the names that these use,
-and so on into the user's own modules; neither the standard library nor installed packages are looked at. Comments,
-formatting and docstrings don't count, and Python's version doesn't.
+A function is followed through its module: each statement that binds a name which it uses, and the
+names that these use, and so on into the user's own modules; neither the standard library nor
+installed packages are looked at. Comments, formatting and docstrings don't count, and Python's
+version doesn't.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ _MPIPAR = str(Path(__file__).parents[1])
 
 
 def digests_of(functions: Iterable[Any], names: Iterable[tuple[ModuleType, str]] = ()) -> Digests:
-    """Return the digests of functions and what of the user's own they use, wherever that can be found.
+    """Return the digests of functions and what of the user's own they use, wherever that can be
+    found.
 
     Parameters
     ----------
@@ -64,7 +66,9 @@ class _Source:
         self.statements = [s for s in ast.parse(text).body if not _is_docstring(s)]
         self.binds = [frozenset(_bound(s)) for s in self.statements]
         nodes = ast.walk(ast.Module(self.statements, []))
-        self.changing = {name for node in nodes if isinstance(node, ast.Global) for name in node.names}
+        self.changing = {
+            name for node in nodes if isinstance(node, ast.Global) for name in node.names
+        }
         self.known: set[str] = set().union(*self.binds) if self.binds else set()
 
 
@@ -79,10 +83,15 @@ class _Walk:
 
     def digests(self) -> Digests:
         """Return the digest of each thing found."""
-        return {label: _hash("\0".join(sorted(set(parts)))) for label, parts in sorted(self._found.items())}
+        return {
+            label: _hash("\0".join(sorted(set(parts))))
+            for label, parts in sorted(self._found.items())
+        }
 
     def add_object(self, thing: Any) -> None:
-        """Add a function, or what is called through partial, a method, a wrapper or a callable object."""
+        """Add a function, or what is called through partial, a method, a wrapper or a callable
+        object.
+        """
         if thing is None or id(thing) in self._objects or len(self._objects) > _MOST_OBJECTS:
             return
         self._objects[id(thing)] = thing
@@ -95,7 +104,9 @@ class _Walk:
         path = getattr(sys.modules.get(module), "__file__", None)
         if path is not None and (is_own(path) or _is_driver(path)):
             first = name.partition(".")[0]
-            self.add(path, module, first, getattr(getattr(thing, "__code__", None), "co_firstlineno", 0))
+            self.add(
+                path, module, first, getattr(getattr(thing, "__code__", None), "co_firstlineno", 0)
+            )
         elif path is None and hasattr(thing, "__code__"):
             self._found[f"function:{name}"].append(_code(thing.__code__))
         for number, cell in enumerate(getattr(thing, "__closure__", None) or ()):
@@ -164,7 +175,9 @@ class _Walk:
             self._add_libraries(source, statement)
             for name in names:
                 if _is_computed(statement) and name not in source.changing:
-                    self._add_value(label, name, getattr(sys.modules.get(source.module), name, None))
+                    self._add_value(
+                        label, name, getattr(sys.modules.get(source.module), name, None)
+                    )
             used |= _used(statement)
         return used
 
@@ -180,7 +193,10 @@ class _Walk:
         self._found[label].append(f"{name}={told}")
 
     def _add_imports(self, source: _Source, statement: ast.stmt) -> None:
-        package = getattr(sys.modules.get(source.module), "__package__", None) or source.module.rpartition(".")[0]
+        package = (
+            getattr(sys.modules.get(source.module), "__package__", None)
+            or source.module.rpartition(".")[0]
+        )
         for node in ast.walk(statement):
             if isinstance(node, ast.Import):
                 for alias in node.names:
@@ -209,7 +225,11 @@ class _Walk:
     def _add_libraries(self, source: _Source, statement: ast.stmt) -> None:
         """Add the bytes of shared libraries that are named in a statement."""
         for node in ast.walk(statement):
-            if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.endswith(_LIBRARIES):
+            if (
+                isinstance(node, ast.Constant)
+                and isinstance(node.value, str)
+                and node.value.endswith(_LIBRARIES)
+            ):
                 for path in (Path(node.value), Path(source.path).parent / node.value):
                     if path.is_file():
                         self._found[path.name].append(_bytes(str(path)))
@@ -231,10 +251,17 @@ def dump(node: Any, keep_docs: bool = False) -> str:
         return repr(node)
     parts = []
     for name, value in ast.iter_fields(node):
-        says_nothing = name in ("ctx", "kind", "type_comment", "type_ignores") or value is None or value == []
+        says_nothing = (
+            name in ("ctx", "kind", "type_comment", "type_ignores") or value is None or value == []
+        )
         if says_nothing and not (isinstance(node, ast.Constant) and name == "value"):
             continue
-        if name == "body" and isinstance(node, _DEFINITIONS) and not keep_docs and _is_docstring(value[0]):
+        if (
+            name == "body"
+            and isinstance(node, _DEFINITIONS)
+            and not keep_docs
+            and _is_docstring(value[0])
+        ):
             value = value[1:]
         parts.append(f"{name}={dump(value, keep_docs)}")
     return f"{type(node).__name__}({','.join(parts)})"
@@ -247,7 +274,11 @@ def _bound(statement: ast.stmt) -> Iterator[str]:
         return
     for node in _outer(statement):
         match node:
-            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+            case (
+                ast.FunctionDef(name=name)
+                | ast.AsyncFunctionDef(name=name)
+                | ast.ClassDef(name=name)
+            ):
                 yield name
             case ast.Import(names=names) | ast.ImportFrom(names=names):
                 yield from ((alias.asname or alias.name.partition(".")[0]) for alias in names)
@@ -270,17 +301,27 @@ def _outer(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def _concerns(statement: ast.stmt, binds: frozenset[str], names: set[str]) -> bool:
-    """Return whether a statement binds one of these names, is registered with one, or acts on one; * may be any."""
+    """Return whether a statement binds one of these names, is registered with one, or acts on one;
+    * may be any.
+    """
     if binds & names or "*" in binds:
         return True
     if isinstance(statement, _DEFINITIONS):
         decorators = statement.decorator_list
-        return any(isinstance(node, ast.Name) and node.id in names for d in decorators for node in ast.walk(d))
+        return any(
+            isinstance(node, ast.Name) and node.id in names
+            for d in decorators
+            for node in ast.walk(d)
+        )
     if binds or _is_guard(statement):
         return False
     nodes = list(ast.walk(statement))
-    called = {getattr(n.func, "attr", getattr(n.func, "id", "")) for n in nodes if isinstance(n, ast.Call)}
-    return not called & _NO_EFFECT and bool({node.id for node in nodes if isinstance(node, ast.Name)} & names)
+    called = {
+        getattr(n.func, "attr", getattr(n.func, "id", "")) for n in nodes if isinstance(n, ast.Call)
+    }
+    return not called & _NO_EFFECT and bool(
+        {node.id for node in nodes if isinstance(node, ast.Name)} & names
+    )
 
 
 def _used(node: ast.AST) -> set[str]:
@@ -289,9 +330,15 @@ def _used(node: ast.AST) -> set[str]:
         return {node.id}
     used = set().union(*(_used(child) for child in ast.iter_child_nodes(node)))
     if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
-        outside = [*node.args.defaults, *node.args.kw_defaults, *getattr(node, "decorator_list", [])]
+        outside = [
+            *node.args.defaults,
+            *node.args.kw_defaults,
+            *getattr(node, "decorator_list", []),
+        ]
         inside = list(_within(node))
-        shared = {name for n in inside if isinstance(n, (ast.Global, ast.Nonlocal)) for name in n.names}
+        shared = {
+            name for n in inside if isinstance(n, (ast.Global, ast.Nonlocal)) for name in n.names
+        }
         local = {n.id for n in inside if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
         local |= {n.arg for n in ast.walk(node.args) if isinstance(n, ast.arg)}
         used -= local - shared
@@ -300,12 +347,19 @@ def _used(node: ast.AST) -> set[str]:
 
 
 def _within(function: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -> Iterator[ast.AST]:
-    """Yield all in the body of a function, but what is in functions within it and in comprehensions."""
-    rest: list[ast.AST] = list(function.body) if isinstance(function.body, list) else [function.body]
+    """Yield all in the body of a function, but what is in functions within it and in
+    comprehensions.
+    """
+    rest: list[ast.AST] = (
+        list(function.body) if isinstance(function.body, list) else [function.body]
+    )
     while rest:
         node = rest.pop()
         yield node
-        if not isinstance(node, (*_DEFINITIONS, ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)):
+        if not isinstance(
+            node,
+            (*_DEFINITIONS, ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp),
+        ):
             rest.extend(ast.iter_child_nodes(node))
 
 
@@ -313,7 +367,10 @@ def _is_computed(statement: ast.stmt) -> bool:
     """Return whether values that a statement binds may be others than its text says."""
     if isinstance(statement, (*_DEFINITIONS, ast.Import, ast.ImportFrom)):
         return False
-    return any(isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) for node in ast.walk(statement))
+    return any(
+        isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
+        for node in ast.walk(statement)
+    )
 
 
 def _is_guard(statement: ast.stmt) -> bool:
@@ -332,7 +389,9 @@ def _is_plain(value: Any) -> bool:
         return all(_is_plain(item) for item in value)
     if isinstance(value, dict):
         return all(_is_plain(item) for pair in value.items() for item in pair)
-    return value is not None and isinstance(value, (bool, int, float, complex, str, bytes, np.generic))
+    return value is not None and isinstance(
+        value, (bool, int, float, complex, str, bytes, np.generic)
+    )
 
 
 def _file_of(module: str) -> str | None:
@@ -349,7 +408,9 @@ def _file_of(module: str) -> str | None:
 def _installed() -> tuple[str, ...]:
     """Return the folders of Python and of installed packages."""
     paths = {os.path.realpath(path) for path in sysconfig.get_paths().values() if "lib" in path}
-    paths |= {os.path.realpath(path) for path in (*site.getsitepackages(), site.getusersitepackages())}
+    paths |= {
+        os.path.realpath(path) for path in (*site.getsitepackages(), site.getusersitepackages())
+    }
     return tuple(f"{path}{os.sep}" for path in paths)
 
 

@@ -59,7 +59,9 @@ class StoredRows:
 
 
 class StoredDatasets(Mapping[str, StoredRows]):
-    """The datasets with these names in a file, {name: rows}; nothing is read until rows are looked at."""
+    """The datasets with these names in a file, {name: rows}; nothing is read until rows are looked
+    at.
+    """
 
     def __init__(self, path: str | Path, names: tuple[str, ...]) -> None:
         self.path, self._names = Path(os.path.abspath(path)), names
@@ -84,12 +86,16 @@ def as_text(rows: Array) -> Array:
     if rows.dtype.names:
         columns = {name: as_text(rows[name]) for name in rows.dtype.names}
         made = np.zeros(
-            rows.shape, [(name, column.dtype, column.shape[rows.ndim :]) for name, column in columns.items()]
+            rows.shape,
+            [(name, column.dtype, column.shape[rows.ndim :]) for name, column in columns.items()],
         )
         for name, column in columns.items():
             made[name] = column
         return made
     if h5py.check_string_dtype(rows.dtype) is None or rows.dtype.kind != "O":
         return rows
-    texts = [item.decode("utf-8", "replace") if isinstance(item, bytes) else str(item) for item in rows.flat]
+    texts = [
+        item.decode("utf-8", "replace") if isinstance(item, bytes) else str(item)
+        for item in rows.flat
+    ]
     return np.array(texts, dtype=np.str_).reshape(rows.shape)

@@ -30,7 +30,14 @@ from mpipar.store.validate import check
 from mpipar.store.wide import FORM
 
 _MOST_VALUE_BYTES = 2**23
-_PROCESSES = {"rank": "i8", "host": "O", "pid": "i8", "blocks": "i8", "seconds": "f8", "longest": "f8"}
+_PROCESSES = {
+    "rank": "i8",
+    "host": "O",
+    "pid": "i8",
+    "blocks": "i8",
+    "seconds": "f8",
+    "longest": "f8",
+}
 _RANKS = {"rank": "i8", "host": "O", "blocks": "i8", "seconds": "f8"}
 _SPANS = {"worker": "i8", "block": "i8", "blocks": "i8", "begin": "f8", "end": "f8"}
 _SKIPPED = {"block": "i8", "start": "i8", "stop": "i8", "reason": "O"}
@@ -81,7 +88,8 @@ class Summary:
     per_rank : numpy.ndarray
         A row for each rank: rank, host, blocks, seconds.
     timeline : numpy.ndarray or None
-        A row for each span: worker (a row of processes), block, blocks, begin, end. None if there are none.
+        A row for each span: worker (a row of processes), block, blocks, begin, end. None if there
+        are none.
     skipped : numpy.ndarray
         A row for each block that failed: block, start, stop, reason.
     rows : list of Rows
@@ -138,7 +146,9 @@ class Summary:
 
     @property
     def lower_bound(self) -> float:
-        """Seconds that no schedule can beat: the longest block, or an equal share of the time in kernels."""
+        """Seconds that no schedule can beat: the longest block, or an equal share of the time in
+        kernels.
+        """
         return lower_bound(self.processes["seconds"].tolist(), self.processes["longest"].tolist())
 
     @property
@@ -154,7 +164,9 @@ class Summary:
 
     @cached_property
     def finishes(self) -> Table:
-        """When each process had done its last block, in seconds; those that did none are left out."""
+        """When each process had done its last block, in seconds; those that did none are left
+        out.
+        """
         if self.timeline is None:
             return np.empty(0)
         ends = np.full(len(self.processes), -np.inf)
@@ -219,7 +231,9 @@ def look(path: Path) -> Summary | Unfinished | Study:
         If there is none, or it isn't of mpipar, or is damaged.
     """
     found = (
-        _look(path, is_checked=True) if untrusted_hdf5.is_sealed(path) else apart(lambda: _look(path), repr(str(path)))
+        _look(path, is_checked=True)
+        if untrusted_hdf5.is_sealed(path)
+        else apart(lambda: _look(path), repr(str(path)))
     )
     if found is None:
         raise BadInput(f"{str(path)!r} holds an unfinished run, which can't be read at the moment")
@@ -243,14 +257,19 @@ def _look(path: Path, *, is_checked: bool = False) -> Summary | Unfinished | Stu
         try:
             identity = described(get(path, file).identity)
         except BadInput:
-            raise BadInput(f"{str(path)!r} holds an unfinished run, whose checkpoint is damaged") from None
+            raise BadInput(
+                f"{str(path)!r} holds an unfinished run, whose checkpoint is damaged"
+            ) from None
     found = progress(path)
     return None if found is None else Unfinished(path, identity, found, _writer(path))
 
 
 def _result(path: Path, file: h5py.File) -> Summary:
     about = untrusted_hdf5.attributes(file)
-    processes, per_rank = untrusted_hdf5.table(file, "workers", _PROCESSES), untrusted_hdf5.table(file, "ranks", _RANKS)
+    processes, per_rank = (
+        untrusted_hdf5.table(file, "workers", _PROCESSES),
+        untrusted_hdf5.table(file, "ranks", _RANKS),
+    )
     spans = untrusted_hdf5.table(file, "timeline", _SPANS) if "timeline" in file else np.empty(0)
     summary = Summary(
         path=path,
@@ -263,10 +282,16 @@ def _result(path: Path, file: h5py.File) -> Summary:
         processes=processes,
         per_rank=per_rank,
         timeline=spans if len(spans) else None,
-        skipped=untrusted_hdf5.table(file, "skipped", _SKIPPED)
-        if "skipped" in file
-        else np.empty(0, [*_SKIPPED.items()]),
-        rows=[found for name in file if name not in RESERVED and (found := _made(file, name)) is not None],
+        skipped=(
+            untrusted_hdf5.table(file, "skipped", _SKIPPED)
+            if "skipped" in file
+            else np.empty(0, [*_SKIPPED.items()])
+        ),
+        rows=[
+            found
+            for name in file
+            if name not in RESERVED and (found := _made(file, name)) is not None
+        ],
     )
     check(summary.about, summary.processes, summary.per_rank, summary.timeline)
     return summary
@@ -292,19 +317,28 @@ def _made(file: h5py.File, name: str) -> Rows | None:
 
 def _rows_of_columns(group: h5py.Group) -> Rows:
     names = list(group)
-    columns = [found for name in names if (found := untrusted_hdf5.dataset(group, name)) is not None]
+    columns = [
+        found for name in names if (found := untrusted_hdf5.dataset(group, name)) is not None
+    ]
     lengths = {found.shape for found in columns}
     if len(columns) < len(names) or len(lengths) != 1:
         raise ValueError(f"the columns of {group.name!r} are not equally long")
-    texts = [str(untrusted_hdf5.plain(group.attrs.get(name, ""))) for name in ("units", "description")]
+    texts = [
+        str(untrusted_hdf5.plain(group.attrs.get(name, ""))) for name in ("units", "description")
+    ]
     stored = sum(map(untrusted_hdf5.stored_bytes, columns))
-    kinds = ", ".join(f"{names[k]} {untrusted_hdf5.type_name(columns[k].dtype)}" for k in range(min(3, len(names))))
+    kinds = ", ".join(
+        f"{names[k]} {untrusted_hdf5.type_name(columns[k].dtype)}"
+        for k in range(min(3, len(names)))
+    )
     dtype = f"{len(columns)} columns, each a dataset: {kinds}, …"
     return Rows(str(group.name).lstrip("/"), tuple(lengths.pop()), dtype, stored, *texts)
 
 
 def _rows(found: h5py.Dataset) -> Rows:
-    texts = [str(untrusted_hdf5.plain(found.attrs.get(name, ""))) for name in ("units", "description")]
+    texts = [
+        str(untrusted_hdf5.plain(found.attrs.get(name, ""))) for name in ("units", "description")
+    ]
     name = str(found.name).lstrip("/")
     return Rows(
         name,
@@ -317,14 +351,18 @@ def _rows(found: h5py.Dataset) -> Rows:
 
 def _is_study(file: h5py.File) -> bool:
     found = untrusted_hdf5.dataset(file, "runs")
-    return found is not None and {"mode", "repeat", "elapsed", "startup"} <= set(found.dtype.names or ())
+    return found is not None and {"mode", "repeat", "elapsed", "startup"} <= set(
+        found.dtype.names or ()
+    )
 
 
 def _study(path: Path, file: h5py.File) -> Study:
     lines: list[dict[str, Any]] = []
     found = untrusted_hdf5.dataset(file, "table")
     if found is not None and found.dtype.names is not None:
-        columns = {name: "O" if found.dtype[name].kind in "SO" else "f8" for name in found.dtype.names}
+        columns = {
+            name: "O" if found.dtype[name].kind in "SO" else "f8" for name in found.dtype.names
+        }
         read = untrusted_hdf5.table(file, "table", columns)
         whole = {name for name in columns if found.dtype[name].kind in "iu"}
         lines = [
@@ -336,6 +374,9 @@ def _study(path: Path, file: h5py.File) -> Study:
 
 def _writer(path: Path) -> str:
     """Return what is in the lock of a run's folder, which isn't touched."""
-    with contextlib.suppress(OSError), Path(f"{os.path.realpath(path)}.parts", "lock").open("rb") as lock:
+    with (
+        contextlib.suppress(OSError),
+        Path(f"{os.path.realpath(path)}.parts", "lock").open("rb") as lock,
+    ):
         return lock.read(200).decode(errors="replace")
     return ""

@@ -1,7 +1,7 @@
 """Reading HDF5 files that anyone may have made, or damaged.
 
-Nothing is followed out of the file (links, virtual datasets, external storage), nothing beyond a limit is read, and
-what comes back is plain Python and NumPy without objects but text.
+Nothing is followed out of the file (links, virtual datasets, external storage), nothing beyond a
+limit is read, and what comes back is plain Python and NumPy without objects but text.
 """
 
 from __future__ import annotations
@@ -25,8 +25,17 @@ _MOST_GROUPS = 10_000
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 """How HDF5 files begin."""
 
-BROKEN = (OSError, ValueError, TypeError, KeyError, IndexError, RuntimeError, OverflowError, AttributeError,
-          MemoryError)  # fmt: skip
+BROKEN = (
+    OSError,
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    RuntimeError,
+    OverflowError,
+    AttributeError,
+    MemoryError,
+)
 """What h5py and NumPy raise for what is damaged."""
 
 
@@ -40,7 +49,8 @@ def is_sealed(path: Path) -> bool:
 
 @contextlib.contextmanager
 def opened(path: Path, *, is_checked: bool = False) -> Iterator[h5py.File]:
-    """Open a file for reading, and lock nothing. Raises BadInput if there is none, or what is in it is damaged.
+    """Open a file for reading, and lock nothing. Raises BadInput if there is none, or what is in it
+    is damaged.
 
     Its seal is compared before, unless that is known to have been done.
     """
@@ -82,8 +92,12 @@ def dataset(group: h5py.Group, name: str) -> h5py.Dataset | None:
 
 
 def group(file: h5py.File, name: str) -> h5py.Group:
-    """Return a group that lies in this file itself. Raises ValueError if there is none of this name."""
-    if not isinstance(file.get(name, getlink=True), h5py.HardLink) or not isinstance(file[name], h5py.Group):
+    """Return a group that lies in this file itself. Raises ValueError if there is none of this
+    name.
+    """
+    if not isinstance(file.get(name, getlink=True), h5py.HardLink) or not isinstance(
+        file[name], h5py.Group
+    ):
         raise ValueError(f"there is no group {name!r}")
     return file[name]
 
@@ -121,10 +135,11 @@ def table(file: h5py.File, name: str, columns: Mapping[str, str]) -> np.ndarray[
 
 
 def value(group: h5py.Group, name: str, most_bytes: int, met: set[int] | None = None) -> Any:
-    """Return what is stored under a name: a number, an array, text, or a dict of such; None if there is nothing.
+    """Return what is stored under a name: a number, an array, text, or a dict of such; None if
+    there is nothing.
 
-    An array of more than ``most_bytes`` comes back as text that tells its shape and type, and what was met before, by
-    another link to it, as "…".
+    An array of more than ``most_bytes`` comes back as text that tells its shape and type, and what
+    was met before, by another link to it, as "…".
     """
     if not isinstance(group.get(name, getlink=True), h5py.HardLink):
         return None
@@ -191,7 +206,9 @@ def stored_bytes(found: h5py.Dataset) -> int:
 
 
 def _is_new(found: h5py.Group, met: set[int]) -> bool:
-    """Return whether a group is met for the first time, and note it: links may make many paths of few groups."""
+    """Return whether a group is met for the first time, and note it: links may make many paths of
+    few groups.
+    """
     address = h5py.h5o.get_info(found.id).addr
     is_new = address not in met and len(met) < _MOST_GROUPS
     met.add(address)
@@ -199,9 +216,13 @@ def _is_new(found: h5py.Group, met: set[int]) -> bool:
 
 
 def _check_size(found: h5py.Dataset) -> None:
-    """Raise ValueError for what would fill the memory: a few bytes may stand for any number of rows."""
+    """Raise ValueError for what would fill the memory: a few bytes may stand for any number of
+    rows.
+    """
     if not _is_stored(found):
-        raise ValueError(f"{found.name!r} is said to have {found.nbytes} bytes, which aren't stored")
+        raise ValueError(
+            f"{found.name!r} is said to have {found.nbytes} bytes, which aren't stored"
+        )
     if found.nbytes > MOST_BYTES:
         raise ValueError(f"{found.name!r} has {found.nbytes} bytes")
 

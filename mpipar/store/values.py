@@ -1,7 +1,7 @@
 """Values of any kind as bytes and back, exactly and without pickle: reading them can't run code.
 
-The bytes are JSON and, after a NUL, the numbers of its arrays as they are. What JSON hasn't is a list that begins with
-a letter::
+The bytes are JSON and, after a NUL, the numbers of its arrays as they are. What JSON hasn't is a
+list that begins with a letter::
 
     ["l", …]  list   ["t", …]  tuple   ["d", [key, value], …]  dict   ["s", …]  set   ["F", …]  frozenset
     ["i", "0x…"]  integers beyond 53 bits   ["f", "0x1.8p+1"]  float   ["c", real, imaginary]   ["b", "base 64"]
@@ -60,7 +60,9 @@ class Dumper:
         try:
             text = json.dumps(self.plain(value), separators=(",", ":"), allow_nan=False).encode()
         except RecursionError:
-            raise Unstorable(f"{_a(value)} that has itself in it, or is nested too deeply, can't be stored") from None
+            raise Unstorable(
+                f"{_a(value)} that has itself in it, or is nested too deeply, can't be stored"
+            ) from None
         return b"\0".join([text, b"".join(self._arrays)]) if self._arrays else text
 
     def plain(self, value: Any) -> Any:
@@ -75,7 +77,11 @@ class Dumper:
         maker = _MAKERS.get(kind)
         if maker is not None:
             return maker(self, value)
-        if isinstance(value, np.generic) and kind.__module__ == "numpy" and value.dtype.kind in _ARRAY_KINDS:
+        if (
+            isinstance(value, np.generic)
+            and kind.__module__ == "numpy"
+            and value.dtype.kind in _ARRAY_KINDS
+        ):
             return ["g", self.array(np.asarray(value))]
         if kind in _TEXTS and (text := _text_of(value)) is not None:
             return ["n", kind.__name__, text]
@@ -123,7 +129,9 @@ class _Loader:
         return np.frombuffer(data, dtype).reshape(shape)
 
     def masked(self, data: Any, mask: Any, fill: Any) -> Any:
-        return np.ma.MaskedArray(self.value(data), mask=self.value(mask), fill_value=self.value(fill))
+        return np.ma.MaskedArray(
+            self.value(data), mask=self.value(mask), fill_value=self.value(fill)
+        )
 
 
 def _as_tuples(descr: Any, *, inside: bool = False) -> Any:
@@ -138,13 +146,21 @@ def _as_tuples(descr: Any, *, inside: bool = False) -> Any:
 
 def _masked(dumper: Dumper, value: Any) -> Any:
     fill = np.asarray(value.fill_value)
-    return ["m", dumper.array(np.asarray(value.data)), dumper.array(np.ma.getmaskarray(value)), dumper.array(fill)]
+    return [
+        "m",
+        dumper.array(np.asarray(value.data)),
+        dumper.array(np.ma.getmaskarray(value)),
+        dumper.array(fill),
+    ]
 
 
 _MAKERS: dict[type, Callable[[Dumper, Any], Any]] = {
     list: lambda dumper, value: ["l", *map(dumper.plain, value)],
     tuple: lambda dumper, value: ["t", *map(dumper.plain, value)],
-    dict: lambda dumper, value: ["d", *([dumper.plain(key), dumper.plain(item)] for key, item in value.items())],
+    dict: lambda dumper, value: [
+        "d",
+        *([dumper.plain(key), dumper.plain(item)] for key, item in value.items()),
+    ],
     set: lambda dumper, value: ["s", *dumper.sorted(value)],
     frozenset: lambda dumper, value: ["F", *dumper.sorted(value)],
     complex: lambda dumper, value: ["c", value.real.hex(), value.imag.hex()],
@@ -184,7 +200,9 @@ _TEXTS: dict[type, Callable[[str], Any]] = {
     pathlib.PurePosixPath: pathlib.PurePosixPath,
     uuid.UUID: uuid.UUID,
 }
-_FROM_TEXT: dict[str, Callable[[str], Any]] = {kind.__name__: reader for kind, reader in _TEXTS.items()}
+_FROM_TEXT: dict[str, Callable[[str], Any]] = {
+    kind.__name__: reader for kind, reader in _TEXTS.items()
+}
 
 
 def _made_of_text(name: str, text: str) -> Any:
@@ -197,7 +215,9 @@ def _text_of(value: Any) -> str | None:
         return f"{value.days} {value.seconds} {value.microseconds}"
     if isinstance(value, (datetime.date, datetime.time)):
         text = value.isoformat()
-        zone = getattr(value, "tzinfo", None)  # one by name has rules, which a difference to UTC hasn't
+        zone = getattr(
+            value, "tzinfo", None
+        )  # one by name has rules, which a difference to UTC hasn't
         is_plain = zone is None or (type(zone) is datetime.timezone and repr(zone).count("'") == 0)
         return text if is_plain and not getattr(value, "fold", 0) else None
     return str(value)
@@ -206,7 +226,11 @@ def _text_of(value: Any) -> str | None:
 def _a(value: Any) -> str:
     kind = type(value)
     of = f" of {value.dtype}" if isinstance(value, np.ndarray) else ""
-    name = kind.__qualname__ if kind.__module__ in ("builtins", "__main__", "__mp_main__") else full_name(kind)
+    name = (
+        kind.__qualname__
+        if kind.__module__ in ("builtins", "__main__", "__mp_main__")
+        else full_name(kind)
+    )
     return f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}{of}"
 
 

@@ -38,13 +38,16 @@ class ColumnGroup:
     dtype : dtype
     """
 
-    def __init__(self, file: h5py.File, name: str, n: int, dtype: np.dtype[Any], settings: dict[str, Any]) -> None:
+    def __init__(
+        self, file: h5py.File, name: str, n: int, dtype: np.dtype[Any], settings: dict[str, Any]
+    ) -> None:
         self.dtype = dtype
         self._group = file.create_group(name, track_order=True)
         self._group.attrs[FORM] = "columns"
         self.attrs = self._group.attrs
         self._columns = {
-            column: self._group.create_dataset(column, (n,), dtype[column], **settings) for column in dtype.names or ()
+            column: self._group.create_dataset(column, (n,), dtype[column], **settings)
+            for column in dtype.names or ()
         }
 
     def __setitem__(self, rows: slice, table: npt.NDArray[Any]) -> None:
@@ -58,7 +61,9 @@ def fits_one_type(dtype: np.dtype[Any]) -> bool:
     if len(dtype.names or ()) <= _MOST_SURE_COLUMNS:
         return True
     try:
-        with h5py.File("columns.h5", "w", driver="core", backing_store=False) as file:  # of the longest form of types
+        with h5py.File(
+            "columns.h5", "w", driver="core", backing_store=False
+        ) as file:  # of the longest form of types
             file.create_dataset("rows", (0,), dtype)
     except (ValueError, RuntimeError, OSError):
         return False
@@ -66,12 +71,17 @@ def fits_one_type(dtype: np.dtype[Any]) -> bool:
 
 
 def check_names(dtype: np.dtype[Any]) -> None:
-    """Raise TypeError for columns that can't be the names of datasets in a group, or have columns themselves."""
+    """Raise TypeError for columns that can't be the names of datasets in a group, or have columns
+    themselves.
+    """
     for name in dtype.names or ():
         if "/" in name or name == ".":
             raise TypeError(
-                f"HDF5 can't hold a table of {len(dtype.names or ())} columns if one has a slash in its name, as "
-                f"{name!r} has; rename it, or return fewer columns"
+                f"HDF5 can't hold a table of {len(dtype.names or ())} columns if one has a slash in"
+                f" its name, as {name!r} has; rename it, or return fewer columns"
             )
         if dtype[name].names:
-            raise TypeError(f"HDF5 can't hold a table of {len(dtype.names or ())} columns that has tables in columns")
+            raise TypeError(
+                f"HDF5 can't hold a table of {len(dtype.names or ())} columns that has tables in"
+                " columns"
+            )

@@ -78,8 +78,9 @@ def check_values(runs: dict[Run, Measured]) -> None:
         other, expected = first.setdefault(problem, (run, value))
         if value != expected:
             raise ValuesDiffer(
-                f"THE VALUES DIFFER: {_shown(expected)} with {other.size.words}, repeat {other.repeat}, but "
-                f"{_shown(value)} with {run.size.words}, repeat {run.repeat}; times of wrong results mean nothing"
+                f"THE VALUES DIFFER: {_shown(expected)} with {other.size.words}, repeat"
+                f" {other.repeat}, but {_shown(value)} with {run.size.words}, repeat {run.repeat};"
+                " times of wrong results mean nothing"
             )
 
 

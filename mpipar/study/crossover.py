@@ -100,7 +100,10 @@ def compare(runs: Mapping[Run, Measured]) -> list[Comparison]:
     serial = found.pop((1, 1), {})
     comparisons = []
     for (ranks, workers), of_size in sorted(found.items()):
-        lines = [_line(items, serial[items], of_size[items]) for items in sorted(serial.keys() & of_size.keys())]
+        lines = [
+            _line(items, serial[items], of_size[items])
+            for items in sorted(serial.keys() & of_size.keys())
+        ]
         comparisons.append(Comparison(ranks, workers, lines))
     return comparisons
 
@@ -122,33 +125,75 @@ def as_csv(comparisons: Sequence[Comparison]) -> str:
     """Return all comparisons as CSV; times are in seconds."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("items", "ranks", "workers", "serial_s", "parallel_s", "speedup", "wins",
-                     "serial_driver_s", "parallel_driver_s"))  # fmt: skip
+    writer.writerow(
+        (
+            "items",
+            "ranks",
+            "workers",
+            "serial_s",
+            "parallel_s",
+            "speedup",
+            "wins",
+            "serial_driver_s",
+            "parallel_driver_s",
+        )
+    )
     for one in comparisons:
         for line in one.lines:
             wins = "parallel" if line.speedup > 1 else "serial"
-            writer.writerow((line.items, one.ranks, one.workers, line.serial, line.parallel, line.speedup, wins,
-                             line.serial_driver, line.parallel_driver))  # fmt: skip
+            writer.writerow(
+                (
+                    line.items,
+                    one.ranks,
+                    one.workers,
+                    line.serial,
+                    line.parallel,
+                    line.speedup,
+                    wins,
+                    line.serial_driver,
+                    line.parallel_driver,
+                )
+            )
     return text.getvalue()
 
 
 def as_markdown(
-    title: str, comparisons: Sequence[Comparison], machine: Mapping[str, str], about: Mapping[str, str]
+    title: str,
+    comparisons: Sequence[Comparison],
+    machine: Mapping[str, str],
+    about: Mapping[str, str],
 ) -> str:
     """Return the comparisons as tables for people."""
     lines = [f"# When parallel wins: {title}", ""]
     lines += [f"* {name}: {text}" for name, text in {**about, **machine}.items()]
     for one in comparisons:
-        lines += ["", f"## Serial against {one.words}", "", f"**{one.verdict[:1].upper()}{one.verdict[1:]}.**", ""]
-        lines += ["| items | serial (s) | parallel (s) | serial / parallel | faster | serial, driver alone (s) "
-                  "| parallel, driver alone (s) |", "| ---: | ---: | ---: | ---: | --- | ---: | ---: |"]  # fmt: skip
+        lines += [
+            "",
+            f"## Serial against {one.words}",
+            "",
+            f"**{one.verdict[:1].upper()}{one.verdict[1:]}.**",
+            "",
+        ]
+        lines += [
+            (
+                "| items | serial (s) | parallel (s) | serial / parallel | faster | serial, driver"
+                " alone (s) | parallel, driver alone (s) |"
+            ),
+            "| ---: | ---: | ---: | ---: | --- | ---: | ---: |",
+        ]
         for line in one.lines:
             wins = "**parallel**" if line.speedup > 1 else "serial"
             lines.append(
-                f"| {line.items:_} | {line.serial:.3g} | {line.parallel:.3g} | {line.speedup:.2f} | {wins} "
-                f"| {line.serial_driver:.3g} | {line.parallel_driver:.3g} |"
+                f"| {line.items:_} | {line.serial:.3g} | {line.parallel:.3g} | {line.speedup:.2f} |"
+                f" {wins} | {line.serial_driver:.3g} | {line.parallel_driver:.3g} |"
             )
-    lines += ["", "Times are medians over the repeats, of whole commands: what a user waits for, with the start of "
-              "Python, of the launcher and of MPI. The last two columns are without that. Serial is one process "
-              "without a launcher.", ""]  # fmt: skip
+    lines += [
+        "",
+        (
+            "Times are medians over the repeats, of whole commands: what a user waits for, with the"
+            " start of Python, of the launcher and of MPI. The last two columns are without that."
+            " Serial is one process without a launcher."
+        ),
+        "",
+    ]
     return "\n".join(lines)

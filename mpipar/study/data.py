@@ -24,29 +24,41 @@ from mpipar.study.report import COLUMNS, values
 from mpipar.study.table import Part
 
 _RUNS = (
-    ("mode", "S8"), ("nodes", "i8"), ("ranks", "i8"), ("workers", "i8"), ("items", "i8"), ("repeat", "i8"),
-    ("elapsed", "f8"), ("wall", "f8"), ("startup", "f8"), ("imbalance", "f8"),
-)  # fmt: skip
+    ("mode", "S8"),
+    ("nodes", "i8"),
+    ("ranks", "i8"),
+    ("workers", "i8"),
+    ("items", "i8"),
+    ("repeat", "i8"),
+    ("elapsed", "f8"),
+    ("wall", "f8"),
+    ("startup", "f8"),
+    ("imbalance", "f8"),
+)
 _RUN_UNITS = "elapsed: s, wall: s, startup: s, all others: 1"
 _TABLE_UNITS = "median_s, fastest_s, slowest_s, startup_s: s, all others: 1"
 _TEXTS = {"mode": "S8", "note": "S120"}
 _WHOLE = ("nodes", "ranks", "workers", "items", "repeats", "ideal")
 
 
-def write_data(path: Path, runs: Mapping[Run, Measured], parts: Sequence[Part], about: Mapping[str, str]) -> None:
+def write_data(
+    path: Path, runs: Mapping[Run, Measured], parts: Sequence[Part], about: Mapping[str, str]
+) -> None:
     """Write all raw times, and the table that was made of them."""
 
     def fill(file: Any) -> None:
         file.attrs.update({name.replace(" ", "_"): text for name, text in about.items()})
         raw = file.create_dataset("runs", data=_raw(runs))
         raw.attrs["description"] = (
-            "every run: the driver's own time, that of the whole command, and the difference; items are the size of "
-            "the problem, imbalance is the longest time in kernels over the mean"
+            "every run: the driver's own time, that of the whole command, and the difference; items"
+            " are the size of the problem, imbalance is the longest time in kernels over the mean"
         )
         raw.attrs["units"] = _RUN_UNITS
         if parts:
             table = file.create_dataset("table", data=_table(parts))
-            table.attrs["description"] = "every size: medians over its runs, and what follows; nan where there is none"
+            table.attrs["description"] = (
+                "every size: medians over its runs, and what follows; nan where there is none"
+            )
             table.attrs["units"] = _TABLE_UNITS
 
     aside = path.with_name(f".{path.name}.{os.getpid()}")
@@ -58,10 +70,20 @@ def _raw(runs: Mapping[Run, Measured]) -> np.ndarray[Any, Any]:
     rows = []
     for run, measured in runs.items():
         report = measured.report
-        rows.append((
-            run.size.mode.encode(), report.get("nodes") or 1, run.size.ranks, run.size.workers, report.get("n") or 0,
-            run.repeat, measured.elapsed, measured.wall, startup(measured), report.get("imbalance") or math.nan,
-        ))  # fmt: skip
+        rows.append(
+            (
+                run.size.mode.encode(),
+                report.get("nodes") or 1,
+                run.size.ranks,
+                run.size.workers,
+                report.get("n") or 0,
+                run.repeat,
+                measured.elapsed,
+                measured.wall,
+                startup(measured),
+                report.get("imbalance") or math.nan,
+            )
+        )
     return np.array(rows, np.dtype(list(_RUNS)))
 
 

@@ -10,7 +10,9 @@ from mpipar.base.text import several
 from mpipar.core.parameters import parse_int
 
 STRONG, WEAK, SIZES = "strong", "weak", "sizes"
-"""Modes: one problem for all; one that grows with the processes; several problems, serial and parallel."""
+"""Modes: one problem for all; one that grows with the processes; several problems, serial and
+parallel.
+"""
 
 MOST_REPEATS = 1000
 MOST_RANKS = 2**20
@@ -53,7 +55,10 @@ class Size(NamedTuple):
         """All this in words."""
         size = f"{self.items} items, " if self.items else ""
         nodes = f" on {several(self.nodes, 'node')}" if self.nodes is not None else ""
-        return f"{self.mode}, {size}{several(self.ranks, 'rank')} × {several(self.workers, 'worker')}{nodes}"
+        return (
+            f"{self.mode}, {size}{several(self.ranks, 'rank')} ×"
+            f" {several(self.workers, 'worker')}{nodes}"
+        )
 
     @property
     def label(self) -> str:
@@ -94,7 +99,9 @@ class Measured(NamedTuple):
 
 
 def in_order(sizes: Sequence[Size], repeats: int) -> list[Run]:
-    """Return all runs, each repeat through all sizes, up and down by turns: what drifts meets all sizes alike."""
+    """Return all runs, each repeat through all sizes, up and down by turns: what drifts meets all
+    sizes alike.
+    """
     runs = []
     for repeat in range(1, repeats + 1):
         runs += [Run(size, repeat) for size in (sizes if repeat % 2 else reversed(sizes))]
@@ -102,13 +109,17 @@ def in_order(sizes: Sequence[Size], repeats: int) -> list[Run]:
 
 
 def numbers(text: str, option: str, most: int = MOST_RANKS) -> list[int]:
-    """Return the whole numbers of a list such as "1,2,4,8": sorted, and each once. Raises BadInput."""
+    """Return the whole numbers of a list such as "1,2,4,8": sorted, and each once. Raises
+    BadInput.
+    """
     found = set()
     for part in text.split(","):
         try:
             found.add(parse_int(part))
         except ValueError:
-            raise BadInput(f"{option}: expected whole numbers with commas between, got {text!r}") from None
+            raise BadInput(
+                f"{option}: expected whole numbers with commas between, got {text!r}"
+            ) from None
     if min(found) < 1:
         raise BadInput(f"{option}: expected whole numbers from 1 on, got {min(found)}")
     if max(found) > most:
@@ -117,7 +128,9 @@ def numbers(text: str, option: str, most: int = MOST_RANKS) -> list[int]:
 
 
 def workers_of(text: str, ranks: int, cores: int | None) -> list[int]:
-    """Return the numbers of workers for so many ranks; "auto" is a rank's share of the cores. Raises BadInput."""
+    """Return the numbers of workers for so many ranks; "auto" is a rank's share of the cores.
+    Raises BadInput.
+    """
     if text != "auto":
         return numbers(text, "--workers")
     if cores is None:
@@ -131,5 +144,8 @@ def refuse_too_many(sizes: Sequence[Size], cores: int) -> None:
     for size in sizes:
         if size.processes > most:
             option = "--ranks" if size.ranks > most else "--workers"
-            told = f"{size.ranks} × {size.workers} processes on {several(cores, 'core')} measure nothing"
+            told = (
+                f"{size.ranks} × {size.workers} processes on {several(cores, 'core')} measure"
+                " nothing"
+            )
             raise BadInput(f"{option}: {told}; expected at most {most}")

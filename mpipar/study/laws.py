@@ -1,7 +1,8 @@
 """The mathematics of scaling: speedup, efficiency, serial fraction, and fits of three laws.
 
-In all of these, ``p`` is a number of processes, and ``baseline`` the number ``b`` that a speedup is relative to, which
-need not be 1: by definition the speedup at ``b`` is ``b``. With ``b`` = 1 the formulas are those of the papers.
+In all of these, ``p`` is a number of processes, and ``baseline`` the number ``b`` that a speedup is
+relative to, which need not be 1: by definition the speedup at ``b`` is ``b``. With ``b`` = 1 the
+formulas are those of the papers.
 
 ================  ====================================================  ==========================================
 law               speedup                                               where
@@ -23,7 +24,8 @@ import numpy.typing as npt
 
 Doubles = npt.NDArray[np.float64]
 
-# Of Student's distribution, by degrees of freedom from 1 on: 95 % of it lies within plus or minus so much.
+# Of Student's distribution, by degrees of freedom from 1 on: 95 % of it lies within plus or minus
+# so much.
 _STUDENT = (
     *(12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228),
     *(2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086),
@@ -39,7 +41,8 @@ class Parameter(NamedTuple):
     name : str
     value : float
     half_width : float or None
-        Of its 95 % confidence interval; None if there are no more points than parameters, or it is at a bound.
+        Of its 95 % confidence interval; None if there are no more points than parameters, or it is
+        at a bound.
     at_bound : bool
         Whether the best value within its bounds is one of these.
     """
@@ -66,7 +69,8 @@ class Fit(NamedTuple):
         Number of processes that speedups are relative to.
     parameters : tuple of Parameter
     points : int
-        How many speedups it was fitted to, without that of the baseline, which is what it is by definition.
+        How many speedups it was fitted to, without that of the baseline, which is what it is by
+        definition.
     """
 
     law: str
@@ -86,7 +90,9 @@ class Fit(NamedTuple):
 
     @property
     def limit(self) -> float | None:
-        """The speedup that no number of processes goes beyond, or None if there is no such limit."""
+        """The speedup that no number of processes goes beyond, or None if there is no such
+        limit.
+        """
         if self.law == "Amdahl" and self.value("f") > 0:
             return (1 + self.value("f") * (self.baseline - 1)) / self.value("f")
         peak = self.peak
@@ -94,14 +100,18 @@ class Fit(NamedTuple):
 
     @property
     def peak(self) -> float | None:
-        """The number of processes from which more are slower, or None: only the USL has one, where k > 0."""
+        """The number of processes from which more are slower, or None: only the USL has one, where
+        k > 0.
+        """
         if self.law != "USL" or self.value("k") <= 0:
             return None
         return float(np.sqrt(max(1 - self.value("s"), 0.0) / self.value("k")))
 
 
 def speedup(time: npt.ArrayLike, base_time: float, base: float = 1) -> Doubles:
-    """Return the speedup at fixed problem size, b T(b) / T(p): relative to the baseline, times its processes."""
+    """Return the speedup at fixed problem size, b T(b) / T(p): relative to the baseline, times its
+    processes.
+    """
     return np.asarray(base * base_time / np.asarray(time, float))
 
 
@@ -118,12 +128,14 @@ def efficiency(speedups: npt.ArrayLike, p: npt.ArrayLike) -> Doubles:
 def karp_flatt(speedups: npt.ArrayLike, p: npt.ArrayLike, baseline: float = 1) -> Doubles:
     """Return the serial fraction that each speedup means by Amdahl's law; nan at the baseline.
 
-    For a baseline of 1 it is (1/S − 1/p) / (1 − 1/p). If it grows with p, the loss is overhead that grows with p, such
-    as communication; if it stays, it is code that isn't parallel. It is negative where a speedup is more than ideal.
+    For a baseline of 1 it is (1/S − 1/p) / (1 − 1/p). If it grows with p, the loss is overhead that
+    grows with p, such as communication; if it stays, it is code that isn't parallel. It is negative
+    where a speedup is more than ideal.
 
     References
     ----------
-    A. H. Karp and H. P. Flatt, "Measuring parallel processor performance", Communications of the ACM 33 (1990) 539.
+    A. H. Karp and H. P. Flatt, "Measuring parallel processor performance", Communications of the
+    ACM 33 (1990) 539.
     """
     s, p = np.asarray(speedups, float), np.asarray(p, float)
     below = s - s / p - baseline + 1
@@ -136,14 +148,15 @@ def amdahl(f: float, p: npt.ArrayLike, baseline: float = 1) -> Doubles:
 
     References
     ----------
-    G. M. Amdahl, "Validity of the single processor approach to achieving large scale computing capabilities", AFIPS
-    Conference Proceedings 30 (1967) 483.
+    G. M. Amdahl, "Validity of the single processor approach to achieving large scale computing
+    capabilities", AFIPS Conference Proceedings 30 (1967) 483.
     """
     return _amdahl(np.array([f]), np.asarray(p, float), baseline)
 
 
 def gustafson(a: float, p: npt.ArrayLike, baseline: float = 1) -> Doubles:
-    """Return the scaled speedup of a problem that grows with p, where the part ``a`` of the time is serial.
+    """Return the scaled speedup of a problem that grows with p, where the part ``a`` of the time is
+    serial.
 
     References
     ----------
@@ -153,12 +166,13 @@ def gustafson(a: float, p: npt.ArrayLike, baseline: float = 1) -> Doubles:
 
 
 def usl(s: float, k: float, p: npt.ArrayLike, baseline: float = 1) -> Doubles:
-    """Return the speedup by the universal scalability law: contention ``s``, and coherency ``k`` between all pairs.
+    """Return the speedup by the universal scalability law: contention ``s``, and coherency ``k``
+    between all pairs.
 
     References
     ----------
-    N. J. Gunther, "A simple capacity model of massively parallel transaction systems", CMG Conference (1993); and
-    "Guerrilla Capacity Planning", Springer (2007).
+    N. J. Gunther, "A simple capacity model of massively parallel transaction systems", CMG
+    Conference (1993); and "Guerrilla Capacity Planning", Springer (2007).
     """
     return _usl(np.array([s, k]), np.asarray(p, float), baseline)
 
@@ -186,7 +200,11 @@ _LAWS: dict[str, tuple[Callable[[Doubles, Doubles, float], Doubles], tuple[str, 
 
 
 def fit(
-    law: str, p: Sequence[float], speedups: Sequence[float], errors: Sequence[float] | None = None, baseline: float = 1
+    law: str,
+    p: Sequence[float],
+    speedups: Sequence[float],
+    errors: Sequence[float] | None = None,
+    baseline: float = 1,
 ) -> Fit:
     """Fit a law to speedups by weighted least squares.
 
@@ -199,15 +217,16 @@ def fit(
     speedups : sequence of float
         Measured speedups, relative to the baseline.
     errors : sequence of float, optional
-        Their standard errors: each weighs by one over the square of its own. By default all errors are in proportion to
-        the speedups.
+        Their standard errors: each weighs by one over the square of its own. By default all errors
+        are in proportion to the speedups.
     baseline : float
         Number of processes that speedups are relative to.
 
     Returns
     -------
     Fit
-        Confidence intervals are from the scatter of the points about the law, hence for the law being true.
+        Confidence intervals are from the scatter of the points about the law, hence for the law
+        being true.
 
     Raises
     ------
@@ -220,7 +239,9 @@ def fit(
     use = processes != baseline
     processes, measured, sigma = processes[use], measured[use], sigma[use]
     if len(processes) < len(names):
-        raise ValueError(f"{law} has {len(names)} parameters, got {len(processes)} points besides the baseline")
+        raise ValueError(
+            f"{law} has {len(names)} parameters, got {len(processes)} points besides the baseline"
+        )
 
     def residuals(values: Doubles) -> Doubles:
         return np.asarray((model(values, processes, baseline) - measured) / sigma)
@@ -245,15 +266,24 @@ def _start_of_gustafson(p: Doubles, s: Doubles, sigma: Doubles, b: float) -> Dou
 
 
 def _start_of_usl(p: Doubles, s: Doubles, sigma: Doubles, b: float) -> Doubles:
-    """Return the solution of the law multiplied by its denominator, which is linear in both parameters."""
-    matrix = np.stack([p * (b - 1) - s * (p - 1), p * b * (b - 1) - s * p * (p - 1)], axis=1) / p[:, None]
+    """Return the solution of the law multiplied by its denominator, which is linear in both
+    parameters.
+    """
+    matrix = (
+        np.stack([p * (b - 1) - s * (p - 1), p * b * (b - 1) - s * p * (p - 1)], axis=1)
+        / p[:, None]
+    )
     return np.asarray(np.linalg.lstsq(matrix, (s - p) / p, rcond=None)[0])
 
 
-def _least_squares(residuals: Callable[[Doubles], Doubles], start: Doubles, upper: float) -> tuple[Doubles, list[bool]]:
-    """Return the values within [0, upper] with the least squares, and which of them are not at a bound.
+def _least_squares(
+    residuals: Callable[[Doubles], Doubles], start: Doubles, upper: float
+) -> tuple[Doubles, list[bool]]:
+    """Return the values within [0, upper] with the least squares, and which of them are not at a
+    bound.
 
-    Levenberg's and Marquardt's damped steps; values at a bound that the squares press against are held there.
+    Levenberg's and Marquardt's damped steps; values at a bound that the squares press against are
+    held there.
     """
     values, damping = start, 1e-3
     rest = residuals(values)
@@ -287,11 +317,15 @@ def _slopes(residuals: Callable[[Doubles], Doubles], values: Doubles) -> Doubles
     for index in range(len(values)):
         change = np.zeros(len(values))
         change[index] = 1e-6 * max(abs(float(values[index])), 1e-3)
-        columns.append((residuals(values + change) - residuals(values - change)) / (2 * change[index]))
+        columns.append(
+            (residuals(values + change) - residuals(values - change)) / (2 * change[index])
+        )
     return np.stack(columns, axis=1)
 
 
-def _half_widths(residuals: Callable[[Doubles], Doubles], values: Doubles, free: list[bool]) -> list[float | None]:
+def _half_widths(
+    residuals: Callable[[Doubles], Doubles], values: Doubles, free: list[bool]
+) -> list[float | None]:
     """Return half the width of the 95 % confidence interval of each value."""
     slopes, rest = _slopes(residuals, values)[:, free], residuals(values)
     freedom = len(rest) - sum(free)

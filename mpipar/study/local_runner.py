@@ -43,8 +43,8 @@ class Here:
     with_output : bool
         Whether the driver must have a file for its result.
     with_mpi : bool
-        Whether there are runs that need an mpirun. Where there is one, those of one rank are started by it, too, so
-        that all are alike; but for serial ones.
+        Whether there are runs that need an mpirun. Where there is one, those of one rank are
+        started by it, too, so that all are alike; but for serial ones.
 
     Raises
     ------
@@ -68,7 +68,13 @@ class Here:
 
     def _once(self, run: Run) -> Measured:
         size = run.size
-        command = [sys.executable, *self._target.command(size), f"--workers={size.workers}", "--json", "--no-progress"]
+        command = [
+            sys.executable,
+            *self._target.command(size),
+            f"--workers={size.workers}",
+            "--json",
+            "--no-progress",
+        ]
         if self._mpirun is not None and (size.mode != SIZES or size.ranks > 1):
             command = [self._mpirun, "-n", str(size.ranks), *command]
         if self._with_output:
@@ -82,31 +88,59 @@ class Here:
         if code != 0:
             said = [line.strip() for line in stderr.splitlines() if line.strip()]
             own = [line for line in said if "mpipar" in line]
-            raise RunFailed(f"{size.words}: exit code {code}: {(own or said or ['it says nothing'])[-1][:500]}")
+            raise RunFailed(
+                f"{size.words}: exit code {code}: {(own or said or ['it says nothing'])[-1][:500]}"
+            )
         return measured(stdout, wall, [os.uname().nodename], run)
 
     def _environment(self, run: Run) -> dict[str, str]:
-        environment = {name: value for name, value in os.environ.items() if name != "MPIPAR_WORKERS"}
+        environment = {
+            name: value for name, value in os.environ.items() if name != "MPIPAR_WORKERS"
+        }
         if self._mpirun is not None:
             environment["PATH"] = with_its_folder(self._mpirun)
         return {**settings_for(run.size.ranks, with_workers=run.size.workers > 1), **environment}
 
 
 def measured(text: str, wall: float, hosts: list[str], run: Run) -> Measured:
-    """Return what a run gave, from what its driver printed. Raises RunFailed if that can't be used."""
+    """Return what a run gave, from what its driver printed. Raises RunFailed if that can't be
+    used.
+    """
     report = last_json(text)
     if report is None:
         raise RunFailed(f"{run.size.words}: the driver printed no JSON")
     if report["ranks"] != run.size.ranks or report["workers"] != run.size.workers:
         got = f"{several(report['ranks'], 'rank')} × {several(report['workers'], 'worker')}"
         raise RunFailed(f"{run.size.words}: the driver ran with {got}")
-    for what in ("resumed_blocks", "skipped_blocks", "retried_blocks", "lost_ranks", "lost_workers"):
+    for what in (
+        "resumed_blocks",
+        "skipped_blocks",
+        "retried_blocks",
+        "lost_ranks",
+        "lost_workers",
+    ):
         if report.get(what):
             raise RunFailed(
-                f"{run.size.words}: not a measurement, as there are {report[what]} {what.replace('_', ' ')}"
+                f"{run.size.words}: not a measurement, as there are {report[what]}"
+                f" {what.replace('_', ' ')}"
             )
-    kept = ("driver", "value", "error", "n", "n_blocks", "block", "seed", "ranks", "workers", "nodes", "schedule",
-            "imbalance", "parameters", "mpi", "mpipar")  # fmt: skip
+    kept = (
+        "driver",
+        "value",
+        "error",
+        "n",
+        "n_blocks",
+        "block",
+        "seed",
+        "ranks",
+        "workers",
+        "nodes",
+        "schedule",
+        "imbalance",
+        "parameters",
+        "mpi",
+        "mpipar",
+    )
     short = {name: report.get(name) for name in kept}
     value = json.dumps(short["value"])
     if len(value) > _LONGEST_VALUE:
@@ -120,7 +154,10 @@ def last_json(text: str) -> dict[str, Any] | None:
         if line.startswith("{"):
             with contextlib.suppress(ValueError, RecursionError):
                 found = json.loads(line)
-                if isinstance(found, dict) and {"elapsed", "ranks", "workers", "value"} <= found.keys():
+                if (
+                    isinstance(found, dict)
+                    and {"elapsed", "ranks", "workers", "value"} <= found.keys()
+                ):
                     return found
     return None
 
@@ -128,7 +165,8 @@ def last_json(text: str) -> dict[str, Any] | None:
 def timed(
     command: Sequence[str], environment: dict[str, str], limit: float | None = None
 ) -> tuple[int, float, str, str]:
-    """Run a command in a group of its own; return its exit code, the seconds it took, and what it printed.
+    """Run a command in a group of its own; return its exit code, the seconds it took, and what it
+    printed.
 
     Raises subprocess.TimeoutExpired if it takes longer than ``limit`` seconds, and ends it.
     """
@@ -138,9 +176,16 @@ def timed(
     try:
         with _interruptions_wait():
             process = subprocess.Popen(
-                command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                text=True, errors="replace", start_new_session=True, preexec_fn=end_with_us,
-            )  # fmt: skip
+                command,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                errors="replace",
+                start_new_session=True,
+                preexec_fn=end_with_us,
+            )
         stdout, stderr = process.communicate(timeout=limit)
     except BaseException:  # Ctrl-C: the run is nobody's any more
         if process is not None:
@@ -151,9 +196,11 @@ def timed(
 
 @contextlib.contextmanager
 def _interruptions_wait() -> Iterator[None]:
-    """Handle signals at the end of this: what Python calls around a fork drops the exceptions that handlers raise.
+    """Handle signals at the end of this: what Python calls around a fork drops the exceptions that
+    handlers raise.
 
-    A mask would not do: it is that of one thread, and Python runs handlers here whichever thread got the signal.
+    A mask would not do: it is that of one thread, and Python runs handlers here whichever thread
+    got the signal.
     """
     came: list[int] = []
     handlers: dict[int, Any] = {}
@@ -171,8 +218,12 @@ def _interruptions_wait() -> Iterator[None]:
 
 
 def _end_with(parent: int, libc: ctypes.CDLL) -> None:
-    """Let the kernel end this process when its parent dies, of whatever: nobody would know that it still runs."""
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # else, until its program is loaded, it has its parent's handler
+    """Let the kernel end this process when its parent dies, of whatever: nobody would know that it
+    still runs.
+    """
+    signal.signal(
+        signal.SIGTERM, signal.SIG_DFL
+    )  # else, until its program is loaded, it has its parent's handler
     libc.prctl(_DEATH_SIGNAL, signal.SIGTERM)
     if os.getppid() != parent:  # which has died before
         os.kill(os.getpid(), signal.SIGTERM)

@@ -35,10 +35,16 @@ def describe(runs: Iterable[Measured], *, slurm: bool) -> Mapping[str, str]:
     }
     return {
         "nodes" if slurm else "host": ", ".join(hosts) or platform.node(),
-        **({"submitted from": f"{platform.node()} ({here['processor']}, {here['system']})"} if slurm else here),
+        **(
+            {"submitted from": f"{platform.node()} ({here['processor']}, {here['system']})"}
+            if slurm
+            else here
+        ),
         "MPI": ", ".join(libraries) or "not in use",
-        "versions": f"mpipar {', '.join(versions) or __version__}, Python {platform.python_version()}, "
-        f"numpy {np.__version__}",
+        "versions": (
+            f"mpipar {', '.join(versions) or __version__}, Python {platform.python_version()}, "
+            f"numpy {np.__version__}"
+        ),
         "date": ended.strftime("%Y-%m-%d %H:%M UTC"),
     }
 
@@ -46,7 +52,9 @@ def describe(runs: Iterable[Measured], *, slurm: bool) -> Mapping[str, str]:
 def processor() -> str:
     """Return the name of the processor, as far as the system tells it."""
     with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
+        for line in (
+            Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+        ):
             if line.startswith(("model name", "cpu model", "Model")):
                 return " ".join(line.partition(":")[2].split())
     return platform.processor() or platform.machine()

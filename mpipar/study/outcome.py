@@ -51,13 +51,18 @@ def write_outcome(
         write_text("scaling.md", report.as_markdown(f"`{title}`", parts, described, about))
         drawn.append("scaling")
     write_data(folder / "scaling.h5", runs, parts, {**about, **described})
-    said.append(f"all times are in {folder / 'scaling.h5'}" + f", the table in {folder / 'scaling.md'}" * bool(parts))
+    said.append(
+        f"all times are in {folder / 'scaling.h5'}"
+        + f", the table in {folder / 'scaling.md'}" * bool(parts)
+    )
     if any(row.oversubscribed for one in parts for row in one.rows):
         said.append(OVERSUBSCRIBED)
     comparisons = crossover.compare(runs) if any(run.size.mode == SIZES for run in runs) else []
     if comparisons:
         write_text("crossover.csv", crossover.as_csv(comparisons))
-        write_text("crossover.md", crossover.as_markdown(f"`{title}`", comparisons, described, about))
+        write_text(
+            "crossover.md", crossover.as_markdown(f"`{title}`", comparisons, described, about)
+        )
         drawn.append("crossover")
         said += [comparison.verdict for comparison in comparisons]
     from mpipar.study import pictures
@@ -71,5 +76,8 @@ def write_outcome(
         pictures.draw_crossover(comparisons, folder / "crossover")
     return [
         *said,
-        f"pictures: {', '.join(str(folder / f'{name}.{kind}') for name in drawn for kind in style.KINDS)}",
+        (
+            "pictures:"
+            f" {', '.join(str(folder / f'{name}.{kind}') for name in drawn for kind in style.KINDS)}"
+        ),
     ]

@@ -18,7 +18,9 @@ _MOST_TICKS = 9
 
 
 def draw_scaling(parts: Sequence[Part], stem: Path) -> list[Path]:
-    """Draw speedup and efficiency, a row of panels for each part; return the files: stem.png, .svg and .pdf."""
+    """Draw speedup and efficiency, a row of panels for each part; return the files: stem.png, .svg
+    and .pdf.
+    """
     import matplotlib
     from matplotlib.figure import Figure
 
@@ -47,7 +49,13 @@ def draw_crossover(comparisons: Sequence[Comparison], stem: Path) -> list[Path]:
         left.set_title("(a) time of the whole command")
         right.set_title("(b) serial / parallel")
         lines = comparisons[0].lines
-        left.plot([line.items for line in lines], [line.serial for line in lines], "k--", marker="x", label="serial")
+        left.plot(
+            [line.items for line in lines],
+            [line.serial for line in lines],
+            "k--",
+            marker="x",
+            label="serial",
+        )
         right.axhline(1, color="k", linestyle="--", linewidth=0.9, zorder=1)
         for one, colour, marker in zip(comparisons, _cycle(COLOURS), _cycle(MARKERS), strict=False):
             items = [line.items for line in one.lines]
@@ -60,7 +68,12 @@ def draw_crossover(comparisons: Sequence[Comparison], stem: Path) -> list[Path]:
                 mantissa, exponent = f"{one.crossover:.1e}".split("e")
                 text = f"${mantissa} \\times 10^{{{int(exponent)}}}$"
                 right.annotate(
-                    text, (one.crossover, 1), xytext=(3, -9), textcoords="offset points", color=colour, fontsize=7
+                    text,
+                    (one.crossover, 1),
+                    xytext=(3, -9),
+                    textcoords="offset points",
+                    color=colour,
+                    fontsize=7,
                 )
         for panel in (left, right):
             panel.set_xscale("log")
@@ -88,8 +101,15 @@ def _speedup(panel: Any, part: Part) -> None:
         for fit in series.fits:
             many = len(part.series) > 1
             found = ", ".join(f"{one.name} = {one.value:.2g}" for one in fit.parameters)
-            panel.plot(grid, fit(grid), dashes[fit.law], color=colour, linewidth=1, zorder=2,
-                       label=f"{fit.law}: {found}{_of(series) if many else ''}")  # fmt: skip
+            panel.plot(
+                grid,
+                fit(grid),
+                dashes[fit.law],
+                color=colour,
+                linewidth=1,
+                zorder=2,
+                label=f"{fit.law}: {found}{_of(series) if many else ''}",
+            )
         _points(panel, part, series, colour, marker, "speedup")
     lowest = min(min(row.slowest for row in rows), min(row.processes for row in rows))
     highest = max(max(row.fastest for row in rows), max(row.processes for row in rows))
@@ -106,7 +126,9 @@ def _efficiency(panel: Any, part: Part) -> None:
     rows = part.rows
     _log2_axis(panel.xaxis, [row.processes for row in rows])
     panel.axhline(1, color=GREY, linestyle="--", zorder=1, label="ideal")
-    panel.axhline(LOW, color="k", linestyle="-.", linewidth=0.8, zorder=1, label=f"efficiency {LOW}")
+    panel.axhline(
+        LOW, color="k", linestyle="-.", linewidth=0.8, zorder=1, label=f"efficiency {LOW}"
+    )
     grid = np.geomspace(min(row.processes for row in rows), max(row.processes for row in rows), 200)
     for series, colour, marker in _styled(part):
         for fit, dash in zip(series.fits, ("-", ":"), strict=False):
@@ -120,11 +142,17 @@ def _efficiency(panel: Any, part: Part) -> None:
 
 
 def _points(panel: Any, part: Part, series: Series, colour: str, marker: str, what: str) -> None:
-    """Draw the median of each size with bars from the slowest to the fastest run; oversubscribed sizes are hollow."""
+    """Draw the median of each size with bars from the slowest to the fastest run; oversubscribed
+    sizes are hollow.
+    """
     many = len(part.series)
-    aside = 2 ** (0.06 * (part.series.index(series) - (many - 1) / 2))  # that bars of several series are told apart
-    for rows, is_over in (([row for row in series.rows if not row.oversubscribed], False),
-                          ([row for row in series.rows if row.oversubscribed], True)):  # fmt: skip
+    aside = 2 ** (
+        0.06 * (part.series.index(series) - (many - 1) / 2)
+    )  # that bars of several series are told apart
+    for rows, is_over in (
+        ([row for row in series.rows if not row.oversubscribed], False),
+        ([row for row in series.rows if row.oversubscribed], True),
+    ):
         if not rows:
             continue
         p = np.array([row.processes for row in rows])
@@ -132,11 +160,21 @@ def _points(panel: Any, part: Part, series: Series, colour: str, marker: str, wh
         middle = np.array([row.speedup for row in rows]) / over
         below = middle - np.array([row.slowest for row in rows]) / over
         above = np.array([row.fastest for row in rows]) / over - middle
-        label = f"{'oversubscribed' if is_over else 'median, range'}{_of(series) if many > 1 else ''}"
+        label = (
+            f"{'oversubscribed' if is_over else 'median, range'}{_of(series) if many > 1 else ''}"
+        )
         panel.errorbar(
-            p * aside, middle, yerr=np.maximum([below, above], 0), fmt=marker, color=colour, capsize=2.5,
-            elinewidth=0.9, markerfacecolor="white" if is_over else colour, label=label, zorder=3,
-        )  # fmt: skip
+            p * aside,
+            middle,
+            yerr=np.maximum([below, above], 0),
+            fmt=marker,
+            color=colour,
+            capsize=2.5,
+            elinewidth=0.9,
+            markerfacecolor="white" if is_over else colour,
+            label=label,
+            zorder=3,
+        )
 
 
 def _styled(part: Part) -> Iterable[tuple[Series, str, str]]:

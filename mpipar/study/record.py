@@ -1,8 +1,9 @@
 """The folder of a study, and the file in it with every run.
 
-``runs.jsonl`` has the study's identity in its first line, and a run in each other one, appended as the run is done. A
-study that was interrupted goes on from there, with more sizes or repeats if these are asked for. Lines between tell the
-hashes of the texts that the study writes beside it, so that it doesn't replace what somebody has edited.
+``runs.jsonl`` has the study's identity in its first line, and a run in each other one, appended as
+the run is done. A study that was interrupted goes on from there, with more sizes or repeats if
+these are asked for. Lines between tell the hashes of the texts that the study writes beside it, so
+that it doesn't replace what somebody has edited.
 """
 
 from __future__ import annotations
@@ -27,7 +28,15 @@ RUNS = "runs.jsonl"
 TEXTS = ("scaling.csv", "scaling.md", "crossover.csv", "crossover.md")
 """What a study writes that people may edit."""
 
-_NOT_A_RUN = (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError, OSError)
+_NOT_A_RUN = (
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    RecursionError,
+    OverflowError,
+    OSError,
+)
 """What reading a line raises that was cut short, or isn't as written here."""
 
 _SHORTEST = 1e-9  # seconds: no clock tells less
@@ -36,7 +45,8 @@ JOBS, SCRATCH = "jobs", "scratch"
 
 
 class Record:
-    """The runs of a study, on disk; a context manager, and while it is open no other study has the folder.
+    """The runs of a study, on disk; a context manager, and while it is open no other study has the
+    folder.
 
     Parameters
     ----------
@@ -65,7 +75,9 @@ class Record:
             folder.mkdir(parents=True, exist_ok=True)
             others = sorted(entry.name for entry in folder.iterdir())
             if others and RUNS not in others:
-                raise BadInput(f"--output: {str(folder)!r} has other files in it ({others[0]!r}), and no study")
+                raise BadInput(
+                    f"--output: {str(folder)!r} has other files in it ({others[0]!r}), and no study"
+                )
             self._file = os.open(folder / RUNS, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
         except FileExistsError:
             raise BadInput(f"--output: expected a folder, and {str(folder)!r} is none") from None
@@ -83,14 +95,19 @@ class Record:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         os.close(self._file)
 
     def add(self, run: Run, measured: Measured) -> None:
         """Append a run."""
         self.runs[run] = measured
-        size = {name: value for name, value in run.size._asdict().items() if value not in (None, "")}
+        size = {
+            name: value for name, value in run.size._asdict().items() if value not in (None, "")
+        }
         self._append({**size, "repeat": run.repeat, **measured._asdict()})
 
     def write_text(self, name: str, text: str) -> None:
@@ -98,11 +115,15 @@ class Record:
         digest = _digest(text.encode())
         if digest not in self._written:
             self._written.add(digest)
-            self._append({"written": name, "sha256": digest})  # before: it may be killed as it writes
+            self._append(
+                {"written": name, "sha256": digest}
+            )  # before: it may be killed as it writes
         write_text(self.folder / name, text)
 
     def _check_untouched(self) -> None:
-        """Raise BadInput if what this study would replace is not what it, or an earlier one here, has written."""
+        """Raise BadInput if what this study would replace is not what it, or an earlier one here,
+        has written.
+        """
         for path in (self.folder / name for name in TEXTS):
             try:
                 is_own = _digest(path.read_bytes()) in self._written
@@ -111,7 +132,10 @@ class Record:
             except OSError as error:
                 raise BadInput(f"--output: {error.strerror}: {str(path)!r}") from None
             if not is_own:
-                raise BadInput(f"--output: {str(path)!r} was changed by somebody, and would be replaced: rename it")
+                raise BadInput(
+                    f"--output: {str(path)!r} was changed by somebody, and would be replaced:"
+                    " rename it"
+                )
 
     def _take(self) -> None:
         try:
@@ -134,7 +158,9 @@ class Record:
         except (ValueError, KeyError, TypeError, RecursionError):
             raise BadInput(f"--output: {str(self.folder / RUNS)!r} is not of a study") from None
         if before != identity:
-            raise BadInput(f"--output: {str(self.folder)!r} has another study: {_difference(before, identity)}")
+            raise BadInput(
+                f"--output: {str(self.folder)!r} has another study: {_difference(before, identity)}"
+            )
         for line in lines[1:]:
             with contextlib.suppress(*_NOT_A_RUN):
                 self._put(json.loads(line))
@@ -151,7 +177,9 @@ class Record:
             int(report.get(name) or 0)
         datetime.datetime.fromtimestamp(line["ended"], datetime.UTC)
         size = Size(**{name: line[name] for name in Size._fields if name in line})
-        measured = Measured(line["elapsed"], line["wall"], report, list(line["hosts"]), line["ended"])
+        measured = Measured(
+            line["elapsed"], line["wall"], report, list(line["hosts"]), line["ended"]
+        )
         self.runs[Run(size, int(line["repeat"]))] = measured
 
     def _append(self, line: dict[str, Any]) -> None:
@@ -168,4 +196,7 @@ def _difference(before: Any, now: dict[str, Any]) -> str:
     if not isinstance(before, dict):
         return "it is of another version"
     name = next(name for name in (*now, *before) if before.get(name) != now.get(name))
-    return f"{name} was {json.dumps(before.get(name))[:200]}, and is {json.dumps(now.get(name))[:200]} now"
+    return (
+        f"{name} was {json.dumps(before.get(name))[:200]}, and is"
+        f" {json.dumps(now.get(name))[:200]} now"
+    )

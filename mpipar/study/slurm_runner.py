@@ -1,7 +1,8 @@
 """Runs of a study on a Slurm cluster: each is a job of its own.
 
-The driver prints its JSON into the job's log, and the job's journal has the times. A job that is in the queue, or has
-ended, when an interrupted study goes on is taken for what it is; none is submitted twice.
+The driver prints its JSON into the job's log, and the job's journal has the times. A job that is in
+the queue, or has ended, when an interrupted study goes on is taken for what it is; none is
+submitted twice.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ from mpipar.study.record import JOBS
 from mpipar.study.target import Target
 
 _POLL_SECONDS = 2.0
-_LATE_SECONDS = 10.0  # that the log of a job may come after its end: nodes write it, and this reads it elsewhere
+# that the log of a job may come after its end: nodes write it, and this reads it elsewhere
+_LATE_SECONDS = 10.0
 
 
 class OnSlurm:
@@ -46,14 +48,18 @@ class OnSlurm:
         Called with a line for each job that waits, or begins to run.
     """
 
-    def __init__(self, target: Target, folder: Path, site: Site, at_once: int, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, target: Target, folder: Path, site: Site, at_once: int, say: Callable[[str], None]
+    ) -> None:
         self._target, self._site, self._at_once, self._say = target, site, at_once, say
         self._folder = folder.absolute() / JOBS
         self.waiting = 0
         """Jobs that are in the queue."""
 
     def check(self, run: Run) -> None:
-        """Raise BadInput if there can't be a job for a run; SubmitRefused if Slurm would not take it."""
+        """Raise BadInput if there can't be a job for a run; SubmitRefused if Slurm would not take
+        it.
+        """
         _, job = self._job(run)
         try:
             slurm.test([*plan(job, self._site, [0], []).options, "--wrap=true"])
@@ -77,7 +83,9 @@ class OnSlurm:
                 if not state.ended and number in queued and said.get(number) != told:
                     said[number] = told
                     self._say(f"job {number} ({queued[number][0].size.words}): {told}")
-            for number in [number for number in queued if number not in states or states[number].ended]:
+            for number in [
+                number for number in queued if number not in states or states[number].ended
+            ]:
                 run, one = queued.pop(number)
                 self.waiting = len(queued)
                 yield run, self._measured(run, one)
@@ -97,13 +105,19 @@ class OnSlurm:
         nodes = size.nodes
         if nodes is None and each:
             if size.ranks % int(each):
-                raise BadInput(f"--ranks: {size.ranks} is not a multiple of resources.ranks_per_node, {each}")
+                raise BadInput(
+                    f"--ranks: {size.ranks} is not a multiple of resources.ranks_per_node, {each}"
+                )
             nodes = size.ranks // int(each)
         for key, value in (("nodes", nodes), ("ranks", size.ranks), ("workers", size.workers)):
             resources.pop(key, None)
             if value is not None:
                 document.put(("resources", key), value, f"--{key}")
-        values["run"]["options"] = {**self._target.options_for(size), "json": True, "progress": False}
+        values["run"]["options"] = {
+            **self._target.options_for(size),
+            "json": True,
+            "progress": False,
+        }
         values["restart"] = {"requeue": False, "attempts": 1}
         output = {"folder": str(self._folder / f"{size.label}-{run.repeat}")}
         if "file" in values.get("output", {}):
@@ -113,7 +127,9 @@ class OnSlurm:
         return document, read_job(document, self._folder)
 
     def _submitted(self, run: Run) -> Submission:
-        """Return the job of a run: one that was submitted before and may still give what is wanted, or a new one."""
+        """Return the job of a run: one that was submitted before and may still give what is wanted,
+        or a new one.
+        """
         document, job = self._job(run)
         earlier = record.of_folder(Path(job.folder))
         if earlier and (_report(earlier[-1]) is not None or _is_open(earlier[-1])):
@@ -123,17 +139,23 @@ class OnSlurm:
             path.unlink(missing_ok=True)  # it would go on with what an earlier job has left
         shutil.rmtree(f"{result}.parts", ignore_errors=True)
         with made_folder(Path(job.folder)):
-            return submit(job, document, plan(job, self._site, [0], []), self._site, [0], self._target.changes)
+            return submit(
+                job, document, plan(job, self._site, [0], []), self._site, [0], self._target.changes
+            )
 
     def _measured(self, run: Run, one: Submission) -> Measured:
-        """Return what the job of a run gave, and remove its result. Raises RunFailed if it gave nothing."""
+        """Return what the job of a run gave, and remove its result. Raises RunFailed if it gave
+        nothing.
+        """
         deadline = time.monotonic() + _LATE_SECONDS
         report = _report(one)
         while report is None and time.monotonic() < deadline:
             time.sleep(0.2)
             report = _report(one)
         if report is None:
-            raise RunFailed(f"{run.size.words}: job {one.id} ended without a result; its log is {one.log()}")
+            raise RunFailed(
+                f"{run.size.words}: job {one.id} ended without a result; its log is {one.log()}"
+            )
         begun, ended, hosts = _times(one)
         found = measured(one.log().read_text(errors="replace"), ended - begun, hosts, run)
         for name in one.outputs.values():
@@ -153,7 +175,9 @@ def _is_open(one: Submission) -> bool:
 
 
 def _times(one: Submission) -> tuple[float, float, list[str]]:
-    """Return when the ranks of a job were started, when they had ended, and the nodes they were on."""
+    """Return when the ranks of a job were started, when they had ended, and the nodes they were
+    on.
+    """
     events = journal.read(one.journal())
     starts = [event for event in events if event["event"] == journal.ALLOCATION]
     ends = [event for event in events if event["event"] == journal.NEXT]

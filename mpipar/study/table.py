@@ -146,11 +146,15 @@ def _baseline(sizes: Sequence[Size], ranks: int | None) -> Size:
     fitting = [size for size in sizes if ranks is None or size.ranks == ranks]
     if not fitting:
         there = ", ".join(map(str, sorted({size.ranks for size in sizes})))
-        raise BadInput(f"--baseline: there is no size with {several(ranks or 0, 'rank')}; there are {there}")
+        raise BadInput(
+            f"--baseline: there is no size with {several(ranks or 0, 'rank')}; there are {there}"
+        )
     return min(fitting, key=lambda size: (size.processes, size.workers))
 
 
-def _row(size: Size, measured: list[Measured], base: Size, base_time: float, cores: int | None) -> Row:
+def _row(
+    size: Size, measured: list[Measured], base: Size, base_time: float, cores: int | None
+) -> Row:
     times = np.array([one.elapsed for one in measured])
     p = size.processes
     considered = np.array([np.median(times), times.max(), times.min()])
@@ -191,12 +195,15 @@ def _fits(mode: str, rows: list[Row], baseline: int) -> list[laws.Fit]:
 def standard_errors(rows: Sequence[Row]) -> list[float]:
     """Return the standard error of each row's speedup, from the scatter of its repeats.
 
-    The variance of a few repeats is itself uncertain: each is averaged with that of all rows, relative to the time, so
-    that no row weighs much more than the others by chance.
+    The variance of a few repeats is itself uncertain: each is averaged with that of all rows,
+    relative to the time, so that no row weighs much more than the others by chance.
     """
     own = []
     for row in rows:
         relative = np.array(row.times) / row.median
         own.append(float(np.var(relative, ddof=1)) if len(relative) > 1 else 0.0)
     pooled = float(np.mean(own)) or 1e-4
-    return [row.speedup * math.sqrt((one + pooled) / 2 / len(row.times)) for row, one in zip(rows, own, strict=True)]
+    return [
+        row.speedup * math.sqrt((one + pooled) / 2 / len(row.times))
+        for row, one in zip(rows, own, strict=True)
+    ]

@@ -50,7 +50,8 @@ class Target:
     options : dict
         Its options, by name.
     per_rank : dict
-        Options that are numbers, for one process; a weak study multiplies them by the number of processes.
+        Options that are numbers, for one process; a weak study multiplies them by the number of
+        processes.
     arguments : list of str
         What follows the options.
     job : Document or None
@@ -70,11 +71,17 @@ class Target:
     @property
     def words(self) -> list[str]:
         """What follows ``python`` on the driver's command line, before its options."""
-        return ["-m", "mpipar", "run", self.driver] if ":" in self.driver else ["-m", f"mpipar.{self.driver}"]
+        return (
+            ["-m", "mpipar", "run", self.driver]
+            if ":" in self.driver
+            else ["-m", f"mpipar.{self.driver}"]
+        )
 
     @property
     def size_name(self) -> str:
-        """The option that is the size of the problem. Raises BadInput if that isn't known, or there are several."""
+        """The option that is the size of the problem. Raises BadInput if that isn't known, or there
+        are several.
+        """
         if len(self.per_rank) != 1:
             what = f"{self.name} has no one option that is the size of its problem"
             raise BadInput(f"--sizes: {what}: --set-per-rank NAME=1 names it")
@@ -84,7 +91,10 @@ class Target:
         """Return the options of the driver for a size."""
         if size.mode == SIZES:
             return {**self.options, self.size_name: size.items}
-        return {**self.options, **{name: _times(value, size.factor) for name, value in self.per_rank.items()}}
+        return {
+            **self.options,
+            **{name: _times(value, size.factor) for name, value in self.per_rank.items()},
+        }
 
     def command(self, size: Size) -> list[str]:
         """Return what follows ``python`` for a size, but for the options of all drivers."""
@@ -96,7 +106,9 @@ class Target:
     def identity(self) -> dict[str, Any]:
         """Return what makes this what it is."""
         path = self.driver.rpartition(":")[0]
-        source = hashlib.sha256(Path(path).read_bytes()).hexdigest() if path.endswith(".py") else None
+        source = (
+            hashlib.sha256(Path(path).read_bytes()).hexdigest() if path.endswith(".py") else None
+        )
         options = {**self.options, **self.per_rank}  # a strong study goes on as a weak one
         return {
             "driver": self.driver,
@@ -110,7 +122,9 @@ class Target:
 def from_driver(name: str, sets: Sequence[str], per_rank: Sequence[str]) -> Target:
     """Return a driver by name, or FILE.py:KERNEL. Raises BadInput."""
     if ":" not in name and name not in DRIVERS:
-        there = f"there are {', '.join(DRIVERS)}, your own as FILE.py:KERNEL, and job files as JOB.toml"
+        there = (
+            f"there are {', '.join(DRIVERS)}, your own as FILE.py:KERNEL, and job files as JOB.toml"
+        )
         raise BadInput(f"there is no driver {name!r}; {there}")
     file = name.rpartition(":")[0]
     if file.endswith(".py") and not os.path.isfile(file):
@@ -120,7 +134,9 @@ def from_driver(name: str, sets: Sequence[str], per_rank: Sequence[str]) -> Targ
 
 
 def from_job(path: Path, sets: Sequence[str], per_rank: Sequence[str]) -> Target:
-    """Return what a job file runs; ``--set`` with a dot in its key is one of the file's keys. Raises BadInput."""
+    """Return what a job file runs; ``--set`` with a dot in its key is one of the file's keys.
+    Raises BadInput.
+    """
     document = Document(path)
     changes = [change for change in sets if "." in change.partition("=")[0]]
     for change in changes:
@@ -133,13 +149,20 @@ def from_job(path: Path, sets: Sequence[str], per_rank: Sequence[str]) -> Target
         raise document.error(("array",), "can't be in a scaling study")
     driver = run["driver"]
     file = driver.rpartition(":")[0]
-    if (":" not in driver and driver not in DRIVERS) or (file.endswith(".py") and not os.path.isfile(file)):
+    if (":" not in driver and driver not in DRIVERS) or (
+        file.endswith(".py") and not os.path.isfile(file)
+    ):
         raise document.error(("run", "driver"), f"there is no driver {driver!r}")
     given = _options([change for change in sets if change not in changes], "--set")
     target = Target(
-        str(path), driver, options={**run.get("options", {}), **given}, per_rank=dict(run.get("options_per_rank", {})),
-        arguments=[str(argument) for argument in run.get("arguments", ())], job=document, changes=changes,
-    )  # fmt: skip
+        str(path),
+        driver,
+        options={**run.get("options", {}), **given},
+        per_rank=dict(run.get("options_per_rank", {})),
+        arguments=[str(argument) for argument in run.get("arguments", ())],
+        job=document,
+        changes=changes,
+    )
     return _with_per_rank(target, per_rank, given)
 
 
@@ -197,23 +220,31 @@ def as_json(value: Any) -> Any:
 
 
 def look(target: Target, size: Size, more: Sequence[str] = ()) -> int:
-    """Let the driver look at its options, and return how many items it would evaluate. Raises BadInput."""
+    """Let the driver look at its options, and return how many items it would evaluate. Raises
+    BadInput.
+    """
     try:
         told = dry_run([*target.command(size), *more, "--dry-run", "--workers=1"])
     except subprocess.TimeoutExpired:
-        raise BadInput(f"{target.name} took more than {CHECK_SECONDS:g} s to look at its options") from None
+        raise BadInput(
+            f"{target.name} took more than {CHECK_SECONDS:g} s to look at its options"
+        ) from None
     except BadInput as error:
         raise BadInput(f"{target.name}: {error}") from None
     return parse_int(told.removeprefix("would evaluate ").partition(" ")[0])
 
 
 def find_size(target: Target, size: Size, more: Sequence[str]) -> None:
-    """Make the option that is the number of items one of ``per_rank``: the one that doubles it when it is doubled."""
+    """Make the option that is the number of items one of ``per_rank``: the one that doubles it when
+    it is doubled.
+    """
     items = look(target, size, more)
     for name, value in target.options.items():
         if not isinstance(value, (int, float)) or isinstance(value, bool) or value != items:
             continue
-        twice = Target(target.name, target.driver, {**target.options, name: 2 * value}, {}, target.arguments)
+        twice = Target(
+            target.name, target.driver, {**target.options, name: 2 * value}, {}, target.arguments
+        )
         if look(twice, size, more) == 2 * items:
             target.per_rank[name] = target.options.pop(name)
             return

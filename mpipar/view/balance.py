@@ -26,16 +26,24 @@ def draw_shares(summary: Summary, theme: Theme = LIGHT) -> bytes:
     def draw(panel: Any) -> None:
         busy, ranks = summary.processes["seconds"], summary.processes["rank"]
         mean = float(busy.mean())
-        line, axis = (panel.axhline, panel.yaxis) if len(busy) <= _MOST_BARS else (panel.axvline, panel.xaxis)
+        line, axis = (
+            (panel.axhline, panel.yaxis)
+            if len(busy) <= _MOST_BARS
+            else (panel.axvline, panel.xaxis)
+        )
         if len(busy) <= _MOST_BARS:
             order = np.argsort(ranks, kind="stable")
             shades = [
-                (theme.work, theme.bound)[int(rank) % 2 if len(set(ranks)) < len(ranks) else 0] for rank in ranks[order]
+                (theme.work, theme.bound)[int(rank) % 2 if len(set(ranks)) < len(ranks) else 0]
+                for rank in ranks[order]
             ]
             panel.bar(np.arange(len(busy)), busy[order], color=shades, width=0.85)
             firsts = np.flatnonzero(np.diff(ranks[order], prepend=-1))
             shown = firsts[:: -(-len(firsts) // 16)]
-            middle = [(first + np.searchsorted(ranks[order], ranks[order][first], "right") - 1) / 2 for first in shown]
+            middle = [
+                (first + np.searchsorted(ranks[order], ranks[order][first], "right") - 1) / 2
+                for first in shown
+            ]
             panel.set_xticks(middle, [str(rank) for rank in ranks[order][shown]])
             panel.set_xlabel("rank" if len(firsts) == len(busy) else "rank, with its workers")
             panel.set_ylabel("time in kernels")
@@ -45,7 +53,12 @@ def draw_shares(summary: Summary, theme: Theme = LIGHT) -> bytes:
             panel.set_xlabel("time in kernels")
             panel.set_ylabel("processes")
         line(mean, color=theme.ink, linestyle=(0, (4, 2)), label=f"mean: {seconds(mean)}")
-        line(busy.max(), color=theme.longest, linewidth=1.4, label=f"longest: {seconds(float(busy.max()))}")
+        line(
+            busy.max(),
+            color=theme.longest,
+            linewidth=1.4,
+            label=f"longest: {seconds(float(busy.max()))}",
+        )
         axis.set_major_locator(MaxNLocator(6))
         axis.set_major_formatter(lambda value, _: seconds(value))
 
@@ -53,7 +66,9 @@ def draw_shares(summary: Summary, theme: Theme = LIGHT) -> bytes:
 
 
 def draw_blocks(summary: Summary, theme: Theme = LIGHT) -> bytes:
-    """Return a PNG of how many blocks took how long. Spans of several blocks count with their mean."""
+    """Return a PNG of how many blocks took how long. Spans of several blocks count with their
+    mean.
+    """
 
     def draw(panel: Any) -> None:
         assert summary.timeline is not None
@@ -62,18 +77,28 @@ def draw_blocks(summary: Summary, theme: Theme = LIGHT) -> bytes:
         each, blocks = each[there], blocks[there]
         low, high = (float(each.min()), float(each.max())) if len(each) else (0.0, 1.0)
         wide = low > 0 and high > 30 * low
-        bins = np.geomspace(low, high, _BINS + 1) if wide else np.linspace(0.0, high * 1.0001, _BINS + 1)
+        bins = (
+            np.geomspace(low, high, _BINS + 1)
+            if wide
+            else np.linspace(0.0, high * 1.0001, _BINS + 1)
+        )
         panel.hist(each, bins=bins, weights=blocks, color=theme.work)
         if wide:
             panel.set_xscale("log")
             panel.xaxis.set_minor_formatter(lambda *_: "")
         if len(each):
             mean = float(np.average(each, weights=blocks))
-            panel.axvline(mean, color=theme.ink, linestyle=(0, (4, 2)), label=f"mean: {seconds(mean)}")
+            panel.axvline(
+                mean, color=theme.ink, linestyle=(0, (4, 2)), label=f"mean: {seconds(mean)}"
+            )
         longest = summary.longest_block
-        panel.axvline(longest, color=theme.longest, linewidth=1.4, label=f"longest: {seconds(longest)}")
+        panel.axvline(
+            longest, color=theme.longest, linewidth=1.4, label=f"longest: {seconds(longest)}"
+        )
         panel.xaxis.set_major_formatter(lambda value, _: seconds(value))
-        panel.set_xlabel("time of a block" + (" (mean of a span of several)" if (blocks > 1).any() else ""))
+        panel.set_xlabel(
+            "time of a block" + (" (mean of a span of several)" if (blocks > 1).any() else "")
+        )
         panel.set_ylabel("blocks")
 
     return _drawn(draw, theme)
@@ -83,8 +108,9 @@ def about_shares(summary: Summary) -> str:
     """Return what a picture of the times of processes tells, in words."""
     busy = summary.processes["seconds"]
     return (
-        f"Time in kernels of {several(len(busy), 'process', 'processes')}: from {seconds(float(busy.min()))} to "
-        f"{seconds(float(busy.max()))}, mean {seconds(float(busy.mean()))}."
+        f"Time in kernels of {several(len(busy), 'process', 'processes')}: from"
+        f" {seconds(float(busy.min()))} to {seconds(float(busy.max()))}, mean"
+        f" {seconds(float(busy.mean()))}."
     )
 
 

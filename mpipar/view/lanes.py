@@ -1,6 +1,7 @@
 """From the timeline of a result file to what is drawn of it. No drawing here.
 
-A lane is what one process did; lanes are in the order of ranks, the workers of a rank beside each other.
+A lane is what one process did; lanes are in the order of ranks, the workers of a rank beside each
+other.
 """
 
 from __future__ import annotations
@@ -56,9 +57,15 @@ class Lanes:
         lane_of = np.empty(len(order), int)
         lane_of[order] = np.arange(len(order))
         return cls(
-            ranks[order], lane_of[spans["worker"]], spans["begin"], spans["end"], summary.block_seconds,
-            spans["blocks"], spans["block"], max(summary.elapsed, float(spans["end"].max(initial=0.0))),
-        )  # fmt: skip
+            ranks[order],
+            lane_of[spans["worker"]],
+            spans["begin"],
+            spans["end"],
+            summary.block_seconds,
+            spans["blocks"],
+            spans["block"],
+            max(summary.elapsed, float(spans["end"].max(initial=0.0))),
+        )
 
     @property
     def count(self) -> int:
@@ -83,7 +90,11 @@ class Lanes:
     @cached_property
     def firsts(self) -> Array:
         """The first lane of each rank."""
-        return np.flatnonzero(np.diff(self.rank, prepend=self.rank[0] - 1)) if self.count else np.empty(0, int)
+        return (
+            np.flatnonzero(np.diff(self.rank, prepend=self.rank[0] - 1))
+            if self.count
+            else np.empty(0, int)
+        )
 
 
 def cells(lanes: Lanes, rows: int, columns: int) -> tuple[Array, Array]:
@@ -109,7 +120,9 @@ def cells(lanes: Lanes, rows: int, columns: int) -> tuple[Array, Array]:
     touched = last - first + 1
     span = np.repeat(np.arange(len(first)), touched)
     column = first[span] + np.arange(len(span)) - np.repeat(np.cumsum(touched) - touched, touched)
-    overlap = np.minimum(lanes.end[span], edges[column + 1]) - np.maximum(lanes.begin[span], edges[column])
+    overlap = np.minimum(lanes.end[span], edges[column + 1]) - np.maximum(
+        lanes.begin[span], edges[column]
+    )
     row = lanes.lane[span] * rows // max(1, lanes.count)
     cell = row * columns + column
     there = np.bincount(np.arange(lanes.count) * rows // max(1, lanes.count), minlength=rows)
@@ -125,6 +138,8 @@ def columns_for(lanes: Lanes, wanted: int) -> int:
 
 
 def share_busy(lanes: Lanes, columns: int) -> tuple[Array, Array]:
-    """Return the edges of some bins of time, and the share of all processes that were in kernels in each."""
+    """Return the edges of some bins of time, and the share of all processes that were in kernels in
+    each.
+    """
     busy, _ = cells(lanes, 1, columns_for(lanes, columns))
     return np.linspace(lanes.since, lanes.until, busy.shape[1] + 1), busy[0]

@@ -1,7 +1,7 @@
 """What came out of a run as one HTML page, which needs nothing else.
 
-All text of the file goes through :func:`html.escape`; there are no scripts, and a policy in the page forbids any, and
-every request. Pictures are in the page, each for light and for dark screens.
+All text of the file goes through :func:`html.escape`; there are no scripts, and a policy in the
+page forbids any, and every request. Pictures are in the page, each for light and for dark screens.
 """
 
 from __future__ import annotations
@@ -55,7 +55,14 @@ Sections = Sequence[tuple[str, Pairs]]
 Ranks = tuple[str, Sequence[str], Sequence[Sequence[str]]]
 
 
-def page(summary: Summary, value: str, cards: Pairs, warnings: Sequence[str], sections: Sections, ranks: Ranks) -> str:
+def page(
+    summary: Summary,
+    value: str,
+    cards: Pairs,
+    warnings: Sequence[str],
+    sections: Sections,
+    ranks: Ranks,
+) -> str:
     """Return the page.
 
     Parameters
@@ -75,7 +82,10 @@ def page(summary: Summary, value: str, cards: Pairs, warnings: Sequence[str], se
     title = f"{summary.driver}: {summary.path.name}"
     body = [
         f"<h1>{_text(summary.driver)}</h1>",
-        f'<p class="soft">{_text(summary.path.name)}, {_text(summary.about.get("created", ""))}</p>',
+        (
+            f'<p class="soft">{_text(summary.path.name)},'
+            f" {_text(summary.about.get('created', ''))}</p>"
+        ),
         f'<p class="value">{chr(10).join(_text(line) for line in value.splitlines())}</p>',
         *(f'<p class="warn">{_text(line)}</p>' for line in warnings),
         '<div class="cards">',
@@ -98,13 +108,19 @@ def page(summary: Summary, value: str, cards: Pairs, warnings: Sequence[str], se
 
 def _pictures(summary: Summary) -> list[str]:
     if not is_possible():
-        return ["<p class=\"soft\">There are no pictures: matplotlib wasn't there (pip install 'mpipar[plot]').</p>"]
+        return [
+            '<p class="soft">There are no pictures: matplotlib wasn\'t there (pip install'
+            " 'mpipar[plot]').</p>"
+        ]
     from mpipar.view import balance
     from mpipar.view.timeline import DARK, LIGHT, NARROW, WIDE, draw_timeline, titles
 
     made = ["<h2>Who worked when</h2>"]
     if not summary.why_no_timeline:
-        about = f"{'; '.join(titles(summary))}. A line for each process, over time; what is grey is idle."
+        about = (
+            f"{'; '.join(titles(summary))}. A line for each process, over time; what is grey is"
+            " idle."
+        )
         themes = {_DARK: DARK, "": LIGHT}
         drawn = [
             (" and ".join(filter(None, (size, dark))), draw_timeline(summary, "png", theme, width))
@@ -123,7 +139,11 @@ def _pictures(summary: Summary) -> list[str]:
         about = balance.about_shares(summary)
         made.append(_figure(about, about, both(balance.draw_shares)))
         if not summary.why_no_timeline:
-            made.append(_figure("Histogram of block times.", "How long blocks took.", both(balance.draw_blocks)))
+            made.append(
+                _figure(
+                    "Histogram of block times.", "How long blocks took.", both(balance.draw_blocks)
+                )
+            )
         made.append("</div>")
     return made
 
@@ -133,7 +153,10 @@ def _figure(about: str, caption: str, drawn: list[tuple[str, bytes]]) -> str:
     *others, (_, default) = drawn
     sources = "".join(f'<source media="{media}" srcset="{_data(png)}">' for media, png in others)
     words = f"<figcaption>{_text(caption)}</figcaption>" if caption else ""
-    return f'<figure><picture>{sources}<img src="{_data(default)}" alt="{_text(about)}"></picture>{words}</figure>'
+    return (
+        f'<figure><picture>{sources}<img src="{_data(default)}"'
+        f' alt="{_text(about)}"></picture>{words}</figure>'
+    )
 
 
 def _data(png: bytes) -> str:
@@ -148,7 +171,9 @@ def _pairs(heading: str, pairs: Pairs) -> Iterable[str]:
 
 
 def _ranks(title: str, heads: Sequence[str], lines: Sequence[Sequence[str]]) -> Iterable[str]:
-    yield f"<h2>{_text(title)}</h2><table><tr>{''.join(f'<th>{_text(head)}</th>' for head in heads)}</tr>"
+    yield (
+        f"<h2>{_text(title)}</h2><table><tr>{''.join(f'<th>{_text(head)}</th>' for head in heads)}</tr>"
+    )
     for line in lines:
         yield f"<tr>{''.join(f'<td>{_text(cell)}</td>' for cell in line)}</tr>"
     yield "</table>"

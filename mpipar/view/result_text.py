@@ -21,7 +21,9 @@ _SKIPPED = ("block", "start", "stop", "reason")
 
 
 def as_json(result: Result) -> str:
-    """Return a result as one line of JSON. Floats round-trip; NaN and infinities, which JSON hasn't, are null."""
+    """Return a result as one line of JSON. Floats round-trip; NaN and infinities, which JSON
+    hasn't, are null.
+    """
     return json.dumps(
         {
             "driver": result.name,
@@ -56,11 +58,18 @@ def as_json(result: Result) -> str:
 
 
 def as_text(result: Result, *, device: bool = False) -> str:
-    """Return a result as a few lines for people; ``device`` is whether to name the CPU, if it was that."""
+    """Return a result as a few lines for people; ``device`` is whether to name the CPU, if it was
+    that.
+    """
     plan, lines = result.plan, value_lines(result.name, result.value, result.error)
-    lines.append(f"{items_in_blocks(plan.n, plan.n_blocks, plan.block)}, {result.schedule} schedule")
+    lines.append(
+        f"{items_in_blocks(plan.n, plan.n_blocks, plan.block)}, {result.schedule} schedule"
+    )
     if result.resumed_blocks:
-        lines.append(f"{result.resumed_blocks:_} blocks were done before, {result.evaluated_blocks:_} in this run")
+        lines.append(
+            f"{result.resumed_blocks:_} blocks were done before, {result.evaluated_blocks:_} in"
+            " this run"
+        )
     where = f"{several(result.ranks, 'rank')} × {several(result.workers, 'worker')}"
     where += f" on {several(result.nodes, 'node')}"
     if result.gpus:
@@ -72,8 +81,14 @@ def as_text(result: Result, *, device: bool = False) -> str:
     rate = f", {plan.n / result.elapsed:.3g} items/s" if result.elapsed > 0 else ""
     lines.append(f"{where}: {result.elapsed:.3f} s{rate}")
     if len(result.records) > 1:
-        over = f", {result.elapsed / result.lower_bound:.3f} × the lower bound" if result.lower_bound > 0 else ""
-        lines.append(f"imbalance {result.imbalance:.3f} (longest time in kernels over the mean){over}")
+        over = (
+            f", {result.elapsed / result.lower_bound:.3f} × the lower bound"
+            if result.lower_bound > 0
+            else ""
+        )
+        lines.append(
+            f"imbalance {result.imbalance:.3f} (longest time in kernels over the mean){over}"
+        )
     return "\n".join(lines)
 
 
@@ -89,10 +104,13 @@ def value_lines(name: str, value: Any, error: Any) -> list[str]:
 
 
 def skipped_lines(result: Result) -> list[str]:
-    """Return a line for each of the first blocks that were skipped, and what items the others have."""
+    """Return a line for each of the first blocks that were skipped, and what items the others
+    have.
+    """
     first = result.skipped[:MOST_SKIPPED_SHOWN]
     lines = [
-        f"skipped block {block.block} (items {block.start} to {block.stop - 1}): {block.reason}" for block in first
+        f"skipped block {block.block} (items {block.start} to {block.stop - 1}): {block.reason}"
+        for block in first
     ]
     if len(result.skipped) > len(first):
         more = result.skipped[len(first) :]

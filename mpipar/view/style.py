@@ -1,6 +1,7 @@
 """How all pictures look, and how they are written.
 
-Colours are those of Okabe and Ito, which colour-blind readers can tell apart; markers and dashes differ as well.
+Colours are those of Okabe and Ito, which colour-blind readers can tell apart; markers and dashes
+differ as well.
 """
 
 from __future__ import annotations
@@ -21,18 +22,37 @@ MARKERS = "osD^vP"
 GREY = "#666666"
 WIDTH, HEIGHT = 7.1, 2.9  # inches: two columns of a journal, and one row of panels
 STYLE: Any = {
-    "font.size": 8, "font.family": "sans-serif", "axes.titlesize": 8.5, "axes.titleweight": "bold",
-    "axes.titlelocation": "left", "axes.labelsize": 8, "legend.fontsize": 7, "xtick.labelsize": 7.5,
-    "ytick.labelsize": 7.5, "axes.spines.top": False, "axes.spines.right": False, "axes.linewidth": 0.7,
-    "lines.linewidth": 1.1, "lines.markersize": 4.5, "legend.framealpha": 0.85,
-    "legend.edgecolor": "none", "legend.fancybox": False, "pdf.fonttype": 42,
-    "svg.hashsalt": "mpipar", "axes.grid": True, "grid.color": "#e6e6e6", "grid.linewidth": 0.5, "axes.axisbelow": True,
-}  # fmt: skip
+    "font.size": 8,
+    "font.family": "sans-serif",
+    "axes.titlesize": 8.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.labelsize": 8,
+    "legend.fontsize": 7,
+    "xtick.labelsize": 7.5,
+    "ytick.labelsize": 7.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.7,
+    "lines.linewidth": 1.1,
+    "lines.markersize": 4.5,
+    "legend.framealpha": 0.85,
+    "legend.edgecolor": "none",
+    "legend.fancybox": False,
+    "pdf.fonttype": 42,
+    "svg.hashsalt": "mpipar",
+    "axes.grid": True,
+    "grid.color": "#e6e6e6",
+    "grid.linewidth": 0.5,
+    "axes.axisbelow": True,
+}
 MAKER = "drawn by mpipar"
 """What is in each picture, so that it can be told from those of others."""
 METADATA: dict[str, dict[str, str | None]] = {
-    "png": {"Comment": MAKER}, "svg": {"Date": None, "Creator": MAKER}, "pdf": {"CreationDate": None, "Creator": MAKER},
-}  # fmt: skip
+    "png": {"Comment": MAKER},
+    "svg": {"Date": None, "Creator": MAKER},
+    "pdf": {"CreationDate": None, "Creator": MAKER},
+}
 
 
 def is_possible() -> bool:
@@ -57,6 +77,8 @@ def save(figure: Any, stem: Path, kinds: Sequence[str] = KINDS) -> list[Path]:
     for kind in kinds:
         made = io.BytesIO()
         figure.savefig(made, format=kind, dpi=300, metadata=METADATA[kind])
-        paths.append(stem.with_name(f"{stem.name}.{kind}"))  # a dot in the name of the stem begins no suffix
+        paths.append(
+            stem.with_name(f"{stem.name}.{kind}")
+        )  # a dot in the name of the stem begins no suffix
         write_bytes(paths[-1], made.getvalue())
     return paths

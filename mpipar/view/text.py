@@ -24,7 +24,17 @@ from mpipar.view.result_text import plain, shown, value_lines
 _FEW_RANKS, _FEW_HOSTS, _FEW_SKIPPED = 16, 6, 5
 _LONGEST_TEXT = 300
 _VERSIONS = {"mpipar": "mpipar", "mpi": "", "python": "Python", "numpy": "NumPy", "h5py": "h5py"}
-_STUDY_COLUMNS = ("mode", "nodes", "ranks", "workers", "items", "repeats", "median_s", "speedup", "efficiency")
+_STUDY_COLUMNS = (
+    "mode",
+    "nodes",
+    "ranks",
+    "workers",
+    "items",
+    "repeats",
+    "median_s",
+    "speedup",
+    "efficiency",
+)
 
 Pairs = list[tuple[str, str]]
 
@@ -58,7 +68,10 @@ def about_run(summary: Summary) -> Pairs:
     if about.get("gpus"):
         where += f", on GPUs ({about['gpus']})"
     versions = [f"{name} {about[key]}".strip() for key, name in _VERSIONS.items() if about.get(key)]
-    return [("run", where), ("made", f"{about.get('created', 'at an unknown time')}, {', '.join(versions)}")]
+    return [
+        ("run", where),
+        ("made", f"{about.get('created', 'at an unknown time')}, {', '.join(versions)}"),
+    ]
 
 
 def about_time(summary: Summary) -> Pairs:
@@ -69,19 +82,40 @@ def about_time(summary: Summary) -> Pairs:
         took += f", {summary.about['n'] / elapsed:.3g} items/s"
     if elapsed > 0 and processes:
         share = summary.busy / elapsed / processes
-        took += f"; {several(processes, 'process was', 'processes were')} in kernels for {share:.1%} of that"
+        took += (
+            f"; {several(processes, 'process was', 'processes were')} in kernels for {share:.1%} of"
+            " that"
+        )
     pairs = [("elapsed", took)]
     if processes > 1:
-        pairs.append(("imbalance", f"{summary.imbalance:.3f} (longest time in kernels over the mean)"))
+        pairs.append(
+            ("imbalance", f"{summary.imbalance:.3f} (longest time in kernels over the mean)")
+        )
     if summary.lower_bound > 0:
-        why = "the longest block" if summary.longest_block == summary.lower_bound else "an equal share for each process"
-        pairs.append(("bound", f"{summary.lower_bound:.3f} s ({why}) is what no schedule can beat: this run took "
-                               f"{elapsed / summary.lower_bound:.3f} × that"))  # fmt: skip
+        why = (
+            "the longest block"
+            if summary.longest_block == summary.lower_bound
+            else "an equal share for each process"
+        )
+        pairs.append(
+            (
+                "bound",
+                f"{summary.lower_bound:.3f} s ({why}) is what no schedule can beat: this run took "
+                f"{elapsed / summary.lower_bound:.3f} × that",
+            )
+        )
     if len(summary.finishes) > 1:
         finishes = summary.finishes
-        idle = f"; {several(processes - len(finishes), 'process', 'processes')} had none" * (len(finishes) < processes)
-        pairs.append(("finish", f"last blocks ended from {finishes.min():.3f} s to {finishes.max():.3f} s, "
-                                f"mean {finishes.mean():.3f} s{idle}"))  # fmt: skip
+        idle = f"; {several(processes - len(finishes), 'process', 'processes')} had none" * (
+            len(finishes) < processes
+        )
+        pairs.append(
+            (
+                "finish",
+                f"last blocks ended from {finishes.min():.3f} s to {finishes.max():.3f} s, "
+                f"mean {finishes.mean():.3f} s{idle}",
+            )
+        )
     return pairs
 
 
@@ -90,19 +124,46 @@ def about_trouble(summary: Summary) -> Pairs:
     about, pairs = summary.about, []
     if about["resumed_blocks"]:
         before, here = about["resumed_blocks"], summary.evaluated_blocks
-        pairs.append(("resumed", f"{before:_} blocks were done before, {here:_} in this run, which all times are of"))
+        pairs.append(
+            (
+                "resumed",
+                f"{before:_} blocks were done before, {here:_} in this run, which all times are of",
+            )
+        )
     if about["retried_blocks"]:
-        pairs.append(("retried", f"blocks were evaluated again {several(about['retried_blocks'], 'time')}"))
-    lost = [several(about[f"lost_{what}s"], what) for what in ("rank", "worker") if about[f"lost_{what}s"]]
+        pairs.append(
+            ("retried", f"blocks were evaluated again {several(about['retried_blocks'], 'time')}")
+        )
+    lost = [
+        several(about[f"lost_{what}s"], what)
+        for what in ("rank", "worker")
+        if about[f"lost_{what}s"]
+    ]
     if lost:
         pairs.append(("lost", f"{' and '.join(lost)} died on the way, and others did their blocks"))
     if about["skipped_blocks"]:
-        pairs.append(("skipped", f"{several(about['skipped_blocks'], 'block')} failed, and the result is without them"))
+        pairs.append(
+            (
+                "skipped",
+                (
+                    f"{several(about['skipped_blocks'], 'block')} failed, and the result is without"
+                    " them"
+                ),
+            )
+        )
         for block in summary.skipped[:_FEW_SKIPPED]:
             items = f"items {block['start']} to {block['stop'] - 1}"
             pairs.append(("", f"block {block['block']} ({items}): {one_line(block['reason'])}"))
         if len(summary.skipped) > _FEW_SKIPPED:
-            pairs.append(("", f"… and {len(summary.skipped) - _FEW_SKIPPED} more: /skipped in the file has them all"))
+            pairs.append(
+                (
+                    "",
+                    (
+                        f"… and {len(summary.skipped) - _FEW_SKIPPED} more: /skipped in the file"
+                        " has them all"
+                    ),
+                )
+            )
     return pairs
 
 
@@ -113,7 +174,9 @@ def about_file(summary: Summary) -> Pairs:
         shape = " × ".join(map(str, rows.shape)) or "one"
         units = f" in {rows.units}" if rows.units else ""
         described = f": {one_line(rows.description)}" if rows.description else ""
-        pairs.append(("rows", f"/{rows.name}, {shape} {rows.dtype}{units}, {size(rows.bytes)}{described}"))
+        pairs.append(
+            ("rows", f"/{rows.name}, {shape} {rows.dtype}{units}, {size(rows.bytes)}{described}")
+        )
     if summary.why_no_timeline:
         pairs.append(("timeline", f"none: {summary.why_no_timeline}"))
     return pairs
@@ -132,7 +195,9 @@ def rank_table(summary: Summary, *, full: bool) -> list[str]:
 
 
 def rank_cells(summary: Summary, *, full: bool = False) -> tuple[list[list[str]], bool]:
-    """Return the columns of RANK_HEADS and a remark for each rank, or of many for some; and whether these are all."""
+    """Return the columns of RANK_HEADS and a remark for each rank, or of many for some; and whether
+    these are all.
+    """
     table = summary.per_rank
     order = np.argsort(table["seconds"], kind="stable")
     few = full or len(table) <= _FEW_RANKS
@@ -146,7 +211,16 @@ def rank_cells(summary: Summary, *, full: bool = False) -> tuple[list[list[str]]
         one = table[row]
         share = f"{one['seconds'] / mean:.3f}" if mean > 0 else ""
         marked = word or ("slowest" if len(table) > 1 and row == order[-1] and mean > 0 else "")
-        lines.append([str(one["rank"]), one["host"], str(one["blocks"]), f"{one['seconds']:.3f}", share, marked])
+        lines.append(
+            [
+                str(one["rank"]),
+                one["host"],
+                str(one["blocks"]),
+                f"{one['seconds']:.3f}",
+                share,
+                marked,
+            ]
+        )
     return lines, few
 
 
@@ -163,20 +237,29 @@ def unfinished_lines(found: Unfinished) -> list[str]:
     """Return how much of a run is done, and how to go on."""
     progress, identity = found.progress, found.identity
     share = 100 * progress.done // max(1, progress.n_blocks)
-    head = f"{found.path} holds an unfinished run of {identity.get('driver')}: {progress.done:_} of "
+    head = (
+        f"{found.path} holds an unfinished run of {identity.get('driver')}: {progress.done:_} of "
+    )
     head += f"{progress.n_blocks:_} blocks ({share} %) are done"
     lines = [head + (f", {several(progress.skipped, 'block')} skipped" if progress.skipped else "")]
     if not progress.whole:
         lines.append("more may be done: not all of what its ranks have committed could be read")
     when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(progress.committed))
     lines.append(f"last commit: {when}")
-    given = {name.removeprefix("parameter "): one_line(value) for name, value in identity.items() if name != "driver"}
+    given = {
+        name.removeprefix("parameter "): one_line(value)
+        for name, value in identity.items()
+        if name != "driver"
+    }
     lines.append("of: " + ", ".join(f"{name} = {value}" for name, value in given.items()))
     if _is_alive(found.writer):
         return [*lines, f"it goes on at the moment: {found.writer} has it"]
     if found.writer:
         lines.append(f"{found.writer} had it last: if that still runs, leave it alone")
-    lines.append("to go on, give the same command again with --resume; ranks, workers and schedule may be others")
+    lines.append(
+        "to go on, give the same command again with --resume; ranks, workers and schedule may be"
+        " others"
+    )
     return lines + [f"  {command}" for command in [resume_command(found)] if command]
 
 
@@ -188,7 +271,9 @@ def resume_command(found: Unfinished) -> str | None:
     words = ["python", "-m", f"mpipar.{driver}"]
     for name, value in found.identity.items():
         option = f"--{name.removeprefix('parameter ').replace('_', '-')}"
-        if name in ("block", "seed") or (name.startswith("parameter ") and not isinstance(value, bool)):
+        if name in ("block", "seed") or (
+            name.startswith("parameter ") and not isinstance(value, bool)
+        ):
             if value is not None and value != []:
                 words += [option, *map(str, value if isinstance(value, list) else [value])]
         elif value is True:
@@ -202,23 +287,55 @@ def study_lines(found: Study) -> list[str]:
     lines = [f"{found.path} holds a scaling study, of {several(found.runs, 'run')}"]
     lines += [f"{name.replace('_', ' ')}: {one_line(value)}" for name, value in found.about.items()]
     if not found.table:
-        return [*lines, "it has no table of sizes; crossover.md beside it tells from which size on parallel is faster"]
+        return [
+            *lines,
+            (
+                "it has no table of sizes; crossover.md beside it tells from which size on parallel"
+                " is faster"
+            ),
+        ]
     columns = [name for name in _STUDY_COLUMNS if name in found.table[0]]
-    rows = [[_cell(row[name]) for name in columns] + [_cell(row.get("note", ""))] for row in found.table]
+    rows = [
+        [_cell(row[name]) for name in columns] + [_cell(row.get("note", ""))] for row in found.table
+    ]
     return [*lines, "", *aligned([columns, *rows])]
 
 
 def as_object(found: Summary | Unfinished | Study) -> dict[str, Any]:
     """Return all of it as what JSON has; the names are those of a run's own ``--json``."""
     if isinstance(found, Study):
-        return {"file": str(found.path), "kind": "study", "runs": found.runs, "about": plain(found.about),
-                "table": plain(found.table)}  # fmt: skip
+        return {
+            "file": str(found.path),
+            "kind": "study",
+            "runs": found.runs,
+            "about": plain(found.about),
+            "table": plain(found.table),
+        }
     if isinstance(found, Unfinished):
-        told = {"identity": plain(found.identity), "writer": found.writer, "resume": resume_command(found)}
+        told = {
+            "identity": plain(found.identity),
+            "writer": found.writer,
+            "resume": resume_command(found),
+        }
         return {"file": str(found.path), "kind": "unfinished", **found.progress._asdict(), **told}
     about, finishes = found.about, found.finishes
-    names = ("n", "block", "n_blocks", "seed", "ranks", "workers", "nodes", "schedule", "elapsed", "resumed_blocks",
-             "retried_blocks", "skipped_blocks", "lost_ranks", "lost_workers", "created")  # fmt: skip
+    names = (
+        "n",
+        "block",
+        "n_blocks",
+        "seed",
+        "ranks",
+        "workers",
+        "nodes",
+        "schedule",
+        "elapsed",
+        "resumed_blocks",
+        "retried_blocks",
+        "skipped_blocks",
+        "lost_ranks",
+        "lost_workers",
+        "created",
+    )
     return {
         "file": str(found.path),
         "kind": "result",
@@ -282,7 +399,9 @@ def _hosts(summary: Summary) -> str:
         first, *_, last = hosts
         return f"{first} to {last}, {several(hosts[first], 'rank')} each"
     told = [f"{host}: {count}" for host, count in list(hosts.items())[:_FEW_HOSTS]]
-    return ", ".join([*told, *([f"{len(hosts) - _FEW_HOSTS} more"] if len(hosts) > _FEW_HOSTS else [])])
+    return ", ".join(
+        [*told, *([f"{len(hosts) - _FEW_HOSTS} more"] if len(hosts) > _FEW_HOSTS else [])]
+    )
 
 
 def _is_alive(writer: str) -> bool:
@@ -290,13 +409,20 @@ def _is_alive(writer: str) -> bool:
     match writer.split():
         case ["process", number, "on", host] if number.isdecimal() and host == os.uname().nodename:
             with contextlib.suppress(OSError, IndexError):
-                state = Path(f"/proc/{number}/stat").read_text(errors="replace").rpartition(")")[2].split()[0]
+                state = (
+                    Path(f"/proc/{number}/stat")
+                    .read_text(errors="replace")
+                    .rpartition(")")[2]
+                    .split()[0]
+                )
                 return state not in "ZX"
     return False
 
 
 def _is_number(cell: str) -> bool:
-    return cell.replace("_", "").replace(".", "").replace("-", "").replace("e+", "").isdigit() or cell in ("", "nan")
+    return cell.replace("_", "").replace(".", "").replace("-", "").replace(
+        "e+", ""
+    ).isdigit() or cell in ("", "nan")
 
 
 def _cell(value: Any) -> str:

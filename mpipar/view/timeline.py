@@ -1,7 +1,8 @@
 """A picture of who evaluated which blocks when. Matplotlib is loaded when it draws.
 
-Few blocks are drawn one by one; of many, an image is made whose cells have the colour of the longest block in them, and
-the more of the colour of idle time, the less of the cell's time was in kernels.
+Few blocks are drawn one by one; of many, an image is made whose cells have the colour of the
+longest block in them, and the more of the colour of idle time, the less of the cell's time was in
+kernels.
 """
 
 from __future__ import annotations
@@ -60,14 +61,41 @@ class Theme:
         """Return the settings of matplotlib."""
         inks = ("text.color", "axes.labelcolor", "xtick.color", "ytick.color", "axes.edgecolor")
         papers = ("figure.facecolor", "axes.facecolor", "savefig.facecolor")
-        return {**STYLE, **dict.fromkeys(inks, self.ink), **dict.fromkeys(papers, self.paper), "grid.color": self.grid}
+        return {
+            **STYLE,
+            **dict.fromkeys(inks, self.ink),
+            **dict.fromkeys(papers, self.paper),
+            "grid.color": self.grid,
+        }
 
 
-LIGHT = Theme("#1a1a1a", "#ffffff", "#ebebeb", "#dddddd", "#D55E00", "#0072B2", "#8a94a3", "viridis", (0.97, 0.0))
-DARK = Theme("#e8e8e8", "#17191c", "#2a2d31", "#3a3d41", "#FF7F32", "#56B4E9", "#6b7684", "viridis", (0.22, 1.0))
+LIGHT = Theme(
+    "#1a1a1a",
+    "#ffffff",
+    "#ebebeb",
+    "#dddddd",
+    "#D55E00",
+    "#0072B2",
+    "#8a94a3",
+    "viridis",
+    (0.97, 0.0),
+)
+DARK = Theme(
+    "#e8e8e8",
+    "#17191c",
+    "#2a2d31",
+    "#3a3d41",
+    "#FF7F32",
+    "#56B4E9",
+    "#6b7684",
+    "viridis",
+    (0.22, 1.0),
+)
 
 
-def draw_timeline(summary: Summary, kind: str = "png", theme: Theme = LIGHT, width: float = WIDE) -> bytes:
+def draw_timeline(
+    summary: Summary, kind: str = "png", theme: Theme = LIGHT, width: float = WIDE
+) -> bytes:
     """Return a picture of the timeline.
 
     Parameters
@@ -87,7 +115,9 @@ def draw_timeline(summary: Summary, kind: str = "png", theme: Theme = LIGHT, wid
     is_wide = width > NARROW
     tall = float(np.clip(0.27 * lanes.count, 0.9, 4.6))
     with matplotlib.rc_context(theme.style()):
-        figure: Any = Figure(figsize=(width, tall + (2.25 if is_wide else 3.5)), layout="constrained")
+        figure: Any = Figure(
+            figsize=(width, tall + (2.25 if is_wide else 3.5)), layout="constrained"
+        )
         figure.get_layout_engine().set(h_pad=0.03, hspace=0.0)
         top, main = figure.subplots(2, 1, sharex=True, height_ratios=(0.55, tall))
         _share(top, lanes, theme)
@@ -101,11 +131,22 @@ def draw_timeline(summary: Summary, kind: str = "png", theme: Theme = LIGHT, wid
         if not is_wide:
             numbers = numbers.replace("; ", "\n")
         figure.suptitle(
-            heading, x=0.008, ha="left", fontsize=11 if is_wide else 9.5, fontweight="bold", parse_math=False
+            heading,
+            x=0.008,
+            ha="left",
+            fontsize=11 if is_wide else 9.5,
+            fontweight="bold",
+            parse_math=False,
         )
         top.set_title(numbers, fontsize=8.5, fontweight="normal", parse_math=False, pad=5)
-        figure.legend(handles=marks, loc="outside lower left", ncols=4 if is_wide else 1, fontsize=7.5,
-                      handlelength=1.6, columnspacing=1.4)  # fmt: skip
+        figure.legend(
+            handles=marks,
+            loc="outside lower left",
+            ncols=4 if is_wide else 1,
+            fontsize=7.5,
+            handlelength=1.6,
+            columnspacing=1.4,
+        )
         return saved(figure, kind)
 
 
@@ -116,7 +157,10 @@ def titles(summary: Summary) -> tuple[str, str]:
     nodes = f" on {several(about['nodes'], 'node')}" if about["nodes"] > 1 else ""
     what = f"{printable(summary.driver)[:60]}: {printable(about['schedule'])[:20]} schedule, "
     what += f"{several(about['ranks'], 'rank')}{workers}{nodes}"
-    numbers = f"imbalance {summary.imbalance:.3f} (longest time in kernels over the mean); {seconds(summary.elapsed)}"
+    numbers = (
+        f"imbalance {summary.imbalance:.3f} (longest time in kernels over the mean);"
+        f" {seconds(summary.elapsed)}"
+    )
     if summary.lower_bound > 0:
         numbers += f", {summary.elapsed / summary.lower_bound:.2f} × what no schedule can beat"
     return what, numbers
@@ -126,7 +170,9 @@ def saved(figure: Any, kind: str) -> bytes:
     """Return the bytes of a figure."""
     made = io.BytesIO()
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing")  # names in letters that the font hasn't
+        warnings.filterwarnings(
+            "ignore", "Glyph .* missing"
+        )  # names in letters that the font hasn't
         figure.savefig(made, format=kind, dpi=200, metadata=METADATA[kind])
     return made.getvalue()
 
@@ -162,9 +208,15 @@ def _lanes(panel: Any, lanes: Lanes, theme: Theme) -> Any:
     lane_seconds = (lanes.until - lanes.since) or 1.0
     wide = np.median(lanes.end - lanes.begin) / lane_seconds > 1 / 250
     blocks = PolyCollection(
-        list(vertices), array=lanes.each, cmap=colours, norm=norm, zorder=1, linewidths=0.35,
-        edgecolors=theme.paper if wide else "face", rasterized=len(vertices) > _MOST_VECTORS,
-    )  # fmt: skip
+        list(vertices),
+        array=lanes.each,
+        cmap=colours,
+        norm=norm,
+        zorder=1,
+        linewidths=0.35,
+        edgecolors=theme.paper if wide else "face",
+        rasterized=len(vertices) > _MOST_VECTORS,
+    )
     panel.add_collection(blocks)
     return blocks
 
@@ -179,16 +231,21 @@ def _image(panel: Any, lanes: Lanes, theme: Theme, colours: Any, norm: Any) -> A
     depth = np.where(busy > 0, _PALEST + (1 - _PALEST) * busy, 0.0)
     full = shades.to_rgba(longest)[..., :3]
     panel.imshow(
-        idle + (full - idle) * depth[..., None], extent=(lanes.since, lanes.until, lanes.count, 0), aspect="auto",
-        interpolation="nearest", zorder=1,
-    )  # fmt: skip
+        idle + (full - idle) * depth[..., None],
+        extent=(lanes.since, lanes.until, lanes.count, 0),
+        aspect="auto",
+        interpolation="nearest",
+        zorder=1,
+    )
     for lane in range(1, lanes.count if lanes.count <= _NAMED_LANES else 0):
         panel.axhline(lane, color=theme.paper, linewidth=2, zorder=2)
     return shades
 
 
 def _colours(lanes: Lanes, theme: Theme) -> tuple[Any, Any]:
-    """Return the colours of block times, and their scale: logarithmic where times are of several magnitudes."""
+    """Return the colours of block times, and their scale: logarithmic where times are of several
+    magnitudes.
+    """
     import matplotlib
     from matplotlib.colors import LinearSegmentedColormap, LogNorm, Normalize
 
@@ -216,11 +273,15 @@ def _name_lanes(panel: Any, lanes: Lanes, summary: Summary, is_wide: bool) -> No
         places = (bounds[:-1] + bounds[1:]) / 2
         names = [str(rank) for rank in ranks]
         if len(hosts) > 1:
-            host_of = dict(zip(summary.per_rank["rank"].tolist(), summary.per_rank["host"], strict=True))
+            host_of = dict(
+                zip(summary.per_rank["rank"].tolist(), summary.per_rank["host"], strict=True)
+            )
             names = [f"{rank} · {printable(host_of.get(int(rank), ''))[:16]}" for rank in ranks]
     else:
         chosen = [
-            int(rank) for rank in MaxNLocator(8, integer=True).tick_values(0, ranks[-1]) if 0 <= rank <= ranks[-1]
+            int(rank)
+            for rank in MaxNLocator(8, integer=True).tick_values(0, ranks[-1])
+            if 0 <= rank <= ranks[-1]
         ]
         at = np.minimum(np.searchsorted(ranks, chosen), len(ranks) - 1)
         places, names = firsts[at] + 0.5, [str(rank) for rank in ranks[at]]
@@ -234,10 +295,19 @@ def _name_lanes(panel: Any, lanes: Lanes, summary: Summary, is_wide: bool) -> No
     if lanes.count <= _NAMED_LANES:
         whole = (lanes.until - lanes.since) or 1.0
         for lane, own in enumerate(lanes.busy):
-            panel.annotate(f"{100 * own / whole:.0f} %", (1, lane + 0.5), (5, 0), ("axes fraction", "data"),
-                           "offset points", va="center", fontsize=7)  # fmt: skip
+            panel.annotate(
+                f"{100 * own / whole:.0f} %",
+                (1, lane + 0.5),
+                (5, 0),
+                ("axes fraction", "data"),
+                "offset points",
+                va="center",
+                fontsize=7,
+            )
         if is_wide:
-            panel.annotate("busy", (1, 1), (5, 3), "axes fraction", "offset points", va="bottom", fontsize=7)
+            panel.annotate(
+                "busy", (1, 1), (5, 3), "axes fraction", "offset points", va="bottom", fontsize=7
+            )
 
 
 def _marks(panels: tuple[Any, Any], lanes: Lanes, summary: Summary, theme: Theme) -> list[Any]:
@@ -252,29 +322,56 @@ def _marks(panels: tuple[Any, Any], lanes: Lanes, summary: Summary, theme: Theme
     if lanes.blocks[one] > 1:
         what = f"longest blocks: from no. {lanes.block[one]} on ({seconds(lanes.each[one])} each)"
     if lanes.count <= _MOST_LANES:
-        mark: Any = Rectangle((low, place + 0.04), length, 0.92, fill=False, edgecolor=theme.longest, linewidth=1.8,
-                              zorder=4, label=what)  # fmt: skip
+        mark: Any = Rectangle(
+            (low, place + 0.04),
+            length,
+            0.92,
+            fill=False,
+            edgecolor=theme.longest,
+            linewidth=1.8,
+            zorder=4,
+            label=what,
+        )
         panel.add_patch(mark)
     else:
-        (mark,) = panel.plot(low + length / 2, place + 0.5, "o", markersize=9, markerfacecolor="none",
-                             markeredgewidth=1.6, color=theme.longest, zorder=4, label=what)  # fmt: skip
+        (mark,) = panel.plot(
+            low + length / 2,
+            place + 0.5,
+            "o",
+            markersize=9,
+            markerfacecolor="none",
+            markeredgewidth=1.6,
+            color=theme.longest,
+            zorder=4,
+            label=what,
+        )
     bound, last = summary.lower_bound, float(summary.finishes.max())
     for each in panels:
         each.axvline(bound, color=theme.bound, linestyle=(0, (4, 2)), linewidth=1.6, zorder=5)
         each.axvline(last, color=theme.ink, linewidth=1.4, zorder=5)
     return [
         Patch(facecolor=theme.idle, label="idle"),
-        Line2D([], [], color=theme.bound, linestyle=(0, (4, 2)), linewidth=1.6,
-               label=f"no schedule can end before: {seconds(bound)}"),
-        Line2D([], [], color=theme.ink, linewidth=1.4, label=f"end of the last block: {seconds(last)}"),
+        Line2D(
+            [],
+            [],
+            color=theme.bound,
+            linestyle=(0, (4, 2)),
+            linewidth=1.6,
+            label=f"no schedule can end before: {seconds(bound)}",
+        ),
+        Line2D(
+            [], [], color=theme.ink, linewidth=1.4, label=f"end of the last block: {seconds(last)}"
+        ),
         mark,
-    ]  # fmt: skip
+    ]
 
 
 def _colour_bar(figure: Any, shades: Any, panel: Any, lanes: Lanes, is_wide: bool) -> None:
     from matplotlib.ticker import FuncFormatter, NullFormatter
 
-    place: dict[str, Any] = {"pad": 0.01, "fraction": 0.05, "aspect": 25} if is_wide else {"location": "bottom"}
+    place: dict[str, Any] = (
+        {"pad": 0.01, "fraction": 0.05, "aspect": 25} if is_wide else {"location": "bottom"}
+    )
     bar = figure.colorbar(shades, ax=panel, **place)
     axis = bar.ax.yaxis if is_wide else bar.ax.xaxis
     axis.set_major_formatter(FuncFormatter(lambda value, _: seconds(value)))

@@ -1,4 +1,6 @@
-"""The site: built strictly, with no warning, link, anchor or picture that leads nowhere, and nothing from elsewhere."""
+"""The site: built strictly, with no warning, link, anchor or picture that leads nowhere, and
+nothing from elsewhere.
+"""
 
 import json
 import os
@@ -63,8 +65,17 @@ def site(tmp_path_factory):
     """Build the site, and return its folder."""
     pytest.importorskip("material")
     folder = tmp_path_factory.mktemp("site")
-    built = python("-c", NO_NETWORK, "build", "--strict", "--site-dir", str(folder), cwd=ROOT, timeout=TIME_LIMIT,
-                   env={"NO_MKDOCS_2_WARNING": "1", "NO_COLOR": "1", "COLUMNS": "30"})  # fmt: skip
+    built = python(
+        "-c",
+        NO_NETWORK,
+        "build",
+        "--strict",
+        "--site-dir",
+        str(folder),
+        cwd=ROOT,
+        timeout=TIME_LIMIT,
+        env={"NO_MKDOCS_2_WARNING": "1", "NO_COLOR": "1", "COLUMNS": "30"},
+    )
     assert built.code == 0, built.stderr
     assert "WARNING" not in built.stderr, built.stderr
     return folder
@@ -79,7 +90,11 @@ def html(site):
 def test_every_page_is_in_the_site(site, html):
     names = {str(path.relative_to(site)) for path in html}
     made = {"reference/commands.html", "reference/keys.html", "changes.html"}
-    written = {page.removeprefix("docs/").replace(".md", ".html") for page in pages.PAGES if page.startswith("docs/")}
+    written = {
+        page.removeprefix("docs/").replace(".md", ".html")
+        for page in pages.PAGES
+        if page.startswith("docs/")
+    }
     assert names == made | written | {"404.html"}
 
 
@@ -96,7 +111,9 @@ def test_no_link_leads_nowhere(site, html):
             target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
             assert target in html, f"{path.name} leads to {link}"
             anchor = unquote(parts.fragment)
-            assert not anchor or anchor in html[target].anchors or anchor == "__skip", f"{path.name} leads to {link}"
+            assert not anchor or anchor in html[target].anchors or anchor == "__skip", (
+                f"{path.name} leads to {link}"
+            )
             followed += 1
     assert followed > 500
 
@@ -110,7 +127,9 @@ def test_all_that_is_loaded_is_in_the_site(site, html):
             base = site if parts.path.startswith("/") else path.parent
             assert (base / unquote(parts.path).lstrip("/")).is_file(), f"{path.name} loads {source}"
     for style in site.rglob("*.css"):
-        found = re.findall(r"url\(\s*[\"']?(?!data:|#)([^)\"']+)", style.read_text(encoding="utf-8"))
+        found = re.findall(
+            r"url\(\s*[\"']?(?!data:|#)([^)\"']+)", style.read_text(encoding="utf-8")
+        )
         assert not [url for url in found if urlsplit(url).netloc], style
 
 
@@ -118,7 +137,13 @@ def test_every_public_name_is_in_the_reference(html, site):
     page = html[site / "reference/python.html"]
     missing = [name for name in mpipar.__all__ if f"mpipar.{name}" not in page.anchors]
     assert missing == []
-    for method in ("Driver.finish", "Driver.shared", "Driver.main", "Pool.imap_unordered", "Executor.submit"):
+    for method in (
+        "Driver.finish",
+        "Driver.shared",
+        "Driver.main",
+        "Pool.imap_unordered",
+        "Executor.submit",
+    ):
         assert f"mpipar.{method}" in page.anchors, method
     assert not re.search(r":\w+:`|:\w+:\w*\s*~?mpipar", page.text), "a role of RST is left"
 
@@ -137,14 +162,18 @@ def test_the_first_page_has_figures_if_they_are_measured(html, site):
     if not (ROOT / "docs/benchmarks.json").exists():
         assert "mpipar's time over" not in table
         return
-    generate, page = (runpy.run_path(str(ROOT / name)) for name in ("docs/generate.py", "benchmarks/page.py"))
+    generate, page = (
+        runpy.run_path(str(ROOT / name)) for name in ("docs/generate.py", "benchmarks/page.py")
+    )
     raw = json.loads((ROOT / "docs/benchmarks.json").read_text(encoding="utf-8"))
     for told, (name, what, other) in generate["FIGURES"].items():
         if name.partition("-")[0] in raw["failed"]:
             continue
         rows = [row for one in raw["tables"] if one["name"] == name for row in one["rows"]]
         named = [row for row in rows if what in row["what"] and row["other"] == other]
-        assert len(named) == 1, f"benchmarks.json has rows of other names than docs/generate.py: {told}"
+        assert len(named) == 1, (
+            f"benchmarks.json has rows of other names than docs/generate.py: {told}"
+        )
         [row] = named
         assert row["ours"] or row["failed"]
         shown = re.search(rf"{re.escape(told.replace('`', ''))}\s+(\S.*)\s+\S+ to \S+", table)
@@ -155,7 +184,13 @@ def test_the_first_page_has_figures_if_they_are_measured(html, site):
 
 def test_every_key_is_in_the_reference(html, site):
     text = html[site / "reference/keys.html"].text
-    for key in ("run.driver", "resources.ranks_per_node", "restart.lost_nodes", "launcher", "start_seconds"):
+    for key in (
+        "run.driver",
+        "resources.ranks_per_node",
+        "restart.lost_nodes",
+        "launcher",
+        "start_seconds",
+    ):
         assert key in text
 
 

@@ -1,4 +1,6 @@
-"""The README and docs/: whatever is on a page is run by a test, and here all of what no other test runs."""
+"""The README and docs/: whatever is on a page is run by a test, and here all of what no other test
+runs.
+"""
 
 import configparser
 import importlib.util
@@ -27,7 +29,8 @@ DEAR = {"docs/model.md", "docs/reproducibility.md", "docs/gpu.md", "docs/drivers
 
 
 @pytest.mark.parametrize(
-    "page", [pytest.param(page, marks=[pytest.mark.ci] if page in DEAR else []) for page in HERE_ALONE]
+    "page",
+    [pytest.param(page, marks=[pytest.mark.ci] if page in DEAR else []) for page in HERE_ALONE],
 )
 def test_a_page_is_right(page, tmp_path):
     for _ in pages.read(page, tmp_path):
@@ -37,13 +40,19 @@ def test_a_page_is_right(page, tmp_path):
 @pytest.mark.parametrize("page", pages.PAGES)
 def test_no_block_is_run_nowhere(page):
     for block in pages.blocks(page):
-        assert block.language in ("sh", "python", "toml", "text", ""), f"{page} has a block of {block.language}"
+        assert block.language in ("sh", "python", "toml", "text", ""), (
+            f"{page} has a block of {block.language}"
+        )
         if block.language == "sh":
             assert block.lines, f"{page} has an empty block"
             for line in block.lines:
                 assert (ROOT / pages.RUN_BY[pages.kind_of(line)]).is_file(), line
     for text in pages.illustrations(page):
-        named = [beginning for where, beginning in pages.ILLUSTRATED_BY if where == page and text.startswith(beginning)]
+        named = [
+            beginning
+            for where, beginning in pages.ILLUSTRATED_BY
+            if where == page and text.startswith(beginning)
+        ]
         assert len(named) == 1, f"{page} shows a text that nothing is compared with: {text}"
     assert (ROOT / pages.is_run_by(page)).is_file()
 
@@ -51,7 +60,11 @@ def test_no_block_is_run_nowhere(page):
 def test_fences_are_found():
     """A fence that isn't recognised as one would not be run."""
     for page in pages.PAGES:
-        fences = [line for line in pages.text_of(page).splitlines() if line.lstrip().startswith(("```", "~~~"))]
+        fences = [
+            line
+            for line in pages.text_of(page).splitlines()
+            if line.lstrip().startswith(("```", "~~~"))
+        ]
         assert len(fences) == 2 * len(pages.blocks(page)), page
         for fence in fences:
             assert re.fullmatch(r"```(\w*)", fence), f"{page}: {fence}"
@@ -73,7 +86,9 @@ def test_lines_of_make_are_targets():
         targets = [word for word in line.split()[1:] if "=" not in word]
         assert targets, line
         for target in targets:
-            assert re.search(rf"^{re.sub('[0-9]+$', '(%|[0-9]+)', target)}:", makefile, re.MULTILINE), line
+            assert re.search(
+                rf"^{re.sub('[0-9]+$', '(%|[0-9]+)', target)}:", makefile, re.MULTILINE
+            ), line
 
 
 def test_extras_that_pages_name_exist():
@@ -106,8 +121,12 @@ def test_what_is_saved_is_used():
         for number, block in enumerate(found):
             if block.name:
                 words = rf"\b({re.escape(block.name)}|import {re.escape(Path(block.name).stem)})\b"
-                later = "\n".join(one.text for one in found[number + 1 :] if one.language not in ("text", ""))
-                is_found = block.name.startswith("test_") and "pytest" in later  # which looks for such names
+                later = "\n".join(
+                    one.text for one in found[number + 1 :] if one.language not in ("text", "")
+                )
+                is_found = (
+                    block.name.startswith("test_") and "pytest" in later
+                )  # which looks for such names
                 assert is_found or re.search(words, later), f"{page}: nothing uses {block.name}"
 
 
@@ -120,7 +139,9 @@ def test_no_command_is_hidden(page):
                 with pytest.raises(LookupError):
                     pages.kind_of(line.strip().removeprefix("$ "))
     outside = pages.FENCE.sub("", pages.text_of(page))
-    assert not re.search(r"(\A|\n\n)( {4}|\t)\s*(?![*\d])\S", outside), f"{page} has code that is indented, not fenced"
+    assert not re.search(r"(\A|\n\n)( {4}|\t)\s*(?![*\d])\S", outside), (
+        f"{page} has code that is indented, not fenced"
+    )
 
 
 @pytest.mark.parametrize("page", pages.PAGES)
@@ -129,12 +150,15 @@ def test_inline_commands_are_real(page, helps):
     outside = pages.FENCE.sub("", pages.text_of(page))
     inline = [" ".join(code.split()) for code in re.findall(r"`([^`]+)`", outside)]
     commands = [
-        re.fullmatch(r"(?:mpirun -np \d+ )?(?:python -m )?mpipar[ .]([a-z]+)(?![\w(.])(.*)", code) for code in inline
+        re.fullmatch(r"(?:mpirun -np \d+ )?(?:python -m )?mpipar[ .]([a-z]+)(?![\w(.])(.*)", code)
+        for code in inline
     ]
     for name, rest in (command.groups() for command in commands if command):
         if name in helps:
             for option in re.findall(r"(?<!\S)--?[a-z][\w-]*", rest):
-                assert re.search(rf"(?<![\w-]){option}(?![\w-])", helps[name]), f"{page}: mpipar {name} has no {option}"
+                assert re.search(rf"(?<![\w-]){option}(?![\w-])", helps[name]), (
+                    f"{page}: mpipar {name} has no {option}"
+                )
         elif name not in dir(mpipar):  # what is one of Python is meant so
             assert importlib.util.find_spec(f"mpipar.{name}"), f"{page}: there is no mpipar {name}"
 
@@ -142,7 +166,9 @@ def test_inline_commands_are_real(page, helps):
 @pytest.fixture(scope="module")
 def helps():
     """What each command and driver says of itself."""
-    return {name: python("-m", "mpipar", name, "--help").stdout for name in ("run", *COMMANDS, *DRIVERS)}
+    return {
+        name: python("-m", "mpipar", name, "--help").stdout for name in ("run", *COMMANDS, *DRIVERS)
+    }
 
 
 def anchors(page: str) -> set[str]:
@@ -155,7 +181,9 @@ def anchors(page: str) -> set[str]:
 def test_links_lead_somewhere(page):
     """Those of docs/ are tested in the site."""
     outside = pages.FENCE.sub("", pages.text_of(page))
-    for link in re.findall(r"\]\(([^)\s]+)\)", outside) + re.findall(r"^\[[^\]]+\]: (\S+)", outside, re.MULTILINE):
+    for link in re.findall(r"\]\(([^)\s]+)\)", outside) + re.findall(
+        r"^\[[^\]]+\]: (\S+)", outside, re.MULTILINE
+    ):
         if not link.startswith(("http://", "https://")):
             target, _, anchor = link.partition("#")
             assert (ROOT / target).exists(), f"{page} leads to {link}"
@@ -180,7 +208,9 @@ def test_outputs_are_compared(shown, printed, same):
 
 
 def test_a_wrong_page_is_found(tmp_path, monkeypatch):
-    """Code that raises, a line that fails, an output that differs, and a line that nobody would run."""
+    """Code that raises, a line that fails, an output that differs, and a line that nobody would
+    run.
+    """
     for text, message in [
         ("```python\n1 / 0\n```\n", "ZeroDivisionError"),
         ("```sh\npython -c 'raise SystemExit(3)'\n```\n", "code=3"),
@@ -194,7 +224,9 @@ def test_a_wrong_page_is_found(tmp_path, monkeypatch):
 
 def test_every_option_of_the_table_is_real_and_all_are_there():
     shown = python("-m", "mpipar.pi", "--help").stdout.partition("options of every driver:")[2]
-    options = re.findall(r"`(--[\w-]+)", pages.text_of("docs/drivers.md").partition("## Options of every driver")[2])
+    options = re.findall(
+        r"`(--[\w-]+)", pages.text_of("docs/drivers.md").partition("## Options of every driver")[2]
+    )
     missing = {*re.findall(r"^  (--[\w-]+)", shown, re.MULTILINE)} - {*options}
     assert not missing
     for option in options:

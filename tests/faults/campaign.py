@@ -1,4 +1,6 @@
-"""Hundreds of faults of each kind.   python tests/faults/campaign.py [--only KIND] [--times N] [--seed S]"""
+"""Hundreds of faults of each kind.   python tests/faults/campaign.py [--only KIND] [--times N]
+[--seed S]
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,10 @@ KINDS: dict[str, tuple[int, Scenario]] = {
 }
 if scenarios.IS_OPEN_MPI:
     for number in (signal.SIGTERM, signal.SIGINT):
-        KINDS[number.name.lower()] = (50, functools.partial(scenarios.ended_by_its_launcher, number=number))
+        KINDS[number.name.lower()] = (
+            50,
+            functools.partial(scenarios.ended_by_its_launcher, number=number),
+        )
     KINDS["one-rank-ulfm"] = (100, scenarios.one_rank_survived)
 else:
     KINDS["one-rank"] = (50, scenarios.one_rank_fatal)
@@ -40,7 +45,9 @@ else:
 def main() -> int:
     """Run each kind so many times; print what came of it, and how often it went wrong."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", choices=[*KINDS, "full-disk", "truncated", "flipped"], action="append")
+    parser.add_argument(
+        "--only", choices=[*KINDS, "full-disk", "truncated", "flipped"], action="append"
+    )
     parser.add_argument("--times", type=int)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
@@ -50,7 +57,10 @@ def main() -> int:
         kinds = dict(KINDS)
         sizes = [*range(4, 64, 6), *range(64, 400, 34)]  # KiB
         if scenarios.may_mount():
-            kinds["full-disk"] = (len(sizes), lambda rng, folder: scenarios.full_disk(rng, folder, sizes[rng.number]))
+            kinds["full-disk"] = (
+                len(sizes),
+                lambda rng, folder: scenarios.full_disk(rng, folder, sizes[rng.number]),
+            )
         for how in ("truncated", "flipped"):
             kinds[how] = (100, functools.partial(_damaged, how=how))
         for kind, (times, scenario) in kinds.items():
@@ -91,7 +101,10 @@ def repeat(kind: str, times: int, scenario: Scenario, folder: Path, seed: int) -
         seen[told.rpartition(": ")[2] if kind in ("truncated", "flipped") else "done"] += 1
         print(f"  {kind} {number + 1}/{times}: {told}", flush=True)
     details = ", ".join(f"{count} {what}" for what, count in sorted(seen.items()))
-    print(f"{kind}: {times} times, {wrong} wrong, {time.monotonic() - began:.0f} s ({details})", flush=True)
+    print(
+        f"{kind}: {times} times, {wrong} wrong, {time.monotonic() - began:.0f} s ({details})",
+        flush=True,
+    )
     return wrong
 
 

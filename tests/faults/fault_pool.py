@@ -1,4 +1,6 @@
-"""A script of multiprocessing for the fault tests.   mpirun -np 2 python -m mpipar run fault_pool.py FACE LOG"""
+"""A script of multiprocessing for the fault tests.   mpirun -np 2 python -m mpipar run
+fault_pool.py FACE LOG
+"""
 
 import json
 import multiprocessing
@@ -20,10 +22,16 @@ def work(number):
 def values(face):
     if face == "executor":
         with ProcessPoolExecutor() as executor:
-            return sorted(future.result() for future in as_completed([executor.submit(work, k) for k in range(TASKS)]))
+            return sorted(
+                future.result()
+                for future in as_completed([executor.submit(work, k) for k in range(TASKS)])
+            )
     with multiprocessing.Pool() as pool:
         if face == "apply_async":
-            return [result.get() for result in [pool.apply_async(work, (number,)) for number in range(TASKS)]]
+            return [
+                result.get()
+                for result in [pool.apply_async(work, (number,)) for number in range(TASKS)]
+            ]
         values = getattr(pool, face)(work, range(TASKS))
         return sorted(values) if face == "imap_unordered" else list(values)
 

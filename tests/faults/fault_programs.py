@@ -21,7 +21,12 @@ def note(log: Path | None, block: Block) -> None:
 
 @driver(n="blocks", reduction=ExactSum, block=1)
 def steady(
-    block: Block, rng: np.random.Generator, *, blocks: PositiveInt = 300, sleep: float = 0.005, log: Path | None = None
+    block: Block,
+    rng: np.random.Generator,
+    *,
+    blocks: PositiveInt = 300,
+    sleep: float = 0.005,
+    log: Path | None = None,
 ) -> float:
     """Sleep a little, and return a number whose sum depends on the order if it is not exact."""
     time.sleep(sleep)
@@ -31,7 +36,9 @@ def steady(
 
 @driver(
     n="items",
-    reduction=Each(total=ExactSum(), rows=Dataset("rows", float), some=Dataset("some", float, one_each=False)),
+    reduction=Each(
+        total=ExactSum(), rows=Dataset("rows", float), some=Dataset("some", float, one_each=False)
+    ),
     block=50,
 )
 def rows(
@@ -51,9 +58,16 @@ def rows(
 
 @driver(n="blocks", reduction=ExactSum, block=1)
 def deadly(
-    block: Block, *, blocks: PositiveInt = 40, at: int = 17, how: str = "kill", once: Path | None = None
+    block: Block,
+    *,
+    blocks: PositiveInt = 40,
+    at: int = 17,
+    how: str = "kill",
+    once: Path | None = None,
 ) -> float:
-    """Kill the own process, or hang, at one block; if ``once`` is given, only as long as that file isn't there."""
+    """Kill the own process, or hang, at one block; if ``once`` is given, only as long as that file
+    isn't there.
+    """
     if block.index == at and not (once is not None and once.exists()):
         if once is not None:
             once.touch()
@@ -89,7 +103,9 @@ def failing(
 
 @driver(
     n="items",
-    reduction=Each(total=ExactSum(), rows=Dataset("rows", float), some=Dataset("some", float, one_each=False)),
+    reduction=Each(
+        total=ExactSum(), rows=Dataset("rows", float), some=Dataset("some", float, one_each=False)
+    ),
     block=50,
 )
 def failing_rows(

@@ -1,6 +1,7 @@
 """What can go wrong, each a function that makes it happen once and checks what comes of it.
 
-They take a random generator, which decides when and where, and a folder, and raise AssertionError if mpipar does wrong.
+They take a random generator, which decides when and where, and a folder, and raise AssertionError
+if mpipar does wrong.
 """
 
 from __future__ import annotations
@@ -36,8 +37,9 @@ PROMPT = 10.0  # seconds on a quiet machine after which a job that can't go on m
 TIME_LIMIT = 30.0  # seconds on a quiet machine after which a process that should end hangs
 IS_OPEN_MPI = (BIN / "prterun").exists()
 
-# Intel MPI's mpirun is a shell script, which a signal ends alone: it is not passed on, and the job goes on undisturbed.
-# What the script runs does as it should: exit code 75 after SIGTERM, SIGUSR1 and SIGINT, 255 when a rank is killed.
+# Intel MPI's mpirun is a shell script, which a signal ends alone: it is not passed on, and the job
+# goes on undisturbed. What the script runs does as it should: exit code 75 after SIGTERM, SIGUSR1
+# and SIGINT, 255 when a rank is killed.
 MPIRUN = next(path for path in (BIN / "mpiexec.hydra", BIN / "mpirun") if path.exists())
 
 # What mpiexec of MPICH and of Intel MPI say on stdout after SIGINT.
@@ -71,7 +73,10 @@ class Ended(subprocess.CompletedProcess[str]):
 
     def is_refused(self) -> str:
         """Check that this was bad input, told on one line; return the line."""
-        assert (self.returncode, self.stdout) == (2, ""), f"exit {self.returncode}\n{self.stdout}\n{self.stderr}"
+        assert (self.returncode, self.stdout) == (
+            2,
+            "",
+        ), f"exit {self.returncode}\n{self.stdout}\n{self.stderr}"
         assert len(self.errors) == 1, self.stderr
         return self.errors[0]
 
@@ -81,12 +86,19 @@ class Job:
 
     started = False  # whether there has been any since what is left was looked for
 
-    def __init__(self, *command: str, cwd: Path | None = None, env: dict[str, str] | None = None) -> None:
-        environment = {**os.environ, **FOR_OPEN_MPI, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
+    def __init__(
+        self, *command: str, cwd: Path | None = None, env: dict[str, str] | None = None
+    ) -> None:
+        environment = {
+            **os.environ,
+            **FOR_OPEN_MPI,
+            "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
+        }
         environment |= {_MARK: str(os.getpid()), **(env or {})}
         if IS_OPEN_MPI:
-            # An mpirun that is killed leaves /tmp/ompi.PID, and a later one that happens to have its process number
-            # ends with "The PMIx server's listener thread failed to start", exit code 213.
+            # An mpirun that is killed leaves /tmp/ompi.PID, and a later one that happens to have
+            # its process number ends with "The PMIx server's listener thread failed to start", exit
+            # code 213.
             environment["PRTE_MCA_prte_tmpdir_base"] = tempfile.mkdtemp(dir=_own_folder())
         Job.started = True
         self.process = subprocess.Popen(
@@ -146,7 +158,9 @@ class Job:
                 os.kill(pid, signal.SIGKILL)
 
     def end(self, timeout: float = TIME_LIMIT) -> Ended:
-        """Wait for the end. Raises AssertionError if it hangs; then all its processes are killed."""
+        """Wait for the end. Raises AssertionError if it hangs; then all its processes are
+        killed.
+        """
         limit = Limit(timeout)
         while True:
             try:
@@ -191,7 +205,8 @@ def nothing_is_left() -> None:
 def leave_nothing() -> Iterator[None]:
     """Check after each test of a module that imports this that it has left no processes.
 
-    Shared memory of ranks that were killed is removed, which nobody else does: it would fill up where there is little.
+    Shared memory of ranks that were killed is removed, which nobody else does: it would fill up
+    where there is little.
     """
     Job.started = False
     yield
@@ -200,11 +215,15 @@ def leave_nothing() -> Iterator[None]:
         unlink_what_nobody_has()
 
 
-_seen_unheld: set[tuple[str, int]] = set()  # names and inodes of segments that nobody had at the last check
+_seen_unheld: set[tuple[str, int]] = (
+    set()
+)  # names and inodes of segments that nobody had at the last check
 
 
 def unlink_what_nobody_has() -> None:
-    """Unlink MPICH's shared memory that no process had at the last check, nor has now; jobs that start have theirs."""
+    """Unlink MPICH's shared memory that no process had at the last check, nor has now; jobs that
+    start have theirs.
+    """
     segments = {str(path): path for path in Path("/dev/shm").glob("mpich_shm_*")}
     unheld = set()
     for name in segments.keys() - _in_use():
@@ -242,10 +261,14 @@ def start(
     env: dict[str, str] | None = None,
     cold: bool = True,
 ) -> Job:
-    """Start one of the programs on some ranks; 0 is without a launcher. What is to be killed or signalled is cold."""
+    """Start one of the programs on some ranks; 0 is without a launcher. What is to be killed or
+    signalled is cold.
+    """
     launcher = [str(MPIRUN), *flags, "-np", str(ranks)] if ranks else []
     arguments = [str(PROGRAMS), name, *options, "--json"]
-    return Job(*launcher, *([sys.executable, *arguments] if cold else WARM.command(arguments)), env=env)
+    return Job(
+        *launcher, *([sys.executable, *arguments] if cold else WARM.command(arguments)), env=env
+    )
 
 
 def ended(ranks: int, name: str, *options: str, env: dict[str, str] | None = None) -> Ended:
@@ -312,7 +335,9 @@ def undisturbed(name: str) -> Any:
     """Return the value of a run that nothing happens to."""
     with h5py.File(undisturbed_file(name), "r") as file:
         value = file["value"]
-        return {key: value[key][()] for key in value} if isinstance(value, h5py.Group) else value[()]
+        return (
+            {key: value[key][()] for key in value} if isinstance(value, h5py.Group) else value[()]
+        )
 
 
 def fresh(folder: Path, name: str = "run.h5") -> tuple[Path, Path]:
@@ -325,7 +350,9 @@ def fresh(folder: Path, name: str = "run.h5") -> tuple[Path, Path]:
 
 
 def whole_job(rng: random.Random, folder: Path) -> str:
-    """Kill mpirun and all ranks at a random instant, half of the time at a commit; go on with other ranks."""
+    """Kill mpirun and all ranks at a random instant, half of the time at a commit; go on with other
+    ranks.
+    """
     output, log = fresh(folder)
     name = rng.choice(["steady", "steady", "rows"])
     ranks, workers, aimed = rng.choice([1, 2, 3]), rng.choice([1, 1, 2]), rng.random() < 0.5
@@ -338,7 +365,9 @@ def whole_job(rng: random.Random, folder: Path) -> str:
     with contextlib.suppress(AssertionError):
         job.end()
     before = len(logged(log))
-    result = finished(rng.choice([0, 1, 2, 3]), name, *options, "--resume", "--workers", str(rng.choice([1, 2])))
+    result = finished(
+        rng.choice([0, 1, 2, 3]), name, *options, "--resume", "--workers", str(rng.choice([1, 2]))
+    )
     resumed, evaluated = result["resumed_blocks"], result["evaluated_blocks"]
     assert resumed + evaluated == 300, result
     assert len(logged(log)) == before + evaluated  # what was committed was not evaluated again
@@ -349,7 +378,17 @@ def whole_job(rng: random.Random, folder: Path) -> str:
 
 def start_pool(ranks: int, workers: int, face: str, log: Path, flags: tuple[str, ...] = ()) -> Job:
     """Start the script with pools."""
-    command = (sys.executable, "-m", "mpipar", "run", "--workers", str(workers), str(POOL), face, str(log))
+    command = (
+        sys.executable,
+        "-m",
+        "mpipar",
+        "run",
+        "--workers",
+        str(workers),
+        str(POOL),
+        face,
+        str(log),
+    )
     return Job(str(MPIRUN), *flags, "-np", str(ranks), *command)
 
 
@@ -363,14 +402,19 @@ def pool_workers(rng: random.Random, folder: Path) -> str:
         # A task is given up if a second worker dies of it.
         wait_for_blocks(job, log, len(logged(log)) + rng.randrange(1, 120), among=at_work)
         victims = job.workers()
-        at_work = range(min(300, max(logged(log), default=0) + 80))  # their shares are of 19, at most
+        at_work = range(
+            min(300, max(logged(log), default=0) + 80)
+        )  # their shares are of 19, at most
         if victims:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(rng.choice(victims), signal.SIGKILL)
     end = job.end()
     assert end.json is True, end.stdout
     assert set(logged(log)) == set(range(300))
-    return f"{face}: {end.stderr.count('it is replaced')} workers replaced, {len(logged(log)) - 300} tasks done again"
+    return (
+        f"{face}: {end.stderr.count('it is replaced')} workers replaced, {len(logged(log)) - 300}"
+        " tasks done again"
+    )
 
 
 def rank_of(pid: int) -> int:
@@ -411,7 +455,9 @@ def one_worker(rng: random.Random, folder: Path) -> str:
     """Kill a worker of a pool: the job goes on, and evaluates again what that worker had."""
     output, log = fresh(folder)
     name = rng.choice(["steady", "rows"])
-    job = start(2, name, "--output", str(output), "--log", str(log), "--workers", "2", "--checkpoint", "0.1")
+    job = start(
+        2, name, "--output", str(output), "--log", str(log), "--workers", "2", "--checkpoint", "0.1"
+    )
     wait_for_blocks(job, log, rng.randrange(1, 200))
     victims = job.workers()
     if victims:
@@ -423,17 +469,24 @@ def one_worker(rng: random.Random, folder: Path) -> str:
     assert result["lost_workers"] <= 1
     assert len(set(logged(log))) == 300
     check_result(output, result, name)
-    return f"{name}: lost workers {result['lost_workers']}, {len(logged(log)) - 300} blocks evaluated again"
+    return (
+        f"{name}: lost workers {result['lost_workers']}, {len(logged(log)) - 300} blocks evaluated"
+        " again"
+    )
 
 
 def one_rank_survived(rng: random.Random, folder: Path) -> str:
-    """Kill one rank, perhaps the root, under Open MPI with ulfm: the others share out its blocks."""
+    """Kill one rank, perhaps the root, under Open MPI with ulfm: the others share out its
+    blocks.
+    """
     output, log = fresh(folder)
     name, workers = rng.choice(["steady", "rows"]), rng.choice([1, 2])
     with_output = name == "rows" or rng.random() < 0.7
     options = ["--log", str(log), "--workers", str(workers), "--schedule", "stride"]
     options += ["--output", str(output), "--checkpoint", "0.2"] if with_output else []
-    job = start(4, name, *options, flags=("--with-ft", "ulfm", "--oversubscribe", "--bind-to", "none"))
+    job = start(
+        4, name, *options, flags=("--with-ft", "ulfm", "--oversubscribe", "--bind-to", "none")
+    )
     wait_for_blocks(job, log, rng.randrange(4, 200))
     ranks = job.ranks()
     victim = rng.choice(ranks) if ranks else None
@@ -449,11 +502,16 @@ def one_rank_survived(rng: random.Random, folder: Path) -> str:
         check_result(output, result, name)
     else:
         assert result["value"] == undisturbed(name)
-    return f"{name}: lost {result['lost_ranks']} of 4 ranks, {len(logged(log)) - 300} blocks evaluated again"
+    return (
+        f"{name}: lost {result['lost_ranks']} of 4 ranks, {len(logged(log)) - 300} blocks evaluated"
+        " again"
+    )
 
 
 def worker_start(rng: random.Random, folder: Path) -> str:
-    """Kill a worker or a fork server, at any moment after the first worker began: the job goes on."""
+    """Kill a worker or a fork server, at any moment after the first worker began: the job goes
+    on.
+    """
     _, log = fresh(folder)
     job = start(rng.choice([0, 2]), "steady", "--log", str(log), "--workers", "3")
     while not job.workers() and job.process.poll() is None:
@@ -461,7 +519,11 @@ def worker_start(rng: random.Random, folder: Path) -> str:
     time.sleep(rng.choice([0.0, 0.05, 0.2, 1.0]) * rng.random())
     what = rng.choice(["worker", "fork server"])
     workers = set(job.workers())
-    victims = sorted(workers if what == "worker" else set(job.having("from multiprocessing.forkserver")) - workers)
+    victims = sorted(
+        workers
+        if what == "worker"
+        else set(job.having("from multiprocessing.forkserver")) - workers
+    )
     if victims:
         with contextlib.suppress(ProcessLookupError):
             os.kill(rng.choice(victims), signal.SIGKILL)
@@ -472,9 +534,15 @@ def worker_start(rng: random.Random, folder: Path) -> str:
 
 
 def start_lost(rng: random.Random, folder: Path) -> str:
-    """Kill one rank while all start: the job ends with a message or with a result, within bounded time."""
+    """Kill one rank while all start: the job ends with a message or with a result, within bounded
+    time.
+    """
     _, log = fresh(folder)
-    flags = ("--with-ft", "ulfm", "--oversubscribe", "--bind-to", "none") if IS_OPEN_MPI and rng.random() < 0.5 else ()
+    flags = (
+        ("--with-ft", "ulfm", "--oversubscribe", "--bind-to", "none")
+        if IS_OPEN_MPI and rng.random() < 0.5
+        else ()
+    )
     job = start(4, "steady", "--log", str(log), flags=flags)
     limit, moment = Limit(TIME_LIMIT), rng.uniform(0.0, 3.0)
     while limit.elapsed < moment and job.process.poll() is None:
@@ -488,8 +556,13 @@ def start_lost(rng: random.Random, folder: Path) -> str:
     if end.returncode == 0:
         assert end.json["value"] == undisturbed("steady")
     else:
-        assert len([line for line in end.errors if line.startswith("mpipar: MPI ")]) <= 1, end.stderr
-    return f"{'ulfm' if flags else 'plain'}, at {moment:.2f} s: exit {end.returncode} after {limit.elapsed:.0f} s"
+        assert len([line for line in end.errors if line.startswith("mpipar: MPI ")]) <= 1, (
+            end.stderr
+        )
+    return (
+        f"{'ulfm' if flags else 'plain'}, at {moment:.2f} s: exit {end.returncode} after"
+        f" {limit.elapsed:.0f} s"
+    )
 
 
 def one_rank_fatal(rng: random.Random, folder: Path) -> str:
@@ -511,7 +584,10 @@ def one_rank_fatal(rng: random.Random, folder: Path) -> str:
     result = finished(2, name, *options, "--resume")
     assert len(logged(log)) == before + result["evaluated_blocks"]
     check_result(output, result, name)
-    return f"{name}: exit {end.returncode}, {result['resumed_blocks']} of {before} blocks were committed"
+    return (
+        f"{name}: exit {end.returncode}, {result['resumed_blocks']} of {before} blocks were"
+        " committed"
+    )
 
 
 def _runs(pid: int) -> bool:
@@ -544,8 +620,11 @@ def told_to_stop(rng: random.Random, folder: Path, number: signal.Signals) -> st
 
 
 def ended_by_its_launcher(rng: random.Random, folder: Path, number: signal.Signals) -> str:
-    """Send SIGTERM or SIGINT to Open MPI's mpirun, which tells the ranks, and ends with 1 whatever they do."""
-    # mpirun waits for ranks no longer than a second or so, and may end before they do. It forwards SIGUSR1 like others.
+    """Send SIGTERM or SIGINT to Open MPI's mpirun, which tells the ranks, and ends with 1 whatever
+    they do.
+    """
+    # mpirun waits for ranks no longer than a second or so, and may end before they do. It forwards
+    # SIGUSR1 like others.
     output, log = fresh(folder)
     name = rng.choice(["steady", "rows"])
     options = ("--output", str(output), "--log", str(log))
@@ -555,13 +634,19 @@ def ended_by_its_launcher(rng: random.Random, folder: Path, number: signal.Signa
         job.process.send_signal(number)
     told = time.monotonic()
     end = job.end(10.0)
-    assert end.returncode == 1 or (end.returncode == 0 and "value" in end.stdout), f"exit {end.returncode}"
+    assert end.returncode == 1 or (end.returncode == 0 and "value" in end.stdout), (
+        f"exit {end.returncode}"
+    )
     assert "Traceback" not in end.stderr, end.stderr
     nothing_is_left()
-    had_time = time.monotonic() - told < 0.9  # else mpirun may have killed a rank that waited for its disk
+    had_time = (
+        time.monotonic() - told < 0.9
+    )  # else mpirun may have killed a rank that waited for its disk
     before = len(logged(log))
     result = finished(rng.choice([0, 2, 3]), name, *options, "--resume")
-    assert result["resumed_blocks"] == before or (not had_time and result["resumed_blocks"] < before)
+    assert result["resumed_blocks"] == before or (
+        not had_time and result["resumed_blocks"] < before
+    )
     assert set(logged(log)) == set(range(300))
     assert len(logged(log)) == before + 300 - result["resumed_blocks"]
     check_result(output, result, name)
@@ -573,7 +658,9 @@ def small_disk(folder: Path, kilobytes: int) -> Iterator[Path]:
     """Give a file system of this size. Needs the right to mount."""
     place = folder / "disk"
     place.mkdir(exist_ok=True)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", str(place)], check=True)
+    subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", str(place)], check=True
+    )
     try:
         yield place
     finally:
@@ -594,13 +681,24 @@ def may_mount() -> bool:
 
 
 def full_disk(rng: random.Random, folder: Path, kilobytes: int) -> str:
-    """Run on a disk that may be too small: the value is printed, or the rows that fit are kept; then go on."""
+    """Run on a disk that may be too small: the value is printed, or the rows that fit are kept;
+    then go on.
+    """
     name = rng.choice(["steady", "rows"])
     expected = undisturbed(name)
     with small_disk(folder, kilobytes) as disk:
         output, log = disk / "run.h5", folder / "full.blocks"
         log.unlink(missing_ok=True)
-        options = ("--output", str(output), "--log", str(log), "--checkpoint", "0.1", "--sleep", "0.001")
+        options = (
+            "--output",
+            str(output),
+            "--log",
+            str(log),
+            "--checkpoint",
+            "0.1",
+            "--sleep",
+            "0.001",
+        )
         end = start(0, name, *options).end()
         assert end.returncode in (0, 1, 2), f"exit {end.returncode}\n{end.stderr}"
         assert "Traceback" not in end.stderr, end.stderr
@@ -612,7 +710,9 @@ def full_disk(rng: random.Random, folder: Path, kilobytes: int) -> str:
         assert result["value"] == expected
         with h5py.File(output, "r") as file:
             assert file.attrs["finished"]
-    return f"{name}, {kilobytes} KiB: exit {end.returncode}, {result['resumed_blocks']} blocks resumed"
+    return (
+        f"{name}, {kilobytes} KiB: exit {end.returncode}, {result['resumed_blocks']} blocks resumed"
+    )
 
 
 def stopped_run(folder: Path, name: str = "steady") -> Path:
@@ -626,9 +726,13 @@ def stopped_run(folder: Path, name: str = "steady") -> Path:
 
 
 def damaged(rng: random.Random, folder: Path, stopped: Path, how: str) -> str:
-    """Damage the file of a run that was stopped: it is refused and left as it is, or the value is right."""
+    """Damage the file of a run that was stopped: it is refused and left as it is, or the value is
+    right.
+    """
     output, _ = fresh(folder, "damaged.h5")
-    log = stopped.with_name(f"{stopped.name}.blocks")  # as it was: it is one of the run's parameters
+    log = stopped.with_name(
+        f"{stopped.name}.blocks"
+    )  # as it was: it is one of the run's parameters
     data = bytearray(stopped.read_bytes())
     if how == "truncated":
         del data[rng.randrange(len(data)) :]

@@ -17,7 +17,9 @@ from suite.rings import in_ci
 
 @contextlib.contextmanager
 def read_only(place):
-    """Let a folder be read-only: it is mounted over itself, as a file system with open files can't be made so."""
+    """Let a folder be read-only: it is mounted over itself, as a file system with open files can't
+    be made so.
+    """
     subprocess.run(["mount", "--bind", str(place), str(place)], check=True)
     try:
         subprocess.run(["mount", "-o", "remount,bind,ro", str(place)], check=True)
@@ -111,7 +113,10 @@ def test_a_second_run_on_the_same_output_is_refused(tmp_path):
     try:
         second = start(2, "steady", *slow, "--resume")
         for line in ended(0, "steady", *slow).is_refused(), second.end().is_refused():
-            assert f"another run is writing to it (process {job.process.pid} on {os.uname().nodename})" in line
+            assert (
+                f"another run is writing to it (process {job.process.pid} on {os.uname().nodename})"
+                in line
+            )
     finally:
         job.process.send_signal(signal.SIGCONT)
     result = job.end().json

@@ -46,13 +46,27 @@ def test_ranks_go_on_without_one_that_is_killed(seed, tmp_path):
 def test_a_rank_that_ends_before_mpi_starts_ends_the_others(how):
     shell = 'if [ "${OMPI_COMM_WORLD_RANK:-$PMI_RANK}" = 1 ]; then ' + how + '; fi; exec "$@"'
     flags = ("--with-ft", "ulfm", "--oversubscribe", "--bind-to", "none") if IS_OPEN_MPI else ()
-    command = [str(scenarios.MPIRUN), *flags, "-np", "4", "sh", "-c", shell, "sh", sys.executable, "-m", "mpipar.pi"]
+    command = [
+        str(scenarios.MPIRUN),
+        *flags,
+        "-np",
+        "4",
+        "sh",
+        "-c",
+        shell,
+        "sh",
+        sys.executable,
+        "-m",
+        "mpipar.pi",
+    ]
     end = conftest.start(command, env=conftest.FOR_OPEN_MPI)
     assert end.code != 0
     assert "3.14" not in end.stdout
     said = [line for line in end.own_errors if line.startswith("mpipar: ")]
     by_the_launcher = not said and not IS_OPEN_MPI  # which has ended them before
-    assert by_the_launcher or re.fullmatch("mpipar: MPI can't start: 1 rank on host .* ended before that", *said[:1])
+    assert by_the_launcher or re.fullmatch(
+        "mpipar: MPI can't start: 1 rank on host .* ended before that", *said[:1]
+    )
     assert len(said) <= 1
 
 

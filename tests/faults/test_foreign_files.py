@@ -1,4 +1,6 @@
-"""Files at the output path that aren't of this mpipar, or that mean harm: refused, left as they are, nothing is run."""
+"""Files at the output path that aren't of this mpipar, or that mean harm: refused, left as they
+are, nothing is run.
+"""
 
 import base64
 import contextlib
@@ -33,7 +35,9 @@ def here(*arguments, driver="failing"):
     """Run a program in this process; return exit code, stdout and stderr."""
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        code = run_command(getattr(fault_programs, driver), [*map(str, arguments), "--json"], "test")
+        code = run_command(
+            getattr(fault_programs, driver), [*map(str, arguments), "--json"], "test"
+        )
     return code, out.getvalue(), err.getvalue()
 
 
@@ -69,7 +73,9 @@ def objects(path):
 
 def claimed_shape(*shape):
     file = io.BytesIO()
-    np.lib.format.write_array_header_1_0(file, {"descr": "<f8", "fortran_order": False, "shape": shape})
+    np.lib.format.write_array_header_1_0(
+        file, {"descr": "<f8", "fortran_order": False, "shape": shape}
+    )
     return base64.b64encode(file.getvalue()).decode()
 
 
@@ -120,7 +126,13 @@ WRONG = {
 
 
 # What can be stored, but is no exact sum; or is too large to be one.
-ODD_TOTALS = ["a lot", None, [1, 2], {"a": npy(np.zeros(3))}, {"x": [{"t": [2**50]}, 0, {"t": []}, None, 0]}]
+ODD_TOTALS = [
+    "a lot",
+    None,
+    [1, 2],
+    {"a": npy(np.zeros(3))},
+    {"x": [{"t": [2**50]}, 0, {"t": []}, None, 0]},
+]
 
 
 def check_is_refused(path, *arguments, driver="failing"):
@@ -137,7 +149,18 @@ def check_is_refused(path, *arguments, driver="failing"):
 
 @pytest.mark.parametrize("resume", [(), ("--resume",)])
 @pytest.mark.parametrize(
-    "what", ["text", "empty", "folder", "pipe", "hdf5", "pickle", "netCDF-like", "link to a text", "odd attributes"]
+    "what",
+    [
+        "text",
+        "empty",
+        "folder",
+        "pipe",
+        "hdf5",
+        "pickle",
+        "netCDF-like",
+        "link to a text",
+        "odd attributes",
+    ],
 )
 def test_files_from_elsewhere(what, resume, tmp_path):
     path = tmp_path / "run.h5"
@@ -168,7 +191,9 @@ def test_a_foreign_file_is_refused_on_all_ranks_in_one_line(tmp_path):
     path = tmp_path / "run.h5"
     path.write_text("my thesis\n")
     for resume in (), ("--resume",):
-        assert "is left as it is" in ended(2, "failing", "--output", str(path), *resume).is_refused()
+        assert (
+            "is left as it is" in ended(2, "failing", "--output", str(path), *resume).is_refused()
+        )
         assert path.read_text() == "my thesis\n"
 
 
@@ -252,7 +277,12 @@ def test_a_checkpoint_that_is_no_dataset_of_this_file_is_refused(link, stored, t
                 file["checkpoint"] = h5py.ExternalLink(str(other), "/checkpoint")
             elif link == "external file of bytes":
                 (tmp_path / "bytes").write_bytes(data.tobytes())
-                file.create_dataset("checkpoint", data.shape, "u1", external=[(str(tmp_path / "bytes"), 0, len(data))])
+                file.create_dataset(
+                    "checkpoint",
+                    data.shape,
+                    "u1",
+                    external=[(str(tmp_path / "bytes"), 0, len(data))],
+                )
             elif link == "group":
                 file.create_group("checkpoint")
             elif link == "text":
@@ -266,7 +296,16 @@ def test_a_checkpoint_that_is_no_dataset_of_this_file_is_refused(link, stored, t
 
 
 @pytest.mark.parametrize(
-    "what", ["other bytes", "a wrong size", "not a total", "a total of text", "ranges too far", "ranges again", "deep"]
+    "what",
+    [
+        "other bytes",
+        "a wrong size",
+        "not a total",
+        "a total of text",
+        "ranges too far",
+        "ranges again",
+        "deep",
+    ],
 )
 def test_logs_that_are_damaged_or_hostile_change_no_value(what, stored, tmp_path):
     path = tmp_path / "run.h5"
@@ -282,7 +321,9 @@ def test_logs_that_are_damaged_or_hostile_change_no_value(what, stored, tmp_path
     }.get(what)
     data = b"[" * 10**5 + b"]" * 10**5 if what == "deep" else json.dumps(fields).encode()
     size = 2**62 if what == "a wrong size" else len(data)
-    record = b"mpipar-2" + size.to_bytes(8, "little") + zlib.crc32(data).to_bytes(4, "little") + data
+    record = (
+        b"mpipar-2" + size.to_bytes(8, "little") + zlib.crc32(data).to_bytes(4, "little") + data
+    )
     (folder / "host-1-2.log").write_bytes(b"\x00" * 500 if what == "other bytes" else record)
     before = path.read_bytes()
     code, out, err = here("--output", path, "--resume", "--at", "17")

@@ -1,4 +1,6 @@
-"""Command lines and input files of any kind: never a traceback, never an existing file half written."""
+"""Command lines and input files of any kind: never a traceback, never an existing file half
+written.
+"""
 
 import contextlib
 import io
@@ -25,7 +27,10 @@ from mpipar.roots import roots
 from mpipar.sweep import sweep
 
 DRIVERS = {driver.name: driver for driver in (pi, mcpi, integrate, primes, roots, load, sweep)}
-MODEL = "def model(**row):\n    return {'sum': sum(x for x in row.values() if not isinstance(x, str))}\n"
+MODEL = (
+    "def model(**row):\n    return {'sum': sum(x for x in row.values() if not isinstance(x,"
+    " str))}\n"
+)
 
 fast = settings(
     max_examples=200,
@@ -89,9 +94,24 @@ def check(code, out, err, folder, finished, output):
         assert output == "finished.h5"
         assert code != 2
         with h5py.File(there, "r") as file:
-            assert file.attrs["finished"] or (folder / "finished.h5.previous").read_bytes() == finished.read_bytes()
-    known = {"finished.h5", "foreign.h5", "foreign.h5.parts", "full.h5.parts", "folder.h5", "model.py", "table.csv"}
-    made = {path.name for path in folder.iterdir()} - known - {"__pycache__", "given.toml", "given.csv"}
+            assert (
+                file.attrs["finished"]
+                or (folder / "finished.h5.previous").read_bytes() == finished.read_bytes()
+            )
+    known = {
+        "finished.h5",
+        "foreign.h5",
+        "foreign.h5.parts",
+        "full.h5.parts",
+        "folder.h5",
+        "model.py",
+        "table.csv",
+    }
+    made = (
+        {path.name for path in folder.iterdir()}
+        - known
+        - {"__pycache__", "given.toml", "given.csv"}
+    )
     if code == 2:
         assert not made
     if code == 0:
@@ -101,11 +121,30 @@ def check(code, out, err, folder, finished, output):
 odd_text = st.one_of(
     st.text(max_size=12),
     st.sampled_from(
-        ["", " ", "-", "--", "-1", "nan", "inf", "-inf", "1e400", "1e-400", "0x10", "1_000", "١٢", "9" * 400]
+        [
+            "",
+            " ",
+            "-",
+            "--",
+            "-1",
+            "nan",
+            "inf",
+            "-inf",
+            "1e400",
+            "1e-400",
+            "0x10",
+            "1_000",
+            "١٢",
+            "9" * 400,
+        ]
     ),
-    st.sampled_from(["a\nb", "\r", "\x1b[2J", "\0", "\ud800", "%s", "{0}", "$HOME", "~", "None", "[]", "true"]),
+    st.sampled_from(
+        ["a\nb", "\r", "\x1b[2J", "\0", "\ud800", "%s", "{0}", "$HOME", "~", "None", "[]", "true"]
+    ),
 )
-small = st.one_of(st.integers(-3, 1000).map(str), st.sampled_from(["1e2", "1_0", "5.0", "1e3", "0", "-0", "+7"]))
+small = st.one_of(
+    st.integers(-3, 1000).map(str), st.sampled_from(["1e2", "1_0", "5.0", "1e3", "0", "-0", "+7"])
+)
 number = st.one_of(small, st.floats(width=32).map(str), odd_text)
 
 
@@ -122,25 +161,68 @@ times = st.one_of(
     odd_text.filter(lambda text: small_enough(text) and text != "inf"),
 )
 expressions = st.one_of(
-    st.text("x0123456789.+-*/%()[]<>=!&|~^ ,y", max_size=15).filter(lambda text: "**" not in text and "<<" not in text),
-    st.sampled_from(
-        ["x", "x**2", "sqrt(x)", "1/x", "x.real", "__import__('os')", "sin", "sin(x, x)", "x[0]", "lambda: 1"]
+    st.text("x0123456789.+-*/%()[]<>=!&|~^ ,y", max_size=15).filter(
+        lambda text: "**" not in text and "<<" not in text
     ),
     st.sampled_from(
-        ["model.py:model", "model.py", "no.py:f", "os:system", "math:sqrt", ":", "a:b:c", "x if x else 1", "9**9**9"]
+        [
+            "x",
+            "x**2",
+            "sqrt(x)",
+            "1/x",
+            "x.real",
+            "__import__('os')",
+            "sin",
+            "sin(x, x)",
+            "x[0]",
+            "lambda: 1",
+        ]
+    ),
+    st.sampled_from(
+        [
+            "model.py:model",
+            "model.py",
+            "no.py:f",
+            "os:system",
+            "math:sqrt",
+            ":",
+            "a:b:c",
+            "x if x else 1",
+            "9**9**9",
+        ]
     ),
     odd_text,
 )
 tables = st.one_of(
     st.sampled_from(
-        ["table.csv", "given.toml", "given.csv", "finished.h5", "finished.h5:/workers", "finished.h5:/value"]
+        [
+            "table.csv",
+            "given.toml",
+            "given.csv",
+            "finished.h5",
+            "finished.h5:/workers",
+            "finished.h5:/value",
+        ]
     ),
-    st.sampled_from(["foreign.h5:/x", "no.csv", "model.py", "folder.h5", "finished.h5:/no", "/dev/null", "."]),
+    st.sampled_from(
+        ["foreign.h5:/x", "no.csv", "model.py", "folder.h5", "finished.h5:/no", "/dev/null", "."]
+    ),
     odd_text,
 )
 outputs = st.one_of(
     st.sampled_from(
-        ["new.h5", "finished.h5", "foreign.h5", "folder.h5", "full.h5", "no/x.h5", "/proc/x", "", ".", "/"]
+        [
+            "new.h5",
+            "finished.h5",
+            "foreign.h5",
+            "folder.h5",
+            "full.h5",
+            "no/x.h5",
+            "/proc/x",
+            "",
+            ".",
+            "/",
+        ]
     ),
     st.sampled_from(["x" * 300, "a\0b", "/dev/null", "table.csv", "finished.h5/x"]),
 )
@@ -157,10 +239,20 @@ COMMON = [
     option("block", items),
     option("seed", number),
     option("checkpoint", times),
-    option("on-error", st.sampled_from(["stop", "skip", "retry:1", "retry:0", "retry:x", "skip:1", ""])),
+    option(
+        "on-error", st.sampled_from(["stop", "skip", "retry:1", "retry:0", "retry:x", "skip:1", ""])
+    ),
     option("stop-before", number),
     st.sampled_from(
-        [["--resume"], ["--compress"], ["--json"], ["--no-progress"], ["--resume=1"], ["--version"], ["--help"]]
+        [
+            ["--resume"],
+            ["--compress"],
+            ["--json"],
+            ["--no-progress"],
+            ["--resume=1"],
+            ["--version"],
+            ["--help"],
+        ]
     ),
     st.tuples(odd_text).map(list),
 ]
@@ -191,20 +283,37 @@ OWN = {
         option("csv", tables),
         option("column", st.sampled_from(["a", "b", "c", ""])),
     ],
-    "sweep": [option("function", expressions), st.just(["--function", "model.py:model"]), option("table", tables)],
+    "sweep": [
+        option("function", expressions),
+        st.just(["--function", "model.py:model"]),
+        option("table", tables),
+    ],
 }
 # So that no example takes long, whatever else is drawn.
-FEW = {"pi": ["--steps", "1000"], "mcpi": ["--samples", "1000"], "integrate": ["--samples", "1000"], "primes": [],
-       "roots": ["--points", "1000"], "load": ["--mean", "0.001", "--tasks", "3"], "sweep": []}  # fmt: skip
+FEW = {
+    "pi": ["--steps", "1000"],
+    "mcpi": ["--samples", "1000"],
+    "integrate": ["--samples", "1000"],
+    "primes": [],
+    "roots": ["--points", "1000"],
+    "load": ["--mean", "0.001", "--tasks", "3"],
+    "sweep": [],
+}
 
 
 @st.composite
 def command_lines(draw):
     name = draw(st.sampled_from(sorted(DRIVERS)))
-    parts = draw(st.lists(st.one_of(*OWN[name]), max_size=4)) + draw(st.lists(st.one_of(*COMMON), max_size=3))
+    parts = draw(st.lists(st.one_of(*OWN[name]), max_size=4)) + draw(
+        st.lists(st.one_of(*COMMON), max_size=3)
+    )
     output = draw(st.one_of(st.none(), outputs))
     parts += [] if output is None else [["--output", output]]
-    return name, FEW[name] + [word for part in draw(st.permutations(parts)) for word in part], output
+    return (
+        name,
+        FEW[name] + [word for part in draw(st.permutations(parts)) for word in part],
+        output,
+    )
 
 
 @fast
@@ -232,13 +341,19 @@ toml = st.one_of(
             st.floats(),
             st.booleans(),
             st.text(max_size=5),
-            st.lists(st.one_of(st.integers(-5, 5), st.floats(), st.text(max_size=3), st.booleans()), max_size=4),
+            st.lists(
+                st.one_of(st.integers(-5, 5), st.floats(), st.text(max_size=3), st.booleans()),
+                max_size=4,
+            ),
         ).map(lambda value: json.dumps(value).replace("NaN", "nan").replace("Infinity", "inf")),
         max_size=4,
     ).map(lambda table: "\n".join(f"{key} = {value}" for key, value in table.items())),
 )
 cells = st.one_of(
-    st.integers(-(2**70), 2**70).map(str), st.floats().map(str), st.text(max_size=5), st.sampled_from(["", '"', "true"])
+    st.integers(-(2**70), 2**70).map(str),
+    st.floats().map(str),
+    st.text(max_size=5),
+    st.sampled_from(["", '"', "true"]),
 )
 csv = st.one_of(
     st.text(max_size=40),
@@ -261,14 +376,25 @@ def fits(where_and_bytes):
 
 
 @fast
-@given(data.filter(fits), st.sampled_from(["new.h5", "finished.h5", "foreign.h5"]), st.sampled_from(["stop", "skip"]))
+@given(
+    data.filter(fits),
+    st.sampled_from(["new.h5", "finished.h5", "foreign.h5"]),
+    st.sampled_from(["stop", "skip"]),
+)
 @example(("given.toml", b"a = " + b"[" * 10**4), "new.h5", "stop")
 @example(("given.csv", b"a\n" + b"9" * 5000), "new.h5", "stop")
 def test_any_table(finished, table, output, action):
     name, content = table
     with place(finished) as folder:
         (folder / name).write_bytes(content)
-        words = ["--function", f"{folder}/model.py:model", "--table", str(folder / name), "--on-error", action]
+        words = [
+            "--function",
+            f"{folder}/model.py:model",
+            "--table",
+            str(folder / name),
+            "--on-error",
+            action,
+        ]
         code, out, err = in_process("sweep", [*words, "--output", output])
         check(code, out, err, folder, finished, output)
         code, out, err = in_process("primes", ["--test", str(folder / name), "--output", output])
@@ -282,7 +408,10 @@ def test_any_table(finished, table, output, action):
         ("pi", ("--steps", "1e400")),
         ("pi", ("--steps", "10", "--a\nb")),
         ("pi", ("--steps", "100", "--output", "foreign.h5")),
-        ("sweep", ("--function", "model.py:model", "--table", "foreign.h5:/x", "--output", "new.h5")),
+        (
+            "sweep",
+            ("--function", "model.py:model", "--table", "foreign.h5:/x", "--output", "new.h5"),
+        ),
         ("roots", ("--f", "__import__('os')", "--output", "finished.h5")),
     ],
 )

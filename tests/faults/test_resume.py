@@ -1,4 +1,6 @@
-"""Runs that are taken up again: after failures, near the end of a job; and what is not taken up, nor written over."""
+"""Runs that are taken up again: after failures, near the end of a job; and what is not taken up,
+nor written over.
+"""
 
 import math
 import os
@@ -18,7 +20,10 @@ NAMES = ["failing", "failing_rows"]
 MODES = [(0, "2"), (2, "1")]
 EACH = [  # program and mode: two that cover all in the first ring
     *(("failing", MODES[1]), ("failing_rows", MODES[0])),
-    *(pytest.param(name, mode, marks=pytest.mark.ci) for name, mode in zip(NAMES, MODES, strict=True)),
+    *(
+        pytest.param(name, mode, marks=pytest.mark.ci)
+        for name, mode in zip(NAMES, MODES, strict=True)
+    ),
 ]
 
 
@@ -61,13 +66,27 @@ def test_what_was_done_before_a_failure_is_kept(name, mode, all_well, tmp_path):
     ranks, workers = mode
     output, log = fresh(tmp_path)
     mark = tmp_path / "all.mark"
-    options = ("--output", str(output), "--log", str(log), "--unless", str(mark), "--workers", workers)
+    options = (
+        "--output",
+        str(output),
+        "--log",
+        str(log),
+        "--unless",
+        str(mark),
+        "--workers",
+        workers,
+    )
     first = ended(ranks, name, *options)
     assert (first.returncode, first.stdout) == (1, "")
-    assert sum("ArithmeticError: block 17 has no result" in line for line in first.errors) == 2, first.stderr
+    assert sum("ArithmeticError: block 17 has no result" in line for line in first.errors) == 2, (
+        first.stderr
+    )
     assert first.stderr.count("Traceback") == 1
     before = len(logged(log))
-    assert f"{before if workers == '1' else ''} of 40 blocks are done and committed: --resume" in first.stderr
+    assert (
+        f"{before if workers == '1' else ''} of 40 blocks are done and committed: --resume"
+        in first.stderr
+    )
     mark.touch()
     result = ended(ranks, name, *options, "--resume").json
     assert result["resumed_blocks"] + result["evaluated_blocks"] == 40
@@ -83,7 +102,16 @@ def test_a_later_resume_tries_just_the_skipped_blocks(name, mode, all_well, tmp_
     ranks, workers = mode
     output, log = fresh(tmp_path)
     mark, bad = tmp_path / "all.mark", [3, 17, 38]
-    options = ("--output", str(output), "--log", str(log), "--unless", str(mark), "--at", *map(str, bad))
+    options = (
+        "--output",
+        str(output),
+        "--log",
+        str(log),
+        "--unless",
+        str(mark),
+        "--at",
+        *map(str, bad),
+    )
     options += ("--workers", workers)
     for again in (), ("--resume",):
         first = ended(ranks, name, *options, "--on-error", "skip", *again)
@@ -111,12 +139,28 @@ def test_a_later_resume_tries_just_the_skipped_blocks(name, mode, all_well, tmp_
 @pytest.mark.parametrize("workers", ["2", *in_ci("1")])
 def test_the_end_of_the_job_stops_all_ranks(workers, tmp_path):
     output, log = fresh(tmp_path)
-    options = ("--output", str(output), "--log", str(log), "--blocks", "400", "--sleep", "0.02", "--workers", workers)
+    options = (
+        "--output",
+        str(output),
+        "--log",
+        str(log),
+        "--blocks",
+        "400",
+        "--sleep",
+        "0.02",
+        "--workers",
+        workers,
+    )
     limit = Limit(6)
     now = time.time()
     end = math.ceil(now) + 2
     stopped = ended(
-        2, "steady", *options, "--stop-before", f"{end - now - 1.2:.3f}", env={"SLURM_JOB_END_TIME": str(end)}
+        2,
+        "steady",
+        *options,
+        "--stop-before",
+        f"{end - now - 1.2:.3f}",
+        env={"SLURM_JOB_END_TIME": str(end)},
     )
     took = time.time() - now
     assert (stopped.returncode, stopped.stdout) == (75, ""), stopped.stderr
@@ -128,7 +172,15 @@ def test_the_end_of_the_job_stops_all_ranks(workers, tmp_path):
     assert f"{len(before)} of 400 blocks are done and committed" in line
     assert len(before) == len(set(before)) < 400
     # No more than that: the value of a run that is resumed is seen to be right in many other tests.
-    again = ended(0, "steady", *options, "--resume", "--stop-before", "10", env={"SLURM_JOB_END_TIME": str(end)})
+    again = ended(
+        0,
+        "steady",
+        *options,
+        "--resume",
+        "--stop-before",
+        "10",
+        env={"SLURM_JOB_END_TIME": str(end)},
+    )
     assert again.returncode == 75
     assert logged(log) == before
     assert f"{len(before)} of 400 blocks are done and committed" in again.errors[-1]
@@ -136,12 +188,19 @@ def test_the_end_of_the_job_stops_all_ranks(workers, tmp_path):
 
 @pytest.mark.parametrize(
     ("ranks", "end"),
-    [pytest.param(0, None, marks=pytest.mark.ci), pytest.param(0, "", marks=pytest.mark.ci), (0, "soon"), (2, None)],
+    [
+        pytest.param(0, None, marks=pytest.mark.ci),
+        pytest.param(0, "", marks=pytest.mark.ci),
+        (0, "soon"),
+        (2, None),
+    ],
 )
 def test_an_end_of_the_job_that_is_not_known_is_bad_input(ranks, end, tmp_path, monkeypatch):
     monkeypatch.delenv("SLURM_JOB_END_TIME", raising=False)
     env = {} if end is None else {"SLURM_JOB_END_TIME": end}
-    refused = ended(ranks, "steady", "--output", str(tmp_path / "run.h5"), "--stop-before", "60", env=env)
+    refused = ended(
+        ranks, "steady", "--output", str(tmp_path / "run.h5"), "--stop-before", "60", env=env
+    )
     assert "SLURM_JOB_END_TIME" in refused.is_refused()
     assert files_of(tmp_path) == []
 
@@ -159,32 +218,49 @@ def unfinished(tmp_path_factory):
 def complete(tmp_path_factory):
     """Give the folder of a run that is finished."""
     folder = tmp_path_factory.mktemp("complete")
-    assert ended(0, "failing", "--at", "--output", str(folder / "run.h5"), "--seed", "7").returncode == 0
+    assert (
+        ended(0, "failing", "--at", "--output", str(folder / "run.h5"), "--seed", "7").returncode
+        == 0
+    )
     return folder
 
 
 def untouched(folder):
     """Return what would tell that a folder was touched."""
-    return {path.name: (path.read_bytes(), path.stat().st_mtime_ns, path.stat().st_ino) for path in folder.iterdir()}
+    return {
+        path.name: (path.read_bytes(), path.stat().st_mtime_ns, path.stat().st_ino)
+        for path in folder.iterdir()
+    }
 
 
 @pytest.mark.parametrize(
     ("ranks", "name", "options", "there", "here"),
     [
-        pytest.param(0, "failing", ("--seed", "7", "--at", "18"), "parameter at: [17]", "[18]", marks=pytest.mark.ci),
+        pytest.param(
+            0,
+            "failing",
+            ("--seed", "7", "--at", "18"),
+            "parameter at: [17]",
+            "[18]",
+            marks=pytest.mark.ci,
+        ),
         (2, "failing", ("--seed", "7", "--at", "18"), "parameter at: [17]", "[18]"),
         (0, "failing", ("--seed", "7", "--blocks", "41"), "parameter blocks: 40", "41"),
         (0, "failing", ("--seed", "8"), "seed: 7", "8"),
         (0, "failing", ("--seed", "7", "--block", "2"), "block: 1", "2"),
         (0, "failing", ("--seed", "7", "--unless", "x"), "parameter unless: None", "'x'"),
         (0, "failing_rows", ("--seed", "7"), "driver: 'failing'", "'failing_rows'"),
-        pytest.param(0, "steady", ("--seed", "7"), "driver: 'failing'", "'steady'", marks=pytest.mark.ci),
+        pytest.param(
+            0, "steady", ("--seed", "7"), "driver: 'failing'", "'steady'", marks=pytest.mark.ci
+        ),
     ],
 )
 def test_another_run_is_not_resumed(ranks, name, options, there, here, unfinished, tmp_path):
     shutil.copy2(unfinished / "run.h5", tmp_path)
     before = untouched(tmp_path)
-    line = ended(ranks, name, *options, "--output", str(tmp_path / "run.h5"), "--resume").is_refused()
+    line = ended(
+        ranks, name, *options, "--output", str(tmp_path / "run.h5"), "--resume"
+    ).is_refused()
     assert "is of another run" in line
     assert f"{there} there, {here} here" in line
     assert untouched(tmp_path) == before
@@ -192,7 +268,9 @@ def test_another_run_is_not_resumed(ranks, name, options, there, here, unfinishe
 
 def test_another_run_that_is_finished_is_not_resumed_either(complete):
     before = untouched(complete)
-    line = ended(0, "failing", "--at", "--seed", "8", "--output", str(complete / "run.h5"), "--resume").is_refused()
+    line = ended(
+        0, "failing", "--at", "--seed", "8", "--output", str(complete / "run.h5"), "--resume"
+    ).is_refused()
     assert "seed: 7 there, 8 here" in line
     assert untouched(complete) == before
 
@@ -204,7 +282,9 @@ def test_a_finished_run_is_not_run_again(name, all_well, tmp_path):
     assert ended(2, name, *options).returncode == 0
     blocks, before = logged(log), untouched(tmp_path)
     for ranks, workers in MODES:
-        again = ended(ranks, name, *options, "--resume", "--workers", workers, "--schedule", "stride")
+        again = ended(
+            ranks, name, *options, "--resume", "--workers", workers, "--schedule", "stride"
+        )
         result = again.json
         assert (result["evaluated_blocks"], result["resumed_blocks"]) == (0, 40)
         assert result["value"] == all_well[name][0]
@@ -250,7 +330,11 @@ def test_a_finished_result_is_kept_until_there_is_a_new_one(how, complete, tmp_p
         assert job.end().returncode == 75
         assert previous.read_bytes() == old
         assert files_of(tmp_path) == ["run.h5", "run.h5.previous"]
-    result = ended(0, "steady", *options, "--resume").json if job.process.poll() is not None else job.end().json
+    result = (
+        ended(0, "steady", *options, "--resume").json
+        if job.process.poll() is not None
+        else job.end().json
+    )
     scenarios.check_result(output, result, "steady")
     assert files_of(tmp_path) == ["run.h5"]
 
@@ -261,7 +345,9 @@ def test_a_finished_result_comes_back_if_nothing_was_done(name, mode, complete, 
     shutil.copy2(complete / "run.h5", tmp_path)
     before = (tmp_path / "run.h5").read_bytes()
     every = [str(number) for number in range(40)]
-    failed = ended(ranks, name, "--at", *every, "--output", str(tmp_path / "run.h5"), "--workers", workers)
+    failed = ended(
+        ranks, name, "--at", *every, "--output", str(tmp_path / "run.h5"), "--workers", workers
+    )
     assert failed.returncode == 1
     assert (tmp_path / "run.h5").read_bytes() == before
     assert os.listdir(tmp_path) == ["run.h5"]

@@ -16,4 +16,6 @@ def test_each_row_of_the_table_of_faults_names_tests_that_there_are():
         names = re.findall(r"`([^`]+)`", tests)
         assert names or "(not tested: " in tests, row
         for name in names:
-            assert f"def {name}(" in code or ("/" in name and (ROOT / name).is_file()), f"{name}: there is no such test"
+            assert f"def {name}(" in code or ("/" in name and (ROOT / name).is_file()), (
+                f"{name}: there is no such test"
+            )

@@ -48,7 +48,16 @@ def test_a_block_that_kills_its_workers_is_named(ranks, action, tmp_path):
     ],
 )
 def test_a_block_that_hangs_has_failed(ranks, workers, action, tmp_path):
-    options = ("--how", "hang", "--block-timeout", "0.5", "--workers", workers, "--on-error", action)
+    options = (
+        "--how",
+        "hang",
+        "--block-timeout",
+        "0.5",
+        "--workers",
+        workers,
+        "--on-error",
+        action,
+    )
     end = ended(ranks, "deadly", *options)
     lost = [line for line in end.errors if "took more than 0.5 s; it is replaced" in line]
     assert 1 <= len(lost) <= 3
@@ -63,10 +72,21 @@ def test_a_block_that_hangs_has_failed(ranks, workers, action, tmp_path):
         assert line.endswith("took more than 0.5 s" + ", 2 times" * (action != "stop"))
 
 
-@pytest.mark.parametrize(("ranks", "workers"), [pytest.param(0, "2", marks=pytest.mark.ci), (2, "1")])
+@pytest.mark.parametrize(
+    ("ranks", "workers"), [pytest.param(0, "2", marks=pytest.mark.ci), (2, "1")]
+)
 def test_a_block_that_hangs_once_is_evaluated_again(ranks, workers, tmp_path):
     mark = tmp_path / "mark"
-    options = ("--how", "hang", "--block-timeout", "0.5", "--workers", workers, "--on-error", "retry:1")
+    options = (
+        "--how",
+        "hang",
+        "--block-timeout",
+        "0.5",
+        "--workers",
+        workers,
+        "--on-error",
+        "retry:1",
+    )
     result = ended(ranks, "deadly", *options, "--once", str(mark)).json
     assert mark.exists()
     assert (result["value"], result["evaluated_blocks"], result["lost_workers"]) == (TOTAL, 40, 1)
@@ -109,7 +129,9 @@ def test_a_worker_that_dies_before_its_first_block_is_replaced(ranks, tmp_path):
     end = at_import(KILL_ONE, tmp_path, over(ranks))
     assert end.json["value"] == sum(range(40))
     [line] = end.own_errors
-    assert line.endswith(", before its first block: the worker was killed by SIGKILL; it is replaced")
+    assert line.endswith(
+        ", before its first block: the worker was killed by SIGKILL; it is replaced"
+    )
 
 
 def test_a_worker_that_can_never_start_ends_the_run(tmp_path):
@@ -150,7 +172,9 @@ def test_a_block_is_not_late_because_its_job_was_suspended(tmp_path):
     """As Slurm suspends jobs: all their processes are stopped, for longer than a block may take."""
     (tmp_path / "nap.py").write_text(NAP)
     words = ["-m", "mpipar", "run", "nap.py:nap", "--block-timeout", "1.5", "--workers", "1"]
-    run = subprocess.Popen([sys.executable, *words], cwd=tmp_path, start_new_session=True, stderr=subprocess.PIPE)
+    run = subprocess.Popen(
+        [sys.executable, *words], cwd=tmp_path, start_new_session=True, stderr=subprocess.PIPE
+    )
     for _ in until("the block has begun", 30):
         if (tmp_path / "begun").exists():
             break

@@ -69,7 +69,12 @@ def sleep_seconds(rng: np.random.Generator, mean: float, sigma: float) -> float:
 
 @driver(n="blocks", reduction=ExactSum, block=1)
 def sleeping(
-    block: Block, rng: np.random.Generator, *, blocks: PositiveInt = 400, mean: float = 0.01, sigma: float = 1.2
+    block: Block,
+    rng: np.random.Generator,
+    *,
+    blocks: PositiveInt = 400,
+    mean: float = 0.01,
+    sigma: float = 1.2,
 ) -> float:
     """Sleep for a lognormal time, and return it."""
     seconds = sleep_seconds(rng, mean, sigma)
@@ -79,7 +84,9 @@ def sleeping(
 
 @driver(n="items", reduction=Concatenate, block=25)
 def where(block: Block, *, items: PositiveInt = 1000) -> np.ndarray:
-    """Return what each block's process is like: pid, parent, whether MPI is loaded, launcher variables, threads."""
+    """Return what each block's process is like: pid, parent, whether MPI is loaded, launcher
+    variables, threads.
+    """
     time.sleep(0.01)  # so that every process gets blocks
     variables = sum(name.startswith(("PMI_", "PMIX_", "OMPI_COMM")) for name in os.environ)
     threads = int(os.environ.get("OMP_NUM_THREADS", "0"))
@@ -100,7 +107,9 @@ def where(block: Block, *, items: PositiveInt = 1000) -> np.ndarray:
     ),
     block=97,
 )
-def everything(block: Block, rng: np.random.Generator, *, items: PositiveInt = 10_000) -> dict[str, object]:
+def everything(
+    block: Block, rng: np.random.Generator, *, items: PositiveInt = 10_000
+) -> dict[str, object]:
     """Use all reductions at once, on numbers whose sums depend on the order."""
     x = rng.standard_normal(block.size) * 10.0 ** rng.integers(-12, 12, block.size)
     z = rng.standard_normal(block.size)
@@ -169,8 +178,15 @@ def rows(
     if block.index % 3:
         table = np.array([(i, f"name π {i}") for i in k], [("k", int), ("name", "U12")])
     else:
-        table = np.array([(i, i / 7) for i in k], [("k", float if block.index else int), ("x", float)])
-    made = {"mapped": x, "filtered": k[k * k % 11 == 3] if block.index % 5 else k[:0], "table": table, "sum": x.sum()}
+        table = np.array(
+            [(i, i / 7) for i in k], [("k", float if block.index else int), ("x", float)]
+        )
+    made = {
+        "mapped": x,
+        "filtered": k[k * k % 11 == 3] if block.index % 5 else k[:0],
+        "table": table,
+        "sum": x.sum(),
+    }
     return made if kind == "all" else made[kind]
 
 
@@ -197,7 +213,9 @@ def unlucky(
 
 @driver(
     n="items",
-    reduction=lambda keep: Each(x=Moments(), rows=Dataset("x", float)) if keep else Each(x=Moments()),
+    reduction=lambda keep: (
+        Each(x=Moments(), rows=Dataset("x", float)) if keep else Each(x=Moments())
+    ),
     block=20,
 )
 def until(

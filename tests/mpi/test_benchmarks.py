@@ -35,10 +35,19 @@ def modules(monkeypatch):
 
 @pytest.fixture(scope="module")
 def quick(tmp_path_factory):
-    """The folder of a quick run. What a folder of modules is started by is none of a warm interpreter."""
+    """The folder of a quick run. What a folder of modules is started by is none of a warm
+    interpreter.
+    """
     folder = tmp_path_factory.mktemp("benchmarks")
     finished = python(
-        "benchmarks", "--quick", "--output", str(folder), timeout=QUICK_LIMIT, cwd=ROOT, env=FOR_OPEN_MPI, cold=True
+        "benchmarks",
+        "--quick",
+        "--output",
+        str(folder),
+        timeout=QUICK_LIMIT,
+        cwd=ROOT,
+        env=FOR_OPEN_MPI,
+        cold=True,
     )
     assert finished.code == 0, finished.stderr
     return folder
@@ -59,19 +68,41 @@ def table(raw, name):
 def test_all_topics_are_measured(raw):
     assert raw["failed"] == {}
     assert {table["name"] for table in raw["tables"]} == {
-        "pi", "primes", "roots", "schedules", "checkpoint", "memory", "startup", "pools-start", "pools-few",
-        "pools-nothing", "pools-short", "pools-skewed", "pools-large", "pools-idle", "kills", "growth-ranks",
+        "pi",
+        "primes",
+        "roots",
+        "schedules",
+        "checkpoint",
+        "memory",
+        "startup",
+        "pools-start",
+        "pools-few",
+        "pools-nothing",
+        "pools-short",
+        "pools-skewed",
+        "pools-large",
+        "pools-idle",
+        "kills",
+        "growth-ranks",
         "growth-blocks",
-    }  # fmt: skip
+    }
     for one in raw["tables"]:
         assert one["rows"] or one["cells"], one["name"]
-    assert all(isinstance(cell, int | float) for row in table(raw, "growth-blocks")["cells"] for cell in row)
+    assert all(
+        isinstance(cell, int | float)
+        for row in table(raw, "growth-blocks")["cells"]
+        for cell in row
+    )
 
 
 @MEASURED
 @pytest.mark.ci
 def test_only_what_is_not_here_is_missing(raw):
-    here = {name for name in PEERS if importlib.util.find_spec(name)} | {"multiprocessing", "concurrent", "mpi4py"}
+    here = {name for name in PEERS if importlib.util.find_spec(name)} | {
+        "multiprocessing",
+        "concurrent",
+        "mpi4py",
+    }
     for one in raw["tables"]:
         for row in one["rows"]:
             if row["ours"]:
@@ -79,9 +110,9 @@ def test_only_what_is_not_here_is_missing(raw):
                 assert len(row["ours"]) == len(row["theirs"])
                 continue
             assert row["failed"], row
-            assert re.match("primesieve|C \\+ MPI|100 MiB", row["other"] + row["what"]) or re.search(
-                "primesieve|mpicc|installed|too long", row["failed"]
-            ), row
+            assert re.match(
+                "primesieve|C \\+ MPI|100 MiB", row["other"] + row["what"]
+            ) or re.search("primesieve|mpicc|installed|too long", row["failed"]), row
             if "not installed" in row["failed"]:
                 assert row["other"].split(".")[0].split()[0] not in here, row
 
@@ -139,7 +170,14 @@ def results(*rows):
     from common import Table
 
     made = asdict(Table("pi", "A title, of sorts", "Some text.", list(rows)))
-    return {"quick": False, "date": "1 May", "seconds": 60.0, "machine": {"cores": "2"}, "tables": [made], "failed": {}}
+    return {
+        "quick": False,
+        "date": "1 May",
+        "seconds": 60.0,
+        "machine": {"cores": "2"},
+        "tables": [made],
+        "failed": {},
+    }
 
 
 @pytest.mark.usefixtures("modules")
@@ -166,8 +204,15 @@ def test_the_page_tells_ratios_of_pairs_and_where_mpipar_loses():
     assert "| none | absent | – | – | not installed |" in text
     assert "**3.00** against nothing" not in text
     assert "* **2.00** against C: twice" in text
-    assert "| draw | itself | 1.05 s (1–1.1) | 1.05 s (1–1.1) | 1.00 (0.91–1.10, 2 pairs only) |  |" in text
-    widths = [line.count("|") for line in text.splitlines() if line.startswith("| ") and "&#124;" not in line]
+    assert (
+        "| draw | itself | 1.05 s (1–1.1) | 1.05 s (1–1.1) | 1.00 (0.91–1.10, 2 pairs only) |  |"
+        in text
+    )
+    widths = [
+        line.count("|")
+        for line in text.splitlines()
+        if line.startswith("| ") and "&#124;" not in line
+    ]
     assert len(set(widths)) == 2  # the machine's table, and this one
 
 
@@ -181,7 +226,9 @@ def test_the_page_tells_what_was_measured_on_what(monkeypatch):
     assert "by `make bench`, which does all again" in text
     assert page.PICTURE in text
     assert "**When this was begun" not in text
-    text = page.page(raw | {"only": ["pi", "roots"], "warning": "the machine was busy"}, "raw.json", drawn=False)
+    text = page.page(
+        raw | {"only": ["pi", "roots"], "warning": "the machine was busy"}, "raw.json", drawn=False
+    )
     assert "by `python benchmarks --only pi roots`, which does these again" in text
     assert page.PICTURE not in text
     assert "**When this was begun, the machine was busy." in text
@@ -202,15 +249,26 @@ def test_only_what_is_beyond_doubt_has_a_colour_and_a_workload_counts_once():
     from common import Row, Table
     from entrants import LOCAL, OTHERS, OVER_RANKS
 
-    rows = [Row("x", "noise", [1.0, 2.0, 3.0], [2.0, 1.0, 1.0]), Row("x", "slower", [1.0] * 3, [2.0] * 3)]
+    rows = [
+        Row("x", "noise", [1.0, 2.0, 3.0], [2.0, 1.0, 1.0]),
+        Row("x", "slower", [1.0] * 3, [2.0] * 3),
+    ]
     _, _, found = picture.matrix([asdict(Table("pools-x", "X", "", rows))])
     assert found == {("noise", "X"): (2.0, 0), ("slower", "X"): (0.5, -1)}
 
-    standings = {entrant: pools.Standing([{("nothing", "as it comes"): 2.0, ("nothing", "at its best"): 1.0}])
-              for entrant in (LOCAL, OVER_RANKS, *OTHERS)}  # fmt: skip
+    standings = {
+        entrant: pools.Standing(
+            [{("nothing", "as it comes"): 2.0, ("nothing", "at its best"): 1.0}]
+        )
+        for entrant in (LOCAL, OVER_RANKS, *OTHERS)
+    }
     [nothing] = [one for one in tables_of(pools, standings) if one.name == "pools-nothing"]
     counted = [row.other for row in nothing.rows if not row.aside]
-    assert len(counted) == len({*counted}) == len([one for one in OTHERS if one.managers == one.more_ranks])
+    assert (
+        len(counted)
+        == len({*counted})
+        == len([one for one in OTHERS if one.managers == one.more_ranks])
+    )
     assert not [row for row in nothing.rows if "(1 work)" in row.other and not row.aside]
 
 
@@ -224,7 +282,9 @@ def tables_of(pools, standings):
 
 
 @pytest.mark.usefixtures("modules")
-@pytest.mark.parametrize(("seconds_a_round", "rounds"), [(1, 7), (10, 6), (40, 3), (50, 2), (200, 1)])
+@pytest.mark.parametrize(
+    ("seconds_a_round", "rounds"), [(1, 7), (10, 6), (40, 3), (50, 2), (200, 1)]
+)
 def test_rounds_keep_to_the_time(seconds_a_round, rounds):
     from common import Effort
 
@@ -240,7 +300,9 @@ def test_what_a_command_leaves_behind_is_ended():
     from common import finished, marked
 
     # A daemon in a session of its own, as some libraries start.
-    code = "import subprocess; print(subprocess.Popen(['sleep', '600'], start_new_session=True).pid)"
+    code = (
+        "import subprocess; print(subprocess.Popen(['sleep', '600'], start_new_session=True).pid)"
+    )
     ended = finished([sys.executable, "-c", code], 30.0)
     assert ended.code == 0
     pid = int(ended.stdout)
@@ -268,7 +330,10 @@ def test_a_package_that_cannot_be_installed_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(install, "install", lambda *packages: "ERROR: no matching distribution")
     install.main()
     entrant = entrants.Entrant("Nosuch", "nosuch", ("nosuch-package",))
-    assert entrant.reason_to_leave_out == "nosuch-package could not be installed: ERROR: no matching distribution"
+    assert (
+        entrant.reason_to_leave_out
+        == "nosuch-package could not be installed: ERROR: no matching distribution"
+    )
 
 
 @pytest.mark.usefixtures("modules")
@@ -277,4 +342,6 @@ def test_every_entrant_is_in_the_extra():
     import install
 
     extra = {re.split(r"\W", package)[0] for package in install.wanted()}
-    assert {package for entrant in entrants.OTHERS for package in entrant.packages} - {"mpi4py"} <= extra
+    assert {package for entrant in entrants.OTHERS for package in entrant.packages} - {
+        "mpi4py"
+    } <= extra

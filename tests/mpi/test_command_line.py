@@ -10,7 +10,19 @@ import pytest
 from conftest import LAUNCHER_NOISE, chosen_ranks, mpirun, over, python, start
 
 KEYS = {
-    *("driver", "value", "error", "n", "block", "seed", "ranks", "workers", "nodes", "schedule", "elapsed"),
+    *(
+        "driver",
+        "value",
+        "error",
+        "n",
+        "block",
+        "seed",
+        "ranks",
+        "workers",
+        "nodes",
+        "schedule",
+        "elapsed",
+    ),
     *("resumed_blocks", "evaluated_blocks", "retried_blocks", "skipped_blocks", "lost_ranks"),
 }
 
@@ -56,7 +68,12 @@ def test_json_is_one_object_with_the_promised_keys(ranks):
     assert finished.stdout.count("\n") == 1
     result = json.loads(finished.stdout)
     assert result.keys() >= KEYS
-    assert (result["driver"], result["n"], result["seed"], result["ranks"]) == ("mcpi", 10**5, 3, ranks or 1)
+    assert (result["driver"], result["n"], result["seed"], result["ranks"]) == (
+        "mcpi",
+        10**5,
+        3,
+        ranks or 1,
+    )
     assert finished.own_errors == []
 
 
@@ -76,7 +93,14 @@ def test_help_is_printed_once(arguments):
     assert finished.stdout.count("mpipar") >= 1
     assert finished.stdout.count("usage:") == (arguments == ("--help",))
     if arguments == ("--help",):
-        for word in ("--steps", "Number of intervals", "--workers", "--schedule", "--json", "example: mpirun"):
+        for word in (
+            "--steps",
+            "Number of intervals",
+            "--workers",
+            "--schedule",
+            "--json",
+            "example: mpirun",
+        ):
             assert word in finished.stdout
 
 
@@ -117,7 +141,10 @@ def test_partials_in_the_file_are_copies_of_a_buffer_that_the_kernel_uses_again(
         'if __name__ == "__main__":\n'
         "    reuse.main()\n"
     )
-    assert python("reuse.py", "--output", "reuse.h5", "--json", cwd=tmp_path).json["value"] == [6.0, 6.0]
+    assert python("reuse.py", "--output", "reuse.h5", "--json", cwd=tmp_path).json["value"] == [
+        6.0,
+        6.0,
+    ]
     with h5py.File(tmp_path / "reuse.h5") as file:
         assert file["partials"][:].tolist() == [[0.0, 0.0], [1.0, 1.0], [2.0, 2.0], [3.0, 3.0]]
 
@@ -164,7 +191,9 @@ def test_a_dry_run_checks_everything_and_runs_nothing(ranks, tmp_path):
 def test_a_dry_run_tells_that_another_run_can_not_be_resumed(tmp_path):
     assert python("-m", "mpipar.pi", "--steps", "1e6", "--output", "pi.h5", cwd=tmp_path).code == 0
     before = (tmp_path / "pi.h5").read_bytes()
-    finished = python("-m", "mpipar.pi", "--steps", "2e6", "--output=pi.h5", "--resume", "--dry-run", cwd=tmp_path)
+    finished = python(
+        "-m", "mpipar.pi", "--steps", "2e6", "--output=pi.h5", "--resume", "--dry-run", cwd=tmp_path
+    )
     assert finished.code == 2
     assert "parameter steps: 1000000 there, 2000000 here" in finished.stderr
     assert (tmp_path / "pi.h5").read_bytes() == before

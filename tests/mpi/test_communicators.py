@@ -1,4 +1,6 @@
-"""``comm=`` of mpipar.run: inside a code of mpi4py, over its communicators, and beside its own messages."""
+"""``comm=`` of mpipar.run: inside a code of mpi4py, over its communicators, and beside its own
+messages.
+"""
 
 import textwrap
 

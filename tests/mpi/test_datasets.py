@@ -1,4 +1,6 @@
-"""Datasets: the same rows in every mode, in the file and in memory, and nothing left beside the file."""
+"""Datasets: the same rows in every mode, in the file and in memory, and nothing left beside the
+file.
+"""
 
 import pickle
 from pathlib import Path
@@ -13,7 +15,11 @@ PROGRAMS = str(Path(__file__).with_name("programs.py"))
 MODES = [
     (None, 2, "stride"),
     (1, 1, "slice"),
-    *[(ranks, 1, schedule) for ranks in chosen_ranks(2, 3) for schedule in ("stride", "slice", "dynamic")],
+    *[
+        (ranks, 1, schedule)
+        for ranks in chosen_ranks(2, 3)
+        for schedule in ("stride", "slice", "dynamic")
+    ],
     *[(ranks, 2, "dynamic") for ranks in chosen_ranks(2, 3)],
 ]
 
@@ -24,7 +30,10 @@ SOME = [*(pytest.param(mode, marks=pytest.mark.ci) for mode in MODES[:-1]), MODE
 def contents(path, *names):
     """Return the rows of datasets, as what can be compared bit by bit."""
     with h5py.File(path) as file:
-        return {name: (file[name].dtype, file[name].shape, repr(file[name][()].tolist())) for name in names or ROWS}
+        return {
+            name: (file[name].dtype, file[name].shape, repr(file[name][()].tolist()))
+            for name in names or ROWS
+        }
 
 
 ROWS = ("mapped", "filtered", "table")
@@ -32,7 +41,18 @@ ROWS = ("mapped", "filtered", "table")
 
 def options(path, mode, *more):
     _, workers, schedule = mode
-    return (PROGRAMS, "rows", "--output", str(path), "--workers", str(workers), "--schedule", schedule, "--json", *more)
+    return (
+        PROGRAMS,
+        "rows",
+        "--output",
+        str(path),
+        "--workers",
+        str(workers),
+        "--schedule",
+        schedule,
+        "--json",
+        *more,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +79,9 @@ def test_rows_are_right_and_described(serially):
         assert table.dtype.names == ("k", "x", "name")
         assert table["k"].tolist() == k.tolist()
         named = k // 23 % 3 > 0
-        assert [name.decode() for name in table["name"]] == [f"name π {i}" if named[i] else "" for i in k]
+        assert [name.decode() for name in table["name"]] == [
+            f"name π {i}" if named[i] else "" for i in k
+        ]
         np.testing.assert_array_equal(table["x"], np.where(named, np.nan, k / 7))
         assert file["value/filtered"][()] == value["filtered"]
         assert file["workers"]["blocks"].sum() == 22
@@ -70,7 +92,11 @@ def test_rows_are_right_and_described(serially):
 def test_rows_are_the_same_in_every_mode(mode, serially, tmp_path):
     ranks, workers, schedule = mode
     result = over(ranks)(*options(tmp_path / "rows.h5", mode)).json
-    assert (result["ranks"], result["workers"], result["schedule"]) == (ranks or 1, workers, schedule)
+    assert (result["ranks"], result["workers"], result["schedule"]) == (
+        ranks or 1,
+        workers,
+        schedule,
+    )
     assert result["value"] == serially[1]
     assert contents(tmp_path / "rows.h5") == contents(serially[0])
     assert [path.name for path in tmp_path.iterdir()] == ["rows.h5"]
@@ -106,7 +132,9 @@ def test_a_dataset_alone(kind, ranks, serially, tmp_path):
 
 
 @pytest.mark.parametrize("ranks", [pytest.param(None, marks=pytest.mark.ci), *chosen_ranks(2)])
-@pytest.mark.parametrize("options", [("--items", "0"), ("--items", "5"), ("--items", "0", "--compress")])
+@pytest.mark.parametrize(
+    "options", [("--items", "0"), ("--items", "5"), ("--items", "0", "--compress")]
+)
 def test_no_blocks_or_fewer_than_ranks(ranks, options, tmp_path):
     path = tmp_path / "rows.h5"
     result = over(ranks)(PROGRAMS, "rows", "--output", str(path), *options, "--json").json
@@ -132,7 +160,9 @@ if __name__ == "__main__":
 
 def in_memory(folder, ranks, workers, schedule, *on_error):
     path = folder / "result.pickle"
-    finished = over(ranks)("-c", IN_MEMORY, str(workers), schedule, str(path), *(on_error or ["stop"]))
+    finished = over(ranks)(
+        "-c", IN_MEMORY, str(workers), schedule, str(path), *(on_error or ["stop"])
+    )
     assert finished.code == 0, finished.stderr
     return pickle.loads(path.read_bytes())
 
@@ -201,7 +231,9 @@ def test_rows_of_skipped_blocks(mode, compress, serially, tmp_path):
     _, datasets, skipped = in_memory(tmp_path, *mode, "skip", *BAD)
     assert skipped == 3
     with h5py.File(path) as file:
-        assert {name: plain(datasets[name]) for name in ROWS} == {name: plain(file[name][()]) for name in ROWS}
+        assert {name: plain(datasets[name]) for name in ROWS} == {
+            name: plain(file[name][()]) for name in ROWS
+        }
 
 
 def test_a_table_of_skipped_rows_says_nan_where_it_can(tmp_path):
@@ -215,7 +247,11 @@ def test_a_table_of_skipped_rows_says_nan_where_it_can(tmp_path):
 @pytest.mark.parametrize("ranks", [pytest.param(None, marks=pytest.mark.ci), *chosen_ranks(2)])
 @pytest.mark.parametrize(
     "more",
-    [pytest.param((), marks=pytest.mark.ci), ("--workers", "2"), pytest.param(("--compress",), marks=pytest.mark.ci)],
+    [
+        pytest.param((), marks=pytest.mark.ci),
+        ("--workers", "2"),
+        pytest.param(("--compress",), marks=pytest.mark.ci),
+    ],
 )
 def test_a_failed_run_leaves_an_older_result_and_what_is_done(ranks, more, tmp_path):
     path, previous = tmp_path / "rows.h5", tmp_path / "rows.h5.previous"
@@ -229,13 +265,20 @@ def test_a_failed_run_leaves_an_older_result_and_what_is_done(ranks, more, tmp_p
     assert "blocks are done and committed: --resume goes on from there" in finished.stderr
     for _ in range(2):
         assert previous.read_bytes() == before
-        assert {entry.name for entry in tmp_path.iterdir()} == {"rows.h5", "rows.h5.parts", "rows.h5.previous"}
+        assert {entry.name for entry in tmp_path.iterdir()} == {
+            "rows.h5",
+            "rows.h5.parts",
+            "rows.h5.previous",
+        }
         assert over(ranks)(*command).code == 2, "it would be overwritten"
         assert over(ranks)(*command, "--resume").code == 1
     assert over(ranks)(*command, "--resume", "--on-error", "skip").code == 0
     assert not previous.exists()
     skipping = tmp_path / "skipping.h5"
-    assert python(PROGRAMS, "rows", "--bad", "7", "--output", str(skipping), "--on-error", "skip").code == 0
+    assert (
+        python(PROGRAMS, "rows", "--bad", "7", "--output", str(skipping), "--on-error", "skip").code
+        == 0
+    )
     assert contents(path) == contents(skipping)
 
 

@@ -14,7 +14,11 @@ from mpipar.runtime.pinning import place
 DOCTOR = ("-m", "mpipar", "doctor")
 ONE_MPI = {"PATH": str(BIN)}
 # What a launcher of another MPI than this environment's says.
-OTHER_MPI = ("PMI_SIZE", "PMI_RANK") if (BIN / "prterun").exists() else ("OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK")
+OTHER_MPI = (
+    ("PMI_SIZE", "PMI_RANK")
+    if (BIN / "prterun").exists()
+    else ("OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK")
+)
 
 
 def test_alone_all_is_well():
@@ -29,7 +33,9 @@ def test_alone_all_is_well():
 def test_ranks_are_seen_and_the_page_comes_once():
     finished = mpirun(2, *DOCTOR, env={**UNBOUND, "PATH": f"{BIN}:/usr/bin:/bin"})
     assert finished.stdout.count("2 seen of 2") == finished.stdout.count("versions") == 1
-    assert finished.code == min(1, finished.stdout.count("\nproblem: "))  # there may be another MPI, or one core
+    assert finished.code == min(
+        1, finished.stdout.count("\nproblem: ")
+    )  # there may be another MPI, or one core
 
 
 @pytest.mark.each_mpi
@@ -45,7 +51,10 @@ def test_copies_that_are_each_alone(size, rank):
     finished = python(*DOCTOR, env={size: "2", rank: "0", **FOR_OPEN_MPI})
     assert finished.code == 1
     assert "problem: the launcher started 2 copies" in finished.stdout
-    assert "remedy: launcher and library don't belong together; start with the mpirun of" in finished.stdout
+    assert (
+        "remedy: launcher and library don't belong together; start with the mpirun of"
+        in finished.stdout
+    )
     assert ("srun --mpi=pmix" in finished.stdout) == (size == "SLURM_STEP_NUM_TASKS")
 
 
@@ -70,7 +79,10 @@ def test_more_workers_than_cores():
 
 def test_two_mpis_on_the_path(tmp_path):
     folders = []
-    for name, text in (("one", "mpirun (Open MPI) 5.0.11"), ("other", "HYDRA build details: 5.0.2")):
+    for name, text in (
+        ("one", "mpirun (Open MPI) 5.0.11"),
+        ("other", "HYDRA build details: 5.0.2"),
+    ):
         (tmp_path / name).mkdir()
         (tmp_path / name / "mpirun").write_text(f"#!/bin/sh\necho '{text}'\n")
         (tmp_path / name / "mpirun").chmod(0o755)
@@ -88,7 +100,9 @@ def test_a_folder_that_another_node_does_not_see():
     assert "all nodes share" in problem.remedy
 
 
-@pytest.mark.parametrize("options", [("--workers",), ("--workers", "0"), ("--workers", "many"), ("please",)])
+@pytest.mark.parametrize(
+    "options", [("--workers",), ("--workers", "0"), ("--workers", "many"), ("please",)]
+)
 def test_wrong_options(options):
     finished = python(*DOCTOR, *options)
     assert (finished.code, finished.stdout, len(finished.own_errors)) == (2, "", 1)
@@ -107,9 +121,10 @@ def test_what_killed_runs_have_left_is_told_and_removed(capsys, monkeypatch):
     monkeypatch.setattr(doctor, "remove", lambda found: found[:4])
     facts, _ = doctor.examine(1, "cpu")
     told = dict(facts)["left behind"]
-    assert told == (
-        "/dev/shm/mpich_shm_0, /dev/shm/mpich_shm_1, /dev/shm/mpich_shm_2 and 2 more (5.0 MiB), of killed runs, and "
-        "nobody has it (remove it: mpipar doctor --clean)"
+    assert (
+        told
+        == "/dev/shm/mpich_shm_0, /dev/shm/mpich_shm_1, /dev/shm/mpich_shm_2 and 2 more (5.0 MiB),"
+        " of killed runs, and nobody has it (remove it: mpipar doctor --clean)"
     )
     facts, _ = doctor.examine(1, "cpu", clean=True)
     assert dict(facts)["removed"].endswith(" and 1 more (4.0 MiB)")

@@ -1,4 +1,6 @@
-"""What the drivers have in common: the same bits in all modes, refusals of bad input, help, and `mpipar run`."""
+"""What the drivers have in common: the same bits in all modes, refusals of bad input, help, and
+`mpipar run`.
+"""
 
 import json
 import re
@@ -51,7 +53,9 @@ def folder(tmp_path_factory):
         "model.py": "def model(temperature, pressure):\n    return temperature * pressure\n",
         "own.py": OWN_DRIVER,
         "broken.py": "raise ValueError('two\\nlines')\n",
-        "numbers.txt": "# some\n" + "\n".join(map(str, range(-20, 500))) + "\n2305843009213693951 561",
+        "numbers.txt": (
+            "# some\n" + "\n".join(map(str, range(-20, 500))) + "\n2305843009213693951 561"
+        ),
         "words.txt": "1 2\nthree\n",
         "mixed.txt": "18446744073709551557\n-1\n",
         "empty.txt": "",
@@ -102,21 +106,58 @@ PROBLEMS = {
     "count": ("primes", "--below", "2e6", "--block", "100_000"),
     "list": ("primes", "--below", "300_000", "--list", "--block", "20_000"),
     "test": ("primes", "--test", "numbers.txt", "--block", "10"),
-    "complex": ("roots", "--f", "sqrt(x + 1j)", "--over", "-1", "3", "--points", "50_001", "--block", "1000"),
-    "dataset": ("roots", "--f", "sqrt(abs(x)**3)", "--input", "my data.h5:/a group/x 2", "--block", "99", "--compress"),
+    "complex": (
+        "roots",
+        "--f",
+        "sqrt(x + 1j)",
+        "--over",
+        "-1",
+        "3",
+        "--points",
+        "50_001",
+        "--block",
+        "1000",
+    ),
+    "dataset": (
+        "roots",
+        "--f",
+        "sqrt(abs(x)**3)",
+        "--input",
+        "my data.h5:/a group/x 2",
+        "--block",
+        "99",
+        "--compress",
+    ),
     "load": ("load", "--tasks", "60", "--mean", "0.001", "--seed", "3"),
-    "sweep": ("sweep", "--function", "functions.py:model", "--table", "table.csv", "--on-error", "skip"),
+    "sweep": (
+        "sweep",
+        "--function",
+        "functions.py:model",
+        "--table",
+        "table.csv",
+        "--on-error",
+        "skip",
+    ),
 }
 MODES = [*((ranks, 1) for ranks in chosen_ranks(2, 3)), *((ranks, 2) for ranks in chosen_ranks(2))]
 SCHEDULES = ["dynamic", "stride", "slice"]
 
-# Each problem in all modes, with the schedules by turns; what they are compared with is a run without a launcher.
-RUNS = [(problem, *mode, SCHEDULES[(i + j) % 3]) for i, problem in enumerate(PROBLEMS) for j, mode in enumerate(MODES)]
+# Each problem in all modes, with the schedules by turns; what they are compared with is a run
+# without a launcher.
+RUNS = [
+    (problem, *mode, SCHEDULES[(i + j) % 3])
+    for i, problem in enumerate(PROBLEMS)
+    for j, mode in enumerate(MODES)
+]
 
 
 def bits(array):
     """Return an array as what is equal where all bits are."""
-    return repr(array.tolist()) if array.dtype.hasobject else (array.dtype.str, array.shape, array.tobytes())
+    return (
+        repr(array.tolist())
+        if array.dtype.hasobject
+        else (array.dtype.str, array.shape, array.tobytes())
+    )
 
 
 def contents(path):
@@ -124,7 +165,12 @@ def contents(path):
     found = {}
 
     def note(name, item):
-        if isinstance(item, h5py.Dataset) and name not in ("ranks", "workers", "timeline", "checkpoint"):
+        if isinstance(item, h5py.Dataset) and name not in (
+            "ranks",
+            "workers",
+            "timeline",
+            "checkpoint",
+        ):
             found[name] = bits(item[()]), dict(item.attrs)
 
     with h5py.File(path) as file:
@@ -139,7 +185,17 @@ def outcome(problem, launch, folder, path, *options, **settings):
     finished = launch(*command, cwd=folder, **settings)
     result = finished.json
     assert len(finished.own_errors) == len(result["skipped"]), finished.stderr
-    same = ("value", "error", "n", "block", "n_blocks", "seed", "evaluated_blocks", "skipped", "parameters")
+    same = (
+        "value",
+        "error",
+        "n",
+        "block",
+        "n_blocks",
+        "seed",
+        "evaluated_blocks",
+        "skipped",
+        "parameters",
+    )
     return {key: result[key] for key in same}, contents(path), result
 
 
@@ -150,25 +206,34 @@ def serial(folder, tmp_path_factory):
 
     def get(problem):
         if problem not in known:
-            known[problem] = outcome(problem, python, folder, tmp_path_factory.mktemp("serial") / "out.h5")
+            known[problem] = outcome(
+                problem, python, folder, tmp_path_factory.mktemp("serial") / "out.h5"
+            )
         return known[problem]
 
     return get
 
 
 # Ranks with workers have what the others have.
-MARKED = [pytest.param(*run, marks=pytest.mark.each_mpi if run[2] == 2 else pytest.mark.ci) for run in RUNS]
+MARKED = [
+    pytest.param(*run, marks=pytest.mark.each_mpi if run[2] == 2 else pytest.mark.ci)
+    for run in RUNS
+]
 
 
 @pytest.mark.parametrize(("problem", "ranks", "workers", "schedule"), MARKED)
 def test_the_same_bits_in_all_modes(problem, ranks, workers, schedule, folder, serial, tmp_path):
     options = ("--workers", str(workers), "--schedule", schedule)
-    values, datasets, result = outcome(problem, over(ranks), folder, tmp_path / "out.h5", *options, env=UNBOUND)
+    values, datasets, result = outcome(
+        problem, over(ranks), folder, tmp_path / "out.h5", *options, env=UNBOUND
+    )
     assert (result["ranks"], result["workers"], result["schedule"]) == (ranks, workers, schedule)
     expected_values, expected_datasets, _ = serial(problem)
     assert repr(values) == repr(expected_values)
     assert datasets == expected_datasets
-    assert {path.name for path in tmp_path.iterdir()} - {"out.h5.parts" if result["skipped"] else ""} == {"out.h5"}
+    assert {path.name for path in tmp_path.iterdir()} - {
+        "out.h5.parts" if result["skipped"] else ""
+    } == {"out.h5"}
 
 
 MADE = {
@@ -293,11 +358,15 @@ BAD_INPUT = [
             *(("missing.csv", "missing.csv"), ("empty.csv", "empty"), ("header.csv", "no rows")),
             *(("ragged.csv", "line 3"), ("empty.toml", "empty"), ("no.toml", "not TOML")),
             *(("hollow.toml", "empty list"), ("words.txt", ".csv"), ("no.csv:/a", "no.csv")),
-            *(("missing.h5:/t", "missing.h5"), ("cut.h5:/unequal", "truncated"), ("my data.h5:/nope", "nope")),
+            *(
+                ("missing.h5:/t", "missing.h5"),
+                ("cut.h5:/unequal", "truncated"),
+                ("my data.h5:/nope", "nope"),
+            ),
             *(("my data.h5:/unequal", "equally long"), ("my data.h5:/z", "records")),
         ]
     ),
-]  # fmt: skip
+]
 
 ALL_IN_ONE = """
 import contextlib, importlib, io, json, sys
@@ -324,10 +393,14 @@ def names_in(folder):
 def test_bad_input_is_one_line_and_exit_code_2(ranks, folder, tmp_path):
     (tmp_path / "cases").write_text(json.dumps(BAD_INPUT))
     before = names_in(folder)
-    finished = over(ranks)("-c", ALL_IN_ONE, str(tmp_path / "cases"), str(tmp_path / "said"), cwd=folder)
+    finished = over(ranks)(
+        "-c", ALL_IN_ONE, str(tmp_path / "cases"), str(tmp_path / "said"), cwd=folder
+    )
     assert (finished.code, finished.stdout, finished.own_errors) == (0, "", [])
     assert names_in(folder) == before
-    root, *others = (json.loads((tmp_path / f"said-{rank}").read_text()) for rank in range(ranks or 1))
+    root, *others = (
+        json.loads((tmp_path / f"said-{rank}").read_text()) for rank in range(ranks or 1)
+    )
     for (name, arguments, word), (code, out, err) in zip(BAD_INPUT, root, strict=True):
         what = (name, *arguments, err)
         assert (code, out, err.count("\n")) == (2, "", 1), what
@@ -341,12 +414,15 @@ def test_bad_input_is_one_line_and_exit_code_2(ranks, folder, tmp_path):
 SAMPLE = [
     case
     for case in BAD_INPUT
-    if {ESCAPES[0], "words.txt", "cut.h5:/z", "damaged.h5:/zip", "ragged.csv", "no.toml"} & {*case[1]}
+    if {ESCAPES[0], "words.txt", "cut.h5:/z", "damaged.h5:/zip", "ragged.csv", "no.toml"}
+    & {*case[1]}
 ]
 
 
 @pytest.mark.parametrize(
-    ("ranks", "case"), [((None, *chosen_ranks(2))[i % 2], case) for i, case in enumerate(SAMPLE)], ids=str
+    ("ranks", "case"),
+    [((None, *chosen_ranks(2))[i % 2], case) for i, case in enumerate(SAMPLE)],
+    ids=str,
 )
 def test_bad_input_of_a_command_line(ranks, case, folder):
     name, arguments, word = case
@@ -382,7 +458,10 @@ def test_the_example_in_the_help_works_as_it_is_written(name, folder):
 
 
 def test_the_help_of_the_mpipar_command_is_the_same():
-    assert start([str(BIN / "mpipar"), "pi", "--help"]).stdout == python("-m", "mpipar.pi", "--help").stdout
+    assert (
+        start([str(BIN / "mpipar"), "pi", "--help"]).stdout
+        == python("-m", "mpipar.pi", "--help").stdout
+    )
 
 
 def test_the_usage_names_all_drivers():
@@ -397,12 +476,18 @@ def test_the_usage_names_all_drivers():
 @pytest.mark.parametrize(
     ("ranks", "where", "options"),
     [
-        *((None, "own.py:odd", ()), (None, "own:odd", ("--workers", "2")), (2, "own.py:odd", ("--workers", "2"))),
+        *(
+            (None, "own.py:odd", ()),
+            (None, "own:odd", ("--workers", "2")),
+            (2, "own.py:odd", ("--workers", "2")),
+        ),
         *((2, "own:odd", ()), (None, "mpipar.primes:primes", ("--below", "1224"))),
     ],
 )
 def test_run_a_driver_by_its_name(ranks, where, options, folder):
-    finished = over(ranks)("-m", "mpipar", "run", where, *options, "--json", cwd=folder, env=UNBOUND)
+    finished = over(ranks)(
+        "-m", "mpipar", "run", where, *options, "--json", cwd=folder, env=UNBOUND
+    )
     result = finished.json
     assert (result["ranks"], result["workers"]) == (ranks or 1, 2 if "--workers" in options else 1)
     assert (result["value"], finished.own_errors) == (200 if "--below" in options else 500, [])
@@ -417,14 +502,31 @@ def test_run_a_driver_in_another_folder(folder, tmp_path):
 def test_help_of_a_driver_that_is_run_by_its_name(folder):
     finished = python("-m", "mpipar", "run", "own.py:odd", "--help", cwd=folder)
     assert finished.stdout.startswith("usage: python -m mpipar run own.py:odd ")
-    assert finished.stdout.endswith("example: mpirun -np 4 python -m mpipar run own.py:odd --items 1e6 --workers 2\n")
+    assert finished.stdout.endswith(
+        "example: mpirun -np 4 python -m mpipar run own.py:odd --items 1e6 --workers 2\n"
+    )
 
 
 CAN_NOT_BE_RUN = [
-    *(((), "or FILE.py:KERNEL"), (("--workers", "2"), "or FILE.py:KERNEL"), (("mine.py",), "no file 'mine.py'")),
-    *((("missing.py:odd",), "no such file"), (("missing:odd",), "missing"), (("own:even",), "'even'")),
-    *((("own.py:no_driver",), "not a driver"), (("json:dumps",), "not a driver"), (("broken.py:f",), "raised")),
-    *((("own.py:odd", "--items", "x"), "--items"), (("own.py:odd", "--output", "no/out.h5"), "no folder")),
+    *(
+        ((), "or FILE.py:KERNEL"),
+        (("--workers", "2"), "or FILE.py:KERNEL"),
+        (("mine.py",), "no file 'mine.py'"),
+    ),
+    *(
+        (("missing.py:odd",), "no such file"),
+        (("missing:odd",), "missing"),
+        (("own:even",), "'even'"),
+    ),
+    *(
+        (("own.py:no_driver",), "not a driver"),
+        (("json:dumps",), "not a driver"),
+        (("broken.py:f",), "raised"),
+    ),
+    *(
+        (("own.py:odd", "--items", "x"), "--items"),
+        (("own.py:odd", "--output", "no/out.h5"), "no folder"),
+    ),
 ]
 
 

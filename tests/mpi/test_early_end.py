@@ -1,4 +1,6 @@
-"""Runs that end as soon as it is enough: after the same blocks, with the same value, in every mode."""
+"""Runs that end as soon as it is enough: after the same blocks, with the same value, in every
+mode.
+"""
 
 import math
 from pathlib import Path
@@ -15,7 +17,11 @@ PROGRAMS = str(Path(__file__).with_name("programs.py"))
 MODES = [
     (None, 2, "dynamic"),
     (1, 1, "stride"),
-    *[(ranks, 1, schedule) for ranks in chosen_ranks(2, 3) for schedule in ("stride", "slice", "dynamic")],
+    *[
+        (ranks, 1, schedule)
+        for ranks in chosen_ranks(2, 3)
+        for schedule in ("stride", "slice", "dynamic")
+    ],
     *[(ranks, 2, "dynamic") for ranks in chosen_ranks(2)],
 ]
 
@@ -25,7 +31,9 @@ SOME = [*(pytest.param(mode, marks=pytest.mark.ci) for mode in MODES[:-1]), MODE
 
 def until(mode, *options):
     ranks, workers, schedule = mode
-    return over(ranks)(PROGRAMS, "until", "--workers", str(workers), "--schedule", schedule, "--json", *options)
+    return over(ranks)(
+        PROGRAMS, "until", "--workers", str(workers), "--schedule", schedule, "--json", *options
+    )
 
 
 def expected_blocks(error, n_blocks=1000):
@@ -42,17 +50,29 @@ def expected_blocks(error, n_blocks=1000):
 @pytest.mark.parametrize(
     ("error", "blocks"),
     [
-        *((1.0, 16), pytest.param(0.05, 32, marks=pytest.mark.ci), pytest.param(0.02, 128, marks=pytest.mark.ci)),
+        *(
+            (1.0, 16),
+            pytest.param(0.05, 32, marks=pytest.mark.ci),
+            pytest.param(0.02, 128, marks=pytest.mark.ci),
+        ),
         *((0.0085, 1000), pytest.param(1e-9, 1000, marks=pytest.mark.ci)),
     ],
 )
 def test_the_run_ends_after_the_first_doubling_that_is_enough(error, blocks):
     assert expected_blocks(error) == blocks
     result = until((None, 1, "dynamic"), "--error", str(error)).json
-    assert (result["n_blocks"], result["n"], result["evaluated_blocks"]) == (blocks, 20 * blocks, blocks)
+    assert (result["n_blocks"], result["n"], result["evaluated_blocks"]) == (
+        blocks,
+        20 * blocks,
+        blocks,
+    )
     assert (result["error"] <= error) == (error > 1e-3)
     whole = until((None, 1, "dynamic"), "--items", str(20 * blocks)).json
-    assert (whole["value"], whole["error"], whole["n"]) == (result["value"], result["error"], result["n"])
+    assert (whole["value"], whole["error"], whole["n"]) == (
+        result["value"],
+        result["error"],
+        result["n"],
+    )
 
 
 @pytest.mark.parametrize(
@@ -72,7 +92,9 @@ def test_it_ends_after_the_same_blocks_in_every_mode(mode, error):
         assert result[key] == expected[key], key
 
 
-@pytest.mark.parametrize("mode", [(None, 1, "dynamic"), *[(ranks, 1, "stride") for ranks in chosen_ranks(2)]])
+@pytest.mark.parametrize(
+    "mode", [(None, 1, "dynamic"), *[(ranks, 1, "stride") for ranks in chosen_ranks(2)]]
+)
 def test_it_is_not_asked_without_a_goal(mode):
     result = until(mode, "--how", "enough raises").json
     assert (result["n"], result["evaluated_blocks"]) == (20_000, 1000)
@@ -107,7 +129,9 @@ def test_rows_are_those_of_the_blocks_that_were_evaluated(mode, more, tmp_path):
 
 
 @pytest.mark.each_mpi
-@pytest.mark.parametrize("mode", [(None, 1, "dynamic"), *[(ranks, 1, "dynamic") for ranks in chosen_ranks(2)]])
+@pytest.mark.parametrize(
+    "mode", [(None, 1, "dynamic"), *[(ranks, 1, "dynamic") for ranks in chosen_ranks(2)]]
+)
 def test_skipped_blocks_count_for_the_stage_that_they_are_in(mode):
     result = until(mode, "--error", "1.0", "--bad", "3", "15", "16", "--on-error", "skip").json
     assert (result["n_blocks"], result["evaluated_blocks"], result["skipped_blocks"]) == (16, 14, 2)
@@ -115,15 +139,20 @@ def test_skipped_blocks_count_for_the_stage_that_they_are_in(mode):
 
 
 @pytest.mark.ci
-@pytest.mark.parametrize("mode", [(None, 1, "dynamic"), *[(ranks, 1, "dynamic") for ranks in chosen_ranks(2)]])
+@pytest.mark.parametrize(
+    "mode", [(None, 1, "dynamic"), *[(ranks, 1, "dynamic") for ranks in chosen_ranks(2)]]
+)
 def test_a_block_beyond_the_end_does_no_harm(mode):
     assert until(mode, "--error", "1.0", "--bad", "16", "40").json["n_blocks"] == 16
 
 
 @pytest.mark.parametrize(
-    "mode", [(None, 1, "dynamic"), (None, 2, "dynamic"), *[(r, 1, "dynamic") for r in chosen_ranks(3)]]
+    "mode",
+    [(None, 1, "dynamic"), (None, 2, "dynamic"), *[(r, 1, "dynamic") for r in chosen_ranks(3)]],
 )
-@pytest.mark.parametrize(("how", "reason"), [("enough raises", "no answer"), ("finish raises", "no result")])
+@pytest.mark.parametrize(
+    ("how", "reason"), [("enough raises", "no answer"), ("finish raises", "no result")]
+)
 def test_a_question_that_raises_ends_the_run_with_one_message(mode, how, reason):
     finished = until(mode, "--error", "0.1", "--how", how)
     assert (finished.code, finished.stdout) == (1, "")

@@ -1,4 +1,6 @@
-"""A failure on any rank or worker: exit 1, one message with rank, host, block and traceback, and no hang."""
+"""A failure on any rank or worker: exit 1, one message with rank, host, block and traceback, and no
+hang.
+"""
 
 import os
 import re
@@ -151,7 +153,9 @@ programs.failing.main(["--at", "-1", "--others-sleep", "1", "--workers", "{worke
 """
     marker = f"MPIPAR_TEST_MARKER={os.getpid()}-{workers}"
     limit = Limit(25)
-    finished = mpirun(3, "-c", code, env=dict([marker.split("=")]), cold=True)  # a signal, and who is whose child
+    finished = mpirun(
+        3, "-c", code, env=dict([marker.split("=")]), cold=True
+    )  # a signal, and who is whose child
     assert not limit.is_over, "100 blocks of a second would take 33 s"
     assert finished.code != 0
     assert "failing =" not in finished.stdout

@@ -31,7 +31,9 @@ def say(**what):
 def said(finished):
     """Return what each rank said, in their order."""
     assert finished.code == 0, finished.stderr
-    return sorted((json.loads(line) for line in finished.stdout.splitlines()), key=lambda words: words["rank"])
+    return sorted(
+        (json.loads(line) for line in finished.stdout.splitlines()), key=lambda words: words["rank"]
+    )
 
 
 def script(code, ranks=None, *arguments, **options):
@@ -81,7 +83,11 @@ say(value=result.value, skipped=[block.block for block in result.skipped], sched
     expected = python(PROGRAMS, "unlucky", *options, "--json").json
     finished = script(code, ranks)
     for each in said(finished):
-        assert (each["value"], each["skipped"], each["schedule"]) == (expected["value"], [3, 17], "slice")
+        assert (each["value"], each["skipped"], each["schedule"]) == (
+            expected["value"],
+            [3, 17],
+            "slice",
+        )
     with h5py.File(path) as file:
         assert file["value"][()] == expected["value"]
         assert file.attrs["seed"] == 5
@@ -96,7 +102,12 @@ say(value=result.value, skipped=[block.block for block in result.skipped], sched
 @pytest.mark.each_mpi
 @pytest.mark.parametrize("ranks", [None, *chosen_ranks(2)])
 @pytest.mark.parametrize(
-    "more", [pytest.param("", marks=pytest.mark.ci), pytest.param("compress=True", marks=pytest.mark.ci), "workers=2"]
+    "more",
+    [
+        pytest.param("", marks=pytest.mark.ci),
+        pytest.param("compress=True", marks=pytest.mark.ci),
+        "workers=2",
+    ],
 )
 def test_rows_go_to_the_file_or_come_with_the_result(ranks, more, tmp_path):
     path = tmp_path / "rows.h5"
@@ -189,7 +200,9 @@ say(messages=messages, value=mpipar.run(mpipar.mcpi.mcpi, samples=10**4).value)
         assert len(each["messages"]) == 4
         assert all("on host" in message for message in each["messages"])
     reasons = ("this block is bad", "no result", "no table today", "this block is bad")
-    assert all(reason in message for reason, message in zip(reasons, words[0]["messages"], strict=True))
+    assert all(
+        reason in message for reason, message in zip(reasons, words[0]["messages"], strict=True)
+    )
     assert finished.own_errors == []
     assert {entry.name for entry in tmp_path.iterdir()} == {"x.h5", "x.h5.parts"}, "to be resumed"
     with h5py.File(tmp_path / "x.h5") as file:
@@ -216,7 +229,9 @@ except mpipar.RunFailed as error:
 result = mpipar.run(programs.rows, output={str(tmp_path / "x.h5")!r}, resume=True)
 say(evaluated=result.evaluated_blocks, resumed=result.resumed_blocks == result.plan.n_blocks)
 """
-    assert said(script(code)) == [{"rank": 0, "evaluated": 0, "resumed": True}], "all was done, but not written"
+    assert said(script(code)) == [{"rank": 0, "evaluated": 0, "resumed": True}], (
+        "all was done, but not written"
+    )
     assert [entry.name for entry in tmp_path.iterdir()] == ["x.h5"]
 
 

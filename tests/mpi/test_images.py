@@ -1,4 +1,6 @@
-"""The driver that converts a folder of images: its results, its bad files, and the bytes in all modes."""
+"""The driver that converts a folder of images: its results, its bad files, and the bytes in all
+modes.
+"""
 
 import os
 from pathlib import Path
@@ -18,7 +20,9 @@ ODD_NAMES = ("with two spaces.jpg", "both ' and \".jpg", "größe π.jpg")
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory):
-    """Make 100 small JPEGs in two folders, three of them corrupt, some with names that shells and terminals dislike."""
+    """Make 100 small JPEGs in two folders, three of them corrupt, some with names that shells and
+    terminals dislike.
+    """
     folder = tmp_path_factory.mktemp("images") / "photos"
     (folder / "broken").mkdir(parents=True)
     rng = np.random.default_rng(0)
@@ -63,7 +67,11 @@ def samples(tmp_path):
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
 
 
 def nearly(image: Image.Image, place: tuple[int, int], colour: tuple[int, ...]) -> bool:
@@ -75,12 +83,17 @@ MODES = [(None, 1), (None, 2), *((ranks, 1) for ranks in chosen_ranks(1, 2, 3)),
 
 
 @pytest.mark.parametrize(
-    ("ranks", "workers"), [*(pytest.param(*mode, marks=pytest.mark.ci) for mode in MODES[:-1]), MODES[-1]]
+    ("ranks", "workers"),
+    [*(pytest.param(*mode, marks=pytest.mark.ci) for mode in MODES[:-1]), MODES[-1]],
 )
-def test_all_modes_make_the_same_files_and_skip_the_corrupt_ones(ranks, workers, photos, expected, tmp_path):
+def test_all_modes_make_the_same_files_and_skip_the_corrupt_ones(
+    ranks, workers, photos, expected, tmp_path
+):
     options = ("--rotate", "90", "--resize", "50%", "--on-error", "skip", "--workers", str(workers))
     where = ("--input", str(photos), "--into", "out")
-    finished = over(ranks)("-m", "mpipar.images", *where, *options, "--json", cwd=tmp_path, env=UNBOUND)
+    finished = over(ranks)(
+        "-m", "mpipar.images", *where, *options, "--json", cwd=tmp_path, env=UNBOUND
+    )
     result = finished.json
     assert result["value"] == {"converted": N - 3, "existing": 0}
     assert (result["n"], result["evaluated_blocks"], result["skipped_blocks"]) == (N, N - 3, 3)
@@ -139,7 +152,11 @@ def test_by_default_files_are_encoded_anew_and_turned_upright(samples, tmp_path)
     run(images, input=str(samples), into=tmp_path / "out")
     assert contents(tmp_path / "out").keys() == contents(samples).keys()
     with Image.open(tmp_path / "out" / "turned.jpg") as image:
-        assert (image.format, image.size, image.info["icc_profile"]) == ("JPEG", (24, 32), b"a profile")
+        assert (image.format, image.size, image.info["icc_profile"]) == (
+            "JPEG",
+            (24, 32),
+            b"a profile",
+        )
         assert nearly(image, (18, 8), (255, 0, 0))
         assert 0x0112 not in image.getexif()
     with Image.open(tmp_path / "out" / "palette.png") as image:
@@ -160,15 +177,24 @@ def test_rotation_is_counter_clockwise_and_before_the_size(samples, tmp_path):
 
 @pytest.mark.parametrize(
     ("text", "size"),
-    [("100%", (32, 24)), ("50%", (16, 12)), ("12.5%", (4, 3)), ("1%", (1, 1)), ("8x9", (8, 9)), ("8x", (8, 6)),
-     ("x8", (11, 8)), ("1x", (1, 1))],
-)  # fmt: skip
+    [
+        ("100%", (32, 24)),
+        ("50%", (16, 12)),
+        ("12.5%", (4, 3)),
+        ("1%", (1, 1)),
+        ("8x9", (8, 9)),
+        ("8x", (8, 6)),
+        ("x8", (11, 8)),
+        ("1x", (1, 1)),
+    ],
+)
 def test_sizes(text, size):
     assert size_after(text, 32, 24) == size
 
 
 @pytest.mark.parametrize(
-    "text", ["", "x", "0%", "0x10", "10x0", "0x", "-5%", "10", "1e3%", "10X10", "5 0%", "٣x٣", "9999999x"]
+    "text",
+    ["", "x", "0%", "0x10", "10x0", "0x", "-5%", "10", "1e3%", "10X10", "5 0%", "٣x٣", "9999999x"],
 )
 def test_bad_sizes(text):
     with pytest.raises(BadInput, match="resize"):
@@ -315,16 +341,22 @@ def bad_folder(tmp_path_factory):
 @pytest.mark.parametrize(("options", "word"), BAD_INPUT)
 def test_bad_input_is_one_line_and_exit_code_2(options, word, bad_folder):
     before = contents(bad_folder), sorted(bad_folder.rglob("*"))
-    finished = python("-m", "mpipar.images", "--input", "in", "--into", "out", *options, cwd=bad_folder)
+    finished = python(
+        "-m", "mpipar.images", "--input", "in", "--into", "out", *options, cwd=bad_folder
+    )
     assert (finished.code, finished.stdout) == (2, "")
     assert len(finished.stderr.splitlines()) == 1, finished.stderr
     assert word in finished.stderr
     assert (contents(bad_folder), sorted(bad_folder.rglob("*"))) == before
 
 
-@pytest.mark.parametrize("options", [("--format", "webp"), ("--into", "in"), ("--input", "missing")])
+@pytest.mark.parametrize(
+    "options", [("--format", "webp"), ("--into", "in"), ("--input", "missing")]
+)
 def test_bad_input_over_ranks(options, bad_folder):
-    finished = over(3)("-m", "mpipar.images", "--input", "in", "--into", "out", *options, cwd=bad_folder)
+    finished = over(3)(
+        "-m", "mpipar.images", "--input", "in", "--into", "out", *options, cwd=bad_folder
+    )
     assert (finished.code, finished.stdout, len(finished.own_errors)) == (2, "", 1), finished.stderr
     assert not (bad_folder / "out").exists()
 
@@ -340,5 +372,7 @@ def test_without_pillow(bad_folder, tmp_path):
     options = ("-m", "mpipar.images", "--input", "in", "--into", "out")
     finished = python(*options, cwd=bad_folder, env={"PYTHONPATH": str(tmp_path)})
     assert finished.code == 2
-    assert finished.own_errors == ["python -m mpipar.images: error: images needs Pillow: pip install 'mpipar[images]'"]
+    assert finished.own_errors == [
+        "python -m mpipar.images: error: images needs Pillow: pip install 'mpipar[images]'"
+    ]
     assert python(*options, "--help", env={"PYTHONPATH": str(tmp_path)}).code == 0

@@ -31,7 +31,9 @@ def test_random_points_are_within_four_standard_errors(f, bounds, exact):
     found = [run(integrate, f=f, over=bounds, samples=50_000, seed=seed) for seed in range(10)]
     values, errors = np.array([(result.value, result.error) for result in found]).T
     assert np.all(abs(values - exact) < 4 * errors)
-    assert np.std(values - exact) == pytest.approx(errors.mean(), rel=0.75), "the error is not overstated either"
+    assert np.std(values - exact) == pytest.approx(errors.mean(), rel=0.75), (
+        "the error is not overstated either"
+    )
     assert len(set(values)) == len(values), "each seed has points of its own"
 
 
@@ -115,7 +117,14 @@ REFUSED = [
         )
     ),
     ("tan(x)", [0.0, 2.0]),
-    *((f, SQUARE) for f in ("1 / (x**2 + y**2)", "1 / x + y", "exp(-((x - 0.3)**2 + (y - 0.7)**2) / 1e-10) + x")),
+    *(
+        (f, SQUARE)
+        for f in (
+            "1 / (x**2 + y**2)",
+            "1 / x + y",
+            "exp(-((x - 0.3)**2 + (y - 0.7)**2) / 1e-10) + x",
+        )
+    ),
 ]
 
 
@@ -140,7 +149,10 @@ def test_midpoints_are_within_their_error_or_have_none(f, bounds, exact, samples
 
 @pytest.mark.parametrize(("f", "bounds"), REFUSED)
 def test_poles_and_peaks_that_no_point_sees_are_refused(f, bounds):
-    with np.errstate(all="ignore"), pytest.raises((BadInput, RunFailed), match=r"pole|peak|grows|closer|too few"):
+    with (
+        np.errstate(all="ignore"),
+        pytest.raises((BadInput, RunFailed), match=r"pole|peak|grows|closer|too few"),
+    ):
         run(integrate, f=f, over=bounds, samples=20_000, method="midpoint")
 
 
@@ -176,7 +188,9 @@ def test_one_random_point_has_no_error():
 
 
 @pytest.mark.parametrize("method", ["montecarlo", "midpoint"])
-@pytest.mark.parametrize(("f", "bounds", "exact"), [("2", [0.0, 3.0], 6.0), ("0", [-1.0, 1.0, 0.0, 9.0], 0.0)])
+@pytest.mark.parametrize(
+    ("f", "bounds", "exact"), [("2", [0.0, 3.0], 6.0), ("0", [-1.0, 1.0, 0.0, 9.0], 0.0)]
+)
 def test_a_constant(method, f, bounds, exact):
     result = run(integrate, f=f, over=bounds, samples=50_000, method=method)
     assert (result.value, result.error) == (exact, 0.0)
@@ -184,7 +198,9 @@ def test_a_constant(method, f, bounds, exact):
 
 def test_more_midpoints_are_better():
     errors = [
-        run(integrate, f="exp(x * y)", over=[0.0, 1.0, 0.0, 1.0], samples=samples, method="midpoint").error
+        run(
+            integrate, f="exp(x * y)", over=[0.0, 1.0, 0.0, 1.0], samples=samples, method="midpoint"
+        ).error
         for samples in (2 * 10**3, 2 * 10**4, 2 * 10**5, 2 * 10**6)
     ]
     assert all(left > 7 * right for left, right in itertools.pairwise(errors))
@@ -195,11 +211,15 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("integrands")
     (folder / "a folder").mkdir()
     (folder / "a folder" / "mine.py").write_text("def square(x):\n    return x**2\n")
-    (folder / "theirs.py").write_text("class Of:\n    @staticmethod\n    def squares(x):\n        return x * x\n")
+    (folder / "theirs.py").write_text(
+        "class Of:\n    @staticmethod\n    def squares(x):\n        return x * x\n"
+    )
     return folder
 
 
-@pytest.mark.parametrize("f", ["x**2", "a folder/mine.py:square", "theirs:Of.squares", "theirs.py:Of.squares"])
+@pytest.mark.parametrize(
+    "f", ["x**2", "a folder/mine.py:square", "theirs:Of.squares", "theirs.py:Of.squares"]
+)
 def test_the_integrand_is_an_expression_or_in_a_file_or_a_module(f, folder):
     options = ("--over", "0", "1", "--samples", "1e5", "--seed", "7", "--workers", "2", "--json")
     result = python("-m", "mpipar.integrate", "--f", f, *options, cwd=folder).json
@@ -208,7 +228,18 @@ def test_the_integrand_is_an_expression_or_in_a_file_or_a_module(f, folder):
 
 
 def test_negative_numbers_and_expressions_are_no_options(folder):
-    options = ("--f", "-x**2", "--over", "-1e1", "-.5e0", "--method", "midpoint", "--samples", "3e5", "--json")
+    options = (
+        "--f",
+        "-x**2",
+        "--over",
+        "-1e1",
+        "-.5e0",
+        "--method",
+        "midpoint",
+        "--samples",
+        "3e5",
+        "--json",
+    )
     result = python("-m", "mpipar.integrate", *options, cwd=folder).json
     assert result["value"] == pytest.approx(-(1000 - 0.125) / 3, rel=1e-9)
 
@@ -262,5 +293,7 @@ def test_what_can_not_be_integrated_is_refused_before_the_run(f, reason):
 
 
 def test_no_more_points_are_taken_than_allowed():
-    with pytest.raises(BadInput, match=r"samples: the midpoint rule needs \d+ points or more in 10 dimensions"):
+    with pytest.raises(
+        BadInput, match=r"samples: the midpoint rule needs \d+ points or more in 10 dimensions"
+    ):
         run(integrate, f="x0", over=[0.0, 1.0] * 10, samples=1000, method="midpoint")

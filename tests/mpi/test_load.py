@@ -16,9 +16,15 @@ TIMES = [0.01, 0.003, 0.1 / 3, 1e-17, 0.0, 0.02]
 @pytest.mark.parametrize("ranks", [None, *chosen_ranks(3)])
 def test_the_value_is_the_exact_sum_of_given_times(ranks, tmp_path):
     times = [repr(seconds) for seconds in TIMES]
-    (tmp_path / "times.csv").write_text("task;seconds\n" + "".join(f"t;{seconds}\n" for seconds in times))
+    (tmp_path / "times.csv").write_text(
+        "task;seconds\n" + "".join(f"t;{seconds}\n" for seconds in times)
+    )
     (tmp_path / "times.txt").write_text("# in seconds\n" + " ".join(times))
-    for options in (("--times", *times), ("--csv", "times.csv", "--column", "seconds"), ("--csv", "times.txt")):
+    for options in (
+        ("--times", *times),
+        ("--csv", "times.csv", "--column", "seconds"),
+        ("--csv", "times.txt"),
+    ):
         result = over(ranks)("-m", "mpipar.load", *options, "--json", cwd=tmp_path).json
         assert (result["value"], result["n"]) == (math.fsum(TIMES), len(TIMES))
         assert result["elapsed"] >= max(TIMES)
@@ -36,21 +42,45 @@ def test_drawn_times_are_a_matter_of_the_seed(distribution, tmp_path):
     assert other == math.fsum(times)
     assert times.min() >= 0
     assert times.mean() == pytest.approx(1e-6, rel=0.5)
-    spread = {"lognormal": np.sqrt(np.exp(1.44) - 1), "exponential": 1, "uniform": 1 / np.sqrt(3), "constant": 0}
+    spread = {
+        "lognormal": np.sqrt(np.exp(1.44) - 1),
+        "exponential": 1,
+        "uniform": 1 / np.sqrt(3),
+        "constant": 0,
+    }
     assert times.std() == pytest.approx(1e-6 * spread[distribution], rel=0.6)
     if distribution == "uniform":
         assert times.max() <= 2e-6
 
 
 @pytest.mark.parametrize(
-    "schedule", [pytest.param("stride", marks=pytest.mark.ci), pytest.param("slice", marks=pytest.mark.ci), "dynamic"]
+    "schedule",
+    [
+        pytest.param("stride", marks=pytest.mark.ci),
+        pytest.param("slice", marks=pytest.mark.ci),
+        "dynamic",
+    ],
 )
 @pytest.mark.parametrize(
     ("ranks", "workers"),
-    [pytest.param(None, 1, marks=pytest.mark.ci), pytest.param(None, 2, marks=pytest.mark.ci), (3, 1), (2, 2)],
+    [
+        pytest.param(None, 1, marks=pytest.mark.ci),
+        pytest.param(None, 2, marks=pytest.mark.ci),
+        (3, 1),
+        (2, 2),
+    ],
 )
 def test_the_timeline_has_every_block_once_in_its_time(ranks, workers, schedule, tmp_path):
-    options = ("--tasks", "60", "--mean", "0.003", "--workers", str(workers), "--schedule", schedule)
+    options = (
+        "--tasks",
+        "60",
+        "--mean",
+        "0.003",
+        "--workers",
+        str(workers),
+        "--schedule",
+        schedule,
+    )
     over(ranks)("-m", "mpipar.load", *options, "--output", "load.h5", cwd=tmp_path, env=UNBOUND)
     with h5py.File(tmp_path / "load.h5") as file:
         spans, processes, elapsed = file["timeline"][:], file["workers"][:], file.attrs["elapsed"]
@@ -59,28 +89,50 @@ def test_the_timeline_has_every_block_once_in_its_time(ranks, workers, schedule,
     assert spans["blocks"].sum() == 60
     assert len(set(spans["block"])) == len(spans)
     assert (spans["begin"] >= 0).all()
-    assert (spans["end"] <= elapsed + 0.1).all()  # each rank counts from its own way out of the barrier
+    assert (
+        spans["end"] <= elapsed + 0.1
+    ).all()  # each rank counts from its own way out of the barrier
     for worker, process in enumerate(processes):
         own = spans[spans["worker"] == worker]
         assert own["blocks"].sum() == process["blocks"]
         assert (own["begin"][1:] >= own["end"][:-1]).all(), "one after the other"
-        assert (own["end"] - own["begin"]).sum() == pytest.approx(process["seconds"], rel=0.1, abs=0.002)
+        assert (own["end"] - own["begin"]).sum() == pytest.approx(
+            process["seconds"], rel=0.1, abs=0.002
+        )
     alone = spans[spans["blocks"] == 1]
-    assert (alone["end"] - alone["begin"] >= times[alone["block"]]).all(), "a span isn't shorter than its block sleeps"
+    assert (alone["end"] - alone["begin"] >= times[alone["block"]]).all(), (
+        "a span isn't shorter than its block sleeps"
+    )
 
 
 def test_a_wider_lognormal_has_the_same_mean():
-    sums = [run(load, tasks=2000, mean=1e-7, sigma=sigma, block=100).value for sigma in (0.0, 0.5, 1.0)]
+    sums = [
+        run(load, tasks=2000, mean=1e-7, sigma=sigma, block=100).value for sigma in (0.0, 0.5, 1.0)
+    ]
     assert sums == pytest.approx([2e-4] * 3, rel=0.15)
     assert sums[0] == pytest.approx(2e-4, rel=1e-12)
 
 
 @pytest.mark.parametrize(
     ("ranks", "workers", "schedule", "spin"),
-    [(1, 1, "slice", True), (2, 1, "dynamic", False), (3, 1, "stride", False), (2, 2, "dynamic", False)],
+    [
+        (1, 1, "slice", True),
+        (2, 1, "dynamic", False),
+        (3, 1, "stride", False),
+        (2, 2, "dynamic", False),
+    ],
 )
 def test_imbalance_and_lower_bound(ranks, workers, schedule, spin):
-    options = ("--tasks", "60", "--mean", "0.002", "--workers", str(workers), "--schedule", schedule)
+    options = (
+        "--tasks",
+        "60",
+        "--mean",
+        "0.002",
+        "--workers",
+        str(workers),
+        "--schedule",
+        schedule,
+    )
     finished = over(ranks)("-m", "mpipar.load", *options, "--json", *["--spin"] * spin, env=UNBOUND)
     result = finished.json
     assert result["imbalance"] >= 1

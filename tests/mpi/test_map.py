@@ -88,7 +88,9 @@ def test_what_is_done_before_a_kill_is_not_called_again(tmp_path):
     again = python(script, cwd=tmp_path)
     assert again.stdout == "right\n"
     assert Counter(called(tmp_path)) == times
-    assert [mpipar.mapped(tmp_path / "run.h5")[item] for item in (0, 4)] == [{"x": x, "root": x**0.5} for x in (0, 4)]
+    assert [mpipar.mapped(tmp_path / "run.h5")[item] for item in (0, 4)] == [
+        {"x": x, "root": x**0.5} for x in (0, 4)
+    ]
 
 
 def test_another_function_or_other_items_are_refused(tmp_path, capsys):
@@ -99,12 +101,20 @@ def test_another_function_or_other_items_are_refused(tmp_path, capsys):
         (np.linalg.norm, 2 * np.eye(3), "input item 0 was changed"),
         (np.linalg.norm, np.eye(4), "n: 3 there, 4 here"),
         (np.linalg.det, np.eye(3), "'numpy.linalg.norm' there, 'numpy.linalg.det' here"),
-        (functools.partial(np.linalg.norm, ord=1), np.eye(3), "what numpy.linalg.norm is bound to was changed"),
+        (
+            functools.partial(np.linalg.norm, ord=1),
+            np.eye(3),
+            "what numpy.linalg.norm is bound to was changed",
+        ),
     ):
         with pytest.raises(mpipar.BadInput, match=re.escape(told)):
             mpipar.map(function, items, output=output, resume=True)
     assert output.read_bytes() == before
-    assert mpipar.map(np.linalg.norm, 2 * np.eye(3), output=output, resume=True, anyway=True) == [1.0, 1.0, 1.0]
+    assert mpipar.map(np.linalg.norm, 2 * np.eye(3), output=output, resume=True, anyway=True) == [
+        1.0,
+        1.0,
+        1.0,
+    ]
     assert "goes on with what is done by another run" in capsys.readouterr().err
 
 
@@ -132,7 +142,13 @@ def test_no_items_are_told(items, capsys):
         (len, [1], {"output": "x.txt"}, mpipar.BadInput, "expected a file of .h5"),
         (len, [1], {"workers": 0}, mpipar.BadInput, "workers"),
         (len, [1], {"on_error": "ignore"}, mpipar.BadInput, "stop, skip or retry"),
-        (iter, [[1]], {}, mpipar.RunFailed, "the result of item 0: a list_iterator can't be stored without pickle"),
+        (
+            iter,
+            [[1]],
+            {},
+            mpipar.RunFailed,
+            "the result of item 0: a list_iterator can't be stored without pickle",
+        ),
         (len, [5], {"on_error": "stop"}, mpipar.RunFailed, "object of type 'int' has no len"),
     ],
 )
@@ -175,7 +191,9 @@ def test_an_item_that_kills_its_workers_is_lost_alone(tmp_path):
         "print(got[:2], got[3:], repr(got[2]))\n"
     )
     ended = python(str(script), cwd=tmp_path)
-    assert ended.stdout == "[0, 1] [3, 4] WorkerLost('item 2: the worker ended with exit code 9')\n", ended.stderr
+    assert (
+        ended.stdout == "[0, 1] [3, 4] WorkerLost('item 2: the worker ended with exit code 9')\n"
+    ), ended.stderr
 
 
 @pytest.mark.each_mpi
@@ -184,7 +202,10 @@ def test_other_items_on_a_rank_are_refused(tmp_path):
     script.write_text("import mpipar, os\nmpipar.map(str, [os.getpid()])\n")
     ended = mpirun(2, str(script), cwd=tmp_path)
     assert ended.code != 0
-    assert "rank 1 has other items than the root (item 0): sort them, or seed what makes them" in ended.stderr
+    assert (
+        "rank 1 has other items than the root (item 0): sort them, or seed what makes them"
+        in ended.stderr
+    )
 
 
 def test_star_leaves_the_map_of_python():
@@ -196,11 +217,9 @@ def test_star_leaves_the_map_of_python():
 @pytest.mark.each_mpi
 def test_items_that_one_rank_cant_list_end_all(tmp_path):
     (tmp_path / "script.py").write_text(
-        "import mpipar, os\n"
-        "from mpi4py import MPI\n"
-        "def items():\n    yield 1\n    if MPI.COMM_WORLD.rank:\n        raise OSError('no such list')\n"
-        "try:\n    mpipar.map(str, items())\n"
-        "except (OSError, mpipar.RunFailed) as error:\n    print(error, flush=True)\n"
+        "import mpipar, os\nfrom mpi4py import MPI\ndef items():\n    yield 1\n    if"
+        " MPI.COMM_WORLD.rank:\n        raise OSError('no such list')\ntry:\n    mpipar.map(str,"
+        " items())\nexcept (OSError, mpipar.RunFailed) as error:\n    print(error, flush=True)\n"
     )
     ended = mpirun(2, "script.py", cwd=tmp_path)
     assert sorted(ended.stdout.splitlines()) == [

@@ -15,7 +15,9 @@ PROGRAMS = str(Path(__file__).with_name("programs.py"))
 @pytest.mark.parametrize("schedule", ["stride", "slice", "dynamic"])
 def test_every_rank_evaluates_blocks(schedule):
     for ranks in chosen_ranks(4):
-        result = mpirun(ranks, PROGRAMS, "where", "--items", "2000", "--schedule", schedule, "--json").json
+        result = mpirun(
+            ranks, PROGRAMS, "where", "--items", "2000", "--schedule", schedule, "--json"
+        ).json
         pids = {row[0] for row in result["value"]}
         assert len(pids) == ranks
         assert result["evaluated_blocks"] == len(result["value"]) == 80
@@ -62,8 +64,19 @@ mpipar.pi.pi.main(["--steps", "1e6", "--workers", "2", "--json"])
 
 @pytest.mark.each_mpi
 def test_workers_auto_is_the_share_of_the_cores():
-    flags = {"env": {"PRTE_MCA_hwloc_default_binding_policy": "none", "I_MPI_PIN": "off", "SLURM_CPUS_PER_TASK": "1"}}
-    assert mpirun(2, "-m", "mpipar.pi", "--steps", "1e6", "--workers", "auto", "--json", **flags).json["workers"] == 1
+    flags = {
+        "env": {
+            "PRTE_MCA_hwloc_default_binding_policy": "none",
+            "I_MPI_PIN": "off",
+            "SLURM_CPUS_PER_TASK": "1",
+        }
+    }
+    assert (
+        mpirun(2, "-m", "mpipar.pi", "--steps", "1e6", "--workers", "auto", "--json", **flags).json[
+            "workers"
+        ]
+        == 1
+    )
     alone = python("-m", "mpipar.pi", "--steps", "1e6", "--workers", "auto", "--json").json
     code = "from mpipar.runtime.node import usable_cores; print(usable_cores())"
     assert alone["workers"] == int(python("-c", code).stdout)
@@ -74,10 +87,15 @@ def test_dynamic_keeps_all_ranks_busy(tmp_path):
     path = tmp_path / "sleeping.h5"
     result = mpirun(8, PROGRAMS, "sleeping", "--output", str(path), "--json").json
     with h5py.File(path) as file:
-        ranks, slept, longest = file["ranks"][:], file["partials"][:], file["workers"]["longest"].max()
+        ranks, slept, longest = (
+            file["ranks"][:],
+            file["partials"][:],
+            file["workers"]["longest"].max(),
+        )
     assert result["value"] == math.fsum(slept)
     assert (ranks["blocks"] > 0).all(), "all ranks evaluated blocks"
-    # Blocks went to whoever was free: no rank was busy for longer than its fair share and the longest block.
+    # Blocks went to whoever was free: no rank was busy for longer than its fair share and the
+    # longest block.
     assert ranks["seconds"].max() < 1.2 * (ranks["seconds"].sum() / 8 + longest)
     assert np.ptp(ranks["blocks"]) > 0, "not the same number of blocks for each"
 
@@ -121,8 +139,12 @@ finally:
 """
     peaks = []
     for steps in ("1e6", "1e8"):
-        finished = mpirun(2, "-c", code, "--steps", steps, "--block", "1000", "--schedule", "stride")
-        peaks.append(max(int(line) for line in finished.stderr.splitlines() if line.strip().isdigit()))
+        finished = mpirun(
+            2, "-c", code, "--steps", steps, "--block", "1000", "--schedule", "stride"
+        )
+        peaks.append(
+            max(int(line) for line in finished.stderr.splitlines() if line.strip().isdigit())
+        )
     assert peaks[1] < 1.05 * peaks[0]
 
 
@@ -130,7 +152,9 @@ finally:
     "numbers",
     [
         ("3e7", "30_000_001", "34_567_891"),
-        pytest.param(("1e8", "100_000_001", "123_456_789", "3e8", "299_999_999"), marks=pytest.mark.ci),
+        pytest.param(
+            ("1e8", "100_000_001", "123_456_789", "3e8", "299_999_999"), marks=pytest.mark.ci
+        ),
     ],
 )
 def test_pi_is_right_to_the_last_digit(numbers):
@@ -152,14 +176,18 @@ for seed in range(20):
     values, errors = np.array([eval(line) for line in python("-c", code).stdout.splitlines()]).T
     assert len(values) == 20
     assert np.all(abs(values - np.pi) < 4 * errors)
-    assert np.std(values - np.pi) == pytest.approx(errors.mean(), rel=0.6), "the error is not overstated either"
+    assert np.std(values - np.pi) == pytest.approx(errors.mean(), rel=0.6), (
+        "the error is not overstated either"
+    )
 
 
 @pytest.mark.each_mpi
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_works_without_an_mpi_library(workers):
     env = {"MPI4PY_LIBMPI": "/nonexistent/libmpi.so"}
-    result = python("-m", "mpipar.pi", "--steps", "1e6", "--workers", workers, "--json", env=env).json
+    result = python(
+        "-m", "mpipar.pi", "--steps", "1e6", "--workers", workers, "--json", env=env
+    ).json
     assert result["mpi"] is None
     assert result["value"] == pytest.approx(np.pi)
 
@@ -167,16 +195,20 @@ def test_works_without_an_mpi_library(workers):
 def test_mpi_is_not_loaded_without_a_launcher():
     finished = python("-X", "importtime", "-m", "mpipar.pi", "--steps", "1e5")
     assert finished.code == 0
-    assert not any(name in finished.stderr for name in ("mpi4py.MPI", "h5py", "matplotlib", "multiprocessing"))
+    assert not any(
+        name in finished.stderr for name in ("mpi4py.MPI", "h5py", "matplotlib", "multiprocessing")
+    )
 
 
 @pytest.mark.each_mpi
 @pytest.mark.parametrize(
-    ("variable", "rank"), [("OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"), ("SLURM_STEP_NUM_TASKS", "SLURM_PROCID")]
+    ("variable", "rank"),
+    [("OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"), ("SLURM_STEP_NUM_TASKS", "SLURM_PROCID")],
 )
 def test_refuses_to_run_as_n_copies(variable, rank):
     speaking, silent = (
-        python("-m", "mpipar.pi", "--steps", "1e5", env={variable: "4", rank: number}) for number in ("0", "1")
+        python("-m", "mpipar.pi", "--steps", "1e5", env={variable: "4", rank: number})
+        for number in ("0", "1")
     )
     assert (speaking.code, silent.code) == (2, 2)
     assert (speaking.stdout, silent.stdout) == ("", "")

@@ -19,7 +19,9 @@ SOME = [*(pytest.param(mode, marks=pytest.mark.ci) for mode in MODES[:-1]), MODE
 
 def unlucky(mode, *options, bad=BAD, **settings):
     ranks, workers = mode
-    return over(ranks)(PROGRAMS, "unlucky", "--bad", *bad, "--workers", workers, *options, env=UNBOUND, **settings)
+    return over(ranks)(
+        PROGRAMS, "unlucky", "--bad", *bad, "--workers", workers, *options, env=UNBOUND, **settings
+    )
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +44,8 @@ def test_a_run_where_all_is_well_skips_and_retries_nothing(all_well):
 @pytest.mark.each_mpi
 @pytest.mark.parametrize("mode", SOME)
 @pytest.mark.parametrize(
-    "options", [(), pytest.param(("--on-error", "stop"), marks=pytest.mark.ci), ("--on-error", "retry:2")]
+    "options",
+    [(), pytest.param(("--on-error", "stop"), marks=pytest.mark.ci), ("--on-error", "retry:2")],
 )
 def test_stop_and_retry_in_vain_end_the_run(mode, options, tmp_path, without_bad):
     finished = unlucky(mode, *options, "--output", "x.h5", "--json", cwd=tmp_path)
@@ -52,9 +55,13 @@ def test_stop_and_retry_in_vain_end_the_run(mode, options, tmp_path, without_bad
     assert "ValueError: unlucky number" in first
     assert sum("on host" in line for line in finished.own_errors) == 1, finished.stderr
     assert finished.stderr.count("Traceback") == 1
-    assert re.search(r"^\d+ of 40 blocks are done and committed: --resume goes on", finished.stderr, re.MULTILINE)
+    assert re.search(
+        r"^\d+ of 40 blocks are done and committed: --resume goes on", finished.stderr, re.MULTILINE
+    )
     assert [entry.name for entry in tmp_path.iterdir()] == ["x.h5"]
-    skipping = unlucky(mode, "--on-error", "skip", "--resume", "--output", "x.h5", "--json", cwd=tmp_path).json
+    skipping = unlucky(
+        mode, "--on-error", "skip", "--resume", "--output", "x.h5", "--json", cwd=tmp_path
+    ).json
     assert skipping["value"] == without_bad["value"]
     assert skipping["resumed_blocks"] + skipping["evaluated_blocks"] == 37
     assert skipping["resumed_blocks"] >= 1
@@ -62,21 +69,36 @@ def test_stop_and_retry_in_vain_end_the_run(mode, options, tmp_path, without_bad
 
 @pytest.mark.parametrize("mode", SOME)
 @pytest.mark.parametrize(
-    "schedule", [pytest.param("stride", marks=pytest.mark.ci), pytest.param("slice", marks=pytest.mark.ci), "dynamic"]
+    "schedule",
+    [
+        pytest.param("stride", marks=pytest.mark.ci),
+        pytest.param("slice", marks=pytest.mark.ci),
+        "dynamic",
+    ],
 )
 def test_skip_goes_on_without_the_blocks(mode, schedule, without_bad, all_well):
     finished = unlucky(mode, "--on-error", "skip", "--schedule", schedule, "--json")
     result = finished.json
     assert result["value"] == without_bad["value"] != all_well["value"]
     assert result["skipped"] == [
-        {"block": k, "start": 10 * k, "stop": 10 * k + 10, "reason": f"ValueError: unlucky number {k}"}
+        {
+            "block": k,
+            "start": 10 * k,
+            "stop": 10 * k + 10,
+            "reason": f"ValueError: unlucky number {k}",
+        }
         for k in (3, 17, 38)
     ]
-    assert (result["skipped_blocks"], result["retried_blocks"], result["evaluated_blocks"]) == (3, 0, 37)
+    assert (result["skipped_blocks"], result["retried_blocks"], result["evaluated_blocks"]) == (
+        3,
+        0,
+        37,
+    )
     assert (result["n"], result["n_blocks"]) == (400, 40)
     told = [line for line in finished.own_errors if "skipped block" in line]
     assert [re.search(r"skipped (block \d+ .*)$", line)[1] for line in told] == [
-        f"block {k} (items {10 * k} to {10 * k + 9}): ValueError: unlucky number {k}" for k in (3, 17, 38)
+        f"block {k} (items {10 * k} to {10 * k + 9}): ValueError: unlucky number {k}"
+        for k in (3, 17, 38)
     ]
     assert "Traceback" not in finished.stderr
 
@@ -90,7 +112,11 @@ def test_skipped_blocks_are_in_the_file_with_tracebacks(mode, tmp_path):
         table = file["skipped"][()]
         assert table.dtype.names == ("block", "start", "stop", "reason", "traceback")
         for row, expected in zip(table, result["skipped"], strict=True):
-            assert (row["block"], row["start"], row["stop"]) == (expected["block"], expected["start"], expected["stop"])
+            assert (row["block"], row["start"], row["stop"]) == (
+                expected["block"],
+                expected["start"],
+                expected["stop"],
+            )
             assert row["reason"].decode() == expected["reason"]
             text = row["traceback"].decode()
             assert text.startswith("Traceback")
@@ -106,10 +132,23 @@ def test_skipped_blocks_are_in_the_file_with_tracebacks(mode, tmp_path):
 def test_a_retry_that_helps_gives_the_same_value(mode, action, all_well, tmp_path):
     marks = tmp_path / "marks"
     marks.mkdir()
-    finished = unlucky(mode, "--marks", str(marks), "--on-error", action, "--output", str(tmp_path / "x.h5"), "--json")
+    finished = unlucky(
+        mode,
+        "--marks",
+        str(marks),
+        "--on-error",
+        action,
+        "--output",
+        str(tmp_path / "x.h5"),
+        "--json",
+    )
     result = finished.json
     assert result["value"] == all_well["value"]
-    assert (result["retried_blocks"], result["skipped_blocks"], result["evaluated_blocks"]) == (3, 0, 40)
+    assert (result["retried_blocks"], result["skipped_blocks"], result["evaluated_blocks"]) == (
+        3,
+        0,
+        40,
+    )
     assert {mark.name for mark in marks.iterdir()} == set(BAD)
     assert finished.own_errors == []
     with h5py.File(tmp_path / "x.h5") as file:
@@ -121,7 +160,9 @@ def test_a_retry_that_helps_gives_the_same_value(mode, action, all_well, tmp_pat
 @pytest.mark.each_mpi
 @pytest.mark.parametrize("mode", SOME)
 def test_all_blocks_may_be_skipped(mode):
-    result = unlucky(mode, "--items", "50", "--on-error", "skip", "--json", bad=("0", "1", "2", "3", "4")).json
+    result = unlucky(
+        mode, "--items", "50", "--on-error", "skip", "--json", bad=("0", "1", "2", "3", "4")
+    ).json
     assert (result["value"], result["evaluated_blocks"], result["skipped_blocks"]) == (0.0, 0, 5)
 
 
@@ -137,27 +178,44 @@ def test_of_many_skipped_blocks_some_are_told():
 @pytest.mark.parametrize("ranks", [pytest.param(None, marks=pytest.mark.ci), *chosen_ranks(2)])
 @pytest.mark.parametrize("action", [pytest.param("stop", marks=pytest.mark.ci), "retry:3"])
 def test_a_block_that_kills_its_workers_ends_the_run_in_the_end(ranks, action):
-    finished = over(ranks)(PROGRAMS, "failing", "--workers", "2", "--how", "killed", "--on-error", action)
+    finished = over(ranks)(
+        PROGRAMS, "failing", "--workers", "2", "--how", "killed", "--on-error", action
+    )
     assert finished.code == 1
     assert finished.stderr.count("killed by SIGKILL; it is replaced") >= 3
     assert re.search(
-        r"worker \d+, block 57 \(items 570 to 579\): the worker was killed by SIGKILL, 3 times", finished.stderr
+        r"worker \d+, block 57 \(items 570 to 579\): the worker was killed by SIGKILL, 3 times",
+        finished.stderr,
     )
 
 
 @pytest.mark.each_mpi
 @pytest.mark.parametrize("ranks", [pytest.param(None, marks=pytest.mark.ci), *chosen_ranks(2)])
 def test_a_block_that_kills_its_workers_is_skipped(ranks):
-    command = (PROGRAMS, "failing", "--workers", "2", "--how", "killed", "--on-error", "skip", "--json")
+    command = (
+        PROGRAMS,
+        "failing",
+        "--workers",
+        "2",
+        "--how",
+        "killed",
+        "--on-error",
+        "skip",
+        "--json",
+    )
     finished = over(ranks)(*command)
     result = finished.json
     assert result["value"] == 99.0
-    assert result["skipped"] == [{"block": 57, "start": 570, "stop": 580, "reason": "the worker was killed by SIGKILL"}]
+    assert result["skipped"] == [
+        {"block": 57, "start": 570, "stop": 580, "reason": "the worker was killed by SIGKILL"}
+    ]
     assert result["lost_workers"] >= 3
     assert result["evaluated_blocks"] == 99
 
 
-@pytest.mark.parametrize("ranks", [None, *(pytest.param(ranks, marks=pytest.mark.ci) for ranks in chosen_ranks(2))])
+@pytest.mark.parametrize(
+    "ranks", [None, *(pytest.param(ranks, marks=pytest.mark.ci) for ranks in chosen_ranks(2))]
+)
 @pytest.mark.parametrize("action", ["perhaps", "retry", "retry:0", "retry:many"])
 def test_an_action_that_there_is_not_is_bad_input(ranks, action):
     finished = over(ranks)(PROGRAMS, "unlucky", "--on-error", action)
@@ -218,15 +276,29 @@ if __name__ == "__main__":
 
 @pytest.mark.parametrize("mode", SOME)
 @pytest.mark.parametrize("kernel", ["refused", "merged", "dying"])
-def test_a_block_that_failed_half_way_counts_once_after_the_kernel_is_repaired(kernel, mode, tmp_path):
+def test_a_block_that_failed_half_way_counts_once_after_the_kernel_is_repaired(
+    kernel, mode, tmp_path
+):
     ranks, workers = mode
     (tmp_path / "half.py").write_text(HALF)
     (tmp_path / "bad").touch()
-    command = ("half.py", kernel, "--workers", workers, "--output", "x.h5", "--checkpoint", "0", "--json")
+    command = (
+        "half.py",
+        kernel,
+        "--workers",
+        workers,
+        "--output",
+        "x.h5",
+        "--checkpoint",
+        "0",
+        "--json",
+    )
     finished = over(ranks)(*command, cwd=tmp_path, env=UNBOUND)
     assert finished.code == 1, finished.stderr
     (tmp_path / "bad").unlink()
-    resumed = over(ranks)(*command, "--resume", "--anyway", cwd=tmp_path, env=UNBOUND).json  # BAD is another now
+    resumed = over(ranks)(
+        *command, "--resume", "--anyway", cwd=tmp_path, env=UNBOUND
+    ).json  # BAD is another now
     whole = over(ranks)("half.py", kernel, "--json", cwd=tmp_path).json
     assert resumed["value"] == whole["value"]
     assert resumed["resumed_blocks"] > 0

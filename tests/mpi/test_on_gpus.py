@@ -1,4 +1,6 @@
-"""--device over ranks and workers: refused without a GPU, the same bits on a stand-in for GPUs, recorded, not mixed."""
+"""--device over ranks and workers: refused without a GPU, the same bits on a stand-in for GPUs,
+recorded, not mixed.
+"""
 
 import json
 import os
@@ -38,7 +40,9 @@ def kernels(tmp_path_factory) -> str:
 def with_gpus(kernels):
     """Return how to run with a number of stand-ins for GPUs."""
 
-    def run(gpus: int, ranks: int | None, *arguments: str, env: dict[str, str] | None = None, **options) -> Finished:
+    def run(
+        gpus: int, ranks: int | None, *arguments: str, env: dict[str, str] | None = None, **options
+    ) -> Finished:
         stand_in = {
             "PYTHONPATH": os.pathsep.join([str(TESTS / "stand_in"), str(TESTS)]),
             "STAND_IN_GPUS": str(gpus),
@@ -51,7 +55,10 @@ def with_gpus(kernels):
 
 def no_cupy() -> dict[str, str]:
     """Return an environment in which CuPy can't be imported, whether it is installed or not."""
-    return {"PYTHONPATH": os.pathsep.join([str(TESTS / "stand_in"), str(TESTS)]), "STAND_IN_GPUS": "missing"}
+    return {
+        "PYTHONPATH": os.pathsep.join([str(TESTS / "stand_in"), str(TESTS)]),
+        "STAND_IN_GPUS": "missing",
+    }
 
 
 @pytest.mark.parametrize(
@@ -64,13 +71,18 @@ def no_cupy() -> dict[str, str]:
 def test_without_cupy_it_is_refused_once_with_the_command_that_gets_it(ranks, tmp_path):
     finished = over(ranks)(*PI, "--device", "gpu", "--output", "pi.h5", env=no_cupy(), cwd=tmp_path)
     on_all = f" (on all {ranks} ranks)" if ranks is not None and ranks > 1 else ""
-    told = f"python -m mpipar.pi: error: device: CuPy is not installed: pip install 'mpipar[gpu]'{on_all}"
+    told = (
+        "python -m mpipar.pi: error: device: CuPy is not installed: pip install"
+        f" 'mpipar[gpu]'{on_all}"
+    )
     assert (finished.code, finished.stdout, finished.own_errors) == (2, "", [told])
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("ranks", [pytest.param(None, marks=pytest.mark.ci), *chosen_ranks(2)])
-@pytest.mark.parametrize(("gpus", "told"), [(-1, "no NVIDIA driver"), (0, "no GPU is visible: see CUDA_VISIBLE")])
+@pytest.mark.parametrize(
+    ("gpus", "told"), [(-1, "no NVIDIA driver"), (0, "no GPU is visible: see CUDA_VISIBLE")]
+)
 def test_without_a_gpu_it_is_refused_once(with_gpus, ranks, gpus, told):
     for more in ([], ["--workers", "2"]):
         finished = with_gpus(gpus, ranks, *PI, "--device", "gpu", *more)
@@ -83,7 +95,9 @@ def test_a_job_for_gpus_can_be_checked_where_there_are_none(with_gpus):
     """As on the node that jobs are submitted from."""
     finished = over(None)(*PI, "--device", "gpu", "--dry-run")
     assert (finished.code, finished.own_errors) == (0, [])
-    assert finished.stdout.endswith("would evaluate 1_000_001 items in 11 blocks of 100_000 on the GPU\n")
+    assert finished.stdout.endswith(
+        "would evaluate 1_000_001 items in 11 blocks of 100_000 on the GPU\n"
+    )
     finished = with_gpus(0, 2, *PI, "--device", "auto", "--dry-run")
     assert finished.stdout.endswith("would evaluate 1_000_001 items in 11 blocks of 100_000\n")
 
@@ -91,20 +105,35 @@ def test_a_job_for_gpus_can_be_checked_where_there_are_none(with_gpus):
 @pytest.mark.parametrize("ranks", [pytest.param(None, marks=pytest.mark.ci), *chosen_ranks(2)])
 def test_a_kernel_without_xp_is_refused(with_gpus, ranks):
     finished = with_gpus(2, ranks, "-m", "mpipar.primes", "--below", "1000", "--device", "gpu")
-    told = "python -m mpipar.primes: error: device: primes has no kernel for a GPU: one takes the array library, xp"
+    told = (
+        "python -m mpipar.primes: error: device: primes has no kernel for a GPU: one takes the"
+        " array library, xp"
+    )
     assert (finished.code, finished.stdout, finished.own_errors) == (2, "", [told])
-    found = with_gpus(2, ranks, "-m", "mpipar.primes", "--below", "1000", "--device", "auto", "--json").json
+    found = with_gpus(
+        2, ranks, "-m", "mpipar.primes", "--below", "1000", "--device", "auto", "--json"
+    ).json
     assert (found["value"], found["device"]) == (168, "cpu")
 
 
 @pytest.mark.parametrize("ranks", [pytest.param(None, marks=pytest.mark.ci), *chosen_ranks(2)])
 def test_auto_is_the_cpu_without_a_gpu_to_the_bit(with_gpus, ranks):
     expected = over(None)(*PI).json["value"]
-    for finished in (over(ranks)(*PI, "--device", "auto", env=no_cupy()), with_gpus(0, ranks, *PI, "--device", "auto")):
-        assert (finished.json["value"], finished.json["device"], finished.json["gpus"]) == (expected, "cpu", [])
+    for finished in (
+        over(ranks)(*PI, "--device", "auto", env=no_cupy()),
+        with_gpus(0, ranks, *PI, "--device", "auto"),
+    ):
+        assert (finished.json["value"], finished.json["device"], finished.json["gpus"]) == (
+            expected,
+            "cpu",
+            [],
+        )
         (line,) = finished.own_errors
         assert line.startswith("python -m mpipar.pi: runs on the CPU: ")
-        assert any(told in line for told in ("CuPy is not installed: pip install", "no GPU is visible: see"))
+        assert any(
+            told in line
+            for told in ("CuPy is not installed: pip install", "no GPU is visible: see")
+        )
 
 
 def test_the_report_names_the_cpu_where_auto_chose_it(with_gpus):
@@ -126,7 +155,16 @@ def test_what_a_kernel_needs_at_first_is_in_no_block_and_not_in_elapsed(with_gpu
         "if __name__ == '__main__':\n    slow.main()\n"
     )
     for workers in ("1", "2"):
-        options = ["slow.py", "--device", "gpu", "--workers", workers, "--output", f"{workers}.h5", "--json"]
+        options = [
+            "slow.py",
+            "--device",
+            "gpu",
+            "--workers",
+            workers,
+            "--output",
+            f"{workers}.h5",
+            "--json",
+        ]
         found = with_gpus(1, None, *options, cwd=tmp_path).json
         assert found["value"] == 4.0
         assert found["elapsed"] < 1.5
@@ -135,11 +173,17 @@ def test_what_a_kernel_needs_at_first_is_in_no_block_and_not_in_elapsed(with_gpu
 
 
 @needs_compiler
-@pytest.mark.parametrize("problem", [PI, pytest.param(MCPI, marks=pytest.mark.ci)], ids=["pi", "mcpi"])
+@pytest.mark.parametrize(
+    "problem", [PI, pytest.param(MCPI, marks=pytest.mark.ci)], ids=["pi", "mcpi"]
+)
 def test_the_same_bits_whoever_evaluates_the_blocks(with_gpus, problem):
     alone = with_gpus(1, None, *problem, "--device", "gpu").json
     assert (alone["device"], alone["gpus"]) == ("gpu", ["Stand-in"])
-    for ranks, gpus, workers, schedule in [(1, 1, 2, "slice"), (2, 2, 2, "dynamic"), (4, 2, 1, "stride")]:
+    for ranks, gpus, workers, schedule in [
+        (1, 1, 2, "slice"),
+        (2, 2, 2, "dynamic"),
+        (4, 2, 1, "stride"),
+    ]:
         options = ["--device", "gpu", "--workers", str(workers), "--schedule", schedule]
         other = with_gpus(gpus, ranks, *problem, *options).json
         assert (other["value"], other["error"]) == (alone["value"], alone["error"])
@@ -155,7 +199,9 @@ def test_auto_is_the_gpu_where_all_ranks_have_one(with_gpus):
     assert (found["value"], found["device"]) == (wanted["value"], "gpu")
     assert found["value"] != over(None)(*MCPI).json["value"]  # which draws other numbers
     plan = with_gpus(2, None, "-m", "mpipar.pi", "--steps", "1e10", "--device", "auto", "--dry-run")
-    assert plan.stdout.endswith("evaluate 10_000_000_000 items in 16 blocks of 625_000_000 on the GPU\n")
+    assert plan.stdout.endswith(
+        "evaluate 10_000_000_000 items in 16 blocks of 625_000_000 on the GPU\n"
+    )
 
 
 @pytest.mark.each_mpi
@@ -172,7 +218,9 @@ def test_one_rank_without_a_gpu_is_named_or_takes_all_to_the_cpu(with_gpus, tmp_
     assert (refused.code, refused.stdout) == (2, "")
     (line,) = refused.own_errors
     assert "device: 1 rank of 2, such as rank 1 on host " in line
-    assert line.endswith("no GPU is visible: see CUDA_VISIBLE_DEVICES, and ask Slurm for one (--gpus-per-node)")
+    assert line.endswith(
+        "no GPU is visible: see CUDA_VISIBLE_DEVICES, and ask Slurm for one (--gpus-per-node)"
+    )
     assert with_gpus(1, 2, *options, "--device", "auto").json["device"] == "cpu"
 
 
@@ -192,10 +240,15 @@ def test_a_driver_of_ones_own_in_arrays(with_gpus, tmp_path, workers):
 
 
 def test_an_error_on_the_device_is_told_with_its_block(with_gpus, tmp_path):
-    (tmp_path / "own.py").write_text(OWN.replace("rng.random(block.size)", "xp.ones(3) + rng.gamma(2.0)"))
+    (tmp_path / "own.py").write_text(
+        OWN.replace("rng.random(block.size)", "xp.ones(3) + rng.gamma(2.0)")
+    )
     finished = with_gpus(1, 2, "own.py", "--device", "gpu", cwd=tmp_path)
     assert finished.code == 1
-    assert "rng on a GPU has no 'gamma': it has random, uniform, standard_normal and normal" in finished.stderr
+    assert (
+        "rng on a GPU has no 'gamma': it has random, uniform, standard_normal and normal"
+        in finished.stderr
+    )
     assert "block 0 (items 0 to 999)" in finished.stderr
 
 
@@ -210,9 +263,13 @@ def test_the_device_is_recorded_and_a_resume_on_the_other_is_refused(with_gpus, 
         refused = with_gpus(0, 2, *run, "--resume", "--device", device, cwd=tmp_path)
         assert (refused.code, refused.stdout) == (2, "")
         *notices, line = refused.own_errors
-        assert [": runs on the CPU: no GPU is visible" in notice for notice in notices] == [True] * (device == "auto")
+        assert [": runs on the CPU: no GPU is visible" in notice for notice in notices] == [
+            True
+        ] * (device == "auto")
         assert line.endswith(f"is of another run (device: 'gpu' there, '{here}' here)")
-        checked = with_gpus(0, None, *run, "--resume", "--dry-run", "--device", device, cwd=tmp_path)
+        checked = with_gpus(
+            0, None, *run, "--resume", "--dry-run", "--device", device, cwd=tmp_path
+        )
         assert checked.code == (2 if device == "cpu" else 0), "auto may be the GPU elsewhere"
     again = with_gpus(1, None, *run, "--resume", "--device", "auto", cwd=tmp_path)
     assert (again.code, again.json["value"]) == (0, there["value"])
@@ -220,7 +277,9 @@ def test_the_device_is_recorded_and_a_resume_on_the_other_is_refused(with_gpus, 
     for ranks in (None, 2):
         nothing_left = with_gpus(0, ranks, *run, "--resume", "--device", "gpu", cwd=tmp_path)
         assert (nothing_left.code, nothing_left.json["value"]) == (0, there["value"])
-        assert nothing_left.own_errors == ["python -m mpipar.pi: pi.h5 is finished; nothing is left to evaluate"]
+        assert nothing_left.own_errors == [
+            "python -m mpipar.pi: pi.h5 is finished; nothing is left to evaluate"
+        ]
     new = with_gpus(0, 2, *PI, "--resume", "--device", "gpu", "--output", "new.h5", cwd=tmp_path)
     assert (new.code, new.stdout, len(new.own_errors)) == (2, "", 1)
     assert [path.name for path in tmp_path.iterdir()] == ["pi.h5"]
@@ -239,18 +298,34 @@ def test_a_run_that_was_stopped_goes_on_with_the_same_bits(with_gpus, tmp_path):
         "    return fused(block, xp, steps=steps)\n"
         "pi.on('gpu')(stops)\npi.main()\n"
     )
-    run = ["slow.py", "--steps", "1_000_001", "--block", "50_000", "--device", "gpu", "--output", "pi.h5", "--json"]
+    run = [
+        "slow.py",
+        "--steps",
+        "1_000_001",
+        "--block",
+        "50_000",
+        "--device",
+        "gpu",
+        "--output",
+        "pi.h5",
+        "--json",
+    ]
     stopped = with_gpus(1, None, *run, cwd=tmp_path)
     assert stopped.code == 75, stopped.stderr
     assert "6 of 21 blocks are done and committed" in stopped.stderr
     again = with_gpus(2, 2, *run, "--resume", cwd=tmp_path).json
-    assert again["value"] == with_gpus(1, None, "-m", "mpipar.pi", *run[1:-3], "--json", cwd=tmp_path).json["value"]
+    assert (
+        again["value"]
+        == with_gpus(1, None, "-m", "mpipar.pi", *run[1:-3], "--json", cwd=tmp_path).json["value"]
+    )
 
 
 @pytest.mark.ci
 @needs_compiler
 def test_a_run_that_is_not_finished_needs_a_gpu_to_go_on(with_gpus, tmp_path):
-    (tmp_path / "own.py").write_text(OWN.replace("    x = rng", "    if block.index == 5: 1 / 0\n    x = rng"))
+    (tmp_path / "own.py").write_text(
+        OWN.replace("    x = rng", "    if block.index == 5: 1 / 0\n    x = rng")
+    )
     run = ["own.py", "--block", "100", "--device", "gpu", "--output", "own.h5", "--json"]
     assert with_gpus(1, None, *run, cwd=tmp_path).code == 1
     (tmp_path / "own.py").write_text(OWN)
@@ -278,7 +353,16 @@ def test_workers_and_ranks_take_their_gpus(with_gpus, tmp_path):
         (2, 4, "3,1", 2, {0, 1}),
     ]:
         env = {} if visible is None else {"CUDA_VISIBLE_DEVICES": visible}
-        options = ["which.py", "--device", "gpu", "--schedule", "stride", "--workers", str(workers), "--json"]
+        options = [
+            "which.py",
+            "--device",
+            "gpu",
+            "--schedule",
+            "stride",
+            "--workers",
+            str(workers),
+            "--json",
+        ]
         found = with_gpus(gpus, ranks, *options, env=env, cwd=tmp_path).json
         assert set(found["value"]) == expected
         of_rank = [found["value"][rank::ranks] for rank in range(ranks)]
@@ -302,16 +386,17 @@ def test_doctor_tells_who_has_which(with_gpus):
     assert "GPU" not in finished.stdout
     finished = with_gpus(4, 2, "-m", "mpipar", "doctor", "--device", "tpu", env=path)
     assert (finished.code, finished.stdout) == (2, "")
-    assert finished.own_errors == ["mpipar: error: doctor: --device: expected cpu, gpu or auto, got 'tpu'"]
+    assert finished.own_errors == [
+        "mpipar: error: doctor: --device: expected cpu, gpu or auto, got 'tpu'"
+    ]
 
 
 def test_from_python(with_gpus, tmp_path):
     (tmp_path / "own.py").write_text(OWN)
     text = (
-        "import json, mpipar\nfrom own import own\n"
-        "result = mpipar.run(own, items=5000, block=500, device='gpu')\n"
-        "print(json.dumps([result.device, result.value['small']]))\n"
-        "try:\n    mpipar.run(own, device='tpu')\nexcept mpipar.BadInput as error:\n    print(error)\n"
+        "import json, mpipar\nfrom own import own\nresult = mpipar.run(own, items=5000, block=500,"
+        " device='gpu')\nprint(json.dumps([result.device, result.value['small']]))\ntry:\n   "
+        " mpipar.run(own, device='tpu')\nexcept mpipar.BadInput as error:\n    print(error)\n"
     )
     finished = with_gpus(1, None, "-c", text, cwd=tmp_path)
     assert finished.code == 0, finished.stderr
@@ -333,12 +418,30 @@ def test_the_comparison_with_cuda_ends_in_one_line_without_a_gpu():
 @pytest.mark.ci
 @needs_compiler
 def test_the_comparison_with_cuda_runs(with_gpus):
-    """Its figures mean nothing here; its kernels give the right numbers, and it sees whether bits are the same."""
-    options = ["--steps", "1e6", "--samples", "1e5", "--rounds", "1", "--ranks", "1", "2", "--blocks", "4"]
+    """Its figures mean nothing here; its kernels give the right numbers, and it sees whether bits
+    are the same.
+    """
+    options = [
+        "--steps",
+        "1e6",
+        "--samples",
+        "1e5",
+        "--rounds",
+        "1",
+        "--ranks",
+        "1",
+        "2",
+        "--blocks",
+        "4",
+    ]
     finished = with_gpus(1, None, COMPARE, *options, env=FOR_OPEN_MPI)
     assert finished.code == 0, finished.stdout + finished.stderr
     assert finished.stdout.count("the same bits in 4 runs") == 2
-    for told in ("π, 1e+06 steps in 1 blocks", "mcpi, 1e+05 samples in 1 blocks", "without cuRAND, which needs nvcc"):
+    for told in (
+        "π, 1e+06 steps in 1 blocks",
+        "mcpi, 1e+05 samples in 1 blocks",
+        "without cuRAND, which needs nvcc",
+    ):
         assert told in finished.stdout
 
 

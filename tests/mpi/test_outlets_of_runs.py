@@ -39,7 +39,9 @@ def shell(folder, driver, where, *more, ranks=None):
     words = [*launcher, sys.executable, "-m", f"mpipar.{driver}", *options]
     command = ["bash", "-c", f"{shlex.join(words)} {where}"]
     env = {**os.environ, "PYTHONHASHSEED": "0"}
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, env=env, check=False)
+    return subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, timeout=120, env=env, check=False
+    )
 
 
 @pytest.fixture
@@ -63,7 +65,9 @@ def check(folder, driver):
     assert not list(folder.glob("run.h5.*"))
 
 
-@pytest.mark.parametrize("where", [">/dev/full", ">&-", "0<&- >&- 2>&-", *in_ci("2>&-", "2>/dev/full", "<&-")])
+@pytest.mark.parametrize(
+    "where", [">/dev/full", ">&-", "0<&- >&- 2>&-", *in_ci("2>&-", "2>/dev/full", "<&-")]
+)
 def test_a_result_is_stored_before_it_is_told(where, folder):
     ended = shell(folder, "pi", where)
     assert ended.returncode == ENDS[where]
@@ -80,7 +84,9 @@ def test_every_driver_stores_its_result_first(driver, ranks, where, folder):
         (folder / "pictures").mkdir()
         image.new("RGB", (8, 8), "red").save(folder / "pictures" / "a.png")
     ended = shell(folder, driver, where, "--json", ranks=ranks)
-    assert bool(ended.returncode) == ENDS[where], ended.stderr  # MPICH's mpirun has codes of its own
+    assert bool(ended.returncode) == ENDS[where], (
+        ended.stderr
+    )  # MPICH's mpirun has codes of its own
     check(folder, driver)
 
 

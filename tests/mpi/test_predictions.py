@@ -1,4 +1,6 @@
-"""Predictions against real runs, and costs that are really measured. Blocks sleep, so that ranks need no cores."""
+"""Predictions against real runs, and costs that are really measured. Blocks sleep, so that ranks
+need no cores.
+"""
 
 import json
 from pathlib import Path
@@ -6,8 +8,8 @@ from pathlib import Path
 import pytest
 from conftest import FOR_OPEN_MPI, Finished, mpirun, python
 
-# The longest blocks are last, so that schedules differ by far more than a busy machine disturbs them:
-# stride gives rank r of P its r-th, slice gives the last rank all that is long.
+# The longest blocks are last, so that schedules differ by far more than a busy machine disturbs
+# them: stride gives rank r of P its r-th, slice gives the last rank all that is long.
 TIMES = [0.04] * 80 + [0.3] * 12
 
 
@@ -56,12 +58,25 @@ def test_costs_are_measured(measured):
     assert costs["counter_stage_s"] >= 0
     assert 0 < costs["counter_service_s"] <= costs["counter_latency_s"] < 0.05
     assert 0 < costs["range_s"] < 1e-3
-    assert {(one["schedule"], one["ranks"]) for one in costs["ends"]} >= {("stride", 2), ("slice", 2), ("dynamic", 2)}
+    assert {(one["schedule"], one["ranks"]) for one in costs["ends"]} >= {
+        ("stride", 2),
+        ("slice", 2),
+        ("dynamic", 2),
+    }
 
 
 @pytest.mark.ci
 def test_only_what_is_not_given_is_measured(measured):
-    both = model(measured, "--ranks", "1000", "--reduce-seconds", "1e-3", "--counter-seconds", "1e-6", "--json")
+    both = model(
+        measured,
+        "--ranks",
+        "1000",
+        "--reduce-seconds",
+        "1e-3",
+        "--counter-seconds",
+        "1e-6",
+        "--json",
+    )
     assert both.json["costs"]["source"] == "as given"
     assert "measuring" not in both.stderr
     one = model(measured, "--ranks", "1000", "--reduce-seconds", "0.5", "--json")
@@ -76,11 +91,15 @@ def test_a_launcher_is_refused(measured):
     ended = mpirun(2, "-m", "mpipar", "model", str(measured))
     assert ended.code == 2
     assert ended.stdout == ""
-    assert ended.own_errors == ["mpipar model: error: it starts mpirun itself, and can't be started by a launcher"]
+    assert ended.own_errors == [
+        "mpipar model: error: it starts mpirun itself, and can't be started by a launcher"
+    ]
 
 
 def test_json_is_one_line_and_nothing_else(measured):
-    ended = model(measured, "--ranks", "2", "--reduce-seconds", "0", "--counter-seconds", "0", "--json")
+    ended = model(
+        measured, "--ranks", "2", "--reduce-seconds", "0", "--counter-seconds", "0", "--json"
+    )
     assert json.loads(ended.stdout)["rows"]
     assert ended.stdout.count("\n") == 1
     assert ended.stderr == ""

@@ -8,13 +8,22 @@ from conftest import chosen_ranks, mpirun, over, python
 from mpipar import run
 from mpipar.primes import primes
 
-# Number -> whether it is prime: 2**61 - 1 and the largest of 64 bits, Carmichael numbers, squares, what is no prime.
+# Number -> whether it is prime: 2**61 - 1 and the largest of 64 bits, Carmichael numbers, squares,
+# what is no prime.
 SIGNED = {
     **dict.fromkeys([2, 3, 97, 2**31 - 1, 2**61 - 1, 2**63 - 25], True),
     **dict.fromkeys([-7, -2, -(2**63), 0, 1, 4, 2**62, 2**63 - 1, (2**31 - 1) ** 2], False),
     **dict.fromkeys([561, 1105, 1729, 2465, 41041, 825265, 321197185, 9746347772161], False),
 }
-UNSIGNED = {2**64 - 59: True, 2**64 - 1: False, 2**63: False, 2: True, 561: False, (2**32 - 5) ** 2: False, 0: False}
+UNSIGNED = {
+    2**64 - 59: True,
+    2**64 - 1: False,
+    2**63: False,
+    2: True,
+    561: False,
+    (2**32 - 5) ** 2: False,
+    0: False,
+}
 
 
 def naive(n):
@@ -27,13 +36,28 @@ def naive(n):
 
 @pytest.mark.parametrize(
     ("below", "expected"),
-    [*((0, 0), (1, 0), (2, 0), (3, 1), (4, 2), (10, 4), (18, 7), (100, 25), (10**6, 78498), (10**7, 664579))],
+    [
+        *(
+            (0, 0),
+            (1, 0),
+            (2, 0),
+            (3, 1),
+            (4, 2),
+            (10, 4),
+            (18, 7),
+            (100, 25),
+            (10**6, 78498),
+            (10**7, 664579),
+        )
+    ],
 )
 def test_the_number_of_primes(below, expected):
     assert run(primes, below=below).value == expected
 
 
-@pytest.mark.parametrize(("ranks", "below", "expected"), [(None, "10", 4), (2, "1e6", 78498), (3, "1e7", 664579)])
+@pytest.mark.parametrize(
+    ("ranks", "below", "expected"), [(None, "10", 4), (2, "1e6", 78498), (3, "1e7", 664579)]
+)
 def test_the_number_of_primes_by_command_lines(ranks, below, expected):
     finished = over(ranks)("-m", "mpipar.primes", "--below", below)
     assert finished.stdout.startswith(f"primes = {expected}\n")
@@ -52,7 +76,17 @@ def test_the_list_is_that_of_a_naive_sieve(below, block):
 @pytest.mark.parametrize("options", [(), ("--compress",)])
 def test_the_list_in_a_file(options, tmp_path):
     path = tmp_path / "primes.h5"
-    command = ("-m", "mpipar.primes", "--below", "1e6", "--list", "--output", str(path), "--block", "100_000")
+    command = (
+        "-m",
+        "mpipar.primes",
+        "--below",
+        "1e6",
+        "--list",
+        "--output",
+        str(path),
+        "--block",
+        "100_000",
+    )
     assert mpirun(chosen_ranks(2)[0], *command, *options, "--json").json["value"] == 78498
     with h5py.File(path) as file:
         assert np.array_equal(file["primes"], naive(10**6))
@@ -63,7 +97,12 @@ def test_the_list_in_a_file(options, tmp_path):
 
 def test_an_empty_list_is_a_dataset_too(tmp_path):
     path = tmp_path / "primes.h5"
-    assert python("-m", "mpipar.primes", "--below", "2", "--list", "--output", str(path), "--json").json["value"] == 0
+    assert (
+        python(
+            "-m", "mpipar.primes", "--below", "2", "--list", "--output", str(path), "--json"
+        ).json["value"]
+        == 0
+    )
     with h5py.File(path) as file:
         assert (file["primes"].shape, file["primes"].dtype) == ((0,), np.int64)
 
@@ -73,7 +112,9 @@ def folder(tmp_path_factory):
     """Make files with the numbers in all forms."""
     folder = tmp_path_factory.mktemp("numbers")
     for name, numbers, kind in (("signed", SIGNED, np.int64), ("unsigned", UNSIGNED, np.uint64)):
-        (folder / f"{name}.txt").write_text("# to be tested\n" + "\n".join(f"{n}  # {n:x}" for n in numbers))
+        (folder / f"{name}.txt").write_text(
+            "# to be tested\n" + "\n".join(f"{n}  # {n:x}" for n in numbers)
+        )
         (folder / f"{name}.csv").write_text("n\n" + "".join(f"{n}\n" for n in numbers))
         with h5py.File(folder / f"{name}.h5", "w") as file:
             file["a group/numbers"] = np.array([*numbers], kind)

@@ -1,4 +1,6 @@
-"""Every shell line and code block of the README, run as a reader would, and what it says about them."""
+"""Every shell line and code block of the README, run as a reader would, and what it says about
+them.
+"""
 
 import re
 

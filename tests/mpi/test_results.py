@@ -1,4 +1,6 @@
-"""What is shown of real runs, and the guide to results: every code block in it, run as a reader would."""
+"""What is shown of real runs, and the guide to results: every code block in it, run as a reader
+would.
+"""
 
 import importlib.util
 import json
@@ -32,16 +34,33 @@ def show(*arguments, cwd):
 
 
 @pytest.mark.parametrize(
-    "schedule", [pytest.param("stride", marks=pytest.mark.ci), pytest.param("slice", marks=pytest.mark.ci), "dynamic"]
+    "schedule",
+    [
+        pytest.param("stride", marks=pytest.mark.ci),
+        pytest.param("slice", marks=pytest.mark.ci),
+        "dynamic",
+    ],
 )
 def test_eight_ranks(folder, schedule):
-    printed = mpirun(8, "-m", "mpipar.load", *LOAD, "--schedule", schedule, "--output", f"{schedule}.h5", "--json",
-                     cwd=folder).json  # fmt: skip
+    printed = mpirun(
+        8,
+        "-m",
+        "mpipar.load",
+        *LOAD,
+        "--schedule",
+        schedule,
+        "--output",
+        f"{schedule}.h5",
+        "--json",
+        cwd=folder,
+    ).json
     told = show(f"{schedule}.h5", "--json", cwd=folder).json
     same = printed.keys() - {"parameters", "mpi", "mpipar", "skipped"}
     assert {name: told[name] for name in same} == {name: printed[name] for name in same}
     assert len(told["per_worker"]) == 8
-    assert told["mean_finish"] <= told["last_finish"] <= told["elapsed"] + 0.1  # each rank has its own beginning
+    assert (
+        told["mean_finish"] <= told["last_finish"] <= told["elapsed"] + 0.1
+    )  # each rank has its own beginning
     assert told["last_finish"] >= max(one["seconds"] for one in told["per_worker"])
     drawn = show(f"{schedule}.h5", "--timeline", "t.svg", "--html", f"{schedule}.html", cwd=folder)
     if importlib.util.find_spec("matplotlib") is None:
@@ -55,7 +74,18 @@ def test_eight_ranks(folder, schedule):
 
 
 def test_ranks_with_workers(folder):
-    ran = mpirun(2, "-m", "mpipar.load", *LOAD, "--workers", "2", "--output", "hybrid.h5", cwd=folder, env=UNBOUND)
+    ran = mpirun(
+        2,
+        "-m",
+        "mpipar.load",
+        *LOAD,
+        "--workers",
+        "2",
+        "--output",
+        "hybrid.h5",
+        cwd=folder,
+        env=UNBOUND,
+    )
     assert ran.code == 0, ran.stderr
     told = show("hybrid.h5", "--json", cwd=folder).json
     assert [one["rank"] for one in told["per_worker"]] == [0, 0, 1, 1]
@@ -92,11 +122,15 @@ def test_a_run_that_was_killed_goes_on_by_the_command_that_is_shown(folder):
 
 
 def test_a_launcher_is_refused(folder, tmp_path):
-    finished = python("-m", "mpipar.load", "--tasks", "2", "--mean", "0.001", "--output", "one.h5", cwd=tmp_path)
+    finished = python(
+        "-m", "mpipar.load", "--tasks", "2", "--mean", "0.001", "--output", "one.h5", cwd=tmp_path
+    )
     assert finished.code == 0
     finished = mpirun(3, "-m", "mpipar", "show", "one.h5", cwd=tmp_path)
     assert (finished.code, finished.stdout) == (2, "")
-    assert finished.own_errors == ["mpipar show: error: it needs no launcher, which started it 3 times"]
+    assert finished.own_errors == [
+        "mpipar show: error: it needs no launcher, which started it 3 times"
+    ]
 
 
 # The guide.

@@ -1,4 +1,6 @@
-"""The driver that maps an expression over numbers: the same as NumPy does, from ranges and datasets."""
+"""The driver that maps an expression over numbers: the same as NumPy does, from ranges and
+datasets.
+"""
 
 import h5py
 import numpy as np
@@ -11,11 +13,17 @@ from mpipar.roots import roots
 
 def equal(found, expected):
     """Return whether two arrays have the same type, shape and bits."""
-    return (found.dtype, found.shape, found.tobytes()) == (expected.dtype, expected.shape, expected.tobytes())
+    return (found.dtype, found.shape, found.tobytes()) == (
+        expected.dtype,
+        expected.shape,
+        expected.tobytes(),
+    )
 
 
 @pytest.mark.parametrize("points", [1, 2, 1000, 32_769])
-@pytest.mark.parametrize("ends", [(0.0, 1.0), (0.0, 100.0), (-3.0, 7.0), (5.0, 1.0), (2.0, 2.0), (1e300, 2e300)])
+@pytest.mark.parametrize(
+    "ends", [(0.0, 1.0), (0.0, 100.0), (-3.0, 7.0), (5.0, 1.0), (2.0, 2.0), (1e300, 2e300)]
+)
 def test_the_numbers_of_a_range_are_those_of_numpy(ends, points):
     result = run(roots, f="x", over=list(ends), points=points, block=1000)
     assert result.value == points
@@ -41,7 +49,9 @@ def test_any_expression_of_a_range(f):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Make datasets of several kinds, one with its rows in several files, all with spaces in their names."""
+    """Make datasets of several kinds, one with its rows in several files, all with spaces in their
+    names.
+    """
     folder = tmp_path_factory.mktemp("root data")
     rng = np.random.default_rng(1)
     data = {
@@ -76,7 +86,10 @@ def rows(folder, where):
 @pytest.mark.parametrize(
     "where",
     [
-        *(f"my data.h5:/all of it/{name}" for name in ("doubles", "single precision", "bytes", "integers", "complex")),
+        *(
+            f"my data.h5:/all of it/{name}"
+            for name in ("doubles", "single precision", "bytes", "integers", "complex")
+        ),
         *(f"my data.h5:/all of it/{name}" for name in ("table", "cubes", "big endian")),
         *("my data.h5:all of it/table", "whole thing.hdf5:joined rows"),
     ],
@@ -131,18 +144,24 @@ def test_compressed_numbers_are_the_same(tmp_path):
 
 
 def test_functions_of_files_and_modules(folder):
-    (folder / "mine.py").write_text("import numpy as np\n\ndef root(x):\n    return np.emath.sqrt(x - 0.5)\n")
+    (folder / "mine.py").write_text(
+        "import numpy as np\n\ndef root(x):\n    return np.emath.sqrt(x - 0.5)\n"
+    )
     expected = np.emath.sqrt(np.linspace(0, 1, 1000, endpoint=False) - 0.5)
     for f in ("mine.py:root", "mine:root"):
         options = ("--f", f, "--points", "1000", "--block", "100", "--output", "out.h5", "--json")
-        assert python("-m", "mpipar.roots", *options, "--workers", "2", cwd=folder).json["value"] == 1000
+        assert (
+            python("-m", "mpipar.roots", *options, "--workers", "2", cwd=folder).json["value"]
+            == 1000
+        )
         with h5py.File(folder / "out.h5") as file:
             assert equal(file["y"][()], expected)
 
 
 def test_rows_that_fail_are_missing_numbers_if_they_are_skipped(folder):
     (folder / "picky.py").write_text(
-        "def root(x):\n    if 0.3 in x:\n        raise ValueError('I dislike this')\n    return x**0.5\n"
+        "def root(x):\n    if 0.3 in x:\n        raise ValueError('I dislike this')\n    return"
+        " x**0.5\n"
     )
     name = f"{folder / 'picky.py'}:root"
     result = run(roots, f=name, points=100, block=10, on_error="skip")
@@ -160,20 +179,26 @@ def test_a_function_that_raises_fails_like_any_kernel(folder):
 
 
 def test_what_changes_its_type_is_refused_rather_than_cut_off(folder):
-    (folder / "fickle.py").write_text("import numpy as np\n\ndef root(x):\n    return np.emath.sqrt(0.5 - x)\n")
+    (folder / "fickle.py").write_text(
+        "import numpy as np\n\ndef root(x):\n    return np.emath.sqrt(0.5 - x)\n"
+    )
     with pytest.raises(RunFailed, match="'y' needs float64, got an array of complex128"):
         run(roots, f=f"{folder / 'fickle.py'}:root", points=100, block=10)
 
 
 def test_a_function_of_another_shape_is_refused(folder):
-    (folder / "shape.py").write_text("import numpy as np\n\ndef two(x):\n    return np.zeros((2, len(x)))\n")
+    (folder / "shape.py").write_text(
+        "import numpy as np\n\ndef two(x):\n    return np.zeros((2, len(x)))\n"
+    )
     with pytest.raises(BadInput, match="one value for each x"):
         run(roots, f=f"{folder / 'shape.py'}:two")
 
 
 def test_a_dataset_that_is_damaged_in_the_middle_fails_with_the_block(folder, tmp_path):
     with h5py.File(tmp_path / "bad.h5", "w") as file:
-        made = file.create_dataset("x", data=np.random.default_rng(0).random(3000), compression="gzip", chunks=(1000,))
+        made = file.create_dataset(
+            "x", data=np.random.default_rng(0).random(3000), compression="gzip", chunks=(1000,)
+        )
         chunk = made.id.get_chunk_info(1)
     with (tmp_path / "bad.h5").open("r+b") as file:
         file.seek(chunk.byte_offset)
@@ -181,7 +206,10 @@ def test_a_dataset_that_is_damaged_in_the_middle_fails_with_the_block(folder, tm
     options = ("--input", "bad.h5", "--output", "out.h5", "--block", "500")
     finished = over(chosen_ranks(2)[0])("-m", "mpipar.roots", *options, cwd=tmp_path)
     assert (finished.code, finished.stdout) == (1, "")
-    assert "block 2 (items 1000 to 1499)" in finished.stderr or "block 3 (items 1500 to 1999)" in finished.stderr
+    assert (
+        "block 2 (items 1000 to 1499)" in finished.stderr
+        or "block 3 (items 1500 to 1999)" in finished.stderr
+    )
     assert finished.stderr.count("Traceback") == 1
     if (tmp_path / "out.h5").exists():  # to be resumed
         with h5py.File(tmp_path / "out.h5") as file:

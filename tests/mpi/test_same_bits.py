@@ -1,4 +1,6 @@
-"""The same bits in every mode: a sample of the grid, of which `make same-bits` is the whole, and all reductions."""
+"""The same bits in every mode: a sample of the grid, of which `make same-bits` is the whole, and
+all reductions.
+"""
 
 from itertools import product
 from pathlib import Path
@@ -21,7 +23,10 @@ MODES = [
 
 @pytest.mark.parametrize(
     "problem",
-    [pytest.param(name, marks=pytest.mark.each_mpi if name == "mcpi 1e7" else pytest.mark.ci) for name in PROBLEMS],
+    [
+        pytest.param(name, marks=pytest.mark.each_mpi if name == "mcpi 1e7" else pytest.mark.ci)
+        for name in PROBLEMS
+    ],
 )
 def test_value_is_the_same_in_every_mode(problem):
     expected = value(problem, None, 1, "slice")
@@ -60,11 +65,16 @@ def test_every_reduction_is_the_same_in_a_pool(ranks, all_reductions_serially):
 
 def test_another_seed_or_block_size_is_another_result(all_reductions_serially):
     for option in (("--seed", "1"), ("--block", "96")):
-        assert python(PROGRAMS, "everything", *option, "--json").json["value"] != all_reductions_serially["value"]
+        assert (
+            python(PROGRAMS, "everything", *option, "--json").json["value"]
+            != all_reductions_serially["value"]
+        )
 
 
 @pytest.mark.each_mpi
 def test_a_run_with_fewer_blocks_than_ranks():
-    results = [over(ranks)("-m", "mpipar.pi", "--steps", "10", "--json").json for ranks in (None, 3)]
+    results = [
+        over(ranks)("-m", "mpipar.pi", "--steps", "10", "--json").json for ranks in (None, 3)
+    ]
     assert results[0]["value"] == results[1]["value"]
     assert results[1]["evaluated_blocks"] == 1

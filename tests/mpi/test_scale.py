@@ -41,7 +41,9 @@ sys.exit(main(arguments))
 
 def scale(*words: object, cold: bool = False, **options) -> Finished:
     if cold:
-        return python("-m", "mpipar", "scale", *map(str, words), cold=True, env=FOR_OPEN_MPI, **options)
+        return python(
+            "-m", "mpipar", "scale", *map(str, words), cold=True, env=FOR_OPEN_MPI, **options
+        )
     interpreter = str(pages.warm_programs() / "python")
     return python("-c", WITH_WARM_RUNS, interpreter, *map(str, words), env=FOR_OPEN_MPI, **options)
 
@@ -55,7 +57,17 @@ def rows(folder: Path, name: str = "scaling.csv") -> list[dict[str, str]]:
 @pytest.mark.parametrize("repeats", [1, pytest.param(2, marks=pytest.mark.ci)])
 def test_strong_and_weak(repeats, tmp_path):
     folder = tmp_path / "study"
-    words = ["pi", "--ranks", "2,1,2", "--strong", "--weak", "--set", "steps=1e6", "--output", folder]
+    words = [
+        "pi",
+        "--ranks",
+        "2,1,2",
+        "--strong",
+        "--weak",
+        "--set",
+        "steps=1e6",
+        "--output",
+        folder,
+    ]
     words += ["--repeats", repeats]
     runs = 4 * repeats
     cold = repeats == 2  # so that there is a start to be measured
@@ -65,10 +77,15 @@ def test_strong_and_weak(repeats, tmp_path):
     assert f"{runs} of {runs}: " in ended.stderr
     found = rows(folder)
     assert [(row["mode"], row["ranks"], row["items"], row["repeats"]) for row in found] == [
-        ("strong", "1", "1000000", str(repeats)), ("strong", "2", "1000000", str(repeats)),
-        ("weak", "1", "1000000", str(repeats)), ("weak", "2", "2000000", str(repeats)),
-    ]  # fmt: skip
-    assert all(0 < float(row["fastest_s"]) <= float(row["median_s"]) <= float(row["slowest_s"]) for row in found)
+        ("strong", "1", "1000000", str(repeats)),
+        ("strong", "2", "1000000", str(repeats)),
+        ("weak", "1", "1000000", str(repeats)),
+        ("weak", "2", "2000000", str(repeats)),
+    ]
+    assert all(
+        0 < float(row["fastest_s"]) <= float(row["median_s"]) <= float(row["slowest_s"])
+        for row in found
+    )
     assert float(found[0]["speedup"]) == float(found[0]["efficiency"]) == 1
     assert all(float(row["startup_s"]) > (0.05 if cold else 0) for row in found)
     with h5py.File(folder / "scaling.h5") as file:
@@ -83,23 +100,45 @@ def test_strong_and_weak(repeats, tmp_path):
     before = (folder / "runs.jsonl").read_text()
     assert f"{runs} of {runs} runs are done" in scale(*words).stderr
     assert (folder / "runs.jsonl").read_text() == before
-    more = scale("pi", "--ranks", "1", "--repeats", repeats + 1, "--set", "steps=1e6", "--output", folder)
+    more = scale(
+        "pi", "--ranks", "1", "--repeats", repeats + 1, "--set", "steps=1e6", "--output", folder
+    )
     assert f"{repeats} of {repeats + 1} runs are done" in more.stderr
 
 
 @pytest.mark.ci
 def test_a_kernel_of_the_users_over_workers(tmp_path):
     (tmp_path / "own.py").write_text(WRONG.replace("(int(ranks) - 1)", "0"))
-    ended = scale("own.py:wrong", "--ranks", "1", "--workers", "1,2", "--weak", "--repeats", "1", "--set", "terms=1e3",
-                  "--output", "study", cwd=tmp_path)  # fmt: skip
+    ended = scale(
+        "own.py:wrong",
+        "--ranks",
+        "1",
+        "--workers",
+        "1,2",
+        "--weak",
+        "--repeats",
+        "1",
+        "--set",
+        "terms=1e3",
+        "--output",
+        "study",
+        cwd=tmp_path,
+    )
     assert ended.code == 0, ended.stderr
-    assert [(row["workers"], row["items"]) for row in rows(tmp_path / "study")] == [("1", "1000"), ("2", "2000")]
+    assert [(row["workers"], row["items"]) for row in rows(tmp_path / "study")] == [
+        ("1", "1000"),
+        ("2", "2000"),
+    ]
 
 
 @pytest.mark.ci
 def test_a_job_file_here(tmp_path):
-    (tmp_path / "job.toml").write_text('[run]\ndriver = "mcpi"\noptions_per_rank = {samples = 1e5}\n')
-    ended = scale("job.toml", "--ranks", "1,2", "--weak", "--repeats", "1", "--output", "study", cwd=tmp_path)
+    (tmp_path / "job.toml").write_text(
+        '[run]\ndriver = "mcpi"\noptions_per_rank = {samples = 1e5}\n'
+    )
+    ended = scale(
+        "job.toml", "--ranks", "1,2", "--weak", "--repeats", "1", "--output", "study", cwd=tmp_path
+    )
     assert ended.code == 0, ended.stderr
     assert [row["items"] for row in rows(tmp_path / "study")] == ["100000", "200000"]
 
@@ -107,7 +146,9 @@ def test_a_job_file_here(tmp_path):
 @pytest.mark.ci
 def test_a_driver_with_a_dataset_leaves_none(tmp_path):
     words = ["--set", "f=sqrt(x**3)", "--set", "over=[0, 1]", "--set", "points=1e4"]
-    ended = scale("roots", "--ranks", "1", *words, "--repeats", "1", "--output", "study", cwd=tmp_path)
+    ended = scale(
+        "roots", "--ranks", "1", *words, "--repeats", "1", "--output", "study", cwd=tmp_path
+    )
     assert ended.code == 0, ended.stderr
     assert not (tmp_path / "study/scratch").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["study"]
@@ -116,8 +157,22 @@ def test_a_driver_with_a_dataset_leaves_none(tmp_path):
 @pytest.mark.each_mpi
 def test_a_study_that_is_killed_leaves_no_run_behind(tmp_path):
     """The same command goes on, and its times would be those of a busy machine."""
-    words = ["-m", "mpipar", "scale", "load", "--ranks", "2", "--repeats", "1", "--set", "tasks=2", "--set",
-             "mean=77.25", "--output", str(tmp_path / "study")]  # fmt: skip
+    words = [
+        "-m",
+        "mpipar",
+        "scale",
+        "load",
+        "--ranks",
+        "2",
+        "--repeats",
+        "1",
+        "--set",
+        "tasks=2",
+        "--set",
+        "mean=77.25",
+        "--output",
+        str(tmp_path / "study"),
+    ]
     environment = {**os.environ, **FOR_OPEN_MPI, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
 
     def of_the_study() -> list[str]:
@@ -125,7 +180,9 @@ def test_a_study_that_is_killed_leaves_no_run_behind(tmp_path):
         for path in Path("/proc").glob("[0-9]*/cmdline"):
             with contextlib.suppress(OSError):  # it has ended meanwhile
                 lines.append(path.read_bytes())
-        return [line.decode() for line in lines if b"mpipar.load" in line and b"--mean=77.25" in line]
+        return [
+            line.decode() for line in lines if b"mpipar.load" in line and b"--mean=77.25" in line
+        ]
 
     def wait_until(is_so) -> None:
         deadline = time.monotonic() + TIME_LIMIT
@@ -133,7 +190,9 @@ def test_a_study_that_is_killed_leaves_no_run_behind(tmp_path):
             assert time.monotonic() < deadline, of_the_study()
             time.sleep(0.05)
 
-    with subprocess.Popen([sys.executable, *words], env=environment, start_new_session=True) as process:
+    with subprocess.Popen(
+        [sys.executable, *words], env=environment, start_new_session=True
+    ) as process:
         try:
             wait_until(lambda: len(of_the_study()) >= 3)  # mpirun and two ranks
         finally:
@@ -142,7 +201,9 @@ def test_a_study_that_is_killed_leaves_no_run_behind(tmp_path):
 
 
 def not_under_nohup() -> None:
-    """Let SIGHUP do what it does, however these tests were started: who ignores it makes its children do so."""
+    """Let SIGHUP do what it does, however these tests were started: who ignores it makes its
+    children do so.
+    """
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
@@ -156,14 +217,37 @@ def not_under_nohup() -> None:
 )
 def test_an_interrupted_study_goes_on(number, tmp_path):
     folder = tmp_path / "study"
-    words = ["-m", "mpipar", "scale", "load", "--ranks", "1,2", "--repeats", "2", "--set", "tasks=2", "--set",
-             "mean=0.05", "--output", str(folder)]  # fmt: skip
+    words = [
+        "-m",
+        "mpipar",
+        "scale",
+        "load",
+        "--ranks",
+        "1,2",
+        "--repeats",
+        "2",
+        "--set",
+        "tasks=2",
+        "--set",
+        "mean=0.05",
+        "--output",
+        str(folder),
+    ]
     environment = {**os.environ, **FOR_OPEN_MPI, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
-    with subprocess.Popen([sys.executable, *words], env=environment, stderr=subprocess.PIPE, text=True,
-                          start_new_session=True, preexec_fn=not_under_nohup) as process:  # fmt: skip
+    with subprocess.Popen(
+        [sys.executable, *words],
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=not_under_nohup,
+    ) as process:
         try:
             deadline = time.monotonic() + TIME_LIMIT
-            while not (folder / "runs.jsonl").exists() or (folder / "runs.jsonl").read_text().count("\n") < 2:
+            while (
+                not (folder / "runs.jsonl").exists()
+                or (folder / "runs.jsonl").read_text().count("\n") < 2
+            ):
                 assert time.monotonic() < deadline
                 assert process.poll() is None, process.stderr.read()
                 time.sleep(0.02)
@@ -202,7 +286,9 @@ def test_values_that_differ_are_told_loudly(tmp_path):
 
 def test_a_run_that_fails(tmp_path):
     (tmp_path / "bad.py").write_text(WRONG.replace("return", "return 1 / (2 - int(ranks)) +"))
-    ended = scale("bad.py:wrong", "--ranks", "1,2", "--repeats", "1", "--output", "study", cwd=tmp_path)
+    ended = scale(
+        "bad.py:wrong", "--ranks", "1,2", "--repeats", "1", "--output", "study", cwd=tmp_path
+    )
     assert ended.code == 1
     assert "strong, 2 ranks × 1 worker: exit code 1: " in ended.stderr
 
@@ -213,7 +299,10 @@ def test_serial_against_parallel(tmp_path):
     assert ended.code == 0, ended.stderr
     assert "2 ranks do not win at the largest size" in ended.stderr
     found = rows(folder, "crossover.csv")
-    assert [(row["items"], row["wins"]) for row in found] == [("1000", "serial"), ("10000", "serial")]
+    assert [(row["items"], row["wins"]) for row in found] == [
+        ("1000", "serial"),
+        ("10000", "serial"),
+    ]
     assert not (folder / "scaling.csv").exists()
 
 
@@ -225,18 +314,33 @@ BAD_INPUT = [
     (["pi", "--ranks", "1", "--workers", "x"], "--workers: expected whole numbers"),
     (["pi", "--ranks", "1", "--repeats", "0"], "--repeats: expected whole numbers from 1 on"),
     (["pi", "--ranks", "1,2", "--baseline", "4"], "--baseline: expected one of 1, 2 ranks, got 4"),
-    (["pi", "--ranks", "1", "--set", "steps=0"], "argument --steps: expected a whole number from 1 on"),
+    (
+        ["pi", "--ranks", "1", "--set", "steps=0"],
+        "argument --steps: expected a whole number from 1 on",
+    ),
     (["pi", "--ranks", "1", "--set", "stepps=1"], "unrecognized arguments: --stepps=1"),
     (["pi", "--ranks", "1", "--on", "slurm"], "--on: slurm is for job files"),
     (["pi", "--nodes", "1"], "--nodes: is for jobs"),
-    (["pi", "--ranks", "1", "--sizes", "10"], "--sizes: there is no size with more than one process"),
-    (["primes", "--ranks", "1", "--weak"], "--weak: say which of its options is the size, by --set-per-rank"),
+    (
+        ["pi", "--ranks", "1", "--sizes", "10"],
+        "--sizes: there is no size with more than one process",
+    ),
+    (
+        ["primes", "--ranks", "1", "--weak"],
+        "--weak: say which of its options is the size, by --set-per-rank",
+    ),
     (["nothing", "--ranks", "1"], "there is no driver 'nothing'"),
     (["nothing.toml", "--ranks", "1"], "nothing.toml: No such file"),
     (["pi", "--rank", "1"], "unrecognized arguments"),
-    (["pi", "--ranks", "1", "--set", "steps=abc"], "steps: expected a number, as it is multiplied, got 'abc'"),
+    (
+        ["pi", "--ranks", "1", "--set", "steps=abc"],
+        "steps: expected a number, as it is multiplied, got 'abc'",
+    ),
     (["pi", "--ranks", "1", "--set", "seed=1", "--set", "seed=2"], "--set: seed is given twice"),
-    (["pi", "--ranks", "1", "--set", "steps=1", "--set-per-rank", "steps=2"], "steps is given by --set, too"),
+    (
+        ["pi", "--ranks", "1", "--set", "steps=1", "--set-per-rank", "steps=2"],
+        "steps is given by --set, too",
+    ),
     (["pi", "--ranks", "1", "--site", "x"], "--site: is for jobs, with --on slurm"),
     (["pi", "--ranks", "1", "--at-once", "2"], "--at-once: is for jobs, with --on slurm"),
     (["pi", "--ranks", "1", "--output", ""], "argument --output: expected a name, got ''"),
@@ -255,9 +359,17 @@ print(json.dumps(answers))
 
 
 def test_bad_input(tmp_path):
-    ended = python("-c", ALL_IN_ONE, json.dumps([words for words, _ in BAD_INPUT]), cwd=tmp_path, env=FOR_OPEN_MPI)
+    ended = python(
+        "-c",
+        ALL_IN_ONE,
+        json.dumps([words for words, _ in BAD_INPUT]),
+        cwd=tmp_path,
+        env=FOR_OPEN_MPI,
+    )
     assert ended.code == 0, ended.stderr
-    for (words, message), (code, stdout, stderr) in zip(BAD_INPUT, json.loads(ended.stdout), strict=True):
+    for (words, message), (code, stdout, stderr) in zip(
+        BAD_INPUT, json.loads(ended.stdout), strict=True
+    ):
         what = (words, stderr)
         assert (code, stdout, stderr.count("\n")) == (2, "", 1), what
         assert stderr.startswith("mpipar scale: error: "), what
@@ -285,8 +397,14 @@ def test_folders_of_others_are_refused(tmp_path):
     assert 'options was {"steps": "100000"}, and is {"steps": "1000000"} now' in ended.stderr
 
 
-LINES = [(page, line) for page in pages.pages_with(pages.SCALE) for line in pages.shell_lines(page, pages.SCALE)]
-CASES = [pytest.param(*line, marks=[] if line[0] == "README.md" else pytest.mark.ci) for line in LINES]
+LINES = [
+    (page, line)
+    for page in pages.pages_with(pages.SCALE)
+    for line in pages.shell_lines(page, pages.SCALE)
+]
+CASES = [
+    pytest.param(*line, marks=[] if line[0] == "README.md" else pytest.mark.ci) for line in LINES
+]
 
 
 # Those for Slurm are run in tests/slurm/test_scale.py.
@@ -295,7 +413,9 @@ def test_lines_of_the_guides(page, line, tmp_path):
     """With small problems, and one repeat."""
     for name, text in pages.saved_files(page).items():
         (tmp_path / name).write_text(text)
-    line = re.sub(r"--repeats \d+", "", re.sub(r"=\d+e\d+", "=1e5", line)).replace("--ranks 1,2,4,8", "--ranks 1,2")
+    line = re.sub(r"--repeats \d+", "", re.sub(r"=\d+e\d+", "=1e5", line)).replace(
+        "--ranks 1,2,4,8", "--ranks 1,2"
+    )
     line = re.sub(r"--sizes \S+", "--sizes 1e3,1e4", line).partition("mpipar scale ")[2]
     ended = scale(*shlex.split(line), "--repeats", "1", cwd=tmp_path)
     assert ended.code == 0, ended.stderr

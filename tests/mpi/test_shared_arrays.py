@@ -1,4 +1,6 @@
-"""Arrays that exist once on each node: right in every mode, made once, and counted once in memory."""
+"""Arrays that exist once on each node: right in every mode, made once, and counted once in
+memory.
+"""
 
 import os
 import signal
@@ -103,7 +105,9 @@ def writing(tmp_path):
     return "writing.py"
 
 
-@pytest.mark.parametrize(("ranks", "workers"), [(None, "1"), (None, "2"), *[(ranks, "1") for ranks in chosen_ranks(2)]])
+@pytest.mark.parametrize(
+    ("ranks", "workers"), [(None, "1"), (None, "2"), *[(ranks, "1") for ranks in chosen_ranks(2)]]
+)
 def test_a_kernel_cannot_write_to_it(ranks, workers, tmp_path):
     finished = over(ranks)(writing(tmp_path), "--workers", workers, cwd=tmp_path)
     assert finished.code == 1
@@ -111,11 +115,24 @@ def test_a_kernel_cannot_write_to_it(ranks, workers, tmp_path):
 
 
 def memory(mode, processes, kib, tmp_path):
-    """Return the memory of all processes with the array and of that which made it, in bytes, and how many they are."""
+    """Return the memory of all processes with the array and of that which made it, in bytes, and
+    how many they are.
+    """
     folder = tmp_path / str(kib)
     folder.mkdir()
-    options = ("--kib", str(kib), "--folder", str(folder), "--items", str(processes), "--measure", str(processes))
-    result = lookup(mode, *options, cold=True).json  # warm ones share memory with others, which come and go
+    options = (
+        "--kib",
+        str(kib),
+        "--folder",
+        str(folder),
+        "--items",
+        str(processes),
+        "--measure",
+        str(processes),
+    )
+    result = lookup(
+        mode, *options, cold=True
+    ).json  # warm ones share memory with others, which come and go
     measured = {}
     for pid, pss in result["value"]["memory"]:
         measured[pid] = max(pss, measured.get(pid, 0))

@@ -1,4 +1,6 @@
-"""Every code block and shell line of the tutorial, run as a reader would, and what it says about them."""
+"""Every code block and shell line of the tutorial, run as a reader would, and what it says about
+them.
+"""
 
 import json
 import math
@@ -75,7 +77,9 @@ def test_lines_with_the_same_walks_give_the_same_bits(outputs):
 
 
 def test_the_last_step_adds_to_the_one_before(outputs):
-    [*with_mean, with_all] = [text for line, text in outputs.items() if "1e5" in line and "walk4" not in line]
+    [*with_mean, with_all] = [
+        text for line, text in outputs.items() if "1e5" in line and "walk4" not in line
+    ]
     assert value_and_error(with_all) == value_and_error(with_mean[0])
 
 
@@ -104,17 +108,23 @@ def test_the_file_has_a_row_for_each_walk(outputs, folder):
 def test_the_rows_come_to_python_as_an_array(outputs, folder):
     first, second = outputs["python look.py"].splitlines()
     value, error = (float(text) for text in first.split(" ± "))
-    command = python("walk3.py", "--walks", "10_000", "--seed", "1", "--output", "again.h5", "--json", cwd=folder).json
+    command = python(
+        "walk3.py", "--walks", "10_000", "--seed", "1", "--output", "again.h5", "--json", cwd=folder
+    ).json
     assert (value, error) == (command["value"], command["error"])
     with h5py.File(folder / "again.h5") as file:
         percentiles = np.percentile(file["distance"], [5, 50, 95])
     assert second == str(percentiles)
     # The distance of many steps has a Rayleigh distribution.
-    assert percentiles == pytest.approx([10 * math.sqrt(-math.log(p)) for p in (0.95, 0.5, 0.05)], rel=0.05)
+    assert percentiles == pytest.approx(
+        [10 * math.sqrt(-math.log(p)) for p in (0.95, 0.5, 0.05)], rel=0.05
+    )
 
 
 def test_walkers_stand_as_high_as_theory_says(outputs):
-    """The mean of exp(−r²) over the normal distribution that many steps have, 2/3 of a point wide each."""
+    """The mean of exp(−r²) over the normal distribution that many steps have, 2/3 of a point wide
+    each.
+    """
     lines = [text for line, text in outputs.items() if "walk4.py" in line]
     assert len(lines) == 2
     [(value, error)] = {
@@ -122,7 +132,9 @@ def test_walkers_stand_as_high_as_theory_says(outputs):
         for value, error in (re.match(r"height = (\S+) ± (\S+)\n", text).groups() for text in lines)
     }
     variance = 100 * (2 / 3) * (2 / 499) ** 2  # in each direction, in units of the landscape
-    assert abs(value - 1 / (1 + 2 * variance)) < 4 * error + 1e-4  # the middle is half a point from the top
+    assert (
+        abs(value - 1 / (1 + 2 * variance)) < 4 * error + 1e-4
+    )  # the middle is half a point from the top
 
 
 def test_bad_values_are_refused_as_the_page_says(outputs, folder):

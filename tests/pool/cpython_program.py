@@ -1,7 +1,8 @@
-"""CPython's own tests of process pools, unmodified: ``mpipar run cpython_program.py pool|executor FOLDER [names …]``.
+"""CPython's own tests of process pools, unmodified: ``mpipar run cpython_program.py pool|executor
+FOLDER [names …]``.
 
-FOLDER has ``test_concurrent_futures.py``. Leaves out the tests that are named: all of a class, or ``Class.test``.
-Prints, as JSON, how many were run, and the last lines of those that failed.
+FOLDER has ``test_concurrent_futures.py``. Leaves out the tests that are named: all of a class, or
+``Class.test``. Prints, as JSON, how many were run, and the last lines of those that failed.
 """
 
 import importlib
@@ -15,9 +16,15 @@ PREFIXES = {"pool": "_Test", "executor": "ProcessPoolFork"}
 
 def cases(what):
     module = importlib.import_module(MODULES[what])
-    names = [name for name in vars(module) if name.startswith(PREFIXES[what]) and "Forkserver" not in name]
+    names = [
+        name
+        for name in vars(module)
+        if name.startswith(PREFIXES[what]) and "Forkserver" not in name
+    ]
     found = [getattr(module, name) for name in names]
-    return [each for each in found if isinstance(each, type) and issubclass(each, unittest.TestCase)]
+    return [
+        each for each in found if isinstance(each, type) and issubclass(each, unittest.TestCase)
+    ]
 
 
 def all_tests(cases, left_out):
@@ -38,6 +45,9 @@ if __name__ == "__main__":
     sys.path.append(folder)
     suite = all_tests(cases(what), set(left_out))
     result = unittest.TextTestRunner(stream=sys.stderr, verbosity=2).run(suite)
-    failed = {test.id().split(".", 1)[1]: last_line(trace) for test, trace in [*result.failures, *result.errors]}
+    failed = {
+        test.id().split(".", 1)[1]: last_line(trace)
+        for test, trace in [*result.failures, *result.errors]
+    }
     print()  # the tests print, too
     print(json.dumps({"run": result.testsRun, "failed": failed}))

@@ -1,4 +1,6 @@
-"""What one can do with an executor; as a program, it does so with mpipar's, over ranks, and prints it as JSON."""
+"""What one can do with an executor; as a program, it does so with mpipar's, over ranks, and prints
+it as JSON.
+"""
 
 import concurrent.futures
 import functools
@@ -34,7 +36,9 @@ def result_of(name, make):
 
 
 def busy(executor, opened):
-    """Give all workers something to do until a file is there, and let one begin; return the futures."""
+    """Give all workers something to do until a file is there, and let one begin; return the
+    futures.
+    """
     futures = [executor.submit(pass_gate, opened, 5) for _ in range(2 * executor._max_workers)]
     wait_for(opened.with_name("begun"))
     return futures
@@ -47,10 +51,20 @@ def touch(path):
 @call
 def submit(make):
     with make(2) as executor:
-        futures = [executor.submit(add, 1, 2), executor.submit(add, 1, z=3), executor.submit(fail_at_three, 3)]
+        futures = [
+            executor.submit(add, 1, 2),
+            executor.submit(add, 1, z=3),
+            executor.submit(fail_at_three, 3),
+        ]
         values = [outcome(lambda f=f: f.result(WAIT)) for f in futures]
         raised = repr(futures[2].exception(WAIT)), futures[0].exception(WAIT)
-        return values, raised, [future.done() for future in futures], futures[0].cancelled(), futures[0].cancel()
+        return (
+            values,
+            raised,
+            [future.done() for future in futures],
+            futures[0].cancelled(),
+            futures[0].cancel(),
+        )
 
 
 @call
@@ -63,7 +77,11 @@ def submit_of_what_cannot_be_called(make):
 def results_that_are_not_there_yet(make):
     with gate() as opened, make(1) as executor:
         future = executor.submit(pass_gate, opened, 5)
-        early = outcome(lambda: future.result(0.05)), outcome(lambda: future.exception(timeout=0)), future.done()
+        early = (
+            outcome(lambda: future.result(0.05)),
+            outcome(lambda: future.exception(timeout=0)),
+            future.done(),
+        )
         opened.touch()
         return early, future.result(WAIT)
 
@@ -78,8 +96,14 @@ def a_remote_traceback_is_the_cause(make):
 @call
 def map_(make):
     with make(2) as executor:
-        lengths = [sum(executor.map(square, range(500), chunksize=chunksize)) for chunksize in (1, 7, 1000)]
-        several = list(executor.map(add, [1, 2, 3], (4, 5))), list(executor.map(add, [])), list(executor.map(begin))
+        lengths = [
+            sum(executor.map(square, range(500), chunksize=chunksize)) for chunksize in (1, 7, 1000)
+        ]
+        several = (
+            list(executor.map(add, [1, 2, 3], (4, 5))),
+            list(executor.map(add, [])),
+            list(executor.map(begin)),
+        )
         generated = executor.map(square, (n for n in range(5)), timeout=WAIT)
         return lengths, several, next(generated), list(generated), list(generated)
 
@@ -88,7 +112,11 @@ def map_(make):
 def map_that_raises(make):
     with make(2) as executor:
         values = executor.map(fail_at_three, range(6))
-        return [next(values) for _ in range(3)], outcome(lambda: next(values)), outcome(lambda: next(values))
+        return (
+            [next(values) for _ in range(3)],
+            outcome(lambda: next(values)),
+            outcome(lambda: next(values)),
+        )
 
 
 @call
@@ -105,7 +133,10 @@ def map_with_a_timeout(make):
         with gate() as there, gate() as opened, make(1) as executor:
             there.touch()
             values = executor.map(pass_gate, [there, opened], [1, 2], timeout=seconds)
-            first, second = outcome(lambda values=values: next(values)), outcome(lambda values=values: next(values))
+            first, second = (
+                outcome(lambda values=values: next(values)),
+                outcome(lambda values=values: next(values)),
+            )
             opened.touch()
         if first == "1":
             break
@@ -115,9 +146,9 @@ def map_with_a_timeout(make):
 @call
 def map_with_bad_arguments(make):
     with make(1) as executor:
-        return [outcome(lambda size=size: executor.map(square, [1], chunksize=size)) for size in (0, -1)], outcome(
-            lambda: executor.map(square, 5)
-        )
+        return [
+            outcome(lambda size=size: executor.map(square, [1], chunksize=size)) for size in (0, -1)
+        ], outcome(lambda: executor.map(square, 5))
 
 
 @call
@@ -134,7 +165,10 @@ def an_exception_in_the_iterator(make):
 def as_completed(make):
     with gate() as opened, make(2) as executor:
         futures = {executor.submit(square, n): n for n in range(20)}
-        found = {futures[future]: future.result() for future in concurrent.futures.as_completed(futures, timeout=WAIT)}
+        found = {
+            futures[future]: future.result()
+            for future in concurrent.futures.as_completed(futures, timeout=WAIT)
+        }
         slow = executor.submit(pass_gate, opened)
         early = outcome(lambda: list(concurrent.futures.as_completed([slow], timeout=0.05)))
         opened.touch()
@@ -145,12 +179,16 @@ def as_completed(make):
 def wait(make):
     with gate() as opened, make(1) as executor:
         futures = [executor.submit(square, 1), executor.submit(pass_gate, opened)]
-        first = concurrent.futures.wait(futures, return_when=concurrent.futures.FIRST_COMPLETED, timeout=WAIT)
+        first = concurrent.futures.wait(
+            futures, return_when=concurrent.futures.FIRST_COMPLETED, timeout=WAIT
+        )
         early = concurrent.futures.wait(futures[1:], timeout=0.01)
         opened.touch()
         every = concurrent.futures.wait(futures, timeout=WAIT)
         raising = [executor.submit(fail_at_three, n) for n in (3, 1)]
-        failed = concurrent.futures.wait(raising, return_when=concurrent.futures.FIRST_EXCEPTION, timeout=WAIT)
+        failed = concurrent.futures.wait(
+            raising, return_when=concurrent.futures.FIRST_EXCEPTION, timeout=WAIT
+        )
         return [len(first.done), len(early.not_done), len(every.done), raising[0] in failed.done]
 
 
@@ -189,7 +227,10 @@ def shutdown_waits_for_all(make):
     futures = [executor.submit(rest, 0.01) for _ in range(30)]
     executor.shutdown()
     executor.shutdown()
-    refused = outcome(lambda: executor.submit(square, 1)), outcome(lambda: executor.map(square, [1]))
+    refused = (
+        outcome(lambda: executor.submit(square, 1)),
+        outcome(lambda: executor.map(square, [1])),
+    )
     return all(future.done() for future in futures), refused
 
 
@@ -225,7 +266,12 @@ def shutdown_from_a_done_callback(make):
         future.add_done_callback(lambda _: (executor.shutdown(wait=False), over.set()))
         opened.touch()
         future.result(WAIT)
-    return future.result(WAIT), over.wait(WAIT), outcome(lambda: executor.submit(square, 1)), executor.shutdown()
+    return (
+        future.result(WAIT),
+        over.wait(WAIT),
+        outcome(lambda: executor.submit(square, 1)),
+        executor.shutdown(),
+    )
 
 
 @call
@@ -264,7 +310,10 @@ def an_initializer(make):
 @call
 def workers_are_replaced(make):
     with make(1, max_tasks_per_child=1) as executor:
-        return len({future.result(WAIT) for future in [executor.submit(process_id) for _ in range(3)]}) >= 3
+        return (
+            len({future.result(WAIT) for future in [executor.submit(process_id) for _ in range(3)]})
+            >= 3
+        )
 
 
 @call
@@ -276,7 +325,9 @@ def bad_arguments(make):
 @call
 def objects_that_are_called(make):
     with make(1) as executor:
-        return executor.submit(functools.partial(add, y=2), 1).result(WAIT), list(executor.map("-".join, ["ab", "cd"]))
+        return executor.submit(functools.partial(add, y=2), 1).result(WAIT), list(
+            executor.map("-".join, ["ab", "cd"])
+        )
 
 
 if __name__ == "__main__":

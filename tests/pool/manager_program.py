@@ -82,7 +82,10 @@ def main():
         items, table = manager.list(), manager.dict()
         pool.starmap(append, [(items, n) for n in range(20)])
         pool.starmap(enter, [(table, n) for n in range(20)])
-        found["list"], found["dict"] = sorted(items) == list(range(20)), dict(table) == {n: n * n for n in range(20)}
+        found["list"], found["dict"] = (
+            sorted(items) == list(range(20)),
+            dict(table) == {n: n * n for n in range(20)},
+        )
         lock, value = manager.Lock(), manager.Value("i", 0)
         pool.starmap(count, [(lock, value, n) for n in range(8)], chunksize=1)
         found["lock_and_value"] = value.value == 8
@@ -104,7 +107,11 @@ def main():
         barrier = manager.Barrier(workers)
         found["barrier"] = sorted(pool.map(meet, [barrier] * workers, 1)) == list(range(workers))
         objects = manager.list([Reading(4)])
-        found["class_of_the_script"] = [objects[0].doubled(), pool.apply(read, (objects,)), type(objects[0]) is Reading]
+        found["class_of_the_script"] = [
+            objects[0].doubled(),
+            pool.apply(read, (objects,)),
+            type(objects[0]) is Reading,
+        ]
         found["class_of_the_script"] = found["class_of_the_script"] == [8, (8, True), True]
         both = manager.dict(list=manager.list())
         found["proxies_in_proxies"] = max(pool.map(nested, [both] * 3)) == 3
@@ -112,7 +119,10 @@ def main():
         pool.starmap(of_array, [(array, n) for n in range(4)])
         found["array"] = list(array) == [0, 1, 2, 3]
         found["semaphore_and_condition"] = all(
-            pool.starmap(guarded, [(manager.Semaphore(1), manager.Condition(manager.RLock()), n) for n in range(4)])
+            pool.starmap(
+                guarded,
+                [(manager.Semaphore(1), manager.Condition(manager.RLock()), n) for n in range(4)],
+            )
         )
         kept = manager.list()
         pool.map(in_a_closure(kept), range(5))

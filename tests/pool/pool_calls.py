@@ -1,4 +1,6 @@
-"""What one can do with a Pool; as a program, it does so with mpipar's, over ranks, and prints what came out as JSON."""
+"""What one can do with a Pool; as a program, it does so with mpipar's, over ranks, and prints what
+came out as JSON.
+"""
 
 import contextlib
 import functools
@@ -62,7 +64,9 @@ def rest(seconds):
 
 @contextlib.contextmanager
 def gate():
-    """Give a file that isn't there yet, for tasks to wait for: what is under way until then doesn't depend on time."""
+    """Give a file that isn't there yet, for tasks to wait for: what is under way until then doesn't
+    depend on time.
+    """
     with tempfile.TemporaryDirectory() as folder:
         yield Path(folder, "open")
 
@@ -116,7 +120,12 @@ def begun(_=None):
 
 @call
 def apply(pool, _):
-    return [pool.apply(add, (1,)), pool.apply(add, [1, 2]), pool.apply(add, (1,), {"z": 3}), pool.apply(nothing)]
+    return [
+        pool.apply(add, (1,)),
+        pool.apply(add, [1, 2]),
+        pool.apply(add, (1,), {"z": 3}),
+        pool.apply(nothing),
+    ]
 
 
 @call
@@ -126,7 +135,9 @@ def apply_that_raises(pool, _):
 
 @call
 def apply_with_wrong_arguments(pool, _):
-    return outcome(lambda: pool.apply(square)), outcome(lambda: pool.apply(square, 5)).partition(":")[0]
+    return outcome(lambda: pool.apply(square)), outcome(lambda: pool.apply(square, 5)).partition(
+        ":"
+    )[0]
 
 
 @call
@@ -137,21 +148,34 @@ def apply_of_what_cannot_be_called(pool, _):
 @call
 def apply_async(pool, _):
     results = [pool.apply_async(add, (n,), {"y": 1}) for n in range(30)]
-    return [result.get(WAIT) for result in results], results[0].ready(), results[0].successful(), results[0].wait(0)
+    return (
+        [result.get(WAIT) for result in results],
+        results[0].ready(),
+        results[0].successful(),
+        results[0].wait(0),
+    )
 
 
 @call
 def apply_async_that_raises(pool, _):
     result = pool.apply_async(fail_at_three, (3,))
     result.wait(WAIT)
-    return result.ready(), result.successful(), [outcome(lambda: result.get(WAIT)) for _ in range(2)]
+    return (
+        result.ready(),
+        result.successful(),
+        [outcome(lambda: result.get(WAIT)) for _ in range(2)],
+    )
 
 
 @call
 def a_result_that_is_not_there_yet(pool, _):
     with gate() as opened:
         result = pool.apply_async(pass_gate, (opened, 5))
-        early = result.ready(), outcome(lambda: result.get(0.05)), outcome(lambda: result.get(timeout=0))
+        early = (
+            result.ready(),
+            outcome(lambda: result.get(0.05)),
+            outcome(lambda: result.get(timeout=0)),
+        )
         unready = result.wait(0.01), outcome(result.successful).partition(":")[0]
         opened.touch()
         return early, unready, result.get(WAIT), result.get(0)
@@ -183,7 +207,9 @@ def callbacks_before_get_returns(pool, _):
         pool.starmap_async(add, [(1, 2)], None, slow).get(WAIT),
         outcome(lambda: pool.apply_async(fail_at_three, (3,), {}, slow, slow).get(WAIT)),
         outcome(lambda: pool.map_async(fail_at_three, range(5), 1, slow, slow).get(WAIT)),
-        outcome(lambda: pool.starmap_async(add, [()], error_callback=lambda e: slow(type(e))).get(WAIT)).split(":")[0],
+        outcome(
+            lambda: pool.starmap_async(add, [()], error_callback=lambda e: slow(type(e))).get(WAIT)
+        ).split(":")[0],
         outcome(lambda: pool.apply_async(fail_at_three, (3,), callback=slow).get(WAIT)),
     ]
     return found, heard, threads
@@ -203,19 +229,32 @@ def map_of_any_iterable(pool, _):
 @call
 def map_of_nothing(pool, _):
     result = pool.map_async(square, [], callback=print)
-    return pool.map(square, []), pool.starmap(add, iter(())), result.get(WAIT), list(pool.imap(square, []))
+    return (
+        pool.map(square, []),
+        pool.starmap(add, iter(())),
+        result.get(WAIT),
+        list(pool.imap(square, [])),
+    )
 
 
 @call
 def a_map_of_nothing_is_successful(pool, _):
     result = pool.map_async(square, [])
     result.wait(WAIT)
-    return result.ready(), result.successful(), list(pool.imap_unordered(square, [])), pool.map(square, [], chunksize=3)
+    return (
+        result.ready(),
+        result.successful(),
+        list(pool.imap_unordered(square, [])),
+        pool.map(square, [], chunksize=3),
+    )
 
 
 @call
 def map_with_chunksizes(pool, _):
-    return [pool.map(square, range(10), chunksize) == [n * n for n in range(10)] for chunksize in (None, 1, 3, 99)]
+    return [
+        pool.map(square, range(10), chunksize) == [n * n for n in range(10)]
+        for chunksize in (None, 1, 3, 99)
+    ]
 
 
 @call
@@ -242,20 +281,29 @@ def imap_of_what_is_not_iterable(pool, _):
 
 @call
 def starmap(pool, _):
-    return pool.starmap(add, [(1, 2), [3], iter((4, 5))]), pool.starmap_async(max, zip("ad", "cb", strict=True)).get(
-        WAIT
-    )
+    return pool.starmap(add, [(1, 2), [3], iter((4, 5))]), pool.starmap_async(
+        max, zip("ad", "cb", strict=True)
+    ).get(WAIT)
 
 
 @call
 def starmap_with_wrong_arguments(pool, _):
-    return outcome(lambda: pool.starmap(square, [(1, 2)])), outcome(lambda: pool.starmap(square, [1]))[:9]
+    return outcome(lambda: pool.starmap(square, [(1, 2)])), outcome(
+        lambda: pool.starmap(square, [1])
+    )[:9]
 
 
 @call
 def imap(pool, _):
     found = pool.imap(square, range(100))
-    return iter(found) is found, next(found), found.next(), found.next(WAIT), list(found), outcome(lambda: next(found))
+    return (
+        iter(found) is found,
+        next(found),
+        found.next(),
+        found.next(WAIT),
+        list(found),
+        outcome(lambda: next(found)),
+    )
 
 
 @call
@@ -271,7 +319,9 @@ def imap_unordered(pool, _):
 @call
 def imap_with_a_bad_chunksize(pool, _):
     return [
-        outcome(lambda f=f, n=n: list(f(square, [1], n))) for f in (pool.imap, pool.imap_unordered) for n in (0, -2)
+        outcome(lambda f=f, n=n: list(f(square, [1], n)))
+        for f in (pool.imap, pool.imap_unordered)
+        for n in (0, -2)
     ]
 
 
@@ -320,7 +370,10 @@ def causes_have_the_remote_traceback(pool, _):
 
 @call
 def what_cannot_be_pickled(pool, _):
-    found = [outcome(lambda: pool.apply(threading.Lock)), outcome(lambda: pool.map(lock_of, [1, 2], 1))]
+    found = [
+        outcome(lambda: pool.apply(threading.Lock)),
+        outcome(lambda: pool.map(lock_of, [1, 2], 1)),
+    ]
     return [text.partition(":")[0] for text in found]
 
 
@@ -333,7 +386,12 @@ def a_pool_cannot_be_pickled(pool, _):
 def a_context_manager_terminates(_, make):
     with make(2) as pool:
         inside = pool.map(square, [2])
-    return inside, outcome(lambda: pool.map(square, [2])), outcome(lambda: pool.__enter__()), pool.join()
+    return (
+        inside,
+        outcome(lambda: pool.map(square, [2])),
+        outcome(lambda: pool.__enter__()),
+        pool.join(),
+    )
 
 
 @call
@@ -342,7 +400,10 @@ def a_closed_pool_does_what_it_has(_, make):
     results = [pool.apply_async(rest, (0.01,)) for _ in range(20)]
     lazy = pool.imap(square, range(100))
     pool.close()
-    refused = [outcome(lambda f=f: f(square, [1])) for f in (pool.map, pool.apply_async, pool.imap, pool.starmap_async)]
+    refused = [
+        outcome(lambda f=f: f(square, [1]))
+        for f in (pool.map, pool.apply_async, pool.imap, pool.starmap_async)
+    ]
     pool.close()
     pool.join()
     pool.join()
@@ -366,7 +427,11 @@ def a_terminated_pool_stays_so(_, make):
     pool.join()
     pool.close()
     took = time.monotonic() - began
-    return took < 50, outcome(lambda: pool.apply(square, (1,))), outcome(lambda: pool.imap(square, [1]))
+    return (
+        took < 50,
+        outcome(lambda: pool.apply(square, (1,))),
+        outcome(lambda: pool.imap(square, [1])),
+    )
 
 
 @call
@@ -397,13 +462,20 @@ def bad_arguments(_, make):
 
 @call
 def objects_that_are_called(pool, _):
-    return pool.map(functools.partial(add, y=2), [1, 2]), pool.map("-".join, ["ab", "cd"]), pool.map(complex, [1])
+    return (
+        pool.map(functools.partial(add, y=2), [1, 2]),
+        pool.map("-".join, ["ab", "cd"]),
+        pool.map(complex, [1]),
+    )
 
 
 @call
 def several_threads_use_a_pool(pool, _):
     found = []
-    threads = [threading.Thread(target=lambda n=n: found.append(pool.map(square, [n] * 50))) for n in range(4)]
+    threads = [
+        threading.Thread(target=lambda n=n: found.append(pool.map(square, [n] * 50)))
+        for n in range(4)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -11,7 +11,12 @@ SCRIPTS = Path(__file__).parent / "as_plain"
 NAMES = sorted(path.stem for path in SCRIPTS.glob("*.py") if not path.stem.startswith("helper"))
 UNGUARDED = [f"{name}_unguarded" for name in ("classes", "names", "objects", "registries")]
 MODULES = ["package.guarded", "package.unguarded"]
-FIRST = {"looks_around", "set_by_main", "writes_at_top", "package.guarded"}  # the others in the second ring
+FIRST = {
+    "looks_around",
+    "set_by_main",
+    "writes_at_top",
+    "package.guarded",
+}  # the others in the second ring
 RUN = ("-m", "mpipar", "run")
 NOT_IMPORTED = {  # because of what their top level does, which is told
     "dies_at_top": None,
@@ -82,7 +87,10 @@ DIFFERENT = {  # from plain Python, as docs/pools.md says
     "helper_differences_unguarded": [
         "look AttributeError",
         "twin False",
-        "gen NameError 'GEN' of the script could not be sent to workers: cannot pickle 'generator' object",
+        (
+            "gen NameError 'GEN' of the script could not be sent to workers: cannot pickle"
+            " 'generator' object"
+        ),
     ],
 }
 

@@ -1,4 +1,6 @@
-"""Programs that take a pool of somebody else: they compute the same numbers with ours as with none."""
+"""Programs that take a pool of somebody else: they compute the same numbers with ours as with
+none.
+"""
 
 import pytest
 from conftest import UNBOUND, chosen_ranks, mpirun, over, python
@@ -59,7 +61,8 @@ with joblib.parallel_config(backend="mpipar"):
 print(len(serial[0]), found == serial)
 """
 
-# The example of emcee's documentation, "Parallelization", but for the number of steps and what it prints.
+# The example of emcee's documentation, "Parallelization", but for the number of steps and what it
+# prints.
 AS_DOCUMENTED = """
 import os
 
@@ -111,7 +114,9 @@ def run(tmp_path):
         path.write_text(script)
         if workers == 1:
             return printed(over(ranks)(str(path)))
-        return printed(mpirun(ranks, "-m", "mpipar", "run", "--workers", str(workers), str(path), env=UNBOUND))
+        return printed(
+            mpirun(ranks, "-m", "mpipar", "run", "--workers", str(workers), str(path), env=UNBOUND)
+        )
 
     return run_script
 

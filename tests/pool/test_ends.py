@@ -1,4 +1,6 @@
-"""Whatever a script leaves open, it ends as under plain Python, with the same output and exit code."""
+"""Whatever a script leaves open, it ends as under plain Python, with the same output and exit
+code.
+"""
 
 import pytest
 from conftest import chosen_ranks, over, python
@@ -7,14 +9,17 @@ from suite.rings import in_ci
 RUN = ("-m", "mpipar", "run")
 
 SCRIPTS = {
-    "a thread pool": """
+    "a thread pool": (
+        """
         from concurrent.futures import ThreadPoolExecutor
         executor = ThreadPoolExecutor(1)
         print(executor.submit(abs, -1).result())
         for number in range(3):
             executor.submit(print, number)
-        """,
-    "an executor with work": """
+        """
+    ),
+    "an executor with work": (
+        """
         import atexit
         from concurrent.futures import ProcessPoolExecutor
         if __name__ == "__main__":
@@ -22,22 +27,28 @@ SCRIPTS = {
             executor = ProcessPoolExecutor(1)
             executor.submit(abs, -2).add_done_callback(lambda future: print(future.result()))
             raise KeyError("x")
-        """,
-    "the threads of an event loop": """
+        """
+    ),
+    "the threads of an event loop": (
+        """
         import asyncio, threading
         loop = asyncio.new_event_loop()
         print(loop.run_until_complete(loop.run_in_executor(None, abs, -4)))
         threading.Thread(target=loop.run_forever, daemon=True).start()
-        """,
-    "a thread that waits for the main part": """
+        """
+    ),
+    "a thread that waits for the main part": (
+        """
         import threading
         def wait():
             threading.main_thread().join()
             print("over")
         threading.Thread(target=wait).start()
         print("end")
-        """,
-    "a daemon that uses a pool": """
+        """
+    ),
+    "a daemon that uses a pool": (
+        """
         import threading
         from multiprocessing import Pool
         pool, begun = Pool(1), threading.Event()
@@ -47,8 +58,10 @@ SCRIPTS = {
                 begun.set()
         threading.Thread(target=run, daemon=True).start()
         print(begun.wait())
-        """,
-    "a thread that uses a pool": """
+        """
+    ),
+    "a thread that uses a pool": (
+        """
         import threading
         from multiprocessing import Pool
         pool = Pool(1)
@@ -56,37 +69,49 @@ SCRIPTS = {
             threading.main_thread().join()
             print(pool.map(abs, [-1]))
         threading.Thread(target=run).start()
-        """,
-    "work for a pool": """
+        """
+    ),
+    "work for a pool": (
+        """
         import atexit
         from multiprocessing import Pool
         pool = Pool(1)
         atexit.register(lambda: print(pool.map(abs, [-1, -2])))
         atexit.register(print, "first")
-        """,
-    "os._exit": """
+        """
+    ),
+    "os._exit": (
+        """
         import atexit, os
         from multiprocessing import Pool
         atexit.register(print, "never")
         print(Pool(1).map(abs, [-1]), flush=True)
         os._exit(3)
-        """,
-    "os._exit in a thread": """
+        """
+    ),
+    "os._exit in a thread": (
+        """
         import os, threading
         threading.Thread(target=os._exit, args=(4,)).start()
         threading.Event().wait()
-        """,
-    "os._exit without an error": """
+        """
+    ),
+    "os._exit without an error": (
+        """
         import os
         print("done", flush=True)
         os._exit(0)
-        """,
-    "os._exit at exit": """
+        """
+    ),
+    "os._exit at exit": (
+        """
         import atexit, os
         atexit.register(os._exit, 5)
         print("done", flush=True)
-        """,
-    "a copy of itself": """
+        """
+    ),
+    "a copy of itself": (
+        """
         import os, sys
         from multiprocessing import Pool
         with Pool(1) as pool:
@@ -95,17 +120,22 @@ SCRIPTS = {
         if child == 0:
             sys.exit(3)
         print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
-        """,
-    "a closed stdout": """
+        """
+    ),
+    "a closed stdout": (
+        """
         import sys
         print("x")
         sys.stdout.close()
-        """,
-    "a hook that ends it": """
+        """
+    ),
+    "a hook that ends it": (
+        """
         import sys
         sys.excepthook = lambda kind, error, trace: (print(kind, trace.tb_frame.f_code.co_name), sys.exit(7))
         1 / 0
-        """,
+        """
+    ),
     "an odd exit code": "import sys; sys.exit([1, 2])",
     "a large exit code": "import sys; sys.exit(10**30)",
 }

@@ -15,7 +15,9 @@ from suite.rings import in_ci
 from mpipar import Executor
 
 PROGRAM = str(Path(__file__).with_name("executor_calls.py"))
-theirs = functools.partial(concurrent.futures.ProcessPoolExecutor, mp_context=multiprocessing.get_context("forkserver"))
+theirs = functools.partial(
+    concurrent.futures.ProcessPoolExecutor, mp_context=multiprocessing.get_context("forkserver")
+)
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +50,9 @@ def test_all_calls_over_ranks_with_several_workers_each(expected):
 def test_a_buffer_bounds_what_is_taken_of_an_endless_iterable(size):
     taken = []
     with Executor(2) as executor:
-        values = executor.map(square, (taken.append(n) or n for n in itertools.count()), buffersize=size)
+        values = executor.map(
+            square, (taken.append(n) or n for n in itertools.count()), buffersize=size
+        )
         for n in range(20):
             assert len(taken) <= n + size
             assert next(values) == n * n
@@ -79,12 +83,17 @@ def test_what_is_left_of_a_map_can_be_cancelled():
 def test_it_has_as_many_workers_as_asked_for():
     with Executor(3) as executor:
         assert executor._max_workers == 3
-        assert len({future.result() for future in [executor.submit(process_id) for _ in range(60)]}) <= 3
+        assert (
+            len({future.result() for future in [executor.submit(process_id) for _ in range(60)]})
+            <= 3
+        )
 
 
 @pytest.mark.each_mpi
 @pytest.mark.parametrize("ranks", [*in_ci(None), *chosen_ranks(2)])
-@pytest.mark.parametrize("end", ["", "executor.shutdown(wait=False)", *in_ci("raise SystemExit(0)")])
+@pytest.mark.parametrize(
+    "end", ["", "executor.shutdown(wait=False)", *in_ci("raise SystemExit(0)")]
+)
 def test_work_that_is_pending_at_the_end_of_the_script_is_done(end, ranks, tmp_path):
     (tmp_path / "script.py").write_text(f"""
 import time

@@ -1,4 +1,6 @@
-"""The backend of joblib: what a script asks of Parallel is what it gets, with the workers of all ranks."""
+"""The backend of joblib: what a script asks of Parallel is what it gets, with the workers of all
+ranks.
+"""
 
 import textwrap
 
@@ -31,7 +33,9 @@ def process(_):
 
 @pytest.fixture
 def script(tmp_path):
-    """Return how to write a script: the head above, and some lines in a context with the backend."""
+    """Return how to write a script: the head above, and some lines in a context with the
+    backend.
+    """
 
     def write(lines: str) -> str:
         path = tmp_path / "script.py"
@@ -48,25 +52,38 @@ def printed(finished) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "imports", ["import mpipar, joblib", *in_ci("import joblib, mpipar", "import joblib.parallel, mpipar")]
+    "imports",
+    ["import mpipar, joblib", *in_ci("import joblib, mpipar", "import joblib.parallel, mpipar")],
 )
 def test_the_name_is_known_whichever_is_imported_first(imports):
-    code = f"{imports}; print(joblib.Parallel(n_jobs=2, backend='mpipar')(joblib.delayed(abs)(-i) for i in range(4)))"
+    code = (
+        f"{imports}; print(joblib.Parallel(n_jobs=2, backend='mpipar')(joblib.delayed(abs)(-i) for"
+        " i in range(4)))"
+    )
     assert printed(python("-c", code, cold=True)) == ["[0, 1, 2, 3]"]
 
 
 def test_joblib_is_not_loaded_for_it_nor_changed_but_for_the_name():
-    code = "import sys, mpipar; print('joblib' in sys.modules); import joblib.parallel as p; print(p.DEFAULT_BACKEND);"
-    code += "print(p.__spec__.loader.get_source('joblib.parallel') is not None, 'mpipar' in p.BACKENDS);"
-    code += "import importlib; importlib.reload(p); print('mpipar' in p.BACKENDS, 'mpipar.pool.engine' in sys.modules)"
+    code = (
+        "import sys, mpipar; print('joblib' in sys.modules); import joblib.parallel as p;"
+        " print(p.DEFAULT_BACKEND);"
+    )
+    code += (
+        "print(p.__spec__.loader.get_source('joblib.parallel') is not None, 'mpipar' in"
+        " p.BACKENDS);"
+    )
+    code += (
+        "import importlib; importlib.reload(p); print('mpipar' in p.BACKENDS, 'mpipar.pool.engine'"
+        " in sys.modules)"
+    )
     assert printed(python("-c", code, cold=True)) == ["False", "loky", "True True", "True False"]
 
 
 @pytest.mark.each_mpi
 def test_a_script_under_mpipar_run_need_not_import_mpipar(tmp_path):
     (tmp_path / "script.py").write_text(
-        "from joblib import Parallel, delayed\n"
-        "print(Parallel(n_jobs=-1, backend='mpipar', verbose=1)(delayed(abs)(-i) for i in range(4)))\n"
+        "from joblib import Parallel, delayed\nprint(Parallel(n_jobs=-1, backend='mpipar',"
+        " verbose=1)(delayed(abs)(-i) for i in range(4)))\n"
     )
     finished = mpirun(3, "-m", "mpipar", "run", str(tmp_path / "script.py"))
     assert printed(finished) == ["[0, 1, 2, 3]"]
@@ -97,7 +114,9 @@ def test_all_workers_of_all_ranks_take_part_or_as_many_as_asked_for(script):
 
 
 def test_without_a_launcher_there_are_as_many_workers_as_asked_for(script):
-    path = script("print(len(set(Parallel(n_jobs=3, batch_size=1)(delayed(process)(i) for i in range(60)))))")
+    path = script(
+        "print(len(set(Parallel(n_jobs=3, batch_size=1)(delayed(process)(i) for i in range(60)))))"
+    )
     assert printed(python(path)) == ["3"]
 
 
@@ -138,7 +157,11 @@ def test_errors_in_pickling_and_in_the_iterator_arrive_too(script):
                 print(error)
         print(Parallel(n_jobs=2)(delayed(times)(i) for i in range(4)))
     """)
-    expected = ["cannot pickle 'frame' object", "integer division or modulo by zero", "[0, 1, 2, 3]"]
+    expected = [
+        "cannot pickle 'frame' object",
+        "integer division or modulo by zero",
+        "[0, 1, 2, 3]",
+    ]
     assert printed(python(path)) == expected
 
 
@@ -176,7 +199,10 @@ def test_parallel_in_a_task_or_in_the_iterator_of_tasks_is_fine(script):
             return sum(Parallel(n_jobs=2, backend="mpipar")(delayed(times)(j) for j in range(i)))
         print(Parallel(n_jobs=2)(delayed(times)(nested(i)) for i in range(9)))
     """)
-    assert printed(python(path)) == ["[[0, 0], [0, 0], [1, 1], [3, 3], [6, 6]]", "[0, 0, 1, 3, 6, 10, 15, 21, 28]"]
+    assert printed(python(path)) == [
+        "[[0, 0], [0, 0], [1, 1], [3, 3], [6, 6]]",
+        "[0, 0, 1, 3, 6, 10, 15, 21, 28]",
+    ]
 
 
 def test_many_short_tasks_do_not_take_a_message_each(script):
@@ -216,5 +242,9 @@ def test_older_ways_to_ask_for_it_and_what_it_refuses(script):
             except ValueError as error:
                 print(error)
     """)
-    expected = ["[0, 1, 2, 3]", "n_jobs == 0 in Parallel has no meaning", "retries must be 0 or more, got -1"]
+    expected = [
+        "[0, 1, 2, 3]",
+        "n_jobs == 0 in Parallel has no meaning",
+        "retries must be 0 or more, got -1",
+    ]
     assert printed(python(path)) == expected

@@ -29,5 +29,7 @@ with Pool(2) as pool:
 @pytest.mark.ci
 def test_an_array_of_more_than_two_gib_goes_both_ways_over_mpi(tmp_path):
     (tmp_path / "large.py").write_text(LARGE)
-    finished = mpirun(2, "large.py", cwd=tmp_path, timeout=300)  # it takes 10 GB, which may be slow to come
+    finished = mpirun(
+        2, "large.py", cwd=tmp_path, timeout=300
+    )  # it takes 10 GB, which may be slow to come
     assert finished.stdout == "True True 1\nTrue True\n", finished.stderr

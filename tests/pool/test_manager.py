@@ -33,7 +33,8 @@ def test_it_is_the_same_for_several_workers_in_each_rank():
 @pytest.mark.parametrize("ranks", [*in_ci(None), *chosen_ranks(2)])
 def test_a_manager_ends_with_the_script(ranks, tmp_path):
     (tmp_path / "script.py").write_text(
-        "from mpipar import Manager\nmanager = Manager()\nprint(list(manager.list('ab')), manager._process.pid)\n"
+        "from mpipar import Manager\nmanager = Manager()\nprint(list(manager.list('ab')),"
+        " manager._process.pid)\n"
     )
     finished = over(ranks)("script.py", cwd=tmp_path)
     assert (finished.code, finished.own_errors) == (0, [])
@@ -50,6 +51,9 @@ with Manager() as manager, Pool() as pool:
     pool.map(shared.append, range(5))
     print(sorted(shared))
 """)
-    for run in (python, lambda *arguments, **options: mpirun(chosen_ranks(2)[0], *arguments, **options)):
+    for run in (
+        python,
+        lambda *arguments, **options: mpirun(chosen_ranks(2)[0], *arguments, **options),
+    ):
         finished = run("-m", "mpipar", "run", "script.py", cwd=tmp_path)
         assert (finished.code, finished.stdout, finished.own_errors) == (0, "[0, 1, 2, 3, 4]\n", [])

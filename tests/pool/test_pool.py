@@ -8,7 +8,14 @@ from pathlib import Path
 import pool_calls
 import pytest
 from conftest import UNBOUND, chosen_ranks, mpirun, over, python
-from pool_calls import CALLS, process_id, process_id_at_once, process_id_late_at_times, result_of, square
+from pool_calls import (
+    CALLS,
+    process_id,
+    process_id_at_once,
+    process_id_late_at_times,
+    result_of,
+    square,
+)
 from suite.limits import Limit
 from suite.rings import in_ci
 
@@ -63,7 +70,10 @@ def test_all_calls_over_ranks_with_several_workers_each(expected):
     ],
 )
 def test_a_worker_is_replaced_after_so_many_tasks(task, processes, limit, tasks, chunksize, count):
-    with Pool(processes, maxtasksperchild=limit) as pool, theirs(processes, maxtasksperchild=limit) as reference:
+    with (
+        Pool(processes, maxtasksperchild=limit) as pool,
+        theirs(processes, maxtasksperchild=limit) as reference,
+    ):
         found = len(set(pool.map(task, range(tasks), chunksize)))
         assert found == len(set(reference.map(task, range(tasks), chunksize))) == count
 
@@ -86,7 +96,9 @@ def test_short_tasks_are_handed_out_together(count):
     limit = Limit(count * 2e-4)
     with Pool(2) as pool:
         assert sum(pool.imap(square, range(count))) == sum(n * n for n in range(count))
-        assert sum(pool.map(square, range(2 * count), chunksize=1)) == sum(n * n for n in range(2 * count))
+        assert sum(pool.map(square, range(2 * count), chunksize=1)) == sum(
+            n * n for n in range(2 * count)
+        )
     assert not limit.is_over, limit
 
 
@@ -104,7 +116,9 @@ def test_retries_must_not_be_negative():
 def test_the_table_has_all_methods_of_a_pool():
     text = Path(pool_calls.__file__).read_text()
     assert all(
-        f"pool.{name}" in text for name in vars(multiprocessing.pool.Pool) if name[0] != "_" and name != "Process"
+        f"pool.{name}" in text
+        for name in vars(multiprocessing.pool.Pool)
+        if name[0] != "_" and name != "Process"
     )
 
 
@@ -118,9 +132,13 @@ def test_workers_import_nothing_that_the_server_could_have_for_all(tmp_path):
     """)
     finished = python(str(script), env={"PYTHONPROFILEIMPORTTIME": "1"}, cold=True)
     assert finished.stdout == "[1, 2, 3]\n", finished.stderr
-    imports = Counter(line.rpartition("|")[2].strip() for line in finished.stderr.splitlines() if "|" in line)
+    imports = Counter(
+        line.rpartition("|")[2].strip() for line in finished.stderr.splitlines() if "|" in line
+    )
     assert imports["mpipar.runtime.child"] == 2  # the script and the server of its workers
-    often = [name for name, times in imports.items() if times > 3]  # these two and the tracker of resources
+    often = [
+        name for name, times in imports.items() if times > 3
+    ]  # these two and the tracker of resources
     assert [
         name for name in often if name.partition(".")[0] not in ("org", "nt", "_winapi")
     ] == []  # not there: tried by pickle, os, multiprocessing

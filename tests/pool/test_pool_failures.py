@@ -1,4 +1,6 @@
-"""Whatever goes wrong in a task, in a worker or in the script: nobody is left hanging, and it is told what it was."""
+"""Whatever goes wrong in a task, in a worker or in the script: nobody is left hanging, and it is
+told what it was.
+"""
 
 import contextlib
 import os
@@ -75,7 +77,9 @@ ENDS = {
 }
 
 
-@pytest.mark.parametrize("end", ["os.kill(os.getpid(), 9)", "sys.exit(5)", *in_ci("sys.exit('no')", "os._exit(6)")])
+@pytest.mark.parametrize(
+    "end", ["os.kill(os.getpid(), 9)", "sys.exit(5)", *in_ci("sys.exit('no')", "os._exit(6)")]
+)
 def test_a_task_that_ends_its_workers_is_given_up_and_all_others_are_done(end, printed):
     reason = ENDS[end]
     lines = printed(f"""
@@ -100,7 +104,8 @@ def test_a_task_that_ends_its_workers_is_given_up_and_all_others_are_done(end, p
     of_executor = (4, 6) if lines[4:] else ()
     given_up = [lines[position] for position in (0, 1, 2, *of_executor)]
     assert all(
-        re.match("(WorkerLost|TaskLost): task ", line) and " of f was given up: " in line for line in given_up
+        re.match("(WorkerLost|TaskLost): task ", line) and " of f was given up: " in line
+        for line in given_up
     ), lines
     assert all(reason in line and "the last of 2 workers that had it" in line for line in given_up)
     assert lines[0].startswith("WorkerLost: task 3 of f ")
@@ -198,13 +203,17 @@ def test_what_cannot_be_pickled_or_unpickled_is_told(printed):
     assert "cannot pickle '_thread.lock'" in groups[2][0]
     assert lines[15].startswith("['0', ")
     assert lines[15].count("MaybeEncodingError") == 1
-    assert all("TypeError: cannot pickle" in line or "MaybeEncodingError" in line for line in lines[16:22])
+    assert all(
+        "TypeError: cannot pickle" in line or "MaybeEncodingError" in line for line in lines[16:22]
+    )
     assert lines[22] == "[1, 4, 9]"
     assert "TypeError" in lines[23]
 
 
 def test_all_exceptions_are_delivered(printed):
-    """As by an executor of concurrent.futures; the workers of multiprocessing.Pool end by most of these."""
+    """As by an executor of concurrent.futures; the workers of multiprocessing.Pool end by most of
+    these.
+    """
     lines = printed("""
         import asyncio, concurrent.futures
         class Own(BaseException):
@@ -269,7 +278,9 @@ def test_a_stop_iteration_of_a_task_is_its_exception(printed):
             print(told(lambda: executor.submit(f, 7).result(20)))
             print(told(lambda: list(executor.map(f, range(300)))))
     """)
-    assert [lines[n] for n in (0, 1, 2, 3, 5)] == [f"StopIteration: {value}" for value in (7, 7, "", 7, 7)]
+    assert [lines[n] for n in (0, 1, 2, 3, 5)] == [
+        f"StopIteration: {value}" for value in (7, 7, "", 7, 7)
+    ]
     assert lines[4] == "[0, 1, 4]"
     assert lines[6] == "RuntimeError: generator raised StopIteration"
 
@@ -299,7 +310,9 @@ def test_an_exception_of_the_input_comes_at_its_place(error, printed):
 @pytest.mark.parametrize(
     ("initializer", "expected"),
     [
-        pytest.param("raise ValueError('not ready')", "ValueError: not ready", marks=pytest.mark.ci),
+        pytest.param(
+            "raise ValueError('not ready')", "ValueError: not ready", marks=pytest.mark.ci
+        ),
         ("raise Own('not ready')", "Own: not ready"),
         ("os._exit(3)", "exit code 3 before its first task"),
         pytest.param("sys.exit(3)", "before its first task", marks=pytest.mark.ci),
@@ -377,7 +390,9 @@ def is_alive(pid):
 
 @contextlib.contextmanager
 def started(*command):
-    """Start a command, wait until it says that it works, and end it and all that it started whatever happens."""
+    """Start a command, wait until it says that it works, and end it and all that it started
+    whatever happens.
+    """
     environment = {**os.environ, **FOR_OPEN_MPI, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
     with subprocess.Popen(
         command,
@@ -387,7 +402,8 @@ def started(*command):
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        # What started the tests in the background may have told them, and what they start, to ignore Ctrl-C.
+        # What started the tests in the background may have told them, and what they start, to
+        # ignore Ctrl-C.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as process:
         family = []
@@ -441,8 +457,15 @@ with Pool(2) as pool:
 @pytest.mark.parametrize("ranks", [None, *chosen_ranks(2)])
 def test_ctrl_c_ends_all_promptly(wait, ranks, script):
     launcher = [] if ranks is None else [str(LAUNCHER), "-np", str(ranks)]
-    with started(*launcher, sys.executable, script(WORKING.format(wait=WAITS[wait]))) as (process, family):
-        os.killpg(process.pid, signal.SIGINT) if ranks is None else process.send_signal(signal.SIGINT)
+    with started(*launcher, sys.executable, script(WORKING.format(wait=WAITS[wait]))) as (
+        process,
+        family,
+    ):
+        (
+            os.killpg(process.pid, signal.SIGINT)
+            if ranks is None
+            else process.send_signal(signal.SIGINT)
+        )
         assert ends(process) != 0
         assert are_gone(family)
 
@@ -457,7 +480,9 @@ def test_a_killed_root_leaves_no_worker_behind(script):
 
 @pytest.mark.each_mpi
 @pytest.mark.parametrize("ranks", [*chosen_ranks(2), *in_ci(None, *chosen_ranks(1))])
-@pytest.mark.parametrize(("end", "code"), [("raise ValueError('of the script')", 1), ("sys.exit(3)", 3), ("pass", 0)])
+@pytest.mark.parametrize(
+    ("end", "code"), [("raise ValueError('of the script')", 1), ("sys.exit(3)", 3), ("pass", 0)]
+)
 def test_a_script_that_ends_while_tasks_run(end, code, ranks, script):
     limit = Limit(PROMPT)
     finished = over(ranks)(
@@ -541,7 +566,8 @@ def test_a_pool_in_a_process_of_the_script_and_a_process_beside_a_pool(method, p
 
 
 @pytest.mark.parametrize(
-    ("ranks", "mebibytes"), [(2, 10), *(pytest.param(ranks, 100, marks=pytest.mark.ci) for ranks in (None, 2))]
+    ("ranks", "mebibytes"),
+    [(2, 10), *(pytest.param(ranks, 100, marks=pytest.mark.ci) for ranks in (None, 2))],
 )
 def test_large_arrays_go_both_ways_and_come_back_writable(ranks, mebibytes, printed):
     lines = printed(
@@ -589,13 +615,23 @@ def test_it_ends_well_time_after_time(times, ranks, script):
     path = script("with Pool() as pool:\n    print(pool.map(square, range(5)))\n")
     for _ in range(times):
         finished = mpirun(ranks, path)
-        assert (finished.code, finished.stdout, finished.own_errors) == (0, "[0, 1, 4, 9, 16]\n", [])
+        assert (finished.code, finished.stdout, finished.own_errors) == (
+            0,
+            "[0, 1, 4, 9, 16]\n",
+            [],
+        )
 
 
 @pytest.mark.each_mpi
 @pytest.mark.parametrize("ranks", chosen_ranks(2))
 def test_a_kernel_in_a_script_whose_other_ranks_serve_is_refused(ranks, script):
-    finished = mpirun(ranks, "-m", "mpipar", "run", script("import mpipar.pi\nmpipar.pi.pi.main(['--steps', '10'])\n"))
+    finished = mpirun(
+        ranks,
+        "-m",
+        "mpipar",
+        "run",
+        script("import mpipar.pi\nmpipar.pi.pi.main(['--steps', '10'])\n"),
+    )
     assert (finished.code, finished.stdout) == (2, "")
     assert len(finished.own_errors) == 1, finished.stderr
 

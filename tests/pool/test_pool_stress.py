@@ -1,4 +1,6 @@
-"""Many threads use one pool at once while its workers are killed: each call returns what it must, and all ends."""
+"""Many threads use one pool at once while its workers are killed: each call returns what it must,
+and all ends.
+"""
 
 import pytest
 from conftest import chosen_ranks, over

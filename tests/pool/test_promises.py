@@ -1,4 +1,6 @@
-"""What pools promise beyond the interface: nobody waits behind a long task, nothing is lost at the end of a script."""
+"""What pools promise beyond the interface: nobody waits behind a long task, nothing is lost at the
+end of a script.
+"""
 
 import textwrap
 
@@ -20,7 +22,9 @@ def printed(request, tmp_path):
     return run
 
 
-@pytest.mark.parametrize("call", [*in_ci("pool.map(work, tasks, chunksize=1)"), "list(pool.imap(work, tasks))"])
+@pytest.mark.parametrize(
+    "call", [*in_ci("pool.map(work, tasks, chunksize=1)"), "list(pool.imap(work, tasks))"]
+)
 def test_long_tasks_among_short_ones_are_shared_out(call, printed):
     assert printed(f"""
         import os, time
@@ -139,7 +143,10 @@ def test_a_pool_whose_workers_cannot_start_tells_so(tmp_path):
         "try:\n    pool.map(abs, range(10))\nexcept RuntimeError as error:\n    print(error)\n"
     )
     finished = over(None)("script.py", cwd=tmp_path)
-    assert (finished.code, finished.stdout.startswith("a worker can't be started: ")) == (0, True), finished.stderr
+    assert (finished.code, finished.stdout.startswith("a worker can't be started: ")) == (
+        0,
+        True,
+    ), finished.stderr
 
 
 def test_names_mean_what_they_did_at_the_call(printed):
@@ -176,10 +183,10 @@ def test_a_task_that_uses_mpi_sees_a_world_of_one(printed):
 
 def test_a_worker_that_the_script_ends_is_replaced(tmp_path):
     (tmp_path / "script.py").write_text(
-        "import signal\nfrom multiprocessing import Pool\n"
-        "with Pool(2) as pool:\n    process = pool._pool[0]\n    process.terminate()\n    process.join()\n"
-        "    print(process.is_alive(), process.exitcode == -signal.SIGTERM, pool.map(abs, [-1]))\n"
-        "    print(process.pid not in {other.pid for other in pool._pool})\n"
+        "import signal\nfrom multiprocessing import Pool\nwith Pool(2) as pool:\n    process ="
+        " pool._pool[0]\n    process.terminate()\n    process.join()\n    print(process.is_alive(),"
+        " process.exitcode == -signal.SIGTERM, pool.map(abs, [-1]))\n    print(process.pid not in"
+        " {other.pid for other in pool._pool})\n"
     )
     finished = over(None)("-m", "mpipar", "run", "script.py", cwd=tmp_path)
     assert (finished.code, finished.stdout) == (0, "False True [1]\nTrue\n")

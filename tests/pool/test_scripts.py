@@ -1,4 +1,6 @@
-"""Scripts as they are, in the manner of courses: over ranks and workers they print what they print without."""
+"""Scripts as they are, in the manner of courses: over ranks and workers they print what they print
+without.
+"""
 
 import functools
 import os
@@ -23,13 +25,44 @@ COMPLAINING = {"shared_memory_blocks"}  # each rank's resource tracker does
 PRINTING = {"printing_tasks"}  # their tasks' lines come in any order
 ENDING = {"exit_code": 3, "exit_message": 1, "uncaught": 1}  # with another code than 0
 ALIKE = {  # what these ask of pools others do too, and the tables of all calls
-    *("exceptions", "executor_asyncio", "executor_map", "image_arrays", "imap_progress", "integration", "large_arrays"),
-    *("mandelbrot", "manager_list_dict", "map_squares", "matrix_rows", "monte_carlo_pi", "partial_manager_list"),
-    *("particles", "prime_search", "processes_of_tasks", "queue_read_late", "several_pools", "slices_apply_async"),
+    *(
+        "exceptions",
+        "executor_asyncio",
+        "executor_map",
+        "image_arrays",
+        "imap_progress",
+        "integration",
+        "large_arrays",
+    ),
+    *(
+        "mandelbrot",
+        "manager_list_dict",
+        "map_squares",
+        "matrix_rows",
+        "monte_carlo_pi",
+        "partial_manager_list",
+    ),
+    *(
+        "particles",
+        "prime_search",
+        "processes_of_tasks",
+        "queue_read_late",
+        "several_pools",
+        "slices_apply_async",
+    ),
     *("starmap_compound", "thumbnails", "timeouts", "word_count"),
 }
-OF_MESSAGES = {  # these also with each MPI: large ones, many, of all ranks' workers, of processes beside, and the end
-    *("callbacks", "exit_code", "imap_progress", "initializer_global", "large_arrays", "manager_lock_value_queue"),
+# these also with each MPI: large ones, many, of all ranks' workers, of processes beside, and the
+# end
+OF_MESSAGES = {
+    *(
+        "callbacks",
+        "exit_code",
+        "imap_progress",
+        "initializer_global",
+        "large_arrays",
+        "manager_lock_value_queue",
+    ),
     *("several_pools", "slices_apply_async", "uncaught", "unguarded_executor"),
 }
 
@@ -65,7 +98,9 @@ with ProcessPoolExecutor() as executor:
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory):
     """Return what a script does with the processes of multiprocessing itself."""
-    return functools.cache(lambda name: script_run(python, tmp_path_factory.mktemp("reference"), name))
+    return functools.cache(
+        lambda name: script_run(python, tmp_path_factory.mktemp("reference"), name)
+    )
 
 
 def script_run(run, folder, name, *options, env=None):
@@ -73,7 +108,14 @@ def script_run(run, folder, name, *options, env=None):
     (folder / "input").write_text(INPUT)
     env = {"PYTHONUNBUFFERED": "", **(env or {})}  # else lines of several tasks may mix
     with open(folder / "input") as stdin:
-        return run(*options, str(SCRIPTS / f"{name}.py"), *ARGUMENTS.get(name, ()), cwd=folder, stdin=stdin, env=env)
+        return run(
+            *options,
+            str(SCRIPTS / f"{name}.py"),
+            *ARGUMENTS.get(name, ()),
+            cwd=folder,
+            stdin=stdin,
+            env=env,
+        )
 
 
 def settings(workers):
@@ -91,7 +133,9 @@ def complaints(finished):
 
 
 def chosen_modes():
-    """Return each script in all modes, or else in hybrid mode and in another, which is the first ring's."""
+    """Return each script in all modes, or else in hybrid mode and in another, which is the first
+    ring's.
+    """
     for number, name in enumerate(NAMES):
         for mode in MODES if ALL_MODES else (MODES[number % (len(MODES) - 1)], MODES[-1]):
             marks = [pytest.mark.ci] * (mode == MODES[-1] or name in ALIKE)
@@ -147,7 +191,11 @@ def test_n_starts_mpirun(workers, reference, tmp_path):
     (tmp_path / "ranks.py").write_text("import multiprocessing; print(multiprocessing.cpu_count())")
     options, _ = settings(workers)
     finished = python(*RUN, "-n", "2", *options, str(tmp_path / "ranks.py"), env=FOR_OPEN_MPI)
-    assert (finished.stdout, finished.own_errors, finished.code) == (f"{2 * (workers or 1)}\n", [], 0)
+    assert (finished.stdout, finished.own_errors, finished.code) == (
+        f"{2 * (workers or 1)}\n",
+        [],
+        0,
+    )
     for name in ("particles", "reads_stdin", "exit_code"):
         finished = script_run(python, tmp_path, name, *RUN, "-n", "2", *options, env=FOR_OPEN_MPI)
         assert (finished.stdout, finished.code) == (reference(name).stdout, reference(name).code)
@@ -157,11 +205,10 @@ def test_n_starts_mpirun(workers, reference, tmp_path):
 @pytest.mark.parametrize("ranks", [*chosen_ranks(2), *in_ci(None, *chosen_ranks(1))])
 def test_functions_without_a_name_are_tasks_too(ranks, tmp_path):
     (tmp_path / "nameless.py").write_text(
-        "from multiprocessing import Pool\n"
-        "def power_of(n):\n    return lambda x: x ** n\n"
-        "with Pool(2) as pool:\n"
-        "    print(pool.map(lambda x: x + 1, range(3)), [pool.map(power_of(n), range(4)) for n in (2, 3)])\n"
-        "    for i in range(3):\n        print(pool.apply_async(lambda: 10 * i).get())\n"
+        "from multiprocessing import Pool\ndef power_of(n):\n    return lambda x: x ** n\nwith"
+        " Pool(2) as pool:\n    print(pool.map(lambda x: x + 1, range(3)), [pool.map(power_of(n),"
+        " range(4)) for n in (2, 3)])\n    for i in range(3):\n       "
+        " print(pool.apply_async(lambda: 10 * i).get())\n"
     )
     finished = over(ranks)(*RUN, "nameless.py", cwd=tmp_path)
     assert finished.stdout == "[1, 2, 3] [[0, 1, 4, 9], [0, 1, 8, 27]]\n0\n10\n20\n"
@@ -177,7 +224,10 @@ def test_what_could_not_be_sent_is_told_where_it_is_missed(ranks, tmp_path):
     )
     finished = over(ranks)(*RUN, "unsendable.py", cwd=tmp_path)
     assert (finished.code, finished.stdout) == (1, "")
-    assert "'numbers' of the script could not be sent to workers: cannot pickle 'generator'" in finished.stderr
+    assert (
+        "'numbers' of the script could not be sent to workers: cannot pickle 'generator'"
+        in finished.stderr
+    )
 
 
 @pytest.mark.parametrize("modes", [(MODES[0], MODES[-1]), *in_ci(MODES)], ids=["two", "all"])

@@ -6,7 +6,9 @@ from conftest import mpirun, python
 
 PAGE = "docs/pools.md"
 WORDS = pages.saved_files(PAGE)["words.py"]
-IMPORTED, JOBLIB = [block.text for block in pages.blocks(PAGE) if block.language == "python" and not block.name]
+IMPORTED, JOBLIB = [
+    block.text for block in pages.blocks(PAGE) if block.language == "python" and not block.name
+]
 
 
 @pytest.mark.ci
@@ -19,7 +21,10 @@ def test_the_page(tmp_path):
 
 @pytest.mark.parametrize(
     ("code", "printed"),
-    [(IMPORTED, "[1, 2, 3]\n1024\n[0, 1, 2]\n"), pytest.param(JOBLIB, "[1, 2, 3]\n", marks=pytest.mark.ci)],
+    [
+        (IMPORTED, "[1, 2, 3]\n1024\n[0, 1, 2]\n"),
+        pytest.param(JOBLIB, "[1, 2, 3]\n", marks=pytest.mark.ci),
+    ],
 )
 def test_code(code, printed, tmp_path):
     (tmp_path / "script.py").write_text(code)

@@ -1,7 +1,9 @@
-"""A Slurm cluster for the tests: some nodes on this machine, started in about a second and thrown away in the end.
+"""A Slurm cluster for the tests: some nodes on this machine, started in about a second and thrown
+away in the end.
 
-As root, each node has its own network, host name, processes and shared memory, so that MPI sees different machines,
-and one can lose its power. As a plain user, or where namespaces can't be made, all nodes share this machine.
+As root, each node has its own network, host name, processes and shared memory, so that MPI sees
+different machines, and one can lose its power. As a plain user, or where namespaces can't be made,
+all nodes share this machine.
 """
 
 from __future__ import annotations
@@ -32,7 +34,16 @@ from slurm.machine import (
 )
 
 ENDED = frozenset(
-    {"COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY", "DEADLINE", "BOOT_FAIL"}
+    {
+        "COMPLETED",
+        "FAILED",
+        "CANCELLED",
+        "TIMEOUT",
+        "NODE_FAIL",
+        "OUT_OF_MEMORY",
+        "DEADLINE",
+        "BOOT_FAIL",
+    }
 )
 
 NAP = 0.1  # seconds between questions to the controller
@@ -47,7 +58,8 @@ class Cluster:
     Parameters
     ----------
     folder
-        Where all its files go; the path must be short. By default a new one, which is removed in the end.
+        Where all its files go; the path must be short. By default a new one, which is removed in
+        the end.
     nodes, cpus, memory
         How many nodes, and what each has (memory in MB). No one checks that it is there.
     mode
@@ -55,8 +67,8 @@ class Cluster:
     slurmd_timeout
         Seconds without an answer after which a node is down.
     message_timeout
-        Seconds that Slurm's processes wait for each other's answers. With 5 for both, it takes about 10 seconds until
-        a node that has lost its power is down, and 15 with 10.
+        Seconds that Slurm's processes wait for each other's answers. With 5 for both, it takes
+        about 10 seconds until a node that has lost its power is down, and 15 with 10.
     kill_wait
         Seconds between SIGTERM and SIGKILL.
     cred_expire
@@ -132,7 +144,9 @@ class Cluster:
                 self._machines[node].await_start()
             self.wait_idle(90 if self._configuration.has_accounts else 30)
         except BaseException as error:
-            logs = "\n".join(f"{log}:\n{log.read_text()[-2000:]}" for log in sorted(self.folder.glob("log/*")))
+            logs = "\n".join(
+                f"{log}:\n{log.read_text()[-2000:]}" for log in sorted(self.folder.glob("log/*"))
+            )
             self.stop()
             if not isinstance(error, Exception):  # Ctrl-C
                 raise
@@ -151,15 +165,18 @@ class Cluster:
 
     @property
     def link(self) -> str:
-        """The name of the interface by which the ordinary network reaches the cluster, if it has one of its own."""
+        """The name of the interface by which the ordinary network reaches the cluster, if it has
+        one of its own.
+        """
         return link_name(self._number)
 
     def prefix(self, node: str | None = None) -> tuple[str, ...]:
         """Return what to put before a command to run it where the controller is, or on a node.
 
-        ``sbatch``, ``squeue``, ``scancel``, ``scontrol``, ``sinfo`` and ``sacct`` need no prefix, only `environment`:
-        the controller is reached from the ordinary network too. ``srun`` and ``salloc`` need it, as nodes call them.
-        On a node, the process is not the one that was started, but its child: signals go to its process group.
+        ``sbatch``, ``squeue``, ``scancel``, ``scontrol``, ``sinfo`` and ``sacct`` need no prefix,
+        only `environment`: the controller is reached from the ordinary network too. ``srun`` and
+        ``salloc`` need it, as nodes call them. On a node, the process is not the one that was
+        started, but its child: signals go to its process group.
         """
         return self._machines[node or "ctl"].prefix()
 
@@ -172,11 +189,15 @@ class Cluster:
         check: bool = True,
         node: str | None = None,
     ) -> subprocess.CompletedProcess[str]:
-        """Run a command where the controller is, or on a node, and end all it has started if it takes too long."""
+        """Run a command where the controller is, or on a node, and end all it has started if it
+        takes too long.
+        """
         return self._run([*self.prefix(node), *map(str, command)], cwd, env, timeout, check)
 
     def ask(self, *command: str, check: bool = True) -> str:
-        """Return what a command of Slurm says that needs no prefix, which is cheaper than to enter a machine."""
+        """Return what a command of Slurm says that needs no prefix, which is cheaper than to enter
+        a machine.
+        """
         return self._run(list(command), None, None, 60, check).stdout
 
     def _run(
@@ -205,14 +226,17 @@ class Cluster:
                 os.killpg(process.pid, signal.SIGKILL)
                 raise
         ended = subprocess.CompletedProcess(arguments, process.returncode, stdout, stderr)
-        assert not check or ended.returncode == 0, f"{arguments}: exit {ended.returncode}\n{stdout}\n{stderr}"
+        assert not check or ended.returncode == 0, (
+            f"{arguments}: exit {ended.returncode}\n{stdout}\n{stderr}"
+        )
         return ended
 
     def kill_node(self, node: str) -> None:
         """Cut a node's power.
 
-        Its cable is unplugged before its processes are killed, so no one hears that their connections are closed: they
-        wait for answers that don't come. Where all nodes share a host, the kernel closes the connections.
+        Its cable is unplugged before its processes are killed, so no one hears that their
+        connections are closed: they wait for answers that don't come. Where all nodes share a host,
+        the kernel closes the connections.
         """
         machine = self._machines.pop(node)
         if self.mode == "namespaces":
@@ -264,26 +288,36 @@ class Cluster:
 
     def node_states(self) -> dict[str, str]:
         """Return the state of each node, as ``sinfo`` has it: idle, mixed, down*."""
-        lines = self.ask("sinfo", "--noheader", "--Node", "--format=%N %T", check=False).splitlines()
+        lines = self.ask(
+            "sinfo", "--noheader", "--Node", "--format=%N %T", check=False
+        ).splitlines()
         return {node: state for node, state in map(str.split, lines)}
 
     def wait_idle(self, timeout: float = 30) -> None:
         """Wait until all nodes are there, and do nothing."""
         for _ in until("all nodes are idle", timeout, NAP):
-            if ended := [name for name, machine in self._machines.items() if machine.daemon_has_ended()]:
+            if ended := [
+                name for name, machine in self._machines.items() if machine.daemon_has_ended()
+            ]:
                 raise RuntimeError(f"the daemon has ended: {', '.join(ended)}")
             if self.node_states() == dict.fromkeys(self.nodes, "idle"):
                 return
 
     def job(self, job_id: int | str) -> dict[str, str]:
-        """Return what the controller knows about a job: JobState, NodeList, ExitCode, Restarts and so on."""
+        """Return what the controller knows about a job: JobState, NodeList, ExitCode, Restarts and
+        so on.
+        """
         line = self.ask("scontrol", "show", "job", "--oneliner", str(job_id)).splitlines()[0]
         parts = re.split(r"(?:^| )([A-Z][\w/:]*)=", line.strip())
         return dict(zip(parts[1::2], parts[2::2], strict=True))
 
-    def wait(self, job_id: int | str, states: set[str] | frozenset[str] = ENDED, timeout: float = 60) -> dict[str, str]:
+    def wait(
+        self, job_id: int | str, states: set[str] | frozenset[str] = ENDED, timeout: float = 60
+    ) -> dict[str, str]:
         """Wait until a job is in one of these states, and return what is known of it then."""
-        for _ in until(f"job {job_id} is in one of these states: {', '.join(sorted(states))}", timeout, NAP):
+        for _ in until(
+            f"job {job_id} is in one of these states: {', '.join(sorted(states))}", timeout, NAP
+        ):
             job = self.job(job_id)
             if job["JobState"] in states:
                 return job
@@ -305,9 +339,17 @@ class Cluster:
         self.wait_idle(60)
 
     def _start_controller(self) -> None:
-        munged = ["munged", "--foreground", "--num-threads=1", f"--key-file={self.folder}/munge.key"]
+        munged = [
+            "munged",
+            "--foreground",
+            "--num-threads=1",
+            f"--key-file={self.folder}/munge.key",
+        ]
         munged += [f"--socket={self.folder}/munge.socket", f"--pid-file={self.folder}/munged.pid"]
-        munged += [f"--log-file={self.folder}/log/munged.log", f"--seed-file={self.folder}/munge.seed"]
+        munged += [
+            f"--log-file={self.folder}/log/munged.log",
+            f"--seed-file={self.folder}/munge.seed",
+        ]
         self._add("munge", munged)
         self._machines["munge"].await_start()
         for _ in until("munged listens", START_LIMIT):
@@ -315,12 +357,29 @@ class Cluster:
                 break
         flags = ("--all", *(("--remove", str(self.folder)) if self.is_temporary else ()))
         setup = controller_setup(self._number, self._configuration.hosts)
-        self._add("ctl", ["sh", f"{self.folder}/controller"], flags=flags, namespaces=CONTROLLER_SPACES, setup=setup)
+        self._add(
+            "ctl",
+            ["sh", f"{self.folder}/controller"],
+            flags=flags,
+            namespaces=CONTROLLER_SPACES,
+            setup=setup,
+        )
         self._machines["ctl"].await_start()
 
     def _start_node(self, node: str) -> None:
-        setup = node_setup(self._number, int(node[1:]), self._configuration.hosts, self._machines["ctl"].process.pid)
-        self._add(node, ["slurmd", "-D", "-N", node], namespaces=NODE_SPACES, setup=setup, own_processes=True)
+        setup = node_setup(
+            self._number,
+            int(node[1:]),
+            self._configuration.hosts,
+            self._machines["ctl"].process.pid,
+        )
+        self._add(
+            node,
+            ["slurmd", "-D", "-N", node],
+            namespaces=NODE_SPACES,
+            setup=setup,
+            own_processes=True,
+        )
 
     def _add(
         self,

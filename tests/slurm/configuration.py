@@ -48,12 +48,14 @@ SlurmctldTimeout=10
 TCPTimeout=2
 MinJobAge=3600
 """
-# Temporary files are each node's own: their names have numbers of processes in them, which are the same on all nodes.
+# Temporary files are each node's own: their names have numbers of processes in them, which are the
+# same on all nodes.
 TASK_PROLOG = """\
 #!/bin/sh
 echo "export TMPDIR={folder}/tmp/$SLURMD_NODENAME"
 """
-# What runs on the controller's machine. While there is a file "away", slurmctld isn't started again.
+# What runs on the controller's machine. While there is a file "away", slurmctld isn't started
+# again.
 CONTROLLER = """\
 #!/bin/sh
 cd {folder}
@@ -64,7 +66,8 @@ while :; do
     while [ -e away ]; do sleep 0.1; done
 done
 """
-# slurmctld wants to know its cluster when it starts. In a database of its own, slurmdbd needs no password.
+# slurmctld wants to know its cluster when it starts. In a database of its own, slurmdbd needs no
+# password.
 ACCOUNTS = """\
 mariadb-install-db --no-defaults --user={user} --datadir={folder}/database --skip-test-db \\
     --auth-root-authentication-method=normal > log/database 2>&1
@@ -121,7 +124,9 @@ class Configuration:
     def write(self, number: int) -> None:
         """Write all files and folders, for a cluster with this number."""
         assert 1 <= len(self.nodes) <= 40
-        assert len(str(self.folder)) <= LONGEST_PATH, f"too long for the sockets in it: {self.folder}"
+        assert len(str(self.folder)) <= LONGEST_PATH, (
+            f"too long for the sockets in it: {self.folder}"
+        )
         self._make_folders()
         names = ["ctl", *self.nodes]
         addresses = {name: address(number, index) for index, name in enumerate(names)}
@@ -129,7 +134,10 @@ class Configuration:
         self.hosts.write_text("\n".join(lines) + "\n")
         if self.mode == "namespaces":
             port, controller, accounts = 6817, f"ctl({addresses['ctl']})", (addresses["ctl"], 6819)
-            places = {node: f"NodeHostname={node} NodeAddr={addresses[node]} Port=6818" for node in self.nodes}
+            places = {
+                node: f"NodeHostname={node} NodeAddr={addresses[node]} Port=6818"
+                for node in self.nodes
+            }
         else:
             host = socket.gethostname().partition(".")[0]
             port, controller = free_ports(number, 2 + len(self.nodes)), f"{host}(127.0.0.1)"
@@ -139,13 +147,22 @@ class Configuration:
                 for index, node in enumerate(self.nodes)
             }
         text = CONFIGURATION.format(
-            user=USER, folder=self.folder, controller=controller, port=port, cred_expire=self.cred_expire
+            user=USER,
+            folder=self.folder,
+            controller=controller,
+            port=port,
+            cred_expire=self.cred_expire,
         )
         replaced = tuple(f"{name}=" for name in self.settings)
-        text = "".join(line for line in text.splitlines(keepends=True) if not line.startswith(replaced))
+        text = "".join(
+            line for line in text.splitlines(keepends=True) if not line.startswith(replaced)
+        )
         text += "".join(f"{name}={value}\n" for name, value in self.settings.items())
         for node, place in places.items():
-            text += f"NodeName={node} {place} CPUs={self.cpus} RealMemory={self.memory} Gres=gpu:{GPUS} State=UNKNOWN\n"
+            text += (
+                f"NodeName={node} {place} CPUs={self.cpus} RealMemory={self.memory} Gres=gpu:{GPUS}"
+                " State=UNKNOWN\n"
+            )
         text += "PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP\n"
         text += "".join(f"PartitionName={line}\n" for line in self.partitions)
         if self.has_accounts:
@@ -156,7 +173,9 @@ class Configuration:
         (self.folder / "task-prolog").write_text(TASK_PROLOG.format(folder=self.folder))
         (self.folder / "task-prolog").chmod(0o755)
         more = ACCOUNTS.format(folder=self.folder, user=USER) if self.has_accounts else ""
-        (self.folder / "controller").write_text(CONTROLLER.format(folder=self.folder, accounts=more))
+        (self.folder / "controller").write_text(
+            CONTROLLER.format(folder=self.folder, accounts=more)
+        )
 
     def _write_accounts(self, where: str, port: int) -> str:
         """Write what the accounts' daemon needs, and return the lines of slurm.conf."""
@@ -164,14 +183,20 @@ class Configuration:
         path = self.folder / "slurmdbd.conf"
         path.touch(mode=0o600)  # slurmdbd refuses what others can read
         path.write_text(
-            ACCOUNTS_CONFIGURATION.format(folder=self.folder, user=USER, host=host, address=where, port=port)
+            ACCOUNTS_CONFIGURATION.format(
+                folder=self.folder, user=USER, host=host, address=where, port=port
+            )
         )
         settings = {"Type": "accounting_storage/slurmdbd", "Host": where, "Port": port}
         settings["Pass"] = f"{self.folder}/munge.socket"
         return "".join(f"AccountingStorage{name}={value}\n" for name, value in settings.items())
 
     def _make_folders(self) -> None:
-        for name in ("state", "log", *(f"{kind}/{node}" for kind in ("spool", "tmp") for node in self.nodes)):
+        for name in (
+            "state",
+            "log",
+            *(f"{kind}/{node}" for kind in ("spool", "tmp") for node in self.nodes),
+        ):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         self.folder.chmod(0o755)  # munged refuses a socket that others can't reach
         key = self.folder / "munge.key"

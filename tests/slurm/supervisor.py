@@ -1,10 +1,12 @@
-"""Run a daemon until the tests want it to end, or have died; then kill it, and all that it has started.
+"""Run a daemon until the tests want it to end, or have died; then kill it, and all that it has
+started.
 
     python supervisor.py [--all] [--remove FOLDER] SLURM_CONF DAEMON...
 
-Standard input is a pipe that the tests hold: it ends when they die, whatever kills them. With ``--all``, all processes
-of the cluster are killed, on whatever machine: those with its ``SLURM_CONF`` in their environment. Supervisors don't
-have it, and end by themselves, after what they have started.
+Standard input is a pipe that the tests hold: it ends when they die, whatever kills them. With
+``--all``, all processes of the cluster are killed, on whatever machine: those with its
+``SLURM_CONF`` in their environment. Supervisors don't have it, and end by themselves, after what
+they have started.
 """
 
 import argparse
@@ -31,7 +33,8 @@ def main() -> None:
     parser.add_argument("configuration")
     parser.add_argument("daemon", nargs=argparse.REMAINDER)
     options = parser.parse_args()
-    # What a daemon leaves behind, as slurmd does with the steps of jobs, becomes a child of this process.
+    # What a daemon leaves behind, as slurmd does with the steps of jobs, becomes a child of this
+    # process.
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     daemon = subprocess.Popen(
         options.daemon,
@@ -41,7 +44,8 @@ def main() -> None:
         start_new_session=True,
     )
     ended = os.pidfd_open(daemon.pid)
-    # Children that end need no one to wait for them. Not before the daemon has started, as it would inherit that.
+    # Children that end need no one to wait for them. Not before the daemon has started, as it would
+    # inherit that.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     daemon.poll()  # it may have ended before
     os.write(1, b"ready\n")
@@ -73,7 +77,9 @@ def descendants() -> set[int]:
     parents = {}
     for folder in processes():
         with contextlib.suppress(OSError):
-            parents[int(folder.name)] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            parents[int(folder.name)] = int(
+                (folder / "stat").read_text().rpartition(")")[2].split()[1]
+            )
     found = {os.getpid()}
     while more := {pid for pid, parent in parents.items() if parent in found} - found:
         found |= more

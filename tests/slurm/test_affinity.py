@@ -32,10 +32,15 @@ def found(place: Path, kind: str) -> list[tuple[str, set[int]]]:
 
 
 def check(place: Path, ranks: int, cores_each: int, log: str) -> None:
-    """Fail if some ranks of a node, or their workers, have fewer cores among them than they should."""
+    """Fail if some ranks of a node, or their workers, have fewer cores among them than they
+    should.
+    """
     ranks_found = found(place, "rank")
     assert len(ranks_found) == ranks, log
-    assert all(any(own <= cores for name, cores in ranks_found if name == host) for host, own in found(place, "worker"))
+    assert all(
+        any(own <= cores for name, cores in ranks_found if name == host)
+        for host, own in found(place, "worker")
+    )
     assert " share " not in log
     for host, own in ranks_found:
         within = [other for name, other in ranks_found if name == host and other <= own]
@@ -49,7 +54,8 @@ def user(user: User, separate_nodes: None) -> User:
     return user
 
 
-# Where Open MPI may put more ranks on a node than it has cores, as in these tests, all would be on the first.
+# Where Open MPI may put more ranks on a node than it has cores, as in these tests, all would be on
+# the first.
 SPREAD = " --map-by node --bind-to none" if VENDOR == "openmpi" else ""
 
 
@@ -63,13 +69,17 @@ SPREAD = " --map-by node --bind-to none" if VENDOR == "openmpi" else ""
         pytest.param("ranks = 3\nworkers = 1", 3, 1, marks=pytest.mark.ci),
         pytest.param("nodes = 2\nranks_per_node = 1\nworkers = 2", 2, 2, marks=pytest.mark.ci),
         pytest.param('nodes = 2\nranks_per_node = 1\nworkers = "auto"', 2, 2, marks=pytest.mark.ci),
-        pytest.param("nodes = 2\nranks_per_node = 1\ncores_per_rank = 2", 2, 2, marks=pytest.mark.ci),
+        pytest.param(
+            "nodes = 2\nranks_per_node = 1\ncores_per_rank = 2", 2, 2, marks=pytest.mark.ci
+        ),
         pytest.param("nodes = 4\nranks_per_node = 2", 8, 1, marks=pytest.mark.ci),
     ],
 )
 def test_ranks_of_job_files_have_their_cores(user, cluster, resources, ranks, cores, launcher):
     (user.place / "site.toml").write_text(f'launcher = "{launcher}"\n')
-    (user.place / "job.toml").write_text(f'[run]\ndriver = "where.py:where"\n[resources]\n{resources}\nmemory = "0"\n')
+    (user.place / "job.toml").write_text(
+        f'[run]\ndriver = "where.py:where"\n[resources]\n{resources}\nmemory = "0"\n'
+    )
     number = user.submit(user.place / "job.toml", "--site", "site.toml")
     state = cluster.wait(number)["JobState"]
     log = user.log(number, "job", "runs/job")
@@ -83,13 +93,23 @@ def test_ranks_of_job_files_have_their_cores(user, cluster, resources, ranks, co
     ("script", "options", "ranks", "cores"),
     [
         ("mpi", ["--nodes=2", "--ntasks=4"], 4, 1),
-        pytest.param("mpi", ["--nodes=2", "--ntasks=2", "--cpus-per-task=2"], 2, 2, marks=pytest.mark.ci),
+        pytest.param(
+            "mpi", ["--nodes=2", "--ntasks=2", "--cpus-per-task=2"], 2, 2, marks=pytest.mark.ci
+        ),
         pytest.param("hybrid", ["--nodes=2"], 2, 2, marks=pytest.mark.ci),
-        pytest.param("gpu", ["--nodes=2", "--ntasks-per-node=2", "--gpus-per-node=2"], 4, 1, marks=pytest.mark.ci),
+        pytest.param(
+            "gpu",
+            ["--nodes=2", "--ntasks-per-node=2", "--gpus-per-node=2"],
+            4,
+            1,
+            marks=pytest.mark.ci,
+        ),
     ],
 )
 def test_ranks_of_the_scripts_have_their_cores(user, cluster, script, options, ranks, cores):
-    number = user.sbatch(*options, ROOT / "slurm" / f"{script}.sbatch", "-m", "mpipar", "run", "where.py:where")
+    number = user.sbatch(
+        *options, ROOT / "slurm" / f"{script}.sbatch", "-m", "mpipar", "run", "where.py:where"
+    )
     state = cluster.wait(number)["JobState"]
     log = (user.place / f"{script}-{number}.out").read_text()
     assert state == "COMPLETED", log
@@ -104,10 +124,15 @@ mpirun -n 4 python -m mpipar run where.py:where
 
 @ON_SITE
 def test_a_run_says_that_it_has_fewer_cores_than_ranks(user, cluster):
-    """In a script of the user's own: mpirun's one task a node has one core, and all ranks share it."""
+    """In a script of the user's own: mpirun's one task a node has one core, and all ranks share
+    it.
+    """
     (user.place / "mine.sbatch").write_text(MINE)
     number = user.sbatch("--nodes=2", "--ntasks-per-node=2", "--output=log", "mine.sbatch")
     assert cluster.wait(number)["JobState"] == "COMPLETED"
     told = [line for line in (user.place / "log").read_text().splitlines() if " share " in line]
     assert len(told) == 1
-    assert "host n1 (and 1 more): 2 ranks share 1 core, as they are pinned: unset SRUN_CPUS_PER_TASK" in told[0]
+    assert (
+        "host n1 (and 1 more): 2 ranks share 1 core, as they are pinned: unset SRUN_CPUS_PER_TASK"
+        in told[0]
+    )

@@ -1,4 +1,6 @@
-"""Tasks of arrays are cancelled one by one, jobs before they can handle that, and never a job of another cluster."""
+"""Tasks of arrays are cancelled one by one, jobs before they can handle that, and never a job of
+another cluster.
+"""
 
 import pytest
 from suite.limits import until
@@ -28,9 +30,16 @@ def test_tasks_while_others_wait_and_run(user):
     assert user.cluster.job(f"{number}_2")["JobState"] == "CANCELLED", user.log(f"{number}_2")
     assert [event["event"] for event in user.events(f"{number}_2")].count("signal") == 1
     ended = user.mpipar("cancel", f"{number}_6")
-    assert (ended.code, ended.stdout) == (0, f"job {number}_6 cancelled; nothing of it is done\n"), ended.stderr
+    assert (ended.code, ended.stdout) == (
+        0,
+        f"job {number}_6 cancelled; nothing of it is done\n",
+    ), ended.stderr
     user.hurry()
-    assert states(user, number, "12345") == ["COMPLETED", "CANCELLED", *["COMPLETED"] * 3]  # of 6 Slurm knows nothing
+    assert states(user, number, "12345") == [
+        "COMPLETED",
+        "CANCELLED",
+        *["COMPLETED"] * 3,
+    ]  # of 6 Slurm knows nothing
     told = user.mpipar("status", "out").stdout
     assert "an array of 6 tasks: 4 done; 2 cancelled: 2, 6" in told
 
@@ -65,14 +74,18 @@ def test_a_job_that_is_cancelled_in_its_prologue(user, cluster):
         if (user.place / "begun").exists():
             break
     ended = user.mpipar("cancel", number)
-    assert (ended.code, ended.stdout) == (0, f"job {number} cancelled; nothing of it is done\n"), ended.stderr
+    assert (ended.code, ended.stdout) == (0, f"job {number} cancelled; nothing of it is done\n"), (
+        ended.stderr
+    )
     told = user.mpipar("status", number).stdout
     assert f"job {number} (slow): cancelled" in told
     assert "exit code" not in told
 
 
 def test_a_job_of_this_cluster_and_name_alone_is_cancelled(user, cluster):
-    """The numbers of two clusters that share a home are the same: only the name tells the jobs apart."""
+    """The numbers of two clusters that share a home are the same: only the name tells the jobs
+    apart.
+    """
     number = user.submit(user.slow_job(items=500))
     name = cluster.run("scontrol", "show", "config").stdout.partition("ClusterName")[2].split()[1]
     assert f'"cluster": "{name}"' in (user.place / "out/submissions.jsonl").read_text()

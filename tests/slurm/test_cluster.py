@@ -1,4 +1,6 @@
-"""The cluster that the other tests here run on: its nodes are there, can be lost, and leave nothing behind."""
+"""The cluster that the other tests here run on: its nodes are there, can be lost, and leave nothing
+behind.
+"""
 
 import contextlib
 import os
@@ -21,7 +23,10 @@ TESTS = Path(__file__).parents[1]
 NOBODY = 65534
 MODES = ("namespaces", "one host")
 IS_OPEN_MPI = (BIN / "prterun").exists()
-WHO = "from mpi4py import MPI; import socket; print(f'{MPI.COMM_WORLD.size} {socket.gethostname()}\\n', end='')"
+WHO = (
+    "from mpi4py import MPI; import socket; print(f'{MPI.COMM_WORLD.size}"
+    " {socket.gethostname()}\\n', end='')"
+)
 
 # Starts a cluster with a job that would go on for long, says where, and waits.
 OWNER = """
@@ -55,7 +60,10 @@ def mentioning(folder):
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            if str(folder).encode() in (process / "cmdline").read_bytes() + (process / "environ").read_bytes():
+            if (
+                str(folder).encode()
+                in (process / "cmdline").read_bytes() + (process / "environ").read_bytes()
+            ):
                 found.append(process.name)
     return found
 
@@ -71,9 +79,15 @@ def nothing_is_left(folder, link):
 
 
 def test_a_job_runs_on_all_nodes(cluster, place):
-    job = submit(cluster, "--nodes=4", "--output=out", "--error=errors", "--wrap", "srun hostname", cwd=place)
+    job = submit(
+        cluster, "--nodes=4", "--output=out", "--error=errors", "--wrap", "srun hostname", cwd=place
+    )
     known = cluster.wait(job)
-    assert (known["JobState"], known["ExitCode"], known["NodeList"]) == ("COMPLETED", "0:0", "n[1-4]")
+    assert (known["JobState"], known["ExitCode"], known["NodeList"]) == (
+        "COMPLETED",
+        "0:0",
+        "n[1-4]",
+    )
     assert known["WorkDir"] == str(place)
     names = sorted((place / "out").read_text().split())
     assert names == (cluster.nodes if cluster.mode == "namespaces" else names[:1] * 4)
@@ -84,7 +98,13 @@ def test_plain_commands_reach_the_controller(cluster, place):
 
     def plain(*command):
         return subprocess.run(
-            command, env=environment, cwd=place, check=True, capture_output=True, text=True, timeout=30
+            command,
+            env=environment,
+            cwd=place,
+            check=True,
+            capture_output=True,
+            text=True,
+            timeout=30,
         ).stdout
 
     job = plain("sbatch", "--parsable", "--wrap", "sleep 300").strip()
@@ -92,7 +112,12 @@ def test_plain_commands_reach_the_controller(cluster, place):
     plain("scancel", job)
     assert cluster.wait(job)["JobState"] == "CANCELLED"
     assert "JobState=CANCELLED" in plain("scontrol", "show", "job", job)
-    assert plain("sacct", "--completion", "--noheader", "--format=JobID,State", f"--jobs={job}").split()[0] == job
+    assert (
+        plain(
+            "sacct", "--completion", "--noheader", "--format=JobID,State", f"--jobs={job}"
+        ).split()[0]
+        == job
+    )
 
 
 @pytest.mark.parametrize("node", [None, "n2"])
@@ -107,7 +132,9 @@ def test_commands_run_where_they_are_told_to(node, cluster, place):
         cluster.run("sh", "-c", "echo no such thing >&2; exit 1", node=node)
     before = time.monotonic()
     with pytest.raises(subprocess.TimeoutExpired):
-        cluster.run("sh", "-c", "sleep 300 & sleep 300", env={"MINE": str(place)}, timeout=0.5, node=node)
+        cluster.run(
+            "sh", "-c", "sleep 300 & sleep 300", env={"MINE": str(place)}, timeout=0.5, node=node
+        )
     assert time.monotonic() - before < 5
     for _ in until("both have ended", 5):
         if not mentioning(place):
@@ -118,7 +145,16 @@ def test_commands_run_where_they_are_told_to(node, cluster, place):
 @pytest.mark.usefixtures("separate_nodes")
 def test_ranks_of_mpirun_are_on_different_nodes(cluster, place):
     flags = ("--map-by", "ppr:1:node", "--bind-to", "none") if IS_OPEN_MPI else ("-np", "3")
-    command = ("salloc", "--nodes=3", "--ntasks-per-node=1", MPIRUN, *flags, sys.executable, "-c", WHO)
+    command = (
+        "salloc",
+        "--nodes=3",
+        "--ntasks-per-node=1",
+        MPIRUN,
+        *flags,
+        sys.executable,
+        "-c",
+        WHO,
+    )
     lines = cluster.run(*command, cwd=place, env=FOR_MPI).stdout.splitlines()
     assert sorted(filter(None, lines)) == ["3 n1", "3 n2", "3 n3"]
 
@@ -127,7 +163,15 @@ def test_ranks_of_mpirun_are_on_different_nodes(cluster, place):
 @pytest.mark.usefixtures("separate_nodes")
 def test_ranks_of_srun_are_one_world(cluster, place):
     interface = "pmix" if IS_OPEN_MPI else "pmi2"
-    command = ("srun", "--nodes=2", "--ntasks-per-node=2", f"--mpi={interface}", sys.executable, "-c", WHO)
+    command = (
+        "srun",
+        "--nodes=2",
+        "--ntasks-per-node=2",
+        f"--mpi={interface}",
+        sys.executable,
+        "-c",
+        WHO,
+    )
     lines = cluster.run(*command, cwd=place, env=FOR_MPI).stdout.splitlines()
     assert sorted(filter(None, lines)) == ["4 n1", "4 n1", "4 n2", "4 n2"]
 
@@ -154,11 +198,14 @@ def test_a_job_on_a_node_that_is_lost_runs_again(cluster, place):
 def test_a_node_without_power_closes_no_connection(cluster, place):
     """A reader on another node, connected to the lost one, waits for ever."""
     serve = (
-        "import socket, time; s = socket.create_server(('', 7777)); print(flush=True); c = s.accept(); time.sleep(60)"
+        "import socket, time; s = socket.create_server(('', 7777)); print(flush=True); c ="
+        " s.accept(); time.sleep(60)"
     )
     read = "import socket; c = socket.create_connection(('n2', 7777)); print(flush=True); c.recv(1)"
     with contextlib.ExitStack() as stack:
-        server, reader = (stack.enter_context(running(cluster, *job)) for job in (("n2", serve), ("n1", read)))
+        server, reader = (
+            stack.enter_context(running(cluster, *job)) for job in (("n2", serve), ("n1", read))
+        )
         cluster.kill_node("n2")
         assert server.wait(5) != 0
         with pytest.raises(subprocess.TimeoutExpired):
@@ -167,7 +214,9 @@ def test_a_node_without_power_closes_no_connection(cluster, place):
 
 @contextlib.contextmanager
 def running(cluster, node, program):
-    """Run Python on a node; it has printed a line when the context begins, and is killed when it ends."""
+    """Run Python on a node; it has printed a line when the context begins, and is killed when it
+    ends.
+    """
     command = [*cluster.prefix(node), sys.executable, "-c", program]
     with subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True) as process:
         try:
@@ -191,7 +240,10 @@ def test_all_is_cleared_between_tests(cluster, place):
 @pytest.mark.ci
 @pytest.mark.parametrize("mode", MODES)
 def test_clusters_do_not_disturb_each_other(mode):
-    with Cluster(nodes=2, mode=possible(mode), extra={"DefMemPerCPU": 7}) as one, Cluster(nodes=2, mode=mode) as two:
+    with (
+        Cluster(nodes=2, mode=possible(mode), extra={"DefMemPerCPU": 7}) as one,
+        Cluster(nodes=2, mode=mode) as two,
+    ):
         assert "DefMemPerCPU            = 7" in one.run("scontrol", "show", "config").stdout
         one.run("srun", "--nodes=2", "true")
         one.kill_node("n1")
@@ -224,7 +276,10 @@ def test_a_cluster_that_can_not_start_says_why():
 @pytest.mark.parametrize("mode", [MODES[0], pytest.param(MODES[1], marks=pytest.mark.ci)])
 def test_nothing_outlives_tests_that_are_killed(mode):
     owner = subprocess.Popen(
-        [sys.executable, "-c", OWNER, possible(mode)], cwd=TESTS, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [sys.executable, "-c", OWNER, possible(mode)],
+        cwd=TESTS,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
     )
     with owner:
         folder, link = owner.stdout.readline().decode().split()
@@ -237,9 +292,14 @@ def test_nothing_outlives_tests_that_are_killed(mode):
 @pytest.mark.skipif(os.geteuid() != 0, reason="the tests run as a plain user anyway")
 def test_a_plain_user_can_have_one():
     check = [sys.executable, "-c", "import sys; sys.exit(sys.version_info < (3, 11))"]
-    for check[0] in (sys.executable, "/usr/bin/python3"):  # that of root may be where others can't go
+    for check[0] in (
+        sys.executable,
+        "/usr/bin/python3",
+    ):  # that of root may be where others can't go
         try:
-            subprocess.run(check, user=NOBODY, group=NOBODY, extra_groups=[], check=True, cwd=TESTS, timeout=30)
+            subprocess.run(
+                check, user=NOBODY, group=NOBODY, extra_groups=[], check=True, cwd=TESTS, timeout=30
+            )
         except (OSError, subprocess.CalledProcessError):
             continue
         break

@@ -10,7 +10,9 @@ from slurm.jobs import LAUNCHERS, VENDOR, User
 
 pytestmark = pytest.mark.each_mpi
 DOCTOR = [sys.executable, "-m", "mpipar", "doctor"]
-WRONG = {"mpich": ["--mpi=none"], "openmpi": ["--mpi=none", "--mpi=pmi2"], "impi": ["--mpi=none"]}[VENDOR]
+WRONG = {"mpich": ["--mpi=none"], "openmpi": ["--mpi=none", "--mpi=pmi2"], "impi": ["--mpi=none"]}[
+    VENDOR
+]
 
 
 def inside(user: User, *command: str, cwd=None) -> Finished:
@@ -19,14 +21,22 @@ def inside(user: User, *command: str, cwd=None) -> Finished:
 
 
 def problems(ended: Finished) -> list[str]:
-    """Return the problems that were found, but for a second MPI on the path, which this machine may have."""
+    """Return the problems that were found, but for a second MPI on the path, which this machine may
+    have.
+    """
     found = [line for line in ended.stdout.splitlines() if line.startswith("problem:")]
-    assert (ended.code != 0) == bool(found), ended  # Intel's mpirun over nodes ends with 1 or, now and then, with 255
+    assert (ended.code != 0) == bool(found), (
+        ended
+    )  # Intel's mpirun over nodes ends with 1 or, now and then, with 255
     return [line for line in found if "more than one MPI" not in line]
 
 
 def test_a_step_that_fits_has_no_problem(user):
-    ended = inside(user, *LAUNCHERS[VENDOR].replace("srun", "srun --nodes=2 --ntasks-per-node=2").split(), *DOCTOR)
+    ended = inside(
+        user,
+        *LAUNCHERS[VENDOR].replace("srun", "srun --nodes=2 --ntasks-per-node=2").split(),
+        *DOCTOR,
+    )
     assert "4 seen of 4" in ended.stdout, ended
     assert "Slurm " in ended.stdout
     assert "allocation " in ended.stdout
@@ -34,9 +44,21 @@ def test_a_step_that_fits_has_no_problem(user):
 
 
 def test_mpirun_in_an_allocation_has_no_problem(user):
-    spread = ["-ppn", "1"] if VENDOR != "openmpi" else ["--map-by", "ppr:1:node", "--bind-to", "none"]
+    spread = (
+        ["-ppn", "1"] if VENDOR != "openmpi" else ["--map-by", "ppr:1:node", "--bind-to", "none"]
+    )
     mpirun = [str(BIN / "mpirun"), *spread, "-n", "3"]
-    ended = inside(user, "salloc", "--quiet", "--nodes=3", "--ntasks-per-node=1", *mpirun, *DOCTOR, "--workers", "auto")
+    ended = inside(
+        user,
+        "salloc",
+        "--quiet",
+        "--nodes=3",
+        "--ntasks-per-node=1",
+        *mpirun,
+        *DOCTOR,
+        "--workers",
+        "auto",
+    )
     assert "3 seen of 3" in ended.stdout, ended
     assert problems(ended) == []
     if user.cluster.mode == "namespaces":
@@ -56,7 +78,11 @@ def test_the_wrong_mpi_of_srun_is_found(user, flag):
 @pytest.mark.usefixtures("separate_nodes")
 def test_nodes_that_do_not_see_each_others_files_are_found(user):
     """/dev/shm is there on all nodes, but each has its own."""
-    launcher = LAUNCHERS[VENDOR].replace("srun", "srun --nodes=2 --ntasks-per-node=1 --chdir=/dev/shm").split()
+    launcher = (
+        LAUNCHERS[VENDOR]
+        .replace("srun", "srun --nodes=2 --ntasks-per-node=1 --chdir=/dev/shm")
+        .split()
+    )
     ended = inside(user, *launcher, *DOCTOR)
     assert len(problems(ended)) == 1, ended
     assert "can't see what" in ended.stdout

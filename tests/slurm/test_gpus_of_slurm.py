@@ -1,4 +1,6 @@
-"""GPUs as Slurm hands them out, on a cluster with stand-ins for them: who has which, and the shipped files for them."""
+"""GPUs as Slurm hands them out, on a cluster with stand-ins for them: who has which, and the
+shipped files for them.
+"""
 
 import os
 import re
@@ -51,7 +53,9 @@ def log_of(user: User, name: str, number: str) -> str:
     "options",
     [
         ["--ntasks-per-node=2", "--gpus-per-node=2"],
-        pytest.param(["--ntasks-per-node=2", "--gpus-per-node=2", "--gpus-per-task=1"], marks=pytest.mark.ci),
+        pytest.param(
+            ["--ntasks-per-node=2", "--gpus-per-node=2", "--gpus-per-task=1"], marks=pytest.mark.ci
+        ),
         pytest.param(["--ntasks-per-node=1", "--gpus-per-node=1"], marks=pytest.mark.ci),
     ],
     ids=" ".join,
@@ -75,7 +79,9 @@ def test_each_rank_has_a_gpu_of_its_own(gpu_user: User, cluster: Cluster, option
 @pytest.mark.skipif(COMPILER is None, reason="needs a C++ compiler")
 @pytest.mark.usefixtures("separate_nodes")
 @pytest.mark.parametrize("launcher", ["mpirun", LAUNCHERS[VENDOR]])
-def test_the_job_file_runs_on_gpus_with_the_bits_of_one(gpu_user: User, cluster: Cluster, launcher: str):
+def test_the_job_file_runs_on_gpus_with_the_bits_of_one(
+    gpu_user: User, cluster: Cluster, launcher: str
+):
     (gpu_user.place / "site.toml").write_text(f'launcher = "{launcher}"\n')
     small = ("run.options.steps=1e6", "run.options.block=50_000")
     changes = [word for change in small for word in ("--set", change)]
@@ -84,7 +90,14 @@ def test_the_job_file_runs_on_gpus_with_the_bits_of_one(gpu_user: User, cluster:
     log = gpu_user.log(number, "pi-gpu", "runs/pi-gpu")
     assert found["JobState"] == "COMPLETED", log
     there = gpu_user.place / "runs/pi-gpu/pi.h5"
-    alone = ["-m", "mpipar.pi", "--steps=1e6", "--block=50_000", "--device=gpu", "--output=alone.h5"]
+    alone = [
+        "-m",
+        "mpipar.pi",
+        "--steps=1e6",
+        "--block=50_000",
+        "--device=gpu",
+        "--output=alone.h5",
+    ]
     assert python(*alone, cwd=gpu_user.place, env=gpu_user.environment).code == 0
     assert value_of(there) == value_of(gpu_user.place / "alone.h5")
     with h5py.File(there) as file:
@@ -97,7 +110,9 @@ def test_the_job_file_runs_on_gpus_with_the_bits_of_one(gpu_user: User, cluster:
 def test_doctor_finds_a_gpu_without_a_rank(gpu_user: User, cluster: Cluster):
     doctor = ["-m", "mpipar", "doctor"]
     numbers = [
-        gpu_user.sbatch("--ntasks-per-node=2", f"--gpus-per-node={gpus}", ROOT / "slurm/gpu.sbatch", *doctor)
+        gpu_user.sbatch(
+            "--ntasks-per-node=2", f"--gpus-per-node={gpus}", ROOT / "slurm/gpu.sbatch", *doctor
+        )
         for gpus in (2, 1)
     ]
     for number in numbers:

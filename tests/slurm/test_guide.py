@@ -1,4 +1,6 @@
-"""Every shell line for Slurm in the README and in docs/, as a reader would type them, and what the pages show of it."""
+"""Every shell line for Slurm in the README and in docs/, as a reader would type them, and what the
+pages show of it.
+"""
 
 import re
 import shutil
@@ -36,7 +38,10 @@ def test_there_are_lines():
 
 @pytest.mark.parametrize(
     "page",
-    [pytest.param(page, marks=() if page == "README.md" else pytest.mark.ci) for page in pages.pages_with(pages.SLURM)],
+    [
+        pytest.param(page, marks=() if page == "README.md" else pytest.mark.ci)
+        for page in pages.pages_with(pages.SLURM)
+    ],
 )
 def test_lines_of(user, page):
     for name, text in pages.saved_files(page).items():
@@ -45,7 +50,9 @@ def test_lines_of(user, page):
     for line in pages.shell_lines(page, pages.SLURM):
         for large, small in SMALL.items():
             line = line.replace(large, small)
-        ended = start(["bash", "-c", f"set -e\n{line}\necho job=$job"], cwd=user.place, env=environment)
+        ended = start(
+            ["bash", "-c", f"set -e\n{line}\necho job=$job"], cwd=user.place, env=environment
+        )
         assert ended.code == 0, (line, ended.stdout, ended.stderr)
         environment["job"] = ended.stdout.rpartition("job=")[2].strip()
         if not line.startswith("mpipar status"):  # a reader takes some seconds for each
@@ -57,8 +64,16 @@ def test_lines_of(user, page):
 @pytest.mark.ci
 def test_a_job_that_is_cancelled_is_told_of_as_shown(user):
     submission, status, cancellation, _ = pages.illustrations("docs/slurm.md")
-    submitted = user.mpipar("submit", "jobs/pi.toml", "--ranks", 4, "--set", "run.options.steps=4e13",
-                            "--set", "output.checkpoint=0.5")  # fmt: skip
+    submitted = user.mpipar(
+        "submit",
+        "jobs/pi.toml",
+        "--ranks",
+        4,
+        "--set",
+        "run.options.steps=4e13",
+        "--set",
+        "output.checkpoint=0.5",
+    )
     number = submitted.stdout.strip()
     for _ in until("blocks are committed", 60):
         if user.mpipar("status", number, "--json").json["blocks"]:
@@ -79,7 +94,9 @@ def without_figures(text: str) -> str:
 @pytest.mark.ci
 @pytest.mark.parametrize("page", pages.pages_with(pages.ALLOCATION))
 def test_lines_in_an_allocation(user, page):
-    """With the --mpi that this environment's MPI needs, and on a cluster that has two nodes to spare."""
+    """With the --mpi that this environment's MPI needs, and on a cluster that has two nodes to
+    spare.
+    """
     for line in pages.shell_lines(page, pages.ALLOCATION):
         line = line.replace("srun --mpi=pmi2", LAUNCHERS[VENDOR])
         command = ["salloc", "--quiet", "--nodes=2", "--ntasks-per-node=2", "bash", "-c", line]

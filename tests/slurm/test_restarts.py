@@ -10,7 +10,9 @@ from suite.rings import in_ci
 from slurm.conftest import ON_BOTH
 from slurm.jobs import LAUNCHERS, VENDOR, User, harmonic, value_of
 
-NODES_KILLED = int(os.environ.get("MPIPAR_TEST_NODES_KILLED", "1"))  # of either kind; make faults kills five
+NODES_KILLED = int(
+    os.environ.get("MPIPAR_TEST_NODES_KILLED", "1")
+)  # of either kind; make faults kills five
 PATIENCE = 120  # seconds: Slurm looks at time limits every 30 s
 
 
@@ -21,7 +23,9 @@ def wait_for(user: User, number: str, event: str, count: int = 1) -> None:
 
 
 def check(user: User, items: int, repeats: int = 0) -> None:
-    """Check that all blocks were evaluated, few of them twice, and that the value is right to the last bit."""
+    """Check that all blocks were evaluated, few of them twice, and that the value is right to the
+    last bit.
+    """
     marks = user.marks()
     assert set(marks) == set(range(items))
     assert len(marks) <= items + repeats
@@ -41,7 +45,9 @@ def let_end(user: User, number: str, when: str) -> None:
 
 
 def test_jobs_whose_time_is_up(somebody, cluster):
-    """Slurm looks at limits every 30 s, so two jobs wait for that at once: one is warned, the other has no warning."""
+    """Slurm looks at limits every 30 s, so two jobs wait for that at once: one is warned, the other
+    has no warning.
+    """
     warned, killed = somebody("warned"), somebody("killed")
     first = warned.submit(warned.slow_job(items=3000, resources=TWO_NODES, restart="warn = 40"))
     job = killed.slow_job(items=3000, resources=TWO_NODES, restart="requeue = false")
@@ -64,12 +70,16 @@ def test_jobs_whose_time_is_up(somebody, cluster):
     assert nexts(warned, first) == ["requeue", "exit"]
     check(warned, 3000)
     assert cluster.wait(again)["JobState"] == "COMPLETED", killed.log(again)
-    check(killed, 3000, 2 * 2)  # a rank may be killed between a block's mark and the commit of it and the one before
+    check(
+        killed, 3000, 2 * 2
+    )  # a rank may be killed between a block's mark and the commit of it and the one before
 
 
 @pytest.mark.ci
 def test_a_job_that_needs_three_allocations_gets_them(user, cluster):
-    """Slurm itself warns of the time limit, which is made to come soon: it looks every 30 s, so this takes a while."""
+    """Slurm itself warns of the time limit, which is made to come soon: it looks every 30 s, so
+    this takes a while.
+    """
     number = user.submit(user.slow_job(items=3000, resources=TWO_NODES, restart="warn = 40"))
     for start in (1, 2):
         wait_for(user, number, "output", start)
@@ -84,7 +94,9 @@ def test_a_job_that_needs_three_allocations_gets_them(user, cluster):
 
 @pytest.mark.ci
 @pytest.mark.each_mpi
-@pytest.mark.parametrize("launcher", ["mpirun", pytest.param(LAUNCHERS[VENDOR], marks=pytest.mark.ci)])
+@pytest.mark.parametrize(
+    "launcher", ["mpirun", pytest.param(LAUNCHERS[VENDOR], marks=pytest.mark.ci)]
+)
 def test_usr1_by_hand_is_the_same(user, cluster, launcher):
     (user.place / "site.toml").write_text(f'launcher = "{launcher}"\n')
     number = user.submit(user.slow_job(items=60), "--site", "site.toml")
@@ -97,7 +109,9 @@ def test_usr1_by_hand_is_the_same(user, cluster, launcher):
 
 
 @pytest.mark.ci
-@pytest.mark.parametrize("launcher", ["mpirun", pytest.param(LAUNCHERS[VENDOR], marks=pytest.mark.ci)])
+@pytest.mark.parametrize(
+    "launcher", ["mpirun", pytest.param(LAUNCHERS[VENDOR], marks=pytest.mark.ci)]
+)
 def test_cancelled_and_submitted_again(user, cluster, launcher):
     (user.place / "site.toml").write_text(f'launcher = "{launcher}"\n')
     job = user.slow_job(items=80)
@@ -160,14 +174,18 @@ def test_a_killed_node_that_is_the_first_is_survived_by_a_requeue(user, cluster,
 @pytest.mark.parametrize("trial", range(NODES_KILLED))
 @pytest.mark.parametrize("launcher", ["mpirun", *in_ci(LAUNCHERS[VENDOR])])
 def test_a_killed_node_that_is_not_the_first_is_survived(somebody, cluster, launcher, trial):
-    """By a requeue, or with the nodes that are left, as the job wants it: two jobs lose the same node."""
+    """By a requeue, or with the nodes that are left, as the job wants it: two jobs lose the same
+    node.
+    """
     nodes = 'sbatch = { nodelist = "n[1-3]" }'
     again, onward = somebody("again"), somebody("onward")
     for user in (again, onward):
         (user.place / "site.toml").write_text(f'launcher = "{launcher}"\n')
     words = ("--site", "site.toml")
     first = again.submit(again.slow_job(items=1000, resources=THREE_NODES), *words)
-    going_on = onward.slow_job(items=1000, resources=THREE_NODES + nodes, restart='lost_nodes = "go-on"')
+    going_on = onward.slow_job(
+        items=1000, resources=THREE_NODES + nodes, restart='lost_nodes = "go-on"'
+    )
     second = onward.submit(going_on, *words)
     again.wait_for_marks(a_moment(f"{trial} other"))
     onward.wait_for_marks(30)
@@ -221,7 +239,8 @@ def test_the_last_task_of_an_array_is_requeued_alone(user, cluster):
     user.hurry()
     user.wait_for_end(number)
     starts = {
-        task: [event["event"] for event in user.events(f"{number}_{task}")].count("allocation") for task in (1, 2, 3)
+        task: [event["event"] for event in user.events(f"{number}_{task}")].count("allocation")
+        for task in (1, 2, 3)
     }
     assert starts == {1: 1, 2: 1, 3: 2}
     for task in (1, 2, 3):

@@ -32,7 +32,17 @@ def submissions(user: User, folder: str) -> int:
 
 @pytest.mark.ci
 def test_nodes_strong_and_weak(user, cluster):
-    words = ["job.toml", "--on", "slurm", "--nodes", "1,2,4", "--strong", "--weak", "--output", "study"]
+    words = [
+        "job.toml",
+        "--on",
+        "slurm",
+        "--nodes",
+        "1,2,4",
+        "--strong",
+        "--weak",
+        "--output",
+        "study",
+    ]
     ended = user.mpipar("scale", *words, "--repeats", "1", "--at-once", "2", timeout=240)
     assert ended.code == 0, ended.stderr
     found = rows(user, "study")
@@ -55,17 +65,34 @@ def test_nodes_strong_and_weak(user, cluster):
 @pytest.mark.ci
 def test_ranks_and_workers_and_an_interrupted_study(user):
     """What has been run is taken from the jobs' folders, if the study's record hasn't got it."""
-    words = ["job.toml", "--on", "slurm", "--ranks", "1,2", "--workers", "2", "--repeats", "1", "--output", "study"]
+    words = [
+        "job.toml",
+        "--on",
+        "slurm",
+        "--ranks",
+        "1,2",
+        "--workers",
+        "2",
+        "--repeats",
+        "1",
+        "--output",
+        "study",
+    ]
     ended = user.mpipar("scale", *words, timeout=120)
     assert ended.code == 0, ended.stderr
-    assert [(row["ranks"], row["workers"]) for row in rows(user, "study")] == [("1", "2"), ("2", "2")]
+    assert [(row["ranks"], row["workers"]) for row in rows(user, "study")] == [
+        ("1", "2"),
+        ("2", "2"),
+    ]
     runs = user.place / "study/runs.jsonl"
     lines = runs.read_text().splitlines(keepends=True)
     runs.write_text("".join(line for line in lines if line in lines[:2] or "written" in line))
     ended = user.mpipar("scale", *words)
     assert ended.code == 0, ended.stderr
     assert submissions(user, "study") == 2
-    before, after = ([json.loads(line) for line in text] for text in (lines, runs.read_text().splitlines()))
+    before, after = (
+        [json.loads(line) for line in text] for text in (lines, runs.read_text().splitlines())
+    )
     assert [line["elapsed"] for line in after if "elapsed" in line] == [
         line["elapsed"] for line in before if "elapsed" in line
     ]
@@ -80,7 +107,9 @@ def test_a_job_that_fails_is_named_and_run_again(user):
         "    return 1 / (not open(broken).read())\n"
     )
     (user.place / "broken").write_text("yes")
-    (user.place / "job.toml").write_text('[run]\ndriver = "own.py:own"\noptions = {broken = "broken"}\n')
+    (user.place / "job.toml").write_text(
+        '[run]\ndriver = "own.py:own"\noptions = {broken = "broken"}\n'
+    )
     words = ["job.toml", "--on", "slurm", "--ranks", "1", "--repeats", "1", "--output", "study"]
     ended = user.mpipar("scale", *words)
     assert ended.code == 1

@@ -1,4 +1,6 @@
-"""What is shipped, as it is submitted: the scripts in slurm/ and the job files in jobs/, with each launcher."""
+"""What is shipped, as it is submitted: the scripts in slurm/ and the job files in jobs/, with each
+launcher.
+"""
 
 import functools
 import json
@@ -18,7 +20,10 @@ from slurm.jobs import LAUNCHERS, ROOT, VENDOR, User, hosts_of, value_of
 SHORT = {
     "pi": ["run.options.steps=1e7"],
     "pi-hybrid": ["run.options.steps=1e7"],
-    "pi-gpu": ["run.options.steps=1e7", 'run.options.device="auto"'],  # without CuPy that is the CPU
+    "pi-gpu": [
+        "run.options.steps=1e7",
+        'run.options.device="auto"',
+    ],  # without CuPy that is the CPU
     "mcpi-weak": ["run.options_per_rank.samples=1e5"],
     "primes-list": ["run.options.below=1e6"],
     "images": [],
@@ -40,12 +45,16 @@ def submitted(user: User, name: str, *options: str) -> str:
 
 def same_here(user: User, name: str, output: str) -> Path:
     """Run what a job ran, on this machine without a launcher, and return its result file."""
-    line = json.loads((user.place / "runs" / name / "submissions.jsonl").read_text().splitlines()[-1])
+    line = json.loads(
+        (user.place / "runs" / name / "submissions.jsonl").read_text().splitlines()[-1]
+    )
     words = line["command"][line["command"].index("--") + 1 :]
     here = user.place / "here"
     here.mkdir(exist_ok=True)
     folder = str(user.place / "runs" / name)
-    ended = python(*(word.replace(folder, str(here)) for word in words if word != "--resume"), cwd=user.place)
+    ended = python(
+        *(word.replace(folder, str(here)) for word in words if word != "--resume"), cwd=user.place
+    )
     assert ended.code == 0, ended.stderr
     return here / output
 
@@ -76,11 +85,19 @@ def test_job_files_give_the_same_bits_as_a_laptop(user, cluster, name, output, l
     assert value_of(there) == value_of(same_here(user, name, output))
     hosts = hosts_of(there)
     if cluster.mode == "namespaces":
-        spread = {"pi": ["n1", "n1", "n2", "n2", "n3", "n3", "n4", "n4"], "pi-hybrid": ["n1", "n2", "n3", "n4"],
-                  "pi-gpu": ["n1", "n1", "n2", "n2"], "mcpi-weak": ["n1", "n1", "n2", "n2"]}  # fmt: skip
+        spread = {
+            "pi": ["n1", "n1", "n2", "n2", "n3", "n3", "n4", "n4"],
+            "pi-hybrid": ["n1", "n2", "n3", "n4"],
+            "pi-gpu": ["n1", "n1", "n2", "n2"],
+            "mcpi-weak": ["n1", "n1", "n2", "n2"],
+        }
         assert sorted(hosts) == spread[name], log
     with h5py.File(there) as file:
-        assert file.attrs["ranks"] == len(hosts) == {"pi": 8, "pi-hybrid": 4, "pi-gpu": 4, "mcpi-weak": 4}[name]
+        assert (
+            file.attrs["ranks"]
+            == len(hosts)
+            == {"pi": 8, "pi-hybrid": 4, "pi-gpu": 4, "mcpi-weak": 4}[name]
+        )
         workers = len(file["workers"])
     assert workers == {"pi": 8, "pi-hybrid": 8, "pi-gpu": 4, "mcpi-weak": 4}[name], log
 
@@ -89,8 +106,13 @@ def test_job_files_give_the_same_bits_as_a_laptop(user, cluster, name, output, l
 def test_primes_are_listed_in_order(user, cluster):
     checkout(user.place)
     number = submitted(user, "primes-list")
-    assert cluster.wait(number)["JobState"] == "COMPLETED", user.log(number, "primes-list", "runs/primes-list")
-    there, here = user.place / "runs/primes-list/primes.h5", same_here(user, "primes-list", "primes.h5")
+    assert cluster.wait(number)["JobState"] == "COMPLETED", user.log(
+        number, "primes-list", "runs/primes-list"
+    )
+    there, here = (
+        user.place / "runs/primes-list/primes.h5",
+        same_here(user, "primes-list", "primes.h5"),
+    )
     with h5py.File(there) as one, h5py.File(here) as other:
         assert one["value"][()] == 78498
         assert np.array_equal(one["primes"], other["primes"])
@@ -100,11 +122,17 @@ def test_primes_are_listed_in_order(user, cluster):
 def test_images_are_made_once(user, cluster):
     checkout(user.place)
     number = submitted(user, "images")
-    assert cluster.wait(number)["JobState"] == "COMPLETED", user.log(number, "images", "runs/images")
-    made = {path.name: path.read_bytes() for path in (user.place / "runs/images/thumbnails").iterdir()}
+    assert cluster.wait(number)["JobState"] == "COMPLETED", user.log(
+        number, "images", "runs/images"
+    )
+    made = {
+        path.name: path.read_bytes() for path in (user.place / "runs/images/thumbnails").iterdir()
+    }
     assert len(made) == 4
     same_here(user, "images", "images.h5")
-    assert made == {path.name: path.read_bytes() for path in (user.place / "here/thumbnails").iterdir()}
+    assert made == {
+        path.name: path.read_bytes() for path in (user.place / "here/thumbnails").iterdir()
+    }
 
 
 def test_a_pool_script_uses_the_workers_of_all_nodes(user, cluster):
@@ -118,12 +146,16 @@ def test_a_pool_script_uses_the_workers_of_all_nodes(user, cluster):
 
 @pytest.mark.ci
 def test_an_array_with_a_slice_that_fails(user, cluster):
-    """``status`` tells which, and the same submission runs that one alone; all slices together are the whole table."""
+    """``status`` tells which, and the same submission runs that one alone; all slices together are
+    the whole table.
+    """
     checkout(user.place)
     model = user.place / "jobs" / "pendulum.py"
     good = model.read_text()
     model.write_text(
-        good.replace("    a, g = 1.0", "    if (length, angle) == (0.5, 30):\n        1 / 0\n    a, g = 1.0")
+        good.replace(
+            "    a, g = 1.0", "    if (length, angle) == (0.5, 30):\n        1 / 0\n    a, g = 1.0"
+        )
     )
     number = submitted(user, "sweep-array")
     user.wait_for_end(number)
@@ -135,12 +167,19 @@ def test_an_array_with_a_slice_that_fails(user, cluster):
     assert cluster.run("squeue", "--noheader", "--array", "--format=%K").stdout.split() == ["5"]
     user.wait_for_end(again)
     told = user.mpipar("status", "runs/sweep-array")
-    assert f"job {number}, {again} (sweep-array), an array of 10 tasks: 10 done" in told.stdout, told.stdout
+    assert f"job {number}, {again} (sweep-array), an array of 10 tasks: 10 done" in told.stdout, (
+        told.stdout
+    )
     rows = []
     for task in range(1, 11):
         with h5py.File(user.place / f"runs/sweep-array/sweep-{task}.h5") as file:
             rows += file["results"][()].tolist()
-    whole = ["-m", "mpipar.sweep", "--function=jobs/pendulum.py:period", "--table=jobs/pendulum.toml"]
+    whole = [
+        "-m",
+        "mpipar.sweep",
+        "--function=jobs/pendulum.py:period",
+        "--table=jobs/pendulum.toml",
+    ]
     assert python(*whole, "--output=whole.h5", cwd=user.place).code == 0
     with h5py.File(user.place / "whole.h5") as file:
         assert rows == file["results"][()].tolist()
@@ -198,11 +237,23 @@ def test_the_array_script_as_it_stands(user, cluster):
 def test_a_job_can_submit_another(user, cluster):
     """From inside a job, nothing of its own resources goes to the other, nor its number."""
     checkout(user.place)
-    inner = [sys.executable, "-m", "mpipar", "submit", "jobs/pi.toml", "--set", "run.options.steps=1e7", "--ranks", "2"]
+    inner = [
+        sys.executable,
+        "-m",
+        "mpipar",
+        "submit",
+        "jobs/pi.toml",
+        "--set",
+        "run.options.steps=1e7",
+        "--ranks",
+        "2",
+    ]
     (user.place / "outer.sh").write_text('#!/bin/sh\nexec "$@"\n')
     number = user.sbatch("--ntasks=1", "--output=outer.out", "outer.sh", *inner)
     assert cluster.wait(number)["JobState"] == "COMPLETED", (user.place / "outer.out").read_text()
-    other = next(line for line in (user.place / "outer.out").read_text().splitlines() if line.isdigit())
+    other = next(
+        line for line in (user.place / "outer.out").read_text().splitlines() if line.isdigit()
+    )
     assert other != number
     assert cluster.wait(other)["JobState"] == "COMPLETED"
     with h5py.File(user.place / "runs/pi/pi.h5") as file:
@@ -210,24 +261,42 @@ def test_a_job_can_submit_another(user, cluster):
 
 
 @pytest.mark.each_mpi
-@pytest.mark.parametrize("flag", {"mpich": ["--mpi=none"], "openmpi": ["--mpi=none", "--mpi=pmi2"]}.get(VENDOR, []))
+@pytest.mark.parametrize(
+    "flag", {"mpich": ["--mpi=none"], "openmpi": ["--mpi=none", "--mpi=pmi2"]}.get(VENDOR, [])
+)
 def test_the_wrong_mpi_of_srun_is_refused_at_once(user, cluster, flag):
     """Four copies that don't know of each other don't run four times."""
     prefix = cluster.prefix()
-    command = [*prefix, "srun", flag, "--nodes=2", "--ntasks=4", sys.executable, "-m", "mpipar.pi", "--steps=1e6"]
+    command = [
+        *prefix,
+        "srun",
+        flag,
+        "--nodes=2",
+        "--ntasks=4",
+        sys.executable,
+        "-m",
+        "mpipar.pi",
+        "--steps=1e6",
+    ]
     ended = start(command, cwd=user.place, env=user.environment)
     assert ended.code == 2, ended
     assert ended.stdout == ""
-    remedies = [line for line in ended.stderr.splitlines() if "--mpi=pm" in line and "COMM_WORLD" in line]
+    remedies = [
+        line for line in ended.stderr.splitlines() if "--mpi=pm" in line and "COMM_WORLD" in line
+    ]
     assert len(remedies) == 1, ended.stderr
 
 
 @pytest.mark.ci
 def test_the_environment_need_not_be_exported(user, cluster):
-    """With --export=NONE, as some sites want it, the prologue finds Python, and srun gives ranks all they need."""
+    """With --export=NONE, as some sites want it, the prologue finds Python, and srun gives ranks
+    all they need.
+    """
     checkout(user.place)
     site = f'python = "python"\nlauncher = "{LAUNCHERS[VENDOR]}"\nsbatch = {{ export = "NONE" }}\n'
-    variables = "".join(f"export {name}='{value}'\n" for name, value in user.environment.items() if "OMPI" in name)
+    variables = "".join(
+        f"export {name}='{value}'\n" for name, value in user.environment.items() if "OMPI" in name
+    )
     prologue = f"export PATH='{os.path.dirname(sys.executable)}':$PATH\n{variables}"
     (user.place / "site.toml").write_text(f"{site}prologue = '''\n{prologue}'''\n")
     number = submitted(user, "pi", "--site", "site.toml")

@@ -1,4 +1,6 @@
-"""Signals as Slurm sends them: early, to some processes alone, to stopped ones; jobs lose nothing by them."""
+"""Signals as Slurm sends them: early, to some processes alone, to stopped ones; jobs lose nothing
+by them.
+"""
 
 import time
 
@@ -35,12 +37,16 @@ def wait_for_starts(user: User, count: int) -> None:
 @pytest.mark.ci
 @pytest.mark.each_mpi
 def test_a_script_that_makes_room_is_requeued_by_slurm(user, cluster):
-    """For a grace, Slurm sends SIGTERM to the ranks alone, of which the script dies: the job must not end by that."""
+    """For a grace, Slurm sends SIGTERM to the ranks alone, of which the script dies: the job must
+    not end by that.
+    """
     (user.place / "own.py").write_text(OWN)
     spread = ("--partition=spare", "--nodes=4", "--ntasks=4", "--exclusive", "--mem=0")
     number = user.sbatch(*spread, ROOT / "slurm" / "mpi.sbatch", "own.py")
     wait_for_starts(user, 4)
-    urgent = user.sbatch("--partition=urgent", "--nodes=4", "--exclusive", "--output=/dev/null", "--wrap=true")
+    urgent = user.sbatch(
+        "--partition=urgent", "--nodes=4", "--exclusive", "--output=/dev/null", "--wrap=true"
+    )
     assert cluster.wait(urgent, timeout=120)["JobState"] == "COMPLETED"
     (user.place / "go").touch()
     found = cluster.wait(number, timeout=60)
@@ -74,13 +80,24 @@ def test_a_warning_in_the_prologue_is_not_lost(user, cluster):
 def test_a_warning_that_is_longer_than_the_limit_is_no_end(user, cluster):
     """Of a minute, Slurm warns two minutes before its end: at once."""
     user.slow_job(items=200)
-    words = ("-m", "mpipar", "run", "slow.py:slow", "--items=200", "--seconds=0.1", "--marks=marks", "--output=slow.h5")
+    words = (
+        "-m",
+        "mpipar",
+        "run",
+        "slow.py:slow",
+        "--items=200",
+        "--seconds=0.1",
+        "--marks=marks",
+        "--output=slow.h5",
+    )
     number = user.sbatch("--time=1", ROOT / "slurm" / "serial.sbatch", *words)
     found = cluster.wait(number, timeout=120)
     log = (user.place / f"serial-{number}.out").read_text()
     assert (found["JobState"], found["Restarts"]) == ("COMPLETED", "0"), log
     told = [line for line in log.splitlines() if "warned at its start" in line]
-    assert not told or "until 15 s before its end" in told[0]  # the warning comes within 30 s, if the job takes as long
+    assert (
+        not told or "until 15 s before its end" in told[0]
+    )  # the warning comes within 30 s, if the job takes as long
     assert value_of(user.place / "slow.h5") == harmonic(200)
 
 
@@ -95,7 +112,9 @@ def test_cancel_now_is_now(user, cluster, workers):
             break
     began = time.monotonic()
     ended = user.mpipar("cancel", "--now", number)
-    assert (ended.code, ended.stdout) == (0, f"job {number} cancelled; nothing of it is done\n"), ended.stderr
+    assert (ended.code, ended.stdout) == (0, f"job {number} cancelled; nothing of it is done\n"), (
+        ended.stderr
+    )
     assert time.monotonic() < began + 15.0
     assert cluster.job(number)["JobState"] == "CANCELLED"
     assert "ended" not in [event["event"] for event in user.events(number)], user.log(number)

@@ -1,4 +1,6 @@
-"""The cluster that is as sites have it: with accounts, a partition that makes room, and a controller that goes away."""
+"""The cluster that is as sites have it: with accounts, a partition that makes room, and a
+controller that goes away.
+"""
 
 import time
 
@@ -19,13 +21,22 @@ def test_accounts_remember_jobs(cluster, place):
     number = sbatch(cluster, "--wrap=exit 3")
     cluster.wait(number)
     for _ in until("the accounts know", 30):
-        told = cluster.ask("sacct", "--noheader", "--parsable2", "--allocations", f"--jobs={number}", "--format=state")
+        told = cluster.ask(
+            "sacct",
+            "--noheader",
+            "--parsable2",
+            "--allocations",
+            f"--jobs={number}",
+            "--format=state",
+        )
         if told.strip() == "FAILED":
             break
 
 
 def test_a_job_makes_room_for_another(cluster):
-    spare = sbatch(cluster, "--partition=spare", "--nodes=4", "--exclusive", "--requeue", "--wrap=sleep 300")
+    spare = sbatch(
+        cluster, "--partition=spare", "--nodes=4", "--exclusive", "--requeue", "--wrap=sleep 300"
+    )
     cluster.wait(spare, {"RUNNING"})
     urgent = sbatch(cluster, "--partition=urgent", "--nodes=4", "--exclusive", "--wrap=true")
     assert cluster.wait(urgent, timeout=120)["JobState"] == "COMPLETED"
@@ -60,7 +71,11 @@ def test_a_controller_that_is_gone_is_not_waited_for(user, cluster, how):
     assert told.code == 0, told
     assert "finished, 40 blocks" in told.stdout
     first = told.stdout.splitlines()[0]
-    assert any(word in first for word in ("completed", "done", "running")), first  # accounts may know, or not yet
+    assert any(word in first for word in ("completed", "done", "running")), (
+        first
+    )  # accounts may know, or not yet
     assert took < 5.0
-    assert (refused.code, refused.stdout, len(refused.stderr.splitlines())) == (1, "", 1), refused.stderr
+    assert (refused.code, refused.stdout, len(refused.stderr.splitlines())) == (1, "", 1), (
+        refused.stderr
+    )
     assert not (user.place / "other").exists()

@@ -1,4 +1,6 @@
-"""``mpipar status`` and ``logs`` of real jobs: waiting, running, requeued, ended, and forgotten by Slurm."""
+"""``mpipar status`` and ``logs`` of real jobs: waiting, running, requeued, ended, and forgotten by
+Slurm.
+"""
 
 import json
 
@@ -68,7 +70,9 @@ def test_a_job_that_slurm_refuses_leaves_nothing(user):
 @pytest.mark.ci
 def test_a_job_waits_for_another(user, cluster):
     first = user.submit(user.slow_job(items=80))
-    second = user.submit(user.place / "slow.toml", "--set", "output.folder=second", "--after", first)
+    second = user.submit(
+        user.place / "slow.toml", "--set", "output.folder=second", "--after", first
+    )
     assert "waits for another job" in status(user, second)
     user.hurry()
     assert cluster.wait(second)["JobState"] == "COMPLETED"
@@ -76,7 +80,9 @@ def test_a_job_waits_for_another(user, cluster):
 
 @pytest.mark.ci
 def test_a_job_that_slurm_has_forgotten(place):
-    """There is no accounting, and the controller forgets ended jobs at once: journal and result tell."""
+    """There is no accounting, and the controller forgets ended jobs at once: journal and result
+    tell.
+    """
     with Cluster(nodes=2, extra={"MinJobAge": "2"}) as cluster:
         user = User(cluster, place)
         number = user.submit(user.slow_job(items=20))

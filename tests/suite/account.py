@@ -3,9 +3,10 @@
     make account            runs the tests and prints a table, by folder and by file
     python -m suite.account FILE
 
-With ``--account FILE`` each test adds a line of JSON to the file: its seconds, the processor seconds of this process
-and of what it has started, and how many interpreters, warm ones, and worlds of ranks were started. What other processes
-than this one wait for, as daemons do for jobs, is not among the processor seconds.
+With ``--account FILE`` each test adds a line of JSON to the file: its seconds, the processor
+seconds of this process and of what it has started, and how many interpreters, warm ones, and worlds
+of ranks were started. What other processes than this one wait for, as daemons do for jobs, is not
+among the processor seconds.
 """
 
 from __future__ import annotations
@@ -82,7 +83,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def start(config: pytest.Config, seconds_of_others: Callable[[], float]) -> None:
-    """Begin to count, if asked to; the function tells processor seconds of what other processes have waited for."""
+    """Begin to count, if asked to; the function tells processor seconds of what other processes
+    have waited for.
+    """
     path = config.getoption("--account")
     if path is None:
         return
@@ -104,7 +107,9 @@ def main(path: Path) -> None:
     _print("test", tests[:30])
 
 
-def _added(rows: list[dict[str, Any]], key: Callable[[dict[str, Any]], str]) -> list[tuple[Any, ...]]:
+def _added(
+    rows: list[dict[str, Any]], key: Callable[[dict[str, Any]], str]
+) -> list[tuple[Any, ...]]:
     groups = defaultdict(list)
     for row in rows:
         groups[key(row)].append(row)

@@ -1,8 +1,9 @@
-"""Time limits that know the machine: they are for one that is quiet, and longer by as much as this one is slower.
+"""Time limits that know the machine: they are for one that is quiet, and longer by as much as this
+one is slower.
 
-How slow it is tells a start of Python, which is measured when a limit is reached, and not before: whatever ends in time
-costs nothing, and a machine that got busy meanwhile is noticed. A hang is a hang on any machine: the limit grows with
-the time that a start takes, and no further.
+How slow it is tells a start of Python, which is measured when a limit is reached, and not before:
+whatever ends in time costs nothing, and a machine that got busy meanwhile is noticed. A hang is a
+hang on any machine: the limit grows with the time that a start takes, and no further.
 """
 
 from __future__ import annotations
@@ -66,7 +67,9 @@ class Limit:
 
 
 def until(what: str, seconds: float, nap: float = 0.02) -> Iterator[None]:
-    """Give the body of a for loop its turns, until the limit is reached; then raise TimeoutError."""
+    """Give the body of a for loop its turns, until the limit is reached; then raise
+    TimeoutError.
+    """
     limit = Limit(seconds)
     while not limit.is_over:
         yield
@@ -75,7 +78,9 @@ def until(what: str, seconds: float, nap: float = 0.02) -> Iterator[None]:
 
 
 def stacks_of(leader: int) -> str:
-    """Return the stacks of all processes of a session, for what hangs: Python's where py-spy is there."""
+    """Return the stacks of all processes of a session, for what hangs: Python's where py-spy is
+    there.
+    """
     found = []
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
@@ -93,6 +98,8 @@ def _stack_of(entry: Path) -> str:
     waits = (entry / "wchan").read_text()
     text = f"process {entry.name} ({state}, in {waits}): {command}"
     if spy := shutil.which("py-spy"):
-        dumped = subprocess.run([spy, "dump", "--pid", entry.name], capture_output=True, text=True, timeout=30)
+        dumped = subprocess.run(
+            [spy, "dump", "--pid", entry.name], capture_output=True, text=True, timeout=30
+        )
         text += f"\n{dumped.stdout}"
     return text

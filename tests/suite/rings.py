@@ -9,8 +9,9 @@ ring                  run by                                     takes
 ``campaigns``         ``make campaigns``, before a release       all, with what is marked ``campaign``
 ====================  =========================================  ==================================================
 
-What is marked ``each_mpi`` may come out otherwise with another MPI: ``--ring each_mpi`` takes what of the first two
-rings has that mark. What is marked ``alone`` measures time or memory: nothing runs beside it.
+What is marked ``each_mpi`` may come out otherwise with another MPI: ``--ring each_mpi`` takes what
+of the first two rings has that mark. What is marked ``alone`` measures time or memory: nothing runs
+beside it.
 """
 
 from __future__ import annotations
@@ -37,7 +38,9 @@ NEEDED = {"rest": "ci", "each_mpi": "each_mpi"}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--ring", choices=LEFT_OUT, default="test", help="which tests to take (default: test)")
+    parser.addoption(
+        "--ring", choices=LEFT_OUT, default="test", help="which tests to take (default: test)"
+    )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -68,10 +71,14 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
 
 
 def _check_group(item: pytest.Item) -> None:
-    """Refuse to go on where tests of a group are spread over processes: each would start a cluster of its own."""
+    """Refuse to go on where tests of a group are spread over processes: each would start a cluster
+    of its own.
+    """
     by_group = getattr(item.config.option, "loadgroup", False)
     if by_group and item.get_closest_marker("xdist_group") and "@" not in item.nodeid:
-        raise pytest.UsageError("this pytest-xdist doesn't keep groups of tests together with this pytest")
+        raise pytest.UsageError(
+            "this pytest-xdist doesn't keep groups of tests together with this pytest"
+        )
 
 
 @contextlib.contextmanager

@@ -1,15 +1,17 @@
 """Interpreters that are warm: a command of Python as a fork of one that has imported what it needs.
 
-A start of Python with NumPy, h5py and mpipar takes 0.3 s, of which each rank and each command of a test would pay its
-part again. Here a server imports them once, and a client of a few milliseconds stands where the command would::
+A start of Python with NumPy, h5py and mpipar takes 0.3 s, of which each rank and each command of a
+test would pay its part again. Here a server imports them once, and a client of a few milliseconds
+stands where the command would::
 
-    test ──▶ mpirun ──▶ client ──(arguments, environment, folder, files)──▶ server ──fork──▶ the command
+    test ──▶ mpirun ──▶ client ──(arguments, environment, folder, files)──▶ server ──fork──▶ the
+    command
                           ▲ ends as the command did                                │
                           └──────────────────── how it ended ──────────────────────┘
 
-The command has its own process group, environment, working folder and file descriptors, the launcher's included, and
-ends as any interpreter does. Only what is loaded already, and whose child it is, are not as after a start: a test of
-these, of signals or of the launcher says ``cold=True``.
+The command has its own process group, environment, working folder and file descriptors, the
+launcher's included, and ends as any interpreter does. Only what is loaded already, and whose child
+it is, are not as after a start: a test of these, of signals or of the launcher says ``cold=True``.
 
     python -m suite.warm SOCKET       the server; ends with its standard input
 
@@ -49,8 +51,24 @@ CLIENT = str(Path(__file__).with_name("warm_client.py"))
 _MOST_FILES = 64
 
 PRELOADED = (
-    *("argparse", "json", "logging", "multiprocessing.forkserver", "multiprocessing.shared_memory", "inspect"),
-    *("concurrent.futures.process", "numpy", "numpy.random", "h5py", "cloudpickle", "mpi4py", "tqdm", "threadpoolctl"),
+    *(
+        "argparse",
+        "json",
+        "logging",
+        "multiprocessing.forkserver",
+        "multiprocessing.shared_memory",
+        "inspect",
+    ),
+    *(
+        "concurrent.futures.process",
+        "numpy",
+        "numpy.random",
+        "h5py",
+        "cloudpickle",
+        "mpi4py",
+        "tqdm",
+        "threadpoolctl",
+    ),
     *(
         "mpipar",
         "mpipar.command.driver",
@@ -64,7 +82,9 @@ PRELOADED = (
 
 
 class Server:
-    """Forks a command for each client, tells it how the command ended, and ends what nobody waits for any more."""
+    """Forks a command for each client, tells it how the command ended, and ends what nobody waits
+    for any more.
+    """
 
     def __init__(self, path: str) -> None:
         self.clients: dict[int, socket.socket] = {}  # by the command's process number
@@ -143,7 +163,9 @@ class Server:
                 client.close()
 
     def _abandon(self, pid: int) -> None:
-        """End a command whose client has been killed: the launcher or the test doesn't want it any more."""
+        """End a command whose client has been killed: the launcher or the test doesn't want it any
+        more.
+        """
         client = self.clients.pop(pid)
         self.events.unregister(client.fileno())
         client.close()
@@ -172,14 +194,18 @@ def _kill_group(pid: int) -> None:
 
 def _fork() -> int:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # threads of BLAS, which knows how to fork
+        warnings.simplefilter(
+            "ignore", DeprecationWarning
+        )  # threads of BLAS, which knows how to fork
         return os.fork()
 
 
 def become(request, server: Server) -> list[str]:
     """Take the environment, folder and files of a command; return its arguments."""
     text, received, client = request
-    arguments, folder, environment, files, ignored, umask = ast.literal_eval(text.decode("utf-8", "surrogatepass"))
+    arguments, folder, environment, files, ignored, umask = ast.literal_eval(
+        text.decode("utf-8", "surrogatepass")
+    )
     server.close()
     client.close()
     os.setsid()
@@ -263,7 +289,10 @@ def _warm_fork_servers(server: str) -> None:
 
     def spawnv_passfds(path, arguments, files):
         arguments = [os.fsdecode(argument) for argument in arguments]
-        if os.fsdecode(path) == sys.executable and "multiprocessing.forkserver import" in arguments[-1]:
+        if (
+            os.fsdecode(path) == sys.executable
+            and "multiprocessing.forkserver import" in arguments[-1]
+        ):
             arguments = [*_client(server), *arguments[-2:]]
         return start(path, arguments, files)
 
@@ -271,7 +300,9 @@ def _warm_fork_servers(server: str) -> None:
 
 
 def execute_and_end(arguments: list[str], server: str) -> None:
-    """Run a command; what it raises is told as the interpreter tells it, without the frames that are ours."""
+    """Run a command; what it raises is told as the interpreter tells it, without the frames that
+    are ours.
+    """
     try:
         execute(arguments, server)
     except SystemExit:
@@ -300,7 +331,9 @@ def preload() -> None:
 
 
 def _load_libraries_of_mpi() -> None:
-    """Load the MPI library, which is half of MPI's start, but not Python's module, which the commands are to load."""
+    """Load the MPI library, which is half of MPI's start, but not Python's module, which the
+    commands are to load.
+    """
     for name in ("libmpi.so.12", "libmpi.so.40"):
         library = Path(sys.prefix, "lib", name)
         if library.exists():
@@ -349,7 +382,9 @@ class Warm:
         return sum(map(int, fields[13:15])) / os.sysconf("SC_CLK_TCK")
 
     def has(self, pid: int, command_line: bytes) -> bool:
-        """Return whether a process is one of its commands, or has been started by them: they keep its command line."""
+        """Return whether a process is one of its commands, or has been started by them: they keep
+        its command line.
+        """
         is_server = self._process is not None and pid == self._process.pid
         return bool(self._socket) and not is_server and self._socket.encode() in command_line
 
@@ -368,17 +403,23 @@ class Warm:
             start_new_session=True,
         )
         assert self._process.stdout is not None
-        assert self._process.stdout.readline() == b"ready\n", "the server of warm interpreters did not start"
+        assert self._process.stdout.readline() == b"ready\n", (
+            "the server of warm interpreters did not start"
+        )
 
 
 def can_be_warm(arguments: tuple[str, ...], env: dict[str, str] | None) -> bool:
-    """Return whether a warm interpreter does the same as a new one: no option or variable asks for another."""
+    """Return whether a warm interpreter does the same as a new one: no option or variable asks for
+    another.
+    """
     if "MPIPAR_TEST_COLD" in os.environ or not arguments:
         return False
     first = arguments[0]
     if first.startswith("-") and first not in ("-m", "-c"):
         return False
-    return not any(name.startswith(("PYTHON", "MPI4PY_")) and name != "PYTHONPATH" for name in env or {})
+    return not any(
+        name.startswith(("PYTHON", "MPI4PY_")) and name != "PYTHONPATH" for name in env or {}
+    )
 
 
 def _client(server: str) -> list[str]:

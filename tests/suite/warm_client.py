@@ -1,4 +1,5 @@
-"""The client of a server of warm interpreters (see warm.py): it stands where the command would, and ends as it does.
+"""The client of a server of warm interpreters (see warm.py): it stands where the command would, and
+ends as it does.
 
     python -S -I warm_client.py SOCKET ...         ... is what follows ``python``
 
@@ -13,7 +14,14 @@ import sys
 
 LENGTH = struct.Struct("!I")
 STATUS = struct.Struct("!i")
-_FORWARDED = (_signal.SIGTERM, _signal.SIGINT, _signal.SIGUSR1, _signal.SIGUSR2, _signal.SIGHUP, _signal.SIGCONT)
+_FORWARDED = (
+    _signal.SIGTERM,
+    _signal.SIGINT,
+    _signal.SIGUSR1,
+    _signal.SIGUSR2,
+    _signal.SIGHUP,
+    _signal.SIGCONT,
+)
 
 
 def run(path: str, arguments: list[str]) -> None:
@@ -21,9 +29,9 @@ def run(path: str, arguments: list[str]) -> None:
     server = _socket.socket(_socket.AF_UNIX)
     server.connect(path)
     files = _inherited(server.fileno())
-    text = repr((arguments, os.getcwd(), dict(os.environb), files, _ignored_signals(), _umask())).encode(
-        "utf-8", "surrogatepass"
-    )
+    text = repr(
+        (arguments, os.getcwd(), dict(os.environb), files, _ignored_signals(), _umask())
+    ).encode("utf-8", "surrogatepass")
     rights = struct.pack(f"{len(files)}i", *files)
     server.sendmsg([LENGTH.pack(len(text))], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, rights)])
     send(server, text)
@@ -60,7 +68,9 @@ def _ignored_signals() -> list[int]:
 
 
 def _forwarding(server: _socket.socket) -> int:
-    """Wait for the command's end, and give it the signals that come meanwhile; return how it ended."""
+    """Wait for the command's end, and give it the signals that come meanwhile; return how it
+    ended.
+    """
     pid = LENGTH.unpack(receive(server, LENGTH.size))[0]
 
     def forward(number: int, frame: object) -> None:

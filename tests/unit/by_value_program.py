@@ -1,4 +1,6 @@
-"""A script whose tasks use what it defines, in many ways. Prints {case: [value in a worker, value here]}, as JSON."""
+"""A script whose tasks use what it defines, in many ways. Prints {case: [value in a worker, value
+here]}, as JSON.
+"""
 
 import abc
 import collections
@@ -182,7 +184,11 @@ Parent.children.append(Child)
 
 @case(0)
 def classes_that_refer_to_each_other(_):
-    return Child.parent is Parent, Parent.children[0] is Child, Parent.children[0].__mro__[1] is Parent
+    return (
+        Child.parent is Parent,
+        Parent.children[0] is Child,
+        Parent.children[0].__mro__[1] is Parent,
+    )
 
 
 class Lazy:
@@ -275,7 +281,11 @@ class Meta(metaclass=Named):
 
 @case(Point(1, ["t"]))
 def a_dataclass(point):
-    return repr(dataclasses.replace(point, x=point.x + 1)), point == Point(1, ["t"]), point < Point(2)
+    return (
+        repr(dataclasses.replace(point, x=point.x + 1)),
+        point == Point(1, ["t"]),
+        point < Point(2),
+    )
 
 
 @case(Color.RED, Flags.A)
@@ -345,7 +355,9 @@ def a_function_made_in_the_task(_):
 
 @case(5)
 def names_in_nested_functions(x):
-    return [y for y in map(lambda z: helper(z) + FACTOR, [x])], {k: (lambda: FACTOR)() for k in "ab"}
+    return [y for y in map(lambda z: helper(z) + FACTOR, [x])], {
+        k: (lambda: FACTOR)() for k in "ab"
+    }
 
 
 @case(5)
@@ -443,11 +455,20 @@ def main():
             value = outcome(lambda f=function, a=arguments: pool.apply_async(f, a).get(20))
             expected = function(*arguments)
             found[name] = [value, expected]
-        made, values = values_come_back_as_they_are(0), pool.apply(values_come_back_as_they_are, (0,))
-        found["values_keep_their_types"] = [[values == made, *map(type, values)], [True, *map(type, made)]]
+        made, values = (
+            values_come_back_as_they_are(0),
+            pool.apply(values_come_back_as_they_are, (0,)),
+        )
+        found["values_keep_their_types"] = [
+            [values == made, *map(type, values)],
+            [True, *map(type, made)],
+        ]
         for name, function in LATE_NAMES.items():
             found[name] = [outcome(lambda f=function: pool.apply_async(f).get(20)), function()]
-        found["an_unpicklable_global"] = [outcome(lambda: pool.apply_async(with_lock, (1,)).get(20)), None]
+        found["an_unpicklable_global"] = [
+            outcome(lambda: pool.apply_async(with_lock, (1,)).get(20)),
+            None,
+        ]
         before = pool.map(value_of_factor, [0])
         FACTOR = 30
         found["a_name_bound_again"] = [[before, pool.map(value_of_factor, [0])], [[3], [30]]]
@@ -459,7 +480,9 @@ def main():
         found["an_object_bound_again"] = [pool.map(table, [0]), [{"c": 3}]]
         heavy = Counting()
         task = (lambda h: lambda x: (len(h if isinstance(h, bytes) else b""), x))(heavy)
-        values = [pool.map(task, range(3)) for _ in range(4)] + [[pool.apply(task, (n,)) for n in range(3)]]
+        values = [pool.map(task, range(3)) for _ in range(4)] + [
+            [pool.apply(task, (n,)) for n in range(3)]
+        ]
         found["a_closure_is_sent_once"] = [[values[-1][-1], pool.apply(arrived)], [(10, 2), 1]]
     with Pool(1) as pool:
         found["a_new_pool_sees_what_was_changed"] = [pool.map(table, [0]), [TABLE]]

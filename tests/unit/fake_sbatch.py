@@ -1,4 +1,6 @@
-"""Programs of Slurm that do nothing but write down how they were called, for tests without a cluster."""
+"""Programs of Slurm that do nothing but write down how they were called, for tests without a
+cluster.
+"""
 
 import itertools
 import os
@@ -33,11 +35,15 @@ printf '%s\0' "$@" > "$call.args"
 if { exec 3< "$here/PROGRAM.refuses"; } 2> /dev/null; then cat <&3 >&2; exit 1; fi
 """
 _DOES = {
-    "sbatch": """case " $* " in *" --test-only "*) echo "sbatch: Job 1 to start at noon" >&2; exit 0;; esac
-number=$(( $(cat "$here/number") + 1 )); echo $number > "$here/number"; echo $number""",
+    "sbatch": (
+        """case " $* " in *" --test-only "*) echo "sbatch: Job 1 to start at noon" >&2; exit 0;; esac
+number=$(( $(cat "$here/number") + 1 )); echo $number > "$here/number"; echo $number"""
+    ),
     # The mark that is asked for between fields stands for each | of the file.
-    "squeue": """for word; do case $word in --Format=*) mark=${word##*:}; esac; done
-sed "s/|/$mark/g; s/$/$mark/" "$here/queue" """,
+    "squeue": (
+        """for word; do case $word in --Format=*) mark=${word##*:}; esac; done
+sed "s/|/$mark/g; s/$/$mark/" "$here/queue" """
+    ),
     "sacct": "exit 0",
     # Slurm ends the job that is requeued or cancelled: here, who called.
     "scontrol": 'case "$1" in requeue) kill -TERM $PPID;; esac',
@@ -54,7 +60,9 @@ class Call(NamedTuple):
 
 
 class FakeSlurm:
-    """Fake programs of Slurm in a folder, first on the path of what is run here; and a folder for work beside them."""
+    """Fake programs of Slurm in a folder, first on the path of what is run here; and a folder for
+    work beside them.
+    """
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch | None = None) -> None:
         self.folder, self.work = folder / "slurm", folder / "work"
@@ -79,7 +87,9 @@ class FakeSlurm:
             without_jobs(monkeypatch)
 
     def queue(self, name: str = "script", **states: str) -> None:
-        """Let jobs of a name be in the queue: ``_42="RUNNING"``, or ``_42_3`` for a task of an array."""
+        """Let jobs of a name be in the queue: ``_42="RUNNING"``, or ``_42_3`` for a task of an
+        array.
+        """
         rest = f"None|n1|1:00|1:00:00|0|0:0|{time.time():.0f}|2|3|{name}"
         rows = [f"{number[1:]}|{state}|{rest}" for number, state in states.items()]
         (self.folder / "queue").write_text("".join(f"{row}\n" for row in rows))
@@ -96,16 +106,27 @@ class FakeSlurm:
                 continue
             variables = path.with_suffix(".env").read_bytes().split(b"\0")[:-1]
             environment = dict(os.fsdecode(one).split("=", 1) for one in variables)
-            found.append(Call([os.fsdecode(word) for word in path.read_bytes().split(b"\0")[:-1]], environment))
+            found.append(
+                Call(
+                    [os.fsdecode(word) for word in path.read_bytes().split(b"\0")[:-1]], environment
+                )
+            )
         return found
 
-    def run(self, *command: str, cwd: Path | None = None, env: dict[str, str] | None = None, **options) -> Finished:
+    def run(
+        self, *command: str, cwd: Path | None = None, env: dict[str, str] | None = None, **options
+    ) -> Finished:
         """Run a command where these programs are first on the path."""
-        return start([*command], cwd=cwd or self.work, env={**self.environment, **(env or {})}, **options)
+        return start(
+            [*command], cwd=cwd or self.work, env={**self.environment, **(env or {})}, **options
+        )
 
     def submit(self, *arguments: str, **options) -> Finished:
         """Run ``mpipar submit``."""
-        return self.run(*interpreter(("-m", "mpipar", "submit", *map(str, arguments)), options.get("env")), **options)
+        return self.run(
+            *interpreter(("-m", "mpipar", "submit", *map(str, arguments)), options.get("env")),
+            **options,
+        )
 
     def file(self, name: str, text: str | bytes) -> Path:
         """Write a file in the folder for work."""

@@ -1,4 +1,6 @@
-"""Slurm's programs, as they answer; what they know is a JSON file, and each call of them is put on record."""
+"""Slurm's programs, as they answer; what they know is a JSON file, and each call of them is put on
+record.
+"""
 
 import json
 import os
@@ -37,11 +39,12 @@ ACCOUNT = {
 
 
 class FakeSlurm:
-    """Slurm's programs in a folder that is the whole path. "calls" are all but the question for the cluster's name.
+    """Slurm's programs in a folder that is the whole path. "calls" are all but the question for the
+    cluster's name.
 
-    The state has "queue" {id: fields} and "accounts" likewise, or None if there are none; "down" if the controller
-    isn't reached; "name", the cluster's; "said" {program: [code, stdout, stderr]}; and "obeys", what a job becomes
-    when it is signalled.
+    The state has "queue" {id: fields} and "accounts" likewise, or None if there are none; "down" if
+    the controller isn't reached; "name", the cluster's; "said" {program: [code, stdout, stderr]};
+    and "obeys", what a job becomes when it is signalled.
     """
 
     def __init__(self, folder: Path, monkeypatch: Any) -> None:
@@ -50,7 +53,8 @@ class FakeSlurm:
         for name in PROGRAMS:
             program = folder / name
             program.write_text(
-                f"#!{sys.executable} -SE\nimport runpy\nrunpy.run_path({__file__!r}, run_name='{name}')\n"
+                f"#!{sys.executable} -SE\nimport runpy\nrunpy.run_path({__file__!r},"
+                f" run_name='{name}')\n"
             )
             program.chmod(0o755)
         monkeypatch.setenv("PATH", str(folder))
@@ -68,7 +72,9 @@ class FakeSlurm:
     @property
     def calls(self) -> list[list[str]]:
         path = self.folder / "calls"
-        calls = [json.loads(line)[0] for line in path.read_text().splitlines()] if path.exists() else []
+        calls = (
+            [json.loads(line)[0] for line in path.read_text().splitlines()] if path.exists() else []
+        )
         return [call for call in calls if call not in (NAME, PING)]
 
     @property
@@ -90,7 +96,9 @@ def account(**fields: str) -> dict[str, str]:
 
 def answer(program: str, folder: Path, arguments: list[str]) -> int:
     path = folder / "state.json"
-    state = json.loads(there := path.read_text())  # before it is told of the call: a test may change it then
+    state = json.loads(
+        there := path.read_text()
+    )  # before it is told of the call: a test may change it then
     with (folder / "calls").open("a") as file:
         file.write(json.dumps([[program, *arguments], dict(os.environ)]) + "\n")
     if program in state.get("said", {}):
@@ -98,23 +106,39 @@ def answer(program: str, folder: Path, arguments: list[str]) -> int:
         sys.stdout.buffer.write(out.encode("utf-8", "surrogateescape"))
         sys.stderr.write(err)
         return code
-    options = dict(word[2:].split("=", 1) for word in arguments if word.startswith("--") and "=" in word)
+    options = dict(
+        word[2:].split("=", 1) for word in arguments if word.startswith("--") and "=" in word
+    )
     if program == "sacct":
         if state["accounts"] is None:
             print("Slurm accounting storage is disabled", file=sys.stderr)
             return 1
-        show(state["accounts"], options["jobs"], options["format"].split(","), options["delimiter"], "JobID", "")
+        show(
+            state["accounts"],
+            options["jobs"],
+            options["format"].split(","),
+            options["delimiter"],
+            "JobID",
+            "",
+        )
         return 0
     if state.get("down"):
-        print(f"{program}: error: Unable to contact slurm controller (connect failure)", file=sys.stderr)
+        print(
+            f"{program}: error: Unable to contact slurm controller (connect failure)",
+            file=sys.stderr,
+        )
         return 1
     if [program, *arguments] == NAME:
         print(
-            "Configuration data as of 2026\nClusterName             = " + state.get("name", "") + "\nCompleteWait = 0"
+            "Configuration data as of 2026\nClusterName             = "
+            + state.get("name", "")
+            + "\nCompleteWait = 0"
         )
         return 0
     if program == "squeue":
-        fields, marks = zip(*(field.split(":", 1) for field in options["Format"].split(",")), strict=True)
+        fields, marks = zip(
+            *(field.split(":", 1) for field in options["Format"].split(",")), strict=True
+        )
         known = show(state["queue"], options["jobs"], fields, marks[0], "JobArrayID", marks[0])
         if not known and "," not in options["jobs"]:
             print("slurm_load_jobs error: Invalid job id specified", file=sys.stderr)
@@ -125,9 +149,9 @@ def answer(program: str, folder: Path, arguments: list[str]) -> int:
             for id, fields in state["queue"].items():
                 # With a state, of tasks that wait all.
                 every = "state" in options and fields["State"] == "PENDING"
-                if matches(id, [asked.partition("_")[0] if every else asked]) and fields["State"] == options.get(
-                    "state", fields["State"]
-                ):
+                if matches(id, [asked.partition("_")[0] if every else asked]) and fields[
+                    "State"
+                ] == options.get("state", fields["State"]):
                     signalled = fields["State"] == "RUNNING" and "signal" in options
                     if "signal" not in options and fields["State"] in ("PENDING", "RUNNING"):
                         fields["State"] = "CANCELLED"
@@ -139,7 +163,9 @@ def answer(program: str, folder: Path, arguments: list[str]) -> int:
                         )
         if state != json.loads(there):
             path.write_text(json.dumps(state))
-        if asked_again:  # of an array with tasks that wait: it signals, and does so again 5 s later, three times
+        if (
+            asked_again
+        ):  # of an array with tasks that wait: it signals, and does so again 5 s later, three times
             time.sleep(5)
             with (folder / "calls").open("a") as file:
                 file.write(json.dumps([["scancel", "again"], {}]) + "\n")

@@ -15,9 +15,17 @@ from mpipar.store.result import fill
 
 
 def result(
-    ranks: int = 2, workers: int = 1, blocks: int = 6, *, nodes: int = 1, sigma: float = 1.0, **changes: Any
+    ranks: int = 2,
+    workers: int = 1,
+    blocks: int = 6,
+    *,
+    nodes: int = 1,
+    sigma: float = 1.0,
+    **changes: Any,
 ) -> Result:
-    """Return a result in which each process has evaluated so many blocks, with times drawn at random."""
+    """Return a result in which each process has evaluated so many blocks, with times drawn at
+    random.
+    """
     rng = np.random.default_rng(1)
     records, timelines = [], []
     processes = ranks * workers
@@ -27,7 +35,12 @@ def result(
         rank = process // workers
         records.append(
             Record(
-                rank, f"node{rank * nodes // ranks}", 100 + process, blocks, float(seconds.sum()), float(seconds.max())
+                rank,
+                f"node{rank * nodes // ranks}",
+                100 + process,
+                blocks,
+                float(seconds.sum()),
+                float(seconds.max()),
             )
         )
         timelines.append(

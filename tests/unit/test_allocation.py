@@ -4,7 +4,8 @@ from fake_sbatch import FakeSlurm
 from mpipar import BadInput
 from mpipar.batch.allocation import Allocation, allocation, host_names, tasks_per_node
 
-# As slurmd 23.11 sets them for what is asked for; SLURM_TASKS_PER_NODE counts cores of exclusive nodes.
+# As slurmd 23.11 sets them for what is asked for; SLURM_TASKS_PER_NODE counts cores of exclusive
+# nodes.
 LAYOUTS = {
     "--ntasks=1": ("1", "1", None, "1", [1]),
     "--ntasks=8 on one node": ("1", "8", None, "8", [8]),
@@ -55,7 +56,9 @@ def test_a_job(monkeypatch):
 
 
 def test_a_task_of_an_array_has_the_number_of_the_array_and_its_own():
-    found = allocation({**JOB, "SLURM_JOB_ID": "14", "SLURM_ARRAY_JOB_ID": "12", "SLURM_ARRAY_TASK_ID": "3"})
+    found = allocation(
+        {**JOB, "SLURM_JOB_ID": "14", "SLURM_ARRAY_JOB_ID": "12", "SLURM_ARRAY_TASK_ID": "3"}
+    )
     assert (found.job, found.task, found.own_id, found.label) == ("12", "3", "12_3", "pi-12_3")
 
 
@@ -76,10 +79,14 @@ def test_outside_of_a_job_it_is_refused(environment):
 
 def test_names_of_nodes_are_written_out_by_scontrol_and_this_node_is_first(slurm, monkeypatch):
     path = slurm.folder / "bin/scontrol"
-    path.write_text(path.read_text() + 'case "$3" in "n[1-3],gpu07") printf "%s\\n" n1 n2 n3 gpu07;; esac\n')
+    path.write_text(
+        path.read_text() + 'case "$3" in "n[1-3],gpu07") printf "%s\\n" n1 n2 n3 gpu07;; esac\n'
+    )
     monkeypatch.setenv("SLURMD_NODENAME", "n3")
     assert host_names("n[1-3],gpu07") == ("n3", "n1", "n2", "gpu07")
-    assert [call.arguments for call in slurm.calls("scontrol")] == [["show", "hostnames", "n[1-3],gpu07"]]
+    assert [call.arguments for call in slurm.calls("scontrol")] == [
+        ["show", "hostnames", "n[1-3],gpu07"]
+    ]
     assert host_names("n1") == ("n1",)
     assert host_names("n1,n2") == ("n1", "n2")
     assert len(slurm.calls("scontrol")) == 1, "what is written out needs no program"

@@ -56,7 +56,9 @@ def imports(source: str, package: str, known=frozenset(MODULES)) -> set[str]:
             for alias in node.names:
                 whole = f"{base}.{alias.name}"
                 found.add(whole if whole in known or base in ("mpi4py", "mpipar") else base)
-        elif isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) in (
+        elif isinstance(node, ast.Call) and getattr(
+            node.func, "attr", getattr(node.func, "id", "")
+        ) in (
             "import_module",
             "__import__",
         ):
@@ -86,7 +88,13 @@ def f():
     if True: import h5py as h
 """
     found = imports(source, "mpipar.runtime")
-    assert found >= {"os.path", "mpipar.core.plan", "mpipar.driver", "mpipar.core.exact", "mpipar.runtime.comm"}
+    assert found >= {
+        "os.path",
+        "mpipar.core.plan",
+        "mpipar.driver",
+        "mpipar.core.exact",
+        "mpipar.runtime.comm",
+    }
     assert found >= {"mpi4py.MPI", "h5py"}
 
 
@@ -97,13 +105,19 @@ def test_all_layers_and_modules_are_looked_at():
 
 @pytest.mark.parametrize("module", [name for name in MODULES if layer(name) < TOP])
 def test_subpackages_import_only_from_layers_at_or_under_their_own(module):
-    own = {name for name in imports_of(module) if name.split(".")[0] == "mpipar" and name != "mpipar._version"}
+    own = {
+        name
+        for name in imports_of(module)
+        if name.split(".")[0] == "mpipar" and name != "mpipar._version"
+    }
     above = {name for name in own if layer(name) > layer(module)}
     assert not above, f"{module} imports {', '.join(sorted(above))}"
 
 
 def test_no_module_needs_itself():
-    """Not even for the type checker, or in a function: each module can be understood after those that it imports."""
+    """Not even for the type checker, or in a function: each module can be understood after those
+    that it imports.
+    """
     own = {module: imports_of(module) & MODULES.keys() for module in MODULES}
     try:
         TopologicalSorter(own).prepare()
@@ -114,13 +128,17 @@ def test_no_module_needs_itself():
 @pytest.mark.parametrize("module", [name for name in MODULES if name.startswith("mpipar.inputs")])
 def test_inputs_import_core_alone(module):
     own = {name for name in imports_of(module) if name.startswith("mpipar.")}
-    assert all(name.startswith(("mpipar.base", "mpipar.core", "mpipar.inputs")) for name in own), own
+    assert all(name.startswith(("mpipar.base", "mpipar.core", "mpipar.inputs")) for name in own), (
+        own
+    )
 
 
 @pytest.mark.parametrize("module", [name for name in MODULES if layer(name) < TOP])
 def test_only_drivers_and_inputs_themselves_know_of_inputs(module):
     known = {name for name in imports_of(module) if name.startswith("mpipar.inputs")}
-    if module == "mpipar.command.driver":  # it must know when a script is imported as an input, and not run it
+    if (
+        module == "mpipar.command.driver"
+    ):  # it must know when a script is imported as an input, and not run it
         assert known == {"mpipar.inputs.function"}
     elif not module.startswith("mpipar.inputs"):
         assert not known
@@ -141,7 +159,10 @@ def test_one_module_alone_imports_mpi():
 
 
 def test_files_are_the_business_of_the_store_and_of_inputs():
-    assert {module.split(".")[1] for module in MODULES if loads(module, "h5py")} == {"store", "inputs"}
+    assert {module.split(".")[1] for module in MODULES if loads(module, "h5py")} == {
+        "store",
+        "inputs",
+    }
 
 
 def test_pickle_is_for_processes_of_one_run_alone():
@@ -154,7 +175,11 @@ def test_pickle_is_for_processes_of_one_run_alone():
 def calls_of(module: str) -> set[str]:
     """Return the names of the functions that a module calls by their bare names."""
     tree = ast.walk(ast.parse(MODULES[module].read_text(encoding="utf-8")))
-    return {node.func.id for node in tree if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
+    return {
+        node.func.id
+        for node in tree
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    }
 
 
 def test_expressions_and_scripts_are_evaluated_in_one_module_each():
@@ -162,9 +187,13 @@ def test_expressions_and_scripts_are_evaluated_in_one_module_each():
     assert found == {"mpipar.inputs.expression", "mpipar.pool.script", "mpipar.pool.importing"}
 
 
-@pytest.mark.parametrize("module", [name for name in MODULES if layer(name) <= LAYERS.index("core")])
+@pytest.mark.parametrize(
+    "module", [name for name in MODULES if layer(name) <= LAYERS.index("core")]
+)
 def test_core_is_free_of_mpi_files_processes_and_printing(module):
-    assert not loads(module, "h5py", "multiprocessing", "mpi4py", "subprocess", "tqdm", "matplotlib")
+    assert not loads(
+        module, "h5py", "multiprocessing", "mpi4py", "subprocess", "tqdm", "matplotlib"
+    )
     assert not calls_of(module) & {"print", "open", "input", "exec", "eval"}
 
 
@@ -177,13 +206,26 @@ def loaded_by(statement: str) -> set[str]:
         check=True,
         timeout=60,
     )
-    return {line.rpartition("|")[2].strip() for line in ended.stderr.splitlines() if line.startswith("import time:")}
+    return {
+        line.rpartition("|")[2].strip()
+        for line in ended.stderr.splitlines()
+        if line.startswith("import time:")
+    }
 
 
 def test_import_of_mpipar_loads_nothing_heavy():
     loaded = loaded_by("import mpipar")
     assert "mpipar._version" in loaded
-    assert not loaded & {"mpi4py", "mpi4py.MPI", "h5py", "matplotlib", "numpy", "tqdm", "multiprocessing", "argparse"}
+    assert not loaded & {
+        "mpi4py",
+        "mpi4py.MPI",
+        "h5py",
+        "matplotlib",
+        "numpy",
+        "tqdm",
+        "multiprocessing",
+        "argparse",
+    }
 
 
 def test_names_of_mpipar_are_loaded_when_they_are_used():

@@ -1,4 +1,6 @@
-"""Kernels that take ``xp``: the same source with NumPy and another library, and what is fused held to that."""
+"""Kernels that take ``xp``: the same source with NumPy and another library, and what is fused held
+to that.
+"""
 
 import importlib
 import math
@@ -36,7 +38,9 @@ def gpu(monkeypatch) -> Accelerator:
     """What a GPU is to kernels, of the stand-in for CuPy."""
     monkeypatch.setenv("STAND_IN_GPUS", "1")
     monkeypatch.syspath_prepend(str(STAND_IN))
-    before = {name: sys.modules.pop(name) for name in list(sys.modules) if name.split(".")[0] == "cupy"}
+    before = {
+        name: sys.modules.pop(name) for name in list(sys.modules) if name.split(".")[0] == "cupy"
+    }
     importlib.import_module("mpipar.runtime.device").compiled.cache_clear()
     yield Gpu(0, "", "", 0).open()
     importlib.import_module("mpipar.runtime.device").compiled.cache_clear()
@@ -66,7 +70,10 @@ def ulps(one: float, other: float) -> float:
 
 def exact_partial(steps: int, block: Block) -> Fraction:
     n2 = Fraction(int(radius(steps))) ** 2
-    return sum((1 / (n2 + ((i + Fraction(1, 2)) * int(radius(steps)) / steps) ** 2) for i in block), Fraction())
+    return sum(
+        (1 / (n2 + ((i + Fraction(1, 2)) * int(radius(steps)) / steps) ** 2) for i in block),
+        Fraction(),
+    )
 
 
 @given(steps=st.integers(1, 10**12), size=st.integers(1, 70), place=st.floats(0, 1))
@@ -84,12 +91,21 @@ def test_the_plain_form_of_pi_and_the_tuned_one_are_the_sum_of_the_block(steps, 
 @pytest.mark.parametrize(
     ("steps", "block"),
     [
-        (1, 1), (2, 2), (3, 3), (1023, 100), (70_000, 70_000), (10**6 + 1, 300_001),
-        (10**11, 2**17), (2**53, 2**17 + 1), (10**16, 2**16 + 1),
+        (1, 1),
+        (2, 2),
+        (3, 3),
+        (1023, 100),
+        (70_000, 70_000),
+        (10**6 + 1, 300_001),
+        (10**11, 2**17),
+        (2**53, 2**17 + 1),
+        (10**16, 2**16 + 1),
     ],
-)  # fmt: skip
+)
 def test_the_fused_kernel_of_pi_gives_the_same_sums(gpu, steps, block):
-    there, here = (pi.bind({"steps": steps}, block=block, device=device) for device in ("gpu", "cpu"))
+    there, here = (
+        pi.bind({"steps": steps}, block=block, device=device) for device in ("gpu", "cpu")
+    )
     fused, tuned = there.evaluator(accelerator=gpu), here.evaluator()
     last = there.plan.n_blocks - 1
     for index in sorted({0, last // 3, last}):
@@ -97,7 +113,9 @@ def test_the_fused_kernel_of_pi_gives_the_same_sums(gpu, steps, block):
         assert isinstance(partial, float)
         assert ulps(partial, tuned(here.plan[index])) <= 4
         if steps <= 2**53:
-            assert ulps(partial, float(gpu.to_host(pi(there.plan[index], gpu.xp, steps=steps)))) <= 6
+            assert (
+                ulps(partial, float(gpu.to_host(pi(there.plan[index], gpu.xp, steps=steps)))) <= 6
+            )
         assert partial == fused(there.plan[index])
 
 
@@ -120,14 +138,21 @@ def test_no_number_of_steps_is_too_large_for_the_fused_kernel(gpu, place):
 
 
 def test_blocks_of_pi_and_mcpi_are_large_on_a_gpu_and_several():
-    for kernel, name, least, most, share in ((pi, "steps", 2**27, 2**34, 16), (mcpi, "samples", 2**24, 2**33, 32)):
-        sizes = [kernel.bind({name: n}, device="gpu").plan.block for n in (1, 10**8, 10**11, 10**14)]
+    for kernel, name, least, most, share in (
+        (pi, "steps", 2**27, 2**34, 16),
+        (mcpi, "samples", 2**24, 2**33, 32),
+    ):
+        sizes = [
+            kernel.bind({name: n}, device="gpu").plan.block for n in (1, 10**8, 10**11, 10**14)
+        ]
         assert sizes == [least, least, 10**11 // share, most]
         assert kernel.bind({}, device="gpu").plan.n_blocks >= 6
         assert kernel.bind({name: 10**9}).plan.block == kernel.default_block["cpu"]
 
 
-def tile_sums(offset: float, high: float, low: float, n2: float, u2: float, pairs: int) -> np.ndarray:
+def tile_sums(
+    offset: float, high: float, low: float, n2: float, u2: float, pairs: int
+) -> np.ndarray:
     """Return what pi.cu computes, in Python: its tree of sums, and its order."""
     threads, own = 256, 512
 
@@ -153,7 +178,9 @@ def tile_sums(offset: float, high: float, low: float, n2: float, u2: float, pair
 
     def of_thread(pairs: range) -> float:
         total, eights = 0.0, len(pairs) // 8 * 8
-        quotients = [eight(middle(pair)) for pair in pairs[:eights:8]] + [half(middle(pair)) for pair in pairs[eights:]]
+        quotients = [eight(middle(pair)) for pair in pairs[:eights:8]] + [
+            half(middle(pair)) for pair in pairs[eights:]
+        ]
         for top, bottom in quotients:
             total += top / bottom
         return total
@@ -161,10 +188,15 @@ def tile_sums(offset: float, high: float, low: float, n2: float, u2: float, pair
     sums = []
     for tile in range(-(-pairs // (threads * own))):
         firsts = range(tile * threads * own, tile * threads * own + threads)
-        of_threads = [of_thread(range(first, min(pairs, first + threads * own), threads)) for first in firsts]
+        of_threads = [
+            of_thread(range(first, min(pairs, first + threads * own), threads)) for first in firsts
+        ]
         while len(of_threads) > 1:
             half_of_them = len(of_threads) // 2
-            of_threads = [a + b for a, b in zip(of_threads[:half_of_them], of_threads[half_of_them:], strict=True)]
+            of_threads = [
+                a + b
+                for a, b in zip(of_threads[:half_of_them], of_threads[half_of_them:], strict=True)
+            ]
         sums.append(of_threads[0])
     return np.array(sums)
 
@@ -178,23 +210,45 @@ def fma(a: float, b: float, c: float) -> float:
 def test_the_order_of_the_fused_sums_is_what_it_says(pairs):
     """Bit for bit: the result of a GPU is decided by the source, and by nothing else."""
     u = 2.0**-24
-    doubles = [1234.5 * u, float(Fraction(16777217, 16777216)) * u, 2.0**-55 / 3 * u, 1.0 + u * u / 4, u * u]
+    doubles = [
+        1234.5 * u,
+        float(Fraction(16777217, 16777216)) * u,
+        2.0**-55 / 3 * u,
+        1.0 + u * u / 4,
+        u * u,
+    ]
     tiles = np.empty(-(-pairs // 131072))
     source = Path(sys.modules["mpipar.kernels.pi"].__file__).with_name("pi.cu").read_text()
-    launch(source, "pi_tiles", (tiles.size,), (256,), (*map(np.float64, doubles), np.int64(pairs), tiles))
+    launch(
+        source,
+        "pi_tiles",
+        (tiles.size,),
+        (256,),
+        (*map(np.float64, doubles), np.int64(pairs), tiles),
+    )
     expected = tile_sums(*doubles, pairs)
     assert tiles.tobytes() == expected.tobytes()
     total = np.empty(())
-    launch(source, "pi_total", (1,), (256,), (tiles, np.int64(tiles.size), np.float64(u * u), np.float64(0.125), total))
+    launch(
+        source,
+        "pi_total",
+        (1,),
+        (256,),
+        (tiles, np.int64(tiles.size), np.float64(u * u), np.float64(0.125), total),
+    )
     assert float(total) == 2.0 * u * u * sum(expected) + 0.125
 
 
 def test_the_plain_form_of_mcpi_counts_the_same_points_with_each_library():
     block = Block(3, 100, 5101)
-    counts = [int(mcpi(block, PhiloxStream(xp, 9, 3), xp, samples=1)) for xp in (np, array_api_strict)]
+    counts = [
+        int(mcpi(block, PhiloxStream(xp, 9, 3), xp, samples=1)) for xp in (np, array_api_strict)
+    ]
     assert counts[0] == counts[1]
     x, y = PhiloxStream(np, 9, 3).random((2, 5001))
-    assert counts[0] == sum(a * a + b * b < 1.0 for a, b in zip(x.tolist(), y.tolist(), strict=True))
+    assert counts[0] == sum(
+        a * a + b * b < 1.0 for a, b in zip(x.tolist(), y.tolist(), strict=True)
+    )
 
 
 @needs_compiler
@@ -223,12 +277,16 @@ def test_counters_of_the_fused_kernel_of_mcpi_pass_from_word_to_word(gpu, first)
 def test_a_second_draw_of_the_fused_kernel_goes_on_where_the_first_ended(gpu):
     streams = PhiloxStream(gpu.xp, 11, 0), PhiloxStream(np, 11, 0)
     for _ in range(2):
-        fused = gpu.to_host(mcpi.function_on("gpu")(Block(0, 0, 4321), streams[0], gpu.xp, samples=1))
+        fused = gpu.to_host(
+            mcpi.function_on("gpu")(Block(0, 0, 4321), streams[0], gpu.xp, samples=1)
+        )
         assert fused == int(mcpi(Block(0, 0, 4321), streams[1], np, samples=1))
 
 
 @pytest.mark.parametrize("method", ["montecarlo", "midpoint"])
-@pytest.mark.parametrize(("f", "over"), [("x", [0.0, 2.0]), ("exp(-x*y) + sin(z)", [0.0, 1.0, -1.0, 1.0, 0.0, 3.0])])
+@pytest.mark.parametrize(
+    ("f", "over"), [("x", [0.0, 2.0]), ("exp(-x*y) + sin(z)", [0.0, 1.0, -1.0, 1.0, 0.0, 3.0])]
+)
 def test_integrals_on_a_device(gpu, method, f, over):
     parameters = {"f": f, "over": over, "samples": 30_000, "method": method}
     there = evaluated(integrate.bind(parameters, block=7000, device="gpu"), gpu)
@@ -250,15 +308,22 @@ def test_roots_on_a_device(gpu, tmp_path):
 
     with h5py.File(tmp_path / "x.h5", "w") as file:
         file["x"] = np.linspace(0.0, 9.0, 1001)
-    for parameters in ({"points": 5000, "over": [0.0, 7.0]}, {"input": f"{tmp_path}/x.h5:/x", "f": "x*x - sin(x)"}):
+    for parameters in (
+        {"points": 5000, "over": [0.0, 7.0]},
+        {"input": f"{tmp_path}/x.h5:/x", "f": "x*x - sin(x)"},
+    ):
         there = rows(roots.bind(parameters, block=2000, device="gpu"), gpu)
         here = rows(roots.bind(parameters, block=2000))
         assert there.dtype == here.dtype
-        assert there.tobytes() == here.tobytes()  # the same operations of the same library, after all
+        assert (
+            there.tobytes() == here.tobytes()
+        )  # the same operations of the same library, after all
 
 
 def test_expressions_say_what_is_not_to_be_had(gpu):
-    with pytest.raises(BadInput, match=r"^expression 'interp.*': interp is not to be had on a GPU$"):
+    with pytest.raises(
+        BadInput, match=r"^expression 'interp.*': interp is not to be had on a GPU$"
+    ):
         function_of("interp(x, [0, 1], [0, 1])", ["x"], gpu.xp)(gpu.xp.ones((3,)))
     with pytest.raises(TypeError, match="takes 1 values, got 2"):
         Expression("x", ["x"]).on(gpu.xp, gpu.xp.ones((3,)), gpu.xp.ones((3,)))
@@ -315,7 +380,9 @@ def evaluator_of(function, items=100, device="gpu", **task) -> Evaluator:
     return Evaluator(Task(kernel.bind({"items": items}, device=device), gpu=card, **task))
 
 
-@pytest.mark.parametrize(("items", "device", "expected"), [(7, "gpu", [(0, 0, 1)]), (0, "gpu", []), (7, "cpu", [])])
+@pytest.mark.parametrize(
+    ("items", "device", "expected"), [(7, "gpu", [(0, 0, 1)]), (0, "gpu", []), (7, "cpu", [])]
+)
 def test_kernels_are_compiled_before_the_first_block(gpu, items, device, expected):
     """By one item, of which nothing is left."""
     called = []
@@ -329,7 +396,9 @@ def test_kernels_are_compiled_before_the_first_block(gpu, items, device, expecte
     outcome = evaluator.evaluate(Blocks([range(1)] if items else []))
     assert called == [*expected, *([(0, 0, 2)] if items else [])]
     if (items, device) == (7, "gpu"):
-        assert ExactSum().finish(outcome.total) == float(PhiloxStream(np, 0, 0).random()), "its stream begins anew"
+        assert ExactSum().finish(outcome.total) == float(PhiloxStream(np, 0, 0).random()), (
+            "its stream begins anew"
+        )
 
 
 @pytest.mark.parametrize("error", [ValueError("odd size"), SystemExit("no")])
@@ -387,7 +456,10 @@ def test_blocks_that_a_gpu_can_not_have_are_refused():
     assert pi.bind({"steps": 2**44 + 1}, block=2**44, device="gpu").plan.n_blocks == 2
     assert pi.bind({"steps": 2**44}, block=2**50, device="gpu").plan.n_blocks == 1
     assert mcpi.bind({"samples": 2**50}, block=2**50).plan.n_blocks == 1
-    with pytest.raises(BadInput, match=r"^block: expected at most 17_592_186_044_416 items on a GPU, got 2\d+(_\d+)*$"):
+    with pytest.raises(
+        BadInput,
+        match=r"^block: expected at most 17_592_186_044_416 items on a GPU, got 2\d+(_\d+)*$",
+    ):
         mcpi.bind({"samples": 10**18}, block=2 * 10**13, device="gpu")
 
 
@@ -407,7 +479,9 @@ def test_a_kernel_without_xp_is_refused_on_a_device():
     def plain(block, *, items: int = 3):
         return 1.0
 
-    with pytest.raises(BadInput, match=r"^device: plain has no kernel for a GPU: one takes the array library, xp$"):
+    with pytest.raises(
+        BadInput, match=r"^device: plain has no kernel for a GPU: one takes the array library, xp$"
+    ):
         plain.bind({}, device="gpu")
     assert not plain.runs_on("gpu")
     plain.on("gpu")(lambda block: 2.0)
@@ -421,7 +495,9 @@ def test_variants_have_the_rules_of_kernels():
 
     with pytest.raises(TypeError, match="plain: there is no device 'tpu', but cpu and gpu"):
         plain.on("tpu")
-    with pytest.raises(TypeError, match="plain: its variant on the cpu takes other, which the kernel doesn't"):
+    with pytest.raises(
+        TypeError, match="plain: its variant on the cpu takes other, which the kernel doesn't"
+    ):
         plain.on("cpu")(lambda block, *, other: 1.0)
     with pytest.raises(TypeError, match=r"a kernel takes \(block"):
         plain.on("cpu")(lambda *, scale: 1.0)
@@ -443,6 +519,11 @@ def test_arguments_of_kernels_are_those_of_the_source():
     source = 'extern "C" __global__ void f(double x, const long long *y)'
     assert signatures(source) == {"f": [("double", "x"), ("const long long *", "y")]}
     array = np.zeros(3, np.int64)
-    for wrong in [(np.float64(1),), (1.0, array), (np.float32(1), array), (np.float64(1), array.astype(np.int32))]:
+    for wrong in [
+        (np.float64(1),),
+        (1.0, array),
+        (np.float32(1), array),
+        (np.float64(1), array.astype(np.int32)),
+    ]:
         with pytest.raises(AssertionError):
             launch(source + "{}", "f", (1,), (1,), wrong)

@@ -46,7 +46,14 @@ class Rank(Comm):
         return self.stopped
 
 
-def watch_of(tally, checkpoint=None, output=None, comm=None, interruption=lambda: None, progress=lambda fraction: None):
+def watch_of(
+    tally,
+    checkpoint=None,
+    output=None,
+    comm=None,
+    interruption=lambda: None,
+    progress=lambda fraction: None,
+):
     return Watch(comm or Rank(), tally, checkpoint, output, interruption, progress)
 
 
@@ -92,7 +99,9 @@ def test_commits_when_it_is_due(monkeypatch):
         expected.append(len(disk.commits))
     assert expected == [0, 0, 1, 1, 1, 2, 3, 3, 4], "so many seconds after the last one"
     assert [done.count for done in disk.commits] == [3, 3, 1, 2], "what is new, alone"
-    assert disk.said == ["flush", "append"] * 4, "rows must be on the disk before it is said that they are"
+    assert disk.said == ["flush", "append"] * 4, (
+        "rows must be on the disk before it is said that they are"
+    )
     assert (tally.kept.count, tally.kept.total, tally.new.count) == (9, 9, 0)
 
 

@@ -24,10 +24,14 @@ origins = st.sampled_from([0, 0, 5, HUGE - 7, HUGE, 2**100])
 def disjoint(draw):
     """Return disjoint ranges: some one after the other, in any order, some of them interlocking."""
     found, start = [], draw(origins)
-    for gap, length, step in draw(st.lists(st.tuples(*[st.integers(0, 9)] * 2, st.integers(1, 5)), max_size=8)):
+    for gap, length, step in draw(
+        st.lists(st.tuples(*[st.integers(0, 9)] * 2, st.integers(1, 5)), max_size=8)
+    ):
         start += gap
         teeth = draw(st.integers(1, step))
-        found += [range(start + tooth, start + tooth + length * step, step) for tooth in range(teeth)]
+        found += [
+            range(start + tooth, start + tooth + length * step, step) for tooth in range(teeth)
+        ]
         start += length * step
     return draw(st.permutations(found))
 
@@ -103,7 +107,9 @@ def test_united_is_the_union_in_order(ranges, origin):
     joined = united(iter(shifted(ranges, origin)))
     assert elements(joined) == elements(shifted(ranges, origin))
     assert all(r.step == 1 and len(r) > 0 for r in joined)
-    assert all(left.stop < right.start for left, right in itertools.pairwise(joined)), "as few as can be"
+    assert all(left.stop < right.start for left, right in itertools.pairwise(joined)), (
+        "as few as can be"
+    )
 
 
 @MODERATE
@@ -130,12 +136,16 @@ def test_ranges_beyond_64_bits_take_no_time():
 def test_missing_beyond_64_bits():
     n = 2**70
     assert missing([range(0, n, 1)], n).count == 0
-    assert missing([range(HUGE, HUGE + 10), range(5)], n).ranges == (range(5, HUGE), range(HUGE + 10, n))
+    assert missing([range(HUGE, HUGE + 10), range(5)], n).ranges == (
+        range(5, HUGE),
+        range(HUGE + 10, n),
+    )
     assert united([range(2**80, 2**90), range(2**85, 2**95)]) == [range(2**80, 2**95)]
 
 
 def test_shares_of_a_dynamic_run_are_taken_off_a_whole():
-    # Chunks of several counters, one for each of three cyclic shares, are done; the rest is what the shares still have.
+    # Chunks of several counters, one for each of three cyclic shares, are done; the rest is what
+    # the shares still have.
     whole = Blocks([range(1000)])
     shares = [whole.every(rank, 3) for rank in range(3)]
     done = [share[0 : 50 * (rank + 1)] for rank, share in enumerate(shares)]

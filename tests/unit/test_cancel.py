@@ -62,7 +62,10 @@ def test_a_job_that_runs_is_told_to_stop(fake, tmp_path, capfd, stopped):
     assert events(one) == ["allocation", "cancel"]
     told = capfd.readouterr()
     share = 100 * found.done // found.n_blocks
-    kept = f"{found.done} of {found.n_blocks} blocks ({share} %) are in {output}: the same submit goes on from there"
+    kept = (
+        f"{found.done} of {found.n_blocks} blocks ({share} %) are in {output}: the same submit goes"
+        " on from there"
+    )
     assert told.out == f"job 12 cancelled; {kept}\n"
     assert "waiting up to 120 s for job 12 to commit what is done, and stop" in told.err
 
@@ -90,9 +93,14 @@ def test_now(fake, tmp_path, capfd):
 
 def test_a_job_that_is_requeued_meanwhile_is_taken_out_of_the_queue(fake, tmp_path, capfd):
     submitted(tmp_path / "a")
-    fake.set(queue={"12": job()}, obeys={"State": "PENDING", "RestartCnt": "1", "Reason": "BeginTime"})
+    fake.set(
+        queue={"12": job()}, obeys={"State": "PENDING", "RestartCnt": "1", "Reason": "BeginTime"}
+    )
     assert main(["12"]) == 0
-    assert fake.called("scancel") == [["--batch", "--signal=TERM", "--state=RUNNING", "12"], ["--state=PENDING", "12"]]
+    assert fake.called("scancel") == [
+        ["--batch", "--signal=TERM", "--state=RUNNING", "12"],
+        ["--state=PENDING", "12"],
+    ]
 
 
 def test_a_job_that_is_started_again_meanwhile_is_signalled_again(fake, tmp_path):
@@ -123,28 +131,48 @@ def test_a_job_that_finishes_meanwhile(fake, tmp_path, capfd):
 def test_an_array(fake, tmp_path, capfd):
     one = submitted(tmp_path / "a", tasks="1-4")
     states = {"12_1": "COMPLETED", "12_2": "RUNNING", "12_3": "RUNNING", "12_4": "PENDING"}
-    fake.set(queue={id: job(State=state) for id, state in states.items()}, obeys={"State": "CANCELLED"})
+    fake.set(
+        queue={id: job(State=state) for id, state in states.items()}, obeys={"State": "CANCELLED"}
+    )
     assert main(["12"]) == 0
     assert fake.called("scancel") == [
         ["--state=PENDING", "12"],
         ["--batch", "--signal=TERM", "--state=RUNNING", "12_2", "12_3"],
     ]
-    assert capfd.readouterr().out == "job 12 cancelled; done: 1: the same submit goes on from there\n"
+    assert (
+        capfd.readouterr().out == "job 12 cancelled; done: 1: the same submit goes on from there\n"
+    )
     assert [events(one, task) for task in "1234"] == [[], ["cancel"], ["cancel"], []]
 
 
 def test_one_task(fake, tmp_path, capfd):
     submitted(tmp_path / "a", tasks="1-4")
-    fake.set(queue={"12_1": job(), "12_2": job(), "12_3": job(State="PENDING")}, obeys={"State": "CANCELLED"})
+    fake.set(
+        queue={"12_1": job(), "12_2": job(), "12_3": job(State="PENDING")},
+        obeys={"State": "CANCELLED"},
+    )
     assert main(["12_2", "12_3", "12_2"]) == 0
-    assert capfd.readouterr().out.splitlines() == [f"job 12_{task} cancelled; nothing of it is done" for task in "23"]
+    assert capfd.readouterr().out.splitlines() == [
+        f"job 12_{task} cancelled; nothing of it is done" for task in "23"
+    ]
     assert {id: fields["State"] for id, fields in fake.state["queue"].items()} == {
-        "12_1": "RUNNING", "12_2": "CANCELLED", "12_3": "CANCELLED",
-    }  # fmt: skip
+        "12_1": "RUNNING",
+        "12_2": "CANCELLED",
+        "12_3": "CANCELLED",
+    }
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["99"], ["nowhere"], ["12", "99"], ["12", "--grace", "x"], ["12", "--grace", "-1"], ["12_7"]]
+    "arguments",
+    [
+        [],
+        ["99"],
+        ["nowhere"],
+        ["12", "99"],
+        ["12", "--grace", "x"],
+        ["12", "--grace", "-1"],
+        ["12_7"],
+    ],
 )
 def test_bad_input(fake, tmp_path, capfd, arguments):
     submitted(tmp_path / "a", tasks="1-4")
@@ -174,7 +202,12 @@ def test_a_job_of_another_cluster_with_the_same_number_is_left_alone(fake, tmp_p
 def test_one_task_while_others_wait(fake, tmp_path, capfd, monkeypatch):
     monkeypatch.setattr(slurm, "_SIGNAL_SECONDS", 2.0)
     submitted(tmp_path / "a", tasks="1-4")
-    queue = {"12_1": job(), "12_2": job(), "12_3": job(State="PENDING"), "12_4": job(State="PENDING")}
+    queue = {
+        "12_1": job(),
+        "12_2": job(),
+        "12_3": job(State="PENDING"),
+        "12_4": job(State="PENDING"),
+    }
     fake.set(queue=queue, obeys={"State": "CANCELLED"})
     assert main(["12_2"]) == 0
     assert capfd.readouterr().out == "job 12_2 cancelled; nothing of it is done\n"
@@ -186,8 +219,10 @@ def test_a_task_that_waits_while_others_do(fake, tmp_path, capfd):
     fake.set(queue={"12_1": job(), "12_2": job(State="PENDING"), "12_3": job(State="PENDING")})
     assert main(["12_3"]) == 0
     assert {id: fields["State"] for id, fields in fake.state["queue"].items()} == {
-        "12_1": "RUNNING", "12_2": "PENDING", "12_3": "CANCELLED",
-    }  # fmt: skip
+        "12_1": "RUNNING",
+        "12_2": "PENDING",
+        "12_3": "CANCELLED",
+    }
     assert [events(one, task) for task in "123"] == [[], [], ["cancel"]]  # Slurm forgets it at once
 
 
@@ -202,7 +237,10 @@ def test_a_controller_that_is_down(fake, tmp_path, capfd):
     submitted(tmp_path / "a")
     fake.set(down=True)
     assert main(["12"]) == 1
-    assert capfd.readouterr().err == "mpipar cancel: squeue: Unable to contact slurm controller (connect failure)\n"
+    assert (
+        capfd.readouterr().err
+        == "mpipar cancel: squeue: Unable to contact slurm controller (connect failure)\n"
+    )
 
 
 def test_a_controller_that_is_down_for_a_while(fake, tmp_path, capfd):

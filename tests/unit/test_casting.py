@@ -45,7 +45,11 @@ REFUSED = [
     (int, [np.nan], "needs int64"),
     (int, [1.5], "needs int64"),
     (float, np.array([3], "m8[s]"), "needs float64"),
-    ([("a", np.int8), ("b", "U3")], np.array([(1, "abcd")], [("a", int), ("b", "U9")]), "abcd as abc"),
+    (
+        [("a", np.int8), ("b", "U3")],
+        np.array([(1, "abcd")], [("a", int), ("b", "U9")]),
+        "abcd as abc",
+    ),
     ([("a", np.int8, 2)], np.array([([1, 300],)], [("a", int, 2)]), "300 as 44"),
 ]
 

@@ -1,4 +1,6 @@
-"""Messages over a socket: whatever their frames, they come as they were sent; a dead other end is noticed."""
+"""Messages over a socket: whatever their frames, they come as they were sent; a dead other end is
+noticed.
+"""
 
 import socket
 import threading

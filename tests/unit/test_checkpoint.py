@@ -10,14 +10,28 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import mpipar.store.checkpoint
-from mpipar import BadInput, Concatenate, Count, Each, ExactSum, Histogram, InOrder, MinMax, Moments, Plan, driver
+from mpipar import (
+    BadInput,
+    Concatenate,
+    Count,
+    Each,
+    ExactSum,
+    Histogram,
+    InOrder,
+    MinMax,
+    Moments,
+    Plan,
+    driver,
+)
 from mpipar.core.blocks import Blocks, united
 from mpipar.runtime.failure import Skipped
 from mpipar.runtime.progress_state import Done
 from mpipar.store.checkpoint import Log, State, get, logged, put, without_repeats
 from mpipar.store.identity import check_identity, identity_of
 
-MODERATE = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+MODERATE = settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 RUN = "a" * 32
 IDENTITY = {"driver": "pi", "n": 2**70, "parameter xs": [0.5, 1], "parameter path": None, "seed": 0}
 
@@ -42,11 +56,18 @@ def same(one, other) -> bool:
     return pickle.dumps(one) == pickle.dumps(other)
 
 
-ranges = st.lists(st.builds(range, st.integers(0, 2**70), st.integers(0, 2**70), st.integers(1, 9)), max_size=4)
+ranges = st.lists(
+    st.builds(range, st.integers(0, 2**70), st.integers(0, 2**70), st.integers(1, 9)), max_size=4
+)
 
 
 @MODERATE
-@given(total=st.integers(), ranges=ranges, gone=st.lists(st.integers(0, 2**70), max_size=3), finished=st.booleans())
+@given(
+    total=st.integers(),
+    ranges=ranges,
+    gone=st.lists(st.integers(0, 2**70), max_size=3),
+    finished=st.booleans(),
+)
 def test_a_state_comes_back(path, total, ranges, gone, finished):
     state = State(RUN, IDENTITY, Done(total, ranges, [skipped(index) for index in gone]), finished)
     assert stored(path, state) == state
@@ -57,7 +78,10 @@ def totals():
     rng = np.random.default_rng(5)
     each = {
         "sum": (ExactSum(), lambda: float(rng.normal() * 1e200)),
-        "sums": (ExactSum(), lambda: rng.normal(size=(2, 3)) * 10.0 ** rng.integers(-300, 300, (2, 3))),
+        "sums": (
+            ExactSum(),
+            lambda: rng.normal(size=(2, 3)) * 10.0 ** rng.integers(-300, 300, (2, 3)),
+        ),
         "special": (ExactSum(), lambda: np.array([np.inf, np.nan, 1.0])),
         "count": (Count(), lambda: 2**70),
         "counts": (Count(), lambda: np.array([2**62, 1])),
@@ -150,7 +174,9 @@ def test_a_damaged_state_is_bad_input(path, spoil):
         spoil(file)
     with (
         h5py.File(path) as file,
-        pytest.raises(BadInput, match=r"^resume: the checkpoint in '.*run\.h5' is missing or damaged \(."),
+        pytest.raises(
+            BadInput, match=r"^resume: the checkpoint in '.*run\.h5' is missing or damaged \(."
+        ),
     ):
         get(path, file)
 
@@ -252,7 +278,11 @@ def folder(tmp_path):
     return Folder(tmp_path)
 
 
-THREE = [Done(1, [range(3)]), Done(2**70, [range(3, 9, 2)], [skipped(4)]), Done(0, [], [skipped(6, "a\ud800")])]
+THREE = [
+    Done(1, [range(3)]),
+    Done(2**70, [range(3, 9, 2)], [skipped(4)]),
+    Done(0, [], [skipped(6, "a\ud800")]),
+]
 
 
 def test_commits_come_back(folder):
@@ -363,9 +393,15 @@ def test_a_total_that_cannot_be_committed_makes_no_log(folder):
 
 def test_commits_are_flushed_to_the_disk(folder, monkeypatch):
     flushed = []
-    monkeypatch.setattr(os, "fsync", lambda file: flushed.append(os.readlink(f"/proc/self/fd/{file}")))
+    monkeypatch.setattr(
+        os, "fsync", lambda file: flushed.append(os.readlink(f"/proc/self/fd/{file}"))
+    )
     path = folder.log(*THREE[:2])
-    assert flushed == [str(path), str(folder.path), str(path)], "the folder, too, as it has a new file"
+    assert flushed == [
+        str(path),
+        str(folder.path),
+        str(path),
+    ], "the folder, too, as it has a new file"
 
 
 def test_a_record_says_how_long_it_is_and_has_a_checksum(folder):
@@ -385,7 +421,12 @@ def test_parts_are_added_to_what_is_done():
 
 def test_parts_that_are_in_the_base_already_do_not_count_twice():
     base = Done(10, [range(0, 10, 2), range(1, 5)])
-    parts = [Done(3, [range(3)]), Done(100, [range(10, 12)]), Done(2, [range(1, 5, 3)]), Done(100, [range(10, 12)])]
+    parts = [
+        Done(3, [range(3)]),
+        Done(100, [range(10, 12)]),
+        Done(2, [range(1, 5, 3)]),
+        Done(100, [range(10, 12)]),
+    ]
     whole = without_repeats(iter(parts), base, Count())
     assert (whole.total, united(whole.ranges)) == (110, united([*base.ranges, range(10, 12)]))
 
@@ -399,9 +440,15 @@ def test_parts_that_overlap_otherwise_are_bad_input():
 @MODERATE
 @given(data=st.data(), n=st.integers(1, 60), cut=st.integers(0, 12))
 def test_whatever_is_left_of_logs_when_the_state_was_written_the_sum_is_the_same(data, n, cut):
-    """The state has the sum of some logs, of which some have been removed when the run was killed."""
+    """The state has the sum of some logs, of which some have been removed when the run was
+    killed.
+    """
     blocks = data.draw(st.permutations(range(n)))
-    parts = [Done(sum(part), [range(k, k + 1) for k in part]) for part in (blocks[k::7] for k in range(7)) if part]
+    parts = [
+        Done(sum(part), [range(k, k + 1) for k in part])
+        for part in (blocks[k::7] for k in range(7))
+        if part
+    ]
     base = Done(0)
     for part in parts[:cut]:
         base = base.merge(part, Count())

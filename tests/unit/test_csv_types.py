@@ -1,4 +1,6 @@
-"""Types of columns of CSV files. The truth: pandas reads the text as it is, and a conversion must lose none of it."""
+"""Types of columns of CSV files. The truth: pandas reads the text as it is, and a conversion must
+lose none of it.
+"""
 
 import io
 import itertools

@@ -82,7 +82,10 @@ def swap(data: bytearray, rng: random.Random) -> bytes:
     if len(data) < 2048:
         return flip(data, rng)
     one, other = (512 * page for page in rng.sample(range(len(data) // 512), 2))
-    data[one : one + 512], data[other : other + 512] = data[other : other + 512], data[one : one + 512]
+    data[one : one + 512], data[other : other + 512] = (
+        data[other : other + 512],
+        data[one : one + 512],
+    )
     return data
 
 
@@ -90,7 +93,14 @@ def truncate(data: bytearray, rng: random.Random) -> bytes:
     return data[: rng.randrange(len(data))]
 
 
-DAMAGES = {"flipped": flip, "zeroed": zero, "swapped": swap, "truncated": truncate, "removed": None, "exchanged": None}
+DAMAGES = {
+    "flipped": flip,
+    "zeroed": zero,
+    "swapped": swap,
+    "truncated": truncate,
+    "removed": None,
+    "exchanged": None,
+}
 
 
 class Outputs:
@@ -126,8 +136,14 @@ class Outputs:
             chosen.unlink()
         elif damage == "exchanged":
             source = self.path(kind, state, "another").parent
-            same = [path for path in source.rglob("*") if path.is_file() and path.suffix == chosen.suffix]
-            shutil.copyfile(next(path for path in same if path.parent.suffix == chosen.parent.suffix), chosen)
+            same = [
+                path
+                for path in source.rglob("*")
+                if path.is_file() and path.suffix == chosen.suffix
+            ]
+            shutil.copyfile(
+                next(path for path in same if path.parent.suffix == chosen.parent.suffix), chosen
+            )
         else:
             chosen.write_bytes(DAMAGES[damage](bytearray(chosen.read_bytes()), rng))
         return to / "run.h5"
@@ -139,7 +155,10 @@ def content(path: Path) -> dict:
         found = {"rows": file["rows"][()].tolist()} if "rows" in file else {}
         values = file["value"]
         names = list(values) if isinstance(values, h5py.Group) else [None]
-        return found | {f"value {name}": (values if name is None else values[name])[()].tolist() for name in names}
+        return found | {
+            f"value {name}": (values if name is None else values[name])[()].tolist()
+            for name in names
+        }
 
 
 @pytest.fixture(scope="module")
@@ -149,8 +168,11 @@ def outputs(tmp_path_factory):
         yield Outputs(tmp_path_factory.mktemp("outputs"))
 
 
-SEEDS = [0, *(pytest.param(seed, marks=pytest.mark.ci) for seed in (1, 2)),
-         *(pytest.param(seed, marks=pytest.mark.campaign) for seed in range(3, 30))]  # fmt: skip
+SEEDS = [
+    0,
+    *(pytest.param(seed, marks=pytest.mark.ci) for seed in (1, 2)),
+    *(pytest.param(seed, marks=pytest.mark.campaign) for seed in range(3, 30)),
+]
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
@@ -167,7 +189,9 @@ def test_an_unfinished_run_is_right_in_the_end_or_refused(outputs, kind, damage,
     assert content(path) == outputs.right[kind], result.resumed_blocks
 
 
-@pytest.mark.parametrize("damage", [damage for damage in DAMAGES if damage not in ("removed", "exchanged")])
+@pytest.mark.parametrize(
+    "damage", [damage for damage in DAMAGES if damage not in ("removed", "exchanged")]
+)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_finished_result_is_shown_as_it_was_or_refused(outputs, kind, damage, seed, tmp_path):

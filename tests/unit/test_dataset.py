@@ -37,11 +37,19 @@ def test_rows_for_each_item_are_counted(dataset, partial):
 @pytest.mark.parametrize(
     ("dataset", "partial", "said"),
     [
-        (Dataset("y", float), np.zeros(2), r"the dataset 'y' needs rows of shape \(3\), got .*shape \(2,\)"),
+        (
+            Dataset("y", float),
+            np.zeros(2),
+            r"the dataset 'y' needs rows of shape \(3\), got .*shape \(2,\)",
+        ),
         (Dataset("y", float), 1.5, r"rows of shape \(3\), got float 1\.5"),
         (Dataset("y", float), np.zeros((3, 1)), r"rows of shape \(3\), got .*\(3, 1\)"),
         (Dataset("y", float, row=(2,)), np.zeros(3), r"rows of shape \(3, 2\), got .*\(3,\)"),
-        (Dataset("y", row=(2,), one_each=False), np.zeros((5, 3)), r"rows of shape \(any, 2\), got .*\(5, 3\)"),
+        (
+            Dataset("y", row=(2,), one_each=False),
+            np.zeros((5, 3)),
+            r"rows of shape \(any, 2\), got .*\(5, 3\)",
+        ),
         (Dataset("y", one_each=False), np.zeros((5, 3)), r"rows of shape \(any\), got .*\(5, 3\)"),
         (Dataset("y", int), np.zeros(3), "needs int64, got an array of float64"),
         (Dataset("y", float), np.zeros(3, complex), "needs float64, got an array of complex128"),
@@ -63,7 +71,9 @@ def test_rows_of_another_shape_or_type_are_refused(dataset, partial, said):
 
 def test_any_number_of_rows_may_be_none_at_all():
     dataset = Dataset("y", float, one_each=False)
-    assert [dataset.add(1, partial, THREE) for partial in ([], np.zeros(0), np.zeros(100), 2.5)] == [1, 1, 101, 2]
+    assert [
+        dataset.add(1, partial, THREE) for partial in ([], np.zeros(0), np.zeros(100), 2.5)
+    ] == [1, 1, 101, 2]
 
 
 def test_a_ragged_list_is_refused():
@@ -91,7 +101,11 @@ def test_each_may_have_datasets_among_others():
     assert each.datasets() == (y, z)
     partial = {"first": np.ones(3), "sum": 0.5, "inner": {"second": np.arange(5), "count": 2}}
     total = each.add(each.start(), partial, THREE)
-    assert each.finish(each.merge(each.start(), total)) == {"first": 3, "sum": 0.5, "inner": {"second": 5, "count": 2}}
+    assert each.finish(each.merge(each.start(), total)) == {
+        "first": 3,
+        "sum": 0.5,
+        "inner": {"second": 5, "count": 2},
+    }
     rows = each.rows(partial)
     assert rows.keys() == {"y", "z"}
     assert rows["z"].tolist() == [0, 1, 2, 3, 4]
@@ -100,7 +114,10 @@ def test_each_may_have_datasets_among_others():
 
 
 def test_datasets_of_one_name_are_refused():
-    @driver(n="items", reduction=Each(a=Dataset("y", float), b=Each(c=Dataset("x"), d=Dataset("y", int))))
+    @driver(
+        n="items",
+        reduction=Each(a=Dataset("y", float), b=Each(c=Dataset("x"), d=Dataset("y", int))),
+    )
     def kernel(block, *, items: int = 10): ...
 
     with pytest.raises(BadInput, match="several datasets named 'y'"):
@@ -140,7 +157,9 @@ def test_what_is_missing_of_a_table_is_nan_where_there_is_one():
     assert np.isnan(rows["x"]).all()
 
 
-numbers = st.sampled_from(["?", "i1", "u1", "i4", "u4", "i8", "u8", "f2", "f4", "f8", "c8", "c16"]).map(np.dtype)
+numbers = st.sampled_from(
+    ["?", "i1", "u1", "i4", "u4", "i8", "u8", "f2", "f4", "f8", "c8", "c16"]
+).map(np.dtype)
 texts = st.integers(1, 8).map(lambda length: np.dtype(f"U{length}"))
 names = st.sampled_from(["a", "b", "c", "π"])
 tables = st.dictionaries(names, numbers | texts, min_size=1, max_size=4).map(
@@ -164,13 +183,17 @@ def test_no_rows_at_all_are_floats():
 @given(kinds=st.lists(tables, min_size=1, max_size=4))
 def test_tables_have_the_columns_of_all_in_order_of_appearance(kinds):
     kind = common_dtype(kinds)
-    assert kind.names == tuple(dict.fromkeys(itertools.chain.from_iterable(each.names for each in kinds)))
+    assert kind.names == tuple(
+        dict.fromkeys(itertools.chain.from_iterable(each.names for each in kinds))
+    )
     for name in kind.names:
         having = [each[name] for each in kinds if name in each.names]
         of_integers = {column.kind for column in having} <= set("iu")
         rounded = any(column.kind == "i" for column in having) and np.dtype("u8") in having
         if of_integers or "U" in {column.kind for column in having}:
-            assert (kind[name].kind == "U") == (rounded or any(column.kind == "U" for column in having))
+            assert (kind[name].kind == "U") == (
+                rounded or any(column.kind == "U" for column in having)
+            )
         if len(having) < len(kinds):
             assert kind[name].kind in "fcU", "there is NaN or empty text for rows that lack it"
 
@@ -187,23 +210,34 @@ def cell(kind, seed):
 def test_converted_rows_keep_their_values_and_lack_nothing_else(kinds, seed):
     kind = common_dtype(kinds)
     for own in kinds:
-        rows = np.array([tuple(cell(own[name], seed + k) for name in own.names) for k in range(3)], own)
+        rows = np.array(
+            [tuple(cell(own[name], seed + k) for name in own.names) for k in range(3)], own
+        )
         made = converted(rows, kind)
         assert (made.dtype, made.shape) == (kind, (3,))
         for name in kind.names:
             if name not in own.names:
-                assert all(value == "" if kind[name].kind == "U" else np.isnan(value) for value in made[name])
+                assert all(
+                    value == "" if kind[name].kind == "U" else np.isnan(value)
+                    for value in made[name]
+                )
             elif kind[name].kind != "U":
                 np.testing.assert_array_equal(made[name], rows[name].astype(kind[name]))
             elif own[name].kind == "U":
                 assert made[name].tolist() == rows[name].tolist()
             else:
-                back = [own[name].type(text == "True" if own[name].kind == "b" else text) for text in made[name]]
+                back = [
+                    own[name].type(text == "True" if own[name].kind == "b" else text)
+                    for text in made[name]
+                ]
                 assert back == rows[name].tolist(), "numbers become text without loss"
 
 
 def test_numbers_and_text_in_one_column_become_text():
-    one, two = np.array([(1, 0.5)], [("k", int), ("x", float)]), np.array([("none",)], [("x", "U4")])
+    one, two = (
+        np.array([(1, 0.5)], [("k", int), ("x", float)]),
+        np.array([("none",)], [("x", "U4")]),
+    )
     kind = common_dtype([one.dtype, two.dtype])
     assert converted(one, kind).tolist() == [(1.0, "0.5")]
     [(k, x)] = converted(two, kind).tolist()
@@ -213,7 +247,10 @@ def test_numbers_and_text_in_one_column_become_text():
 
 def test_plain_rows_are_a_column_among_tables():
     table = np.dtype([("a", int), ("b", "U3")])
-    for kinds, names in (([np.dtype(int), table], ("value", "a", "b")), ([table, np.dtype(int)], ("a", "b", "value"))):
+    for kinds, names in (
+        ([np.dtype(int), table], ("value", "a", "b")),
+        ([table, np.dtype(int)], ("a", "b", "value")),
+    ):
         dtype = common_dtype(kinds)
         assert dtype.names == names
         assert dtype["value"] == dtype["a"] == np.dtype(float), "NaN stands for what rows lack"
@@ -235,12 +272,23 @@ def test_the_rows_of_all_blocks_are_those_of_the_plan():
 
 
 def test_integers_of_both_signs_and_64_bits_become_text_of_their_digits():
-    pieces = [np.array([(x,)], [("k", kind)]) for x, kind in ((2**64 - 1, "u8"), (-(2**63), "i8"), (5, "i8"))]
+    pieces = [
+        np.array([(x,)], [("k", kind)])
+        for x, kind in ((2**64 - 1, "u8"), (-(2**63), "i8"), (5, "i8"))
+    ]
     kind = common_dtype(piece.dtype for piece in pieces)
-    assert [converted(piece, kind)["k"].item() for piece in pieces] == [str(2**64 - 1), str(-(2**63)), "5"]
+    assert [converted(piece, kind)["k"].item() for piece in pieces] == [
+        str(2**64 - 1),
+        str(-(2**63)),
+        "5",
+    ]
     plain = [piece["k"] for piece in pieces]
     kind = common_dtype(piece.dtype for piece in plain)
-    assert [converted(piece, kind).item() for piece in plain] == [str(2**64 - 1), str(-(2**63)), "5"]
+    assert [converted(piece, kind).item() for piece in plain] == [
+        str(2**64 - 1),
+        str(-(2**63)),
+        "5",
+    ]
 
 
 @pytest.mark.parametrize(

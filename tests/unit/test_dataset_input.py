@@ -57,7 +57,9 @@ def test_file_and_name_are_told_apart(where, path, name):
     assert is_hdf5(where) == (where != "dir/a")
 
 
-@pytest.mark.parametrize("kind", [np.int8, np.uint64, np.float16, np.float64, np.complex128, np.bool_])
+@pytest.mark.parametrize(
+    "kind", [np.int8, np.uint64, np.float16, np.float64, np.complex128, np.bool_]
+)
 def test_dataset_is_opened_by_name(made, kind):
     data = np.arange(6).reshape(3, 2).astype(kind)
     where = f"{made(group__inner=data)}:/group/inner"
@@ -138,7 +140,12 @@ def test_unreadable_file_is_refused(made):
 )
 def test_what_is_no_dataset_of_numbers_is_refused(made, name, reason):
     where = made(
-        group__inner=[1], good=[1], scalar=3.0, text=["a"], no_rows=np.zeros((0, 2)), no_columns=np.zeros((2, 0))
+        group__inner=[1],
+        good=[1],
+        scalar=3.0,
+        text=["a"],
+        no_rows=np.zeros((0, 2)),
+        no_columns=np.zeros((2, 0)),
     )
     with h5py.File(where, "a") as file:
         file["null"] = h5py.Empty("f8")
@@ -187,7 +194,9 @@ def test_missing_raw_data_is_refused(tmp_path):
     path = tmp_path / "raw.h5"
     raw = tmp_path / "raw.bin"
     with h5py.File(path, "w") as file:
-        dataset = file.create_dataset("x", (10,), "f8", external=[(str(raw), 0, h5py.h5f.UNLIMITED)])
+        dataset = file.create_dataset(
+            "x", (10,), "f8", external=[(str(raw), 0, h5py.h5f.UNLIMITED)]
+        )
         dataset[:] = 1
     raw.unlink()
     assert "can't be read" in unreadable(f"{path}:/x")

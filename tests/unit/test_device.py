@@ -1,4 +1,6 @@
-"""GPUs: which rank takes which, what is said where there is none, whether their kernels compile, and, with one, run."""
+"""GPUs: which rank takes which, what is said where there is none, whether their kernels compile,
+and, with one, run.
+"""
 
 import ctypes
 import ctypes.util
@@ -55,7 +57,9 @@ def library(name: str) -> Any:
 
 def needs_gpu(test):
     return pytest.mark.gpu(
-        pytest.mark.skipif(bool(what_is_missing()), reason=f"needs a GPU: {what_is_missing()}")(test)
+        pytest.mark.skipif(bool(what_is_missing()), reason=f"needs a GPU: {what_is_missing()}")(
+            test
+        )
     )
 
 
@@ -107,7 +111,9 @@ class Runtime:
     class CUDARuntimeError(RuntimeError):
         pass
 
-    def __init__(self, count: int = 0, error: str = "", name: bytes = b"Card", uuid: bytes = bytes(range(16))) -> None:
+    def __init__(
+        self, count: int = 0, error: str = "", name: bytes = b"Card", uuid: bytes = bytes(range(16))
+    ) -> None:
         self.count, self.error, self.name, self.uuid = count, error, name, uuid
 
     def getDeviceCount(self) -> int:
@@ -116,8 +122,14 @@ class Runtime:
         return self.count
 
     def getDeviceProperties(self, number: int) -> dict[str, object]:
-        return {"name": self.name, "uuid": self.uuid, "totalGlobalMem": 2**33, "pciDomainID": 0, "pciDeviceID": 0,
-                "pciBusID": 16 + number}  # fmt: skip
+        return {
+            "name": self.name,
+            "uuid": self.uuid,
+            "totalGlobalMem": 2**33,
+            "pciDomainID": 0,
+            "pciDeviceID": 0,
+            "pciBusID": 16 + number,
+        }
 
 
 def cupy_with(monkeypatch, runtime) -> None:
@@ -129,10 +141,15 @@ def cupy_with(monkeypatch, runtime) -> None:
 def test_visible_gpus_are_described(monkeypatch):
     cupy_with(monkeypatch, Runtime(2))
     uuid = "GPU-00010203-0405-0607-0809-0a0b0c0d0e0f"
-    assert visible() == (Gpu(0, "Card", uuid, 2**33, (0, 16, 0)), Gpu(1, "Card", uuid, 2**33, (0, 17, 0)))
+    assert visible() == (
+        Gpu(0, "Card", uuid, 2**33, (0, 16, 0)),
+        Gpu(1, "Card", uuid, 2**33, (0, 17, 0)),
+    )
 
 
-@pytest.mark.parametrize("name", [b"NVIDIA RTX A6000", b"NVIDIA RTX A6000\0\xff\0", b"NVIDIA RTX A6000" + bytes(240)])
+@pytest.mark.parametrize(
+    "name", [b"NVIDIA RTX A6000", b"NVIDIA RTX A6000\0\xff\0", b"NVIDIA RTX A6000" + bytes(240)]
+)
 def test_a_name_is_text_whatever_its_length(monkeypatch, name):
     cupy_with(monkeypatch, Runtime(1, name=name))
     assert visible()[0].name == "NVIDIA RTX A6000"
@@ -157,8 +174,14 @@ def test_gpus_differ_though_a_uuid_ends_at_a_zero(monkeypatch, uuid, shown):
 @pytest.mark.parametrize(
     ("runtime", "told"),
     [
-        (Runtime(error="cudaErrorInsufficientDriver: CUDA driver version is insufficient"), "no NVIDIA driver"),
-        (Runtime(error="cudaErrorNoDevice: no CUDA-capable device is detected"), "no GPU is visible: see CUDA_VISIBLE"),
+        (
+            Runtime(error="cudaErrorInsufficientDriver: CUDA driver version is insufficient"),
+            "no NVIDIA driver",
+        ),
+        (
+            Runtime(error="cudaErrorNoDevice: no CUDA-capable device is detected"),
+            "no GPU is visible: see CUDA_VISIBLE",
+        ),
         (Runtime(0), "no GPU is visible: see CUDA_VISIBLE_DEVICES"),
         (
             Runtime(error="cudaErrorSystemDriverMismatch:\n odd"),
@@ -179,7 +202,9 @@ def test_a_missing_cupy_is_told_with_the_command_that_gets_it(monkeypatch):
         visible()
 
 
-@pytest.mark.parametrize("raised", ["ImportError('libcudart.so.12:\\n none')", "OSError('libcudart.so.12: none')"])
+@pytest.mark.parametrize(
+    "raised", ["ImportError('libcudart.so.12:\\n none')", "OSError('libcudart.so.12: none')"]
+)
 def test_a_broken_cupy_is_told_with_what_it_says(monkeypatch, tmp_path, raised):
     (tmp_path / "cupy.py").write_text(f"raise {raised}")
     monkeypatch.syspath_prepend(tmp_path)
@@ -232,13 +257,18 @@ def test_all_ranks_use_the_gpu_or_none(monkeypatch):
     assert chosen(Ranks([fine, broken]), "cpu", told.append) is None
     assert told == []
     assert chosen(Ranks([fine, broken]), "auto", told.append) is None
-    assert told == ["runs on the CPU: 1 rank of 3, such as rank 2 on host n3: no GPU is visible: ask for one"]
+    assert told == [
+        "runs on the CPU: 1 rank of 3, such as rank 2 on host n3: no GPU is visible: ask for one"
+    ]
     with pytest.raises(
-        BadInput, match=r"^device: 1 rank of 3, such as rank 2 on host n3: no GPU is visible: ask for one$"
+        BadInput,
+        match=r"^device: 1 rank of 3, such as rank 2 on host n3: no GPU is visible: ask for one$",
     ):
         chosen(Ranks([fine, broken]), "gpu")
     monkeypatch.setitem(sys.modules, "cupy", None)
-    with pytest.raises(BadInput, match=r"^device: CuPy is not installed: pip install 'mpipar\[gpu\]'$"):
+    with pytest.raises(
+        BadInput, match=r"^device: CuPy is not installed: pip install 'mpipar\[gpu\]'$"
+    ):
         chosen(Ranks([]), "gpu")
     with pytest.raises(BadInput, match=r"\(on all 2 ranks\)$"):
         chosen(Ranks([("n2", "the same")]), "gpu")
@@ -255,11 +285,17 @@ A, B = Gpu(0, "Card", "GPU-aaaaaaaa-1", 2**33), Gpu(1, "Card", "GPU-bbbbbbbb-2",
 
 
 def findings(*seats: tuple[str, Seat], wanted: bool = False, launched: bool = True) -> list[str]:
-    return [what for what, remedy in gpus.problems(seats, wanted=wanted, launched=launched) if remedy]
+    return [
+        what for what, remedy in gpus.problems(seats, wanted=wanted, launched=launched) if remedy
+    ]
 
 
 def test_doctor_tells_who_has_which():
-    seats = [("n1", Seat((A, B), A)), ("n1", Seat((A, B), B)), ("n2", Seat((), None, "no GPU is visible: ask"))]
+    seats = [
+        ("n1", Seat((A, B), A)),
+        ("n1", Seat((A, B), B)),
+        ("n2", Seat((), None, "no GPU is visible: ask")),
+    ]
     assert list(gpus.facts(seats)) == [
         ("GPUs of n1", "Card (8 GiB, GPU-aaaaaaaa): rank 0; Card (8 GiB, GPU-bbbbbbbb): rank 1"),
         ("GPUs of n2", "none (no GPU is visible: ask)"),
@@ -285,12 +321,16 @@ def test_doctor_flags_gpus_without_a_rank():
 def test_doctor_flags_ranks_without_a_gpu_if_others_have_one_or_all_should():
     without = Seat((), None, "no GPU is visible: ask for one")
     assert findings(("n1", without)) == []
-    assert findings(("n1", without), wanted=True) == ["rank 0 on host n1 has no GPU: no GPU is visible"]
+    assert findings(("n1", without), wanted=True) == [
+        "rank 0 on host n1 has no GPU: no GPU is visible"
+    ]
     reason = "CuPy can't be imported (libcudart.so.12: none)"
     broken = ("n1", Seat((), None, f"{reason}: pip install 'mpipar[gpu]'"))
     told = (f"rank 0 on host n1 has no GPU: {reason}", "pip install 'mpipar[gpu]'")
     assert list(gpus.problems([broken], wanted=True, launched=True)) == [told]
-    assert findings(("n1", Seat((A,), A)), ("n2", without)) == ["rank 1 on host n2 has no GPU: no GPU is visible"]
+    assert findings(("n1", Seat((A,), A)), ("n2", without)) == [
+        "rank 1 on host n2 has no GPU: no GPU is visible"
+    ]
 
 
 # Whether the kernels compile: NVIDIA's compiler needs no GPU
@@ -298,7 +338,11 @@ def test_doctor_flags_ranks_without_a_gpu_if_others_have_one_or_all_should():
 
 def nvrtc() -> ctypes.CDLL:
     """Return the compiler that CuPy uses (it comes with mpipar[gpu])."""
-    found = [path for folder in site.getsitepackages() for path in Path(folder).glob("nvidia/**/libnvrtc.so.*")]
+    found = [
+        path
+        for folder in site.getsitepackages()
+        for path in Path(folder).glob("nvidia/**/libnvrtc.so.*")
+    ]
     name = str(found[0]) if found else ctypes.util.find_library("nvrtc")
     return ctypes.CDLL(name) if name else absent("needs NVRTC: pip install nvidia-cuda-nvrtc-cu12")
 
@@ -314,9 +358,13 @@ def compiled(library: ctypes.CDLL, source: bytes, options: list[str]) -> tuple[i
         return room.value.decode()
 
     program = ctypes.c_void_p()
-    assert library.nvrtcCreateProgram(ctypes.byref(program), source, b"kernels.cu", 0, None, None) == 0
+    assert (
+        library.nvrtcCreateProgram(ctypes.byref(program), source, b"kernels.cu", 0, None, None) == 0
+    )
     encoded = [option.encode() for option in options]
-    code = library.nvrtcCompileProgram(program, len(encoded), (ctypes.c_char_p * len(encoded))(*encoded))
+    code = library.nvrtcCompileProgram(
+        program, len(encoded), (ctypes.c_char_p * len(encoded))(*encoded)
+    )
     return code, text("ProgramLog"), text("PTX") if code == 0 else ""
 
 
@@ -327,7 +375,12 @@ MOST_REGISTERS = 48
 @pytest.mark.parametrize("architecture", ["sm_80", "sm_90"])
 @pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
 def test_kernels_compile_for_gpus(source, architecture):
-    options = [f"--gpu-architecture={architecture}", *COMPILER_OPTIONS, "--std=c++17", "--ptxas-options=-v"]
+    options = [
+        f"--gpu-architecture={architecture}",
+        *COMPILER_OPTIONS,
+        "--std=c++17",
+        "--ptxas-options=-v",
+    ]
     code, said, assembly = compiled(nvrtc(), source.read_bytes(), options)
     assert code == 0, said
     assert "warning" not in said, said
@@ -337,22 +390,31 @@ def test_kernels_compile_for_gpus(source, architecture):
     assert registers, said
     assert max(registers) <= MOST_REGISTERS, said
     contracted = "fma.rn.f64" in assembly
-    assert contracted == ("fma(" in source.read_text()), "the compiler made an fma that isn't in the source"
+    assert contracted == ("fma(" in source.read_text()), (
+        "the compiler made an fma that isn't in the source"
+    )
 
 
 def test_the_arithmetic_of_pi_is_as_much_as_the_comparison_takes_it_for():
     source = next(path for path in SOURCES if path.stem == "pi")
-    code, said, assembly = compiled(nvrtc(), source.read_bytes(), ["--gpu-architecture=sm_90", *COMPILER_OPTIONS])
+    code, said, assembly = compiled(
+        nvrtc(), source.read_bytes(), ["--gpu-architecture=sm_90", *COMPILER_OPTIONS]
+    )
     assert code == 0, said
     loop = max(re.split(r"\n\$L|bra", assembly), key=lambda piece: piece.count(".f64"))
     counted = runpy.run_path(str(RIVALS.with_name("compare.py")))
     groups = loop.count("div.rn.f64")  # the compiler may do several in one round
     assert groups >= 1
-    assert len(re.findall(r"(?:fma|mul|add|sub)\.rn\.f64", loop)) == groups * counted["SOURCE_OF_A_GROUP"]
+    assert (
+        len(re.findall(r"(?:fma|mul|add|sub)\.rn\.f64", loop))
+        == groups * counted["SOURCE_OF_A_GROUP"]
+    )
 
 
 def test_the_yardsticks_compile_for_gpus():
-    code, said, assembly = compiled(nvrtc(), RIVALS.read_bytes(), ["--gpu-architecture=sm_90", "-fmad=true"])
+    code, said, assembly = compiled(
+        nvrtc(), RIVALS.read_bytes(), ["--gpu-architecture=sm_90", "-fmad=true"]
+    )
     assert code == 0, said
     assert "fma.rn.f64" in assembly
 
@@ -372,14 +434,18 @@ def test_the_kernels_are_installed_with_the_package():
 
 @needs_gpu
 @pytest.mark.parametrize(
-    ("steps", "block"), [(1, 1), (10**6 + 1, 300_001), (10**11, 2**30), (2**63 - 1, 2**27), (2**53, 2**20 + 1)]
+    ("steps", "block"),
+    [(1, 1), (10**6 + 1, 300_001), (10**11, 2**30), (2**63 - 1, 2**27), (2**53, 2**20 + 1)],
 )
 def test_pi_on_a_gpu_is_the_sum_that_the_cpu_has(steps, block):
     accelerator = visible()[0].open()
     bound = pi.bind({"steps": steps}, block=block, device="gpu")
     fused, tuned = bound.evaluator(accelerator=accelerator), bound.on("cpu").evaluator()
     one = bound.plan[bound.plan.n_blocks // 2]
-    pieces = [mpipar.Block(0, first, min(first + 2**16, one.stop)) for first in range(one.start, one.stop, 2**16)]
+    pieces = [
+        mpipar.Block(0, first, min(first + 2**16, one.stop))
+        for first in range(one.start, one.stop, 2**16)
+    ]
     assert fused(one) == pytest.approx(math.fsum(map(tuned, pieces)), rel=1e-15)
     assert fused(one) == fused(one)
 
@@ -400,12 +466,22 @@ def test_mcpi_on_a_gpu_counts_the_points_that_numpy_does():
 def test_integrals_and_roots_on_a_gpu():
     accelerator = visible()[0].open()
     for name, parameters in (
-        ("integrate", {"f": "exp(-x*y)", "over": [0.0, 1.0, 0.0, 2.0], "samples": 90_000, "method": "midpoint"}),
+        (
+            "integrate",
+            {
+                "f": "exp(-x*y)",
+                "over": [0.0, 1.0, 0.0, 2.0],
+                "samples": 90_000,
+                "method": "midpoint",
+            },
+        ),
         ("roots", {"points": 1000}),
     ):
         kernel = getattr(__import__(f"mpipar.{name}", fromlist=[name]), name)
         bound = kernel.bind(parameters, device="gpu")
         there = bound.evaluator(accelerator=accelerator)(bound.plan[0])
         here = bound.on("cpu").evaluator()(bound.plan[0])
-        for one, other in zip(*(x.values() if isinstance(x, dict) else [x] for x in (there, here)), strict=True):
+        for one, other in zip(
+            *(x.values() if isinstance(x, dict) else [x] for x in (there, here)), strict=True
+        ):
             assert np.asarray(one) == pytest.approx(np.asarray(other), rel=1e-14)

@@ -37,7 +37,12 @@ def test_options_and_their_values(arguments, meant):
 
 @pytest.mark.parametrize(
     ("given", "meant"),
-    [({"stpes": 3}, "steps"), ({"wokers": 2}, "workers"), ({"shedule": "slice"}, "schedule"), ({"Seed": 1}, "seed")],
+    [
+        ({"stpes": 3}, "steps"),
+        ({"wokers": 2}, "workers"),
+        ({"shedule": "slice"}, "schedule"),
+        ({"Seed": 1}, "seed"),
+    ],
 )
 def test_keywords_from_python(given, meant):
     with pytest.raises(mpipar.BadInput, match=rf"; did you mean {meant}\?"):
@@ -45,14 +50,17 @@ def test_keywords_from_python(given, meant):
 
 
 def test_values_from_python():
-    with pytest.raises(mpipar.BadInput, match=r"schedule: expected stride, .*; did you mean slice\?"):
+    with pytest.raises(
+        mpipar.BadInput, match=r"schedule: expected stride, .*; did you mean slice\?"
+    ):
         mpipar.run(pi, schedule="slices")
     with pytest.raises(mpipar.BadInput, match=r"; did you mean stop\?"):
         OnError.parse("stopp")
 
 
 @pytest.mark.parametrize(
-    ("name", "meant"), [("mcpl", "mcpi"), ("integral", "integrate"), ("staus", "status"), ("rn", "run")]
+    ("name", "meant"),
+    [("mcpl", "mcpi"), ("integral", "integrate"), ("staus", "status"), ("rn", "run")],
 )
 def test_drivers_and_commands(name, meant, monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["mpipar", name])

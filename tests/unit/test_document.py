@@ -17,7 +17,11 @@ SCHEMA = {
             "expected": "a table",
             "additionalProperties": {"type": "integer", "expected": "a whole number"},
         },
-        "list": {"type": "array", "expected": "a list", "items": {"type": "string", "expected": "text"}},
+        "list": {
+            "type": "array",
+            "expected": "a list",
+            "items": {"type": "string", "expected": "text"},
+        },
         "deep": {"type": "object", "expected": "a table"},
         "text": {"type": "string", "expected": "text"},
     },
@@ -52,7 +56,10 @@ def test_a_file_is_read_with_its_changes(path):
     document.change("run.new = 3")
     document.change("deep.er.b=plain text, as it stands")
     document.check(SCHEMA)
-    assert document.values == {"run": {"a": 2, "new": 3}, "deep": {"er": {"b": "plain text, as it stands"}}}
+    assert document.values == {
+        "run": {"a": 2, "new": 3},
+        "deep": {"er": {"b": "plain text, as it stands"}},
+    }
     assert document.text == '[run]\na = 1\n[deep.er]\nb = "x"\n'
 
 
@@ -91,9 +98,15 @@ def test_an_error_says_what_is_allowed_and_what_was_got(path):
 
 
 def test_an_unknown_key_is_told_with_the_one_that_may_be_meant(path):
-    assert told(path, "[run]\n[rum]\n") == "job.toml:2: rum: there is no such key; did you mean run?"
-    assert told(path, "run = {}\nxyz = 1\n").endswith("there is no such key; there are run, list, deep, text")
-    assert told(path, 'run = {}\n"a\\u0000\\nb" = 1\n').startswith("job.toml:2: a\\x00\\nb: there is no such key")
+    assert (
+        told(path, "[run]\n[rum]\n") == "job.toml:2: rum: there is no such key; did you mean run?"
+    )
+    assert told(path, "run = {}\nxyz = 1\n").endswith(
+        "there is no such key; there are run, list, deep, text"
+    )
+    assert told(path, 'run = {}\n"a\\u0000\\nb" = 1\n').startswith(
+        "job.toml:2: a\\x00\\nb: there is no such key"
+    )
 
 
 @pytest.mark.parametrize(
@@ -149,7 +162,10 @@ def test_a_changed_value_is_toml_or_else_text(path, value, is_read_as):
 
 
 def test_an_error_elsewhere_is_still_told_with_its_line_after_a_change(path):
-    assert told(path, "[run]\na = 'x'\n", "run.b=1") == "job.toml:2: run.a: expected a whole number, got 'x'"
+    assert (
+        told(path, "[run]\na = 'x'\n", "run.b=1")
+        == "job.toml:2: run.a: expected a whole number, got 'x'"
+    )
 
 
 @pytest.mark.parametrize(
@@ -165,7 +181,10 @@ def test_an_error_elsewhere_is_still_told_with_its_line_after_a_change(path):
         (b"\x7fELF\x02\x00\x01", "job.toml:1: not TOML"),
         (f"[run]\nx = {'9' * 5000}", "job.toml: expected numbers of at most 64 bits"),
         (f"[run]\nx = 0x{'9' * 5000}", "job.toml:2: run.x: expected a number of at most 64 bits"),
-        ("[run]\nx = 9223372036854775808", "job.toml:2: run.x: expected a number of at most 64 bits"),
+        (
+            "[run]\nx = 9223372036854775808",
+            "job.toml:2: run.x: expected a number of at most 64 bits",
+        ),
         ("[run]\nx = [1, -nan]", "job.toml:2: run.x[2]: expected a number, got nan"),
         (f"x = {'[' * 9999}", "job.toml: nested too deeply"),
         (f"\n\nx = {'[' * 99}{']' * 99}", "job.toml:3: x: nested too deeply"),
@@ -192,22 +211,31 @@ def told_of(path: Path) -> str:
     return str(caught.value)
 
 
-@pytest.mark.parametrize("before", ["# no more\n" * 20_000, "list = [\n" + "'a', # ]\n" * 20_000 + "]\n"])
+@pytest.mark.parametrize(
+    "before", ["# no more\n" * 20_000, "list = [\n" + "'a', # ]\n" * 20_000 + "]\n"]
+)
 def test_the_line_in_a_large_file_is_found_soon_or_left_out(path, before):
     said = told(path, f"{before}[run]\na = 'x'\n")
     assert said.startswith(("job.toml: run.a: ", f"job.toml:{before.count(chr(10)) + 2}: run.a: "))
 
 
 def test_thousands_of_errors_are_looked_at_soon(path):
-    assert told(path, "[run]\n" + "".join(f"a{i} = 'x'\n" for i in range(2000))).startswith("job.toml:2: run.a0: ")
+    assert told(path, "[run]\n" + "".join(f"a{i} = 'x'\n" for i in range(2000))).startswith(
+        "job.toml:2: run.a0: "
+    )
 
 
 keys = st.sampled_from(["a", "b", "run", '"x y"', "c.d"])
-values = st.sampled_from(["1", "'x'", "[1,\n2]", "'''\n[run]\na = 1\n'''", "{a = 1}", '"""\n\n"""', "[\n# ]\n'#'\n]"])
+values = st.sampled_from(
+    ["1", "'x'", "[1,\n2]", "'''\n[run]\na = 1\n'''", "{a = 1}", '"""\n\n"""', "[\n# ]\n'#'\n]"]
+)
 
 
 @settings(max_examples=100, deadline=None)
-@given(lines=st.lists(st.tuples(keys, values), max_size=6), blank=st.sampled_from(["", "\n", "# = [\n"]))
+@given(
+    lines=st.lists(st.tuples(keys, values), max_size=6),
+    blank=st.sampled_from(["", "\n", "# = [\n"]),
+)
 def test_the_line_of_a_value_is_the_one_that_it_was_written_on(tmp_path_factory, lines, blank):
     text, expected = "", 0
     for number, (key, value) in enumerate(lines):

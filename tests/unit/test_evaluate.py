@@ -3,7 +3,18 @@ import time
 import numpy as np
 import pytest
 
-from mpipar import Concatenate, Count, Dataset, Each, ExactSum, InOrder, Plan, PositiveInt, driver, stream
+from mpipar import (
+    Concatenate,
+    Count,
+    Dataset,
+    Each,
+    ExactSum,
+    InOrder,
+    Plan,
+    PositiveInt,
+    driver,
+    stream,
+)
 from mpipar.core.blocks import Blocks
 from mpipar.runtime.evaluate import MOST_KEPT_NUMBERS, POLL_SECONDS, Evaluator, Task
 from mpipar.runtime.failure import STOP, Failure, OnError
@@ -25,7 +36,9 @@ def finished(reduction, outcome):
 
 
 def unless(*bad, value=lambda block: float(block.size)):
-    """Return a kernel that raises in these blocks, and the list of all blocks that it was called for."""
+    """Return a kernel that raises in these blocks, and the list of all blocks that it was called
+    for.
+    """
     called = []
 
     def function(block):
@@ -56,7 +69,13 @@ def test_a_chunk_is_evaluated_in_order(on_error):
     outcome = evaluator_of(function, on_error=on_error).evaluate(Blocks([range(1, 8, 2)]))
     assert called == [1, 3, 5, 7]
     assert finished(ExactSum, outcome) == 10.0 + 30.0 + 50.0 + 70.0
-    assert (outcome.blocks, outcome.handled, outcome.skipped, outcome.retried, outcome.failure) == (4, 4, [], 0, None)
+    assert (outcome.blocks, outcome.handled, outcome.skipped, outcome.retried, outcome.failure) == (
+        4,
+        4,
+        [],
+        0,
+        None,
+    )
     assert 0 < outcome.longest <= outcome.seconds
 
 
@@ -84,7 +103,9 @@ def test_skip_goes_on_without_the_block():
     assert all("in function\n" in block.details for block in outcome.skipped)
 
 
-@pytest.mark.parametrize("error", [SystemExit(3), MemoryError(), RecursionError("deep"), StopIteration()])
+@pytest.mark.parametrize(
+    "error", [SystemExit(3), MemoryError(), RecursionError("deep"), StopIteration()]
+)
 def test_skip_goes_on_after_any_exception_of_a_kernel(error):
     def function(block):
         if block.index == 1:
@@ -106,13 +127,22 @@ def test_ctrl_c_is_no_failure_of_a_block():
 
 @pytest.mark.parametrize("times", [1, 2])
 def test_a_retry_may_help(times):
-    outcome = evaluator_of(FailingTimes(times), on_error=OnError(retries=2)).evaluate(Blocks([range(5)]))
-    assert (outcome.blocks, outcome.retried, outcome.skipped, outcome.failure) == (5, times, [], None)
+    outcome = evaluator_of(FailingTimes(times), on_error=OnError(retries=2)).evaluate(
+        Blocks([range(5)])
+    )
+    assert (outcome.blocks, outcome.retried, outcome.skipped, outcome.failure) == (
+        5,
+        times,
+        [],
+        None,
+    )
     assert finished(ExactSum, outcome) == 100.0
 
 
 def test_retries_are_counted_for_each_block():
-    outcome = evaluator_of(FailingTimes(2, (0, 1, 4)), on_error=OnError(retries=2)).evaluate(Blocks([range(5)]))
+    outcome = evaluator_of(FailingTimes(2, (0, 1, 4)), on_error=OnError(retries=2)).evaluate(
+        Blocks([range(5)])
+    )
     assert (outcome.blocks, outcome.retried) == (5, 6)
 
 
@@ -134,7 +164,9 @@ def test_a_retried_block_has_the_same_random_numbers():
             raise ValueError
         return seen[-1]
 
-    Evaluator(Task(kernel.bind({}, seed=5), on_error=OnError(retries=5))).evaluate(Blocks([range(1)]))
+    Evaluator(Task(kernel.bind({}, seed=5), on_error=OnError(retries=5))).evaluate(
+        Blocks([range(1)])
+    )
     assert seen == [stream(5, 0).random()] * 3
 
 
@@ -160,7 +192,9 @@ REFUSING = {
 @pytest.mark.parametrize("case", REFUSING)
 def test_a_partial_that_is_refused_half_way_leaves_no_trace(case):
     reduction, function, expected = REFUSING[case]
-    outcome = evaluator_of(function, reduction, on_error=SKIP, keep_partials=True).evaluate(Blocks([range(3)]))
+    outcome = evaluator_of(function, reduction, on_error=SKIP, keep_partials=True).evaluate(
+        Blocks([range(3)])
+    )
     assert [block.block for block in outcome.skipped] == [1]
     assert outcome.partials.keys() == {0, 2}
     assert outcome.rows.keys() == ({0, 2} if reduction.datasets() else set())
@@ -183,7 +217,8 @@ MISMATCHED = {
 @ALL_ACTIONS
 @pytest.mark.parametrize("case", MISMATCHED)
 def test_partials_that_do_not_go_together_end_the_run(case, on_error):
-    # Which of the blocks is at fault depends on who evaluates them, and when: none may be skipped for it.
+    # Which of the blocks is at fault depends on who evaluates them, and when: none may be skipped
+    # for it.
     reduction, function = MISMATCHED[case]
     outcome = evaluator_of(function, reduction, on_error=on_error).evaluate(Blocks([range(2)]))
     assert outcome.failure is not None
@@ -218,7 +253,10 @@ def test_a_partial_that_cannot_be_kept_leaves_no_trace(on_error, monkeypatch):
     monkeypatch.setattr(Uncopyable, "attempts", 0)
     reduction = Each(joined=Concatenate(), count=Count())
     evaluator = evaluator_of(
-        lambda block: Uncopyable(joined=[block.index], count=1), reduction, on_error=on_error, keep_partials=True
+        lambda block: Uncopyable(joined=[block.index], count=1),
+        reduction,
+        on_error=on_error,
+        keep_partials=True,
     )
     outcome = evaluator.evaluate(Blocks([range(3)]))
     assert outcome.blocks + len(outcome.skipped) == 3
@@ -236,15 +274,17 @@ def test_partials_and_rows_are_copies_of_a_buffer_that_the_kernel_uses_again(on_
     reduction = Each(sum=ExactSum(), rows=Dataset("rows", float))
     outcome = evaluator_of(function, reduction, on_error=on_error).evaluate(Blocks([range(3)]))
     assert [outcome.rows[k]["rows"][0] for k in range(3)] == [0.0, 1.0, 2.0]
-    outcome = evaluator_of(lambda block: function(block)["sum"], on_error=on_error, keep_partials=True).evaluate(
-        Blocks([range(3)])
-    )
+    outcome = evaluator_of(
+        lambda block: function(block)["sum"], on_error=on_error, keep_partials=True
+    ).evaluate(Blocks([range(3)]))
     assert [outcome.partials[k][0] for k in range(3)] == [0.0, 1.0, 2.0]
 
 
 def test_partials_are_kept_on_request_alone():
     assert evaluator_of(unless()[0]).evaluate(Blocks([range(3)])).partials == {}
-    outcome = evaluator_of(unless(1)[0], keep_partials=True, on_error=SKIP).evaluate(Blocks([range(3)]))
+    outcome = evaluator_of(unless(1)[0], keep_partials=True, on_error=SKIP).evaluate(
+        Blocks([range(3)])
+    )
     assert outcome.partials == {0: 10.0, 2: 10.0}
 
 
@@ -260,7 +300,9 @@ def test_partials_are_kept_on_request_alone():
     ],
 )
 def test_small_partials_alone_are_kept(partial, kept):
-    evaluator = evaluator_of(lambda block: partial, InOrder(lambda left, right: left), keep_partials=True)
+    evaluator = evaluator_of(
+        lambda block: partial, InOrder(lambda left, right: left), keep_partials=True
+    )
     outcome = evaluator.evaluate(Blocks([range(2)]))
     assert (outcome.blocks, outcome.failure) == (2, None)
     assert list(outcome.partials) == ([0, 1] if kept else [])
@@ -307,11 +349,17 @@ def test_rows_go_to_the_output_and_not_to_the_rank():
 @ALL_ACTIONS
 def test_rows_that_cannot_be_written_end_the_run_whatever_is_done_about_kernels(on_error):
     function, called = unless(value=lambda block: np.zeros(10))
-    evaluator = evaluator_of(function, Dataset("rows", float), on_error=on_error, output=Memory(refused=1))
+    evaluator = evaluator_of(
+        function, Dataset("rows", float), on_error=on_error, output=Memory(refused=1)
+    )
     outcome = evaluator.evaluate(Blocks([range(3)]))
     assert called == [0, 1]
-    assert outcome.failure == Failure("writing the rows of block 1 (items 10 to 19)", "OSError: no space left")
-    assert (outcome.handled, outcome.total) == (0, 0), "block 1 has been added to the total, but is not done"
+    assert outcome.failure == Failure(
+        "writing the rows of block 1 (items 10 to 19)", "OSError: no space left"
+    )
+    assert (outcome.handled, outcome.total) == (0, 0), (
+        "block 1 has been added to the total, but is not done"
+    )
 
 
 def test_an_output_without_datasets_is_left_alone():
@@ -343,7 +391,10 @@ def test_retries_count_as_time_of_the_block():
             raise ValueError
         return 1.0
 
-    assert evaluator_of(function, on_error=OnError(retries=3)).evaluate(Blocks([range(1)])).longest < 0.035
+    assert (
+        evaluator_of(function, on_error=OnError(retries=3)).evaluate(Blocks([range(1)])).longest
+        < 0.035
+    )
     skipping = evaluator_of(function, on_error=SKIP).evaluate(Blocks([range(1, 2)]))
     assert 0.01 <= skipping.longest <= skipping.seconds
 
@@ -371,7 +422,9 @@ def test_it_looks_now_and_then_whether_to_stop():
 
 def test_a_plan_of_any_size_has_its_blocks():
     function, called = unless(value=lambda block: float(block.size))
-    outcome = evaluator_of(function, n=2**62 + 5, block=2**40).evaluate(Blocks([range(2**22 - 1, 2**22 + 1)]))
+    outcome = evaluator_of(function, n=2**62 + 5, block=2**40).evaluate(
+        Blocks([range(2**22 - 1, 2**22 + 1)])
+    )
     assert called == [2**22 - 1, 2**22]
     assert finished(ExactSum, outcome) == 2.0**40 + 5
     assert Plan(2**62 + 5, 2**40).n_blocks == 2**22 + 1

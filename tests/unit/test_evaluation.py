@@ -84,7 +84,9 @@ def test_all_tasks_are_evaluated(count, seed):
 
 @pytest.mark.parametrize("seed", [None, 7])
 @pytest.mark.parametrize("bad", [{0}, {49}, {0, 1, 2}, {7, 8, 30}, set(range(50))])
-@pytest.mark.parametrize("kind", [ValueError, StopIteration, KeyboardInterrupt, GeneratorExit, asyncio.CancelledError])
+@pytest.mark.parametrize(
+    "kind", [ValueError, StopIteration, KeyboardInterrupt, GeneratorExit, asyncio.CancelledError]
+)
 def test_exceptions_come_at_their_places(kind, bad, seed):
     def strict(x):
         if x in bad:
@@ -156,7 +158,9 @@ def test_what_is_given_back_is_told_before_the_end():
 def test_the_rest_is_given_back_while_a_task_takes_long():
     go_on = threading.Event()
     kept = Kept()
-    evaluation = Evaluation(batch(10), list(range(10)), over(lambda x: x < 3 or go_on.wait(30)), None)
+    evaluation = Evaluation(
+        batch(10), list(range(10)), over(lambda x: x < 3 or go_on.wait(30)), None
+    )
     thread = threading.Thread(target=evaluation.run, args=(Nobody(kept),))
     thread.start()
     while evaluation._begun() < 4:

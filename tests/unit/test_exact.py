@@ -136,7 +136,10 @@ TIES = [
 @pytest.mark.parametrize("sign", [1.0, -1.0])
 def test_sum_is_rounded_once_ties_to_even(terms, expected, sign):
     assert scalar_sum([sign * x for x in terms]) == sign * expected
-    assert array_of([np.array([sign * x, 1.0]) for x in terms], (2,)).value().tolist() == [sign * expected, len(terms)]
+    assert array_of([np.array([sign * x, 1.0]) for x in terms], (2,)).value().tolist() == [
+        sign * expected,
+        len(terms),
+    ]
 
 
 SPECIAL = [
@@ -167,7 +170,9 @@ def test_arrays_of_any_shape_are_summed_element_by_element():
 
 
 def test_other_real_types_are_summed_as_doubles():
-    total = array_of([np.array([1, 2]), np.array([0.5, 0.25], np.float32), np.array([True, False])], (2,))
+    total = array_of(
+        [np.array([1, 2]), np.array([0.5, 0.25], np.float32), np.array([True, False])], (2,)
+    )
     assert total.value().tolist() == [2.5, 2.25]
 
 
@@ -191,7 +196,10 @@ def test_another_shape_raises_and_names_both():
 
 
 @MODERATE
-@given(row=npst.arrays(np.float64, 3, elements=st.floats(-1e290, 1e290)), times=st.integers(1, exact._ADDITIONS - 1))
+@given(
+    row=npst.arrays(np.float64, 3, elements=st.floats(-1e290, 1e290)),
+    times=st.integers(1, exact._ADDITIONS - 1),
+)
 @example(row=np.array([1.0, -1.0, 2.0**21]) * np.nextafter(2.0, 0.0), times=exact._ADDITIONS - 1)
 def test_very_many_additions_do_not_overflow_the_words(row, times):
     def added(times):  # as if the row had been added so many times

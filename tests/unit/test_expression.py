@@ -65,7 +65,8 @@ def test_expressions_are_what_numpy_gives(text, value):
 
 
 @pytest.mark.parametrize(
-    ("text", "kind"), [("3", np.int64), ("1.5", np.float64), ("1j", np.complex128), ("x", np.float64)]
+    ("text", "kind"),
+    [("3", np.int64), ("1.5", np.float64), ("1j", np.complex128), ("x", np.float64)],
 )
 def test_result_is_an_array_or_a_numpy_scalar(text, kind):
     assert type(Expression(text, ["x"])(2.0)) is kind
@@ -74,14 +75,52 @@ def test_result_is_an_array_or_a_numpy_scalar(text, kind):
 @pytest.mark.parametrize(
     "text",
     [
-        "max(x, 0)", "min(x, 0)", "max(x)", "sum(x)", "mean(x)", "prod(x)", "median(x)", "std(x, ddof=1)", "any(x > 0)",
-        "all(x > 0)", "x - mean(x)", "x / sum(x)", "x == max(x)", "argmax(x)", "max(x, axis=0)", "max(x, axis=-1)",
-        "cumsum(x)", "cumprod(x)", "sort(x)", "x[0]", "x[-1]", "x[1:]", "x[::-1]", "x[::0]", "(2*x)[0]", "x @ x",
-        "dot(x, y)", "len(x)", "diff(x)", "gradient(x)", "linspace(0, 1, 5)", "x.mean()", "x.sum()", "x.sort()",
-        "roll(x, 1)", "max([x, y])", "max([x, y], axis=1)", "sum([x, y])", "interp(0.5, x, y)", "polyval(x, 2)",
-        "maximum([1, 2], x)", "clip(x, 0, [1, 2])", "where([1, 0], x, y)", "[x, y][0] + max(x, 0)",
+        "max(x, 0)",
+        "min(x, 0)",
+        "max(x)",
+        "sum(x)",
+        "mean(x)",
+        "prod(x)",
+        "median(x)",
+        "std(x, ddof=1)",
+        "any(x > 0)",
+        "all(x > 0)",
+        "x - mean(x)",
+        "x / sum(x)",
+        "x == max(x)",
+        "argmax(x)",
+        "max(x, axis=0)",
+        "max(x, axis=-1)",
+        "cumsum(x)",
+        "cumprod(x)",
+        "sort(x)",
+        "x[0]",
+        "x[-1]",
+        "x[1:]",
+        "x[::-1]",
+        "x[::0]",
+        "(2*x)[0]",
+        "x @ x",
+        "dot(x, y)",
+        "len(x)",
+        "diff(x)",
+        "gradient(x)",
+        "linspace(0, 1, 5)",
+        "x.mean()",
+        "x.sum()",
+        "x.sort()",
+        "roll(x, 1)",
+        "max([x, y])",
+        "max([x, y], axis=1)",
+        "sum([x, y])",
+        "interp(0.5, x, y)",
+        "polyval(x, 2)",
+        "maximum([1, 2], x)",
+        "clip(x, 0, [1, 2])",
+        "where([1, 0], x, y)",
+        "[x, y][0] + max(x, 0)",
     ],
-)  # fmt: skip
+)
 def test_what_takes_the_items_of_a_block_together_is_refused(text):
     refusal_of(text, ["x", "y"])
 
@@ -107,13 +146,25 @@ def test_the_refusal_says_what_to_write(text, remedy):
 @pytest.mark.parametrize("text", [text for text in ARITHMETIC_NAMES if text in FUNCTIONS])
 def test_no_function_that_is_taken_depends_on_the_block(text):
     """Each function, with one to three arguments: refused, or the same for each item alone."""
-    for arguments in ("x", "x, y", "x, y, x", "x, 1", "1, x", "[1, 2], x", "x, [1, 2]", "[x, y], axis=0"):
+    for arguments in (
+        "x",
+        "x, y",
+        "x, y, x",
+        "x, 1",
+        "1, x",
+        "[1, 2], x",
+        "x, [1, 2]",
+        "[x, y], axis=0",
+    ):
         formula = f"{text}({arguments})"
         try:
             function = Expression(formula, ["x", "y"])
             with np.errstate(all="ignore"):
                 whole = np.broadcast_to(function(X, Y), X.shape)
-                alone = [np.broadcast_to(function(X[i : i + 1], Y[i : i + 1]), 1)[0] for i in range(len(X))]
+                alone = [
+                    np.broadcast_to(function(X[i : i + 1], Y[i : i + 1]), 1)[0]
+                    for i in range(len(X))
+                ]
         except BadInput:
             continue
         np.testing.assert_array_equal(whole, alone, err_msg=formula)
@@ -149,9 +200,9 @@ def combined(inner):
     pairs = st.tuples(inner, st.sampled_from(["+", "-", "*", "<", ">="]), inner).map(
         lambda t: f"({t[0]} {t[1]} {t[2]})"
     )
-    calls = st.tuples(st.sampled_from(["sin", "exp", "arctan", "abs", "sinc", "float64"]), inner).map(
-        "{0[0]}({0[1]})".format
-    )
+    calls = st.tuples(
+        st.sampled_from(["sin", "exp", "arctan", "abs", "sinc", "float64"]), inner
+    ).map("{0[0]}({0[1]})".format)
     two = st.tuples(st.sampled_from(["maximum", "hypot", "copysign"]), inner, inner).map(
         "{0[0]}({0[1]}, {0[2]})".format
     )
@@ -361,7 +412,14 @@ def test_resource_bombs_are_refused_at_once(text):
 
 
 @pytest.mark.parametrize(
-    "text", ["-" * 9000 + "1", "(" * 5000 + "x" + ")" * 5000, "x" + "[0]" * 3000, "x+" * 4000 + "x", "x+" * 501 + "x"]
+    "text",
+    [
+        "-" * 9000 + "1",
+        "(" * 5000 + "x" + ")" * 5000,
+        "x" + "[0]" * 3000,
+        "x+" * 4000 + "x",
+        "x+" * 501 + "x",
+    ],
 )
 def test_deep_expressions_are_refused(text):
     refusal_of(text)
@@ -394,7 +452,10 @@ def test_functions_give_neither_python_integers_nor_tuples():
         ("sinn(x)", "no function 'sinn'; did you mean sin"),
         ("x + z", "there is no 'z'"),
         ("alpa", "did you mean alpha?"),
-        ("x * np.sin(alpha)", "'np.sin': attributes are not allowed; functions are written without 'np.'"),
+        (
+            "x * np.sin(alpha)",
+            "'np.sin': attributes are not allowed; functions are written without 'np.'",
+        ),
         ("x and alpha", "&"),
         ("not x", "~"),
         ("x if alpha else 1", "where(condition, a, b)"),
@@ -475,7 +536,11 @@ def test_formula_is_an_expression(text):
 
 @pytest.mark.parametrize(
     ("text", "part"),
-    [("nowhere.py:f", "no such file"), ("a b.py:f", "no such file"), ("math:pi", "expected a function")],
+    [
+        ("nowhere.py:f", "no such file"),
+        ("a b.py:f", "no such file"),
+        ("math:pi", "expected a function"),
+    ],
 )
 def test_name_of_no_function_is_refused(text, part):
     with pytest.raises(BadInput, match=part):
@@ -483,8 +548,12 @@ def test_name_of_no_function_is_refused(text, part):
 
 
 def test_functions_of_a_library_in_c_may_import_what_they_need():
-    """As CuPy's do at their first call, in the name of the frame that calls them, which is the expression's."""
-    imports = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.py_object)(("PyImport_Import", ctypes.pythonapi))
+    """As CuPy's do at their first call, in the name of the frame that calls them, which is the
+    expression's.
+    """
+    imports = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.py_object)(
+        ("PyImport_Import", ctypes.pythonapi)
+    )
     library = types.ModuleType("library")
     library.asarray, library.exp = lambda value: value, imports
     assert Expression("exp(x)", ["x"]).on(library, "time") is time

@@ -25,8 +25,30 @@ def test_what_to_do_about_exceptions_is_understood(text, expected):
 @pytest.mark.parametrize(
     "text",
     [
-        *("", "Stop", "skip ", "skip:1", "stop:2", "retry", "retry:", "retry:0", "retry:-1", "retry:1.5", "retry:x"),
-        *("retry:1001", "retry:1e9", "retry:1e999999", "retry:nan", "retry:inf", "retry:1:2", "ignore", ":", "retry 3"),
+        *(
+            "",
+            "Stop",
+            "skip ",
+            "skip:1",
+            "stop:2",
+            "retry",
+            "retry:",
+            "retry:0",
+            "retry:-1",
+            "retry:1.5",
+            "retry:x",
+        ),
+        *(
+            "retry:1001",
+            "retry:1e9",
+            "retry:1e999999",
+            "retry:nan",
+            "retry:inf",
+            "retry:1:2",
+            "ignore",
+            ":",
+            "retry 3",
+        ),
     ],
 )
 def test_anything_else_is_refused(text):
@@ -81,9 +103,15 @@ def test_failure_of_a_block_has_the_traceback_from_the_kernel_on():
 def test_message_tells_rank_host_block_and_reason_in_its_first_line():
     message = Failure("block 2", "ValueError: bad", "Traceback …\n").message(3, "node-a")
     assert message == "rank 3 on host node-a, block 2: ValueError: bad\nTraceback …"
-    assert Failure("block 2", "ValueError: bad").message(0, "b") == "rank 0 on host b, block 2: ValueError: bad"
+    assert (
+        Failure("block 2", "ValueError: bad").message(0, "b")
+        == "rank 0 on host b, block 2: ValueError: bad"
+    )
 
 
 def test_too_little_memory_is_told_with_the_remedy():
     failure = block_failure(Block(2, 20, 30), MemoryError("Unable to allocate 7 TiB"))
-    assert failure.reason == "MemoryError: Unable to allocate 7 TiB (smaller blocks need less memory: --block)"
+    assert (
+        failure.reason
+        == "MemoryError: Unable to allocate 7 TiB (smaller blocks need less memory: --block)"
+    )

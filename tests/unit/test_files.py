@@ -26,7 +26,10 @@ def open_files():
 def test_names_are_of_this_node_and_never_the_same():
     names = [own_name("log") for _ in range(100)]
     assert len(set(names)) == 100
-    assert all(name.startswith(f"{os.uname().nodename}-{os.getpid()}-") and name.endswith(".log") for name in names)
+    assert all(
+        name.startswith(f"{os.uname().nodename}-{os.getpid()}-") and name.endswith(".log")
+        for name in names
+    )
 
 
 @pytest.mark.parametrize("most", [1, 3, 1000])
@@ -65,7 +68,9 @@ def test_room_that_there_is_not_leaves_a_file_as_it_was(path, monkeypatch):
 
 @contextlib.contextmanager
 def small_files():
-    """Let no file become larger than 1 MiB: not for all of a test, as what pytest prints may go to a larger one."""
+    """Let no file become larger than 1 MiB: not for all of a test, as what pytest prints may go to
+    a larger one.
+    """
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, before[1]))
     try:

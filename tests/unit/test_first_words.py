@@ -37,7 +37,11 @@ def test_each_takes_classes():
 
 @pytest.mark.parametrize(
     ("made", "message"),
-    [(Histogram, "Each: a=Histogram needs arguments"), (float, "a should be a Reduction"), (1, "a should be a Red")],
+    [
+        (Histogram, "Each: a=Histogram needs arguments"),
+        (float, "a should be a Reduction"),
+        (1, "a should be a Red"),
+    ],
 )
 def test_each_refuses_what_is_no_reduction(made, message):
     with pytest.raises(TypeError, match=message):
@@ -75,7 +79,9 @@ def test_a_reduction_without_its_arguments_is_bad_usage(tmp_path):
     (tmp_path / "script.py").write_text(PROGRAM.replace("REDUCTION", "Histogram"))
     ended = python("script.py", cwd=tmp_path)
     assert ended.code == 2
-    assert ended.stderr.startswith("python script.py: error: kernel: reduction=Histogram needs arguments: ")
+    assert ended.stderr.startswith(
+        "python script.py: error: kernel: reduction=Histogram needs arguments: "
+    )
     assert ended.stderr.count("\n") == 1
 
 
@@ -88,14 +94,16 @@ def test_an_exception_of_the_users_own_is_no_bug_of_ours(tmp_path):
     assert lines[0] == "Traceback (most recent call last):"
     assert "script.py" in lines[1]
     assert lines[1].endswith("in check")
-    assert lines[-1].startswith("python script.py: check() of script.py raised KeyError: 11, on rank 0, host ")
+    assert lines[-1].startswith(
+        "python script.py: check() of script.py raised KeyError: 11, on rank 0, host "
+    )
     assert "mpipar/" not in ended.stderr.replace(str(tmp_path), "")
 
 
 def test_the_traceback_of_a_run_from_python_is_short(tmp_path):
     (tmp_path / "script.py").write_text(
-        "from mpipar import *\n\n@driver(n='n', reduction=ExactSum)\ndef kernel(block, *, n: int = 3):\n"
-        "    return 1 / 0\n\nrun(kernel)\n"
+        "from mpipar import *\n\n@driver(n='n', reduction=ExactSum)\ndef kernel(block, *, n: int ="
+        " 3):\n    return 1 / 0\n\nrun(kernel)\n"
     )
     ended = python("script.py", cwd=tmp_path)
     assert ended.code == 1

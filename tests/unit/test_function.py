@@ -55,7 +55,9 @@ def test_module_in_the_current_folder_is_found():
     assert load("package_here.inner:value") == 5
 
 
-@pytest.mark.parametrize("path", ["sub/formulas_a.py", "./sub/../sub/formulas_a.py", "{cwd}/sub/formulas_a.py"])
+@pytest.mark.parametrize(
+    "path", ["sub/formulas_a.py", "./sub/../sub/formulas_a.py", "{cwd}/sub/formulas_a.py"]
+)
 def test_file_is_loaded_and_its_folder_is_importable(path, tmp_path):
     write("sub/formulas_a.py", "from formulas_b import g\nclass Outer:\n    inner = g\n")
     write("sub/formulas_b.py", "def g(): return 'b'")
@@ -104,7 +106,9 @@ def test_two_files_of_the_same_name_are_refused(tmp_path):
     assert str(tmp_path / "one" / "same_name.py") in refusal_of("two/same_name.py:x")
 
 
-@pytest.mark.parametrize("name", ["", ":", "f", "math", ":f", "math:", "math:.pi", "math:pi.", "math:a..b"])
+@pytest.mark.parametrize(
+    "name", ["", ":", "f", "math", ":f", "math:", "math:.pi", "math:pi.", "math:a..b"]
+)
 def test_name_without_a_module_and_an_attribute_is_refused(name):
     assert "expected package.module:name or path/to/file.py:name" in refusal_of(name)
 
@@ -166,7 +170,8 @@ def test_module_that_raises_is_refused_with_what_it_raised(source, reason):
 def test_close_matches_are_named():
     write(
         "formulas_d.py",
-        "def integrand(x): ...\nclass Box:\n    volume = 1\n    def __getattr__(self, _): 1 / 0\nbox = Box()",
+        "def integrand(x): ...\nclass Box:\n    volume = 1\n    def __getattr__(self, _): 1 /"
+        " 0\nbox = Box()",
     )
     assert "has no 'integrnd'; did you mean integrand?" in refusal_of("formulas_d.py:integrnd")
     assert "has no 'Box.volum'; did you mean volume?" in refusal_of("formulas_d.py:Box.volum")
@@ -175,7 +180,9 @@ def test_close_matches_are_named():
 
 
 def test_what_cannot_be_called_is_refused():
-    assert "expected a function, got an object of type float" in refusal_of("math:pi", load_callable)
+    assert "expected a function, got an object of type float" in refusal_of(
+        "math:pi", load_callable
+    )
 
 
 def test_refused_name_may_work_later():

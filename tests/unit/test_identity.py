@@ -69,7 +69,9 @@ HELPERS2 = "def more(x):\n    return x + 1\n"
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    """Return a function that writes the files of a project, and returns the identity of a sweep over them."""
+    """Return a function that writes the files of a project, and returns the identity of a sweep
+    over them.
+    """
     monkeypatch.setattr(sys, "path", [*sys.path])
     number = next(serial)
     model, helpers = f"model{number}", f"helpers{number}"
@@ -171,7 +173,11 @@ def test_an_input_in_hdf5_is_looked_at(tmp_path):
 def test_anyway_never_overrides_what_does_not_fit(tmp_path):
     pi = mpipar.pi.pi
     there = whole_identity(pi.bind({"steps": 100}))
-    for here in (pi.bind({"steps": 200}), pi.bind({"steps": 100}, block=7), pi.bind({"steps": 100}, seed=1)):
+    for here in (
+        pi.bind({"steps": 200}),
+        pi.bind({"steps": 100}, block=7),
+        pi.bind({"steps": 100}, seed=1),
+    ):
         with pytest.raises(BadInput, match="is of another run"):
             check_identity(tmp_path, there, whole_identity(here), anyway=True)
 
@@ -190,7 +196,10 @@ def test_fast_forms_of_drivers_count():
 def test_nothing_is_overwritten_and_anyway_goes_on(project, tmp_path, monkeypatch):
     path = tmp_path / "out.h5"
     project()
-    where = {"function": f"{tmp_path}/{next(tmp_path.glob('model*.py')).name}:model", "table": f"{tmp_path}/table.csv"}
+    where = {
+        "function": f"{tmp_path}/{next(tmp_path.glob('model*.py')).name}:model",
+        "table": f"{tmp_path}/table.csv",
+    }
     with OutputFile(path, sweep.bind(where), Comm()) as output:
         base = output.base
         base.ranges.append(range(1))
@@ -216,8 +225,13 @@ def test_the_content_of_a_large_file_is_sampled(tmp_path, monkeypatch):
 def test_a_dump_has_neither_positions_nor_what_versions_of_python_differ_in():
     import ast
 
-    assert dump(ast.parse("x = 1").body[0]) == "Assign(targets=[Name(id='x')],value=Constant(value=1))"
-    assert dump(ast.parse("x = None").body[0]) == "Assign(targets=[Name(id='x')],value=Constant(value=None))"
+    assert (
+        dump(ast.parse("x = 1").body[0]) == "Assign(targets=[Name(id='x')],value=Constant(value=1))"
+    )
+    assert (
+        dump(ast.parse("x = None").body[0])
+        == "Assign(targets=[Name(id='x')],value=Constant(value=None))"
+    )
 
 
 def test_a_file_that_the_run_itself_makes_is_no_input(tmp_path, monkeypatch):

@@ -22,7 +22,11 @@ interfaces = st.lists(addresses, max_size=4)
     [
         (["10.0.0.1/24"], [["10.0.0.2/24"]], "10.0.0.1"),
         (["10.0.0.1/24"], [["10.0.1.2/24"]], None),
-        (["192.168.1.1/24", "10.0.0.1/24"], [["192.168.1.2/24", "10.0.0.2/24"], ["10.0.0.3/24"]], "10.0.0.1"),
+        (
+            ["192.168.1.1/24", "10.0.0.1/24"],
+            [["192.168.1.2/24", "10.0.0.2/24"], ["10.0.0.3/24"]],
+            "10.0.0.1",
+        ),
         (["10.0.0.1/24", "10.1.0.1/16"], [["10.0.0.2/24", "10.1.7.2/16"]], "10.0.0.1"),
         (["10.0.0.1/24"], [["10.0.0.2/24"], []], None),
         ([], [["10.0.0.2/24"]], None),
@@ -41,7 +45,9 @@ def test_a_shared_address_is_own_and_all_others_are_in_its_network(own, others):
     reachable = [
         interface
         for interface in map(IPv4Interface, own)
-        if all(any(IPv4Interface(other).ip in interface.network for other in node) for node in others)
+        if all(
+            any(IPv4Interface(other).ip in interface.network for other in node) for node in others
+        )
     ]
     assert found == (str(reachable[0].ip) if reachable else None)
 

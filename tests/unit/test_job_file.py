@@ -57,8 +57,7 @@ def test_a_script_needs_no_more_than_its_name(here):
 
 
 def test_all_keys_come_through(here):
-    job = read(
-        """
+    job = read("""
         name = "long"
         [run]
         driver = "pi"
@@ -89,16 +88,33 @@ def test_all_keys_come_through(here):
         warn = 60
         attempts = 5
         lost_nodes = "go-on"
-        """
-    )
+        """)
     words = ["-m", "mpipar.pi", "--steps=1000000000", "--on-error=retry:2", "--seed=18"]
     words += ["--output=/base/a/b c/x-{task}.h5", "--resume", "--checkpoint=5"]
     assert job == Job(
-        name="long", arguments=[*words, "a b", "1.5", "2"], check=[*words, "--dry-run", "a b", "1.5", "2"],
-        nodes=2, ranks_per_node=3, ranks=6, workers=2, cores_per_rank=4, time="1-02:03:04", memory="4G",
-        partition="long,short", account="me", gpus_per_node=1, sbatch={"nice": 0, "exclusive": True, "qos": "high"},
-        tasks=3, at_once=2, folder="/base/a/b c", output="x-{task}.h5", requeue=False, warn=60, attempts=5, shrink=True,
-    )  # fmt: skip
+        name="long",
+        arguments=[*words, "a b", "1.5", "2"],
+        check=[*words, "--dry-run", "a b", "1.5", "2"],
+        nodes=2,
+        ranks_per_node=3,
+        ranks=6,
+        workers=2,
+        cores_per_rank=4,
+        time="1-02:03:04",
+        memory="4G",
+        partition="long,short",
+        account="me",
+        gpus_per_node=1,
+        sbatch={"nice": 0, "exclusive": True, "qos": "high"},
+        tasks=3,
+        at_once=2,
+        folder="/base/a/b c",
+        output="x-{task}.h5",
+        requeue=False,
+        warn=60,
+        attempts=5,
+        shrink=True,
+    )
 
 
 @pytest.mark.parametrize(
@@ -141,7 +157,14 @@ def test_a_name_of_a_file_that_begins_with_a_dash_is_no_option(here):
 
 @pytest.mark.parametrize(
     ("name", "becomes"),
-    [("pi", "pi"), ("a b", "a-b"), ("-x-", "x"), ("日本", "job"), ("x" * 99, "x" * 64), ("$(touch x)", "touch-x")],
+    [
+        ("pi", "pi"),
+        ("a b", "a-b"),
+        ("-x-", "x"),
+        ("日本", "job"),
+        ("x" * 99, "x" * 64),
+        ("$(touch x)", "touch-x"),
+    ],
 )
 def test_the_name_of_the_file_is_that_of_the_job_as_far_as_it_can_be(name, becomes):
     assert default_name(Path(f"{name}.toml")) == becomes
@@ -160,29 +183,65 @@ def resources(*lines: str) -> str:
         ("[run]\noptions = {a = 1}", "job.toml:1: run: expected one of driver, script and module"),
         (f"{SCRIPT}driver = 'pi'", "job.toml:1: run: expected one of driver, script and module"),
         (f"{SCRIPT}module = 'a.b'", "job.toml:1: run: expected one of driver, script and module"),
-        ("run.driver = 'pie'", "job.toml:1: run.driver: there is no driver 'pie'; there are pi, mcpi"),
-        ("run.driver = 'no.py:k'", "job.toml:1: run.driver: expected a file, got 'no.py', which isn't one"),
-        ("run.script = 'no.py'", "job.toml:1: run.script: expected a file, got 'no.py', which isn't one"),
+        (
+            "run.driver = 'pie'",
+            "job.toml:1: run.driver: there is no driver 'pie'; there are pi, mcpi",
+        ),
+        (
+            "run.driver = 'no.py:k'",
+            "job.toml:1: run.driver: expected a file, got 'no.py', which isn't one",
+        ),
+        (
+            "run.script = 'no.py'",
+            "job.toml:1: run.script: expected a file, got 'no.py', which isn't one",
+        ),
         ("run.script = '.'", "job.toml:1: run.script: expected a file, got '.', which isn't one"),
         (f"run.script = '{'a' * 5000}'", "job.toml:1: run.script: expected a file"),
-        ("[run]\ndriver = 'pi'\noptions.output = 'x'", "job.toml:3: run.options.output: use output.file"),
-        ("[run]\ndriver = 'pi'\noptions.workers = 2", "job.toml:3: run.options.workers: use resources.workers"),
-        ("[run]\ndriver = 'pi'\noptions.dry_run = true", "job.toml:3: run.options.dry_run: can't be an option"),
-        ("[run]\ndriver = 'pi'\narguments = ['x', '--output=y']", "job.toml:3: run.arguments[2]: use output"),
-        ("[run]\ndriver = 'pi'\narguments = ['--help']", "job.toml:3: run.arguments[1]: can't be an option"),
-        ("run.driver = 'pi'\noutput.file = 'a{folder}'", "job.toml:2: output.file: expected the name of a file"),
+        (
+            "[run]\ndriver = 'pi'\noptions.output = 'x'",
+            "job.toml:3: run.options.output: use output.file",
+        ),
+        (
+            "[run]\ndriver = 'pi'\noptions.workers = 2",
+            "job.toml:3: run.options.workers: use resources.workers",
+        ),
+        (
+            "[run]\ndriver = 'pi'\noptions.dry_run = true",
+            "job.toml:3: run.options.dry_run: can't be an option",
+        ),
+        (
+            "[run]\ndriver = 'pi'\narguments = ['x', '--output=y']",
+            "job.toml:3: run.arguments[2]: use output",
+        ),
+        (
+            "[run]\ndriver = 'pi'\narguments = ['--help']",
+            "job.toml:3: run.arguments[1]: can't be an option",
+        ),
+        (
+            "run.driver = 'pi'\noutput.file = 'a{folder}'",
+            "job.toml:2: output.file: expected the name of a file",
+        ),
         (f"{SCRIPT}[output]\nfile = 'x'", "job.toml:4: output.file: is for drivers"),
         (f"{SCRIPT}[output]\ncheckpoint = 3", "job.toml:4: output.checkpoint: is for drivers"),
         (f"{SCRIPT}[array]\n", "job.toml:3: array: 'tasks' is missing"),
         (f"{SCRIPT}[array]\nat_once = 3", "job.toml:3: array: 'tasks' is missing"),
-        (resources("node = 3"), "job.toml:4: resources.node: there is no such key; did you mean nodes?"),
+        (
+            resources("node = 3"),
+            "job.toml:4: resources.node: there is no such key; did you mean nodes?",
+        ),
         (
             resources("nodes = 2", "ranks_per_node = 3", "ranks = 7"),
-            "job.toml:6: resources.ranks: 2 nodes × 3 ranks_per_node are 6 ranks, got 7; leave one out",
+            (
+                "job.toml:6: resources.ranks: 2 nodes × 3 ranks_per_node are 6 ranks, got 7; leave"
+                " one out"
+            ),
         ),
         (
             resources("ranks_per_node = 3", "ranks = 7"),
-            "job.toml:5: resources.ranks: 1 nodes × 3 ranks_per_node are 3 ranks, got 7; leave one out",
+            (
+                "job.toml:5: resources.ranks: 1 nodes × 3 ranks_per_node are 3 ranks, got 7; leave"
+                " one out"
+            ),
         ),
         (
             resources("ranks = 3", "nodes = 4"),
@@ -196,15 +255,23 @@ def resources(*lines: str) -> str:
         (resources("sbatch.tim = '1'"), "job.toml:4: resources.sbatch.tim: use resources.time"),
         (resources("sbatch.wrap = 'x'"), "job.toml:4: resources.sbatch.wrap: can't be set here"),
         (resources("sbatch.wra = 'x'"), "job.toml:4: resources.sbatch.wra: can't be set here"),
-        (resources("sbatch.exclusive = false"), "job.toml:4: resources.sbatch.exclusive: expected text in one line"),
-        (resources("sbatch.Nice = 1"), "job.toml:4: resources.sbatch: expected long names of options of sbatch"),
+        (
+            resources("sbatch.exclusive = false"),
+            "job.toml:4: resources.sbatch.exclusive: expected text in one line",
+        ),
+        (
+            resources("sbatch.Nice = 1"),
+            "job.toml:4: resources.sbatch: expected long names of options of sbatch",
+        ),
     ],
 )
 def test_what_does_not_go_together_is_refused_with_its_line(here, text, said):
     assert refused(text).startswith(said)
 
 
-@pytest.mark.parametrize("option", ["export", "gpus", "mem-per-cpu", "nodelist", "time-min", "exclude", "nice", "qos"])
+@pytest.mark.parametrize(
+    "option", ["export", "gpus", "mem-per-cpu", "nodelist", "time-min", "exclude", "nice", "qos"]
+)
 def test_options_of_sbatch_that_begin_like_others_are_not_refused(here, option):
     assert read(resources(f"sbatch.{option} = 'x'")).sbatch == {option: "x"}
 
@@ -213,22 +280,80 @@ def test_changes_from_the_command_line_are_named_in_errors(here):
     assert read(SCRIPT, "resources.time=01:30:00").time == "01:30:00"
     assert read(SCRIPT, "resources.time=90").time == "90"
     assert read(SCRIPT, "resources.nodes=1e3").nodes == 1000
-    assert refused(SCRIPT, "resources.nodes=0").startswith("--set: resources.nodes: expected a whole number from 1")
+    assert refused(SCRIPT, "resources.nodes=0").startswith(
+        "--set: resources.nodes: expected a whole number from 1"
+    )
     assert refused(SCRIPT, "resources.nodes='1'").endswith("got '1'")
-    assert refused(SCRIPT, "run.driver=pi") == "job.toml:1: run: expected one of driver, script and module"
+    assert (
+        refused(SCRIPT, "run.driver=pi")
+        == "job.toml:1: run: expected one of driver, script and module"
+    )
 
 
 # Hostile values, for every key.
 
 HOSTILE = [
-    *('"$(touch canary)"', '"`touch canary`"', '"a;touch canary"', "'''a\"b'c'''", '"a\\nb"', '"a\\n"', '"\\nb"'),
+    *(
+        '"$(touch canary)"',
+        '"`touch canary`"',
+        '"a;touch canary"',
+        "'''a\"b'c'''",
+        '"a\\nb"',
+        '"a\\n"',
+        '"\\nb"',
+    ),
     '"ü日"',
-    *('"a b"', '"-x"', '"--wrap=x"', '"../.."', '"%j"', '"\\u0000"', '""', '" "', '"\\u2028"', '"\\u001b[31m"', '"1"'),
-    *('"0:00"', '"00:00:00"', '"-1:00:00"', '"1:2:3:4"', '"1e9"', '"a\\\\b"', '"{task}"', '"{folder}"', '"{}"'),
-    *("0", "-1", "1.5", "-0.5", "1e9", "1000000000", "1e300", "inf", "-inf", "nan", "true", "false", "[]", "{}"),
-    *("9223372036854775807", "-9223372036854775808", "18446744073709551616", "[[]]", "[{}]", "{a = 1}", "[1, '\\n']"),
+    *(
+        '"a b"',
+        '"-x"',
+        '"--wrap=x"',
+        '"../.."',
+        '"%j"',
+        '"\\u0000"',
+        '""',
+        '" "',
+        '"\\u2028"',
+        '"\\u001b[31m"',
+        '"1"',
+    ),
+    *(
+        '"0:00"',
+        '"00:00:00"',
+        '"-1:00:00"',
+        '"1:2:3:4"',
+        '"1e9"',
+        '"a\\\\b"',
+        '"{task}"',
+        '"{folder}"',
+        '"{}"',
+    ),
+    *(
+        "0",
+        "-1",
+        "1.5",
+        "-0.5",
+        "1e9",
+        "1000000000",
+        "1e300",
+        "inf",
+        "-inf",
+        "nan",
+        "true",
+        "false",
+        "[]",
+        "{}",
+    ),
+    *(
+        "9223372036854775807",
+        "-9223372036854775808",
+        "18446744073709551616",
+        "[[]]",
+        "[{}]",
+        "{a = 1}",
+        "[1, '\\n']",
+    ),
     *("2026-01-01", "01:00:00", "[true]", "{driver = 'pi'}", f'"{"x" * 5000}"', "'pi'", "'ok.py'"),
-]  # fmt: skip
+]
 
 
 def keys_of(schema: dict, key: tuple[str, ...] = ()) -> list[str]:
@@ -239,7 +364,9 @@ def keys_of(schema: dict, key: tuple[str, ...] = ()) -> list[str]:
 
 
 @pytest.mark.parametrize("key", keys_of(schema_of("job")))
-@pytest.mark.parametrize("base", [SCRIPT, "[run]\ndriver = 'pi'\n", ""], ids=["script", "driver", "nothing"])
+@pytest.mark.parametrize(
+    "base", [SCRIPT, "[run]\ndriver = 'pi'\n", ""], ids=["script", "driver", "nothing"]
+)
 def test_a_hostile_value_is_refused_by_its_key_or_is_a_job(here, key, base):
     taken = 0
     for value in HOSTILE:
@@ -249,7 +376,9 @@ def test_a_hostile_value_is_refused_by_its_key_or_is_a_job(here, key, base):
             taken += 1
         else:
             assert found.isprintable()
-            assert found.startswith((f"--set: {key}", "--set: run: ", "--set: array: ", "job.toml:1: "))
+            assert found.startswith(
+                (f"--set: {key}", "--set: run: ", "--set: array: ", "job.toml:1: ")
+            )
     assert taken <= (0 if base == "" and not key.startswith("run") else 25), "most are hostile"
 
 
@@ -264,7 +393,9 @@ def assert_is_sound(job: Job) -> None:
     """Look at what reaches sbatch, and at what reaches the program."""
     assert job.name.isascii()
     assert job.name.strip("._+-")
-    assert not any(c.isspace() for c in job.name + job.time + job.memory + job.partition + job.account)
+    assert not any(
+        c.isspace() for c in job.name + job.time + job.memory + job.partition + job.account
+    )
     assert not {*"%\n\0\\"} & {*(job.folder + job.output)}
     assert job.folder.startswith("/base")
     assert "/" not in job.output
@@ -277,20 +408,34 @@ def assert_is_sound(job: Job) -> None:
 
 
 names = st.sampled_from(
-    [*{part for key in keys_of(schema_of("job")) for part in key.split(".")}, "steps", "a b", "é", ""]
+    [
+        *{part for key in keys_of(schema_of("job")) for part in key.split(".")},
+        "steps",
+        "a b",
+        "é",
+        "",
+    ]
 )
 literals = st.sampled_from(HOSTILE)
 pairs = st.lists(st.tuples(st.lists(names, min_size=1, max_size=3), literals), max_size=5)
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(pairs=pairs, base=st.sampled_from(["", SCRIPT, "run.driver = 'pi'\n", "run.module = 'a.b'\n"]))
+@settings(
+    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    pairs=pairs, base=st.sampled_from(["", SCRIPT, "run.driver = 'pi'\n", "run.module = 'a.b'\n"])
+)
 def test_any_document_is_a_job_or_refused_in_one_line(here, pairs, base):
-    quoted = "".join(f"{'.'.join(json.dumps(name) for name in keys)} = {value}\n" for keys, value in pairs)
+    quoted = "".join(
+        f"{'.'.join(json.dumps(name) for name in keys)} = {value}\n" for keys, value in pairs
+    )
     is_job_or_refused(quoted + base)
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(text=st.text(st.sampled_from("a[]{}=\"'\\.,#\n\r\t 1-:é\0\ufeff"), max_size=40))
 @example(text="a = '")
 @example(text='a = """')
@@ -336,8 +481,16 @@ REFUSED: dict[str, tuple[str | bytes | None, list[str], str]] = {
     "nodes, text": (resources("nodes = '1;touch canary'"), [], "job.toml:4: resources.nodes: "),
     "nodes, inf": (resources("nodes = inf"), [], "job.toml:4: resources.nodes: "),
     "nodes, nan": (resources("nodes = nan"), [], "job.toml:4: resources.nodes: "),
-    "nodes, digits": (resources(f"nodes = {BIG}"), [], "job.toml: expected numbers of at most 64 bits"),
-    "ranks, contradiction": (resources("nodes=2", "ranks_per_node=2", "ranks=5"), [], "job.toml:6: resources.ranks: "),
+    "nodes, digits": (
+        resources(f"nodes = {BIG}"),
+        [],
+        "job.toml: expected numbers of at most 64 bits",
+    ),
+    "ranks, contradiction": (
+        resources("nodes=2", "ranks_per_node=2", "ranks=5"),
+        [],
+        "job.toml:6: resources.ranks: ",
+    ),
     "workers": (resources("workers = '$(touch canary)'"), [], "job.toml:4: resources.workers: "),
     "time, 0": (resources("time = '0:00'"), [], "job.toml:4: resources.time: "),
     "time, negative": (resources("time = '-1:00:00'"), [], "job.toml:4: resources.time: "),
@@ -348,26 +501,62 @@ REFUSED: dict[str, tuple[str | bytes | None, list[str], str]] = {
     "partition, spaces": (resources("partition = 'a b'"), [], "job.toml:4: resources.partition: "),
     "partition, dash": (resources("partition = '-x'"), [], "job.toml:4: resources.partition: "),
     "account, newline": (resources('account = "a\\n"'), [], "job.toml:4: resources.account: "),
-    "sbatch, wrap": (resources("sbatch.wrap = 'touch canary'"), [], "job.toml:4: resources.sbatch.wrap: "),
-    "sbatch, wrap, short": (resources("sbatch.wra = 'touch canary'"), [], "job.toml:4: resources.sbatch.wra: "),
+    "sbatch, wrap": (
+        resources("sbatch.wrap = 'touch canary'"),
+        [],
+        "job.toml:4: resources.sbatch.wrap: ",
+    ),
+    "sbatch, wrap, short": (
+        resources("sbatch.wra = 'touch canary'"),
+        [],
+        "job.toml:4: resources.sbatch.wra: ",
+    ),
     "sbatch, uid": (resources("sbatch.uid = 0"), [], "job.toml:4: resources.sbatch.uid: "),
     "sbatch, chdir": (resources("sbatch.chdir = '/'"), [], "job.toml:4: resources.sbatch.chdir: "),
-    "sbatch, export-file": (resources("sbatch.export-file = 'x'"), [], "job.toml:4: resources.sbatch.export-file: "),
-    "sbatch, output": (resources("sbatch.output = '/etc/x'"), [], "resources.sbatch.output: use output.folder"),
-    "sbatch, newline": (resources('sbatch.comment = "a\\nb"'), [], "job.toml:4: resources.sbatch.comment: "),
+    "sbatch, export-file": (
+        resources("sbatch.export-file = 'x'"),
+        [],
+        "job.toml:4: resources.sbatch.export-file: ",
+    ),
+    "sbatch, output": (
+        resources("sbatch.output = '/etc/x'"),
+        [],
+        "resources.sbatch.output: use output.folder",
+    ),
+    "sbatch, newline": (
+        resources('sbatch.comment = "a\\nb"'),
+        [],
+        "job.toml:4: resources.sbatch.comment: ",
+    ),
     "sbatch, name": (resources("sbatch.'x=$(touch canary)' = 1"), [], "resources.sbatch: "),
     "sbatch, list": (resources("sbatch.nice = [1]"), [], "job.toml:4: resources.sbatch.nice: "),
-    "key": (SCRIPT + "skript = 'x'\n", [], "job.toml:3: run.skript: there is no such key; did you mean script?"),
+    "key": (
+        SCRIPT + "skript = 'x'\n",
+        [],
+        "job.toml:3: run.skript: there is no such key; did you mean script?",
+    ),
     "key, newline": (SCRIPT + '"a\\nb" = 1\n', [], "job.toml:3: run.a\\nb: "),
-    "table": (SCRIPT + "[recources]\n", [], "job.toml:3: recources: there is no such key; did you mean resources?"),
+    "table": (
+        SCRIPT + "[recources]\n",
+        [],
+        "job.toml:3: recources: there is no such key; did you mean resources?",
+    ),
     "table, no table": ("resources = 3\n" + SCRIPT, [], "job.toml:1: resources: expected a table"),
     "run, list": ("[[run]]\nscript = 'ok.py'\n", [], "job.toml:1: run: expected a table"),
     "nothing": ("", [], "job.toml:1: 'run' is missing"),
     "driver": ("run.driver = 'pi;touch canary'", [], "job.toml:1: run.driver: "),
-    "driver, its option": ("run.driver = 'pi'\nrun.options.steps = '$(touch canary)'", [], "run: argument --steps"),
+    "driver, its option": (
+        "run.driver = 'pi'\nrun.options.steps = '$(touch canary)'",
+        [],
+        "run: argument --steps",
+    ),
     "driver, its number": ("run.driver = 'pi'\nrun.options.steps = -5", [], "--steps"),
     "driver, abbreviation": ("run.driver = 'pi'\nrun.options.outpu = 'canary'", [], "--outpu"),
-    "driver, among arguments": ("run.driver = 'pi'\nrun.arguments = ['--workers', 'x']", [], "run.arguments[1]: "),
+    "driver, among arguments": (
+        "run.driver = 'pi'\nrun.arguments = ['--workers', 'x']",
+        [],
+        "run.arguments[1]: ",
+    ),
     "script, NUL": ('run.script = "a\\u0000b"', [], "job.toml:1: run.script: "),
     "script, long": (f"run.script = '{'a' * 5000}'", [], "job.toml:1: run.script: expected a file"),
     "module": ("run.module = 'os;touch canary'", [], "job.toml:1: run.module: "),
@@ -378,14 +567,26 @@ REFUSED: dict[str, tuple[str | bytes | None, list[str], str]] = {
     "folder, pattern": (SCRIPT + "[output]\nfolder = '%j'", [], "job.toml:4: output.folder: "),
     "folder, newline": (SCRIPT + '[output]\nfolder = "a\\nb"', [], "job.toml:4: output.folder: "),
     "folder, NUL": (SCRIPT + '[output]\nfolder = "a\\u0000b"', [], "job.toml:4: output.folder: "),
-    "folder, long": (SCRIPT + f"[output]\nfolder = '{'a' * 300}'", [], "output.folder: File name too long"),
+    "folder, long": (
+        SCRIPT + f"[output]\nfolder = '{'a' * 300}'",
+        [],
+        "output.folder: File name too long",
+    ),
     "folder, a file": (SCRIPT + "[output]\nfolder = 'ok.py'", [], "output.folder: "),
     "folder, under a file": (SCRIPT + "[output]\nfolder = 'ok.py/x'", [], "output.folder: "),
     "file, parents": ("run.driver = 'pi'\noutput.file = '../x'", [], "job.toml:2: output.file: "),
-    "checkpoint": ("run.driver = 'pi'\noutput.checkpoint = -1", [], "job.toml:2: output.checkpoint: "),
+    "checkpoint": (
+        "run.driver = 'pi'\noutput.checkpoint = -1",
+        [],
+        "job.toml:2: output.checkpoint: ",
+    ),
     "warn": (SCRIPT + "[restart]\nwarn = 1", [], "job.toml:4: restart.warn: "),
     "attempts": (SCRIPT + "[restart]\nattempts = 'x'", [], "job.toml:4: restart.attempts: "),
-    "lost_nodes": (SCRIPT + "[restart]\nlost_nodes = 'ignore'", [], "job.toml:4: restart.lost_nodes: "),
+    "lost_nodes": (
+        SCRIPT + "[restart]\nlost_nodes = 'ignore'",
+        [],
+        "job.toml:4: restart.lost_nodes: ",
+    ),
     "not UTF-8": (b"name = '\xff\xfe'", [], "job.toml: is not UTF-8 text"),
     "byte order mark": ("\ufeff" + SCRIPT, [], "job.toml:1: not TOML"),
     "binary": (bytes(range(256)), [], "job.toml: is not UTF-8 text"),
@@ -394,7 +595,11 @@ REFUSED: dict[str, tuple[str | bytes | None, list[str], str]] = {
     "no end": (SCRIPT + "arguments = ['''", [], "job.toml:3: not TOML"),
     "nesting": (SCRIPT + f"arguments = {'[' * 9999}", [], "job.toml: nested too deeply"),
     "nesting, closed": (SCRIPT + f"arguments = {'[' * 90}{']' * 90}", [], "nested too deeply"),
-    "--set, nesting": (SCRIPT, ["--set", f"run.arguments={'[' * 9999}"], "--set: run.arguments: nested too deeply"),
+    "--set, nesting": (
+        SCRIPT,
+        ["--set", f"run.arguments={'[' * 9999}"],
+        "--set: run.arguments: nested too deeply",
+    ),
     "--set, keys": (SCRIPT, ["--set", ".".join("a" * 999) + "=1"], "--set: a: nested too deeply"),
     "--set, digits": (SCRIPT, ["--set", f"resources.nodes={BIG}"], "--set: resources.nodes: "),
     "--set, nonsense": (SCRIPT, ["--set", "nonsense"], "--set: expected KEY=VALUE"),
@@ -402,8 +607,16 @@ REFUSED: dict[str, tuple[str | bytes | None, list[str], str]] = {
     "--set, no key": (SCRIPT, ["--set", "=$(touch canary)"], "--set: expected KEY=VALUE"),
     "--set, newline": (SCRIPT, ["--set", "name=a\nb"], "--set: name: "),
     "--set, bytes": (SCRIPT, ["--set", "name=\udcff"], "--set: name: "),
-    "--set, through a value": (SCRIPT, ["--set", "run.script.x=1"], "--set: run.script.x: 'script' is not a table"),
-    "--set, unknown": (SCRIPT, ["--set", "resorces.nodes=1"], "--set: resorces: there is no such key"),
+    "--set, through a value": (
+        SCRIPT,
+        ["--set", "run.script.x=1"],
+        "--set: run.script.x: 'script' is not a table",
+    ),
+    "--set, unknown": (
+        SCRIPT,
+        ["--set", "resorces.nodes=1"],
+        "--set: resorces: there is no such key",
+    ),
     "--nodes": (SCRIPT, ["--nodes", "1;touch canary"], "--nodes: resources.nodes: "),
     "--nodes, negative": (SCRIPT, ["--nodes=-1"], "--nodes: resources.nodes: "),
     "--time": (SCRIPT, ["--time", "0:00"], "--time: resources.time: "),
@@ -415,9 +628,12 @@ REFUSED: dict[str, tuple[str | bytes | None, list[str], str]] = {
     "--site, a folder": (SCRIPT, ["--site", "."], ".: is a folder"),
     "--site, a job file": (SCRIPT, ["--site", "job.toml"], "job.toml:1: run: there is no such key"),
     "missing": (None, [], "job.toml: No such file or directory"),
-}  # fmt: skip
+}
 SITES = {  # name: (site profile, what stderr names)
-    "key": ("luncher = 'mpirun'", "site.toml:1: luncher: there is no such key; did you mean launcher?"),
+    "key": (
+        "luncher = 'mpirun'",
+        "site.toml:1: luncher: there is no such key; did you mean launcher?",
+    ),
     "launcher": ("launcher = 3", "site.toml:1: launcher: "),
     "launcher, newline": ('launcher = "mpirun\\ntouch canary"', "site.toml:1: launcher: "),
     "partition": ("partition = '--wrap=x'", "site.toml:1: partition: "),
@@ -430,20 +646,32 @@ SITES = {  # name: (site profile, what stderr names)
     "sbatch, name": ("sbatch.'x=$(touch canary)' = 1", "site.toml:1: sbatch: "),
     "sbatch, value": ('sbatch.comment = "a\\n"', "site.toml:1: sbatch.comment: "),
 }
-FILES = {"folder": "is a folder", "pipe": "is not a regular file", "device": "is not a regular file"}
-ALL = [
-    *REFUSED, *(f"site, {name}" for name in SITES), *(f"as file, {name}" for name in FILES)
-]  # fmt: skip
+FILES = {
+    "folder": "is a folder",
+    "pipe": "is not a regular file",
+    "device": "is not a regular file",
+}
+ALL = [*REFUSED, *(f"site, {name}" for name in SITES), *(f"as file, {name}" for name in FILES)]
 
 
 @pytest.fixture(scope="module")
 def outcomes(request, tmp_path_factory):
     """Run all commands that are wanted, some at a time."""
-    wanted = [item.callspec.params["hostile"] for item in request.session.items if "hostile" in _params(item)]
+    wanted = [
+        item.callspec.params["hostile"]
+        for item in request.session.items
+        if "hostile" in _params(item)
+    ]
     tmp_path_factory.getbasetemp()  # which several threads can't make at once
     with pytest.MonkeyPatch.context() as monkeypatch, ThreadPoolExecutor(4) as threads:
         without_jobs(monkeypatch)
-        yield dict(zip(wanted, threads.map(lambda name: outcome(name, tmp_path_factory), wanted), strict=True))
+        yield dict(
+            zip(
+                wanted,
+                threads.map(lambda name: outcome(name, tmp_path_factory), wanted),
+                strict=True,
+            )
+        )
 
 
 def _params(item) -> dict:
@@ -460,9 +688,11 @@ def outcome(name: str, tmp_path_factory):
         arguments = ["--site", slurm.file("site.toml", site).name]
     if name.startswith("as file, "):
         text, said = None, FILES[name.removeprefix("as file, ")]
-        {"folder": path.mkdir, "pipe": lambda: os.mkfifo(path), "device": lambda: path.symlink_to("/dev/zero")}[
-            name.removeprefix("as file, ")
-        ]()
+        {
+            "folder": path.mkdir,
+            "pipe": lambda: os.mkfifo(path),
+            "device": lambda: path.symlink_to("/dev/zero"),
+        }[name.removeprefix("as file, ")]()
     if text is not None:
         slurm.file("job.toml", text)
     before = {path.name for path in slurm.work.iterdir()}
@@ -487,10 +717,49 @@ def test_what_is_hostile_is_refused_in_one_line_and_sbatch_is_not_called(outcome
 # What looks hostile where any text is allowed goes through as it is, to the last byte.
 
 TEXTS = [
-    *("a b", "", " ", "'", '"', "a'b\"c", "a\nb", "\n", "\t", "$(touch canary)", "`touch canary`", ";touch canary"),
-    *("& touch canary", "| touch canary", "> canary", "$HOME", "${IFS}", "*", "~", "\\", "\\n", "!!", "#", "%j", "%%"),
-    *("-x", "--", "--help", "--wrap=x", "-", "é日本\u202e", "\x01\x7f", "{", "{}", "{ranks}", "'; touch canary; '"),
-]  # fmt: skip
+    *(
+        "a b",
+        "",
+        " ",
+        "'",
+        '"',
+        "a'b\"c",
+        "a\nb",
+        "\n",
+        "\t",
+        "$(touch canary)",
+        "`touch canary`",
+        ";touch canary",
+    ),
+    *(
+        "& touch canary",
+        "| touch canary",
+        "> canary",
+        "$HOME",
+        "${IFS}",
+        "*",
+        "~",
+        "\\",
+        "\\n",
+        "!!",
+        "#",
+        "%j",
+        "%%",
+    ),
+    *(
+        "-x",
+        "--",
+        "--help",
+        "--wrap=x",
+        "-",
+        "é日本\u202e",
+        "\x01\x7f",
+        "{",
+        "{}",
+        "{ranks}",
+        "'; touch canary; '",
+    ),
+]
 FOLDERS = ["$(touch canary)", "a'b\"c `touch canary`;touch canary *", "é日本", "-x", "--"]
 SHOW = """import os, sys, pathlib
 pathlib.Path("seen").write_bytes(b"\\0".join(map(os.fsencode, sys.argv[1:])))
@@ -519,7 +788,9 @@ def test_arguments_reach_the_script_as_they_are(tmp_path, monkeypatch):
     listed = ", ".join(map(toml, TEXTS))
     options = "\n".join(f"o{index} = {toml(text)}" for index, text in enumerate(TEXTS))
     slurm.file(
-        "job.toml", f"[run]\nscript = 'show.py'\narguments = [{listed}]\n[run.options]\n{options}\nlist = [{listed}]"
+        "job.toml",
+        f"[run]\nscript = 'show.py'\narguments = [{listed}]\n[run.options]\n{options}\nlist ="
+        f" [{listed}]",
     )
     ended = slurm.submit("job.toml", "--set", f"run.options.last={TEXTS[9]}")
     assert (ended.code, ended.stdout) == (0, "42\n"), ended.stderr
@@ -537,10 +808,14 @@ def test_any_output_folder_is_the_one_that_is_written_to(tmp_path, monkeypatch, 
     slurm = FakeSlurm(tmp_path, monkeypatch)
     slurm.file("show.py", SHOW)
     slurm.file(
-        "job.toml", f"[run]\nscript = 'show.py'\narguments = ['{{folder}}/x']\n[output]\nfolder = {toml(folder)}"
+        "job.toml",
+        "[run]\nscript = 'show.py'\narguments = ['{folder}/x']\n[output]\nfolder ="
+        f" {toml(folder)}",
     )
     assert slurm.submit("job.toml").stdout == "42\n"
-    assert sorted(path.name for path in slurm.work.iterdir()) == sorted(["job.toml", "show.py", folder])
+    assert sorted(path.name for path in slurm.work.iterdir()) == sorted(
+        ["job.toml", "show.py", folder]
+    )
     ran = run_as_slurm_would(slurm, slurm.work)
     assert ran.code == 0, ran.stderr
     assert (slurm.work / "seen").read_bytes() == os.fsencode(slurm.work / folder / "x")
@@ -557,7 +832,9 @@ def test_the_working_folder_may_have_any_name(tmp_path, monkeypatch):
     (cwd / "show.py").write_text(SHOW)
     (cwd / "job.toml").write_text("run.script = 'show.py'\nrun.arguments = ['{folder}']")
     assert slurm.submit("job.toml", cwd=cwd).stdout == "42\n"
-    output = next(word for word in slurm.calls("sbatch")[0].arguments if word.startswith("--output="))
+    output = next(
+        word for word in slurm.calls("sbatch")[0].arguments if word.startswith("--output=")
+    )
     assert output == f"--output={str(cwd).replace('%', '%%')}/runs/job/%x-%j.out"
     ran = run_as_slurm_would(slurm, cwd)
     assert ran.code == 0, ran.stderr
@@ -568,7 +845,9 @@ def test_the_working_folder_may_have_any_name(tmp_path, monkeypatch):
 def test_what_dry_run_shows_is_for_a_shell(tmp_path, monkeypatch):
     slurm = FakeSlurm(tmp_path, monkeypatch)
     slurm.file("show.py", SHOW)
-    slurm.file("job.toml", f"[run]\nscript = 'show.py'\narguments = [{', '.join(map(toml, TEXTS))}]")
+    slurm.file(
+        "job.toml", f"[run]\nscript = 'show.py'\narguments = [{', '.join(map(toml, TEXTS))}]"
+    )
     shown = slurm.submit("job.toml", "--dry-run").stdout
     words = shlex.split(shown.partition("# the command\n")[2])
     assert words[0] == "sbatch"

@@ -1,4 +1,6 @@
-"""Jobs: whatever batches are handed out, lost or come back in parts, each outcome comes once and in its place."""
+"""Jobs: whatever batches are handed out, lost or come back in parts, each outcome comes once and in
+its place.
+"""
 
 import itertools
 import math
@@ -24,7 +26,9 @@ def nothing() -> None:
 
 def fed(items, **options) -> FedJob:
     are_kept = type(items) in (list, range)
-    job = FedJob(abs, "map", items, wake=nothing, snapshot=None if are_kept else lambda item: item, **options)
+    job = FedJob(
+        abs, "map", items, wake=nothing, snapshot=None if are_kept else lambda item: item, **options
+    )
     job.start()
     return job
 
@@ -87,7 +91,9 @@ class Workers:
             return
         done = len(indices) if what < 0.6 else self.order.randint(1, len(indices))
         outcomes = list(map(self.outcome, items[:done]))
-        self.job.put(indices[:done], outcomes, all_well=not any(type(value) is Raised for value in outcomes))
+        self.job.put(
+            indices[:done], outcomes, all_well=not any(type(value) is Raised for value in outcomes)
+        )
         if indices[done:]:
             self.batches.append((indices[done:], items[done:]))
 
@@ -135,7 +141,9 @@ def test_all_values_of_a_list_come_in_order(n, order):
 @given(n=counts, order=randoms)
 def test_of_several_exceptions_the_first_in_the_list_is_raised_after_all_is_done(n, order):
     done = []
-    workers = Workers(ListJob(abs, "map", list(range(n)), done.append), order, outcome=odd_ones_raise)
+    workers = Workers(
+        ListJob(abs, "map", list(range(n)), done.append), order, outcome=odd_ones_raise
+    )
     workers.work()
     assert len(done) == 1
     assert done[0] == list(range(n)) if n == 1 else done[0].error.args == (1,)
@@ -143,7 +151,9 @@ def test_of_several_exceptions_the_first_in_the_list_is_raised_after_all_is_done
 
 
 @MODERATE
-@given(n=counts, order=randoms, ordered=st.booleans(), window=st.sampled_from([None, 1, 3, math.inf]))
+@given(
+    n=counts, order=randoms, ordered=st.booleans(), window=st.sampled_from([None, 1, 3, math.inf])
+)
 def test_values_of_an_iterator_come_once_each(n, order, ordered, window):
     job = fed(iter(range(n)), ordered=ordered, window=window)
     workers = Workers(job, order)
@@ -163,7 +173,12 @@ def test_exceptions_come_where_their_values_would_have(n, order):
 
 
 @MODERATE
-@given(n=st.integers(0, 50), order=randoms, ordered=st.booleans(), error=st.sampled_from([OSError("x"), SystemExit(3)]))
+@given(
+    n=st.integers(0, 50),
+    order=randoms,
+    ordered=st.booleans(),
+    error=st.sampled_from([OSError("x"), SystemExit(3)]),
+)
 def test_an_exception_in_the_iterator_comes_at_its_place(n, order, ordered, error):
     def items():
         yield from range(n)
@@ -267,7 +282,9 @@ def test_a_value_that_does_not_come_in_time():
 
 def test_several_threads_fetch_each_value_once():
     job, found = fed(range(2000)), []
-    threads = [threading.Thread(target=lambda: found.extend(fetched(job)), daemon=True) for _ in range(4)]
+    threads = [
+        threading.Thread(target=lambda: found.extend(fetched(job)), daemon=True) for _ in range(4)
+    ]
     for thread in threads:
         thread.start()
     while not job.is_done:
@@ -302,7 +319,9 @@ def test_single_tasks_reach_their_sinks_but_for_those_cancelled(n, order):
         workers.take()
         if workers.batches:
             workers.act()
-    assert [sink.outcomes for sink in sinks] == [[k] if sink.is_wanted else [] for k, sink in enumerate(sinks)]
+    assert [sink.outcomes for sink in sinks] == [
+        [k] if sink.is_wanted else [] for k, sink in enumerate(sinks)
+    ]
 
 
 def test_cancelled_single_tasks_raise_unless_they_were_given_up_before():
@@ -327,7 +346,9 @@ def test_batches_take_some_milliseconds(seconds, workers):
         size = job.batch_size(workers)
         job.note(size, size * seconds)
     wanted = job.target(workers) / seconds
-    assert size == max(1, int(wanted)) or math.ceil(n / (2 * workers)) <= size <= math.ceil(n / workers)
+    assert size == max(1, int(wanted)) or math.ceil(n / (2 * workers)) <= size <= math.ceil(
+        n / workers
+    )
     assert job.target(workers) >= BATCH_SECONDS
     assert job.is_short(1, workers) == (seconds < 1.5 * job.target(workers))
 

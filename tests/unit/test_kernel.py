@@ -79,7 +79,8 @@ def only_options(*, items: int = 3): ...
 
 
 @pytest.mark.parametrize(
-    "function", [no_block, only_keywords, any_keywords, any_positionals, positional_only, only_options]
+    "function",
+    [no_block, only_keywords, any_keywords, any_positionals, positional_only, only_options],
 )
 def test_kernel_of_another_signature_raises(function):
     with pytest.raises(TypeError, match=rf"^{function.__name__}: a kernel takes \(block, \*, …\)"):
@@ -202,7 +203,9 @@ def test_enough_is_asked_with_the_parameters_it_takes():
 
 
 @driver(n="items", reduction=ExactSum, block=4)
-def looked_up(block: Block, table, rng, *, items: PositiveInt = 12, scale: float = 2.0, size: int = 5):
+def looked_up(
+    block: Block, table, rng, *, items: PositiveInt = 12, scale: float = 2.0, size: int = 5
+):
     return float(table[block.start % len(table)]) + rng.random()
 
 
@@ -229,11 +232,15 @@ def test_shared_array_is_named_like_the_function_that_makes_it():
     @driver(n="items", reduction=ExactSum)
     def kernel(block, tables, *, items: int = 3): ...
 
-    with pytest.raises(TypeError, match="kernel: it takes no positional parameter 'table' to be shared"):
+    with pytest.raises(
+        TypeError, match="kernel: it takes no positional parameter 'table' to be shared"
+    ):
         kernel.shared(table)
     for function in (lambda: 0, lambda empty, more: 0, lambda empty, *, size: 0):
         function.__name__ = "tables"
-        with pytest.raises(TypeError, match=r"kernel: its shared array takes (\(empty, \*, …\)|size)"):
+        with pytest.raises(
+            TypeError, match=r"kernel: its shared array takes (\(empty, \*, …\)|size)"
+        ):
             kernel.shared(function)
 
 
@@ -244,11 +251,15 @@ def test_the_generator_of_random_numbers_cannot_be_a_shared_array():
         driver(n=lambda: 3, reduction=ExactSum)(lambda block, rng: 0).shared(rng)
 
 
-@pytest.mark.parametrize("function", [lambda block, generator: 0, lambda block, rng, table: 0, lambda block, items: 0])
+@pytest.mark.parametrize(
+    "function", [lambda block, generator: 0, lambda block, rng, table: 0, lambda block, items: 0]
+)
 def test_array_that_nothing_makes_raises(function):
     kernel = driver(n=lambda: 3, reduction=ExactSum)(function)
     name = next(name for name in kernel.arrays if name != "rng")
-    with pytest.raises(TypeError, match=rf"nothing makes its array '{name}'; decorate a function with \.shared"):
+    with pytest.raises(
+        TypeError, match=rf"nothing makes its array '{name}'; decorate a function with \.shared"
+    ):
         kernel.bind({})
 
 
@@ -317,7 +328,9 @@ def test_finish_may_not_take_what_the_kernel_lacks():
     def kernel(block, *, items: int): ...
 
     with pytest.raises(TypeError, match="kernel: its finish takes colour, size, which"):
-        driver(n="items", reduction=Count)(kernel).finish(lambda total, *, items, size, colour: total)
+        driver(n="items", reduction=Count)(kernel).finish(
+            lambda total, *, items, size, colour: total
+        )
 
 
 def test_kernel_is_pickled_by_name():

@@ -30,13 +30,17 @@ def test_launcher_inside_a_slurm_step_counts_and_not_the_step(name):
 
 def test_no_launcher_is_none():
     assert launch({}) is None
-    assert launch({"SLURM_JOB_ID": "3", "SLURM_NTASKS": "4", "OMP_NUM_THREADS": "2"}) is None  # a job, but no step
+    assert (
+        launch({"SLURM_JOB_ID": "3", "SLURM_NTASKS": "4", "OMP_NUM_THREADS": "2"}) is None
+    )  # a job, but no step
 
 
 @pytest.mark.parametrize("size", ["", "four", "-1", "2.0"])
 def test_size_that_is_no_number_is_no_launcher(size):
     assert launch({"PMI_SIZE": size, "PMI_RANK": "0"}) is None
-    assert launch({"OMPI_COMM_WORLD_SIZE": size, "PMI_SIZE": "3", "PMI_RANK": "1"}) == Launch("PMI_SIZE", 3, 1)
+    assert launch({"OMPI_COMM_WORLD_SIZE": size, "PMI_SIZE": "3", "PMI_RANK": "1"}) == Launch(
+        "PMI_SIZE", 3, 1
+    )
 
 
 @pytest.mark.parametrize("environment", [{"PMI_SIZE": "3"}, {"PMI_SIZE": "3", "PMI_RANK": "first"}])
@@ -64,7 +68,12 @@ RANK_VARIABLES = {
     "SLURM_STEP_ID": "0",
     "SLURM_LOCALID": "0",
 }
-OTHER_VARIABLES = {"SLURM_JOB_ID": "5", "SLURM_CPUS_PER_TASK": "4", "OMP_NUM_THREADS": "1", "MPIPAR_OWN": "x"}
+OTHER_VARIABLES = {
+    "SLURM_JOB_ID": "5",
+    "SLURM_CPUS_PER_TASK": "4",
+    "OMP_NUM_THREADS": "1",
+    "MPIPAR_OWN": "x",
+}
 
 
 @pytest.fixture
@@ -108,7 +117,11 @@ def test_what_is_set_inside_stays(job, monkeypatch):
     ],
 )
 def test_the_terminal_of_a_launcher_is_seen(name, target, seen, tmp_path):
-    above = {30: ("hydra_pmi_proxy", "pipe:[1]", 20), 20: (name, target, 10), 10: ("systemd", "/dev/null", 0)}
+    above = {
+        30: ("hydra_pmi_proxy", "pipe:[1]", 20),
+        20: (name, target, 10),
+        10: ("systemd", "/dev/null", 0),
+    }
     for process, (comm, second, parent) in above.items():
         (tmp_path / str(process) / "fd").mkdir(parents=True)
         (tmp_path / str(process) / "comm").write_text(f"{comm}\n")

@@ -12,11 +12,23 @@ GIVEN = Allocation("7", "", "7", "pi", "/", ("n1", "n2"), 8, 4, 0)
 UNEVEN = Allocation("7", "", "7", "pi", "/", ("n1", "n2"), 7, None, 0)
 
 SAYS = {
-    "openmpi5": (OPEN_MPI, "mpirun (Open MPI) 5.0.8\n\nReport bugs to https://www.open-mpi.org/community/help/"),
-    "openmpi4": (OPEN_MPI, "mpirun (Open MPI) 4.1.4\n\nReport bugs to http://www.open-mpi.org/community/help/"),
+    "openmpi5": (
+        OPEN_MPI,
+        "mpirun (Open MPI) 5.0.8\n\nReport bugs to https://www.open-mpi.org/community/help/",
+    ),
+    "openmpi4": (
+        OPEN_MPI,
+        "mpirun (Open MPI) 4.1.4\n\nReport bugs to http://www.open-mpi.org/community/help/",
+    ),
     "prrte": (OPEN_MPI, "prterun (PRRTE) 3.0.7, of Open-MPI"),
-    "intel": (INTEL_MPI, "Intel(R) MPI Library for Linux* OS, Version 2021.13 Build 20240701\nCopyright 2003-2024"),
-    "mpich": (MPICH, "HYDRA build details:\n    Version:                                 4.3.0\n    CC: gcc"),
+    "intel": (
+        INTEL_MPI,
+        "Intel(R) MPI Library for Linux* OS, Version 2021.13 Build 20240701\nCopyright 2003-2024",
+    ),
+    "mpich": (
+        MPICH,
+        "HYDRA build details:\n    Version:                                 4.3.0\n    CC: gcc",
+    ),
     "cray": (UNKNOWN, "mpiexec version 1.4.0"),
     "fails": (UNKNOWN, ""),
 }
@@ -26,7 +38,10 @@ SAYS = {
 def programs(tmp_path, monkeypatch) -> Path:
     """Have programs that say what each vendor's mpirun does about its version."""
     for name, (_, text) in SAYS.items():
-        write(tmp_path / name / "mpirun", f"cat <<'END'\n{text}\nEND\n" + "exit 1\n" * (name == "fails"))
+        write(
+            tmp_path / name / "mpirun",
+            f"cat <<'END'\n{text}\nEND\n" + "exit 1\n" * (name == "fails"),
+        )
     for name in ("srun", "ibrun", "aprun"):
         write(tmp_path / "bin" / name, "exit 3\n")
     monkeypatch.setenv("PATH", f"{tmp_path}/bin:/usr/bin:/bin")
@@ -98,7 +113,9 @@ def test_it_is_told_if_there_is_no_mpirun(programs, monkeypatch):
         launcher("mpirun", GIVEN)
 
 
-@pytest.mark.parametrize("text", ["nonsense", "/no/such/mpirun", "''", "nonsense -n {ranks}", "'a b'"])
+@pytest.mark.parametrize(
+    "text", ["nonsense", "/no/such/mpirun", "''", "nonsense -n {ranks}", "'a b'"]
+)
 def test_it_is_told_if_there_is_no_such_program(programs, text):
     with pytest.raises(BadInput, match="launcher: there is no program "):
         launcher(text, GIVEN)
@@ -140,7 +157,9 @@ def test_what_can_be_told_to_leave_nodes_out(text, can):
 
 
 def test_anything_else_is_taken_as_it_is(programs):
-    assert launcher("ibrun -x '$(touch canary)'", GIVEN) == Launcher(["ibrun", "-x", "$(touch canary)"], {})
+    assert launcher("ibrun -x '$(touch canary)'", GIVEN) == Launcher(
+        ["ibrun", "-x", "$(touch canary)"], {}
+    )
 
 
 EACH_TASK = {
@@ -162,16 +181,25 @@ EACH_TASK = {
         ("ibrun", set()),
     ],
 )
-def test_the_proxies_of_an_mpirun_do_not_get_the_share_of_one_rank(programs, monkeypatch, text, hidden):
+def test_the_proxies_of_an_mpirun_do_not_get_the_share_of_one_rank(
+    programs, monkeypatch, text, hidden
+):
     for name, value in EACH_TASK.items():
         monkeypatch.setenv(name, value)
     found = launcher(f"{programs}/{text}" if "/" in text else text, GIVEN)
     assert hidden == set(EACH_TASK) & set(found.hidden)
-    given_back = found.command[found.command.index("-genv") :][:3] if "-genv" in found.command else []
-    assert given_back == (["-genv", "SLURM_CPUS_PER_TASK", "2"] if "SLURM_CPUS_PER_TASK" in hidden else [])
+    given_back = (
+        found.command[found.command.index("-genv") :][:3] if "-genv" in found.command else []
+    )
+    assert given_back == (
+        ["-genv", "SLURM_CPUS_PER_TASK", "2"] if "SLURM_CPUS_PER_TASK" in hidden else []
+    )
 
 
 def test_only_open_mpi_may_hide_that_ranks_were_lost(programs):
-    exact = {name: launcher(f"{programs}/{name}/mpirun", GIVEN).exact for name in ("mpich", "intel", "openmpi5")}
+    exact = {
+        name: launcher(f"{programs}/{name}/mpirun", GIVEN).exact
+        for name in ("mpich", "intel", "openmpi5")
+    }
     assert exact == {"mpich": True, "intel": True, "openmpi5": False}
     assert launcher("srun", GIVEN).exact

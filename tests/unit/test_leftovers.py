@@ -35,7 +35,9 @@ def old(path: Path) -> Path:
 
 @pytest.fixture
 def here(tmp_path, monkeypatch):
-    """Return folders in the place of /dev/shm and /tmp, whose entries may have been made just now."""
+    """Return folders in the place of /dev/shm and /tmp, whose entries may have been made just
+    now.
+    """
     monkeypatch.setattr(module, "YOUNGEST", -1e9)
     for name in ("shm", "tmp"):
         (tmp_path / name).mkdir()
@@ -75,7 +77,11 @@ def test_segments_of_each_library_are_found_and_removed(here):
     assert sorted(leftover.path.name for leftover in found) == sorted(NAMES)
     assert {leftover.size for leftover in found} == {4096}
     assert remove(found, look) == found
-    assert sorted(path.name for path in (here / "shm").iterdir()) == ["mine", "other.mpich_shm_1", "psm_123"]
+    assert sorted(path.name for path in (here / "shm").iterdir()) == [
+        "mine",
+        "other.mpich_shm_1",
+        "psm_123",
+    ]
 
 
 @pytest.mark.parametrize("how", ["open", "mapped"])
@@ -157,11 +163,16 @@ def test_a_folder_in_which_somebody_has_something_is_left(here):
 
 
 def test_a_folder_that_a_living_process_may_have_made_is_left(here):
-    # This process has multiprocessing, and is younger than a folder of yesterday, and older than one of now.
+    # This process has multiprocessing, and is younger than a folder of yesterday, and older than
+    # one of now.
     import multiprocessing.connection  # noqa: F401
 
     process = subprocess.Popen(
-        [sys.executable, "-c", "import multiprocessing.connection as c; print(c, flush=True); input()"],
+        [
+            sys.executable,
+            "-c",
+            "import multiprocessing.connection as c; print(c, flush=True); input()",
+        ],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
@@ -190,7 +201,9 @@ def test_what_is_mapped_here_is_seen_by_others():
             file.flush()
             with mmap.mmap(file.fileno(), 4096):
                 lines = [
-                    line for line in Path("/proc/self/maps").read_text().splitlines() if "mpipar-test-inode" in line
+                    line
+                    for line in Path("/proc/self/maps").read_text().splitlines()
+                    if "mpipar-test-inode" in line
                 ]
                 assert int(lines[0].split()[4]) == os.stat(file.name).st_ino
         finally:
@@ -212,12 +225,18 @@ def test_folders_of_processes_out_of_sight_are_told(kind, pid, ipc, seen, tmp_pa
     (tmp_path / "self" / "ns").mkdir(parents=True)
     (tmp_path / "self" / "ns" / "pid").symlink_to(pid)
     (tmp_path / "self" / "ns" / "ipc").symlink_to(ipc)
-    (tmp_path / "self" / "mountinfo").write_text(f"36 35 0:77 / /x rw,noatime master:1 - {kind} none rw\n")
+    (tmp_path / "self" / "mountinfo").write_text(
+        f"36 35 0:77 / /x rw,noatime master:1 - {kind} none rw\n"
+    )
     real = os.stat
 
     def stat(path, **options):
         about = real(path, **options)
-        return os.stat_result((*about[:2], os.makedev(0, 77), *about[3:])) if path == tmp_path else about
+        return (
+            os.stat_result((*about[:2], os.makedev(0, 77), *about[3:]))
+            if path == tmp_path
+            else about
+        )
 
     monkeypatch.setattr(os, "stat", stat)
     assert module.all_users_are_seen(tmp_path, tmp_path) is seen

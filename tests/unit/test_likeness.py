@@ -77,10 +77,17 @@ def test_others_are_told_apart(one, other):
 
 
 def test_text_in_sets_has_no_order_in_other_processes():
-    program = "from mpipar.store.likeness import digest; print(digest([{'a', 'b', ('c', 1)}, frozenset('xyz')]))"
+    program = (
+        "from mpipar.store.likeness import digest; print(digest([{'a', 'b', ('c', 1)},"
+        " frozenset('xyz')]))"
+    )
     seen = {
         subprocess.run(
-            [sys.executable, "-c", program], env={"PYTHONHASHSEED": seed}, capture_output=True, check=True, timeout=60
+            [sys.executable, "-c", program],
+            env={"PYTHONHASHSEED": seed},
+            capture_output=True,
+            check=True,
+            timeout=60,
         ).stdout
         for seed in ("1", "2")
     }

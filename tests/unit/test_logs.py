@@ -29,7 +29,9 @@ def submitted(folder, number="12", tasks=""):
     return one
 
 
-@pytest.mark.parametrize("text", [b"", b"\n", b"a", b"a\n", b"a\nb", b"a\nb\n", b"\n\na\n\n", b"x" * 99 + b"\ny\n"])
+@pytest.mark.parametrize(
+    "text", [b"", b"\n", b"a", b"a\n", b"a\nb", b"a\nb\n", b"\n\na\n\n", b"x" * 99 + b"\ny\n"]
+)
 @pytest.mark.parametrize("lines", [0, 1, 2, 3, 99])
 @pytest.mark.parametrize("chunk", [1, 2, 7, 1 << 20])
 def test_the_last_lines(tmp_path, monkeypatch, text, lines, chunk):
@@ -93,7 +95,9 @@ def test_another_job_with_the_same_number_is_not_waited_for(fake, tmp_path, foll
     assert following("12").until_ended() == [0]
 
 
-@pytest.mark.parametrize("arguments", [["99"], ["nowhere"], ["12_4"], ["-n", "-1"], ["-n", "x"], ["--nonsense"]])
+@pytest.mark.parametrize(
+    "arguments", [["99"], ["nowhere"], ["12_4"], ["-n", "-1"], ["-n", "x"], ["--nonsense"]]
+)
 def test_bad_input(fake, tmp_path, capfd, arguments):
     submitted(tmp_path)
     assert main(arguments) == 2
@@ -111,7 +115,10 @@ def test_there_is_no_log_yet(fake, tmp_path, capfd):
     submitted(tmp_path)
     fake.set(queue={"12": job(State="PENDING", Reason="Priority")})
     assert main(["12"]) == 1
-    told = "mpipar logs: job 12 has no log yet, as it is waiting: other jobs are before it (Priority)\n"
+    told = (
+        "mpipar logs: job 12 has no log yet, as it is waiting: other jobs are before it"
+        " (Priority)\n"
+    )
     assert capfd.readouterr().err == told
     fake.set(down=True)
     assert main(["12"]) == 1
@@ -127,7 +134,9 @@ class Following:
         self.out = ""
         self.err = ""
         self.codes = []
-        self.thread = threading.Thread(target=lambda: self.codes.append(main(["-f", *arguments])), daemon=True)
+        self.thread = threading.Thread(
+            target=lambda: self.codes.append(main(["-f", *arguments])), daemon=True
+        )
         self.thread.start()
 
     def hear(self):
@@ -163,7 +172,9 @@ def following(fake, capfd):
     return functools.partial(Following, fake, capfd)
 
 
-def test_following_through_the_queue_and_a_requeue_to_the_end(fake, tmp_path, following, monkeypatch):
+def test_following_through_the_queue_and_a_requeue_to_the_end(
+    fake, tmp_path, following, monkeypatch
+):
     monkeypatch.setattr(logs, "_ASK_SECONDS", 0.1)
     one = submitted(tmp_path)
     fake.set(queue={"12": job(State="PENDING", Reason="Priority")})

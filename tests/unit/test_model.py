@@ -1,4 +1,6 @@
-"""Predictions: the simulation against the runtime's own shares, the drawing of times, costs, and what is printed."""
+"""Predictions: the simulation against the runtime's own shares, the drawing of times, costs, and
+what is printed.
+"""
 
 import csv
 import errno
@@ -38,7 +40,8 @@ MODERATE = settings(max_examples=60, deadline=None)
 FREE = Fetch()
 GIVEN = ("--reduce-seconds", "1e-4", "--counter-seconds", "2e-6")
 
-# Of 2⁻²⁰ s, so that sums of them are exact in whatever order: a tie is one for all, and decides who takes what.
+# Of 2⁻²⁰ s, so that sums of them are exact in whatever order: a tie is one for all, and decides who
+# takes what.
 ticks = st.sampled_from([0, 1, 2**8, 2**11, 2**15, 2**19]) | st.integers(0, 2**20)
 block_seconds = st.lists(ticks.map(lambda n: n / 2**20), min_size=1, max_size=60)
 some_ranks, some_workers = st.integers(1, 12), st.integers(1, 4)
@@ -66,10 +69,16 @@ class Asked(Counter):
         return super().add(increment)
 
 
-def by_the_runtime(schedule: str, seconds, ranks: int, workers: int, fetch: Fetch = FREE) -> tuple[float, float]:
-    """Return when the last process ends, and what one waits for the counter, with the shares of the runtime itself."""
+def by_the_runtime(
+    schedule: str, seconds, ranks: int, workers: int, fetch: Fetch = FREE
+) -> tuple[float, float]:
+    """Return when the last process ends, and what one waits for the counter, with the shares of the
+    runtime itself.
+    """
     counter, plan = Asked(), Blocks([range(len(seconds))])
-    shares: list[Share] = [share(schedule, plan, OneOf(rank, ranks, counter), workers)[0] for rank in range(ranks)]
+    shares: list[Share] = [
+        share(schedule, plan, OneOf(rank, ranks, counter), workers)[0] for rank in range(ranks)
+    ]
     free = [(0.0, process, None, 0.0) for process in range(ranks * workers)]
     ended, waited, busy_until = 0.0, 0.0, 0.0
     while free:
@@ -110,15 +119,23 @@ def test_dynamic_is_what_the_shares_of_the_runtime_do(seconds, ranks, workers, f
 @given(seconds=block_seconds, ranks=some_ranks, workers=some_workers)
 def test_static_schedules_are_what_the_shares_of_the_runtime_do(schedule, seconds, ranks, workers):
     found = simulate(schedule, times_of(seconds), ranks, workers, FREE, bool)
-    assert found.seconds == pytest.approx(by_the_runtime(schedule, seconds, ranks, workers)[0], rel=1e-9, abs=1e-12)
-    with pytest.MonkeyPatch.context() as patch:  # many pools are simulated all at once, in parts of bounded size
+    assert found.seconds == pytest.approx(
+        by_the_runtime(schedule, seconds, ranks, workers)[0], rel=1e-9, abs=1e-12
+    )
+    with (
+        pytest.MonkeyPatch.context() as patch
+    ):  # many pools are simulated all at once, in parts of bounded size
         patch.setattr(simulation, "_FEW_POOLS", 0)
         patch.setattr(simulation, "MOST_AT_ONCE", 40)
         at_once = simulate(schedule, times_of(seconds), ranks, workers, FREE, bool)
     assert at_once.seconds == pytest.approx(found.seconds, rel=1e-9, abs=1e-12)
     if workers == 1:
         shares = [
-            range(rank, len(seconds), ranks) if schedule == "stride" else slice_share(len(seconds), rank, ranks)
+            (
+                range(rank, len(seconds), ranks)
+                if schedule == "stride"
+                else slice_share(len(seconds), rank, ranks)
+            )
             for rank in range(ranks)
         ]
         sums = [math.fsum(seconds[index] for index in own) for own in shares]
@@ -128,7 +145,9 @@ def test_static_schedules_are_what_the_shares_of_the_runtime_do(schedule, second
 @pytest.mark.parametrize("schedule", SCHEDULES)
 @MODERATE
 @given(seconds=block_seconds, ranks=some_ranks, workers=some_workers, fetch=fetches)
-def test_nothing_is_faster_than_the_lower_bound_nor_slower_than_one_process(schedule, seconds, ranks, workers, fetch):
+def test_nothing_is_faster_than_the_lower_bound_nor_slower_than_one_process(
+    schedule, seconds, ranks, workers, fetch
+):
     found = simulate(schedule, times_of(seconds), ranks, workers, fetch, bool)
     processes, total = ranks * workers, math.fsum(seconds)
     assert found.seconds >= max(total / processes, *seconds) * (1 - 1e-12)
@@ -141,7 +160,9 @@ def test_nothing_is_faster_than_the_lower_bound_nor_slower_than_one_process(sche
 @MODERATE
 @given(seconds=block_seconds)
 def test_one_process_takes_the_sum(schedule, seconds):
-    assert simulate(schedule, times_of(seconds), 1, 1, FREE, bool).seconds == pytest.approx(math.fsum(seconds))
+    assert simulate(schedule, times_of(seconds), 1, 1, FREE, bool).seconds == pytest.approx(
+        math.fsum(seconds)
+    )
 
 
 @MODERATE
@@ -157,7 +178,9 @@ def test_blocks_longer_than_a_chunk_are_scheduled_as_greedily_as_can_be(seconds,
 def test_equal_blocks_take_as_many_rounds_as_there_must_be(count, ranks):
     times = times_of([0.5] * count)
     for schedule in SCHEDULES:
-        assert simulate(schedule, times, ranks, 1, FREE, bool).seconds == pytest.approx(0.5 * -(-count // ranks))
+        assert simulate(schedule, times, ranks, 1, FREE, bool).seconds == pytest.approx(
+            0.5 * -(-count // ranks)
+        )
     more = simulate("dynamic", times, ranks + 1, 1, FREE, bool).seconds
     assert more <= simulate("dynamic", times, ranks, 1, FREE, bool).seconds + 1e-9
 
@@ -166,7 +189,9 @@ def lognormal(count: int, mean: float = 0.05, sigma: float = 1.2, seed: int = 0)
     return mean * np.random.default_rng(seed).lognormal(-sigma * sigma / 2, sigma, count)
 
 
-@pytest.mark.parametrize(("ranks", "workers", "mean"), [(64, 1, 0.05), (200, 1, 1e-4), (30, 4, 1e-3), (500, 1, 0.01)])
+@pytest.mark.parametrize(
+    ("ranks", "workers", "mean"), [(64, 1, 0.05), (200, 1, 1e-4), (30, 4, 1e-3), (500, 1, 0.01)]
+)
 @pytest.mark.parametrize("fetch", [FREE, Fetch(2e-6, 1e-6), Fetch(5e-4, 5e-4)])
 def test_windows_of_events_give_what_single_events_do(ranks, workers, mean, fetch):
     times = Times(lognormal(20_000, mean))
@@ -184,7 +209,9 @@ def test_the_middle_of_a_long_run_may_be_left_out(how, fetch, monkeypatch):
     whole = getattr(Takers(times, 8, 1, fetch), how)(bool)
     seen = []
     monkeypatch.setattr(simulation, "_MANY_EVENTS", 1000)
-    monkeypatch.setattr(Takers, "_skip", lambda self, *a, _of=Takers._skip: seen.append(_of(self, *a)) or seen[-1])
+    monkeypatch.setattr(
+        Takers, "_skip", lambda self, *a, _of=Takers._skip: seen.append(_of(self, *a)) or seen[-1]
+    )
     short = getattr(Takers(times, 8, 1, fetch), how)(bool)
     assert seen[0][0] > 30_000
     assert short.seconds == pytest.approx(whole.seconds, rel=2e-3)
@@ -194,7 +221,9 @@ def test_the_middle_of_a_long_run_may_be_left_out(how, fetch, monkeypatch):
 def test_a_counter_that_is_asked_too_often_is_what_is_waited_for():
     times = times_of([0.01] * 1000)
     found = simulate("dynamic", times, 100, 1, Fetch(0.01, 0.01), bool)
-    assert found.seconds >= (found.chunks + 90) * 0.01  # it serves one after the other, also to say that all is taken
+    assert (
+        found.seconds >= (found.chunks + 90) * 0.01
+    )  # it serves one after the other, also to say that all is taken
     assert found.waited > 0.8 * found.seconds
 
 
@@ -223,17 +252,24 @@ def test_sums_are_the_same_whether_a_plan_is_kept_in_memory_or_not(count, size, 
         streamed = Times(values, count, run, 3)
         assert streamed.every(size) == pytest.approx(every)
         assert streamed.sums(bounds) == pytest.approx(sums)
-        assert (streamed.total, streamed.longest) == pytest.approx((all_of_it.sum(), all_of_it.max()))
+        assert (streamed.total, streamed.longest) == pytest.approx(
+            (all_of_it.sum(), all_of_it.max())
+        )
 
 
 @pytest.mark.ci
 def test_a_million_ranks_are_simulated():
     times = Times(lognormal(500), 3 * 10**6, 1, 0)
-    found = {schedule: simulate(schedule, times, 10**6, 1, Fetch(1e-6, 1e-6), bool) for schedule in SCHEDULES}
+    found = {
+        schedule: simulate(schedule, times, 10**6, 1, Fetch(1e-6, 1e-6), bool)
+        for schedule in SCHEDULES
+    }
     for one in found.values():
         assert one.seconds >= max(times.total / 10**6, times.longest)
         assert one.seconds <= 3 * times.longest + 5
-    assert found["dynamic"].seconds >= 3  # 10⁶ first blocks, 10⁶ second ones, and as many times nothing is left
+    assert (
+        found["dynamic"].seconds >= 3
+    )  # 10⁶ first blocks, 10⁶ second ones, and as many times nothing is left
 
 
 def test_times_are_drawn_from_those_that_were_measured():
@@ -279,32 +315,68 @@ def test_how_many_neighbours_belong_together():
 
 # What is in files.
 
-PROCESSES = [("rank", "i8"), ("host", h5py.string_dtype()), ("pid", "i8"), ("blocks", "i8"), ("seconds", "f8"),
-             ("longest", "f8")]  # fmt: skip
+PROCESSES = [
+    ("rank", "i8"),
+    ("host", h5py.string_dtype()),
+    ("pid", "i8"),
+    ("blocks", "i8"),
+    ("seconds", "f8"),
+    ("longest", "f8"),
+]
 SPANS = [("worker", "i4"), ("block", "i8"), ("blocks", "i8"), ("begin", "f8"), ("end", "f8")]
 
 
 def write(
-    path: Path, seconds, spans=None, *, ranks: int = 1, schedule: str = "dynamic", done_before: bool = False, **about
+    path: Path,
+    seconds,
+    spans=None,
+    *,
+    ranks: int = 1,
+    schedule: str = "dynamic",
+    done_before: bool = False,
+    **about,
 ) -> Path:
     """Write a result file, of blocks one after the other, or of these spans."""
     seconds = np.array(seconds, float)
     ends = np.cumsum(seconds)
     if spans is None:
-        spans = [(0, index, 1, end - own, end) for index, (own, end) in enumerate(zip(seconds, ends, strict=True))]
+        spans = [
+            (0, index, 1, end - own, end)
+            for index, (own, end) in enumerate(zip(seconds, ends, strict=True))
+        ]
     blocks = 0 if done_before else len(seconds)
-    records = [(rank, "node", 1, blocks, seconds.sum(), seconds.max(initial=0)) for rank in range(ranks)]
+    records = [
+        (rank, "node", 1, blocks, seconds.sum(), seconds.max(initial=0)) for rank in range(ranks)
+    ]
     with h5py.File(path, "w") as file:
-        file.attrs.update({
-            "mpipar_format": 2, "finished": True, "driver": "load", "n": len(seconds), "block": 1, "seed": 0,
-            "n_blocks": len(seconds), "schedule": schedule, "ranks": ranks, "workers": 1, "nodes": 1, "mpi": "MPI",
-            "elapsed": float(seconds.sum()) / ranks, "skipped_blocks": 0, "resumed_blocks": 0, "created": "", **about,
-        })  # fmt: skip
+        file.attrs.update(
+            {
+                "mpipar_format": 2,
+                "finished": True,
+                "driver": "load",
+                "n": len(seconds),
+                "block": 1,
+                "seed": 0,
+                "n_blocks": len(seconds),
+                "schedule": schedule,
+                "ranks": ranks,
+                "workers": 1,
+                "nodes": 1,
+                "mpi": "MPI",
+                "elapsed": float(seconds.sum()) / ranks,
+                "skipped_blocks": 0,
+                "resumed_blocks": 0,
+                "created": "",
+                **about,
+            }
+        )
         file.create_group("parameters")
         file["value"] = 1.0
         file["workers"] = np.array(records, PROCESSES)
-        file["ranks"] = np.array([(*one[:2], *one[3:5]) for one in records],
-                                 [field for field in PROCESSES if field[0] not in ("pid", "longest")])  # fmt: skip
+        file["ranks"] = np.array(
+            [(*one[:2], *one[3:5]) for one in records],
+            [field for field in PROCESSES if field[0] not in ("pid", "longest")],
+        )
         if spans is not False:
             file["timeline"] = np.array(spans, SPANS)
     return path
@@ -341,7 +413,9 @@ def test_how_many_numbers_a_value_has_is_known_without_reading_it(tmp_path):
 
 
 def test_blocks_that_were_done_before_have_the_mean(tmp_path):
-    run = load(write(tmp_path / "run.h5", [1] * 4, [(0, 2, 1, 0, 1), (0, 3, 1, 1, 4)], resumed_blocks=2))
+    run = load(
+        write(tmp_path / "run.h5", [1] * 4, [(0, 2, 1, 0, 1), (0, 3, 1, 1, 4)], resumed_blocks=2)
+    )
     assert run.measured.values.tolist() == [2, 2, 1, 3]
     assert "2 of 4 blocks weren't measured" in run.measured.notes[0]
     assert not run.is_whole
@@ -371,16 +445,24 @@ def test_costs_grow_with_the_depth_of_the_tree_and_add_up(tmp_path):
 
 
 def report(ranks: int, **ends: float):
-    return {"ranks": ranks, "mpi": "MPI", "ends": {"stride": 0.0, "slice": 0.0, "dynamic": 0.0, **ends},
-            "latency": 2e-6, "service": 1e-6}  # fmt: skip
+    return {
+        "ranks": ranks,
+        "mpi": "MPI",
+        "ends": {"stride": 0.0, "slice": 0.0, "dynamic": 0.0, **ends},
+        "latency": 2e-6,
+        "service": 1e-6,
+    }
 
 
 def test_costs_come_from_sizes_that_have_a_core_for_each_rank(monkeypatch):
     monkeypatch.setattr(costs, "usable_cores", lambda: 4)
-    found = costs._costs([
-        report(2, stride=0.1, slice=0.1, dynamic=0.3), report(4, stride=0.2, slice=0.2, dynamic=0.6),
-        report(64, stride=5.0, slice=7.0, dynamic=9.0),
-    ])  # fmt: skip
+    found = costs._costs(
+        [
+            report(2, stride=0.1, slice=0.1, dynamic=0.3),
+            report(4, stride=0.2, slice=0.2, dynamic=0.6),
+            report(64, stride=5.0, slice=7.0, dynamic=9.0),
+        ]
+    )
     assert (found.stage, found.counter_stage) == (pytest.approx(0.1), pytest.approx(0.2))
     assert found.of("slice", 64, 1).reduction == 7
     assert found.of("dynamic", 64, 1) == Ends(6.0, 3.0)
@@ -461,7 +543,17 @@ def test_the_table(run_file, capsys):
 
 def test_json_and_files_tell_the_same(run_file, tmp_path, capsys):
     pytest.importorskip("matplotlib")
-    words = [str(run_file), "--ranks", "1,8,64", "--workers", "2", "--schedule", "dynamic,slice", *GIVEN, "--json"]
+    words = [
+        str(run_file),
+        "--ranks",
+        "1,8,64",
+        "--workers",
+        "2",
+        "--schedule",
+        "dynamic,slice",
+        *GIVEN,
+        "--json",
+    ]
     assert command.main([*words, "--output", str(tmp_path / "made")]) == 0
     found = json.loads(capsys.readouterr().out)
     assert [(row["ranks"], row["schedule"]) for row in found["rows"]] == [
@@ -476,12 +568,23 @@ def test_json_and_files_tell_the_same(run_file, tmp_path, capsys):
         assert row["speedup"] == pytest.approx(row["efficiency"] * 2 * row["ranks"])
     page = (tmp_path / "made/model.md").read_text()
     assert "| 64 | **dynamic** |" in page
-    assert {path.suffix for path in (tmp_path / "made").iterdir()} == {".md", ".csv", ".png", ".svg", ".pdf"}
+    assert {path.suffix for path in (tmp_path / "made").iterdir()} == {
+        ".md",
+        ".csv",
+        ".png",
+        ".svg",
+        ".pdf",
+    }
     assert (tmp_path / "made/model.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_one_file_is_written_alone(run_file, tmp_path, capsys):
-    assert command.main([str(run_file), "--ranks", "4", *GIVEN, "--output", str(tmp_path / "some.csv")]) == 0
+    assert (
+        command.main(
+            [str(run_file), "--ranks", "4", *GIVEN, "--output", str(tmp_path / "some.csv")]
+        )
+        == 0
+    )
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run.h5", "some.csv"]
 
 
@@ -500,7 +603,9 @@ def test_large_results_are_measured_with_fewer_numbers(run_file, capsys, monkeyp
         file.create_dataset("value", (2**40,), "f8", chunks=(1024,))
     asked = []
     monkeypatch.setattr(costs, "find_mpirun", lambda: "mpirun")
-    monkeypatch.setattr(costs, "_probe", lambda _, size, numbers: asked.append(numbers) or report(size))
+    monkeypatch.setattr(
+        costs, "_probe", lambda _, size, numbers: asked.append(numbers) or report(size)
+    )
     assert command.main([str(run_file), "--ranks", "8"]) == 0
     assert set(asked) == {costs.MOST_NUMBERS}
     assert "the reduction of 1_099_511_627_776 numbers takes longer" in capsys.readouterr().out
@@ -509,15 +614,25 @@ def test_large_results_are_measured_with_fewer_numbers(run_file, capsys, monkeyp
 def test_a_name_may_have_dots(run_file, tmp_path, capsys):
     pytest.importorskip("matplotlib")
     for name in ("run.v2.md", "run.v2.csv", "run.v2.png", "run.v2.md"):
-        assert command.main([str(run_file), "--ranks", "4", *GIVEN, "--output", str(tmp_path / name)]) == 0
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["run.h5", "run.v2.csv", "run.v2.md", "run.v2.png"]
+        assert (
+            command.main([str(run_file), "--ranks", "4", *GIVEN, "--output", str(tmp_path / name)])
+            == 0
+        )
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "run.h5",
+        "run.v2.csv",
+        "run.v2.md",
+        "run.v2.png",
+    ]
 
 
 def test_what_a_file_says_can_not_steer_the_terminal_or_the_page(tmp_path, capsys):
     path = write(tmp_path / "run.h5", lognormal(40), ranks=2)
     with h5py.File(path, "r+") as file:
         file.attrs["driver"] = "\x1b[31mred<script>alert(1)</script>\u202e\nroot: ok"
-    assert command.main([str(path), "--ranks", "4", *GIVEN, "--output", str(tmp_path / "a.md")]) == 0
+    assert (
+        command.main([str(path), "--ranks", "4", *GIVEN, "--output", str(tmp_path / "a.md")]) == 0
+    )
     page = (tmp_path / "a.md").read_text()
     for text in (capsys.readouterr().out, page):
         assert "red" in text
@@ -557,7 +672,10 @@ def test_without_an_mpirun_costs_are_zero_and_that_is_said(run_file, capsys, mon
 
 
 def test_a_measurement_that_fails_is_told_in_one_line(run_file, tmp_path, capsys, monkeypatch):
-    for script, told in (("echo no >&2; exit 3", "exit code 3: no"), ("sleep 60", "took more than 0.2 s")):
+    for script, told in (
+        ("echo no >&2; exit 3", "exit code 3: no"),
+        ("sleep 60", "took more than 0.2 s"),
+    ):
         program = tmp_path / "mpirun"
         program.write_text(f"#!/bin/sh\n{script}\n")
         program.chmod(0o755)
@@ -581,7 +699,10 @@ def test_a_measurement_that_fails_is_told_in_one_line(run_file, tmp_path, capsys
         (["--ranks", "1e7"], "--ranks: expected at most 1_048_576, got 10_000_000"),
         (["--workers", "0"], "--workers: expected a whole number from 1"),
         (["--workers", "64"], "--workers: 1_000_000 × 64 processes; expected at most 4_194_304"),
-        (["--schedule", "static"], "--schedule: expected stride, slice, dynamic or all, got 'static'"),
+        (
+            ["--schedule", "static"],
+            "--schedule: expected stride, slice, dynamic or all, got 'static'",
+        ),
         (["--blocks", "0"], "--blocks: expected a whole number from 1"),
         (["--blocks", "1e12"], "--blocks: 1_000_000_000_000 blocks"),
         (["--blocks", "1e99"], "--blocks: expected a whole number"),
@@ -591,7 +712,10 @@ def test_a_measurement_that_fails_is_told_in_one_line(run_file, tmp_path, capsys
         (["--seed", "x"], "--seed: expected a whole number"),
         (["--reduce-seconds", "-1"], "--reduce-seconds: expected seconds from 0"),
         (["--counter-seconds", "nan"], "--counter-seconds: expected seconds from 0"),
-        (["--counter-seconds", "fast"], "--counter-seconds: expected seconds, such as 5e-6, got 'fast'"),
+        (
+            ["--counter-seconds", "fast"],
+            "--counter-seconds: expected seconds, such as 5e-6, got 'fast'",
+        ),
         (["--here"], "--here: 1_000_000 ranks"),
         (["--here", "--ranks", "2", "--reduce-seconds", "1"], "--here: measures the costs"),
         (["--output", "nowhere/at/all"], "--output: there is no folder"),
@@ -640,11 +764,17 @@ def study(path: Path) -> None:
         (older, "has no timeline: it is of an older version"),
         (without_blocks, "has no timeline: there was nothing to evaluate"),
         (lambda path: write(path, [1.0, 1.0], [(0, 0, 10**9, 0, 1)]), "is damaged (the timeline"),
-        (lambda path: write(path, [1.0] * 8, [(0, i, 2**62, i, i + 1) for i in range(4)]), "is damaged (the timeline"),
+        (
+            lambda path: write(path, [1.0] * 8, [(0, i, 2**62, i, i + 1) for i in range(4)]),
+            "is damaged (the timeline",
+        ),
         (lambda path: write(path, [1.0], [(0, 1, 1, 0, 1)]), "is damaged (the timeline"),
         (lambda path: write(path, [1.0], [(0, 0, 1, 0, 1e308)]), "is damaged (the timeline"),
         (lambda path: write(path, [1.0] * 9, [(0, i, 1, 0, 1) for i in range(9)]), "overlap"),
-        (lambda path: write(path, [1.0], spans=False, resumed_blocks=1, done_before=True), "had been done before"),
+        (
+            lambda path: write(path, [1.0], spans=False, resumed_blocks=1, done_before=True),
+            "had been done before",
+        ),
         (lambda path: write(path, [1.0], [(0, 0, 1, 5, 1)]), "damaged"),
         (lambda path: write(path, [1.0], [(0, 0, 1, 0, math.nan)]), "damaged"),
     ],
@@ -661,7 +791,9 @@ def test_bad_files(make, told, tmp_path, capsys):
 
 def test_odd_blocks_of_a_timeline_do_no_harm(tmp_path, capsys):
     """Blocks that aren't of the plan are not taken into it."""
-    path = write(tmp_path / "odd.h5", [1.0] * 3, [(0, -5, 1, 0, 1), (0, 10**15, 1, 0, 1), (0, 1, 1, 0, 2)])
+    path = write(
+        tmp_path / "odd.h5", [1.0] * 3, [(0, -5, 1, 0, 1), (0, 10**15, 1, 0, 1), (0, 1, 1, 0, 2)]
+    )
     assert command.main([str(path), "--ranks", "2", *GIVEN]) in (0, 2)
 
 
@@ -681,7 +813,9 @@ def test_any_timeline_keeps_its_sum(ranks, schedule, data):
     """Whatever became of the order: spans of several chunks name one block alone."""
     lengths = data.draw(st.lists(st.integers(1, 5), min_size=1, max_size=12))
     n_blocks = sum(lengths) + data.draw(st.integers(0, 3))
-    firsts = data.draw(st.lists(st.integers(0, n_blocks - 1), min_size=len(lengths), max_size=len(lengths)))
+    firsts = data.draw(
+        st.lists(st.integers(0, n_blocks - 1), min_size=len(lengths), max_size=len(lengths))
+    )
     means = np.arange(1.0, 1 + len(lengths))
     found = block_times._spread_out(
         np.array(firsts), np.array(lengths), means, ranks if schedule == "stride" else 1, n_blocks

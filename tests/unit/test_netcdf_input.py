@@ -18,10 +18,22 @@ DECODED = {
     "scale": ([1, -2, 300], I2, {"scale_factor": F4(0.1)}),
     "scale of 64 bits": ([1, -2, 300], I2, {"scale_factor": 0.1}),
     "offset": ([1, -2, 300], I2, {"add_offset": F4(273.15)}),
-    "scale and offset of 32 bits": ([1, -2, 300], I2, {"scale_factor": F4(0.01), "add_offset": F4(273.15)}),
+    "scale and offset of 32 bits": (
+        [1, -2, 300],
+        I2,
+        {"scale_factor": F4(0.01), "add_offset": F4(273.15)},
+    ),
     "scale and offset of 64 bits": ([1, -2, 300], I2, {"scale_factor": 0.01, "add_offset": 273.15}),
-    "scale and offset of different types": ([1, -2, 300], I2, {"scale_factor": F4(0.01), "add_offset": 273.15}),
-    "int32 packed with 32 bits": ([1, 2**30 + 1], I4, {"scale_factor": F4(0.5), "add_offset": F4(1)}),
+    "scale and offset of different types": (
+        [1, -2, 300],
+        I2,
+        {"scale_factor": F4(0.01), "add_offset": 273.15},
+    ),
+    "int32 packed with 32 bits": (
+        [1, 2**30 + 1],
+        I4,
+        {"scale_factor": F4(0.5), "add_offset": F4(1)},
+    ),
     "a whole scale": ([1, -2, 300], I2, {"scale_factor": I4(10)}),
     "floats with a scale": ([1.5, 2.5], F4, {"scale_factor": F4(3)}),
     "fill in int16": ([1, -999, 3], I2, {"_FillValue": I2(-999)}),
@@ -35,11 +47,19 @@ DECODED = {
     "missing_value of another type": ([1, -9999, 3], I2, {"missing_value": -9999.0}),
     "several missing values": ([1, -1, -2, 3], I2, {"missing_value": np.array([-1, -2], I2)}),
     "fill and missing_value": ([1, -1, -2, 3], I2, {"_FillValue": I2(-2), "missing_value": I2(-1)}),
-    "packed, with a fill": ([1, -999, 3], I2, {"_FillValue": I2(-999), "scale_factor": 0.1, "add_offset": 5.0}),
+    "packed, with a fill": (
+        [1, -999, 3],
+        I2,
+        {"_FillValue": I2(-999), "scale_factor": 0.1, "add_offset": 5.0},
+    ),
     "a fill that isn't there": ([1, 2, 3], I4, {"_FillValue": I4(-999)}),
     "unsigned": ([1, -1, -128], I1, {"_Unsigned": "true"}),
     "unsigned, with a fill": ([1, -1, -2], I1, {"_Unsigned": "true", "_FillValue": I1(-1)}),
-    "unsigned and packed": ([1, -1, -2], I2, {"_Unsigned": "true", "_FillValue": I2(-1), "scale_factor": F4(0.1)}),
+    "unsigned and packed": (
+        [1, -1, -2],
+        I2,
+        {"_Unsigned": "true", "_FillValue": I2(-1), "scale_factor": F4(0.1)},
+    ),
     "signed": ([1, 255], U1, {"_Unsigned": "false"}),
     "within its range": ([1, 2, 3], I2, {"valid_range": np.array([0, 10], I2)}),
     "a fill outside of the range": ([1, -9, 3], I2, {"valid_min": I2(0), "_FillValue": I2(-9)}),
@@ -51,17 +71,37 @@ DECODED = {
 }
 
 REFUSED = {
-    "days since": ([1, 2], I4, {"units": "days since 2000-01-01"}, "times ('days since 2000-01-01')"),
+    "days since": (
+        [1, 2],
+        I4,
+        {"units": "days since 2000-01-01"},
+        "times ('days since 2000-01-01')",
+    ),
     "time deltas": ([1, 2], I8, {"units": "ns", "dtype": "timedelta64[ns]"}, "times"),
-    "outside of valid_range": ([1, 11], I2, {"valid_range": np.array([0, 10], I2)}, "11 isn't in its valid range"),
+    "outside of valid_range": (
+        [1, 11],
+        I2,
+        {"valid_range": np.array([0, 10], I2)},
+        "11 isn't in its valid range",
+    ),
     "below valid_min": ([1, -1], I2, {"valid_min": I2(0)}, "-1 isn't in its valid range"),
     "above valid_max": ([1.5, 99.0], F4, {"valid_max": F4(10)}, "99.0 isn't in its valid range"),
     "never written": ([1.5, 9.969209968386869e36], F4, {}, "netCDF fills what was never written"),
     "a scale of text": ([1, 2], I2, {"scale_factor": "0.1"}, "'scale_factor' should be a number"),
-    "two scales": ([1, 2], I2, {"scale_factor": np.array([1.0, 2.0])}, "'scale_factor' should be a number"),
+    "two scales": (
+        [1, 2],
+        I2,
+        {"scale_factor": np.array([1.0, 2.0])},
+        "'scale_factor' should be a number",
+    ),
     "a missing value of text": ([1, 2], I2, {"missing_value": "NA"}, "'missing_value' is NA"),
     "64 bits and a fill": ([2**53 + 1, -1], I8, {"_FillValue": I8(-1)}, "beyond 2**53"),
-    "packed true and false": ([1, 0], I1, {"dtype": "bool", "_FillValue": I1(-1)}, "true and false can't be packed"),
+    "packed true and false": (
+        [1, 0],
+        I1,
+        {"dtype": "bool", "_FillValue": I1(-1)},
+        "true and false can't be packed",
+    ),
 }
 
 
@@ -95,7 +135,9 @@ def test_values_are_those_of_xarray(case, tmp_path):
     table, dataset = read_table(where), open_dataset(where)
     check_readable(dataset)
     assert table.columns == ("x",)
-    np.testing.assert_array_equal(table.column("x"), truth.astype(truth.dtype.newbyteorder("=")).tolist())
+    np.testing.assert_array_equal(
+        table.column("x"), truth.astype(truth.dtype.newbyteorder("=")).tolist()
+    )
     np.testing.assert_array_equal(dataset[:], truth, strict=dataset.dtype.isnative)
     assert dataset.dtype.newbyteorder("=") == truth.dtype.newbyteorder("=")
     np.testing.assert_array_equal([table.row(i)["x"] for i in range(len(table))], truth.tolist())
@@ -114,7 +156,9 @@ def test_what_cannot_be_decoded_is_refused(case, tmp_path, refused):
 
 def test_coordinates_are_columns(tmp_path):
     path = tmp_path / "a.nc"
-    xarray.Dataset({"y": ("x", [1.5, 2.5])}, coords={"x": [10, 20]}).to_netcdf(path, engine="h5netcdf")
+    xarray.Dataset({"y": ("x", [1.5, 2.5])}, coords={"x": [10, 20]}).to_netcdf(
+        path, engine="h5netcdf"
+    )
     assert read_table(path).row(1) == {"x": 20, "y": 2.5}
 
 
@@ -142,14 +186,18 @@ def test_a_list_that_is_shorter_than_its_dimension_is_refused(tmp_path, refused)
         file["n"], file["x"] = [1, 2, 3], [1.5, 2.5]
         file["n"].make_scale()
         file["x"].dims[0].attach_scale(file["n"])
-    assert "2 values were written of the 3 of its dimension '/n'" in refused(open_dataset, f"{path}:/x")
+    assert "2 values were written of the 3 of its dimension '/n'" in refused(
+        open_dataset, f"{path}:/x"
+    )
 
 
 @pytest.mark.parametrize("version", [1, 2, 5])
 def test_the_classic_formats_are_named(version, tmp_path, refused):
     path = tmp_path / "a.nc"
     path.write_bytes(b"CDF" + bytes([version]) + bytes(100))
-    assert f"netCDF of the classic format (version {version}), not HDF5" in refused(read_table, path)
+    assert f"netCDF of the classic format (version {version}), not HDF5" in refused(
+        read_table, path
+    )
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,9 @@ def test_ranks_share_the_cores_they_have_in_common(monkeypatch, affinities, expe
     assert shares(monkeypatch, affinities) == expected
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(affinities=st.lists(st.frozensets(st.integers(0, 7), min_size=1), min_size=1, max_size=10))
 def test_share_is_at_least_one_and_within_the_affinity(monkeypatch, affinities):
     for own, share in zip(affinities, shares(monkeypatch, affinities), strict=True):
@@ -75,7 +77,9 @@ def test_slurm_may_grant_fewer_cores(monkeypatch, variable, value, expected):
     assert node.share_of_cores([ALL, ALL], 0) == expected
 
 
-@pytest.mark.parametrize(("quota", "expected"), [(None, 8), (4.0, 4), (2.5, 2), (0.1, 1), (64.0, 8)])
+@pytest.mark.parametrize(
+    ("quota", "expected"), [(None, 8), (4.0, 4), (2.5, 2), (0.1, 1), (64.0, 8)]
+)
 def test_control_group_may_grant_fewer_cores(monkeypatch, quota, expected):
     monkeypatch.setattr(node, "cgroup_cores", lambda: quota)
     assert node.share_of_cores([ALL], 0) == expected
@@ -127,7 +131,10 @@ def test_smallest_limit_on_the_way_up_counts_in_version_2(groups, files, expecte
 def test_smallest_limit_on_the_way_up_counts_in_version_1(groups, quotas, expected):
     files = {f"{folder}/cpu.cfs_quota_us": f"{quota}\n" for folder, quota in quotas.items()}
     files |= {f"{folder}/cpu.cfs_period_us": "100000\n" for folder in quotas}
-    assert groups("5:memory:/job/step\n4:cpu,cpuacct:/job/step\n3:cpuset:/\n1:name=systemd:/\n", files) == expected
+    assert (
+        groups("5:memory:/job/step\n4:cpu,cpuacct:/job/step\n3:cpuset:/\n1:name=systemd:/\n", files)
+        == expected
+    )
 
 
 def test_no_control_groups_no_limit(groups, tmp_path):

@@ -29,7 +29,11 @@ def many(
     return 0.0
 
 
-@driver(n="items", reduction=Each(sum=ExactSum(), table=Dataset("rows", float), more=Dataset("names")), block=10)
+@driver(
+    n="items",
+    reduction=Each(sum=ExactSum(), table=Dataset("rows", float), more=Dataset("names")),
+    block=10,
+)
 def mapped(block, *, items: PositiveInt = 100):
     """Map items.
 
@@ -45,7 +49,13 @@ def pi(*arguments) -> Options:
 
 def test_no_argument_gives_the_defaults():
     assert pi() == (mpipar.pi.pi.bind({}), Settings(), False, False)
-    defaults = {"workers": 1, "schedule": "dynamic", "on_error": OnError(), "output": None, "compress": False}
+    defaults = {
+        "workers": 1,
+        "schedule": "dynamic",
+        "on_error": OnError(),
+        "output": None,
+        "compress": False,
+    }
     assert Settings()._asdict().items() >= (defaults | {"progress": None}).items()
 
 
@@ -68,7 +78,11 @@ def test_all_options_of_every_driver_are_understood():
     )
     assert options.json
     settings = pi("--workers", "auto", "--progress", "--on-error", "skip").settings
-    assert (settings.workers, settings.progress, settings.on_error) == ("auto", True, OnError(skip=True))
+    assert (settings.workers, settings.progress, settings.on_error) == (
+        "auto",
+        True,
+        OnError(skip=True),
+    )
 
 
 def test_last_one_wins_and_equals_signs_are_allowed():
@@ -76,7 +90,18 @@ def test_last_one_wins_and_equals_signs_are_allowed():
 
 
 def test_parameters_of_a_kernel_are_options_by_their_types():
-    given = ["--items", "30", "2e1", "--kind", "slow", "--at-most", "1.5", "--no-shift", "--folder", "a/b"]
+    given = [
+        "--items",
+        "30",
+        "2e1",
+        "--kind",
+        "slow",
+        "--at-most",
+        "1.5",
+        "--no-shift",
+        "--folder",
+        "a/b",
+    ]
     bound = parse(many, given, "prog").bound
     assert bound.parameters == {
         "items": [30, 20],
@@ -104,7 +129,11 @@ def test_parameters_of_a_kernel_are_options_by_their_types():
         (["--block", "0"], "--block", "a whole number from 1 on"),
         (["--seed", "-1"], "--seed", "a whole number from 0 on"),
         (["--output"], "--output", "expected one argument"),
-        (["--on-error", "ignore"], "--on-error", "stop, skip or retry:N with N from 1 to 1000, got 'ignore'"),
+        (
+            ["--on-error", "ignore"],
+            "--on-error",
+            "stop, skip or retry:N with N from 1 to 1000, got 'ignore'",
+        ),
         (["--on-error", "retry:0"], "--on-error", "got 'retry:0'"),
         (["--compress=9"], "--compress", "9"),
         (["--json=yes"], "--json", "yes"),
@@ -142,7 +171,15 @@ def test_help_tells_all_options_with_their_defaults(flag):
     with pytest.raises(HelpWanted) as wanted:
         parse(many, ["--items", "3", flag], "prog")
     text = str(wanted.value)
-    for option in ("--items", "--kind {fast,slow}", "--at-most", "--no-shift", "--workers", "--schedule", "--output"):
+    for option in (
+        "--items",
+        "--kind {fast,slow}",
+        "--at-most",
+        "--no-shift",
+        "--workers",
+        "--schedule",
+        "--output",
+    ):
         assert option in text
     assert "Take 100 % of all kinds of options." in text
     assert "(default: fast)" in text
@@ -157,11 +194,36 @@ def test_version_is_told():
 
 
 FLAGS = (
-    *("--steps", "--workers", "--schedule", "--block", "--seed", "--output", "--json", "--progress", "--no-progress"),
-    *("--help", "--version", "-h", "--steps=1e3", "--items", "--kind", "--shift", "--folder", "--", "-", "-1", "@file"),
+    *(
+        "--steps",
+        "--workers",
+        "--schedule",
+        "--block",
+        "--seed",
+        "--output",
+        "--json",
+        "--progress",
+        "--no-progress",
+    ),
+    *(
+        "--help",
+        "--version",
+        "-h",
+        "--steps=1e3",
+        "--items",
+        "--kind",
+        "--shift",
+        "--folder",
+        "--",
+        "-",
+        "-1",
+        "@file",
+    ),
     *("--compress", "--on-error", "retry:2", "skip", "retry:"),
 )
-words = st.sampled_from((*FLAGS, "auto", "slice", "1e6", "0", "-5", "%s", "fast")) | st.text(max_size=6)
+words = st.sampled_from((*FLAGS, "auto", "slice", "1e6", "0", "-5", "%s", "fast")) | st.text(
+    max_size=6
+)
 
 
 @MODERATE
@@ -179,7 +241,17 @@ def test_any_command_line_is_understood_or_refused(arguments, kernel):
 @pytest.mark.parametrize(
     "name",
     [
-        *("workers", "schedule", "output", "json", "block_", "seed", "help", "version", "no_progress"),
+        *(
+            "workers",
+            "schedule",
+            "output",
+            "json",
+            "block_",
+            "seed",
+            "help",
+            "version",
+            "no_progress",
+        ),
         *("compress", "on_error"),
     ],
 )
@@ -203,7 +275,9 @@ def test_datasets_need_an_output():
 
 
 def test_example_in_the_help_is_that_of_the_docstring_or_made_up():
-    with pytest.raises(HelpWanted, match=r"example: mpirun -np 3 python map\.py --items 7 --output map\.h5"):
+    with pytest.raises(
+        HelpWanted, match=r"example: mpirun -np 3 python map\.py --items 7 --output map\.h5"
+    ):
         parse(mapped, ["--help"], "prog")
     with pytest.raises(HelpWanted, match="example: mpirun -np 4 prog --steps 1e6 --workers 2"):
         pi("--help")
@@ -220,5 +294,7 @@ def test_workers_may_come_from_the_environment(monkeypatch, text, workers):
 
 def test_bad_workers_in_the_environment_are_refused(monkeypatch):
     monkeypatch.setenv("MPIPAR_WORKERS", "many")
-    with pytest.raises(BadInput, match="MPIPAR_WORKERS: expected a whole number from 1 on, or auto, got 'many'"):
+    with pytest.raises(
+        BadInput, match="MPIPAR_WORKERS: expected a whole number from 1 on, or auto, got 'many'"
+    ):
         pi()

@@ -26,8 +26,14 @@ def found(slurm, events, finished, output=True, known=True):
 
 @pytest.mark.parametrize("name", BAD)
 def test_what_is_done_is_done_whatever_slurm_makes_of_it(name):
-    """Such as a worker that was killed for its memory, and replaced; a job that finishes within its grace."""
-    for events, finished, output in ((WELL, True, True), (WELL, False, False), (KILLED, True, True)):
+    """Such as a worker that was killed for its memory, and replaced; a job that finishes within its
+    grace.
+    """
+    for events, finished, output in (
+        (WELL, True, True),
+        (WELL, False, False),
+        (KILLED, True, True),
+    ):
         became = found(state(name), events, finished, output)
         assert (became.name, became.exit_code) == ("done", 0)
         assert name in became.words
@@ -36,7 +42,13 @@ def test_what_is_done_is_done_whatever_slurm_makes_of_it(name):
 @pytest.mark.parametrize("name", BAD)
 def test_what_is_not_done_is_what_slurm_says(name):
     expected = "cancelled" if name == "CANCELLED" else "failed"
-    for events, finished in (([], False), ([], True), (KILLED, False), (RAISED, True), (OLD, False)):
+    for events, finished in (
+        ([], False),
+        ([], True),
+        (KILLED, False),
+        (RAISED, True),
+        (OLD, False),
+    ):
         became = found(state(name), events, finished)
         assert became.name == expected
         assert became.exit_code != 0, "failed, with exit code 0"
@@ -48,8 +60,20 @@ def test_what_is_not_done_is_what_slurm_says(name):
         (state("COMPLETED"), WELL, True, "done", "completed"),
         (state("COMPLETED"), [], True, "done", "completed"),
         (state("COMPLETED"), [], False, "done", "completed, but there is no complete result"),
-        (state("COMPLETED"), RAISED, False, "failed", "Slurm has it as completed, but its program's exit code was 1"),
-        (state("FAILED", 75), [BEGUN, {"event": "ended", "code": 75}], False, "stopped early", "committed"),
+        (
+            state("COMPLETED"),
+            RAISED,
+            False,
+            "failed",
+            "Slurm has it as completed, but its program's exit code was 1",
+        ),
+        (
+            state("FAILED", 75),
+            [BEGUN, {"event": "ended", "code": 75}],
+            False,
+            "stopped early",
+            "committed",
+        ),
         (state("FAILED", 143), [{"event": "cancel"}], False, "cancelled", "cancelled"),
         (state("RUNNING"), WELL, True, "running", "running"),
         (None, WELL, False, "done", "doesn't remember"),
@@ -71,5 +95,9 @@ def test_the_guide_has_each_state_with_its_outcome():
         told |= dict.fromkeys(re.findall(r"`(\w+)`", states), meaning)
     assert told.keys() == STATES.keys()
     for name, meaning in told.items():
-        became = found(state(name, 1 if STATES[name].kind == "ended" and not STATES[name].good else 0), [], False)
+        became = found(
+            state(name, 1 if STATES[name].kind == "ended" and not STATES[name].good else 0),
+            [],
+            False,
+        )
         assert became.name in re.split(r"[;,] |; or else ", meaning.replace("or else ", "")), name

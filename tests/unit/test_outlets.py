@@ -145,10 +145,10 @@ def test_a_terminal_may_go_away(monkeypatch):
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
 def test_no_file_gets_the_number_of_a_standard_stream(closed, tmp_path):
     code = (
-        "import os, sys\nfrom mpipar.runtime import outlets\noutlets.open_missing()\n"
-        "numbers = [os.open('made', os.O_CREAT | os.O_WRONLY), min(s.fileno() for s in (sys.stdout, sys.stderr))]\n"
-        "os.system('echo of a child; echo of a child >&2')\n"
-        "print('x', file=sys.stderr); open('seen', 'w').write(repr(numbers))"
+        "import os, sys\nfrom mpipar.runtime import outlets\noutlets.open_missing()\nnumbers ="
+        " [os.open('made', os.O_CREAT | os.O_WRONLY), min(s.fileno() for s in (sys.stdout,"
+        " sys.stderr))]\nos.system('echo of a child; echo of a child >&2')\nprint('x',"
+        " file=sys.stderr); open('seen', 'w').write(repr(numbers))"
     )
     command = ["bash", "-c", f'"$0" -c "$1" {closed}', sys.executable, code]
     subprocess.run(command, cwd=tmp_path, capture_output=True, check=True, timeout=60)

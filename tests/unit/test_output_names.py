@@ -43,7 +43,9 @@ def test_a_long_name_is_written_twice_or_refused(length, letter, tmp_path):
     assert len(name.encode()) == length
     if length <= 246:
         for _ in range(2):
-            assert mpipar.run(pi, steps=1000, output=path).value == pytest.approx(3.14159265, abs=1e-6)
+            assert mpipar.run(pi, steps=1000, output=path).value == pytest.approx(
+                3.14159265, abs=1e-6
+            )
         assert os.listdir(tmp_path) == [name]
     else:
         with pytest.raises(mpipar.BadInput, match=f"{length - 246} bytes too long"):
@@ -70,7 +72,9 @@ def test_nobody_is_told_to_remove_an_output_in_use(tmp_path, monkeypatch):
     bound = pi.bind({"steps": 1000})
     with OutputFile(path, bound, Comm()):
         for resume in (False, True):
-            with pytest.raises(mpipar.BadInput, match=f"another run is writing to it .process {os.getpid()}"):
+            with pytest.raises(
+                mpipar.BadInput, match=f"another run is writing to it .process {os.getpid()}"
+            ):
                 OutputFile(path, bound, Comm(), resume=resume)
         with pytest.raises(mpipar.BadInput, match="another run is writing to it"):
             preview(path, [bound], resume=False)

@@ -37,7 +37,8 @@ def test_whole_numbers_may_be_written_in_several_ways(text, number):
 
 
 @pytest.mark.parametrize(
-    "text", ["abc", "1.5", "1e-3", "nan", "snan", "inf", "-inf", "", " ", "1e", "0x10", "1,000", "1 0"]
+    "text",
+    ["abc", "1.5", "1e-3", "nan", "snan", "inf", "-inf", "", " ", "1e", "0x10", "1,000", "1 0"],
 )
 def test_what_is_no_whole_number_is_refused_and_quoted(text):
     with pytest.raises(ValueError, match="expected a whole number") as caught:
@@ -80,14 +81,21 @@ texts = st.text(max_size=20) | st.text("0123456789+-._eE infa", max_size=12)
 
 
 @MODERATE
-@given(text=texts, kind=st.sampled_from(TYPES), minimum=st.none() | st.just(1), choices=st.just(()) | st.just((1, 2)))
+@given(
+    text=texts,
+    kind=st.sampled_from(TYPES),
+    minimum=st.none() | st.just(1),
+    choices=st.just(()) | st.just((1, 2)),
+)
 @example(text="1e99999999999999999999", kind=int, minimum=None, choices=())
 @example(text="\ud800", kind=int, minimum=None, choices=())
 @example(text="1\x00", kind=int, minimum=None, choices=())
 @example(text="٣", kind=int, minimum=None, choices=())
 def test_any_text_is_parsed_or_refused(text, kind, minimum, choices):
     numeric = kind in (int, float)
-    parameter = Parameter("x", kind, minimum=minimum if numeric else None, choices=choices if numeric else ())
+    parameter = Parameter(
+        "x", kind, minimum=minimum if numeric else None, choices=choices if numeric else ()
+    )
     try:
         value = parameter.parse(text)
     except BadInput as error:
@@ -102,7 +110,10 @@ def test_any_text_is_parsed_or_refused(text, kind, minimum, choices):
 @pytest.mark.parametrize(
     ("kind", "given", "value"),
     [
-        *[(int, same, 3) for same in (3, np.int32(3), np.uint8(3), np.array(3), 3.0, np.float64(3))],
+        *[
+            (int, same, 3)
+            for same in (3, np.int32(3), np.uint8(3), np.array(3), 3.0, np.float64(3))
+        ],
         *[(float, same, 2.0) for same in (2, 2.0, np.float32(2), np.int64(2))],
         *[(bool, same, False) for same in (False, np.False_)],
         *[(str, same, "a") for same in ("a", np.str_("a"))],
@@ -137,7 +148,19 @@ def test_values_become_the_type_of_their_parameter(kind, given, value):
                 1j,
             )
         ],
-        *[(float, bad) for bad in (False, "1", float("nan"), float("inf"), np.float64("nan"), 1j, None, 10**400)],
+        *[
+            (float, bad)
+            for bad in (
+                False,
+                "1",
+                float("nan"),
+                float("inf"),
+                np.float64("nan"),
+                1j,
+                None,
+                10**400,
+            )
+        ],
         *[(bool, bad) for bad in (1, 0, np.int8(1), "true", None)],
         *[(str, bad) for bad in (1, b"a", Path("a"), None)],
         *[(Path, bad) for bad in (1, b"a", None)],
@@ -225,7 +248,9 @@ def test_parameters_are_read_from_the_signature():
     assert pair == Parameter("pair", str, (), many=True)
 
 
-@pytest.mark.parametrize("hint", [dict[str, int], complex, bytes, object, int | str, tuple[int, str], set[int], None])
+@pytest.mark.parametrize(
+    "hint", [dict[str, int], complex, bytes, object, int | str, tuple[int, str], set[int], None]
+)
 def test_type_that_cannot_be_an_option_raises_and_names_the_parameter(hint):
     def kernel(block, *, odd_one): ...
 

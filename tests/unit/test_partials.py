@@ -49,7 +49,9 @@ MASKED = {
     "another library": OTHER,
     "list of those": [OTHER, OTHER],
     "hard mask": ma.array([1, 2], mask=[1, 0], hard_mask=True),
-    "column of a table": ma.array([(1, 2.0), (3, 4.0)], [("a", int), ("b", float)], mask=[(0, 1), (0, 0)]),
+    "column of a table": ma.array(
+        [(1, 2.0), (3, 4.0)], [("a", int), ("b", float)], mask=[(0, 1), (0, 0)]
+    ),
 }
 
 
@@ -66,7 +68,14 @@ def result_of(reduction, *partials):
     return result
 
 
-REFUSING = [ExactSum(), Count(), Dataset("y"), Dataset("y", one_each=False), Concatenate(), InOrder(np.add)]
+REFUSING = [
+    ExactSum(),
+    Count(),
+    Dataset("y"),
+    Dataset("y", one_each=False),
+    Concatenate(),
+    InOrder(np.add),
+]
 
 
 @pytest.mark.parametrize("name", MASKED)
@@ -115,7 +124,10 @@ def test_histograms_leave_out_masked_samples():
     found = result_of(Histogram([0, 1, 2]), samples)
     assert found.counts.tolist() == np.histogram(samples.compressed(), [0, 1, 2])[0].tolist()
     assert (found.below, found.above) == (1, 0)
-    assert result_of(Histogram([0, 1, 2]), ma.masked_invalid([math.nan, 0.5])).counts.tolist() == [1, 0]
+    assert result_of(Histogram([0, 1, 2]), ma.masked_invalid([math.nan, 0.5])).counts.tolist() == [
+        1,
+        0,
+    ]
 
 
 def test_masks_of_records_and_lists_have_the_shape_of_the_rows():
@@ -160,7 +172,9 @@ def test_sums_of_arrays_of_integers_are_exact(partials):
 
 def test_sums_of_integers_and_others_are_rounded_once():
     terms = [np.array([2**62 + 1]), np.array([0.5]), np.array([2**62 + 1])]
-    assert result_of(ExactSum(), *terms).tolist() == [float(Fraction(2 * (2**62 + 1)) + Fraction(1, 2))]
+    assert result_of(ExactSum(), *terms).tolist() == [
+        float(Fraction(2 * (2**62 + 1)) + Fraction(1, 2))
+    ]
     assert isinstance(result_of(ExactSum(), 2**53, 1.0), float)
     assert isinstance(result_of(ExactSum(), 2, 3), float)
     assert result_of(ExactSum(), np.array([2, 3])).dtype == float
@@ -201,10 +215,14 @@ def test_moments_of_the_tiniest_numbers_have_an_error():
     found = result_of(Moments(), samples[:2] * 1e-200, samples[2:] * 1e-200)
     assert found.error * 1e200 == pytest.approx(moments_of(samples)[2], rel=1e-12)
     found = result_of(Moments(), np.stack([samples, samples * 1e-250], axis=1))
-    assert (found.error * [1, 1e250]).tolist() == pytest.approx([moments_of(samples)[2]] * 2, rel=1e-12)
+    assert (found.error * [1, 1e250]).tolist() == pytest.approx(
+        [moments_of(samples)[2]] * 2, rel=1e-12
+    )
 
 
-@pytest.mark.parametrize("bad", [Decimal(1), Fraction(1, 3), np.longdouble(1), np.timedelta64(3, "s"), 2j, None, "1"])
+@pytest.mark.parametrize(
+    "bad", [Decimal(1), Fraction(1, 3), np.longdouble(1), np.timedelta64(3, "s"), 2j, None, "1"]
+)
 @pytest.mark.parametrize("reduction", [ExactSum(), Count(), Moments(), MinMax(), Histogram([0, 1])])
 def test_numbers_of_other_types_are_refused(bad, reduction):
     for partial in (bad, np.array([bad, bad])):
@@ -212,7 +230,9 @@ def test_numbers_of_other_types_are_refused(bad, reduction):
             reduction.add(reduction.start(), partial, Plan(2, 2)[0])
 
 
-@pytest.mark.parametrize("reduction", [ExactSum(), Moments(), MinMax(), Histogram([0, 1]), Dataset("y"), Concatenate()])
+@pytest.mark.parametrize(
+    "reduction", [ExactSum(), Moments(), MinMax(), Histogram([0, 1]), Dataset("y"), Concatenate()]
+)
 def test_lists_that_numpy_would_round_are_refused(reduction):
     for partial in ([2**53 + 1, 0.5], [2**63 + 1, -1]):
         with pytest.raises(TypeError, match=f"would round {partial[0]}"):
@@ -238,6 +258,8 @@ def test_a_masked_result_of_sweep_is_missing():
 
 
 def test_a_masked_result_of_roots_is_refused(tmp_path):
-    (tmp_path / "f.py").write_text("import numpy as np\ndef f(x):\n    return np.ma.masked_greater(x, 0.5)\n")
+    (tmp_path / "f.py").write_text(
+        "import numpy as np\ndef f(x):\n    return np.ma.masked_greater(x, 0.5)\n"
+    )
     with pytest.raises(RunFailed, match="can't leave out masked values"):
         run(roots, f=f"{tmp_path}/f.py:f", points=10)

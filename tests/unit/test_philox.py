@@ -1,4 +1,6 @@
-"""Random numbers for GPUs: the published answers, the same bits with each array library, what a stream promises."""
+"""Random numbers for GPUs: the published answers, the same bits with each array library, what a
+stream promises.
+"""
 
 import math
 
@@ -14,7 +16,8 @@ from mpipar.core.streams import words
 ONES = 0xFFFFFFFF
 
 
-# The vectors for philox4x32-10 that the authors publish with Random123 (kat_vectors): counter, key, answer.
+# The vectors for philox4x32-10 that the authors publish with Random123 (kat_vectors): counter, key,
+# answer.
 @pytest.mark.parametrize(
     ("counter", "key", "answer"),
     [
@@ -42,7 +45,12 @@ def one_by_one(seed: int, index: int, count: int) -> list[float]:
         state, key = [number & ONES, number >> 32, c2, c3], [k0, k1]
         for _ in range(10):
             first, second = 0xD2511F53 * state[0], 0xCD9E8D57 * state[2]
-            state = [(second >> 32) ^ state[1] ^ key[0], second & ONES, (first >> 32) ^ state[3] ^ key[1], first & ONES]
+            state = [
+                (second >> 32) ^ state[1] ^ key[0],
+                second & ONES,
+                (first >> 32) ^ state[3] ^ key[1],
+                first & ONES,
+            ]
             key = [(key[0] + 0x9E3779B9) & ONES, (key[1] + 0xBB67AE85) & ONES]
         pairs.append([((high << 32 | low) >> 11) / 2**53 for low, high in (state[:2], state[2:])])
     return [*(pair[0] for pair in pairs), *(pair[1] for pair in pairs)][:count]
@@ -52,7 +60,8 @@ def one_by_one(seed: int, index: int, count: int) -> list[float]:
     seed=st.integers(0, 2**70),
     index=st.integers(0, 2**40),
     shapes=st.lists(
-        st.one_of(st.none(), st.integers(0, 9), st.tuples(st.integers(0, 4), st.integers(0, 5))), max_size=3
+        st.one_of(st.none(), st.integers(0, 9), st.tuples(st.integers(0, 4), st.integers(0, 5))),
+        max_size=3,
     ),
 )
 def test_the_same_bits_with_each_library_and_by_hand(seed, index, shapes):
@@ -80,7 +89,9 @@ def test_calls_don_t_repeat_numbers_and_rows_share_counters():
 
 
 def test_streams_differ_by_seed_and_block():
-    firsts = {float(PhiloxStream(np, seed, index).random()) for seed in range(30) for index in range(30)}
+    firsts = {
+        float(PhiloxStream(np, seed, index).random()) for seed in range(30) for index in range(30)
+    }
     assert len(firsts) == 900
 
 
@@ -92,7 +103,9 @@ def test_numbers_are_uniform():
     chi2 = ((counts - 2**12) ** 2 / 2**12).sum()
     assert abs(chi2 - 255) < 5 * math.sqrt(2 * 255)
     assert abs(np.corrcoef(numbers[:-1], numbers[1:])[0, 1]) < 5 / 2**10
-    assert abs(np.corrcoef(numbers[: 2**19], numbers[2**19 :])[0, 1]) < 7 / 2**10  # words of one counter
+    assert (
+        abs(np.corrcoef(numbers[: 2**19], numbers[2**19 :])[0, 1]) < 7 / 2**10
+    )  # words of one counter
 
 
 @pytest.mark.parametrize("xp", [np, array_api_strict])
@@ -100,7 +113,12 @@ def test_normal_numbers_are(xp):
     numbers = np.asarray(PhiloxStream(xp, 3, 4).normal(2.0, 3.0, (2, 2**17)))
     assert numbers.shape == (2, 2**17)
     standard = (numbers.ravel() - 2.0) / 3.0
-    for power, moment, spread in ((1, 0, 1), (2, 1, math.sqrt(2)), (3, 0, math.sqrt(15)), (4, 3, math.sqrt(96))):
+    for power, moment, spread in (
+        (1, 0, 1),
+        (2, 1, math.sqrt(2)),
+        (3, 0, math.sqrt(15)),
+        (4, 3, math.sqrt(96)),
+    ):
         assert abs((standard**power).mean() - moment) < 5 * spread / 2**9
     share = (np.abs(standard) < 1.0).mean()
     assert abs(share - math.erf(1 / math.sqrt(2))) < 5 * 0.47 / 2**9
@@ -113,5 +131,7 @@ def test_uniform_numbers_of_an_interval():
 
 
 def test_what_there_is_not_is_told_with_what_there_is():
-    with pytest.raises(AttributeError, match="rng on a GPU has no 'gamma': it has random, uniform, standard_normal"):
+    with pytest.raises(
+        AttributeError, match="rng on a GPU has no 'gamma': it has random, uniform, standard_normal"
+    ):
         PhiloxStream(np, 1, 1).gamma(3.0)

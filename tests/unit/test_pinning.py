@@ -7,7 +7,10 @@ ALL = range(8)
 
 def ranks(*cores, workers=1, host="a", machine=8, quota=None, sees=None):
     """Return the places of ranks that may run on these cores of a host with eight."""
-    return [Place(host, frozenset(own), workers, sees or len(frozenset(own)), machine, quota, "") for own in cores]
+    return [
+        Place(host, frozenset(own), workers, sees or len(frozenset(own)), machine, quota, "")
+        for own in cores
+    ]
 
 
 @pytest.mark.parametrize(
@@ -25,12 +28,21 @@ def ranks(*cores, workers=1, host="a", machine=8, quota=None, sees=None):
         (ranks([3], [3], [3], [3], [4], [5]), "host a: 4 ranks share 1 core"),
         (ranks([0, 1], [1, 2], [0, 2], [0, 1, 2]), "host a: 4 ranks share 3 cores"),
         (ranks([0, 1], [0, 1], workers=2), "host a: 2 ranks with 4 workers in all share 2 cores"),
-        (ranks([0], workers=4), "rank 0 on host a: its 4 workers share 1 core, as the rank is pinned"),
+        (
+            ranks([0], workers=4),
+            "rank 0 on host a: its 4 workers share 1 core, as the rank is pinned",
+        ),
         (ranks([0, 1], workers=4), "rank 0 on host a: its 4 workers share 2 cores"),
         (ranks(ALL, workers=4, sees=1), "rank 0 on host a: its 4 workers share 1 core"),
-        (ranks(ALL, ALL, workers=2, quota=2), "host a: 2 ranks with 4 workers in all have the time of 2 cores, by"),
+        (
+            ranks(ALL, ALL, workers=2, quota=2),
+            "host a: 2 ranks with 4 workers in all have the time of 2 cores, by",
+        ),
         (ranks(ALL, ALL, workers=2, quota=4), None),
-        (ranks([0], [1], quota=1), "host a: 2 ranks have the time of 1 core, by their control group"),
+        (
+            ranks([0], [1], quota=1),
+            "host a: 2 ranks have the time of 1 core, by their control group",
+        ),
         (ranks([0]) + ranks([0], host="b"), None),
         (ranks([0]) + ranks([0], [0], host="b"), "host b: 2 ranks share 1 core"),
         (ranks([0], [0]) + ranks([0], [0], host="b"), "host a (and 1 more): 2 ranks share 1 core"),
@@ -64,9 +76,15 @@ STEP = {"SLURM_STEP_ID": "0"}
         ({**HYDRA, **STEP}, "pass -bind-to none to mpirun"),
         ({**HYDRA, **STEP, "SRUN_CPUS_PER_TASK": "1"}, "unset SRUN_CPUS_PER_TASK before mpirun"),
         ({"OMPI_COMM_WORLD_SIZE": "2", **STEP}, "pass --bind-to none to mpirun"),
-        ({"OMPI_COMM_WORLD_SIZE": "2", **STEP, "SRUN_CPUS_PER_TASK": "1"}, "unset SRUN_CPUS_PER_TASK before mpirun"),
+        (
+            {"OMPI_COMM_WORLD_SIZE": "2", **STEP, "SRUN_CPUS_PER_TASK": "1"},
+            "unset SRUN_CPUS_PER_TASK before mpirun",
+        ),
         (STEP, "pass --cpus-per-task=3 or --cpu-bind=none to srun"),
-        ({**STEP, "PMI_RANK": "0"}, "pass --cpus-per-task=3 or --cpu-bind=none to srun"),  # srun --mpi=pmi2
+        (
+            {**STEP, "PMI_RANK": "0"},
+            "pass --cpus-per-task=3 or --cpu-bind=none to srun",
+        ),  # srun --mpi=pmi2
         ({**STEP, "PMI_RANK": "0", "I_MPI_PMI_LIBRARY": "x"}, "pass --cpus-per-task=3"),
         ({**STEP, "PMIX_RANK": "0", "SRUN_CPUS_PER_TASK": "1"}, "pass --cpus-per-task=3"),
     ],

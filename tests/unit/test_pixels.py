@@ -1,4 +1,6 @@
-"""Images of all depths, turned, scaled and converted: right by other readers than Pillow, or refused by name."""
+"""Images of all depths, turned, scaled and converted: right by other readers than Pillow, or
+refused by name.
+"""
 
 import math
 import struct
@@ -33,7 +35,8 @@ def png(path, pixels):
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
     chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
     parts = [
-        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)) for name, data in chunks
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        for name, data in chunks
     ]
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(parts))
 
@@ -47,7 +50,9 @@ def pixels_of_png(path):
         length, name = struct.unpack(">I4s", content[place : place + 8])
         data += content[place + 8 : place + 8 + length] if name == b"IDAT" else b""
         place += 12 + length
-    lines = np.frombuffer(zlib.decompress(data), np.uint8).reshape(height, 1 + 2 * width).astype(int)
+    lines = (
+        np.frombuffer(zlib.decompress(data), np.uint8).reshape(height, 1 + 2 * width).astype(int)
+    )
     above = np.zeros(2 * width, int)
     for line in lines:
         for i in range(2 * width):
@@ -64,7 +69,9 @@ def predicted(how, left, above, corner):
 
 
 def netpbm(path, kind, largest, pixels):
-    path.write_bytes(b"%s %d %d %d\n" % (kind, WIDTH, HEIGHT, largest) + pixels.astype(">u2").tobytes())
+    path.write_bytes(
+        b"%s %d %d %d\n" % (kind, WIDTH, HEIGHT, largest) + pixels.astype(">u2").tobytes()
+    )
 
 
 def tiff(pixels, **options):
@@ -85,7 +92,9 @@ def fits(path):
         "BZERO   = 32768",
     ]
     header = "".join(card.ljust(80) for card in [*cards, "END"]).ljust(2880).encode()
-    path.write_bytes(header + (DEEP.astype(int) - 32768).astype(">i2").tobytes().ljust(3 * 2880, b"\0"))
+    path.write_bytes(
+        header + (DEEP.astype(int) - 32768).astype(">i2").tobytes().ljust(3 * 2880, b"\0")
+    )
 
 
 def sgi(path):
@@ -109,7 +118,9 @@ KEPT = {
     "deep.jp2": (pillow(DEEP), DEEP),
     "deep.pgm": (lambda path: netpbm(path, b"P5", 65535, DEEP), DEEP),
     "float.pfm": (
-        lambda path: path.write_bytes(b"Pf\n%d %d\n-1\n" % (WIDTH, HEIGHT) + GREY[::-1].astype("<f4").tobytes()),
+        lambda path: path.write_bytes(
+            b"Pf\n%d %d\n-1\n" % (WIDTH, HEIGHT) + GREY[::-1].astype("<f4").tobytes()
+        ),
         GREY,
     ),
     "bytes.tif": (tiff((GREY * 255).astype(np.uint8)), (GREY * 255).astype(np.uint8)),
@@ -132,7 +143,10 @@ def truth_of(pixels, rotate, resize):
     if rotate % 90 == 0:
         return np.rot90(pixels, rotate // 90), slice(None)
     cosine, sine = math.cos(math.radians(rotate)), math.sin(math.radians(rotate))
-    height, width = math.ceil(WIDTH * sine + HEIGHT * cosine), math.ceil(WIDTH * cosine + HEIGHT * sine)
+    height, width = (
+        math.ceil(WIDTH * sine + HEIGHT * cosine),
+        math.ceil(WIDTH * cosine + HEIGHT * sine),
+    )
     y, x = np.mgrid[:height, :width] - np.array([(height - 1) / 2, (width - 1) / 2])[:, None, None]
     where = np.array([cosine * y + sine * x, cosine * x - sine * y])
     where += np.array([(HEIGHT - 1) / 2, (WIDTH - 1) / 2])[:, None, None]
@@ -161,13 +175,17 @@ def test_values_of_each_depth_are_right(name, operation, tmp_path):
         np.testing.assert_array_equal(np.asarray(image), made)
 
 
-@pytest.mark.parametrize("name", [name for name, (_, pixels) in KEPT.items() if pixels.dtype == np.uint16])
+@pytest.mark.parametrize(
+    "name", [name for name, (_, pixels) in KEPT.items() if pixels.dtype == np.uint16]
+)
 @pytest.mark.parametrize("operation", [*in_ci("as it is"), "30"])
 def test_png_of_16_bits_has_the_same_values_as_tiff(name, operation, tmp_path):
     KEPT[name][0](tmp_path / name)
     for kind in ("png", "tiff"):
         convert(str(tmp_path / name), tmp_path / f"out.{kind}", *OPERATIONS[operation], kind, 90)
-    np.testing.assert_array_equal(pixels_of_png(tmp_path / "out.png"), tifffile.imread(tmp_path / "out.tiff"))
+    np.testing.assert_array_equal(
+        pixels_of_png(tmp_path / "out.png"), tifffile.imread(tmp_path / "out.tiff")
+    )
 
 
 @pytest.mark.parametrize("kind", ["jpeg", *in_ci("webp", "gif", "bmp")])
@@ -182,16 +200,28 @@ REFUSED = {
     "colours.png": (lambda path: png(path, COLOURS), "PNG of more than 8 bits"),
     "alpha.png": (lambda path: png(path, np.dstack([COLOURS, DEEP])), "PNG of more than 8 bits"),
     "colours.tif": (tiff(COLOURS, photometric="rgb"), "TIFF of more than 8 bits"),
-    "big-colours.tif": (tiff(COLOURS, photometric="rgb", byteorder=">"), "TIFF of more than 8 bits"),
-    "planes.tif": (tiff(COLOURS.transpose(2, 0, 1), photometric="rgb", planarconfig="separate"), "more than 8 bits"),
-    "cmyk.tif": (tiff(np.dstack([COLOURS, DEEP]), photometric="separated"), "TIFF of more than 8 bits"),
+    "big-colours.tif": (
+        tiff(COLOURS, photometric="rgb", byteorder=">"),
+        "TIFF of more than 8 bits",
+    ),
+    "planes.tif": (
+        tiff(COLOURS.transpose(2, 0, 1), photometric="rgb", planarconfig="separate"),
+        "more than 8 bits",
+    ),
+    "cmyk.tif": (
+        tiff(np.dstack([COLOURS, DEEP]), photometric="separated"),
+        "TIFF of more than 8 bits",
+    ),
     "white.tif": (tiff(DEEP, photometric="miniswhite"), "white for black"),
     "large.tif": (tiff(DEEP.astype(np.uint32) * 65536), "2\\*\\*31"),
     "signed-bytes.tif": (tiff((GREY * 200 - 100).astype(np.int8)), "signed bytes"),
     "half.tif": (tiff(GREY.astype(np.float16)), "cannot identify"),
     "double.tif": (tiff(GREY), "cannot identify"),
     "colours.ppm": (lambda path: netpbm(path, b"P6", 65535, COLOURS), "PPM of more than 8 bits"),
-    "stretched.pgm": (lambda path: netpbm(path, b"P5", 4095, DEEP // 16), "stretches grey values of 0 to 4095"),
+    "stretched.pgm": (
+        lambda path: netpbm(path, b"P5", 4095, DEEP // 16),
+        "stretches grey values of 0 to 4095",
+    ),
     "scaled.fits": (fits, "BZERO"),
     "grey.sgi": (sgi, "SGI of more than 8 bits"),
 }
@@ -234,7 +264,9 @@ def test_interpolated_edges_do_not_leave_the_range_of_the_type(tmp_path):
 @pytest.mark.parametrize("compression", ["group3", "group4", "jpeg", "tiff_lzw"])
 def test_a_compression_that_fits_the_result_is_taken(compression, tmp_path):
     mode = "1" if compression.startswith("group") else "RGB"
-    Image.fromarray((GREY * 255).astype(np.uint8)).convert(mode).save(tmp_path / "in.tif", compression=compression)
+    Image.fromarray((GREY * 255).astype(np.uint8)).convert(mode).save(
+        tmp_path / "in.tif", compression=compression
+    )
     convert(str(tmp_path / "in.tif"), tmp_path / "same.tif", 90, "100%", "keep", 90)
     convert(str(tmp_path / "in.tif"), tmp_path / "turned.tif", 30, "100%", "keep", 90)
     with Image.open(tmp_path / "same.tif") as same, Image.open(tmp_path / "turned.tif") as turned:
@@ -251,7 +283,9 @@ def test_a_transparent_colour_becomes_a_channel_before_it_is_blended(kind, tmp_p
     convert(str(tmp_path / "key.png"), tmp_path / f"out.{kind}", 0, "50%", kind, 100)
     with Image.open(tmp_path / f"out.{kind}") as made:
         pixels = np.asarray(made.convert("RGBA"))
-    is_seen = (pixels[..., 3] > 128) & (pixels[..., 2] < 128)  # what is written without transparency is on white
+    is_seen = (pixels[..., 3] > 128) & (
+        pixels[..., 2] < 128
+    )  # what is written without transparency is on white
     assert is_seen.sum() in range(81, 122)
     seen = pixels[is_seen]
     assert (seen[:, 1] <= np.maximum(40, seen[:, 2] + 40)).all(), "no green shines through"
@@ -260,7 +294,9 @@ def test_a_transparent_colour_becomes_a_channel_before_it_is_blended(kind, tmp_p
 def test_corners_of_cmyk_and_lab_are_black(tmp_path):
     srgb, lab = ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB")
     Image.new("CMYK", (20, 20)).save(tmp_path / "cmyk.tif")
-    image = ImageCms.profileToProfile(Image.new("RGB", (20, 20), "white"), srgb, lab, outputMode="LAB")
+    image = ImageCms.profileToProfile(
+        Image.new("RGB", (20, 20), "white"), srgb, lab, outputMode="LAB"
+    )
     image.save(tmp_path / "lab.tif")
     for name, black in (("cmyk", [0, 0, 0, 255]), ("lab", [0, 0, 0])):
         convert(str(tmp_path / f"{name}.tif"), tmp_path / f"{name}-out.tif", 45, "100%", "keep", 90)

@@ -9,7 +9,13 @@ import pytest
 from mpipar.pool import by_value
 from mpipar.pool.plain import are_plain
 
-PLAIN = [range(3), [], [1, 2.5, 1j, "text", b"bytes", True, None], [np.float64(1), np.bool_(0)], [(1, "a"), (), (2.5,)]]
+PLAIN = [
+    range(3),
+    [],
+    [1, 2.5, 1j, "text", b"bytes", True, None],
+    [np.float64(1), np.bool_(0)],
+    [(1, "a"), (), (2.5,)],
+]
 
 
 class Level(enum.IntEnum):
@@ -33,7 +39,13 @@ OTHERS = [
     [np.zeros(2)],
     [np.dtype("f8")],
 ]
-OTHERS += [[datetime.datetime(2000, 1, 1)], [bytearray(1)], [(1, [2])], [np.void(3)], [np.str_("a")]]
+OTHERS += [
+    [datetime.datetime(2000, 1, 1)],
+    [bytearray(1)],
+    [(1, [2])],
+    [np.void(3)],
+    [np.str_("a")],
+]
 
 
 @pytest.mark.parametrize("items", PLAIN, ids=repr)

@@ -153,7 +153,11 @@ def test_ranks_beyond_the_blocks_get_nothing(share):
 
 
 @MODERATE
-@given(n=st.integers(1, 300), block=st.integers(1, 50), sizes=st.lists(st.integers(1, 12), min_size=2, max_size=4))
+@given(
+    n=st.integers(1, 300),
+    block=st.integers(1, 50),
+    sizes=st.lists(st.integers(1, 12), min_size=2, max_size=4),
+)
 def test_block_boundaries_do_not_depend_on_the_number_of_ranks(n, block, sizes):
     def boundaries(size):
         plan = Plan(n, block)

@@ -29,7 +29,9 @@ def test_it_sums_up_the_chunks_of_a_process():
     mine, tally = record(), Tally(Count())
     first = Outcome(3, 2, 0.5, 0.4, partials={0: 1, 1: 2}, rows={0: {"y": np.zeros(1)}})
     assert tally.add(Blocks([range(2)]), first, mine) is None
-    second = Outcome(4, 1, 0.25, 0.25, partials={2: 4}, rows={2: {}}, skipped=[skipped(4)], retried=3)
+    second = Outcome(
+        4, 1, 0.25, 0.25, partials={2: 4}, rows={2: {}}, skipped=[skipped(4)], retried=3
+    )
     assert tally.add(of(2, 4), second, mine) is None
     assert (tally.new.total, tally.new.count, tally.new.skipped) == (7, 3, [skipped(4)])
     assert (tally.partials, tally.rows.keys(), tally.retried) == ({0: 1, 1: 2, 2: 4}, {0, 2}, 3)
@@ -78,7 +80,9 @@ def test_skipped_blocks_are_left_out():
 @pytest.mark.parametrize("left_out", [(), (3,), (0, 1)])
 def test_of_a_chunk_that_ended_early_the_first_blocks_are_done(left_out):
     tally, failure = Tally(Count()), Failure("block 7", "ValueError")
-    outcome = Outcome(5, 5 - len(left_out), 0.5, 0.5, skipped=[skipped(k) for k in left_out], failure=failure)
+    outcome = Outcome(
+        5, 5 - len(left_out), 0.5, 0.5, skipped=[skipped(k) for k in left_out], failure=failure
+    )
     mine = record()
     assert tally.add(Blocks([range(10)]), outcome, mine) is failure
     assert set(Blocks(tally.new.ranges)) == set(range(5)) - set(left_out)
@@ -137,7 +141,12 @@ def test_a_fold_that_fails_is_not_tried_again():
 
 
 @MODERATE
-@given(n=st.integers(0, 300), size=st.integers(1, 5), order=st.randoms(use_true_random=False), folds=st.integers(1, 20))
+@given(
+    n=st.integers(0, 300),
+    size=st.integers(1, 5),
+    order=st.randoms(use_true_random=False),
+    folds=st.integers(1, 20),
+)
 def test_all_blocks_of_a_run_are_counted_once(n, size, order, folds):
     tallies = [Tally(Count()) for _ in range(size)]
     chunks = []

@@ -20,9 +20,17 @@ def state(tmp_path, monkeypatch) -> Path:
 def made(folder: Path, number: str = "12", cluster: str = "", **more) -> Submission:
     folder.mkdir(exist_ok=True)
     values = {
-        "id": number, "name": "pi", "cluster": cluster, "folder": str(folder), "outputs": {"": f"{folder}/pi.h5"},
-        "tasks": "", "command": ["sbatch", "a b"], "overrides": ["x=1"], "time": 3.5, **more,
-    }  # fmt: skip
+        "id": number,
+        "name": "pi",
+        "cluster": cluster,
+        "folder": str(folder),
+        "outputs": {"": f"{folder}/pi.h5"},
+        "tasks": "",
+        "command": ["sbatch", "a b"],
+        "overrides": ["x=1"],
+        "time": 3.5,
+        **more,
+    }
     return Submission(**values)
 
 
@@ -101,10 +109,14 @@ def test_folders_that_are_gone_are_not_known_any_more(tmp_path):
     assert [one.id for one in record.removed("")] == ["b"]
 
 
-@pytest.mark.parametrize("name", ["12", "12_1", "no/folder", "", ".", "\0", "x" * 5000, "é", "$(touch canary)"])
+@pytest.mark.parametrize(
+    "name", ["12", "12_1", "no/folder", "", ".", "\0", "x" * 5000, "é", "$(touch canary)"]
+)
 def test_what_was_never_submitted_is_refused(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(BadInput, match=r"no job 12 was submitted|expected the number of a job or its folder"):
+    with pytest.raises(
+        BadInput, match=r"no job 12 was submitted|expected the number of a job or its folder"
+    ):
         record.find(name, "")
 
 
@@ -125,7 +137,9 @@ def test_lines_that_are_not_whole_or_of_another_version_are_left_out(tmp_path, s
     assert record.of_folder(tmp_path / "a") == [one, two]
     assert record.known("") == [two]
     text = (tmp_path / "a/submissions.jsonl").read_text(errors="replace")
-    (tmp_path / "a/submissions.jsonl").write_text(text.replace('"id"', '"of_a_later_version": {}, "id"'))
+    (tmp_path / "a/submissions.jsonl").write_text(
+        text.replace('"id"', '"of_a_later_version": {}, "id"')
+    )
     assert record.of_folder(tmp_path / "a") == [one, two], "more keys are no harm"
     assert asdict(one) == asdict(record.of_folder(tmp_path / "a")[0])
 

@@ -27,7 +27,9 @@ def reduce_in_order(reduction, plan, partial):
 
 
 def reduce_in_disorder(reduction, plan, partial, rng):
-    """Return the result of blocks that groups evaluate in a random order, merged in a random order too."""
+    """Return the result of blocks that groups evaluate in a random order, merged in a random order
+    too.
+    """
     totals = [reduction.start() for _ in range(rng.integers(1, 7))]
     for index in rng.permutation(plan.n_blocks):
         group = rng.integers(len(totals))
@@ -48,7 +50,11 @@ def bits(value):
     if isinstance(value, tuple):
         return type(value), [bits(item) for item in value]
     if isinstance(value, np.ndarray):
-        return value.dtype, value.shape, value.tolist() if value.dtype == object else value.tobytes()
+        return (
+            value.dtype,
+            value.shape,
+            value.tolist() if value.dtype == object else value.tobytes(),
+        )
     return type(value), value.hex() if isinstance(value, float) else value
 
 
@@ -75,8 +81,14 @@ CASES = {
     "sum of arrays": (ExactSum(), lambda seed, block: draws(seed, block, 2, 3)),
     "count": (Count(), lambda seed, block: 10**18 + seed * block.index),
     "counts": (Count(), lambda seed, block: np.array([block.size, seed])),
-    "counts beyond 64 bits": (Count(), lambda seed, block: rng_of(seed, block).integers(2**61, 2**63, 3)),
-    "counts of both signs": (Count(), lambda seed, block: rng_of(seed, block).integers(-(2**50), 2**50, 2)),
+    "counts beyond 64 bits": (
+        Count(),
+        lambda seed, block: rng_of(seed, block).integers(2**61, 2**63, 3),
+    ),
+    "counts of both signs": (
+        Count(),
+        lambda seed, block: rng_of(seed, block).integers(-(2**50), 2**50, 2),
+    ),
     "extremes": (MinMax(), draws),
     "extremes with ties": (MinMax(), chosen(-1.0, 0.0, -0.0, 1.0)),
     "extremes with NaN": (MinMax(), chosen(1.0, 2.0, 3.0, math.nan)),
@@ -85,7 +97,10 @@ CASES = {
     "histogram": (Histogram([-2.0, -0.5, 0.0, 3.0]), draws),
     "rows": (Concatenate(), lambda seed, block: draws(seed, block, block.size, 2)),
     "text in order": (InOrder(str.__add__), letters),
-    "product of matrices": (InOrder(np.matmul), lambda seed, block: rng_of(seed, block).standard_normal((3, 3))),
+    "product of matrices": (
+        InOrder(np.matmul),
+        lambda seed, block: rng_of(seed, block).standard_normal((3, 3)),
+    ),
     "side by side": (
         Each(sum=ExactSum(), text=InOrder(str.__add__)),
         lambda seed, block: {"sum": draws(seed, block)[0], "text": letters(seed, block)},
@@ -96,7 +111,9 @@ CASES = {
 @pytest.mark.parametrize("case", CASES)
 @MODERATE
 @given(plan=plans, seed=seeds)
-def test_result_has_the_same_bits_whoever_evaluates_the_blocks_and_in_whatever_order(case, plan, seed):
+def test_result_has_the_same_bits_whoever_evaluates_the_blocks_and_in_whatever_order(
+    case, plan, seed
+):
     reduction, partial = CASES[case][0], functools.partial(CASES[case][1], seed)
     expected = bits(reduce_in_order(reduction, plan, partial))
     for turn in range(3):
@@ -116,25 +133,36 @@ def test_exact_sum_is_the_correctly_rounded_sum(plan, seed):
 def test_exact_sum_takes_all_kinds_of_real_numbers():
     partials = [1, 0.5, True, np.float32(0.25), np.int16(2), np.array(4.0)]
     assert reduce_in_order(ExactSum(), Plan(6, 1), lambda block: partials[block.index]) == 8.75
-    assert reduce_in_order(ExactSum(), Plan(2, 1), lambda block: [math.inf, 1.0][block.index]) == math.inf
-    assert math.isnan(reduce_in_order(ExactSum(), Plan(2, 1), lambda block: [math.nan, 1.0][block.index]))
+    assert (
+        reduce_in_order(ExactSum(), Plan(2, 1), lambda block: [math.inf, 1.0][block.index])
+        == math.inf
+    )
+    assert math.isnan(
+        reduce_in_order(ExactSum(), Plan(2, 1), lambda block: [math.nan, 1.0][block.index])
+    )
 
 
 def test_counts_never_overflow():
     assert reduce_in_order(Count(), Plan(4, 1), lambda block: 2**62) == 2**64
     top = np.array([2**63 - 1, -(2**63), 5])
-    assert reduce_in_order(Count(), Plan(3, 1), lambda block: top).tolist() == [3 * x for x in top.tolist()]
+    assert reduce_in_order(Count(), Plan(3, 1), lambda block: top).tolist() == [
+        3 * x for x in top.tolist()
+    ]
     unsigned = np.array([2**64 - 1], np.uint64)
     assert reduce_in_order(Count(), Plan(2, 1), lambda block: unsigned).tolist() == [2**65 - 2]
 
 
 def test_counts_in_small_types_do_not_wrap_around():
-    assert reduce_in_order(Count(), Plan(3, 1), lambda block: np.array([200, 3], np.uint8)).tolist() == [600, 9]
+    assert reduce_in_order(
+        Count(), Plan(3, 1), lambda block: np.array([200, 3], np.uint8)
+    ).tolist() == [600, 9]
 
 
 def test_type_of_counts_does_not_depend_on_overflows_on_the_way():
     results = [
-        reduce_in_order(Count(), Plan(3, 1), lambda block, order=order: np.array([order[block.index]]))
+        reduce_in_order(
+            Count(), Plan(3, 1), lambda block, order=order: np.array([order[block.index]])
+        )
         for order in itertools.permutations([2**63 - 1, 1, -1])
     ]
     assert {(result.dtype, result.item()) for result in results} == {(results[0].dtype, 2**63 - 1)}
@@ -160,7 +188,9 @@ def test_moments_of_data_far_from_0_keep_their_digits(seed, shape, block):
     near_0 = samples - 1e9  # exact, and easier for NumPy
     np.testing.assert_allclose(found.value - 1e9, near_0.mean(axis=0), rtol=0, atol=2e-5)
     np.testing.assert_allclose(found.variance, near_0.var(axis=0, ddof=1), rtol=1e-6)
-    np.testing.assert_allclose(found.error, near_0.std(axis=0, ddof=1) / math.sqrt(plan.n), rtol=1e-6)
+    np.testing.assert_allclose(
+        found.error, near_0.std(axis=0, ddof=1) / math.sqrt(plan.n), rtol=1e-6
+    )
     assert found.n == plan.n
     assert np.shape(found.value) == np.shape(found.variance) == shape
 
@@ -170,7 +200,11 @@ def test_moments_of_one_sample_have_no_variance_and_of_equal_ones_none_left():
     assert (one.value, one.n) == (2.5, 1)
     assert math.isnan(one.variance)
     assert math.isnan(one.error)
-    assert reduce_in_order(Moments(), Plan(5, 2), lambda block: [1e9 + 0.1] * block.size)[:3] == (1e9 + 0.1, 0.0, 0.0)
+    assert reduce_in_order(Moments(), Plan(5, 2), lambda block: [1e9 + 0.1] * block.size)[:3] == (
+        1e9 + 0.1,
+        0.0,
+        0.0,
+    )
 
 
 @FEW
@@ -178,7 +212,9 @@ def test_moments_of_one_sample_have_no_variance_and_of_equal_ones_none_left():
 def test_histogram_is_that_of_numpy_with_what_lies_outside(seed, edges):
     edges = np.sort(edges).astype(float)
     samples = np.random.default_rng(seed).integers(-8, 9, 100) / 2.0  # many on the edges
-    found = reduce_in_order(Histogram(edges), Plan(100, 7), lambda block: samples[block.start : block.stop])
+    found = reduce_in_order(
+        Histogram(edges), Plan(100, 7), lambda block: samples[block.start : block.stop]
+    )
     np.testing.assert_array_equal(found.counts, np.histogram(samples, edges)[0])
     np.testing.assert_array_equal(found.edges, edges)
     assert (found.below, found.above) == ((samples < edges[0]).sum(), (samples > edges[-1]).sum())
@@ -190,7 +226,9 @@ def test_histogram_needs_increasing_edges(edges):
         Histogram(edges)
 
 
-@pytest.mark.parametrize("reduction", [Concatenate(), InOrder(lambda left, right: np.concatenate([left, right]))])
+@pytest.mark.parametrize(
+    "reduction", [Concatenate(), InOrder(lambda left, right: np.concatenate([left, right]))]
+)
 def test_kernel_may_use_its_buffer_again(reduction):
     buffer = np.zeros(2)
 
@@ -204,13 +242,25 @@ def test_kernel_may_use_its_buffer_again(reduction):
 @pytest.mark.parametrize(
     ("reduction", "partial", "message"),
     [
-        *[(ExactSum(), bad, "ExactSum needs real") for bad in ("1", None, 1j, {}, np.array(["a"]), [[1], [1, 2]])],
-        *[(Count(), bad, "Count needs whole numbers") for bad in (1.5, "1", None, {}, np.array([1.0]), Fraction(3, 2))],
+        *[
+            (ExactSum(), bad, "ExactSum needs real")
+            for bad in ("1", None, 1j, {}, np.array(["a"]), [[1], [1, 2]])
+        ],
+        *[
+            (Count(), bad, "Count needs whole numbers")
+            for bad in (1.5, "1", None, {}, np.array([1.0]), Fraction(3, 2))
+        ],
         (Count(), np.array([1.5, 2], object), "Count needs whole numbers"),
-        *[(MinMax(), bad, "MinMax needs one value for each of the 2 items") for bad in (1.0, [1.0] * 3, [[1.0, 2.0]])],
+        *[
+            (MinMax(), bad, "MinMax needs one value for each of the 2 items")
+            for bad in (1.0, [1.0] * 3, [[1.0, 2.0]])
+        ],
         (MinMax(), [None, 1.0], "MinMax needs real numbers"),
         (Moments(), ["a", "b"], "Moments needs real numbers"),
-        *[(Moments(), bad, "Moments needs finite samples") for bad in ([1.0, math.nan], [math.inf, 0.0])],
+        *[
+            (Moments(), bad, "Moments needs finite samples")
+            for bad in ([1.0, math.nan], [math.inf, 0.0])
+        ],
         (Histogram([0, 1]), [0.5, math.nan], "Histogram can't place NaN"),
         (Histogram([0, 1]), None, "Histogram needs real numbers"),
         (Each(a=Count(), b=Count()), {"a": 1}, "Each needs a dict with a, b"),

@@ -1,4 +1,6 @@
-"""What a run from Python gives back: short to look at, and with rows that stay in the file until they are wanted."""
+"""What a run from Python gives back: short to look at, and with rows that stay in the file until
+they are wanted.
+"""
 
 import h5py
 import numpy as np
@@ -9,7 +11,10 @@ from mpipar import Dataset, Each, Estimate, ExactSum, driver, run
 from mpipar.store.stored_rows import as_text
 
 
-@driver(n="n", reduction=Each(total=ExactSum, rows=Dataset("rows", float, row=(2,)), table=Dataset("table")))
+@driver(
+    n="n",
+    reduction=Each(total=ExactSum, rows=Dataset("rows", float, row=(2,)), table=Dataset("table")),
+)
 def kernel(block, *, n: int = 10):
     """Rows of two numbers, and a table with text."""
     numbers = np.arange(block.start, block.stop, dtype=float)
@@ -47,7 +52,8 @@ def test_a_result_is_a_line(tmp_path):
     assert isinstance(result, mpipar.Result)
     told = repr(result)
     assert told.startswith(
-        "<Result of kernel: value total 45.0, rows 10, table 10, datasets rows 10 × 2, table 10, of 10 items"
+        "<Result of kernel: value total 45.0, rows 10, table 10, datasets rows 10 × 2, table 10, of"
+        " 10 items"
     )
     assert "1 rank × 1 worker, " in told
     assert len(told) < 200

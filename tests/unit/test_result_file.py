@@ -18,7 +18,15 @@ from mpipar.runtime.timeline import Span
 from mpipar.store.output import OutputFile, check
 from mpipar.store.result import FORMAT
 
-PARAMETERS = {"steps": 1000, "x": 0.5, "kind": "fast", "on": True, "xs": [1, 2], "none": None, "path": Path("a/b")}
+PARAMETERS = {
+    "steps": 1000,
+    "x": 0.5,
+    "kind": "fast",
+    "on": True,
+    "xs": [1, 2],
+    "none": None,
+    "path": Path("a/b"),
+}
 
 
 def result(outcome=1.5, **changes) -> Result:
@@ -77,9 +85,21 @@ def test_attributes_tell_about_the_run(path):
     write(path, result())
     with h5py.File(path) as file:
         told = dict(file.attrs)
-    versions = {"mpipar_format": FORMAT, "mpipar": mpipar.__version__, "numpy": np.__version__, "mpi": "MPICH 5"}
+    versions = {
+        "mpipar_format": FORMAT,
+        "mpipar": mpipar.__version__,
+        "numpy": np.__version__,
+        "mpi": "MPICH 5",
+    }
     what = {"driver": "pi", "n": 1000, "block": 300, "n_blocks": 4, "seed": 7}
-    how = {"schedule": "slice", "ranks": 2, "workers": 2, "nodes": 2, "elapsed": 0.5, "elapsed_units": "s"}
+    how = {
+        "schedule": "slice",
+        "ranks": 2,
+        "workers": 2,
+        "nodes": 2,
+        "elapsed": 0.5,
+        "elapsed_units": "s",
+    }
     assert {name: told.get(name) for name in (versions | what | how)} == versions | what | how
 
 
@@ -87,7 +107,12 @@ def test_parameters_are_attributes_of_a_group(path):
     write(path, result())
     with h5py.File(path) as file:
         attributes = file["parameters"].attrs
-        assert [attributes[name] for name in ("steps", "x", "kind", "path")] == [1000, 0.5, "fast", "a/b"]
+        assert [attributes[name] for name in ("steps", "x", "kind", "path")] == [
+            1000,
+            0.5,
+            "fast",
+            "a/b",
+        ]
         assert attributes["on"].dtype == bool
         assert attributes["xs"].tolist() == [1, 2]
         assert isinstance(attributes["none"], h5py.Empty)
@@ -96,9 +121,18 @@ def test_parameters_are_attributes_of_a_group(path):
 def test_numbers_and_arrays_come_back_bit_by_bit(path):
     for value in (0.1, -0.0, math.nan, 3, 2**64 - 1, True):
         np.testing.assert_equal(stored(path, value), value)
-    for array in (np.arange(6.0).reshape(2, 3) / 7, np.zeros((0, 2)), np.array([1, 2], np.uint8), np.array([1 + 2j])):
+    for array in (
+        np.arange(6.0).reshape(2, 3) / 7,
+        np.zeros((0, 2)),
+        np.array([1, 2], np.uint8),
+        np.array([1 + 2j]),
+    ):
         back = stored(path, array)
-        assert (back.dtype, back.shape, back.tobytes()) == (array.dtype, array.shape, array.tobytes())
+        assert (back.dtype, back.shape, back.tobytes()) == (
+            array.dtype,
+            array.shape,
+            array.tobytes(),
+        )
 
 
 def test_value_and_error_of_an_estimate_are_two_datasets(path):
@@ -123,7 +157,9 @@ def test_text_comes_back_as_it_was(path):
     assert stored(path, "some text, ä").decode() == "some text, ä"
 
 
-@pytest.mark.parametrize("value", [None, 2**70, [[1], [1, 2]], np.array([2**70, 1], object), {1, 2}])
+@pytest.mark.parametrize(
+    "value", [None, 2**70, [[1], [1, 2]], np.array([2**70, 1], object), {1, 2}]
+)
 def test_what_hdf5_cannot_hold_is_stored_as_text(path, value):
     assert stored(path, value).decode() == repr(value)
 
@@ -142,7 +178,11 @@ def test_the_timeline_tells_when(path):
     with h5py.File(path) as file:
         table = file["timeline"]
         assert table.dtype.names == ("worker", "block", "blocks", "begin", "end")
-        assert table[:].tolist() == [(0, 0, 1, 0.0, 0.125), (0, 2, 1, 0.25, 0.375), (2, 1, 2, 0.125, 2.125)]
+        assert table[:].tolist() == [
+            (0, 0, 1, 0.0, 0.125),
+            (0, 2, 1, 0.25, 0.375),
+            (2, 1, 2, 0.125, 2.125),
+        ]
         assert table.attrs["units"] == "blocks: 1, begin: s, end: s"
     write(path, result())
     with h5py.File(path) as file:
@@ -171,7 +211,10 @@ def test_rank_without_records_has_evaluated_nothing(path):
 
 
 def test_skipped_blocks_are_a_table_with_tracebacks(path):
-    lost = [Skipped(1, 300, 600, "ValueError: ä", "Traceback …\n  in pi\n"), Skipped(3, 900, 1000, "KeyError", "")]
+    lost = [
+        Skipped(1, 300, 600, "ValueError: ä", "Traceback …\n  in pi\n"),
+        Skipped(3, 900, 1000, "KeyError", ""),
+    ]
     write(path, result(skipped=lost, retried_blocks=4))
     with h5py.File(path) as file:
         table = file["skipped"][:]
@@ -186,7 +229,9 @@ def test_skipped_blocks_are_a_table_with_tracebacks(path):
         assert (file.attrs["skipped_blocks"], file.attrs["retried_blocks"]) == (0, 0)
 
 
-ODD_TEXTS = pytest.mark.parametrize("text", ["a\0b", "from a file name: \udcff", "\ud800", "x" * 100_000, ""])
+ODD_TEXTS = pytest.mark.parametrize(
+    "text", ["a\0b", "from a file name: \udcff", "\ud800", "x" * 100_000, ""]
+)
 
 
 @ODD_TEXTS
@@ -199,7 +244,12 @@ def test_a_skipped_blocks_message_may_be_any_text(path, text):
 
 @ODD_TEXTS
 def test_parameters_and_values_may_be_any_text(path, text):
-    write(path, result({"text": text}, parameters={"text": text, "path": Path(text), "several": ["a", text]}))
+    write(
+        path,
+        result(
+            {"text": text}, parameters={"text": text, "path": Path(text), "several": ["a", text]}
+        ),
+    )
     with h5py.File(path) as file:
         assert set(file["parameters"].attrs) == {"text", "path", "several"}
         assert "text" in file["value"]
@@ -245,7 +295,10 @@ FAILING = pytest.mark.parametrize("failing", ["replace", "fsync", "pwrite"])
 
 def contents(path):
     """Return all files in the folder of a result, and in those inside it."""
-    return {str(file.relative_to(path.parent)): file.is_file() and file.read_bytes() for file in path.parent.rglob("*")}
+    return {
+        str(file.relative_to(path.parent)): file.is_file() and file.read_bytes()
+        for file in path.parent.rglob("*")
+    }
 
 
 @FAILING
@@ -277,7 +330,9 @@ def test_failing_write_leaves_what_was_there_and_nothing_else(path, monkeypatch,
 
 @FAILING
 @pytest.mark.parametrize("older", [True, False])
-def test_failing_write_leaves_what_is_committed_and_the_older_result(path, monkeypatch, failing, older):
+def test_failing_write_leaves_what_is_committed_and_the_older_result(
+    path, monkeypatch, failing, older
+):
     if older:
         write(path, result(1.0))
     before = contents(path)
@@ -304,7 +359,9 @@ def test_a_result_that_takes_too_much_room_leaves_what_is_done(path, monkeypatch
     with OutputFile(path, mpipar.pi.pi.bind({}), Comm()) as output:
         pwrite = os.pwrite
         monkeypatch.setattr(
-            os, "pwrite", lambda file, data, at: refuse() if len(data) > 10**6 else pwrite(file, data, at)
+            os,
+            "pwrite",
+            lambda file, data, at: refuse() if len(data) > 10**6 else pwrite(file, data, at),
         )
         assert "no space left" in output.write(outcome)
     monkeypatch.undo()
@@ -339,7 +396,12 @@ def make_truncated(path):
 
 @pytest.mark.parametrize(
     "make",
-    [lambda path: path.write_text("notes"), lambda path: path.write_bytes(b""), make_foreign, make_truncated],
+    [
+        lambda path: path.write_text("notes"),
+        lambda path: path.write_bytes(b""),
+        make_foreign,
+        make_truncated,
+    ],
     ids=["text", "empty", "foreign HDF5", "truncated"],
 )
 def test_files_that_are_not_ours_are_refused_and_left_as_they_are(path, make):

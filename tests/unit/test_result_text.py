@@ -28,7 +28,12 @@ def result(outcome, **changes) -> Result:
     fields = {
         "outcome": outcome,
         "name": "pi",
-        "parameters": {"steps": 1000, "folder": Path("a/b"), "scales": [1.0, math.inf], "none": None},
+        "parameters": {
+            "steps": 1000,
+            "folder": Path("a/b"),
+            "scales": [1.0, math.inf],
+            "none": None,
+        },
         "plan": Plan(1000, 300),
         "seed": 7,
         "schedule": "slice",
@@ -75,7 +80,10 @@ def result(outcome, **changes) -> Result:
         (np.array([[1.0, math.nan], [math.inf, 4.0]]), [[1.0, None], [None, 4.0]]),
         (np.array([2**70, None], object), [2**70, None]),
         (Pair(1, math.nan), {"left": 1, "right": None}),
-        (Pair(np.arange(2), Pair(None, "x")), {"left": [0, 1], "right": {"left": None, "right": "x"}}),
+        (
+            Pair(np.arange(2), Pair(None, "x")),
+            {"left": [0, 1], "right": {"left": None, "right": "x"}},
+        ),
         ({"a": np.float64(1), 3: (1, np.nan)}, {"a": 1.0, "3": [1, None]}),
         (OrderedDict(b=[np.int8(1)]), {"b": [1]}),
     ],
@@ -88,8 +96,15 @@ def test_plain_gives_what_json_has(value, expected):
 
 
 values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.complex_numbers(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=5)
+    | st.complex_numbers(),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3)
+    ),
     max_leaves=10,
 )
 
@@ -138,7 +153,9 @@ def test_json_is_one_line_that_tells_all_of_the_run():
 
 
 def skipped(*numbers: int) -> list[Skipped]:
-    return [Skipped(k, 300 * k, 300 * k + 300, f"ValueError: {k}", "Traceback …\n") for k in numbers]
+    return [
+        Skipped(k, 300 * k, 300 * k + 300, f"ValueError: {k}", "Traceback …\n") for k in numbers
+    ]
 
 
 def test_json_tells_of_skipped_and_retried_blocks():
@@ -152,12 +169,16 @@ def test_json_tells_of_skipped_and_retried_blocks():
 
 def test_skipped_blocks_are_told_line_by_line_the_first_of_them():
     assert skipped_lines(result(1.0)) == []
-    assert skipped_lines(result(1.0, skipped=skipped(2))) == ["skipped block 2 (items 600 to 899): ValueError: 2"]
+    assert skipped_lines(result(1.0, skipped=skipped(2))) == [
+        "skipped block 2 (items 600 to 899): ValueError: 2"
+    ]
     lines = skipped_lines(result(1.0, skipped=skipped(*range(MOST_SKIPPED_SHOWN + 7))))
     assert len(lines) == MOST_SKIPPED_SHOWN + 1
     first, last = 300 * MOST_SKIPPED_SHOWN, 300 * (MOST_SKIPPED_SHOWN + 7) - 1
     assert lines[-1] == f"skipped 7 more blocks: items {first} to {last}"
-    apart = skipped_lines(result(1.0, skipped=[Skipped(2 * k, 2 * k, 2 * k + 1, "", "") for k in range(50)]))
+    apart = skipped_lines(
+        result(1.0, skipped=[Skipped(2 * k, 2 * k, 2 * k + 1, "", "") for k in range(50)])
+    )
     assert apart[-1].startswith("skipped 30 more blocks: items 40, 42, 44, ")
     assert apart[-1].endswith(", 78 and 10 more ranges")
 
@@ -168,8 +189,12 @@ def test_imbalance_and_lower_bound_are_those_of_the_times_in_kernels():
         return made["imbalance"], made["lower_bound"]
 
     quick = Record(0, "a", 1, 3, 0.25, 0.125)
-    assert told(quick, Record(1, "a", 2, 1, 0.75, 0.5)) == (1.5, 0.5), "the mean is more than any block"
-    assert told(quick, Record(1, "a", 2, 1, 0.75, 0.75)) == (1.5, 0.75), "a block is more than the mean"
+    assert told(quick, Record(1, "a", 2, 1, 0.75, 0.5)) == (1.5, 0.5), (
+        "the mean is more than any block"
+    )
+    assert told(quick, Record(1, "a", 2, 1, 0.75, 0.75)) == (1.5, 0.75), (
+        "a block is more than the mean"
+    )
     assert told(Record(0, "a", 1)) == (1.0, 0.0)
 
 
@@ -183,11 +208,15 @@ def test_text_shows_value_error_and_where_it_ran():
     assert first == "pi = 3.25 ± 0.062"
     assert second == "1_000 items in 4 blocks of 300, slice schedule"
     assert third == "3 ranks × 2 workers on 2 nodes: 0.500 s, 2e+03 items/s"
-    assert fourth == "imbalance 1.333 (longest time in kernels over the mean), 2.500 × the lower bound"
+    assert (
+        fourth == "imbalance 1.333 (longest time in kernels over the mean), 2.500 × the lower bound"
+    )
 
 
 def test_text_of_one_of_each_has_no_plural_and_names_the_library():
-    alone = result(1.0, hosts=["a"], workers=1, library="MPICH 5", records=[Record(0, "a", 11, 4, 0.1, 0.1)])
+    alone = result(
+        1.0, hosts=["a"], workers=1, library="MPICH 5", records=[Record(0, "a", 11, 4, 0.1, 0.1)]
+    )
     *_, last = as_text(alone).splitlines()
     assert last.startswith("1 rank × 1 worker on 1 node (MPICH 5): ")
 

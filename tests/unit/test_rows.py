@@ -40,7 +40,9 @@ class Folder:
         self.plan = plan
         self._writers = {}
         path.mkdir()
-        self.rows = pickle.loads(pickle.dumps(begin(path, bound_to(reduction, plan, **options), compress, "run")))
+        self.rows = pickle.loads(
+            pickle.dumps(begin(path, bound_to(reduction, plan, **options), compress, "run"))
+        )
 
     def write(self, partial, indices: Iterable[int] | None = None, pid: int | None = None) -> None:
         """Write the rows of blocks as a process does; ``partial(block)`` is what they are from.
@@ -89,7 +91,9 @@ def ramp(dtype, *row):
 
 def whole(partial, plan, indices=None):
     """Return what a serial run would have made of all blocks."""
-    return np.concatenate([partial(plan[k]) for k in (range(plan.n_blocks) if indices is None else indices)])
+    return np.concatenate(
+        [partial(plan[k]) for k in (range(plan.n_blocks) if indices is None else indices)]
+    )
 
 
 @pytest.mark.parametrize("dtype", ["f8", "f4", "f2", ">f8", "i1", "u8", "?", "c16", "c8"])
@@ -97,14 +101,24 @@ def whole(partial, plan, indices=None):
 @pytest.mark.parametrize("compress", [False, True])
 def test_rows_of_known_type_come_back_bit_by_bit(path, dtype, row, compress):
     plan, partial = Plan(50, 7), ramp(dtype, *row)
-    folder = Folder(path, Dataset("y", dtype, row=row, units="m", description="some"), plan, compress=compress)
+    folder = Folder(
+        path, Dataset("y", dtype, row=row, units="m", description="some"), plan, compress=compress
+    )
     assert bool(folder.rows.places) is not compress
     folder.write(partial)
-    assert bool(folder.parts) is compress, "rows are written in place, unless they are to be compressed"
+    assert bool(folder.parts) is compress, (
+        "rows are written in place, unless they are to be compressed"
+    )
     with folder.complete() as file:
         y = file["y"]
-        expected = whole(partial, plan).astype(dtype)  # concatenate knows the machine's byte order alone
-        assert (y.dtype, y.shape, y[()].tobytes()) == (np.dtype(dtype), (50, *row), expected.tobytes())
+        expected = whole(partial, plan).astype(
+            dtype
+        )  # concatenate knows the machine's byte order alone
+        assert (y.dtype, y.shape, y[()].tobytes()) == (
+            np.dtype(dtype),
+            (50, *row),
+            expected.tobytes(),
+        )
         assert (y.attrs["units"], y.attrs["description"]) == ("m", "some")
         assert y.compression == ("gzip" if compress else None)
 
@@ -116,7 +130,11 @@ def test_tables_of_numbers_are_written_in_place(path, align):
 
     def partial(block):
         rows = np.zeros(block.size, kind)
-        rows["a"], rows["b"], rows["c"] = block.start, np.arange(block.size) / 7, np.ones((block.size, 2))
+        rows["a"], rows["b"], rows["c"] = (
+            block.start,
+            np.arange(block.size) / 7,
+            np.ones((block.size, 2)),
+        )
         return rows
 
     folder = Folder(path, Dataset("t", kind), plan)
@@ -176,7 +194,9 @@ def test_columns_of_several_blocks_are_united(path):
         folder.write(lambda block: tables[block.index], [index], pid=index)
     with folder.complete() as file:
         table = file["t"]
-        assert table.dtype.names == ("row", "a", "b", "c"), "in order of the blocks, whoever wrote first"
+        assert table.dtype.names == ("row", "a", "b", "c"), (
+            "in order of the blocks, whoever wrote first"
+        )
         assert table["row"].dtype == int
         np.testing.assert_equal(table["a"].tolist(), [2.0, 0.5, np.nan, np.nan])
         np.testing.assert_equal(table["c"].tolist(), [np.nan, np.nan, np.nan, 7.0])
@@ -207,7 +227,9 @@ def some_rows(block):
     writers=st.integers(1, 4),
     order=st.randoms(use_true_random=False),
 )
-def test_blocks_may_come_in_any_order_from_any_process(tmp_path_factory, compress, data, n, block, writers, order):
+def test_blocks_may_come_in_any_order_from_any_process(
+    tmp_path_factory, compress, data, n, block, writers, order
+):
     plan = Plan(n, block)
     reduction = Each(
         inplace=Dataset("inplace", "f4", row=(2,)),
@@ -227,7 +249,9 @@ def test_blocks_may_come_in_any_order_from_any_process(tmp_path_factory, compres
     folder = Folder(tmp_path_factory.mktemp("rows") / "run.h5", reduction, plan, compress=compress)
     indices = list(range(plan.n_blocks))
     order.shuffle(indices)
-    again = data.draw(st.lists(st.sampled_from(indices), max_size=4) if indices else st.just([]))  # after a retry
+    again = data.draw(
+        st.lists(st.sampled_from(indices), max_size=4) if indices else st.just([])
+    )  # after a retry
     for index in indices + again:
         folder.write(partial, [index], pid=order.randrange(writers))
     assert len(folder.parts) <= writers
@@ -246,11 +270,21 @@ def test_blocks_may_come_in_any_order_from_any_process(tmp_path_factory, compres
 
 @pytest.mark.parametrize("compress", [False, True])
 def test_a_plan_without_blocks_has_datasets_without_rows(path, compress):
-    each = Each(a=Dataset("a", float, row=(3,)), b=Dataset("b"), c=Dataset("c", "U3"), d=Dataset("d", one_each=False))
+    each = Each(
+        a=Dataset("a", float, row=(3,)),
+        b=Dataset("b"),
+        c=Dataset("c", "U3"),
+        d=Dataset("d", one_each=False),
+    )
     folder = Folder(path, each, Plan(0, 5), compress=compress)
     folder.rows.writer().close()
     with folder.complete() as file:
-        assert {name: file[name].shape for name in file} == {"a": (0, 3), "b": (0,), "c": (0,), "d": (0,)}
+        assert {name: file[name].shape for name in file} == {
+            "a": (0, 3),
+            "b": (0,),
+            "c": (0,),
+            "d": (0,),
+        }
 
 
 def test_many_small_blocks_and_large_ones(path):
@@ -268,11 +302,16 @@ def test_many_small_blocks_and_large_ones(path):
 
 
 def strided(block):
-    return np.arange(4 * block.size, dtype=float).reshape(block.size, 2, 2)[:, ::-1, :] + 100 * block.start
+    return (
+        np.arange(4 * block.size, dtype=float).reshape(block.size, 2, 2)[:, ::-1, :]
+        + 100 * block.start
+    )
 
 
 def fortran(block):
-    return np.asfortranarray(np.arange(4 * block.size, dtype=float).reshape(block.size, 2, 2) + 100 * block.start)
+    return np.asfortranarray(
+        np.arange(4 * block.size, dtype=float).reshape(block.size, 2, 2) + 100 * block.start
+    )
 
 
 def broadcast(block):
@@ -343,7 +382,9 @@ def test_a_run_that_may_end_early_has_no_places_and_the_rows_of_its_blocks(path)
 @given(data=st.data(), compress=st.booleans())
 def test_a_torn_record_at_the_end_of_a_part_is_ignored(tmp_path_factory, data, compress):
     plan = Plan(10, 2)
-    folder = Folder(tmp_path_factory.mktemp("torn") / "run.h5", Dataset("t"), plan, compress=compress)
+    folder = Folder(
+        tmp_path_factory.mktemp("torn") / "run.h5", Dataset("t"), plan, compress=compress
+    )
     folder.write(text_rows, [0, 3, 2], pid=1)
     [part] = (folder.rows.folder / name for name in folder.parts)
     whole_records = part.stat().st_size
@@ -432,7 +473,9 @@ def test_a_folder_with_other_files_is_refused_and_left_as_it_is(path):
     other.mkdir()
     (other / "rows.h5").write_text("x")
     (other / "thesis.txt").write_text("precious")
-    with pytest.raises(BadInput, match=r"^output: the folder .*run\.h5\.parts' is needed, but .*'thesis\.txt'"):
+    with pytest.raises(
+        BadInput, match=r"^output: the folder .*run\.h5\.parts' is needed, but .*'thesis\.txt'"
+    ):
         OutputFile(path, bound_to(Dataset("y", float), Plan(4, 2)), Comm())
     assert sorted(entry.name for entry in other.iterdir()) == ["rows.h5", "thesis.txt"]
 
@@ -522,7 +565,11 @@ def test_shuffled_runs_make_the_same_file(tmp_path):
         indices = list(range(plan.n_blocks))
         random.Random(seed).shuffle(indices)
         for pid in range(3):
-            folder.write(lambda block: {"a": ramp(float)(block), "b": text_rows(block)[::2]}, indices[pid::3], pid=pid)
+            folder.write(
+                lambda block: {"a": ramp(float)(block), "b": text_rows(block)[::2]},
+                indices[pid::3],
+                pid=pid,
+            )
         with folder.complete() as file:
             contents.append((file["a"][()].tobytes(), file["b"]["k"].tolist()))
     assert contents[0] == contents[1] == contents[2]
@@ -530,7 +577,10 @@ def test_shuffled_runs_make_the_same_file(tmp_path):
 
 @pytest.mark.parametrize("compress", [False, True])
 def test_rows_are_taken_up_where_they_were_left(path, compress):
-    plan, reduction = Plan(40, 3), Each(a=Dataset("a", float), b=Dataset("b", one_each=False), c=Dataset("c", "i4"))
+    plan, reduction = (
+        Plan(40, 3),
+        Each(a=Dataset("a", float), b=Dataset("b", one_each=False), c=Dataset("c", "i4")),
+    )
 
     def partial(block):
         return {"a": ramp(float)(block), "b": text_rows(block)[::2], "c": ramp("i4")(block)}
@@ -551,7 +601,10 @@ def test_rows_are_taken_up_where_they_were_left(path, compress):
 
 @pytest.mark.parametrize("cut", [None, 0, 100])
 def test_what_hdf5_has_spoilt_when_it_was_killed_is_put_right(path, cut):
-    plan, reduction = Plan(40, 3), Each(a=Dataset("a", float), b=Dataset("b", "i2", row=(2,)), t=Dataset("t"))
+    plan, reduction = (
+        Plan(40, 3),
+        Each(a=Dataset("a", float), b=Dataset("b", "i2", row=(2,)), t=Dataset("t")),
+    )
 
     def partial(block):
         return {"a": ramp(float)(block), "b": ramp("i2", 2)(block), "t": text_rows(block)}
@@ -602,5 +655,7 @@ def test_rows_that_are_not_there_are_bad_input(path, spoil):
     reduction, plan = Dataset("y", float), Plan(10, 3)
     Folder(path, reduction, plan)
     spoil(path)
-    with pytest.raises(BadInput, match=r"^resume: the rows that are done are not in '.*run\.h5' \("):
+    with pytest.raises(
+        BadInput, match=r"^resume: the rows that are done are not in '.*run\.h5' \("
+    ):
         resume(path, bound_to(reduction, plan), False, "another")

@@ -60,7 +60,20 @@ BAD = {
     "in an argument": collections.OrderedDict(a=Refusing()),
     "a default": collections.defaultdict(list, a=Refusing()),
 }
-GOOD = [1, "text", [1, 2], {"a": (1, 2, 3, 4)}, {3}, frozenset((4,)), None, (), Held(5), bytes(300), [], {}]
+GOOD = [
+    1,
+    "text",
+    [1, 2],
+    {"a": (1, 2, 3, 4)},
+    {3},
+    frozenset((4,)),
+    None,
+    (),
+    Held(5),
+    bytes(300),
+    [],
+    {},
+]
 
 
 def salvaged(items):
@@ -82,7 +95,9 @@ def test_the_neighbours_are_had(bad, place):
 def test_a_list_of_one_and_of_many():
     (found,) = salvaged([Refusing()])
     assert isinstance(found.error, RuntimeError)
-    found = salvaged([Refusing() if index in (999, 1000, 2500) else [index] for index in range(3000)])
+    found = salvaged(
+        [Refusing() if index in (999, 1000, 2500) else [index] for index in range(3000)]
+    )
     assert [index for index, item in enumerate(found) if type(item) is Broken] == [999, 1000, 2500]
     assert all(item == [index] for index, item in enumerate(found) if type(item) is not Broken)
 
@@ -103,7 +118,11 @@ def test_arrays_beside_it_are_had():
 
 
 def test_an_object_that_takes_no_items_is_broken():
-    found = salvaged([1, RefusingList([1, 2]), RefusingList([1]), 2]) if pickle.dumps(RefusingList([1])) else []
+    found = (
+        salvaged([1, RefusingList([1, 2]), RefusingList([1]), 2])
+        if pickle.dumps(RefusingList([1]))
+        else []
+    )
     assert [type(item) is Broken for item in found] == [False, True, True, False]
 
 
@@ -125,7 +144,9 @@ def is_bad(tree):
         return is_bad(tree.value)
     if isinstance(tree, dict):
         return any(map(is_bad, tree.values()))
-    return isinstance(tree, Refusing) or (isinstance(tree, (list, tuple)) and any(map(is_bad, tree)))
+    return isinstance(tree, Refusing) or (
+        isinstance(tree, (list, tuple)) and any(map(is_bad, tree))
+    )
 
 
 @given(st.lists(trees, max_size=30))

@@ -32,11 +32,15 @@ def shares(schedule: str, blocks: int | Blocks, size: int, workers: int) -> list
     counter = Counter()
     if isinstance(blocks, int):
         blocks = Blocks([range(blocks)])
-    return [share(schedule, blocks, FakeComm(rank, size, counter), workers)[0] for rank in range(size)]
+    return [
+        share(schedule, blocks, FakeComm(rank, size, counter), workers)[0] for rank in range(size)
+    ]
 
 
 def take_all(takers: list[Share], order: random.Random, block_seconds) -> list[list[Blocks]]:
-    """Let the ranks take their chunks in a random order, until nothing is left; return the chunks of each rank."""
+    """Let the ranks take their chunks in a random order, until nothing is left; return the chunks
+    of each rank.
+    """
     taken = [[] for _ in takers]
     active = list(range(len(takers)))
     while active:
@@ -57,11 +61,15 @@ def take_all(takers: list[Share], order: random.Random, block_seconds) -> list[l
     n_blocks=st.integers(0, 2000),
     size=st.integers(1, 9),
     workers=st.integers(1, 5),
-    done=st.lists(st.builds(range, st.integers(0, 2000), st.integers(0, 2000), st.integers(1, 4)), max_size=6),
+    done=st.lists(
+        st.builds(range, st.integers(0, 2000), st.integers(0, 2000), st.integers(1, 4)), max_size=6
+    ),
     longest=st.sampled_from([0.0, 1e-6, 1e-3, 1.0]),
     order=st.randoms(use_true_random=False),
 )
-def test_chunks_of_all_ranks_are_the_blocks(schedule, n_blocks, size, workers, done, longest, order):
+def test_chunks_of_all_ranks_are_the_blocks(
+    schedule, n_blocks, size, workers, done, longest, order
+):
     takers = shares(schedule, missing(done, n_blocks), size, workers)
     taken = take_all(takers, order, lambda order: longest * order.random())
     todo = sorted(set(range(n_blocks)).difference(*done))
@@ -71,10 +79,16 @@ def test_chunks_of_all_ranks_are_the_blocks(schedule, n_blocks, size, workers, d
 
 @pytest.mark.parametrize("schedule", ["stride", "slice"])
 @MODERATE
-@given(n_blocks=st.integers(0, 500), size=st.integers(1, 9), order=st.randoms(use_true_random=False))
-def test_static_schedules_give_a_rank_the_same_blocks_whatever_the_timing(schedule, n_blocks, size, order):
+@given(
+    n_blocks=st.integers(0, 500), size=st.integers(1, 9), order=st.randoms(use_true_random=False)
+)
+def test_static_schedules_give_a_rank_the_same_blocks_whatever_the_timing(
+    schedule, n_blocks, size, order
+):
     def blocks(seconds):
-        taken = take_all(shares(schedule, n_blocks, size, 1), order, lambda order: seconds * order.random())
+        taken = take_all(
+            shares(schedule, n_blocks, size, 1), order, lambda order: seconds * order.random()
+        )
         return [sorted(index for chunk in chunks for index in chunk) for chunks in taken]
 
     assert blocks(1e-7) == blocks(1.0)
@@ -116,7 +130,10 @@ def test_chunk_time_adapts_to_blocks_that_become_slower():
 
 
 def test_chunks_grow_with_many_takers_to_spare_the_counter():
-    few, many = Share(Blocks([range(10**9)]), Counter(), 8), Share(Blocks([range(10**9)]), Counter(), 10_000)
+    few, many = (
+        Share(Blocks([range(10**9)]), Counter(), 8),
+        Share(Blocks([range(10**9)]), Counter(), 10_000),
+    )
     for taker in (few, many):
         taker.note(1, 1e-4)
     assert many.take().count > 5 * few.take().count

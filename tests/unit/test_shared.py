@@ -25,7 +25,10 @@ def opened() -> list[str]:
         except FileNotFoundError:  # that of the listing itself
             continue
     with open("/proc/self/maps") as maps:
-        return sorted([name for name in found if "memfd" in name] + [line for line in maps if "memfd:mpipar" in line])
+        return sorted(
+            [name for name in found if "memfd" in name]
+            + [line for line in maps if "memfd:mpipar" in line]
+        )
 
 
 @pytest.fixture(autouse=True)
@@ -44,7 +47,12 @@ def ramp(empty, shape=12, dtype=float):
 def test_an_array_that_fills_memory_of_the_node():
     room = make(ramp)
     try:
-        assert (room.pid, room.shape, room.dtype, room.nbytes) == (os.getpid(), (12,), np.dtype(float), 96)
+        assert (room.pid, room.shape, room.dtype, room.nbytes) == (
+            os.getpid(),
+            (12,),
+            np.dtype(float),
+            96,
+        )
         assert room.attach().tolist() == list(range(12))
     finally:
         room.release()
@@ -100,11 +108,17 @@ def test_it_lives_on_where_it_is_attached():
         room.attach()
 
 
-@pytest.mark.parametrize("shape", [0, (), 3, np.int64(3), [2, 3], (4, 0, 2), np.array([2, 2]), (1, 1, 1, 1), 4097])
-@pytest.mark.parametrize("dtype", ["f8", float, np.int8, "?", "c16", ">f4", "S3", "U3", [("k", "i4"), ("name", "U5")]])
+@pytest.mark.parametrize(
+    "shape", [0, (), 3, np.int64(3), [2, 3], (4, 0, 2), np.array([2, 2]), (1, 1, 1, 1), 4097]
+)
+@pytest.mark.parametrize(
+    "dtype", ["f8", float, np.int8, "?", "c16", ">f4", "S3", "U3", [("k", "i4"), ("name", "U5")]]
+)
 def test_shapes_and_types(shape, dtype):
     expected = np.empty(shape, dtype)
-    expected.reshape(-1).view(np.uint8)[...] = np.arange(expected.nbytes) % 7 if expected.dtype.kind != "U" else 0
+    expected.reshape(-1).view(np.uint8)[...] = (
+        np.arange(expected.nbytes) % 7 if expected.dtype.kind != "U" else 0
+    )
 
     def filled(empty):
         made = empty(shape, dtype)
@@ -113,7 +127,11 @@ def test_shapes_and_types(shape, dtype):
 
     room = make(filled)
     array = room.attach()
-    assert (array.dtype, array.shape, array.tobytes()) == (expected.dtype, expected.shape, expected.tobytes())
+    assert (array.dtype, array.shape, array.tobytes()) == (
+        expected.dtype,
+        expected.shape,
+        expected.tobytes(),
+    )
     assert room.nbytes == expected.nbytes
     room.release()
 
@@ -127,10 +145,16 @@ def test_shapes_and_types(shape, dtype):
 def test_any_array_comes_back_bit_by_bit(shape, dtype, seed):
     kind = np.dtype(dtype)
     size = int(np.prod(shape, dtype=int))
-    expected = np.frombuffer(np.random.default_rng(seed).bytes(max(1, size * kind.itemsize)), kind, size).reshape(shape)
+    expected = np.frombuffer(
+        np.random.default_rng(seed).bytes(max(1, size * kind.itemsize)), kind, size
+    ).reshape(shape)
     room = make(lambda empty: expected)
     array = room.attach()
-    assert (array.dtype, array.shape, array.tobytes()) == (expected.dtype, expected.shape, expected.tobytes())
+    assert (array.dtype, array.shape, array.tobytes()) == (
+        expected.dtype,
+        expected.shape,
+        expected.tobytes(),
+    )
     room.release()
 
 
@@ -195,7 +219,9 @@ def test_memory_is_the_same_for_both():
 
 
 @driver(n="items", reduction=ExactSum, block=4)
-def looked_up(block, small, large, *, items: PositiveInt = 12, size: int = 5, fail: bool = False) -> float:
+def looked_up(
+    block, small, large, *, items: PositiveInt = 12, size: int = 5, fail: bool = False
+) -> float:
     return float(small[0] + large[-1])
 
 
@@ -236,7 +262,10 @@ def test_a_kernel_without_any_needs_none():
 def test_a_maker_that_raises_is_a_failure_of_the_run():
     with (
         pytest.raises(
-            RunFailed, match=r"^rank 0 on host \S+, making the shared array 'large': ValueError: can't be made\n"
+            RunFailed,
+            match=(
+                r"^rank 0 on host \S+, making the shared array 'large': ValueError: can't be made\n"
+            ),
         ),
         shared_arrays(looked_up.bind({"fail": True}), Comm()),
     ):

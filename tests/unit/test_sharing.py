@@ -44,7 +44,9 @@ def test_an_end_of_a_pipe_is_not_taken_for_one_that_had_its_number():
     os.close(reader)
 
 
-@pytest.mark.parametrize("make", [multiprocessing.Lock, multiprocessing.Queue, lambda: multiprocessing.Pipe()[0]])
+@pytest.mark.parametrize(
+    "make", [multiprocessing.Lock, multiprocessing.Queue, lambda: multiprocessing.Pipe()[0]]
+)
 def test_what_a_process_has_already_is_the_same_there(make):
     shared = make()
     again = by_value.loads(dumps({"inside": [shared]}).frames)["inside"][0]
@@ -91,4 +93,8 @@ def test_containers_are_looked_through():
 def test_numbers_of_ctypes_are_pickled_by_value_even_if_others_are_shared():
     shared = RawArray(ctypes.c_int, 2)
     del shared
-    assert by_value.loads(dumps(ctypes.c_int(3)).frames).value == pickle.loads(pickle.dumps(ctypes.c_int(3))).value == 3
+    assert (
+        by_value.loads(dumps(ctypes.c_int(3)).frames).value
+        == pickle.loads(pickle.dumps(ctypes.c_int(3))).value
+        == 3
+    )

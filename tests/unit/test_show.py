@@ -77,7 +77,9 @@ def test_a_result_is_told(path, show):
 
 
 def test_json_has_what_the_run_printed_and_more(path, show):
-    made = result(ranks=2, workers=2, retried_blocks=3, lost_workers=1, resumed_blocks=4, skipped=skipped(2))
+    made = result(
+        ranks=2, workers=2, retried_blocks=3, lost_workers=1, resumed_blocks=4, skipped=skipped(2)
+    )
     write(path, made)
     told = json.loads(show(path, "--json")[1])
     from mpipar.view.result_text import as_json
@@ -89,9 +91,13 @@ def test_json_has_what_the_run_printed_and_more(path, show):
     assert [block["reason"] for block in told["skipped"]] == ["ValueError: no"] * 2
     assert told["hosts"] == {"node0": 2}
     assert [one["rank"] for one in told["per_worker"]] == [0, 0, 1, 1]
-    assert sum(one["seconds"] for one in told["per_rank"]) == pytest.approx(sum(r.seconds for r in made.records))
+    assert sum(one["seconds"] for one in told["per_rank"]) == pytest.approx(
+        sum(r.seconds for r in made.records)
+    )
     assert told["last_finish"] == max(spans[-1].end for spans in made.timelines)
-    assert told["mean_finish"] == pytest.approx(np.mean([spans[-1].end for spans in made.timelines]))
+    assert told["mean_finish"] == pytest.approx(
+        np.mean([spans[-1].end for spans in made.timelines])
+    )
 
 
 def test_many_ranks_are_summed_up(path, show):
@@ -110,10 +116,21 @@ def test_many_ranks_are_summed_up(path, show):
 
 
 def test_trouble_is_told(path, show):
-    write(path, result(skipped=skipped(9), retried_blocks=1, lost_ranks=1, lost_workers=2, resumed_blocks=5))
+    write(
+        path,
+        result(
+            skipped=skipped(9), retried_blocks=1, lost_ranks=1, lost_workers=2, resumed_blocks=5
+        ),
+    )
     out = show(path)[1]
-    for words in ("9 blocks failed", "block 0 (items 0 to 0): ValueError: no", "4 more", "evaluated again 1 time",
-                  "1 rank and 2 workers died", "5 blocks were done before, 12 in this run"):  # fmt: skip
+    for words in (
+        "9 blocks failed",
+        "block 0 (items 0 to 0): ValueError: no",
+        "4 more",
+        "evaluated again 1 time",
+        "1 rank and 2 workers died",
+        "5 blocks were done before, 12 in this run",
+    ):
         assert words in out
 
 
@@ -210,9 +227,17 @@ def test_a_table_that_would_fill_the_memory_is_refused(path, show):
 
 @pytest.mark.parametrize(
     ("table", "field", "value"),
-    [("timeline", "worker", 2), ("timeline", "worker", -1), ("timeline", "end", -1.0), ("timeline", "begin", np.nan),
-     ("timeline", "blocks", 0), ("workers", "seconds", np.inf), ("workers", "blocks", -1), ("ranks", "seconds", -1.0)],
-)  # fmt: skip
+    [
+        ("timeline", "worker", 2),
+        ("timeline", "worker", -1),
+        ("timeline", "end", -1.0),
+        ("timeline", "begin", np.nan),
+        ("timeline", "blocks", 0),
+        ("workers", "seconds", np.inf),
+        ("workers", "blocks", -1),
+        ("ranks", "seconds", -1.0),
+    ],
+)
 def test_numbers_that_can_not_be_are_refused(path, show, table, field, value):
     write(path)
     with h5py.File(path, "r+") as file:
@@ -224,9 +249,20 @@ def test_numbers_that_can_not_be_are_refused(path, show, table, field, value):
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("ranks", 0), ("ranks", 3), ("workers", 0), ("n", str(10**400)), ("n", "9" * 5000), ("n_blocks", -1),
-     ("n_blocks", 3), ("elapsed", 1e308), ("resumed_blocks", -1), ("lost_ranks", 1.5), ("finished", False)],
-)  # fmt: skip
+    [
+        ("ranks", 0),
+        ("ranks", 3),
+        ("workers", 0),
+        ("n", str(10**400)),
+        ("n", "9" * 5000),
+        ("n_blocks", -1),
+        ("n_blocks", 3),
+        ("elapsed", 1e308),
+        ("resumed_blocks", -1),
+        ("lost_ranks", 1.5),
+        ("finished", False),
+    ],
+)
 def test_attributes_that_can_not_be_are_refused(path, show, name, value):
     write(path)
     with h5py.File(path, "r+") as file:
@@ -239,7 +275,10 @@ def test_why_there_is_no_timeline(path, show, tmp_path):
     for made, why in (
         (result(timelines=[]), "it is of an older version of mpipar"),
         (result(timelines=[], records=idle, resumed_blocks=12), "all blocks had been done before"),
-        (result(timelines=[], records=idle, plan=mpipar.Plan(0, 1)), "there was nothing to evaluate"),
+        (
+            result(timelines=[], records=idle, plan=mpipar.Plan(0, 1)),
+            "there was nothing to evaluate",
+        ),
     ):
         write(path, made)
         assert f"none: {why}" in show(path)[1]
@@ -271,19 +310,16 @@ def test_a_damaged_file_is_refused_or_told(path, tmp_path):
     write(path, result(ranks=2, blocks=4))
     whole = path.read_bytes()
     program = (
-        "import random, sys, pathlib, contextlib, io\n"
-        "from mpipar.command.show import main\n"
-        "path = pathlib.Path(sys.argv[1]); whole = path.read_bytes(); bad = path.with_name('bad.h5')\n"
-        "rng = random.Random(int(sys.argv[2]))\n"
-        "for number in range(150):\n"
-        "    data = bytearray(whole)\n"
-        "    for _ in range(rng.choice([1, 1, 4, 64])): data[rng.randrange(len(data))] = rng.randrange(256)\n"
-        "    if rng.random() < 0.2: del data[rng.randrange(len(data)):]\n"
-        "    bad.write_bytes(data)\n"
-        "    out, err = io.StringIO(), io.StringIO()\n"
-        "    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err): code = main([str(bad), '--json'])\n"
-        "    assert code in (0, 2) and bool(out.getvalue()) == (code == 0), (number, code, err.getvalue())\n"
-        "    assert err.getvalue().count(chr(10)) == (code == 2), err.getvalue()\n"
+        "import random, sys, pathlib, contextlib, io\nfrom mpipar.command.show import main\npath ="
+        " pathlib.Path(sys.argv[1]); whole = path.read_bytes(); bad = path.with_name('bad.h5')\nrng"
+        " = random.Random(int(sys.argv[2]))\nfor number in range(150):\n    data ="
+        " bytearray(whole)\n    for _ in range(rng.choice([1, 1, 4, 64])):"
+        " data[rng.randrange(len(data))] = rng.randrange(256)\n    if rng.random() < 0.2: del"
+        " data[rng.randrange(len(data)):]\n    bad.write_bytes(data)\n    out, err = io.StringIO(),"
+        " io.StringIO()\n    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):"
+        " code = main([str(bad), '--json'])\n    assert code in (0, 2) and bool(out.getvalue()) =="
+        " (code == 0), (number, code, err.getvalue())\n    assert err.getvalue().count(chr(10)) =="
+        " (code == 2), err.getvalue()\n"
     )
     for seed in range(2):
         ended = subprocess.run(
@@ -298,8 +334,15 @@ def test_a_damaged_file_is_refused_or_told(path, tmp_path):
 
 
 def test_what_a_file_says_can_not_steer_the_terminal(path, show):
-    made = result(outcome=EVIL, name=EVIL, parameters={EVIL: EVIL}, skipped=skipped(1, EVIL), schedule=EVIL,
-                  hosts=[EVIL] * 2, library=EVIL)  # fmt: skip
+    made = result(
+        outcome=EVIL,
+        name=EVIL,
+        parameters={EVIL: EVIL},
+        skipped=skipped(1, EVIL),
+        schedule=EVIL,
+        hosts=[EVIL] * 2,
+        library=EVIL,
+    )
     write(path, made)
     for options in ([], ["--ranks", "--workers"]):
         code, out, _ = show(path, *options)
@@ -328,12 +371,23 @@ def test_files_are_only_read(path, show, tmp_path):
 def test_pictures_and_pages_are_written_and_replaced(path, show, tmp_path):
     pytest.importorskip("matplotlib")
     write(path)
-    for name, begin in (("a.png", b"\x89PNG"), ("b.svg", b"<?xml"), ("c.PDF", b"%PDF"), ("a.png", b"\x89PNG")):
+    for name, begin in (
+        ("a.png", b"\x89PNG"),
+        ("b.svg", b"<?xml"),
+        ("c.PDF", b"%PDF"),
+        ("a.png", b"\x89PNG"),
+    ):
         assert show(path, "--timeline", tmp_path / name)[0] == 0
         assert (tmp_path / name).read_bytes().startswith(begin)
     for _ in range(2):
         assert show(path, "--html", tmp_path / "d.html")[0] == 0
-    assert {entry.name for entry in tmp_path.iterdir()} == {"run.h5", "a.png", "b.svg", "c.PDF", "d.html"}
+    assert {entry.name for entry in tmp_path.iterdir()} == {
+        "run.h5",
+        "a.png",
+        "b.svg",
+        "c.PDF",
+        "d.html",
+    }
 
 
 def test_the_picture_has_the_bound_of_the_text(path, show, tmp_path, monkeypatch):
@@ -352,7 +406,12 @@ def test_nothing_else_is_replaced(path, show, tmp_path, option):
     write(path)
     ending = ".png" if option == "--timeline" else ".html"
     mine = tmp_path / f"mine{ending}"
-    for content in (path.read_bytes(), b"my notes", b"<!DOCTYPE html>\n<html>mine</html>", b"\x89PNG of somebody"):
+    for content in (
+        path.read_bytes(),
+        b"my notes",
+        b"<!DOCTYPE html>\n<html>mine</html>",
+        b"\x89PNG of somebody",
+    ):
         mine.write_bytes(content)
         assert "it is left as it is" in refused(show, path, option, mine)
         assert mine.read_bytes() == content
@@ -383,8 +442,14 @@ def test_pictures_need_matplotlib_and_pages_do_not(path, show, tmp_path, monkeyp
 def test_a_full_disk_is_told(path, tmp_path):
     write(path)
     with open("/dev/full", "w") as full:
-        ended = subprocess.run([sys.executable, "-m", "mpipar", "show", str(path)], stdout=full, stderr=subprocess.PIPE,
-                               text=True, timeout=60, check=False)  # fmt: skip
+        ended = subprocess.run(
+            [sys.executable, "-m", "mpipar", "show", str(path)],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
     assert ended.returncode == 1
     assert "No space left" in ended.stderr
     assert "Traceback" not in ended.stderr
@@ -392,7 +457,11 @@ def test_a_full_disk_is_told(path, tmp_path):
 
 def test_what_can_not_be_written_is_told_after_what_can(path, show, tmp_path, monkeypatch):
     write(path)
-    monkeypatch.setattr(Path, "write_bytes", lambda *_: (_ for _ in ()).throw(OSError(errno.ENOSPC, "No space left")))
+    monkeypatch.setattr(
+        Path,
+        "write_bytes",
+        lambda *_: (_ for _ in ()).throw(OSError(errno.ENOSPC, "No space left")),
+    )
     code, out, err = show(path, "--html", tmp_path / "a.html")
     assert code == 1
     assert out.startswith("load = 1.5\n")
@@ -401,8 +470,13 @@ def test_what_can_not_be_written_is_told_after_what_can(path, show, tmp_path, mo
 
 def test_stdout_may_have_few_letters(path):
     write(path, result(outcome=mpipar.Estimate(3.14, 0.01)))
-    ended = subprocess.run([sys.executable, "-m", "mpipar", "show", str(path)], capture_output=True, timeout=60,
-                           check=False, env={**os.environ, "PYTHONIOENCODING": "ascii"})  # fmt: skip
+    ended = subprocess.run(
+        [sys.executable, "-m", "mpipar", "show", str(path)],
+        capture_output=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+    )
     assert (ended.returncode, ended.stderr) == (0, b"")
     assert ended.stdout.startswith(b"load = 3.14 \\xb1 0.01\n")
 
@@ -413,8 +487,15 @@ def test_nobody_may_read_it(path, words):
     reading, writing = os.pipe()
     os.close(reading)
     with open(writing, "w") as unread:
-        ended = subprocess.run([sys.executable, "-m", *words], stdout=unread, stderr=subprocess.PIPE, text=True,
-                               timeout=60, check=False, cwd=path.parent)  # fmt: skip
+        ended = subprocess.run(
+            [sys.executable, "-m", *words],
+            stdout=unread,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+            cwd=path.parent,
+        )
     assert (ended.returncode, ended.stderr) == (0, "")
 
 
@@ -465,8 +546,17 @@ def test_a_damaged_checkpoint_is_refused(unfinished, show):
 def test_a_study_is_told_with_its_table(tmp_path, show):
     runs = {}
     for ranks in (1, 2, 4):
-        report = {"value": 1.0, "n": 1000, "nodes": 1, "ranks": ranks, "workers": 1, "imbalance": 1.0}
-        runs[Run(Size(STRONG, ranks, 1), 1)] = Measured(8.0 / ranks, 8.0 / ranks + 0.5, report, ["node1"], 0.0)
+        report = {
+            "value": 1.0,
+            "n": 1000,
+            "nodes": 1,
+            "ranks": ranks,
+            "workers": 1,
+            "imbalance": 1.0,
+        }
+        runs[Run(Size(STRONG, ranks, 1), 1)] = Measured(
+            8.0 / ranks, 8.0 / ranks + 0.5, report, ["node1"], 0.0
+        )
     assert startup(runs[Run(Size(STRONG, 1, 1), 1)]) == pytest.approx(0.5)
     path = tmp_path / "scaling.h5"
     write_data(path, runs, [part(STRONG, runs, None, None)], {"driver": "pi", "options": EVIL})
@@ -488,7 +578,10 @@ def test_neither_mpi_nor_matplotlib_is_loaded(path):
     code = f"import sys; from mpipar.command.show import main; main([{str(path)!r}])\n"
     code += "sys.exit(bool({'matplotlib', 'mpi4py.MPI'} & set(sys.modules)))"
     assert (
-        subprocess.run([sys.executable, "-c", code], timeout=60, check=False, stdout=subprocess.DEVNULL).returncode == 0
+        subprocess.run(
+            [sys.executable, "-c", code], timeout=60, check=False, stdout=subprocess.DEVNULL
+        ).returncode
+        == 0
     )
 
 
@@ -496,7 +589,9 @@ def test_look_returns_tables(path):
     made = result(ranks=3)
     summary = look(write(path, made))
     assert isinstance(summary, Summary)
-    assert (summary.imbalance, summary.lower_bound) == pytest.approx((made.imbalance, made.lower_bound), rel=1e-14)
+    assert (summary.imbalance, summary.lower_bound) == pytest.approx(
+        (made.imbalance, made.lower_bound), rel=1e-14
+    )
     assert summary.busy == pytest.approx(sum(record.seconds for record in made.records))
     assert len(summary.timeline) == 18
     with pytest.raises(BadInput):

@@ -51,7 +51,9 @@ def segment(monkeypatch):
     forget()
 
 
-@pytest.mark.parametrize(("power", "expected"), [(1, 4), (2, 25), (6, 78498), (7, 664579), (8, 5761455)])
+@pytest.mark.parametrize(
+    ("power", "expected"), [(1, 4), (2, 25), (6, 78498), (7, 664579), (8, 5761455)]
+)
 def test_the_number_of_primes_below_powers_of_ten(power, expected):
     assert count(0, 10**power) == expected
 
@@ -100,7 +102,19 @@ def test_cutting_into_segments_changes_nothing(segment, length):
 
 @pytest.mark.parametrize(
     "center",
-    [2**31, 10**10, 10**12, 1_000_003**2, 2**40, 2**48, 10**16, 10**18, 2**62, 3_037_000_493**2, 2**63 - 3000],
+    [
+        2**31,
+        10**10,
+        10**12,
+        1_000_003**2,
+        2**40,
+        2**48,
+        10**16,
+        10**18,
+        2**62,
+        3_037_000_493**2,
+        2**63 - 3000,
+    ],
 )
 def test_large_integers_agree_with_the_test_of_single_ones(center):
     rng = random.Random(center)
@@ -126,12 +140,35 @@ def test_what_is_no_prime(n):
     assert is_prime(n) is False
 
 
-# The smallest strong pseudoprimes to the first 1, 2, … prime bases (OEIS A014233); all others are above 2**64.
-STRONG = [2047, 1373653, 25326001, 3215031751, 2152302898747, 3474749660383, 341550071728321, 3825123056546413051]
-CARMICHAEL = [561, 1105, 1729, 41041, 825265, 321197185, 5394826801, 232250619601, 9746347772161, 1436697831295441]
+# The smallest strong pseudoprimes to the first 1, 2, … prime bases (OEIS A014233); all others are
+# above 2**64.
+STRONG = [
+    2047,
+    1373653,
+    25326001,
+    3215031751,
+    2152302898747,
+    3474749660383,
+    341550071728321,
+    3825123056546413051,
+]
+CARMICHAEL = [
+    561,
+    1105,
+    1729,
+    41041,
+    825265,
+    321197185,
+    5394826801,
+    232250619601,
+    9746347772161,
+    1436697831295441,
+]
 
 
-@pytest.mark.parametrize("n", [*STRONG, *CARMICHAEL, (2**31 - 1) ** 2, 2**64 - 1, (2**32 - 5) * (2**32 - 17)])
+@pytest.mark.parametrize(
+    "n", [*STRONG, *CARMICHAEL, (2**31 - 1) ** 2, 2**64 - 1, (2**32 - 5) * (2**32 - 17)]
+)
 def test_composites_that_look_like_primes(n):
     assert not is_prime(n)
 
@@ -151,7 +188,9 @@ def test_short_ranges_that_are_tested_one_by_one_are_as_sieved_ones():
     primes = sieve.primes_in(0, 30_000)
     for length in (1, 7, sieve.FEW, sieve.FEW + 1):
         starts = range(0, 30_000 - length, length)
-        assert np.concatenate([sieve.primes_in(start, start + length) for start in starts]).tolist() == [
-            p for p in primes.tolist() if p < starts[-1] + length
-        ]
-        assert sum(sieve.count(start, start + length) for start in starts) == np.sum(primes < starts[-1] + length)
+        assert np.concatenate(
+            [sieve.primes_in(start, start + length) for start in starts]
+        ).tolist() == [p for p in primes.tolist() if p < starts[-1] + length]
+        assert sum(sieve.count(start, start + length) for start in starts) == np.sum(
+            primes < starts[-1] + length
+        )

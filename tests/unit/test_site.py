@@ -61,9 +61,15 @@ def test_all_keys_come_through(home):
     site = read_site(path)
     assert site.text == path.read_text()
     assert replace(site, text="") == Site(
-        "srun --mpi=pmix", "a,b", "me", "        module load python\n        ", "/opt/my python/bin/python",
-        "~/scratch", 1.5, {"qos": "high", "exclusive": True, "nice": 0},
-    )  # fmt: skip
+        "srun --mpi=pmix",
+        "a,b",
+        "me",
+        "        module load python\n        ",
+        "/opt/my python/bin/python",
+        "~/scratch",
+        1.5,
+        {"qos": "high", "exclusive": True, "nice": 0},
+    )
 
 
 @pytest.mark.parametrize(
@@ -77,7 +83,10 @@ def test_all_keys_come_through(home):
             "site.toml:2: start_seconds: expected a number of seconds above 0",
         ),
         ("start_seconds = nan", "site.toml:1: start_seconds: expected a number, got nan"),
-        ("start_seconds = true", "site.toml:1: start_seconds: expected a number of seconds above 0, got true"),
+        (
+            "start_seconds = true",
+            "site.toml:1: start_seconds: expected a number of seconds above 0, got true",
+        ),
         ("partition = 'a b'", "site.toml:1: partition: expected a name"),
         ("partition = '-a'", "site.toml:1: partition: expected a name"),
         ('account = "a\\n"', "site.toml:1: account: expected a name"),

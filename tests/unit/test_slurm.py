@@ -17,13 +17,22 @@ def fake(tmp_path, monkeypatch):
 
 
 def test_all_jobs_are_asked_for_in_one_call(fake):
-    fake.set(queue={"1": job(), "2": job(State="PENDING", Reason="Priority", NodeList=""), "3": job(RestartCnt="2")})
+    fake.set(
+        queue={
+            "1": job(),
+            "2": job(State="PENDING", Reason="Priority", NodeList=""),
+            "3": job(RestartCnt="2"),
+        }
+    )
     found = states(["1", "2", "3", "1"])
     assert len(fake.calls) == 1
     assert "--jobs=1,2,3" in fake.calls[0]
     assert (found["1"].kind, found["1"].nodes, found["1"].elapsed, found["1"].limit) == (
-        "running", "n[1-2]", 600.0, 3600.0,
-    )  # fmt: skip
+        "running",
+        "n[1-2]",
+        600.0,
+        3600.0,
+    )
     assert (found["2"].kind, found["2"].reason, found["2"].nodes) == ("waiting", "Priority", "")
     assert found["3"].restarts == 2
     assert states([]) == {}
@@ -42,7 +51,12 @@ def test_accounts_are_asked_for_what_the_controller_has_forgotten(fake):
     found = states(["1", "2", "3", "4"])
     assert [call[0] for call in fake.calls] == ["squeue", "sacct"]
     assert "--jobs=1,2,4" in fake.called("sacct")[0]
-    assert (found["1"].good, found["1"].elapsed, found["1"].limit, found["1"].end) == (True, 61, 3600, 1700000061)
+    assert (found["1"].good, found["1"].elapsed, found["1"].limit, found["1"].end) == (
+        True,
+        61,
+        3600,
+        1700000061,
+    )
     assert (found["2"].state, found["2"].exit_code, found["2"].limit) == ("CANCELLED", 143, None)
     assert found["3"].state == "RUNNING"
     assert "4" not in found
@@ -57,14 +71,23 @@ def test_what_nobody_remembers_is_absent(fake):
 def test_tasks_of_arrays(fake):
     fake.set(
         queue={"5_2": job(), "5_3": job(State="PENDING"), "5": job(State="CANCELLED")},
-        accounts={"5_1": account(), "5_2": account(State="FAILED"), "5_[7-8,10%2]": account(State="CANCELLED by 0")},
+        accounts={
+            "5_1": account(),
+            "5_2": account(State="FAILED"),
+            "5_[7-8,10%2]": account(State="CANCELLED by 0"),
+        },
     )
     found = states(["5"])
     assert len(fake.calls) == 2
     assert {id: state.state for id, state in found.items()} == {
-        "5": "CANCELLED", "5_1": "COMPLETED", "5_2": "RUNNING", "5_3": "PENDING",
-        "5_7": "CANCELLED", "5_8": "CANCELLED", "5_10": "CANCELLED",
-    }  # fmt: skip
+        "5": "CANCELLED",
+        "5_1": "COMPLETED",
+        "5_2": "RUNNING",
+        "5_3": "PENDING",
+        "5_7": "CANCELLED",
+        "5_8": "CANCELLED",
+        "5_10": "CANCELLED",
+    }
     assert state_of(found, "5", "2").state == "RUNNING"
     assert state_of(found, "5", "99").state == "CANCELLED"
     assert states(["5_2"]).keys() == {"5_2"}
@@ -72,10 +95,23 @@ def test_tasks_of_arrays(fake):
 
 
 @pytest.mark.parametrize(
-    "name", ["a b", "a|b~x", "a\n9~x~RUNNING~x~\nb", "π\n", "", "x\udcff", "1 \n1\n2_3\n", "JobId=3 JobState=FAILED"]
+    "name",
+    [
+        "a b",
+        "a|b~x",
+        "a\n9~x~RUNNING~x~\nb",
+        "π\n",
+        "",
+        "x\udcff",
+        "1 \n1\n2_3\n",
+        "JobId=3 JobState=FAILED",
+    ],
 )
 def test_hostile_names(fake, name):
-    fake.set(queue={"1": job(Name=name), "2": job(Name="b")}, accounts={"3": account(JobName=name), "4": account()})
+    fake.set(
+        queue={"1": job(Name=name), "2": job(Name="b")},
+        accounts={"3": account(JobName=name), "4": account()},
+    )
     found = states(["1", "2", "3", "4"])
     assert found.keys() == {"1", "2", "3", "4"}
     shown = name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
@@ -83,7 +119,9 @@ def test_hostile_names(fake, name):
     assert found["2"].name == "b"
 
 
-@pytest.mark.parametrize("text", ["garbage", "1~2~3\n4|5", "\0\0\n\n", "JOBID STATE\n1 RUNNING\n", "\udcff\udcfe" * 99])
+@pytest.mark.parametrize(
+    "text", ["garbage", "1~2~3\n4|5", "\0\0\n\n", "JOBID STATE\n1 RUNNING\n", "\udcff\udcfe" * 99]
+)
 def test_garbage_is_left_out(fake, text):
     fake.set(said={"squeue": [0, text, ""], "sacct": [0, text, ""]})
     assert states(["1", "2"]) == {}
@@ -91,7 +129,9 @@ def test_garbage_is_left_out(fake, text):
 
 def test_a_controller_that_is_down(fake):
     fake.set(down=True)
-    with pytest.raises(SlurmUnavailable, match=r"^squeue: Unable to contact slurm controller \(connect failure\)$"):
+    with pytest.raises(
+        SlurmUnavailable, match=r"^squeue: Unable to contact slurm controller \(connect failure\)$"
+    ):
         states(["1"])
     with pytest.raises(SlurmUnavailable, match="scancel: Unable to contact"):
         slurm.cancel(["1"])
@@ -129,7 +169,9 @@ def test_a_controller_that_is_away_is_not_waited_for(fake, monkeypatch):
     """Slurm's programs try for some ten seconds."""
     monkeypatch.setattr(calls, "_away_at", -math.inf)
     (fake.folder / "squeue").write_text("#!/bin/sh\nexec /bin/sleep 60\n")
-    fake.set(said={"scontrol": [1, "Slurmctld(primary) at ctl is DOWN\n", ""]}, accounts={"2": account()})
+    fake.set(
+        said={"scontrol": [1, "Slurmctld(primary) at ctl is DOWN\n", ""]}, accounts={"2": account()}
+    )
     began = time.monotonic()
     for _ in range(3):
         with pytest.raises(SlurmUnavailable, match="Slurm's controller doesn't answer"):
@@ -140,13 +182,27 @@ def test_a_controller_that_is_away_is_not_waited_for(fake, monkeypatch):
 
 
 def test_the_environment_has_nothing_of_a_job(fake, monkeypatch):
-    for name in ("SLURM_JOB_ID", "SLURM_NTASKS", "SBATCH_X", "SRUN_CPUS", "PMI_RANK", "SQUEUE_FORMAT", "SLURM_JWT"):
+    for name in (
+        "SLURM_JOB_ID",
+        "SLURM_NTASKS",
+        "SBATCH_X",
+        "SRUN_CPUS",
+        "PMI_RANK",
+        "SQUEUE_FORMAT",
+        "SLURM_JWT",
+    ):
         monkeypatch.setenv(name, "5")
     monkeypatch.setenv("SLURM_CONF", "/etc/other.conf")
     assert slurm.cluster() == "/etc/other.conf"
     found = slurm.environment()
     assert (found["SLURM_CONF"], found["SLURM_JWT"]) == ("/etc/other.conf", "5")
-    assert not found.keys() & {"SLURM_JOB_ID", "SLURM_NTASKS", "SBATCH_X", "SRUN_CPUS", "SQUEUE_FORMAT"}
+    assert not found.keys() & {
+        "SLURM_JOB_ID",
+        "SLURM_NTASKS",
+        "SBATCH_X",
+        "SRUN_CPUS",
+        "SQUEUE_FORMAT",
+    }
     assert "PMI_RANK" in found  # a user's, without a launcher
     monkeypatch.setenv("PMI_SIZE", "2")
     assert not slurm.environment().keys() & {"PMI_RANK", "PMI_SIZE"}
@@ -162,7 +218,10 @@ def test_cancel(fake):
     slurm.cancel(["1", "2"], signal="TERM", batch=True)
     assert fake.called("scancel") == [["--batch", "--signal=TERM", "--state=RUNNING", "1", "2"]]
     slurm.cancel(["1", "2"], only="PENDING")
-    assert {id: fields["State"] for id, fields in fake.state["queue"].items()} == {"1": "RUNNING", "2": "CANCELLED"}
+    assert {id: fields["State"] for id, fields in fake.state["queue"].items()} == {
+        "1": "RUNNING",
+        "2": "CANCELLED",
+    }
     slurm.cancel(["1"])
     assert fake.called("scancel")[-1] == ["1"]
 
@@ -179,9 +238,21 @@ def test_a_task_whose_array_has_others_that_wait_is_signalled_once(fake, monkeyp
 def test_a_signal_that_slurm_delivers_and_is_not_content_with(fake, code):
     fake.set(said={"scancel": [code, "", ""]})
     slurm.cancel(["1_1"], signal="TERM", batch=True)
-    fake.set(said={"scancel": [1, "", "scancel: error: 1_1: Job can not be altered now, try again later\n"]})
+    fake.set(
+        said={
+            "scancel": [1, "", "scancel: error: 1_1: Job can not be altered now, try again later\n"]
+        }
+    )
     slurm.cancel(["1_1"], signal="TERM", batch=True)
-    fake.set(said={"scancel": [1, "", "scancel: error: Kill job error on job id 1_1: Access/permission denied\n"]})
+    fake.set(
+        said={
+            "scancel": [
+                1,
+                "",
+                "scancel: error: Kill job error on job id 1_1: Access/permission denied\n",
+            ]
+        }
+    )
     with pytest.raises(SlurmUnavailable, match="denied"):
         slurm.cancel(["1_1"], signal="TERM", batch=True)
     fake.set(said={"scancel": [code, "", ""]})
@@ -193,7 +264,9 @@ def test_many_tasks_are_signalled_though_scancel_is_stopped(fake, monkeypatch):
     monkeypatch.setattr(slurm, "_SIGNAL_SECONDS", 2.0)
     fake.set(queue={**{f"1_{task}": job() for task in range(25)}, "1_99": job(State="PENDING")})
     slurm.cancel((f"1_{task}" for task in range(25)), signal="TERM")
-    assert [id for call in fake.called("scancel") for id in call[2:]] == [f"1_{task}" for task in range(25)]
+    assert [id for call in fake.called("scancel") for id in call[2:]] == [
+        f"1_{task}" for task in range(25)
+    ]
 
 
 def test_the_name_of_the_cluster_is_asked_for_once(fake, monkeypatch):
@@ -218,7 +291,10 @@ def test_no_job_becomes_an_array_by_the_environment(fake, monkeypatch, inside):
 
 def test_a_job_whose_files_slurm_could_not_open(fake):
     fake.set(
-        queue={"1": job(State="FAILED", exit_code="4021"), "2": job(State="FAILED", exit_code=str(181 << 8))},
+        queue={
+            "1": job(State="FAILED", exit_code="4021"),
+            "2": job(State="FAILED", exit_code=str(181 << 8)),
+        },
         accounts={"3": account(State="FAILED", ExitCode="0:53")},
     )
     found = states(["1", "2", "3"])
@@ -229,9 +305,25 @@ def test_a_job_whose_files_slurm_could_not_open(fake):
 
 
 def test_cancelling_what_has_ended_is_no_error(fake):
-    fake.set(said={"scancel": [1, "", "scancel: error: Kill job error on job id 9: Invalid job id specified\n"]})
+    fake.set(
+        said={
+            "scancel": [
+                1,
+                "",
+                "scancel: error: Kill job error on job id 9: Invalid job id specified\n",
+            ]
+        }
+    )
     slurm.cancel(["9"])
-    fake.set(said={"scancel": [1, "", "scancel: error: Kill job error on job id 9: Access/permission denied\n"]})
+    fake.set(
+        said={
+            "scancel": [
+                1,
+                "",
+                "scancel: error: Kill job error on job id 9: Access/permission denied\n",
+            ]
+        }
+    )
     with pytest.raises(SlurmUnavailable, match="Access/permission denied"):
         slurm.cancel(["9"])
 
@@ -245,10 +337,13 @@ def test_submit(fake, printed):
 
 def test_a_job_that_is_refused(fake):
     said = (
-        "sbatch: error: invalid partition specified: x\nsbatch: error: Batch job submission failed: Invalid partition\n"
+        "sbatch: error: invalid partition specified: x\nsbatch: error: Batch job submission failed:"
+        " Invalid partition\n"
     )
     fake.set(said={"sbatch": [1, "", said]})
-    expected = "^sbatch: invalid partition specified: x; Batch job submission failed: Invalid partition$"
+    expected = (
+        "^sbatch: invalid partition specified: x; Batch job submission failed: Invalid partition$"
+    )
     with pytest.raises(SubmitRefused, match=expected):
         slurm.submit(["job.sbatch"])
     with pytest.raises(SubmitRefused, match=expected):
@@ -260,7 +355,10 @@ def test_a_job_that_is_refused(fake):
 
 @pytest.mark.parametrize("ask", [slurm.submit, slurm.test])
 def test_a_controller_that_is_away_has_refused_nothing(fake, ask):
-    said = "sbatch: error: Batch job submission failed: Unable to contact slurm controller (connect failure)\n"
+    said = (
+        "sbatch: error: Batch job submission failed: Unable to contact slurm controller (connect"
+        " failure)\n"
+    )
     fake.set(said={"sbatch": [1, "", said]})
     with pytest.raises(SlurmUnavailable, match="Unable to contact slurm controller"):
         ask(["job.sbatch"])
@@ -273,9 +371,22 @@ def test_only_a_test(fake):
 
 
 def test_numbers_as_slurm_prints_them():
-    assert [seconds_of(text) for text in ("0:05", "10:00", "1:00:00", "2-01:00:00")] == [5, 600, 3600, 176400]
-    assert {seconds_of(text) for text in ("UNLIMITED", "INVALID", "", "NOT_SET", "1:2:3:4")} == {None}
-    assert [exit_code_of("FAILED", text) for text in ("768", "3:0", "0:9", "9", "x")] == [3, 3, 137, 137, None]
+    assert [seconds_of(text) for text in ("0:05", "10:00", "1:00:00", "2-01:00:00")] == [
+        5,
+        600,
+        3600,
+        176400,
+    ]
+    assert {seconds_of(text) for text in ("UNLIMITED", "INVALID", "", "NOT_SET", "1:2:3:4")} == {
+        None
+    }
+    assert [exit_code_of("FAILED", text) for text in ("768", "3:0", "0:9", "9", "x")] == [
+        3,
+        3,
+        137,
+        137,
+        None,
+    ]
     assert exit_code_of("RUNNING", "0") is None
 
 
@@ -296,7 +407,12 @@ def test_every_state_has_a_kind_and_a_new_one_is_not_taken_for_ended(fake):
     assert [name for name, meaning in STATES.items() if meaning.good] == ["COMPLETED"]
     fake.set(queue={"1": job(State="NEW_STATE")})
     state = states(["1"])["1"]
-    assert (state.kind, state.ended, state.good, state.words) == ("running", False, False, "new state")
+    assert (state.kind, state.ended, state.good, state.words) == (
+        "running",
+        False,
+        False,
+        "new state",
+    )
 
 
 def test_programs_have_no_input(fake):
@@ -305,5 +421,10 @@ def test_programs_have_no_input(fake):
 
 
 def test_the_fake_is_what_is_called(fake):
-    assert subprocess.run(["squeue", "--jobs=1", "--Format=Name:x"], check=False, capture_output=True).returncode == 1
+    assert (
+        subprocess.run(
+            ["squeue", "--jobs=1", "--Format=Name:x"], check=False, capture_output=True
+        ).returncode
+        == 1
+    )
     assert os.listdir(fake.folder)

@@ -1,4 +1,6 @@
-"""What was handed in stays as it was then, whatever becomes of it; what can't change isn't copied."""
+"""What was handed in stays as it was then, whatever becomes of it; what can't change isn't
+copied.
+"""
 
 import datetime
 import decimal
@@ -29,7 +31,14 @@ def sent(value):
 
 CONSTANT = [
     *(1, 2.5, 1j, "text", b"bytes", True, None, range(3), (), (1, ("a", (None,))), (1,) * 20),
-    *(np.float64(1), np.int8(1), np.bool_(1), datetime.date(2000, 1, 1), decimal.Decimal("0.1"), Path("/a/b")),
+    *(
+        np.float64(1),
+        np.int8(1),
+        np.bool_(1),
+        datetime.date(2000, 1, 1),
+        decimal.Decimal("0.1"),
+        Path("/a/b"),
+    ),
 ]
 
 
@@ -41,7 +50,9 @@ def test_what_cannot_change_is_not_pickled(value, snapshots):
     assert snapshots.items(items) is items or not are_constant(items)
 
 
-@pytest.mark.parametrize("value", [[1], {}, {1}, (1, [2]), np.zeros(2), bytearray(2), np.array([[]])], ids=repr)
+@pytest.mark.parametrize(
+    "value", [[1], {}, {1}, (1, [2]), np.zeros(2), bytearray(2), np.array([[]])], ids=repr
+)
 def test_what_may_change_is_known(value):
     assert not is_constant(value)
     assert not are_constant([1, value])
@@ -68,7 +79,11 @@ def test_arrays_are_as_they_were(size, snapshots):
         array[:] = value
         taken.append(snapshots.item(array))
     found = [sent(each) for each in taken]
-    assert [float(each.max()) for each in found] == [float(each.min()) for each in found] == [0, 1, 2, 3, 4]
+    assert (
+        [float(each.max()) for each in found]
+        == [float(each.min()) for each in found]
+        == [0, 1, 2, 3, 4]
+    )
     assert all(each.flags.writeable for each in found)
 
 
@@ -102,7 +117,9 @@ def test_items_are_as_they_were(size, count, snapshots):
     taken = snapshots.items(list(items))
     for item in items:
         item[0] = -1
-    assert [sent(each)[0] for each in taken] == [each[0] for each in sent(taken)] == list(range(count))
+    assert (
+        [sent(each)[0] for each in taken] == [each[0] for each in sent(taken)] == list(range(count))
+    )
 
 
 def test_small_items_and_what_items_have_in_common_are_pickled_once(snapshots):
@@ -113,7 +130,10 @@ def test_small_items_and_what_items_have_in_common_are_pickled_once(snapshots):
     assert groups([[index] for index in range(1000)]) < 15
     assert groups([(common, index) for index in range(1000)]) < 15
     assert groups([[index] * 50_000 for index in range(20)]) >= 19
-    assert groups([*([index] for index in range(1000)), *([index] * 50_000 for index in range(10))]) > 20
+    assert (
+        groups([*([index] for index in range(1000)), *([index] * 50_000 for index in range(10))])
+        > 20
+    )
 
 
 def test_objects_of_an_item_that_are_the_same_stay_so(snapshots):
@@ -211,7 +231,9 @@ def test_any_part_of_many_items_is_what_it_was(snapshots):
 def test_calls_of_a_named_function_with_plain_arguments(snapshots):
     calls = [snapshots.call(textwrap.indent, ("a",), {"prefix": "-" * n}) for n in range(3)]
     pickled = Calls.pickled(calls)
-    outcomes = [each(*arguments, **keywords) for each, arguments, keywords in by_value.loads(pickled.frames)]
+    outcomes = [
+        each(*arguments, **keywords) for each, arguments, keywords in by_value.loads(pickled.frames)
+    ]
     assert outcomes == ["a", "-a", "--a"]
     assert pickled.needed == set()
     assert pickled.stamps == [{}]
@@ -227,8 +249,17 @@ OTHER_CALLS = {
 
 @pytest.mark.parametrize("name", OTHER_CALLS)
 def test_other_calls(name, snapshots):
-    first, other = snapshots.call(textwrap.indent, ("a", "b"), {}), snapshots.call(*OTHER_CALLS[name])
+    first, other = (
+        snapshots.call(textwrap.indent, ("a", "b"), {}),
+        snapshots.call(*OTHER_CALLS[name]),
+    )
     assert Calls.pickled([first]) is not None
     assert Calls.pickled([first, other]) is None
     assert Calls.pickled([other, first]) is None
-    assert Calls.pickled([[1]]) is Calls.pickled(range(3)) is Calls.pickled([(1, 2)]) is Calls.pickled([()]) is None
+    assert (
+        Calls.pickled([[1]])
+        is Calls.pickled(range(3))
+        is Calls.pickled([(1, 2)])
+        is Calls.pickled([()])
+        is None
+    )

@@ -26,19 +26,29 @@ def test_what_stands_still_in_mpi_ends_with_one_message():
     end = run(STANDS.format(0.1))
     assert (end.code, end.stdout) == (1, "")
     assert own_lines(end.stderr) == [
-        "mpipar: MPI has not started within 0.1 s; a rank may have died, or its shared memory was removed"
+        "mpipar: MPI has not started within 0.1 s; a rank may have died, or its shared memory was"
+        " removed"
     ]
 
 
 def test_the_limit_can_be_set_in_the_environment(monkeypatch):
-    for text, seconds in (("7.5", 7.5), ("", 300.0), ("soon", 300.0), ("-1", 300.0), ("nan", 300.0)):
+    for text, seconds in (
+        ("7.5", 7.5),
+        ("", 300.0),
+        ("soon", 300.0),
+        ("-1", 300.0),
+        ("nan", 300.0),
+    ):
         monkeypatch.setenv(start.VARIABLE, text)
         assert start._seconds() == seconds
 
 
 def test_of_all_ranks_of_a_node_one_says_why():
     script = PROGRAM.format(STANDS.format(1))
-    both = 'import subprocess, sys; ranks = [subprocess.Popen([sys.executable, "-c", sys.argv[1]]) for _ in range(3)]; '
+    both = (
+        'import subprocess, sys; ranks = [subprocess.Popen([sys.executable, "-c", sys.argv[1]]) for'
+        " _ in range(3)]; "
+    )
     both += "print([rank.wait() for rank in ranks])"
     end = python("-c", both, script, cold=True)
     assert end.stdout == "[1, 1, 1]\n"
@@ -47,9 +57,13 @@ def test_of_all_ranks_of_a_node_one_says_why():
 
 @pytest.mark.parametrize("number", ["SIGSEGV", "SIGABRT"])
 def test_a_crash_in_mpi_is_told_and_no_signal_ends_the_process(number):
-    end = run(f"with start.told_of_crashes(): ctypes.CDLL(None)['raise'](__import__('signal').{number})")
+    end = run(
+        f"with start.told_of_crashes(): ctypes.CDLL(None)['raise'](__import__('signal').{number})"
+    )
     assert (end.code, end.stdout) == (1, "")
-    assert own_lines(end.stderr) == [f"mpipar: MPI crashed while it started ({number}); a rank may have died"]
+    assert own_lines(end.stderr) == [
+        f"mpipar: MPI crashed while it started ({number}); a rank may have died"
+    ]
 
 
 def test_after_the_start_a_crash_is_what_it_was_before():
@@ -74,13 +88,18 @@ def test_an_error_of_mpi_is_told(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("errors", "chosen"), [("exception", "return"), ("abort", "abort"), ("fatal", "fatal"), ("default", None)]
+    ("errors", "chosen"),
+    [("exception", "return"), ("abort", "abort"), ("fatal", "fatal"), ("default", None)],
 )
 def test_errors_of_mpi_become_what_mpi4py_was_told(errors, chosen, monkeypatch):
     comm = SimpleNamespace(handlers=[])
     comm.Set_errhandler = comm.handlers.append
     mpi = SimpleNamespace(
-        COMM_SELF=comm, COMM_WORLD=comm, ERRORS_RETURN="return", ERRORS_ABORT="abort", ERRORS_ARE_FATAL="fatal"
+        COMM_SELF=comm,
+        COMM_WORLD=comm,
+        ERRORS_RETURN="return",
+        ERRORS_ABORT="abort",
+        ERRORS_ARE_FATAL="fatal",
     )
     monkeypatch.setitem(sys.modules, "mpi4py", SimpleNamespace(rc=SimpleNamespace(errors=errors)))
     start._raise_errors(mpi)
@@ -89,7 +108,9 @@ def test_errors_of_mpi_become_what_mpi4py_was_told(errors, chosen, monkeypatch):
 
 def processes(folder, launcher, states):
     """Make a folder as /proc is, with a launcher of number 7 and its children in some states."""
-    for number, (name, parent, state) in enumerate([(launcher, 1, "S"), *(("a) b", 7, state) for state in states)], 7):
+    for number, (name, parent, state) in enumerate(
+        [(launcher, 1, "S"), *(("a) b", 7, state) for state in states)], 7
+    ):
         entry = folder / str(number)
         entry.mkdir()
         (entry / "comm").write_text(name + "\n")
@@ -111,7 +132,9 @@ def processes(folder, launcher, states):
     ],
 )
 def test_ranks_that_have_ended_are_missed(launcher, environment, states, missing, tmp_path):
-    assert start.missing_ranks(environment, processes(tmp_path, launcher, states), parent=7) == missing
+    assert (
+        start.missing_ranks(environment, processes(tmp_path, launcher, states), parent=7) == missing
+    )
 
 
 def test_no_rank_is_missed_without_a_launcher():

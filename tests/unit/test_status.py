@@ -39,7 +39,9 @@ def submitted(tmp_path):
         numbers = tasks_of(tasks) or [""]
         outputs = {task: str(folder / f"pi{task}.h5") for task in numbers}
         when = time.time() - age
-        one = Submission(number, name, more.get("cluster", ""), str(folder), outputs, tasks, ["sbatch"], [], when)
+        one = Submission(
+            number, name, more.get("cluster", ""), str(folder), outputs, tasks, ["sbatch"], [], when
+        )
         record.add(one)
         return one
 
@@ -51,12 +53,16 @@ def driver(*arguments: str) -> list[str]:
 
 
 def run(*arguments: str) -> int:
-    return subprocess.run(driver(*arguments), check=False, capture_output=True, timeout=90).returncode
+    return subprocess.run(
+        driver(*arguments), check=False, capture_output=True, timeout=90
+    ).returncode
 
 
 def begin(output: Path, *arguments: str) -> subprocess.Popen:
     """Start a run, and wait until it has committed some blocks."""
-    process = subprocess.Popen(driver(*STEPS, *arguments, "--output", str(output)), stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        driver(*STEPS, *arguments, "--output", str(output)), stdout=subprocess.DEVNULL
+    )
     deadline = time.monotonic() + 60
     while not ((found := progress(output)) and found.done) and time.monotonic() < deadline:
         assert process.poll() is None
@@ -114,7 +120,10 @@ def test_progress_is_what_resume_finds(stopped, tmp_path):
     found = progress(output)
     assert sorted(path.name for path in tmp_path.rglob("*")) == before
     process = subprocess.run(
-        driver(*STEPS, "--output", str(output), "--resume", "--json"), capture_output=True, check=True, timeout=90
+        driver(*STEPS, "--output", str(output), "--resume", "--json"),
+        capture_output=True,
+        check=True,
+        timeout=90,
     )
     assert json.loads(process.stdout)["resumed_blocks"] == found.done
     assert json.loads(process.stdout)["n_blocks"] == found.n_blocks
@@ -124,7 +133,18 @@ def test_progress_is_what_resume_finds(stopped, tmp_path):
 
 def test_progress_of_datasets(tmp_path):
     output = tmp_path / "roots.h5"
-    command = [sys.executable, "-m", "mpipar.roots", "--over", "0", "1", "--points", "1e5", "--output", str(output)]
+    command = [
+        sys.executable,
+        "-m",
+        "mpipar.roots",
+        "--over",
+        "0",
+        "1",
+        "--points",
+        "1e5",
+        "--output",
+        str(output),
+    ]
     subprocess.run(command, check=True, capture_output=True, timeout=90)
     found = progress(output)
     assert (found.finished, found.done, found.skipped) == (True, found.n_blocks, 0)
@@ -138,7 +158,17 @@ def test_progress_with_skipped_blocks(tmp_path):
         "    if block.start == 50: raise ValueError('no')\n"
         "    return len(block)\n"
     )
-    command = [sys.executable, "-m", "mpipar", "run", "f.py:f", "--on-error", "skip", "--output", "f.h5"]
+    command = [
+        sys.executable,
+        "-m",
+        "mpipar",
+        "run",
+        "f.py:f",
+        "--on-error",
+        "skip",
+        "--output",
+        "f.h5",
+    ]
     subprocess.run(command, check=True, capture_output=True, timeout=90, cwd=tmp_path)
     found = progress(tmp_path / "f.h5")
     assert (found.done, found.n_blocks, found.skipped, found.finished) == (9, 10, 1, True)
@@ -199,7 +229,9 @@ def test_a_file_that_is_locked_by_another_program(stopped, tmp_path):
     path = copied(stopped, tmp_path / "pi.h5")
     with h5py.File(path, "r+"):
         code = f"from mpipar.store.progress import *; print(progress(Path({str(path)!r})).done)"
-        told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+        told = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+        )
     assert int(told.stdout) == progress(stopped).done
 
 
@@ -230,7 +262,13 @@ def test_help(capsys):
 
 def test_a_job_that_waits(fake, submitted, capsys):
     submitted("12")
-    fake.set(queue={"12": job(State="PENDING", Reason="Resources", NodeList="", TimeUsed="0:00", RestartCnt="1")})
+    fake.set(
+        queue={
+            "12": job(
+                State="PENDING", Reason="Resources", NodeList="", TimeUsed="0:00", RestartCnt="1"
+            )
+        }
+    )
     assert main(["12"]) == 0
     out = capsys.readouterr().out
     assert "job 12 (pi): waiting, requeued 1 time\n" in out
@@ -245,7 +283,16 @@ def test_a_job_that_runs(fake, submitted, stopped, capsys, monkeypatch, done):
     found = progress(output)
     now = found.committed
     monkeypatch.setattr("mpipar.batch.job_status.time.time", lambda: now)
-    journal.append(one.journal(), "allocation", restart=1, nodes=["n1"], ranks=2, workers=None, done=done, command=[])
+    journal.append(
+        one.journal(),
+        "allocation",
+        restart=1,
+        nodes=["n1"],
+        ranks=2,
+        workers=None,
+        done=done,
+        command=[],
+    )
     journal.append(one.journal(), "output", path=str(output))
     events = journal.read(one.journal())
     events[0]["time"] = now - 10.0
@@ -258,7 +305,11 @@ def test_a_job_that_runs(fake, submitted, stopped, capsys, monkeypatch, done):
     assert facts["rate"] == pytest.approx(rate)
     assert facts["remaining"] == pytest.approx(left / rate)
     assert facts["allocations"] == max(0, -int(-(left / rate - 2) // 12))
-    assert (facts["outcome"], facts["blocks"], facts["n_blocks"]) == ("running", found.done, found.n_blocks)
+    assert (facts["outcome"], facts["blocks"], facts["n_blocks"]) == (
+        "running",
+        found.done,
+        found.n_blocks,
+    )
     assert main([one.folder]) == 0
     out = capsys.readouterr().out
     assert "job 12 (pi): running on n[1-2], 0:00:10 of 0:00:12, requeued 1 time\n" in out
@@ -266,7 +317,9 @@ def test_a_job_that_runs(fake, submitted, stopped, capsys, monkeypatch, done):
     assert "blocks/s, done in about" in out
 
 
-def test_the_result_of_an_earlier_job_is_not_that_of_one_that_waits(fake, submitted, capsys, tmp_path):
+def test_the_result_of_an_earlier_job_is_not_that_of_one_that_waits(
+    fake, submitted, capsys, tmp_path
+):
     one = submitted("12")
     assert run("--steps", "1e6", "--output", one.outputs[""]) == 0
     fake.set(queue={"12": job(State="PENDING", Reason="Priority")})
@@ -279,8 +332,19 @@ def test_the_result_of_an_earlier_job_is_not_that_of_one_that_waits(fake, submit
 
 def test_a_job_that_failed(fake, submitted, capsys):
     one = submitted("12")
-    journal.append(one.journal(), "allocation", restart=0, nodes=["n1"], ranks=2, workers=None, done=None, command=[])
-    journal.append(one.journal(), "next", what="exit", code=1, reason="ended with exit code 1", done=None)
+    journal.append(
+        one.journal(),
+        "allocation",
+        restart=0,
+        nodes=["n1"],
+        ranks=2,
+        workers=None,
+        done=None,
+        command=[],
+    )
+    journal.append(
+        one.journal(), "next", what="exit", code=1, reason="ended with exit code 1", done=None
+    )
     fake.set(queue={"12": job(State="FAILED", Reason="NonZeroExitCode", exit_code="256")})
     assert main(["12"]) == 0
     out = capsys.readouterr().out
@@ -321,8 +385,9 @@ def test_a_job_that_nobody_remembers(fake, submitted, capsys):
 def test_a_journal_with_anything_in_it(fake, submitted, capsys):
     one = submitted("12")
     one.journal().write_text(
-        '{"event": "allocation", "time": "x", "done": [], "restart": "y"}\n{"event": "next"}\n{"event": "\\u001b[2J"}\n'
-        '[]\n{"event"\n{"event": "output", "path": 5}\n{"event": "allocation"}\n{"event": "next", "code": "a"}\n'
+        '{"event": "allocation", "time": "x", "done": [], "restart": "y"}\n{"event":'
+        ' "next"}\n{"event": "\\u001b[2J"}\n[]\n{"event"\n{"event": "output", "path": 5}\n{"event":'
+        ' "allocation"}\n{"event": "next", "code": "a"}\n'
     )
     for known in ({}, {"12": job()}, {"12": job(State="FAILED")}):
         fake.set(queue=known)
@@ -362,7 +427,9 @@ def test_all_jobs_with_one_call_and_none_about_old_ones(fake, submitted, capsys)
     journal.append(old.journal(), "allocation", ranks=1)
     journal.append(old.journal(), "next", what="exit", code=0)
     events = journal.read(old.journal())
-    old.journal().write_text("".join(json.dumps({**event, "time": time.time() - 9e5}) + "\n" for event in events))
+    old.journal().write_text(
+        "".join(json.dumps({**event, "time": time.time() - 9e5}) + "\n" for event in events)
+    )
     submitted("2", age=1e6)
     submitted("3", age=1e6)
     submitted("4")
@@ -434,8 +501,18 @@ def test_a_job_of_another_cluster_with_the_same_number(fake, submitted, capsys):
 def test_another_job_with_the_same_number_does_not_count(fake, submitted, capsys, name, fields):
     one = submitted("76", cluster="here")
     array = submitted("77", tasks="1-2", cluster="here")
-    fields = {key: str(int(one.time) - 200) if value == "EARLIER" else value for key, value in fields.items()}
-    fake.set(name=name, queue={"76": job(**fields), "77_1": job(**fields), "77_2": job(SubmitTime=str(int(one.time)))})
+    fields = {
+        key: str(int(one.time) - 200) if value == "EARLIER" else value
+        for key, value in fields.items()
+    }
+    fake.set(
+        name=name,
+        queue={
+            "76": job(**fields),
+            "77_1": job(**fields),
+            "77_2": job(SubmitTime=str(int(one.time))),
+        },
+    )
     assert [state.id for state in open_states([one, array])] == ["77_2"]
     assert open_states([]) == []
     assert main(["76"]) == 0
@@ -446,8 +523,15 @@ def test_an_array_some_tasks_of_which_were_submitted_again(fake, submitted, caps
     one = submitted("12", tasks="1-5")
     again = Submission("13", "pi", "", one.folder, one.outputs, "2,4", ["sbatch"], [], time.time())
     record.add(again)
-    fake.set(queue={**{f"12_{task}": job(State="COMPLETED") for task in "135"}, "12_2": job(State="FAILED"),
-                    "12_4": job(State="FAILED"), "13_2": job(State="COMPLETED"), "13_4": job()})  # fmt: skip
+    fake.set(
+        queue={
+            **{f"12_{task}": job(State="COMPLETED") for task in "135"},
+            "12_2": job(State="FAILED"),
+            "12_4": job(State="FAILED"),
+            "13_2": job(State="COMPLETED"),
+            "13_4": job(),
+        }
+    )
     for arguments in ([one.folder], []):
         assert main(arguments) == 0
         out = capsys.readouterr().out
@@ -509,6 +593,9 @@ def test_words():
     assert some_ranges(["1", "2", "3", "7", "10"]) == "1-3, 7, 10"
     assert some_ranges(map(str, range(1, 99, 2))).endswith("23, …")
     assert (duration(59), duration(3661), duration(90061)) == ("0:00:59", "1:01:01", "1-01:01:01")
-    assert why("QOSMaxJobsPerUserLimit") == "a limit of your account or QOS is reached (QOSMaxJobsPerUserLimit)"
+    assert (
+        why("QOSMaxJobsPerUserLimit")
+        == "a limit of your account or QOS is reached (QOSMaxJobsPerUserLimit)"
+    )
     assert why("Nonsense") == "Nonsense"
     assert why("") == "Slurm has not looked at it yet"

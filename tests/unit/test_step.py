@@ -54,7 +54,11 @@ class Job:
     """A job that runs, or has run."""
 
     def __init__(
-        self, slurm: FakeSlurm, options: tuple[str, ...], program: tuple[str, ...], env: dict[str, str]
+        self,
+        slurm: FakeSlurm,
+        options: tuple[str, ...],
+        program: tuple[str, ...],
+        env: dict[str, str],
     ) -> None:
         self.environment = {**os.environ, **slurm.environment, **job_environment(slurm.work), **env}
         self.id = self.environment["SLURM_JOB_ID"]
@@ -120,9 +124,13 @@ def begin(slurm) -> Iterator[Begin]:
     """Return how to start the step of a job."""
     jobs: list[Job] = []
 
-    def begin(*program: str, options: tuple[str, ...] = ("--serial",), ranks: int = 1, **env: str) -> Job:
+    def begin(
+        *program: str, options: tuple[str, ...] = ("--serial",), ranks: int = 1, **env: str
+    ) -> Job:
         of_ranks = {"SLURM_NTASKS": str(ranks), "SLURM_TASKS_PER_NODE": str(ranks)}
-        jobs.append(Job(slurm, options if ranks == 1 else options[1:], program, {**of_ranks, **env}))
+        jobs.append(
+            Job(slurm, options if ranks == 1 else options[1:], program, {**of_ranks, **env})
+        )
         return jobs[-1]
 
     yield begin
@@ -139,7 +147,9 @@ def undisturbed(tmp_path_factory) -> float:
 
 
 def said(log: str) -> list[str]:
-    """Return what a job's log says of it, without numbers, and without the names of the job and of its nodes."""
+    """Return what a job's log says of it, without numbers, and without the names of the job and of
+    its nodes.
+    """
     lines = re.findall(r"^mpipar: job \S+: (.*)$", log, re.MULTILINE)
     return [re.sub(r"\d+", "#", re.sub(r"(?<= ranks on )[^;]+", "…", line)) for line in lines]
 
@@ -155,7 +165,10 @@ def test_a_job_that_nothing_happens_to(begin, slurm, undisturbed, ranks):
     ended = job.ended()
     assert value(ended) == undisturbed
     assert [line for line in ended.stderr.splitlines() if line.startswith("mpipar: ")] == [
-        f"mpipar: job job-{job.id}: {ranks} rank{'s' * (ranks > 1)} on {job.environment['SLURM_JOB_NODELIST']}",
+        (
+            f"mpipar: job job-{job.id}: {ranks} rank{'s' * (ranks > 1)} on"
+            f" {job.environment['SLURM_JOB_NODELIST']}"
+        ),
         f"mpipar: job job-{job.id}: done",
     ]
     kinds = [event["event"] for event in journal.read(job.journal)]
@@ -191,7 +204,14 @@ def test_a_warning_makes_it_commit_and_be_requeued_and_go_on_later(begin, slurm,
     assert [event["name"] for event in job.events("signal")] == ["SIGUSR1"]
     assert "stopped early, with its checkpoint committed; requeued" in ended.stderr
 
-    again = begin(*DRIVER, "--items=30", "--seconds=0.1", ranks=2, SLURM_JOB_ID=job.id, SLURM_RESTART_COUNT="1")
+    again = begin(
+        *DRIVER,
+        "--items=30",
+        "--seconds=0.1",
+        ranks=2,
+        SLURM_JOB_ID=job.id,
+        SLURM_RESTART_COUNT="1",
+    )
     went_on = again.ended()
     assert value(went_on) == undisturbed
     first, second = job.events("allocation")
@@ -207,7 +227,9 @@ def test_a_warning_makes_it_commit_and_be_requeued_and_go_on_later(begin, slurm,
 def test_what_may_not_be_requeued_ends_with_its_exit_code(begin, slurm, refused):
     if refused:
         slurm.refuse("scontrol", "slurm_requeue error: Requested operation is presently disabled\n")
-    job = begin(*DRIVER, "--seconds=0.2", options=("--serial", *([] if refused else ["--no-requeue"])))
+    job = begin(
+        *DRIVER, "--seconds=0.2", options=("--serial", *([] if refused else ["--no-requeue"]))
+    )
     job.wait_for(lambda: job.events("output"))
     job.send(signal.SIGUSR1)
     ended = job.ended()
@@ -278,7 +300,11 @@ def test_what_is_killed_is_started_again_and_goes_on_from_its_checkpoint(begin, 
     done = [event["done"] for event in job.events("allocation")]
     assert done[0] is None
     assert 0 < done[1] <= done[2]
-    assert [event["command"][-1] == "--resume" for event in job.events("allocation")] == [False, True, True]
+    assert [event["command"][-1] == "--resume" for event in job.events("allocation")] == [
+        False,
+        True,
+        True,
+    ]
 
 
 @pytest.mark.parametrize(("attempts", "starts"), [("3", 3), ("1", 1)])
@@ -320,7 +346,10 @@ def test_a_warning_that_comes_too_early_is_held_until_the_output_is_open(begin, 
 
 @pytest.mark.parametrize("ranks", [1, 2])
 def test_a_script_that_does_not_care_about_the_warning_outlives_it(begin, slurm, ranks):
-    slurm.file("script.py", "import time\nopen('begun', 'x').close()\ntime.sleep(1)\nopen('ended', 'x').close()\n")
+    slurm.file(
+        "script.py",
+        "import time\nopen('begun', 'x').close()\ntime.sleep(1)\nopen('ended', 'x').close()\n",
+    )
     job = begin("-m", "mpipar", "run", "script.py", ranks=ranks)
     job.wait_for(lambda: (slurm.work / "begun").exists())
     job.send(signal.SIGUSR1)
@@ -334,7 +363,15 @@ SHOW = "import json, os, sys; print(json.dumps([sys.argv[1:], dict(os.environ)])
 
 
 def test_a_task_of_an_array_gets_its_number_and_has_a_journal_of_its_own(begin):
-    job = begin("-c", SHOW, "{task}", "a{task}-{task}.h5", "{tasks}", SLURM_ARRAY_JOB_ID="9", SLURM_ARRAY_TASK_ID="4")
+    job = begin(
+        "-c",
+        SHOW,
+        "{task}",
+        "a{task}-{task}.h5",
+        "{tasks}",
+        SLURM_ARRAY_JOB_ID="9",
+        SLURM_ARRAY_TASK_ID="4",
+    )
     assert json.loads(job.ended().stdout)[0] == ["4", "a4-4.h5", "{tasks}"]
     assert job.journal.name == "job-9_4.journal"
     assert job.verdicts == [("exit", 0)]
@@ -431,7 +468,10 @@ def test_ranks_go_on_though_the_journal_is_removed(begin, slurm, undisturbed):
 
 
 def test_a_warning_does_not_end_a_program_of_another_kind(begin, slurm):
-    slurm.file("plain.py", "import pathlib, time\npathlib.Path('began').touch()\ntime.sleep(3)\nprint('whole')\n")
+    slurm.file(
+        "plain.py",
+        "import pathlib, time\npathlib.Path('began').touch()\ntime.sleep(3)\nprint('whole')\n",
+    )
     job = begin("plain.py")
     job.wait_for(lambda: (slurm.work / "began").exists())
     job.send(signal.SIGUSR1)
@@ -442,8 +482,8 @@ def test_a_warning_does_not_end_a_program_of_another_kind(begin, slurm):
 def test_a_program_that_handles_the_warning_may_have_it(begin, slurm):
     slurm.file(
         "plain.py",
-        "import pathlib, signal, sys, time\nsignal.signal(signal.SIGUSR1, lambda *_: sys.exit('warned'))\n"
-        "pathlib.Path('began').touch()\ntime.sleep(30)\n",
+        "import pathlib, signal, sys, time\nsignal.signal(signal.SIGUSR1, lambda *_:"
+        " sys.exit('warned'))\npathlib.Path('began').touch()\ntime.sleep(30)\n",
     )
     job = begin("plain.py", options=("--serial", "--pass-usr1"))
     job.wait_for(lambda: (slurm.work / "began").exists())
@@ -456,7 +496,9 @@ def test_a_program_that_handles_the_warning_may_have_it(begin, slurm):
 def test_what_was_killed_before_it_could_tell_of_its_output_is_resumed(begin, slurm, undisturbed):
     killed = slurm.run(sys.executable, *DRIVER, "--kills=1")
     assert killed.code == -signal.SIGKILL
-    journal.append(slurm.work / "job-777.journal", journal.ALLOCATION, done=None)  # the first start of the job
+    journal.append(
+        slurm.work / "job-777.journal", journal.ALLOCATION, done=None
+    )  # the first start of the job
     ended = begin(*DRIVER, "--kills=1", SLURM_JOB_ID="777").ended()
     assert value(ended) == undisturbed
     assert json.loads(ended.stdout.splitlines()[-1])["resumed_blocks"] > 0

@@ -43,11 +43,16 @@ def test_streams_of_neighbouring_blocks_and_seeds_have_no_number_in_common():
 
 
 def test_seed_and_block_do_not_stand_in_for_each_other():
-    drawn = {key: stream(*key).random() for key in [(0, 1), (1, 0), (0, 0), (1, 1), (2**32, 0), (0, 2**32)]}
+    drawn = {
+        key: stream(*key).random()
+        for key in [(0, 1), (1, 0), (0, 0), (1, 1), (2**32, 0), (0, 2**32)]
+    }
     assert len(set(drawn.values())) == len(drawn)
 
 
-@pytest.mark.parametrize("keys", [[(3, k) for k in range(STREAMS)], [(k, 3) for k in range(STREAMS)]])
+@pytest.mark.parametrize(
+    "keys", [[(3, k) for k in range(STREAMS)], [(k, 3) for k in range(STREAMS)]]
+)
 def test_streams_are_uncorrelated_and_uniform(keys):
     samples = np.array([stream(*key).random(SAMPLES) for key in keys])
     six_sigma = 6 / np.sqrt(SAMPLES)

@@ -1,4 +1,6 @@
-"""The mathematics of scaling studies: values from textbooks, and fits that find what times were made from."""
+"""The mathematics of scaling studies: values from textbooks, and fits that find what times were
+made from.
+"""
 
 import math
 
@@ -8,23 +10,37 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mpipar.study import laws
-from mpipar.study.laws import amdahl, efficiency, fit, gustafson, karp_flatt, scaled_speedup, speedup, usl
+from mpipar.study.laws import (
+    amdahl,
+    efficiency,
+    fit,
+    gustafson,
+    karp_flatt,
+    scaled_speedup,
+    speedup,
+    usl,
+)
 
 P = np.array([1, 2, 4, 8, 16, 32, 64])
 fractions = st.floats(0, 1)
 baselines = st.sampled_from([1, 2, 4])
 
 
-# Quinn, "Parallel Programming in C with MPI and OpenMP" (2003), section 7.5: two programs with the same speedup of 4.71
-# on 8 processors, of which the first has serial code, and the second overhead that grows.
+# Quinn, "Parallel Programming in C with MPI and OpenMP" (2003), section 7.5: two programs with the
+# same speedup of 4.71 on 8 processors, of which the first has serial code, and the second overhead
+# that grows.
 QUINN_SERIAL = [1.82, 2.50, 3.08, 3.57, 4.00, 4.38, 4.71]
 QUINN_OVERHEAD = [1.87, 2.61, 3.23, 3.73, 4.14, 4.46, 4.71]
 
 
 def test_karp_flatt_of_a_textbook():
     p = np.arange(2, 9)
-    assert karp_flatt(QUINN_SERIAL, p) == pytest.approx([0.1] * 7, abs=1.2e-3)  # speedups have three digits
-    assert karp_flatt(QUINN_OVERHEAD, p) == pytest.approx([0.070, 0.075, 0.080, 0.085, 0.090, 0.095, 0.100], abs=1.1e-3)
+    assert karp_flatt(QUINN_SERIAL, p) == pytest.approx(
+        [0.1] * 7, abs=1.2e-3
+    )  # speedups have three digits
+    assert karp_flatt(QUINN_OVERHEAD, p) == pytest.approx(
+        [0.070, 0.075, 0.080, 0.085, 0.090, 0.095, 0.100], abs=1.1e-3
+    )
 
 
 def test_amdahl_of_a_textbook():
@@ -78,9 +94,12 @@ def test_amdahl_relative_to_more_ranks_is_that_of_one_rank_rescaled(f, baseline)
 
 @settings(max_examples=60, deadline=None)
 @given(
-    f=st.floats(0, 0.9), noise=st.floats(0, 0.02), seed=st.integers(0, 2**32), law=st.sampled_from([0, 1]),
+    f=st.floats(0, 0.9),
+    noise=st.floats(0, 0.02),
+    seed=st.integers(0, 2**32),
+    law=st.sampled_from([0, 1]),
     baseline=baselines,
-)  # fmt: skip
+)
 def test_fits_recover_the_fraction_that_noisy_times_were_made_with(f, noise, seed, law, baseline):
     name, curve = (("Amdahl", amdahl), ("Gustafson", gustafson))[law]
     rng = np.random.default_rng(seed)
@@ -104,7 +123,9 @@ def test_intervals_have_the_true_value_as_often_as_they_say():
     rng = np.random.default_rng(0)
     inside = 0
     for _ in range(200):
-        found = fit("Amdahl", P, amdahl(0.05, P) * (1 + 0.02 * rng.standard_normal(len(P)) * (P != 1)))
+        found = fit(
+            "Amdahl", P, amdahl(0.05, P) * (1 + 0.02 * rng.standard_normal(len(P)) * (P != 1))
+        )
         inside += abs(found.value("f") - 0.05) <= found.parameters[0].half_width
     assert 175 <= inside <= 200
 

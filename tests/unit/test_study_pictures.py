@@ -1,4 +1,6 @@
-"""Pictures of studies: made of what there is, without a display, and not at all without matplotlib."""
+"""Pictures of studies: made of what there is, without a display, and not at all without
+matplotlib.
+"""
 
 import sys
 
@@ -16,25 +18,39 @@ from mpipar.view import style
 
 def measured(size: Size, elapsed: float, wall: float, items: int = 10**9) -> Measured:
     report = {
-        "value": 3.14, "error": None, "n": items, "nodes": 1, "ranks": size.ranks, "workers": size.workers,
-        "mpi": "MPICH 5.0.2", "mpipar": "0", "imbalance": 1.0,
-    }  # fmt: skip
+        "value": 3.14,
+        "error": None,
+        "n": items,
+        "nodes": 1,
+        "ranks": size.ranks,
+        "workers": size.workers,
+        "mpi": "MPICH 5.0.2",
+        "mpipar": "0",
+        "imbalance": 1.0,
+    }
     return Measured(elapsed, wall, report, ["node1"], 0.0)
 
 
-def study(*, ranks=(1, 2, 4, 8, 16, 32), workers=(1,), noise: float = 0.02, repeats: int = 5) -> dict[Run, Measured]:
+def study(
+    *, ranks=(1, 2, 4, 8, 16, 32), workers=(1,), noise: float = 0.02, repeats: int = 5
+) -> dict[Run, Measured]:
     """Return a strong and a weak study of a driver with a serial fraction of 0.03."""
     rng = np.random.default_rng(1)
     runs = {}
     for count in ranks:
         for own in workers:
             p = count * own
-            times = {STRONG: 100 / laws.usl(0.03 * own, 0.0004, p), WEAK: 100 * p / laws.gustafson(0.08, p)}
+            times = {
+                STRONG: 100 / laws.usl(0.03 * own, 0.0004, p),
+                WEAK: 100 * p / laws.gustafson(0.08, p),
+            }
             for mode, time in times.items():
                 for repeat in range(1, repeats + 1):
                     size = Size(mode, count, own)
                     elapsed = float(time) * (1 + noise * rng.exponential())
-                    runs[Run(size, repeat)] = measured(size, elapsed, elapsed + 0.5, 10**9 * size.factor)
+                    runs[Run(size, repeat)] = measured(
+                        size, elapsed, elapsed + 0.5, 10**9 * size.factor
+                    )
     return runs
 
 
@@ -45,7 +61,9 @@ def sizes() -> dict[Run, Measured]:
         for ranks in (1, 4):
             size = Size(SIZES, ranks, 1, None, str(items))
             elapsed = items / ranks * 1e-9
-            runs[Run(size, 1)] = measured(size, elapsed, elapsed + (0.2 if ranks == 1 else 0.4), items)
+            runs[Run(size, 1)] = measured(
+                size, elapsed, elapsed + (0.2 if ranks == 1 else 0.4), items
+            )
     return runs
 
 
@@ -106,5 +124,8 @@ def test_without_matplotlib_there_are_tables_and_a_hint(tmp_path, monkeypatch):
 def test_matplotlib_is_loaded_for_pictures_alone():
     import subprocess
 
-    code = "import sys, mpipar.command.scale, mpipar.study.pictures; sys.exit('matplotlib' in sys.modules)"
+    code = (
+        "import sys, mpipar.command.scale, mpipar.study.pictures; sys.exit('matplotlib' in"
+        " sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == 0

@@ -41,7 +41,9 @@ def test_runs_are_found_again(tmp_path):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_while_a_run_is_started_is_not_lost_and_leaves_no_run_behind(number, monkeypatch):
-    """Python calls functions around a fork, and drops what these raise: an interruption would be."""
+    """Python calls functions around a fork, and drops what these raise: an interruption would
+    be.
+    """
     begun = []
     start = subprocess.Popen
 
@@ -86,7 +88,10 @@ def test_a_line_that_was_cut_short_is_run_again(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "number"),
-    [("elapsed", number) for number in ("NaN", "Infinity", "0.0", "-1.0", "true", "1e-320", '"1.0"')]
+    [
+        ("elapsed", number)
+        for number in ("NaN", "Infinity", "0.0", "-1.0", "true", "1e-320", '"1.0"')
+    ]
     + [("ended", number) for number in ("NaN", "1e300", '"1.0"')]
     + [("wall", "NaN"), ("report", '{"nodes": "q"}'), ("report", "[1]"), ("hosts", "3")],
 )
@@ -104,13 +109,17 @@ def test_a_run_with_numbers_that_can_not_be_is_run_again(tmp_path, name, number)
 
 def test_another_study_is_refused(tmp_path):
     Record(tmp_path, {"driver": "pi", "options": {"steps": "1"}}).__exit__(None, None, None)
-    with pytest.raises(BadInput, match=r'--output: .* has another study: options was {"steps": "1"}, and is {} now'):
+    with pytest.raises(
+        BadInput, match=r'--output: .* has another study: options was {"steps": "1"}, and is {} now'
+    ):
         Record(tmp_path, {"driver": "pi", "options": {}})
 
 
 def test_foreign_files_are_refused_and_left(tmp_path):
     (tmp_path / "thesis.tex").write_text("x")
-    with pytest.raises(BadInput, match=r"--output: .* has other files in it \('thesis.tex'\), and no study"):
+    with pytest.raises(
+        BadInput, match=r"--output: .* has other files in it \('thesis.tex'\), and no study"
+    ):
         Record(tmp_path, {})
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
     with pytest.raises(BadInput, match=r"--output: "):
@@ -132,7 +141,9 @@ def test_one_study_at_a_time(tmp_path):
 def test_commands_of_a_driver():
     target = from_driver("pi", ["steps=2e8", "seed=7"], [])
     assert target.command(ONE) == ["-m", "mpipar.pi", "--steps=200000000", "--seed=7"]
-    target = from_driver("integrate", ["over=[0, 1]", "f=x**2", "strict=true", "rel-error=1e-3"], [])
+    target = from_driver(
+        "integrate", ["over=[0, 1]", "f=x**2", "strict=true", "rel-error=1e-3"], []
+    )
     words = ["--over", "0", "1", "--f=x**2", "--strict", "--rel-error=0.001"]
     assert target.command(ONE) == ["-m", "mpipar.integrate", *words]
 
@@ -162,15 +173,21 @@ def test_bad_targets(name, sets, per_rank, message):
 
 def test_the_driver_looks_at_its_options():
     assert look(from_driver("pi", ["steps=1e6"], []), ONE) == 10**6
-    with pytest.raises(BadInput, match=r"pi: argument --steps: expected a whole number from 1 on, got 0"):
+    with pytest.raises(
+        BadInput, match=r"pi: argument --steps: expected a whole number from 1 on, got 0"
+    ):
         look(from_driver("pi", ["steps=0"], []), ONE)
 
 
 @pytest.mark.parametrize(
     ("n", "sets", "found"),
-    [('"terms"', ["terms=1e3", "other=1e3"], {"terms": 1000.0}), ('"terms"', [], {}), ('"terms"', ["other=100"], {}),
-     ("lambda terms: terms + 1", ["terms=100"], {})],
-)  # fmt: skip
+    [
+        ('"terms"', ["terms=1e3", "other=1e3"], {"terms": 1000.0}),
+        ('"terms"', [], {}),
+        ('"terms"', ["other=100"], {}),
+        ("lambda terms: terms + 1", ["terms=100"], {}),
+    ],
+)
 def test_the_size_of_a_driver_of_the_users(tmp_path, n, sets, found):
     (tmp_path / "own.py").write_text(OWN.format(n=n))
     target = from_driver(f"{tmp_path}/own.py:own", sets, [])
@@ -195,10 +212,17 @@ def job(folder: Path, text: str) -> Path:
 
 def test_job_files(tmp_path):
     path = job(
-        tmp_path, '[run]\ndriver = "mcpi"\noptions = {seed = 42}\noptions_per_rank = {samples = 1e8}\n[resources]\n'
+        tmp_path,
+        '[run]\ndriver = "mcpi"\noptions = {seed = 42}\noptions_per_rank = {samples ='
+        " 1e8}\n[resources]\n",
     )
     target = from_job(path, ["resources.nodes=2", "seed=43"], [])
-    assert target.command(Size(WEAK, 4, 1)) == ["-m", "mpipar.mcpi", "--seed=43", "--samples=400000000"]
+    assert target.command(Size(WEAK, 4, 1)) == [
+        "-m",
+        "mpipar.mcpi",
+        "--seed=43",
+        "--samples=400000000",
+    ]
     assert target.changes == ["resources.nodes=2"]
     assert from_job(path, [], ["samples=10"]).per_rank == {"samples": 10}
 
@@ -232,9 +256,12 @@ def test_what_a_driver_printed():
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [({"ranks": 1}, "the driver ran with 1 rank"), ({"resumed_blocks": 3}, "3 resumed blocks"),
-     ({"lost_workers": 1}, "1 lost workers")],
-)  # fmt: skip
+    [
+        ({"ranks": 1}, "the driver ran with 1 rank"),
+        ({"resumed_blocks": 3}, "3 resumed blocks"),
+        ({"lost_workers": 1}, "1 lost workers"),
+    ],
+)
 def test_what_is_no_measurement(change, message):
     with pytest.raises(RunFailed, match=message):
         measured(json.dumps({**REPORT, **change}), 1.0, [], RUN)

@@ -10,20 +10,45 @@ from mpipar.base.errors import BadInput
 from mpipar.study import crossover, report
 from mpipar.study.conduct import ValuesDiffer, check_values, conduct
 from mpipar.study.data import write_data
-from mpipar.study.design import SIZES, STRONG, WEAK, Measured, Run, Size, in_order, numbers, refuse_too_many, workers_of
+from mpipar.study.design import (
+    SIZES,
+    STRONG,
+    WEAK,
+    Measured,
+    Run,
+    Size,
+    in_order,
+    numbers,
+    refuse_too_many,
+    workers_of,
+)
 from mpipar.study.outcome import write_outcome
 from mpipar.study.record import Record
 from mpipar.study.table import part
 
 
-def measured(elapsed: float, *, value: float = 3.0, items: int = 100, wall: float | None = None) -> Measured:
-    told = {"value": value, "error": None, "n": items, "nodes": 1, "mpi": "MPICH 5", "mpipar": "1", "imbalance": 1.0}
+def measured(
+    elapsed: float, *, value: float = 3.0, items: int = 100, wall: float | None = None
+) -> Measured:
+    told = {
+        "value": value,
+        "error": None,
+        "n": items,
+        "nodes": 1,
+        "mpi": "MPICH 5",
+        "mpipar": "1",
+        "imbalance": 1.0,
+    }
     return Measured(elapsed, elapsed + 0.5 if wall is None else wall, told, ["node1"], 0.0)
 
 
-def study(times: dict[int, list[float]], mode: str = STRONG, workers: int = 1) -> dict[Run, Measured]:
+def study(
+    times: dict[int, list[float]], mode: str = STRONG, workers: int = 1
+) -> dict[Run, Measured]:
     return {
-        Run(Size(mode, ranks, workers), repeat): measured(time, items=100 * Size(mode, ranks, workers).factor)
+        Run(Size(mode, ranks, workers), repeat): measured(
+            time, items=100 * Size(mode, ranks, workers).factor
+        )
         for ranks, several in times.items()
         for repeat, time in enumerate(several, 1)
     }
@@ -57,7 +82,9 @@ def test_the_baseline_need_not_be_one_rank():
     assert "relative to 2 ranks (10 s), whose speedup is 2 by definition" in text
     other = part(STRONG, runs, 4, None)
     assert [row.speedup for row in other.rows] == pytest.approx([2.4, 4, 6])
-    with pytest.raises(BadInput, match="--baseline: there is no size with 3 ranks; there are 2, 4, 8"):
+    with pytest.raises(
+        BadInput, match="--baseline: there is no size with 3 ranks; there are 2, 4, 8"
+    ):
         part(STRONG, runs, 3, None)
 
 
@@ -86,7 +113,10 @@ def test_each_number_of_workers_is_a_series_with_one_baseline():
 
 
 def test_csv_has_all_rows():
-    parts = [part(STRONG, study({1: [10], 2: [5]}), None, None), part(WEAK, study({1: [1], 2: [2]}, WEAK), None, None)]
+    parts = [
+        part(STRONG, study({1: [10], 2: [5]}), None, None),
+        part(WEAK, study({1: [1], 2: [2]}, WEAK), None, None),
+    ]
     rows = list(csv.DictReader(io.StringIO(report.as_csv(parts))))
     assert [row["mode"] for row in rows] == ["strong", "strong", "weak", "weak"]
     assert float(rows[1]["speedup"]) == 2
@@ -111,22 +141,31 @@ def put(record, runs):
 
 
 def test_many_rows_with_the_same_remarks():
-    runs = {**study({1: [10], 2: [9], 4: [8], 8: [8]}), **study({1: [11], 2: [9.5], 4: [9], 8: [9]}, workers=2)}
+    runs = {
+        **study({1: [10], 2: [9], 4: [8], 8: [8]}),
+        **study({1: [11], 2: [9.5], 4: [9], 8: [9]}, workers=2),
+    }
     lines = report.as_markdown("x", [part(STRONG, runs, None, 2)], {}, {}).splitlines()
     assert [line for line in lines if line.startswith(("†", "‡"))] == [
-        "† efficiency under 0.75  ", "‡ oversubscribed: more processes than cores; not a measurement of scaling  "
-    ]  # fmt: skip
+        "† efficiency under 0.75  ",
+        "‡ oversubscribed: more processes than cores; not a measurement of scaling  ",
+    ]
     assert sum("†‡ |" in line for line in lines) == 5
     weak = part(WEAK, study({1: [10], 4: [10]}, WEAK), None, 2)
     assert "1.000‡" in report.as_markdown("x", [weak], {}, {})
 
 
 def test_no_peak_is_named_that_may_not_be_there():
-    times = {p: [10 * (0.05 + 0.95 / p) * (1 + noise) for noise in (0.0, 0.02, -0.015)] for p in (1, 2, 4, 8, 16)}
+    times = {
+        p: [10 * (0.05 + 0.95 / p) * (1 + noise) for noise in (0.0, 0.02, -0.015)]
+        for p in (1, 2, 4, 8, 16)
+    }
     text = report.as_markdown("x", [part(STRONG, study(times), None, None)], {}, {})
     assert "universal scalability law" in text
     assert "fastest with" not in text
-    times = {p: [10 * (1 + 0.02 * (p - 1) + 0.004 * p * (p - 1)) / p] * 2 for p in (1, 2, 4, 8, 16, 32)}
+    times = {
+        p: [10 * (1 + 0.02 * (p - 1) + 0.004 * p * (p - 1)) / p] * 2 for p in (1, 2, 4, 8, 16, 32)
+    }
     text = report.as_markdown("x", [part(STRONG, study(times), None, None)], {}, {})
     assert "fastest with about 16 processes" in text
 
@@ -149,7 +188,8 @@ def test_texts_that_somebody_has_edited_are_not_replaced(tmp_path):
     path = tmp_path / "scaling.md"
     path.write_text(path.read_text() + "my own notes\n")
     with pytest.raises(
-        BadInput, match=r"^--output: '.*scaling.md' was changed by somebody, and would be replaced: rename"
+        BadInput,
+        match=r"^--output: '.*scaling.md' was changed by somebody, and would be replaced: rename",
     ):
         Record(tmp_path, {})
     assert path.read_text().endswith("my own notes\n")
@@ -193,7 +233,14 @@ class Log:
 def test_order_and_going_on():
     sizes = [Size(STRONG, ranks, 1) for ranks in (1, 2, 4)]
     order = in_order(sizes, 2)
-    assert [(run.size.ranks, run.repeat) for run in order] == [(1, 1), (2, 1), (4, 1), (4, 2), (2, 2), (1, 2)]
+    assert [(run.size.ranks, run.repeat) for run in order] == [
+        (1, 1),
+        (2, 1),
+        (4, 1),
+        (4, 2),
+        (2, 2),
+        (1, 2),
+    ]
     runs = study({1: [4, 4], 2: [2, 2], 4: [1, 1]})
     log, said = Log(), []
     log.runs = {run: runs[run] for run in order[:4]}
@@ -209,7 +256,9 @@ def test_values_that_differ_are_told_at_once():
     bad = Run(Size(STRONG, 2, 1), 1)
     runs[bad] = measured(2, value=3.0000000000000004)
     fake, log = Fake(runs), Log()
-    with pytest.raises(ValuesDiffer, match=r"THE VALUES DIFFER: 3.0 with .*1 rank .* but 3.0000000000000004 with"):
+    with pytest.raises(
+        ValuesDiffer, match=r"THE VALUES DIFFER: 3.0 with .*1 rank .* but 3.0000000000000004 with"
+    ):
         conduct(sorted({run.size for run in runs}), 2, fake, log, print)
     assert len(fake.asked) == 2
     check_values(study({1: [4]}) | study({1: [4], 2: [4]}, WEAK))
@@ -218,7 +267,9 @@ def test_values_that_differ_are_told_at_once():
 def test_crossover():
     walls = {1: {100: 1.0, 1000: 2.0, 10000: 11.0}, 2: {100: 1.5, 1000: 2.5, 10000: 6.0}}
     runs = {
-        Run(Size(SIZES, ranks, 1, None, str(items)), 1): measured(wall - 0.5, items=items, wall=wall)
+        Run(Size(SIZES, ranks, 1, None, str(items)), 1): measured(
+            wall - 0.5, items=items, wall=wall
+        )
         for ranks, of_ranks in walls.items()
         for items, wall in of_ranks.items()
     }
@@ -232,10 +283,17 @@ def test_crossover():
 
 @pytest.mark.parametrize(
     ("parallel", "words"),
-    [((2, 3), "do not win at the largest"), ((0.5, 1), "win at all sizes"), ((0.5, 3), "do not win at the largest")],
+    [
+        ((2, 3), "do not win at the largest"),
+        ((0.5, 1), "win at all sizes"),
+        ((0.5, 3), "do not win at the largest"),
+    ],
 )
 def test_no_crossover(parallel, words):
-    lines = [crossover.Line(items, 1.0 * items, time, 1, 1) for items, time in zip((1, 2), parallel, strict=True)]
+    lines = [
+        crossover.Line(items, 1.0 * items, time, 1, 1)
+        for items, time in zip((1, 2), parallel, strict=True)
+    ]
     assert words in crossover.Comparison(2, 1, lines).verdict
 
 

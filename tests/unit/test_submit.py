@@ -39,19 +39,45 @@ def test_a_job_is_submitted_and_its_folder_and_record_written(slurm):
     ended = slurm.submit("pi.toml", "--set", "run.options.steps=2e6", "--nodes", "2")
     folder = slurm.work / "runs/pi"
     assert (ended.code, ended.stdout) == (0, "42\n"), ended.stderr
-    assert ended.stderr == (
-        f"mpipar submit: job 42 (pi) in {folder}\nmpipar submit: it evaluates 2_000_000 items in 31 blocks of 65_536\n"
+    assert (
+        ended.stderr
+        == f"mpipar submit: job 42 (pi) in {folder}\nmpipar submit: it evaluates 2_000_000 items in"
+        " 31 blocks of 65_536\n"
     )
-    step = [sys.executable, "-m", "mpipar.batch.step", "--folder", str(folder), "--attempts", "3", "--"]
+    step = [
+        sys.executable,
+        "-m",
+        "mpipar.batch.step",
+        "--folder",
+        str(folder),
+        "--attempts",
+        "3",
+        "--",
+    ]
     program = ["-m", "mpipar.pi", "--steps=2000000", f"--output={folder}/pi.h5", "--resume"]
-    given = ["--job-name=pi", f"--output={folder}/%x-%j.out", "--open-mode=append", "--signal=B:USR1@120", "--requeue"]
+    given = [
+        "--job-name=pi",
+        f"--output={folder}/%x-%j.out",
+        "--open-mode=append",
+        "--signal=B:USR1@120",
+        "--requeue",
+    ]
     given += ["--nodes=2", "--ntasks-per-node=1"]
     command = [*given, f"{folder}/job.sbatch", *step, *program]
     assert [call.arguments for call in slurm.calls("sbatch")] == [["--parsable", *command]]
-    assert sorted(path.name for path in folder.iterdir()) == ["job.sbatch", "job.toml", "submissions.jsonl"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "job.sbatch",
+        "job.toml",
+        "submissions.jsonl",
+    ]
     assert (folder / "job.toml").read_text() == PI
     (submission,) = record.of_folder(folder)
-    assert (submission.id, submission.name, submission.cluster, submission.folder) == ("42", "pi", "", str(folder))
+    assert (submission.id, submission.name, submission.cluster, submission.folder) == (
+        "42",
+        "pi",
+        "",
+        str(folder),
+    )
     assert (submission.outputs, submission.tasks) == ({"": f"{folder}/pi.h5"}, "")
     assert submission.command == ["sbatch", *command]
     assert submission.overrides == ["run.options.steps=2e6", "resources.nodes=2"]
@@ -65,8 +91,9 @@ def test_a_job_that_is_in_the_queue_is_not_submitted_again_unless_by_force(slurm
         ended = slurm.submit("script.toml")
         assert (ended.code, ended.stdout) == (2, "")
         folder = slurm.work / "runs/script"
-        assert ended.stderr == (
-            f"mpipar submit: error: {folder}: job 42 ({state}) has this output already; "
+        assert (
+            ended.stderr
+            == f"mpipar submit: error: {folder}: job 42 ({state}) has this output already; "
             "--force submits it all the same\n"
         )
     assert len(slurm.calls("sbatch")) == 1
@@ -101,11 +128,15 @@ def test_check_asks_slurm_and_submits_nothing(slurm):
     (call,) = slurm.calls("sbatch")
     assert "--test-only" in call.arguments
     assert left(slurm) == set()
-    slurm.refuse("sbatch", "sbatch: error: Batch job submission failed: Invalid partition name specified\n")
+    slurm.refuse(
+        "sbatch", "sbatch: error: Batch job submission failed: Invalid partition name specified\n"
+    )
     ended = slurm.submit("pi.toml", "--check")
     assert (ended.code, ended.stdout) == (2, "")
-    assert ended.stderr == (
-        "mpipar submit: error: sbatch: Batch job submission failed: Invalid partition name specified\n"
+    assert (
+        ended.stderr
+        == "mpipar submit: error: sbatch: Batch job submission failed: Invalid partition name"
+        " specified\n"
     )
     assert left(slurm) == set()
 
@@ -116,7 +147,9 @@ def test_a_job_may_begin_after_others(slurm):
     assert options(slurm)[-2:] == ["--dependency=afterok:7:8", "--kill-on-invalid-dep=yes"]
 
 
-@pytest.mark.parametrize(("other", "told"), [("8", "has not ended well: FAILED"), ("9", "knows no job 9")])
+@pytest.mark.parametrize(
+    ("other", "told"), [("8", "has not ended well: FAILED"), ("9", "knows no job 9")]
+)
 def test_a_job_does_not_wait_for_what_will_not_end_well(slurm, other, told):
     slurm.queue(_7="RUNNING", _8="FAILED")
     ended = slurm.submit("script.toml", "--after", "7", "--after", other)
@@ -135,7 +168,16 @@ def test_a_script_with_other_arguments_is_another_job(slurm):
 
 @pytest.mark.parametrize(
     ("time", "warning"),
-    [("", 120), ("10", 120), ("2", 30), ("1", 15), ("0:30", 10), ("4:00", 60), ("1:00:00", 120), ("1-0", 120)],
+    [
+        ("", 120),
+        ("10", 120),
+        ("2", 30),
+        ("1", 15),
+        ("0:30", 10),
+        ("4:00", 60),
+        ("1:00:00", 120),
+        ("1-0", 120),
+    ],
 )
 def test_a_short_job_is_warned_late_enough(slurm, time, warning):
     assert slurm.submit("script.toml", *(["--time", time] if time else [])).code == 0
@@ -157,7 +199,9 @@ def test_folders_may_be_named_by_variables(slurm, folder, made, monkeypatch):
     assert "output.folder: names a variable that is not set" in ended.stderr
 
 
-@pytest.mark.parametrize(("state", "code"), [("COMPLETED", 0), ("FAILED", 1), ("CANCELLED", 1), ("TIMEOUT", 1)])
+@pytest.mark.parametrize(
+    ("state", "code"), [("COMPLETED", 0), ("FAILED", 1), ("CANCELLED", 1), ("TIMEOUT", 1)]
+)
 def test_wait_tells_how_it_ended(slurm, state, code):
     slurm.queue(_42=state)
     ended = slurm.submit("script.toml", "--wait")
@@ -192,15 +236,46 @@ def test_all_resources_become_options(slurm):
         """
     slurm.file("all.toml", SCRIPT + text + "[output]\nfolder = 'out'\n")
     assert slurm.submit("all.toml").stdout == "42\n"
-    assert sorted(options(slurm)) == sorted([
-        *("--job-name=all", f"--output={slurm.work}/out/%x-%j.out", "--open-mode=append", "--signal=B:USR1@60"),
-        *("--no-requeue", "--no-kill", "--nodes=2", "--ntasks-per-node=3", "--cpus-per-task=2", "--gpus-per-node=1"),
-        *("--mem=4G", "--time=1-00:00:00", "--partition=p", "--account=a", "--qos=high", "--exclusive", "--nice=0"),
-        "--comment=a 'b' $(c)",
-    ])  # fmt: skip
+    assert sorted(options(slurm)) == sorted(
+        [
+            *(
+                "--job-name=all",
+                f"--output={slurm.work}/out/%x-%j.out",
+                "--open-mode=append",
+                "--signal=B:USR1@60",
+            ),
+            *(
+                "--no-requeue",
+                "--no-kill",
+                "--nodes=2",
+                "--ntasks-per-node=3",
+                "--cpus-per-task=2",
+                "--gpus-per-node=1",
+            ),
+            *(
+                "--mem=4G",
+                "--time=1-00:00:00",
+                "--partition=p",
+                "--account=a",
+                "--qos=high",
+                "--exclusive",
+                "--nice=0",
+            ),
+            "--comment=a 'b' $(c)",
+        ]
+    )
     words = slurm.calls("sbatch")[0].arguments
     step = words[words.index("mpipar.batch.step") + 1 : words.index("--")]
-    assert step == ["--folder", f"{slurm.work}/out", "--attempts", "3", "--workers", "2", "--no-requeue", "--shrink"]
+    assert step == [
+        "--folder",
+        f"{slurm.work}/out",
+        "--attempts",
+        "3",
+        "--workers",
+        "2",
+        "--no-requeue",
+        "--shrink",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -212,9 +287,21 @@ def test_all_resources_become_options(slurm):
         (["--ranks", "1", "--workers", "4"], ["--ntasks=1", "--cpus-per-task=4"], True),
         (["--nodes", "2", "--ranks-per-node", "2"], ["--nodes=2", "--ntasks-per-node=2"], False),
         (["--ranks", "4", "--nodes", "2"], ["--nodes=2", "--ntasks=4"], False),
-        (["--nodes", "2", "--workers", "auto"], ["--nodes=2", "--ntasks-per-node=1", "--exclusive"], False),
-        (["--time", "90", "--partition", "p"], ["--ntasks-per-node=1", "--time=90", "--partition=p"], True),
-        (["--time", "1:00:00", "--memory", "1G"], ["--ntasks-per-node=1", "--mem=1G", "--time=1:00:00"], True),
+        (
+            ["--nodes", "2", "--workers", "auto"],
+            ["--nodes=2", "--ntasks-per-node=1", "--exclusive"],
+            False,
+        ),
+        (
+            ["--time", "90", "--partition", "p"],
+            ["--ntasks-per-node=1", "--time=90", "--partition=p"],
+            True,
+        ),
+        (
+            ["--time", "1:00:00", "--memory", "1G"],
+            ["--ntasks-per-node=1", "--mem=1G", "--time=1:00:00"],
+            True,
+        ),
     ],
 )
 def test_resources_from_the_command_line(slurm, given, expected, serial):
@@ -233,12 +320,17 @@ def test_the_site_has_defaults_and_the_job_its_own(slurm):
     assert options(slurm)[-4:] == ["--partition=jp", "--account=sa", "--qos=j", "--nice=3"]
     words = slurm.calls("sbatch")[0].arguments
     assert words[words.index("-m") - 1] == "py"
-    assert words[words.index("--site") + 1] == str(folder / "site.toml"), "nodes may not see the user's own"
+    assert words[words.index("--site") + 1] == str(folder / "site.toml"), (
+        "nodes may not see the user's own"
+    )
     assert (folder / "site.toml").read_text() == site
     assert "\nX=1\n" in (folder / "job.sbatch").read_text()
 
 
-REFUSAL = "sbatch: error: invalid account\nsbatch: error: Batch job submission failed: Invalid account or partition\n"
+REFUSAL = (
+    "sbatch: error: invalid account\nsbatch: error: Batch job submission failed: Invalid account or"
+    " partition\n"
+)
 
 
 def test_what_sbatch_refuses_is_told_and_leaves_nothing(slurm):
@@ -279,7 +371,9 @@ def test_what_was_in_the_folder_before_stays_when_sbatch_refuses(slurm):
 
 def test_a_controller_that_is_down_is_no_bad_input(slurm):
     assert slurm.submit("script.toml").code == 0
-    slurm.refuse("squeue", "slurm_load_jobs error: Unable to contact slurm controller (connect failure)\n")
+    slurm.refuse(
+        "squeue", "slurm_load_jobs error: Unable to contact slurm controller (connect failure)\n"
+    )
     ended = slurm.submit("script.toml")
     assert (ended.code, ended.stdout) == (1, "")
     assert ended.stderr.count("\n") == 1
@@ -293,20 +387,29 @@ def test_a_machine_without_slurm_is_no_bad_input(slurm):
     path = os.pathsep.join([str(slurm.folder / "bin"), os.path.dirname(sys.executable)])
     ended = slurm.submit("script.toml", env={"PATH": path})
     assert (ended.code, ended.stdout) == (1, "")
-    assert ended.stderr == ("mpipar submit: there is no sbatch on this machine: Slurm isn't here, or not on the path\n")
+    assert (
+        ended.stderr
+        == "mpipar submit: there is no sbatch on this machine: Slurm isn't here, or not on the"
+        " path\n"
+    )
     assert left(slurm) == set()
 
 
 def run_pi(slurm: FakeSlurm, output: Path, steps: int = 10**6) -> None:
     output.parent.mkdir(parents=True, exist_ok=True)
-    assert slurm.run(sys.executable, "-m", "mpipar.pi", f"--steps={steps}", f"--output={output}").code == 0
+    assert (
+        slurm.run(sys.executable, "-m", "mpipar.pi", f"--steps={steps}", f"--output={output}").code
+        == 0
+    )
 
 
 def test_what_is_finished_is_not_submitted_again(slurm):
     run_pi(slurm, slurm.work / "runs/pi/pi.h5")
     ended = slurm.submit("pi.toml")
     assert (ended.code, ended.stdout) == (0, "")
-    assert ended.stderr == f"mpipar submit: {slurm.work}/runs/pi is finished; nothing is submitted\n"
+    assert (
+        ended.stderr == f"mpipar submit: {slurm.work}/runs/pi is finished; nothing is submitted\n"
+    )
     assert slurm.calls("sbatch") == []
     assert slurm.submit("pi.toml", "--force").stdout == "42\n"
 
@@ -364,20 +467,30 @@ def test_tasks_of_a_script_are_finished_if_their_journals_say_so(slurm):
     journal.append(submission.journal("3"), journal.NEXT, what="exit", code=0)
     assert slurm.submit("array.toml").stdout == "43\n"
     assert "--array=2,4" in options(slurm)
-    journal.append(record.of_folder(slurm.work / "runs/array")[-1].journal("2"), journal.NEXT, what="exit", code=0)
+    journal.append(
+        record.of_folder(slurm.work / "runs/array")[-1].journal("2"),
+        journal.NEXT,
+        what="exit",
+        code=0,
+    )
     assert slurm.submit("array.toml").stdout == "44\n"
     assert "--array=4" in options(slurm)
 
 
 @pytest.mark.parametrize(
-    ("numbers", "text"), [([1], "1"), ([1, 2], "1-2"), ([1, 2, 3, 7], "1-3,7"), ([2, 4, 5, 9, 10], "2,4-5,9-10")]
+    ("numbers", "text"),
+    [([1], "1"), ([1, 2], "1-2"), ([1, 2, 3, 7], "1-3,7"), ([2, 4, 5, 9, 10], "2,4-5,9-10")],
 )
 def test_numbers_of_tasks_in_the_words_of_sbatch(numbers, text):
     assert ranges(numbers) == text
 
 
 INSIDE = {
-    **{name: value for name, value in job_environment(Path("/")).items() if name.startswith("SLURM_")},
+    **{
+        name: value
+        for name, value in job_environment(Path("/")).items()
+        if name.startswith("SLURM_")
+    },
     "SLURM_CPUS_PER_TASK": "3",
     "SLURM_MEM_PER_NODE": "5",
     "SBATCH_EXPORT": "NONE",

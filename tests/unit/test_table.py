@@ -21,7 +21,9 @@ serial = itertools.count()
 
 @pytest.fixture(autouse=True, scope="module")
 def folder(tmp_path_factory):
-    """A folder for all tests; files in it have names that are used once, as tables are cached by their path."""
+    """A folder for all tests; files in it have names that are used once, as tables are cached by
+    their path.
+    """
     before = Path.cwd()
     os.chdir(tmp_path_factory.mktemp("tables"))
     yield
@@ -114,7 +116,9 @@ cells = st.text(st.characters(codec="utf-8", exclude_characters="\0\r"), max_siz
 
 @MODERATE
 @given(
-    rows=st.integers(1, 4).flatmap(lambda n: st.lists(st.lists(cells, min_size=n, max_size=n), min_size=1, max_size=5))
+    rows=st.integers(1, 4).flatmap(
+        lambda n: st.lists(st.lists(cells, min_size=n, max_size=n), min_size=1, max_size=5)
+    )
 )
 @example(rows=[[""], [""]])
 @example(rows=[['"']])
@@ -123,7 +127,9 @@ def test_text_is_read_as_csv_writes_it(rows):
     text = io.StringIO()
     csv.writer(text).writerows([names, *([f"t{cell}" for cell in row] for row in rows)])
     table = read_table(written(text.getvalue()))
-    assert rows_of(table) == [{name: f"t{cell}" for name, cell in zip(names, row, strict=True)} for row in rows]
+    assert rows_of(table) == [
+        {name: f"t{cell}" for name, cell in zip(names, row, strict=True)} for row in rows
+    ]
 
 
 @MODERATE
@@ -170,7 +176,10 @@ def test_grid_has_all_combinations_and_the_last_key_is_fastest():
     table = read_table(written('t = [1, 2.5]\nfixed = "a"\nn = [3, 4, 5]\non = true\n', ".toml"))
     assert table.columns == ("t", "fixed", "n", "on")
     assert len(table) == 6
-    expected = [{"t": t, "fixed": "a", "n": n, "on": True} for t, n in itertools.product([1.0, 2.5], [3, 4, 5])]
+    expected = [
+        {"t": t, "fixed": "a", "n": n, "on": True}
+        for t, n in itertools.product([1.0, 2.5], [3, 4, 5])
+    ]
     assert rows_of(table) == expected
     assert type(table.row(0)["t"]) is float
     assert table.column("n") == [3, 4, 5, 3, 4, 5]
@@ -191,7 +200,9 @@ axes = st.lists(st.integers(-9, 9), min_size=1, max_size=4)
 @MODERATE
 @given(grid=st.dictionaries(st.text("abcd", min_size=1, max_size=2), axes, min_size=1, max_size=4))
 def test_rows_of_a_grid_are_the_cartesian_product(grid):
-    table = read_table(written("".join(f"{key} = {values}\n" for key, values in grid.items()), ".toml"))
+    table = read_table(
+        written("".join(f"{key} = {values}\n" for key, values in grid.items()), ".toml")
+    )
     product = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
     assert rows_of(table) == product
     assert all(table.column(key) == [row[key] for row in product] for key in grid)
@@ -206,14 +217,20 @@ def test_rows_of_a_grid_are_the_cartesian_product(grid):
         ("a = [1, 'x']", "'a' mixes int and str"),
         ("a = [1, true]", "'a' mixes bool and int"),
         ("a = [[1], [2]]", "'a': expected a number, text, true or false, or a list, got a list"),
-        ("[grid]\na = [1]", "'grid': expected a number, text, true or false, or a list, got a dict"),
+        (
+            "[grid]\na = [1]",
+            "'grid': expected a number, text, true or false, or a list, got a dict",
+        ),
         ("a = 1979-05-27", "got a date"),
         ("a = \n", "not TOML: Invalid value (at line 1"),
         ("a = 1\na = 2\n", "not TOML: Cannot overwrite a value"),
         ("a = " + "[" * 3000, "not TOML"),
         ("a = " + "9" * 5000, "not TOML"),
         (b"a = '\xff'", "line 1: not UTF-8 text"),
-        ("".join(f"{name} = {[0] * 1000}\n" for name in "abcdefg"), "more than 9223372036854775807 rows"),
+        (
+            "".join(f"{name} = {[0] * 1000}\n" for name in "abcdefg"),
+            "more than 9223372036854775807 rows",
+        ),
     ],
 )
 def test_toml_files_that_are_no_grids_are_refused(content, reason):
@@ -231,7 +248,16 @@ def hdf5(**content):
 TEXT = h5py.string_dtype()
 RECORDS = np.zeros(
     10_000,
-    [("n", "i8"), ("x", "f4"), ("on", "?"), ("name", "S5"), ("long", TEXT), ("u", "u8"), ("half", "f2"), ("g", "g")],
+    [
+        ("n", "i8"),
+        ("x", "f4"),
+        ("on", "?"),
+        ("name", "S5"),
+        ("long", TEXT),
+        ("u", "u8"),
+        ("half", "f2"),
+        ("g", "g"),
+    ],
 )
 RECORDS["n"] = np.arange(10_000)
 RECORDS["x"] = 0.5
@@ -250,14 +276,32 @@ def test_records_are_rows(where):
         row = table.row(n)
         n %= 10_000
         assert row == {
-            "n": n, "x": 0.5, "on": bool(n % 2), "name": "é", "long": "ü", "u": 2**64 - 1, "half": 0.0, "g": 0.0
-        }  # fmt: skip
-        assert [type(value) for value in row.values()] == [int, float, bool, str, str, int, float, float]
+            "n": n,
+            "x": 0.5,
+            "on": bool(n % 2),
+            "name": "é",
+            "long": "ü",
+            "u": 2**64 - 1,
+            "half": 0.0,
+            "g": 0.0,
+        }
+        assert [type(value) for value in row.values()] == [
+            int,
+            float,
+            bool,
+            str,
+            str,
+            int,
+            float,
+            float,
+        ]
     assert table.column("n") == list(range(10_000))
 
 
 def test_datasets_of_a_group_are_columns():
-    where = hdf5(group__x=np.arange(3) / 2, group__name=["a", "b", "ü"], group__inner__y=np.zeros(2), other=1)
+    where = hdf5(
+        group__x=np.arange(3) / 2, group__name=["a", "b", "ü"], group__inner__y=np.zeros(2), other=1
+    )
     table = read_table(f"{where}:/group")
     assert set(table.columns) == {"x", "name"}
     assert table.row(2) == {"x": 1.0, "name": "ü"}
@@ -268,7 +312,11 @@ def test_datasets_of_a_group_are_columns():
 @pytest.mark.parametrize(
     ("content", "name", "reason"),
     [
-        ({"x": [1, 2]}, "x", "expected records (a compound type) or a group, got a dataset of int64"),
+        (
+            {"x": [1, 2]},
+            "x",
+            "expected records (a compound type) or a group, got a dataset of int64",
+        ),
         ({"x": [1, 2], "y": [1]}, "", "columns must be equally long; 'y' has 1 rows, 'x' 2"),
         ({"x": np.zeros((2, 2))}, "", "expected a list of rows, got '/x' of shape (2, 2)"),
         ({"x": 1.0}, "", "expected a list of rows, got '/x' of shape ()"),
@@ -295,13 +343,23 @@ def test_hdf5_files_that_are_no_tables_are_refused(content, name, reason):
 
 
 @pytest.mark.parametrize(
-    "make", [lambda: written("x,y\n1,2\n"), lambda: written("x = 1\ny = 2", ".toml"), lambda: hdf5(x=[1], y=[2])]
+    "make",
+    [
+        lambda: written("x,y\n1,2\n"),
+        lambda: written("x = 1\ny = 2", ".toml"),
+        lambda: hdf5(x=[1], y=[2]),
+    ],
 )
 def test_all_tables_are_alike(make):
     path = make()
     table = read_table(path)
     assert read_table(Path(path)) is table
-    assert (table.columns, len(table), table.row(0), table.column("y")) == (("x", "y"), 1, {"x": 1, "y": 2}, [2])
+    assert (table.columns, len(table), table.row(0), table.column("y")) == (
+        ("x", "y"),
+        1,
+        {"x": 1, "y": 2},
+        [2],
+    )
     with pytest.raises(IndexError):
         table.row(1)
     table.row(0)["x"] = 5
@@ -342,7 +400,9 @@ def test_unreadable_file_is_refused():
 
 
 @MODERATE
-@given(content=st.binary(max_size=60) | st.text("a1,;\"\n\r\t .=[]{}'#\\", max_size=40).map(str.encode))
+@given(
+    content=st.binary(max_size=60) | st.text("a1,;\"\n\r\t .=[]{}'#\\", max_size=40).map(str.encode)
+)
 def test_any_bytes_are_a_table_or_refused(content):
     for suffix in (".csv", ".toml", ".h5", ".txt"):
         path = written(content, suffix)
@@ -358,11 +418,16 @@ def test_any_bytes_are_a_table_or_refused(content):
         assert "\n" not in refused
 
 
-@pytest.mark.parametrize("make", [
-    lambda numbers: written("# numbers\n" + "  # and more\n".join(f" {n}" for n in numbers) + "\n", ".txt"),
-    lambda numbers: written(" ".join(map(str, numbers)), ".dat"),
-    lambda numbers: written("n\n" + "\n".join(map(str, numbers))),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda numbers: written(
+            "# numbers\n" + "  # and more\n".join(f" {n}" for n in numbers) + "\n", ".txt"
+        ),
+        lambda numbers: written(" ".join(map(str, numbers)), ".dat"),
+        lambda numbers: written("n\n" + "\n".join(map(str, numbers))),
+    ],
+)
 @pytest.mark.parametrize(
     ("numbers", "kind"),
     [
@@ -382,12 +447,19 @@ def test_whole_numbers_may_be_written_as_in_options():
 
 
 def test_floats_are_read():
-    assert read_numbers(written("1 2.5\n-1e-3 inf\n", ".txt"), float).tolist() == [1, 2.5, -1e-3, math.inf]
+    assert read_numbers(written("1 2.5\n-1e-3 inf\n", ".txt"), float).tolist() == [
+        1,
+        2.5,
+        -1e-3,
+        math.inf,
+    ]
     assert read_numbers(written("a;b\n1;2\n3;4\n"), float, "b").tolist() == [2.0, 4.0]
     assert read_numbers(written("a,b\n1,2\n"), int, "a").tolist() == [1]
 
 
-@pytest.mark.parametrize("data", [[1, 2], np.array([[1], [2**64 - 1]], np.uint64), np.array([-(2**63), 2**63 - 1])])
+@pytest.mark.parametrize(
+    "data", [[1, 2], np.array([[1], [2**64 - 1]], np.uint64), np.array([-(2**63), 2**63 - 1])]
+)
 def test_numbers_are_read_from_hdf5(data):
     where = hdf5(group__x=data, y=[1.0, 2.5]) + ":/group/x"
     assert read_numbers(where, int).tolist() == np.ravel(data).tolist()
@@ -401,7 +473,12 @@ def test_numbers_are_read_from_hdf5(data):
         ("1\nx # 3\n", float, None, "line 2: expected a number, got 'x'"),
         ("1\n1e30\n", int, None, "line 2: expected a whole number of at most 64 bits, got '1e30'"),
         ("18446744073709551616", int, None, "no type of 64 bits holds both"),
-        ("-1 18446744073709551615", int, None, "no type of 64 bits holds both -1 and 18446744073709551615"),
+        (
+            "-1 18446744073709551615",
+            int,
+            None,
+            "no type of 64 bits holds both -1 and 18446744073709551615",
+        ),
         ("# only this", int, None, "there are no numbers in it"),
         ("", int, None, "the file is empty"),
         ("1\0", int, None, "line 1: there is a NUL byte"),

@@ -7,7 +7,14 @@ from hypothesis import strategies as st
 from mpipar import Count, PositiveInt, driver
 from mpipar.core.blocks import Blocks
 from mpipar.runtime.evaluate import Evaluator, Task
-from mpipar.runtime.timeline import MOST_SPANS, MOST_SPANS_OF_ALL, SHORTEST_SPAN, Span, Timeline, most_of_each
+from mpipar.runtime.timeline import (
+    MOST_SPANS,
+    MOST_SPANS_OF_ALL,
+    SHORTEST_SPAN,
+    Span,
+    Timeline,
+    most_of_each,
+)
 
 MODERATE = settings(max_examples=60, deadline=None)
 
@@ -56,13 +63,17 @@ def test_short_blocks_share_spans_over_chunks_but_not_over_pauses():
     assert 4 <= len(spans) <= 6
     assert sum(span.blocks for span in spans) == 100
     spans = of([SHORTEST_SPAN / 20] * 9, size=3, pause=SHORTEST_SPAN).since(100.0)
-    assert [(span.block, span.blocks) for span in spans] == [(0, 3), (3, 3), (6, 3)], "a wait is not hidden"
+    assert [(span.block, span.blocks) for span in spans] == [(0, 3), (3, 3), (6, 3)], (
+        "a wait is not hidden"
+    )
 
 
 def test_a_long_block_among_short_ones_has_a_span_of_its_own():
     short = [SHORTEST_SPAN / 50] * 30
     spans = of([*short, 20 * SHORTEST_SPAN, *short], size=7).since(100.0)
-    assert [(span.block, span.blocks) for span in spans if span.end - span.begin > 10 * SHORTEST_SPAN] == [(30, 1)]
+    assert [
+        (span.block, span.blocks) for span in spans if span.end - span.begin > 10 * SHORTEST_SPAN
+    ] == [(30, 1)]
     assert sum(span.blocks for span in spans) == 61
 
     def kernel(block, *, items: PositiveInt):

@@ -1,4 +1,6 @@
-"""The picture of a timeline, of few processes and of many, and pages with it; in a browser, if there is one."""
+"""The picture of a timeline, of few processes and of many, and pages with it; in a browser, if
+there is one.
+"""
 
 import html.parser
 import json
@@ -19,7 +21,9 @@ from mpipar.view import lanes as view_lanes
 from mpipar.view import timeline
 from mpipar.view.lanes import Lanes, cells, share_busy
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+CHROMIUM = (
+    shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+)
 EVIL = "<img src=x onerror=alert(1)>'\"&$\\frac{$\x1b[31m\n" + "語" * 3
 
 
@@ -71,7 +75,9 @@ def test_the_share_of_busy_processes():
 
 def test_lanes_are_by_rank_whatever_the_order_of_processes(tmp_path):
     made = result(ranks=3, workers=2, blocks=1)
-    backwards = result(ranks=3, workers=2, blocks=1, records=made.records[::-1], timelines=made.timelines[::-1])
+    backwards = result(
+        ranks=3, workers=2, blocks=1, records=made.records[::-1], timelines=made.timelines[::-1]
+    )
     given = Lanes.of(look(write(tmp_path / "run.h5", backwards)))
     assert given.rank.tolist() == [0, 0, 1, 1, 2, 2]
     assert given.rank[given.lane].tolist() == [2, 2, 1, 1, 0, 0]
@@ -81,7 +87,9 @@ def test_lanes_are_by_rank_whatever_the_order_of_processes(tmp_path):
 @pytest.mark.parametrize("count", [5000, *in_ci(100_000)])
 def test_images_of_many_processes_stay_small(count, monkeypatch):
     many = np.arange(count)
-    given = Lanes(many, many, np.zeros(count), np.ones(count), np.ones(count), np.ones(count), many, 1.0)
+    given = Lanes(
+        many, many, np.zeros(count), np.ones(count), np.ones(count), np.ones(count), many, 1.0
+    )
     assert view_lanes.columns_for(given, 900) * count <= max(2 * 10**7, 20 * count)
     busy, longest = cells(given, 300, view_lanes.columns_for(given, 900))
     assert busy == pytest.approx(1)
@@ -91,11 +99,19 @@ def test_images_of_many_processes_stay_small(count, monkeypatch):
 @pytest.mark.parametrize("kind", ["svg", *in_ci("png", "pdf")])
 @pytest.mark.parametrize(
     "shape",
-    [{"ranks": 1, "blocks": 10}, {"ranks": 8, "blocks": 50}, {"ranks": 64, "blocks": 20, "nodes": 4},
-     {"ranks": 5000, "blocks": 13, "nodes": 40}, {"ranks": 8, "blocks": 4096}, {"ranks": 4, "workers": 8, "nodes": 2},
-     {"ranks": 40, "workers": 20, "blocks": 5}, {"ranks": 2, "sigma": 0.0}, {"ranks": 3, "blocks": 1}],
+    [
+        {"ranks": 1, "blocks": 10},
+        {"ranks": 8, "blocks": 50},
+        {"ranks": 64, "blocks": 20, "nodes": 4},
+        {"ranks": 5000, "blocks": 13, "nodes": 40},
+        {"ranks": 8, "blocks": 4096},
+        {"ranks": 4, "workers": 8, "nodes": 2},
+        {"ranks": 40, "workers": 20, "blocks": 5},
+        {"ranks": 2, "sigma": 0.0},
+        {"ranks": 3, "blocks": 1},
+    ],
     ids=str,
-)  # fmt: skip
+)
 def test_pictures_of_all_sizes(tmp_path, shape, kind):
     summary = look(write(tmp_path / "run.h5", **shape))
     drawn = timeline.draw_timeline(summary, kind)
@@ -127,12 +143,16 @@ def test_idle_time_can_be_seen(tmp_path, ranks):
     pixels = shades(timeline.draw_timeline(look(tmp_path / "run.h5")))
     idle = (np.abs(pixels - 0xEB).max(axis=2) < 3).sum()
     darkest = (np.abs(pixels - np.array([0x44, 0x01, 0x54])).max(axis=2) < 6).sum()
-    assert 0.45 < idle / darkest < 0.95, "the longest blocks fill half of it; the share above adds to what is idle"
+    assert 0.45 < idle / darkest < 0.95, (
+        "the longest blocks fill half of it; the share above adds to what is idle"
+    )
 
 
 @pytest.mark.parametrize("theme", [timeline.LIGHT, timeline.DARK], ids=["light", "dark"])
 def test_colours_can_be_told_apart_by_all(theme):
-    """The lightness of block colours rises or falls all the way, and idle time isn't one of them."""
+    """The lightness of block colours rises or falls all the way, and idle time isn't one of
+    them.
+    """
     import matplotlib
     from matplotlib.colors import to_rgb
 
@@ -140,9 +160,13 @@ def test_colours_can_be_told_apart_by_all(theme):
     whole = matplotlib.colormaps[theme.blocks](np.linspace(*theme.ends, 64))[:, :3]
     lightness = (whole**2.2) @ weights
     assert (np.diff(lightness) > 0).all() or (np.diff(lightness) < 0).all()
-    idle, paper = ((np.array(to_rgb(colour)) ** 2.2) @ weights for colour in (theme.idle, theme.paper))
+    idle, paper = (
+        (np.array(to_rgb(colour)) ** 2.2) @ weights for colour in (theme.idle, theme.paper)
+    )
     assert np.abs(lightness - idle).min() > 0.02
-    assert abs(lightness[-1] - paper) == np.abs(lightness - paper).max(), "the longest blocks stand out most"
+    assert abs(lightness[-1] - paper) == np.abs(lightness - paper).max(), (
+        "the longest blocks stand out most"
+    )
 
 
 def test_texts_from_the_file_are_no_formulas(tmp_path):
@@ -165,7 +189,11 @@ class Page(html.parser.HTMLParser):
 
     def handle_starttag(self, tag, attributes):
         self.tags.append(tag)
-        self.links += [value for name, value in attributes if name in ("src", "srcset", "href", "data", "action")]
+        self.links += [
+            value
+            for name, value in attributes
+            if name in ("src", "srcset", "href", "data", "action")
+        ]
         assert not any(name.startswith("on") for name, _ in attributes)
 
     def handle_data(self, data):
@@ -177,8 +205,16 @@ def test_a_page_has_all_and_needs_nothing_else(tmp_path):
     text = as_page(look(write(tmp_path / "run.h5", made)))
     page = Page(text)
     words = " ".join(page.words)
-    for expected in ("load = 1.5", "imbalance", f"{made.imbalance:.3f}", "1.25", "ValueError: <b>", "10 more blocks",
-                     "Who worked when", "60 blocks failed"):  # fmt: skip
+    for expected in (
+        "load = 1.5",
+        "imbalance",
+        f"{made.imbalance:.3f}",
+        "1.25",
+        "ValueError: <b>",
+        "10 more blocks",
+        "Who worked when",
+        "60 blocks failed",
+    ):
         assert expected in words
     assert page.links
     assert all(link.startswith("data:") for link in page.links)
@@ -189,8 +225,15 @@ def test_a_page_has_all_and_needs_nothing_else(tmp_path):
 
 
 def test_texts_from_the_file_are_no_html(tmp_path):
-    made = result(outcome={EVIL: EVIL}, name=EVIL, parameters={EVIL: EVIL}, skipped=skipped(1, EVIL), schedule=EVIL,
-                  hosts=[EVIL] * 2, library=EVIL)  # fmt: skip
+    made = result(
+        outcome={EVIL: EVIL},
+        name=EVIL,
+        parameters={EVIL: EVIL},
+        skipped=skipped(1, EVIL),
+        schedule=EVIL,
+        hosts=[EVIL] * 2,
+        library=EVIL,
+    )
     text = as_page(look(write(tmp_path / f"{'<b>'}.h5", made)))
     page = Page(text)
     assert page.tags.count("img") == 3
@@ -227,16 +270,30 @@ def browse(page: str, tmp_path, width: int, *options: str):
     assert "default-src 'none'; " in page
     file = tmp_path / "page.html"
     # A frame, as a window can't be as narrow as a telephone.
-    inner = page.replace("default-src 'none'; ", f"default-src 'none'; {policy}").replace("</body>", f"{PROBE}</body>")
+    inner = page.replace("default-src 'none'; ", f"default-src 'none'; {policy}").replace(
+        "</body>", f"{PROBE}</body>"
+    )
     (tmp_path / "inner.html").write_text(inner)
     file.write_text(
-        f'<body style="margin:0"><iframe src="inner.html" style="width:{width}px;height:3000px;border:0"></iframe>'
-        "<script>setInterval(() => { document.title = frames[0].document.title }, 50)</script></body>"
+        '<body style="margin:0"><iframe src="inner.html"'
+        f' style="width:{width}px;height:3000px;border:0"></iframe><script>setInterval(() => {{'
+        " document.title = frames[0].document.title }, 50)</script></body>"
     )
-    command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--allow-file-access-from-files",
-               f"--user-data-dir={tmp_path / 'profile'}", "--enable-logging=stderr", "--log-level=0",
-               "--window-size=1400,3000", "--virtual-time-budget=5000", *options, "--dump-dom",
-               file.as_uri()]  # fmt: skip
+    command = [
+        CHROMIUM,
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--allow-file-access-from-files",
+        f"--user-data-dir={tmp_path / 'profile'}",
+        "--enable-logging=stderr",
+        "--log-level=0",
+        "--window-size=1400,3000",
+        "--virtual-time-budget=5000",
+        *options,
+        "--dump-dom",
+        file.as_uri(),
+    ]
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
@@ -258,11 +315,16 @@ def browse(page: str, tmp_path, width: int, *options: str):
     [
         {"ranks": 8, "blocks": 20},
         {"ranks": 2000, "blocks": 3, "nodes": 30},
-        {"outcome": {EVIL: "x" * 400}, "name": "n" * 200, "parameters": {"p" * 150: "v" * 400, EVIL: EVIL},
-         "hosts": ["h" * 200] * 2, "skipped": skipped(3, "w" * 400 + EVIL)},
+        {
+            "outcome": {EVIL: "x" * 400},
+            "name": "n" * 200,
+            "parameters": {"p" * 150: "v" * 400, EVIL: EVIL},
+            "hosts": ["h" * 200] * 2,
+            "skipped": skipped(3, "w" * 400 + EVIL),
+        },
     ],
     ids=["8", "2000", "hostile"],
-)  # fmt: skip
+)
 def test_a_page_in_a_browser(tmp_path, made, width):
     page = as_page(look(write(tmp_path / "run.h5", **made)))
     told, console = browse(page, tmp_path, width)
@@ -277,15 +339,21 @@ def test_a_page_in_a_browser(tmp_path, made, width):
 @pytest.mark.ci
 def test_a_page_on_a_dark_screen(tmp_path):
     page = as_page(look(write(tmp_path / "run.h5")))
-    light, dark = (browse(page, tmp_path, 1280, *options)[0]["paper"] for options in ((), ("--force-dark-mode",)))
+    light, dark = (
+        browse(page, tmp_path, 1280, *options)[0]["paper"]
+        for options in ((), ("--force-dark-mode",))
+    )
     assert light == "rgb(255, 255, 255)"
     assert dark == "rgb(23, 25, 28)"
 
 
 def test_the_browser_would_tell_of_what_is_wrong(tmp_path):
     page = as_page(look(write(tmp_path / "run.h5")))
-    bad = page.replace("</body>", '<img src="data:image/png;base64,AAAA"><img src="nowhere.png">'
-                                  '<p style="width:2000px">wide</p></body>')  # fmt: skip
+    bad = page.replace(
+        "</body>",
+        '<img src="data:image/png;base64,AAAA"><img src="nowhere.png">'
+        '<p style="width:2000px">wide</p></body>',
+    )
     told, console = browse(bad, tmp_path, 1280)
     assert told["broken"] == 2
     assert told["width"] >= 2000
@@ -294,7 +362,19 @@ def test_the_browser_would_tell_of_what_is_wrong(tmp_path):
 
 def test_the_command_writes_what_the_functions_return(tmp_path, capsys):
     path = write(tmp_path / "run.h5", ranks=3)
-    assert main([str(path), "--timeline", str(tmp_path / "t.png"), "--html", str(tmp_path / "p.html"), "--json"]) == 0
+    assert (
+        main(
+            [
+                str(path),
+                "--timeline",
+                str(tmp_path / "t.png"),
+                "--html",
+                str(tmp_path / "p.html"),
+                "--json",
+            ]
+        )
+        == 0
+    )
     assert json.loads(capsys.readouterr().out)["spans"] == 18
     assert (tmp_path / "p.html").read_text() == as_page(look(path))
     assert (tmp_path / "t.png").read_bytes() == timeline.draw_timeline(look(path))

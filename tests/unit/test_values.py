@@ -1,4 +1,6 @@
-"""Values of any kind as bytes and back: exactly as they were, or refused by the name of their type."""
+"""Values of any kind as bytes and back: exactly as they were, or refused by the name of their
+type.
+"""
 
 import collections
 import datetime
@@ -16,11 +18,34 @@ from mpipar.store.values import Unstorable, dump, load
 
 TIME = datetime.datetime(2020, 1, 2, 3, 4, 5, 6)
 VALUES = [
-    *(None, True, 1, -(2**70), 10**5000, 1.5, float("inf"), -0.0, 5e-324, complex(float("inf"), -0.0)),
+    *(
+        None,
+        True,
+        1,
+        -(2**70),
+        10**5000,
+        1.5,
+        float("inf"),
+        -0.0,
+        5e-324,
+        complex(float("inf"), -0.0),
+    ),
     *("a\0b", "\udc80", "", b"\0x", bytearray(b"q"), range(1, 9, 2)),
     *([1, [2]], (1, (2, [])), {"a": 1, 2: (3,)}, {(1, 2): {3}}, set("abc"), frozenset([1, 2]), {}),
-    *(np.float32(1.1), np.str_("ü"), np.datetime64("2020-01-01"), np.bool_(True), np.longdouble("1.1")),
-    *(TIME, TIME.replace(tzinfo=datetime.UTC), TIME.date(), TIME.time(), datetime.timedelta(-1, 5, 7)),
+    *(
+        np.float32(1.1),
+        np.str_("ü"),
+        np.datetime64("2020-01-01"),
+        np.bool_(True),
+        np.longdouble("1.1"),
+    ),
+    *(
+        TIME,
+        TIME.replace(tzinfo=datetime.UTC),
+        TIME.date(),
+        TIME.time(),
+        datetime.timedelta(-1, 5, 7),
+    ),
     TIME.replace(tzinfo=datetime.timezone(datetime.timedelta(hours=2))),
     *(decimal.Decimal("1.10"), decimal.Decimal("NaN"), fractions.Fraction(1, 3)),
     *(pathlib.Path("/a b"), uuid.UUID(int=7)),
@@ -32,7 +57,10 @@ ARRAYS = [
     np.array([b"ab", b"c"]),
     np.zeros(3, [("a", "i4"), ("b", "f8", (2,))]),
     np.zeros(3, [("a", [("b", "i4"), ("c", "U3")])]),
-    np.zeros(2, np.dtype({"names": ["a", "b"], "formats": ["u1", "f8"], "offsets": [0, 8], "itemsize": 24})),
+    np.zeros(
+        2,
+        np.dtype({"names": ["a", "b"], "formats": ["u1", "f8"], "offsets": [0, 8], "itemsize": 24}),
+    ),
     np.zeros((0, 3)),
     np.zeros(3, "U0"),
     np.array([1, 2], ">i4"),
@@ -98,7 +126,9 @@ def test_what_cant_come_back_is_refused_by_its_type(value, message):
         dump(value)
 
 
-@pytest.mark.parametrize("data", [b"", b"[", b'["z"]', b'["n","eval","1"]', b'["a","<f8",[3],0,24]\0short', b"\xff"])
+@pytest.mark.parametrize(
+    "data", [b"", b"[", b'["z"]', b'["n","eval","1"]', b'["a","<f8",[3],0,24]\0short', b"\xff"]
+)
 def test_other_bytes_are_no_value(data):
     with pytest.raises(ValueError, match="not a stored value"):
         load(data)

@@ -12,7 +12,12 @@ RULES = [
     (Ending(1, 1, resumable=True), EXIT, 1, "ended with exit code 1"),
     (Ending(2, 2, resumable=True), EXIT, 2, "ended with exit code 2"),
     (Ending(9, 2), EXIT, 2, "ended with exit code 2"),  # launchers have exit codes of their own
-    (Ending(137, 0, resumable=True), EXIT, 137, "ended with exit code 137"),  # all was done, but not the end of it
+    (
+        Ending(137, 0, resumable=True),
+        EXIT,
+        137,
+        "ended with exit code 137",
+    ),  # all was done, but not the end of it
     (Ending(2, 2, lost_nodes=1, resumable=True), EXIT, 2, "ended with exit code 2"),
     # Its time was up.
     (Ending(75, 75, resumable=True), REQUEUE, 75, "stopped early, with its checkpoint committed"),
@@ -20,16 +25,36 @@ RULES = [
     (Ending(75, 75, resumable=True, told_to_stop=True), EXIT, 75, "told to stop"),
     (Ending(75, 75, resumable=True, cancelled=True), CANCEL, 75, "cancelled"),
     (Ending(75, 75, resumable=True, cancelled=True, told_to_stop=True), CANCEL, 75, "cancelled"),
-    (Ending(75, 75, resumable=True, may_requeue=False), EXIT, 75, "the same submission goes on from there"),
+    (
+        Ending(75, 75, resumable=True, may_requeue=False),
+        EXIT,
+        75,
+        "the same submission goes on from there",
+    ),
     (Ending(75, 75, resumable=True, fruitless=2), REQUEUE, 75, "stopped early"),
-    (Ending(75, 75, resumable=True, fruitless=3), EXIT, 75, "given up, as 3 starts in a row got no further"),
+    (
+        Ending(75, 75, resumable=True, fruitless=3),
+        EXIT,
+        75,
+        "given up, as 3 starts in a row got no further",
+    ),
     (Ending(75, 75), EXIT, 75, "there is no checkpoint to go on from"),
     # It was to make room for another job.
-    (Ending(143, preempted=True), WAIT, 143, "to make room for another job"),  # a script, which Slurm requeues
+    (
+        Ending(143, preempted=True),
+        WAIT,
+        143,
+        "to make room for another job",
+    ),  # a script, which Slurm requeues
     (Ending(1, 1, preempted=True), WAIT, 1, "to make room"),  # one that raises at SIGTERM
     (Ending(0, 0, preempted=True), EXIT, 0, "done"),  # within its grace
     (Ending(75, 75, resumable=True, preempted=True), REQUEUE, 75, "to make room"),
-    (Ending(75, 75, resumable=True, preempted=True, told_to_stop=True), REQUEUE, 75, "to make room"),
+    (
+        Ending(75, 75, resumable=True, preempted=True, told_to_stop=True),
+        REQUEUE,
+        75,
+        "to make room",
+    ),
     (Ending(75, 75, resumable=True, preempted=True, may_requeue=False), WAIT, 75, "to make room"),
     (Ending(143, preempted=True, cancelled=True), CANCEL, 143, "cancelled"),
     # It was killed.
@@ -37,13 +62,28 @@ RULES = [
     (Ending(137, resumable=True), AGAIN, 137, "killed (the launcher's exit code was 137)"),
     (Ending(137, resumable=True, may_requeue=False), AGAIN, 137, "killed"),
     (Ending(137, resumable=True, fruitless=2), AGAIN, 137, "killed"),
-    (Ending(137, resumable=True, fruitless=3), EXIT, 137, "given up, as 3 starts in a row got no further"),
+    (
+        Ending(137, resumable=True, fruitless=3),
+        EXIT,
+        137,
+        "given up, as 3 starts in a row got no further",
+    ),
     (Ending(137, resumable=True, fruitless=3, attempts=4), AGAIN, 137, "killed"),
-    (Ending(137, resumable=True, warned=True), REQUEUE, 137, "killed"),  # there is no time for another start
+    (
+        Ending(137, resumable=True, warned=True),
+        REQUEUE,
+        137,
+        "killed",
+    ),  # there is no time for another start
     (Ending(137, resumable=True, told_to_stop=True), EXIT, 137, "told to stop"),
     (Ending(137, resumable=True, cancelled=True), CANCEL, 137, "cancelled"),
     # Ranks did not find each other.
-    (Ending(143, started=False), AGAIN, 143, "the ranks have not found each other (the launcher's exit code was 143)"),
+    (
+        Ending(143, started=False),
+        AGAIN,
+        143,
+        "the ranks have not found each other (the launcher's exit code was 143)",
+    ),
     (Ending(143, started=False, fruitless=3), EXIT, 143, "given up"),
     (Ending(143, started=False, cancelled=True), CANCEL, 143, "cancelled"),
     (Ending(1, started=False), AGAIN, 1, "the ranks have not found each other"),
@@ -59,7 +99,12 @@ RULES = [
     (Ending(1, 1, resumable=True, lost_nodes=1), REQUEUE, 1, "1 node lost"),  # the others noticed
     (Ending(137, resumable=True, lost_nodes=1, may_shrink=True), AGAIN, 137, "1 node lost"),
     (Ending(1, 1, resumable=True, lost_nodes=1, may_shrink=True), AGAIN, 1, "1 node lost"),
-    (Ending(137, resumable=True, lost_nodes=1, may_requeue=False), EXIT, 137, "1 node lost; the same submission"),
+    (
+        Ending(137, resumable=True, lost_nodes=1, may_requeue=False),
+        EXIT,
+        137,
+        "1 node lost; the same submission",
+    ),
     (Ending(75, 75, resumable=True, lost_nodes=1, may_shrink=True), REQUEUE, 75, "1 node lost"),
     (Ending(137, resumable=True, lost_nodes=1, fruitless=3), EXIT, 137, "1 node lost; given up"),
     (Ending(137, lost_nodes=1), EXIT, 137, "there is no checkpoint to go on from"),
@@ -121,7 +166,9 @@ def test_what_is_never_done(one):
         assert one.preempted
     if code == 0:
         assert one.code == 0
-        assert one.last_word == 0 or one.started is one.last_word is None, "what tells has the last word"
+        assert one.last_word == 0 or one.started is one.last_word is None, (
+            "what tells has the last word"
+        )
         assert what == EXIT
     if one.code != 0:
         assert code != 0
@@ -134,5 +181,7 @@ def test_what_is_never_done(one):
 def test_more_lost_nodes_or_fewer_rights_never_start_more(one):
     if verdict(one).what == EXIT:
         assert verdict(one._replace(may_requeue=False)).what == EXIT
-        assert verdict(one._replace(told_to_stop=True, cancelled=False, preempted=False)).what == EXIT
+        assert (
+            verdict(one._replace(told_to_stop=True, cancelled=False, preempted=False)).what == EXIT
+        )
         assert verdict(one._replace(fruitless=one.fruitless + 1)).what == EXIT

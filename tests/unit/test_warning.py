@@ -13,7 +13,8 @@ MINUTE = 60.0
         # Two minutes before the end, as it should be.
         (58 * MINUTE, 60 * MINUTE, False, None),
         (3 * MINUTE, 5 * MINUTE, True, None),
-        # At the start, by hand, or as --signal is longer than the limit: the second time it is no hand.
+        # At the start, by hand, or as --signal is longer than the limit: the second time it is no
+        # hand.
         (20, 60 * MINUTE, False, None),
         (20, 60 * MINUTE, True, 58 * MINUTE),
         (20, 5 * MINUTE, True, 5 * MINUTE - 75),
@@ -35,9 +36,14 @@ def test_a_warning_at_the_start_is_no_end(came, limit, before, kept):
 
 @pytest.mark.parametrize(
     ("times", "early"),
-    [([("step", 0), ("signal", 20)], True), ([("step", 0), ("signal", 3000)], False), ([("signal", 5)], False),
-     ([("step", 0), ("signal", 3000), ("step", 3100), ("signal", 3101)], True), ([], False)],
-)  # fmt: skip
+    [
+        ([("step", 0), ("signal", 20)], True),
+        ([("step", 0), ("signal", 3000)], False),
+        ([("signal", 5)], False),
+        ([("step", 0), ("signal", 3000), ("step", 3100), ("signal", 3101)], True),
+        ([], False),
+    ],
+)
 def test_early_warnings_are_in_the_journal(times, early):
     events = [{"event": kind, "time": float(at), "name": "SIGUSR1"} for kind, at in times]
     assert was_early([*events, {"event": "signal", "time": "garbage"}]) == early

@@ -1,4 +1,6 @@
-"""Tables of more columns than HDF5 can describe as one type, and parameters larger than its attributes."""
+"""Tables of more columns than HDF5 can describe as one type, and parameters larger than its
+attributes.
+"""
 
 import json
 
@@ -15,7 +17,9 @@ from mpipar.store.summary import look
 
 
 def columns(count):
-    return np.dtype([(f"column_{number}", "U3" if number % 10 == 9 else "f8") for number in range(count)])
+    return np.dtype(
+        [(f"column_{number}", "U3" if number % 10 == 9 else "f8") for number in range(count)]
+    )
 
 
 @driver(n="rows", reduction=Dataset("results", one_each=False))
@@ -27,7 +31,14 @@ def wide(block: Block, *, rows: int = 5, count: int = 10):
 
 
 @driver(n="rows", reduction=ExactSum())
-def told(block: Block, *, rows: int = 3, text: str = "", numbers: list[float] = [], names: list[str] = []):  # noqa: B006
+def told(
+    block: Block,
+    *,
+    rows: int = 3,
+    text: str = "",
+    numbers: list[float] = [],  # noqa: B006
+    names: list[str] = [],  # noqa: B006
+):
     return float(block.size)
 
 
@@ -37,7 +48,14 @@ def told(block: Block, *, rows: int = 3, text: str = "", numbers: list[float] = 
 )
 def test_wide_tables_are_stored(count, rows, compress, tmp_path):
     out = tmp_path / "w.h5"
-    given = {"rows": rows, "count": count, "block": 10, "output": out, "compress": compress, "progress": False}
+    given = {
+        "rows": rows,
+        "count": count,
+        "block": 10,
+        "output": out,
+        "compress": compress,
+        "progress": False,
+    }
     run(wide, **given)
     with h5py.File(out) as file:
         results = file["results"]
@@ -57,14 +75,18 @@ def test_wide_tables_are_stored(count, rows, compress, tmp_path):
 
 def test_columns_that_no_group_can_have_are_refused_with_the_first_rows():
     names = [f"a/column_{number}" for number in range(5000)]
-    with pytest.raises(TypeError, match=r"a table of 5000 columns if one has a slash in its name, as 'a/column_0'"):
+    with pytest.raises(
+        TypeError, match=r"a table of 5000 columns if one has a slash in its name, as 'a/column_0'"
+    ):
         _check_type(np.dtype([(name, "f8") for name in names]))
     _check_type(np.dtype([(name, "f8") for name in names[:90]]))
 
 
 @pytest.mark.ci
 def test_a_sweep_has_ten_thousand_columns(tmp_path):
-    (tmp_path / "f.py").write_text("def f(i):\n    return {f'column_{k}': i + k for k in range(10_000)}\n")
+    (tmp_path / "f.py").write_text(
+        "def f(i):\n    return {f'column_{k}': i + k for k in range(10_000)}\n"
+    )
     (tmp_path / "t.csv").write_text("i\n1\n2\n3\n")
     command = ("-m", "mpipar.sweep", "--function", "f.py:f", "--table", "t.csv", "--output", "w.h5")
     for more in ((), ("--resume",)):
@@ -80,11 +102,17 @@ def test_a_sweep_has_ten_thousand_columns(tmp_path):
 @pytest.mark.parametrize("size", [1000, 2**14, 2**20])
 def test_parameters_are_stored_whatever_their_size(size, tmp_path, capsys):
     out = tmp_path / "p.h5"
-    parameters = {"text": "é" * size, "numbers": [k / 3 for k in range(size // 100)], "names": ["name"] * (size // 100)}
+    parameters = {
+        "text": "é" * size,
+        "numbers": [k / 3 for k in range(size // 100)],
+        "names": ["name"] * (size // 100),
+    }
     run(told, output=out, progress=False, **parameters)
     found = look(out).parameters
     assert {
-        name: list(value) if name != "text" else value for name, value in found.items() if name != "rows"
+        name: list(value) if name != "text" else value
+        for name, value in found.items()
+        if name != "rows"
     } == parameters
     assert run(told, output=out, resume=True, progress=False, **parameters).resumed_blocks == 3
     show([str(out), "--json"])

@@ -46,7 +46,15 @@ class Oops(ValueError):
         self.b = b
 
 
-EXAMPLES = [Point(3, ["a"]), Frozen(4), Color.RED | Color.BLUE, Pair(1), Other(1, 2), Box.Part(), Box[int]]
+EXAMPLES = [
+    Point(3, ["a"]),
+    Frozen(4),
+    Color.RED | Color.BLUE,
+    Pair(1),
+    Other(1, 2),
+    Box.Part(),
+    Box[int],
+]
 
 
 def types(objects):
@@ -74,7 +82,11 @@ if __name__ == "__main__":
     with Pool(2) as pool:
         print(pool.map(types, [EXAMPLES]))
         back = pool.map(made, [0])[0]
-        print([type(each).__name__ for each in back], isinstance(back[0], Point), type(back[3]) is Pair)
+        print(
+            [type(each).__name__ for each in back],
+            isinstance(back[0], Point),
+            type(back[3]) is Pair,
+        )
         print(pool.map(loaded, [pickle.dumps(EXAMPLES)]))
         try:
             pool.apply(fails, (1,))

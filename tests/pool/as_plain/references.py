@@ -17,7 +17,9 @@ local = threading.local()
 if not os.path.exists("mm.npy"):
     np.save("mm.npy", np.arange(1000.0))
 mm = np.load("mm.npy", mmap_mode="r")
-spec = importlib.util.spec_from_file_location("helper_module", os.path.join(here, "helper_module.py"))
+spec = importlib.util.spec_from_file_location(
+    "helper_module", os.path.join(here, "helper_module.py")
+)
 extra = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(extra)
 

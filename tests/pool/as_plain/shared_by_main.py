@@ -46,4 +46,11 @@ if __name__ == "__main__":
     with Pool(2) as pool:
         print(sum(pool.map(add, range(100))))
         print(sorted(queue.get() for _ in range(100)) == list(range(100)))
-    print(count.value, total.value, Tally.hits.value, box.inside.value, shelf[0].value, add.__defaults__[0][0].value)
+    print(
+        count.value,
+        total.value,
+        Tally.hits.value,
+        box.inside.value,
+        shelf[0].value,
+        add.__defaults__[0][0].value,
+    )

@@ -56,7 +56,15 @@ def f(o):
         Ab()
     except TypeError:
         r.append("abstract")
-    return r, B().both(), DS(2), type(o) is DS, A.__slots__, hasattr(Impl(), "__dict__"), A.x.__get__(A())
+    return (
+        r,
+        B().both(),
+        DS(2),
+        type(o) is DS,
+        A.__slots__,
+        hasattr(Impl(), "__dict__"),
+        A.x.__get__(A()),
+    )
 
 
 with Pool(2) as p:

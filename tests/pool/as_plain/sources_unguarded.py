@@ -35,11 +35,17 @@ def warned(x):
     with warnings.catch_warnings(record=True) as w:
         warnings.simplefilter("always")
         warnings.warn("hm")
-    return str(w[0].filename == __file__), w[0].lineno, linecache.getline(w[0].filename, w[0].lineno)
+    return (
+        str(w[0].filename == __file__),
+        w[0].lineno,
+        linecache.getline(w[0].filename, w[0].lineno),
+    )
 
 
 def where(_):
-    return sys._getframe().f_code.co_filename == __file__, (lambda: 0).__code__.co_filename == __file__
+    return sys._getframe().f_code.co_filename == __file__, (
+        lambda: 0
+    ).__code__.co_filename == __file__
 
 
 with Pool(2) as p:

@@ -1,4 +1,6 @@
-"""Each task gets what its arguments were when it was handed in, though the script goes on to change them."""
+"""Each task gets what its arguments were when it was handed in, though the script goes on to change
+them.
+"""
 
 from concurrent.futures import ProcessPoolExecutor, wait
 from multiprocessing import Pool
@@ -24,7 +26,9 @@ def first(values):
 
 if __name__ == "__main__":
     with Pool(2) as pool, ProcessPoolExecutor(2) as executor:
-        is_late = "mpipar" not in type(pool).__module__  # multiprocessing takes arguments some time after the call
+        is_late = (
+            "mpipar" not in type(pool).__module__
+        )  # multiprocessing takes arguments some time after the call
         model, buffer, values = Model(), np.zeros(40_000), [0]
         results, futures = [], []
         for i in range(4):

@@ -12,7 +12,9 @@ async def main():
     loop = asyncio.get_running_loop()
     with concurrent.futures.ProcessPoolExecutor() as executor:
         one = await loop.run_in_executor(executor, digits, 10)
-        many = await asyncio.gather(*(loop.run_in_executor(executor, digits, n) for n in range(0, 500, 50)))
+        many = await asyncio.gather(
+            *(loop.run_in_executor(executor, digits, n) for n in range(0, 500, 50))
+        )
     print(one, many)
 
 

@@ -23,5 +23,7 @@ if __name__ == "__main__":
     print([value for value, _ in found], all(counted for _, counted in found))
     with multiprocessing.Pool(initializer=prepare, initargs=(10, 2), maxtasksperchild=2) as pool:
         found = pool.map(look_up, range(10))
-    print([value for value, _ in found])  # not above, where new workers may be forked with it in their buffers
+    print(
+        [value for value, _ in found]
+    )  # not above, where new workers may be forked with it in their buffers
     print("here:", table, calls)

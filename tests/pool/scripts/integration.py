@@ -10,7 +10,9 @@ def f(x):
 
 def trapezes(function, a, b, n):
     h = (b - a) / n
-    return h * (math.fsum(function(a + i * h) for i in range(1, n)) + (function(a) + function(b)) / 2)
+    return h * (
+        math.fsum(function(a + i * h) for i in range(1, n)) + (function(a) + function(b)) / 2
+    )
 
 
 def parallel_integral(function, a, b, parts=8, n=2000):

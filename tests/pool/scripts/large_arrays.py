@@ -1,4 +1,6 @@
-"""Arrays of some megabytes as arguments and results, also as one global array that is cut by index."""
+"""Arrays of some megabytes as arguments and results, also as one global array that is cut by
+index.
+"""
 
 from multiprocessing.pool import Pool
 

@@ -1,4 +1,6 @@
-"""Programs look at the processes of pools, though the names for that are private, and are warned of one left open."""
+"""Programs look at the processes of pools, though the names for that are private, and are warned of
+one left open.
+"""
 
 import gc
 import os
@@ -15,9 +17,12 @@ if __name__ == "__main__":
     with Pool(2) as pool:
         processes = pool._pool
         print(
-            pool._processes == len(processes), [process.is_alive() for process in processes] == [True] * len(processes)
+            pool._processes == len(processes),
+            [process.is_alive() for process in processes] == [True] * len(processes),
         )
-        print({process.exitcode for process in processes}, {process.daemon for process in processes})
+        print(
+            {process.exitcode for process in processes}, {process.daemon for process in processes}
+        )
         print(set(pool.map(pid, range(100), 1)) <= {process.pid for process in processes})
     print({process.is_alive() for process in processes})
     with ProcessPoolExecutor(2) as executor:

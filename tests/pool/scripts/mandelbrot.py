@@ -22,7 +22,9 @@ def main():
     with Pool() as pool:
         picture = pool.map(row, np.linspace(-1.2, 1.2, HEIGHT))
     for line in picture:
-        print("".join("#" if count == ITERATIONS else ".:-=+*"[min(count // 2, 5)] for count in line))
+        print(
+            "".join("#" if count == ITERATIONS else ".:-=+*"[min(count // 2, 5)] for count in line)
+        )
 
 
 if __name__ == "__main__":

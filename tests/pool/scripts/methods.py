@@ -1,4 +1,6 @@
-"""Methods as tasks: bound methods, class methods, static methods, and objects that can be called."""
+"""Methods as tasks: bound methods, class methods, static methods, and objects that can be
+called.
+"""
 
 from multiprocessing import Pool
 
@@ -43,7 +45,12 @@ if __name__ == "__main__":
         print(pool.map(polynomial, range(5)))
         print(pool.map(polynomial.derivative_at, range(5)))
         print(Cubic(0, 0, 0, 1).evaluate_all(pool, range(5)))
-        print([p == Polynomial(*p.coefficients) for p in pool.map(Polynomial.from_text, ["1 2", "3 4 5"])])
+        print(
+            [
+                p == Polynomial(*p.coefficients)
+                for p in pool.map(Polynomial.from_text, ["1 2", "3 4 5"])
+            ]
+        )
         print([type(p).__name__ for p in pool.map(Cubic.from_text, ["1 2", "3 4 5"])])
         print(pool.map(Polynomial.format, [-1, 0, 1]))
         print(pool.map(str.upper, ["a", "b"]), pool.map("-".join, ["abc", "de"]))

@@ -57,5 +57,11 @@ if __name__ == "__main__":
         landed = pool.map(fly, particles)
         reports = pool.map(report, landed)
     for before, after, line in zip(particles, landed, reports, strict=True):
-        print(after.name, type(after) is type(before), after.state is State.LANDED, len(before.path), line)
+        print(
+            after.name,
+            type(after) is type(before),
+            after.state is State.LANDED,
+            len(before.path),
+            line,
+        )
         print(f"    {after.position.x:.3f} {after.position.y:.3f} {isinstance(line, Report)}")

@@ -1,4 +1,6 @@
-"""Tasks that start processes, pickles of types that have reducers of their own, and a name that is bound anew."""
+"""Tasks that start processes, pickles of types that have reducers of their own, and a name that is
+bound anew.
+"""
 
 import copyreg
 from concurrent.futures import ProcessPoolExecutor
@@ -73,7 +75,9 @@ def may_not(_):
 if __name__ == "__main__":
     with Pool(2) as pool:
         print(pool.map(value_of, [Registered(1), Registered2(2)]))
-        print([each.value for each in pool.map(Registered, [3])], pool.apply(Registered2, (5,)).value)
+        print(
+            [each.value for each in pool.map(Registered, [3])], pool.apply(Registered2, (5,)).value
+        )
         result = pool.map_async(times, range(20000))
         FACTOR = 2
         print(set(result.get()))
@@ -82,4 +86,7 @@ if __name__ == "__main__":
         print(list(executor.map(starts_process, range(3))))
         print(list(executor.map(starts_manager, range(2))))
         print(list(executor.map(has_executor, range(2))))
-        print(executor.submit(value_of, Registered(4)).result(), executor.submit(Registered, 7).result().value)
+        print(
+            executor.submit(value_of, Registered(4)).result(),
+            executor.submit(Registered, 7).result().value,
+        )

@@ -1,4 +1,6 @@
-"""Queens on a chess board: recursive functions that call each other, one first row for each task."""
+"""Queens on a chess board: recursive functions that call each other, one first row for each
+task.
+"""
 
 import multiprocessing
 

@@ -71,15 +71,33 @@ def numbers(_):
         divided = np.float64(1) / np.float64(0)
     except FloatingPointError as error:
         divided = str(error)
-    return str(decimal.Decimal(1) / 3), decimal.Context().prec, divided, str(np.array([1 / 3])), np.geterr()
+    return (
+        str(decimal.Decimal(1) / 3),
+        decimal.Context().prec,
+        divided,
+        str(np.array([1 / 3])),
+        np.geterr(),
+    )
 
 
 def of_python(_):
     mask = os.umask(0o2)
     filters = [(action, category.__name__) for action, _, category, _, _ in warnings.filters]
-    limits = sys.getrecursionlimit(), sys.get_int_max_str_digits(), resource.getrlimit(resource.RLIMIT_CORE)
+    limits = (
+        sys.getrecursionlimit(),
+        sys.get_int_max_str_digits(),
+        resource.getrlimit(resource.RLIMIT_CORE),
+    )
     signals = signal.getsignal(signal.SIGALRM).__name__, signal.getsignal(signal.SIGUSR2)
-    return mask, filters[:2], limits, signals, gc.isenabled(), time.tzname, locale.setlocale(locale.LC_ALL)
+    return (
+        mask,
+        filters[:2],
+        limits,
+        signals,
+        gc.isenabled(),
+        time.tzname,
+        locale.setlocale(locale.LC_ALL),
+    )
 
 
 def of_library(_):

@@ -1,4 +1,6 @@
-"""What multiprocessing shares between processes: global, as arguments of an initializer, and as arguments of tasks."""
+"""What multiprocessing shares between processes: global, as arguments of an initializer, and as
+arguments of tasks.
+"""
 
 import ctypes
 import os
@@ -31,7 +33,13 @@ main = os.getpid()
 counter, histogram, last = Value("i"), Array("d", 10), RawArray("d", 4)
 point, points = Value(Point, 1.5, 2), Array(Point, [(1, 2), (3, 4)])
 queue, simple, joinable = Queue(), SimpleQueue(), JoinableQueue()
-lock, recursive, semaphore, is_set, barrier = Lock(), RLock(), BoundedSemaphore(2), Event(), Barrier(1)
+lock, recursive, semaphore, is_set, barrier = (
+    Lock(),
+    RLock(),
+    BoundedSemaphore(2),
+    Event(),
+    Barrier(1),
+)
 condition = Condition(recursive)
 pipes = [Pipe() for _ in range(3)]
 reader, writer = Pipe(duplex=False)
@@ -89,8 +97,12 @@ def count_kept(_):
 if __name__ == "__main__":
     is_set.set()
     pool = Pool(3)
-    print(set(pool.map(count, range(100))), counter.value, histogram[:], last[:], point.n, points[1].x)
-    print(*(sorted(each.get() for _ in range(100)) == list(range(100)) for each in (queue, joinable)))
+    print(
+        set(pool.map(count, range(100))), counter.value, histogram[:], last[:], point.n, points[1].x
+    )
+    print(
+        *(sorted(each.get() for _ in range(100)) == list(range(100)) for each in (queue, joinable))
+    )
     for _ in range(100):
         joinable.task_done()
     joinable.join()

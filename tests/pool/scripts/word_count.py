@@ -38,4 +38,9 @@ if __name__ == "__main__":
         print(f"{word:12} {count:4d}")
     os.chdir(sys.argv[1])
     with Pool() as pool:
-        print(sum(sum(counter.values()) for counter in pool.map(count_words, [f"part{i}.txt" for i in range(8)])))
+        print(
+            sum(
+                sum(counter.values())
+                for counter in pool.map(count_words, [f"part{i}.txt" for i in range(8)])
+            )
+        )

@@ -1,10 +1,11 @@
 """A stand-in for CuPy on machines without a GPU: what mpipar uses of it, and no more.
 
-Arrays are those of array-api-strict on one of its made-up devices: NumPy can't get at them but through :func:`asnumpy`,
-and no operation works that the array API doesn't have. Kernels run on the host (tests/cuda_on_host.py).
+Arrays are those of array-api-strict on one of its made-up devices: NumPy can't get at them but
+through :func:`asnumpy`, and no operation works that the array API doesn't have. Kernels run on the
+host (tests/cuda_on_host.py).
 
-STAND_IN_GPUS says how many GPUs there are, -1 that there is no driver, "missing" that CuPy isn't installed.
-CUDA_VISIBLE_DEVICES is heeded.
+STAND_IN_GPUS says how many GPUs there are, -1 that there is no driver, "missing" that CuPy isn't
+installed. CUDA_VISIBLE_DEVICES is heeded.
 """
 
 import os

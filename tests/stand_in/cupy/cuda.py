@@ -16,7 +16,8 @@ def _visible() -> list[int]:
     count = int(os.environ["STAND_IN_GPUS"])
     if count < 0:
         raise CUDARuntimeError(
-            "cudaErrorInsufficientDriver: CUDA driver version is insufficient for CUDA runtime version"
+            "cudaErrorInsufficientDriver: CUDA driver version is insufficient for CUDA runtime"
+            " version"
         )
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
     found = list(range(count)) if named is None else [int(one) for one in named.split(",") if one]
@@ -27,10 +28,18 @@ def _visible() -> list[int]:
 
 def _properties(index: int) -> dict[str, Any]:
     number = _visible()[index]
-    # CuPy ends what it has of a UUID at the first zero: here all that tells one GPU from another is lost.
+    # CuPy ends what it has of a UUID at the first zero: here all that tells one GPU from another is
+    # lost.
     uuid = bytes([*os.uname().nodename.encode()[:13], 0, number]).partition(b"\0")[0]
-    return {"name": b"Stand-in", "uuid": uuid, "totalGlobalMem": 2**34, "multiProcessorCount": 1,
-            "pciDomainID": 0, "pciBusID": 16 + number, "pciDeviceID": 0}  # fmt: skip
+    return {
+        "name": b"Stand-in",
+        "uuid": uuid,
+        "totalGlobalMem": 2**34,
+        "multiProcessorCount": 1,
+        "pciDomainID": 0,
+        "pciBusID": 16 + number,
+        "pciDeviceID": 0,
+    }
 
 
 runtime = SimpleNamespace(

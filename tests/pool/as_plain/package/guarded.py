@@ -11,7 +11,14 @@ def rel(x):
     from . import tools
     from .tools import half
 
-    return half(x), __package__, __spec__.name, __file__ == sys.modules["__main__"].__file__, __name__, tools.__name__
+    return (
+        half(x),
+        __package__,
+        __spec__.name,
+        __file__ == sys.modules["__main__"].__file__,
+        __name__,
+        tools.__name__,
+    )
 
 
 if __name__ == "__main__":
