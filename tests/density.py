@@ -1,0 +1,179 @@
+"""How dense the code is, package by package: what a line costs a reader.   python tests/density.py [PATH …]"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import io
+import statistics
+import sys
+import tokenize
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from radon.visitors import ComplexityVisitor
+
+ROOT = Path(__file__).parents[1]
+_LAYOUT = {
+    tokenize.NEWLINE,
+    tokenize.NL,
+    tokenize.INDENT,
+    tokenize.DEDENT,
+    tokenize.COMMENT,
+    tokenize.ENDMARKER,
+    tokenize.ENCODING,
+}
+_COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+_WITH_DOCSTRING = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+LIMITS = {
+    "tokens a line": 8.0,
+    "ternaries": 14.0,
+    "comprehensions": 26.0,
+    "complex": 0.02,
+    "worst": 15,
+    "skips": 5,
+    "median": 150,
+    "longest": 400,
+}
+"""What mpipar/ as a whole may have at most."""
+
+
+@dataclass
+class Density:
+    """What is counted in some modules.
+
+    Attributes
+    ----------
+    lines, tokens : int
+        Of code: no blank lines, comments and docstrings.
+    ternaries, comprehensions, skips : int
+        ``a if b else c``; comprehensions and generator expressions; ``# fmt: skip``.
+    modules : list of (int, str)
+        Lines of each file (all of them), and its name.
+    functions : list of (int, str)
+        Cyclomatic complexity, as radon counts it, and the function's name.
+    """
+
+    lines: int = 0
+    tokens: int = 0
+    ternaries: int = 0
+    comprehensions: int = 0
+    skips: int = 0
+    modules: list[tuple[int, str]] = field(default_factory=list)
+    functions: list[tuple[int, str]] = field(default_factory=list)
+
+    def add(self, path: Path) -> None:
+        """Count one module."""
+        source = path.read_text()
+        tree = ast.parse(source)
+        name = str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
+        self._add_tokens(source, _docstring_lines(tree))
+        for node in ast.walk(tree):
+            self.ternaries += isinstance(node, ast.IfExp)
+            self.comprehensions += isinstance(node, _COMPREHENSIONS)
+        self.skips += source.count("# fmt: skip")
+        self.modules.append((source.count("\n"), name))
+        for block in _functions(ComplexityVisitor.from_ast(tree)):
+            self.functions.append((block.complexity, f"{name}:{block.lineno} {block.fullname}"))
+
+    def _add_tokens(self, source: str, docstrings: set[int]) -> None:
+        lines = set()
+        for token in tokenize.generate_tokens(io.StringIO(source).readline):
+            if token.type in _LAYOUT or token.start[0] in docstrings:
+                continue
+            self.tokens += 1
+            lines.update(range(token.start[0], token.end[0] + 1))
+        self.lines += len(lines)
+
+    def figures(self) -> dict[str, float]:
+        """Return what LIMITS limits."""
+        complexities = [complexity for complexity, _ in self.functions]
+        too_complex = sum(complexity > 10 for complexity in complexities)
+        lengths = [length for length, _ in self.modules]
+        return {
+            "tokens a line": self.tokens / max(self.lines, 1),
+            "ternaries": 1000 * self.ternaries / max(self.lines, 1),
+            "comprehensions": 1000 * self.comprehensions / max(self.lines, 1),
+            "complex": too_complex / max(len(complexities), 1),
+            "worst": max(complexities, default=0),
+            "skips": self.skips,
+            "median": statistics.median(lengths) if lengths else 0,
+            "longest": max(lengths, default=0),
+        }
+
+
+def _docstring_lines(tree: ast.Module) -> set[int]:
+    """Return the lines of docstrings, and of the strings that describe attributes."""
+    found: set[int] = set()
+    for node in ast.walk(tree):
+        if not isinstance(node, _WITH_DOCSTRING):
+            continue
+        for statement in node.body:
+            if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):
+                found.update(range(statement.lineno, (statement.end_lineno or 0) + 1))
+    return found
+
+
+def _functions(visitor: ComplexityVisitor) -> Iterator[object]:
+    """Yield each function and method, those inside of others too."""
+    waiting = [*visitor.functions, *visitor.classes]
+    while waiting:
+        block = waiting.pop()
+        if hasattr(block, "methods"):
+            waiting += [*block.methods, *block.inner_classes]
+            continue
+        waiting += block.closures
+        yield block
+
+
+def measure(paths: list[Path]) -> Density:
+    """Count all modules under some files and folders."""
+    density = Density()
+    for path in paths:
+        for module in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
+            density.add(module)
+    return density
+
+
+def _row(name: str, density: Density) -> str:
+    found = density.figures()
+    return (
+        f"{name:12} {len(density.modules):7} {density.lines:7} {found['tokens a line']:8.2f}"
+        f" {found['ternaries']:9.1f} {found['comprehensions']:14.1f} {found['complex']:8.1%}"
+        f" {found['worst']:6.0f} {found['skips']:6} {found['median']:7.0f} {found['longest']:8}"
+    )
+
+
+def main(arguments: list[str]) -> int:
+    """Print the table, and what is over a limit; return 1 if the whole is over one."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("paths", nargs="*", type=Path, help="files and folders (default: mpipar)")
+    parser.add_argument("--worst", action="store_true", help="list functions over complexity 10")
+    options = parser.parse_args(arguments)
+    paths = [path.resolve() for path in options.paths] or [ROOT / "mpipar"]
+    whole = measure(paths)
+    print(
+        f"{'':12} modules   lines tokens/l ternaries comprehensions  complex  worst  skips"
+        "  median  longest"
+    )
+    if not options.paths:
+        print(_row("drivers", measure(sorted(paths[0].glob("*.py")))))
+        for folder in sorted(path.parent for path in paths[0].glob("*/__init__.py")):
+            print(_row(folder.name, measure([folder])))
+    print(_row("all", whole))
+    if options.worst:
+        for complexity, name in sorted(whole.functions, reverse=True):
+            if complexity > 10:
+                print(f"{complexity:4} {name}")
+        for length, name in sorted(whole.modules, reverse=True):
+            if length > LIMITS["longest"]:
+                print(f"{length:4} lines: {name}")
+    over = [name for name, figure in whole.figures().items() if figure > LIMITS[name]]
+    if over:
+        print(f"over the limit: {', '.join(over)}")
+    return 1 if over else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
