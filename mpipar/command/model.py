@@ -25,7 +25,7 @@ from mpipar.core.kernel import SEED
 from mpipar.core.parameters import one_of, parse_int
 from mpipar.predict import picture
 from mpipar.predict.costs import MOST_NUMBERS, Costs, a_range, measured, sizes_to_measure
-from mpipar.predict.model import Model, Run, load
+from mpipar.predict.model import MeasuredRun, Model, load
 from mpipar.predict.report import (
     COLUMNS,
     PAGE_HEAD,
@@ -164,7 +164,7 @@ class _Asked:
             )
         self.output = _output(options.output)
 
-    def costs(self, run: Run) -> Costs:
+    def costs(self, run: MeasuredRun) -> Costs:
         """Return what runs pay beside their blocks: given, measured here, or, without MPI,
         nothing.
         """

@@ -24,7 +24,6 @@ from mpipar.batch.slurm import SlurmUnavailable, SubmitRefused
 from mpipar.command.driver import say_bad_input
 from mpipar.runtime.node import usable_cores
 from mpipar.study import machine
-from mpipar.study.conduct import ValuesDiffer, conduct
 from mpipar.study.design import (
     MOST_REPEATS,
     SIZES,
@@ -37,10 +36,11 @@ from mpipar.study.design import (
     refuse_too_many,
     workers_of,
 )
-from mpipar.study.local_runner import Here
+from mpipar.study.folder import StudyFolder
+from mpipar.study.local_runner import LocalRunner
 from mpipar.study.outcome import write_outcome
-from mpipar.study.record import Record
-from mpipar.study.slurm_runner import OnSlurm
+from mpipar.study.run_study import ValuesDiffer, run_study
+from mpipar.study.slurm_runner import SlurmRunner
 from mpipar.study.target import Target, a_number, as_json, find_size, from_driver, from_job, look
 
 HERE, SLURM = "here", "slurm"
@@ -48,7 +48,7 @@ HERE, SLURM = "here", "slurm"
 
 def main(arguments: Sequence[str]) -> int:
     """Carry out a study, and return the exit code."""
-    runner: Here | OnSlurm | None = None
+    runner: LocalRunner | SlurmRunner | None = None
     try:
         options = _parser().parse_args(arguments)
         study = _Study(options)
@@ -57,8 +57,8 @@ def main(arguments: Sequence[str]) -> int:
                 signal.signal(number, _interrupt)
         runner = study.runner()
         study.look(runner)
-        with Record(options.output, study.identity) as record:
-            runs = conduct(study.sizes, study.repeats, runner, record, _say)
+        with StudyFolder(options.output, study.identity) as record:
+            runs = run_study(study.sizes, study.repeats, runner, record, _say)
             for line in study.write(runs, record):
                 _say(line)
         return DONE
@@ -189,26 +189,26 @@ class _Study:
             **self.target.identity(),
         }
 
-    def runner(self) -> Here | OnSlurm:
+    def runner(self) -> LocalRunner | SlurmRunner:
         """Return what carries out the runs."""
         if self.on_slurm:
-            return OnSlurm(
+            return SlurmRunner(
                 self.target, self.options.output, read_site(self.options.site), self.at_once, _say
             )
         with_mpi = any(size.ranks > 1 for size in self.sizes)
-        return Here(
+        return LocalRunner(
             self.target, self.options.output, with_output=bool(self._more()), with_mpi=with_mpi
         )
 
-    def look(self, runner: Here | OnSlurm) -> None:
+    def look(self, runner: LocalRunner | SlurmRunner) -> None:
         """Let the driver look at its options, and Slurm's part at its jobs."""
         for size in {size.mode + size.items: size for size in self.sizes}.values():
             look(self.target, size, self._more())
-        if isinstance(runner, OnSlurm):
+        if isinstance(runner, SlurmRunner):
             for size in self.sizes:
                 runner.check(Run(size, 1))
 
-    def write(self, runs: dict[Run, Measured], record: Record) -> list[str]:
+    def write(self, runs: dict[Run, Measured], record: StudyFolder) -> list[str]:
         """Write all files, and return what to say about them."""
         given = (
             self.target.options

@@ -33,7 +33,7 @@ Floats: TypeAlias = npt.NDArray[np.float64]
 Whole: TypeAlias = npt.NDArray[np.int64]
 
 
-class Times:
+class BlockTimes:
     """The times of the blocks of a plan, in the order of the plan, in seconds.
 
     Parameters
@@ -130,17 +130,17 @@ class Times:
         return np.concatenate([[0.0], np.cumsum(self._all)])
 
 
-class Part(Times):
+class ShareTimes(BlockTimes):
     """The times of some blocks of a plan.
 
     Parameters
     ----------
-    whole : Times
+    whole : BlockTimes
     positions : range
         Which blocks.
     """
 
-    def __init__(self, whole: Times, positions: range) -> None:
+    def __init__(self, whole: BlockTimes, positions: range) -> None:
         super().__init__(np.empty(0), len(positions))
         self._whole, self._positions = whole, positions
 
@@ -167,12 +167,12 @@ class Measurement:
     run: int
     notes: list[str]
 
-    def times(self, count: int, seed: int = 0) -> Times:
+    def times(self, count: int, seed: int = 0) -> BlockTimes:
         """Return the times of a plan with so many blocks: the measured ones, if it has as many."""
         return (
-            Times(self.values)
+            BlockTimes(self.values)
             if count == len(self.values)
-            else Times(self.values, count, self.run, seed)
+            else BlockTimes(self.values, count, self.run, seed)
         )
 
 

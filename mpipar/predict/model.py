@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mpipar.base.errors import BadInput
-from mpipar.predict.block_times import MOST_BLOCKS, Measurement, Times, measurement
+from mpipar.predict.block_times import MOST_BLOCKS, BlockTimes, Measurement, measurement
 from mpipar.predict.costs import Costs
 from mpipar.predict.simulation import simulate
 from mpipar.store.summary import Study, Summary, Unfinished, look
@@ -38,7 +38,7 @@ NOTHING, LONGEST, IMBALANCE, COUNTER, REDUCTION = (
 
 
 @dataclass(frozen=True)
-class Row:
+class PredictedRow:
     """What is predicted of one number of ranks with one schedule.
 
     Attributes
@@ -107,7 +107,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Run:
+class MeasuredRun:
     """A run that was measured.
 
     Attributes
@@ -151,7 +151,7 @@ class Run:
         )
 
 
-def load(path: Path) -> Run:
+def load(path: Path) -> MeasuredRun:
     """Return the run of a result file. Raises BadInput if there is none that a prediction can be
     made from.
     """
@@ -162,10 +162,10 @@ def load(path: Path) -> Run:
         raise BadInput(
             f"{str(path)!r} has the times of a scaling study, expected a result file (of --output)"
         )
-    return Run(found, measurement(found))
+    return MeasuredRun(found, measurement(found))
 
 
-class Most(NamedTuple):
+class MostRanks(NamedTuple):
     """Up to how many ranks the efficiency isn't low.
 
     Attributes
@@ -184,7 +184,7 @@ class Model:
 
     Parameters
     ----------
-    run : Run
+    run : MeasuredRun
     costs : Costs
     workers : int
         Processes in each rank.
@@ -200,7 +200,7 @@ class Model:
 
     def __init__(
         self,
-        run: Run,
+        run: MeasuredRun,
         costs: Costs,
         *,
         workers: int,
@@ -213,7 +213,7 @@ class Model:
         self._seed, self._tick = seed, tick
         own = run.blocks if not weak else max(1, round(run.blocks / (run.ranks * run.workers)))
         self._blocks = own if blocks is None else blocks
-        self._kept: dict[int, list[Times]] = {}
+        self._kept: dict[int, list[BlockTimes]] = {}
 
     def blocks(self, ranks: int) -> int:
         """Return how many blocks the plan has for so many ranks."""
@@ -234,7 +234,7 @@ class Model:
             hint = ": --blocks N gives the blocks of each process" if self.weak else ""
             raise BadInput(f"{'--weak' if self.weak else '--blocks'}: {told}{hint}")
 
-    def row(self, ranks: int, schedule: str) -> Row:
+    def row(self, ranks: int, schedule: str) -> PredictedRow:
         """Return what is predicted."""
         processes = ranks * self.workers
         draws = self._draws(self.blocks(ranks))
@@ -255,7 +255,9 @@ class Model:
             limit = NOTHING
         elif limit == IMBALANCE and draws[middle].longest > 0.9 * (whole - counter - reduction):
             limit = LONGEST
-        return Row(ranks, self.workers, schedule, self.blocks(ranks), seconds, serials, lost, limit)
+        return PredictedRow(
+            ranks, self.workers, schedule, self.blocks(ranks), seconds, serials, lost, limit
+        )
 
     def own(self) -> float:
         """Return what is predicted for the run itself, as it was."""
@@ -263,7 +265,7 @@ class Model:
         model = Model(self.run, self.costs, workers=self.run.workers, tick=self._tick)
         return model._once(times, self.run.ranks, self.run.schedule)[0]
 
-    def most_ranks(self, rows: Sequence[Row]) -> Most | None:
+    def most_ranks(self, rows: Sequence[PredictedRow]) -> MostRanks | None:
         """Return up to how many ranks the efficiency isn't low, from the rows of a schedule; None
         if it always is.
 
@@ -276,7 +278,7 @@ class Model:
         low = max(row.ranks for row in good)
         above = [row.ranks for row in rows if row.ranks > low]
         if not above or self.blocks(min(above)) > _ONE_DRAW:
-            return Most(low, is_exact=False)
+            return MostRanks(low, is_exact=False)
         high = min(above)
         while high - low > max(1, low // 20):
             middle = (low + high) // 2
@@ -285,9 +287,9 @@ class Model:
                 if self.row(middle, rows[0].schedule).efficiency >= LOW
                 else (low, middle)
             )
-        return Most(low, is_exact=True)
+        return MostRanks(low, is_exact=True)
 
-    def _once(self, times: Times, ranks: int, schedule: str) -> tuple[float, float, float]:
+    def _once(self, times: BlockTimes, ranks: int, schedule: str) -> tuple[float, float, float]:
         """Return the time of a run, and how much of it is the counter's and the reduction's."""
         simulated = simulate(
             schedule, times, ranks, self.workers, self.costs.fetch_of(schedule, ranks), self._tick
@@ -299,7 +301,7 @@ class Model:
             ends.reduction,
         )
 
-    def _draws(self, blocks: int) -> list[Times]:
+    def _draws(self, blocks: int) -> list[BlockTimes]:
         if blocks not in self._kept:
             many = (
                 1
@@ -316,7 +318,7 @@ class Model:
         return self._kept[blocks]
 
 
-def best(rows: Sequence[Row]) -> list[Row]:
+def best(rows: Sequence[PredictedRow]) -> list[PredictedRow]:
     """Return the fastest of some rows: one, or several that are as fast."""
     fastest = min(row.seconds for row in rows)
     return [row for row in rows if row.seconds <= _AS_FAST * fastest]

@@ -12,7 +12,16 @@ from typing import Any
 from mpipar._version import __version__
 from mpipar.base.text import markdown_row, several
 from mpipar.predict.costs import Costs
-from mpipar.predict.model import COUNTER, IMBALANCE, NOTHING, REDUCTION, Model, Most, Row, best
+from mpipar.predict.model import (
+    COUNTER,
+    IMBALANCE,
+    NOTHING,
+    REDUCTION,
+    Model,
+    MostRanks,
+    PredictedRow,
+    best,
+)
 from mpipar.study.table import LOW
 
 COLUMNS = (
@@ -56,7 +65,7 @@ class Prediction:
     Attributes
     ----------
     model : Model
-    rows : list of Row
+    rows : list of PredictedRow
         By ranks, then by schedule as asked for.
     own : float or None
         Seconds that are predicted for the run itself, if it was a whole one.
@@ -67,9 +76,9 @@ class Prediction:
     """
 
     model: Model
-    rows: list[Row]
+    rows: list[PredictedRow]
     own: float | None
-    most: Mapping[str, Most | None]
+    most: Mapping[str, MostRanks | None]
     notes: list[str]
 
     @property
@@ -82,7 +91,7 @@ class Prediction:
         """The schedules."""
         return list(dict.fromkeys(row.schedule for row in self.rows))
 
-    def is_best(self, row: Row) -> bool:
+    def is_best(self, row: PredictedRow) -> bool:
         """Whether no other schedule is faster with as many ranks."""
         return row in best([other for other in self.rows if other.ranks == row.ranks])
 
@@ -208,7 +217,7 @@ def as_json(prediction: Prediction) -> dict[str, Any]:
     }
 
 
-def values(prediction: Prediction, row: Row) -> dict[str, Any]:
+def values(prediction: Prediction, row: PredictedRow) -> dict[str, Any]:
     """Return the columns of a row by name."""
     found = (
         row.ranks,
@@ -288,7 +297,7 @@ def _costs(costs: Costs) -> dict[str, Any]:
     }
 
 
-def _cells(prediction: Prediction, row: Row) -> tuple[str, ...]:
+def _cells(prediction: Prediction, row: PredictedRow) -> tuple[str, ...]:
     spread = f"{min(row.times):.4g} … {max(row.times):.4g}" if len(row.times) > 1 else ""
     part = "" if row.limit == NOTHING else f" ({100 * _part(row):.0f} %)"
     a_rank = f"{row.blocks_a_rank:.0f}" if row.blocks_a_rank >= 10 else f"{row.blocks_a_rank:.2g}"
@@ -310,7 +319,7 @@ def _cells(prediction: Prediction, row: Row) -> tuple[str, ...]:
     )
 
 
-def _part(row: Row) -> float:
+def _part(row: PredictedRow) -> float:
     return row.lost.get(row.limit, row.lost[IMBALANCE])
 
 

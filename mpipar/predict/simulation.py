@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mpipar.core.plan import slice_share
-from mpipar.predict.block_times import Floats, Part, Times, Whole
+from mpipar.predict.block_times import BlockTimes, Floats, ShareTimes, Whole
 from mpipar.runtime.schedule import CHUNK_SECONDS, OLD_WEIGHT, SECONDS_A_TAKER
 
 MOST_AT_ONCE = 2**22
@@ -70,7 +70,7 @@ class Simulated:
 
 def simulate(
     schedule: str,
-    times: Times,
+    times: BlockTimes,
     ranks: int,
     workers: int,
     fetch: Fetch,
@@ -82,7 +82,7 @@ def simulate(
     ----------
     schedule : str
         stride, slice or dynamic.
-    times : Times
+    times : BlockTimes
         Of the blocks.
     ranks, workers : int
         Ranks, and processes in each.
@@ -121,13 +121,13 @@ class Takers:
 
     Parameters
     ----------
-    times : Times
+    times : BlockTimes
     ranks, workers : int
         The workers of a rank share what it knows of the time of blocks.
     fetch : Fetch
     """
 
-    def __init__(self, times: Times, ranks: int, workers: int, fetch: Fetch) -> None:
+    def __init__(self, times: BlockTimes, ranks: int, workers: int, fetch: Fetch) -> None:
         self._times, self._fetch = times, fetch
         self._workers, self._takers = workers, ranks * workers
         self._chunk_seconds = max(CHUNK_SECONDS, SECONDS_A_TAKER * self._takers)
@@ -299,7 +299,7 @@ class Takers:
 class _Sums:
     """The times of chunks, which follow one another; looked up for many blocks at once."""
 
-    def __init__(self, times: Times) -> None:
+    def __init__(self, times: BlockTimes) -> None:
         self._times = times
         self._start, self._before = 0, [0.0]
 
@@ -312,7 +312,7 @@ class _Sums:
 
 
 def _pools(
-    schedule: str, times: Times, ranks: int, workers: int, tick: Callable[[float], object]
+    schedule: str, times: BlockTimes, ranks: int, workers: int, tick: Callable[[float], object]
 ) -> Simulated:
     """Return what ranks take that have workers, which share out the blocks of their rank alone."""
     count = times.count
@@ -340,7 +340,7 @@ def _pools(
 
 
 def _few_pools(
-    schedule: str, times: Times, ranks: int, workers: int, tick: Callable[[float], object]
+    schedule: str, times: BlockTimes, ranks: int, workers: int, tick: Callable[[float], object]
 ) -> Simulated:
     """Return the same, for few ranks, or very many blocks of each: one rank after the other."""
     found = []
@@ -350,7 +350,7 @@ def _few_pools(
             if schedule == "stride"
             else slice_share(times.count, rank, ranks)
         )
-        found.append(Takers(Part(times, own), 1, workers, Fetch()).one_by_one(bool))
+        found.append(Takers(ShareTimes(times, own), 1, workers, Fetch()).one_by_one(bool))
         tick((rank + 1) / ranks)
     return Simulated(max(one.seconds for one in found), chunks=sum(one.chunks for one in found))
 

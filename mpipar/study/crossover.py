@@ -18,7 +18,7 @@ from mpipar.study.design import SIZES, Measured, Run
 
 
 @dataclass(frozen=True)
-class Line:
+class Point:
     """One problem size, serial and parallel; times are medians over repeats, in seconds.
 
     Attributes
@@ -49,7 +49,7 @@ class Comparison:
 
     ranks: int
     workers: int
-    lines: list[Line]
+    lines: list[Point]
 
     @property
     def words(self) -> str:
@@ -108,11 +108,11 @@ def compare(runs: Mapping[Run, Measured]) -> list[Comparison]:
     return comparisons
 
 
-def _line(items: int, serial: Sequence[Measured], parallel: Sequence[Measured]) -> Line:
+def _line(items: int, serial: Sequence[Measured], parallel: Sequence[Measured]) -> Point:
     def middle(values: list[float]) -> float:
         return float(np.median(values))
 
-    return Line(
+    return Point(
         items,
         middle([one.wall for one in serial]),
         middle([one.wall for one in parallel]),

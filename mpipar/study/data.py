@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 
 from mpipar.store.files import write_hdf5
-from mpipar.study.conduct import startup
 from mpipar.study.design import Measured, Run
 from mpipar.study.report import COLUMNS, values
-from mpipar.study.table import Part
+from mpipar.study.run_study import startup
+from mpipar.study.table import ScalingTable
 
 _RUNS = (
     ("mode", "S8"),
@@ -42,7 +42,10 @@ _WHOLE = ("nodes", "ranks", "workers", "items", "repeats", "ideal")
 
 
 def write_data(
-    path: Path, runs: Mapping[Run, Measured], parts: Sequence[Part], about: Mapping[str, str]
+    path: Path,
+    runs: Mapping[Run, Measured],
+    parts: Sequence[ScalingTable],
+    about: Mapping[str, str],
 ) -> None:
     """Write all raw times, and the table that was made of them."""
 
@@ -87,7 +90,7 @@ def _raw(runs: Mapping[Run, Measured]) -> np.ndarray[Any, Any]:
     return np.array(rows, np.dtype(list(_RUNS)))
 
 
-def _table(parts: Sequence[Part]) -> np.ndarray[Any, Any]:
+def _table(parts: Sequence[ScalingTable]) -> np.ndarray[Any, Any]:
     kinds = [(name, _TEXTS.get(name) or ("i8" if name in _WHOLE else "f8")) for name in COLUMNS]
     rows = []
     for part in parts:

@@ -33,7 +33,7 @@ _STUDENT = (
 _STEPS = 200  # of the search for the least squares
 
 
-class Parameter(NamedTuple):
+class FittedParameter(NamedTuple):
     """A parameter of a law, as fitted.
 
     Attributes
@@ -67,7 +67,7 @@ class Fit(NamedTuple):
         "Amdahl", "Gustafson" or "USL".
     baseline : float
         Number of processes that speedups are relative to.
-    parameters : tuple of Parameter
+    parameters : tuple of FittedParameter
     points : int
         How many speedups it was fitted to, without that of the baseline, which is what it is by
         definition.
@@ -75,7 +75,7 @@ class Fit(NamedTuple):
 
     law: str
     baseline: float
-    parameters: tuple[Parameter, ...]
+    parameters: tuple[FittedParameter, ...]
     points: int
 
     def __call__(self, p: npt.ArrayLike) -> Doubles:
@@ -251,7 +251,7 @@ def fit(
     values, free = _least_squares(residuals, start, upper)
     widths = _half_widths(residuals, values, free)
     found = tuple(
-        Parameter(name, float(value), width, not is_free)
+        FittedParameter(name, float(value), width, not is_free)
         for name, value, width, is_free in zip(names, values, widths, free, strict=True)
     )
     return Fit(law, baseline, found, len(processes))

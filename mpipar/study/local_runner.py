@@ -23,7 +23,7 @@ from mpipar.base.text import several
 from mpipar.runtime.launcher import launch
 from mpipar.runtime.mpirun import find_mpirun, settings_for, with_its_folder
 from mpipar.study.design import SIZES, Measured, Run
-from mpipar.study.record import SCRATCH
+from mpipar.study.folder import SCRATCH
 from mpipar.study.target import Target
 
 _LONGEST_VALUE = 1000  # characters; of a longer one the record has the hash
@@ -32,7 +32,7 @@ _END_SECONDS = 5.0  # that a run which is to end is given
 _INTERRUPTIONS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-class Here:
+class LocalRunner:
     """Runs on this machine, one after another.
 
     Parameters

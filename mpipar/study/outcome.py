@@ -8,7 +8,7 @@ from pathlib import Path
 from mpipar.study import crossover, machine, report
 from mpipar.study.data import write_data
 from mpipar.study.design import SIZES, STRONG, WEAK, Measured, Run
-from mpipar.study.table import OVERSUBSCRIBED, part
+from mpipar.study.table import OVERSUBSCRIBED, scaling_table
 
 
 def write_outcome(
@@ -43,7 +43,7 @@ def write_outcome(
         Called with the name and the text of each text file; what writes these must know them again.
     """
     modes = [mode for mode in (STRONG, WEAK) if any(run.size.mode == mode for run in runs)]
-    parts = [part(mode, runs, baseline, cores) for mode in modes]
+    parts = [scaling_table(mode, runs, baseline, cores) for mode in modes]
     described = machine.describe(runs.values(), slurm=slurm)
     said, drawn = [], []
     if parts:

@@ -11,13 +11,13 @@ import numpy as np
 from mpipar.base.text import several
 from mpipar.study.crossover import Comparison
 from mpipar.study.design import STRONG
-from mpipar.study.table import LOW, Part, Row, Series
+from mpipar.study.table import LOW, ScalingRow, ScalingTable, Series
 from mpipar.view.style import COLOURS, GREY, HEIGHT, MARKERS, STYLE, WIDTH, decades, save
 
 _MOST_TICKS = 9
 
 
-def draw_scaling(parts: Sequence[Part], stem: Path) -> list[Path]:
+def draw_scaling(parts: Sequence[ScalingTable], stem: Path) -> list[Path]:
     """Draw speedup and efficiency, a row of panels for each part; return the files: stem.png, .svg
     and .pdf.
     """
@@ -91,7 +91,7 @@ def draw_crossover(comparisons: Sequence[Comparison], stem: Path) -> list[Path]:
         return save(figure, stem)
 
 
-def _speedup(panel: Any, part: Part) -> None:
+def _speedup(panel: Any, part: ScalingTable) -> None:
     rows = part.rows
     _log2_axis(panel.xaxis, [row.processes for row in rows])
     grid = np.geomspace(min(row.processes for row in rows), max(row.processes for row in rows), 200)
@@ -122,7 +122,7 @@ def _speedup(panel: Any, part: Part) -> None:
     panel.legend(loc="best")
 
 
-def _efficiency(panel: Any, part: Part) -> None:
+def _efficiency(panel: Any, part: ScalingTable) -> None:
     rows = part.rows
     _log2_axis(panel.xaxis, [row.processes for row in rows])
     panel.axhline(1, color=GREY, linestyle="--", zorder=1, label="ideal")
@@ -141,7 +141,9 @@ def _efficiency(panel: Any, part: Part) -> None:
     panel.legend(loc="best")
 
 
-def _points(panel: Any, part: Part, series: Series, colour: str, marker: str, what: str) -> None:
+def _points(
+    panel: Any, part: ScalingTable, series: Series, colour: str, marker: str, what: str
+) -> None:
     """Draw the median of each size with bars from the slowest to the fastest run; oversubscribed
     sizes are hollow.
     """
@@ -177,7 +179,7 @@ def _points(panel: Any, part: Part, series: Series, colour: str, marker: str, wh
         )
 
 
-def _styled(part: Part) -> Iterable[tuple[Series, str, str]]:
+def _styled(part: ScalingTable) -> Iterable[tuple[Series, str, str]]:
     return zip(part.series, _cycle(COLOURS), _cycle(MARKERS), strict=False)
 
 
@@ -189,7 +191,7 @@ def _of(series: Series) -> str:
     return f", {several(series.workers, 'worker')}"
 
 
-def _across(rows: Sequence[Row]) -> str:
+def _across(rows: Sequence[ScalingRow]) -> str:
     return "ranks" if all(row.size.workers == 1 for row in rows) else "processes (ranks × workers)"
 
 

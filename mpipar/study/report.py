@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from mpipar.base.text import markdown_row, several
 from mpipar.study import laws
 from mpipar.study.design import STRONG
-from mpipar.study.table import LOW_EFFICIENCY, OVERSUBSCRIBED, Part, Row
+from mpipar.study.table import LOW_EFFICIENCY, OVERSUBSCRIBED, ScalingRow, ScalingTable
 
 COLUMNS = (
     "mode",
@@ -51,7 +51,7 @@ _HEADS = (
 )
 
 
-def as_csv(parts: Iterable[Part]) -> str:
+def as_csv(parts: Iterable[ScalingTable]) -> str:
     """Return all rows as CSV; times are in seconds."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -61,7 +61,7 @@ def as_csv(parts: Iterable[Part]) -> str:
     return text.getvalue()
 
 
-def values(row: Row) -> tuple[str | int | float, ...]:
+def values(row: ScalingRow) -> tuple[str | int | float, ...]:
     """Return the columns of a row."""
     serial = "" if math.isnan(row.serial) else row.serial
     return (
@@ -86,7 +86,7 @@ def values(row: Row) -> tuple[str | int | float, ...]:
 
 
 def as_markdown(
-    title: str, parts: Sequence[Part], machine: Mapping[str, str], about: Mapping[str, str]
+    title: str, parts: Sequence[ScalingTable], machine: Mapping[str, str], about: Mapping[str, str]
 ) -> str:
     """Return the report that goes into a proposal or a paper's appendix.
 
@@ -94,7 +94,7 @@ def as_markdown(
     ----------
     title : str
         What was studied.
-    parts : sequence of Part
+    parts : sequence of ScalingTable
     machine, about : mapping
         Of the machine, and of what was run, in words.
     """
@@ -115,7 +115,7 @@ def as_markdown(
     return "\n".join(lines)
 
 
-def _part(part: Part) -> list[str]:
+def _part(part: ScalingTable) -> list[str]:
     base = part.baseline
     what = (
         "The same problem for all sizes"
@@ -144,7 +144,7 @@ def _part(part: Part) -> list[str]:
     return [*lines, "", *_fits(part)]
 
 
-def _baseline(part: Part) -> str:
+def _baseline(part: ScalingTable) -> str:
     base = part.baseline.size
     name = several(base.ranks, "rank") + (f" × {base.workers} workers" if base.workers > 1 else "")
     if part.mode == STRONG:
@@ -156,7 +156,7 @@ def _baseline(part: Part) -> str:
     )
 
 
-def _cells(row: Row, mark: str, *, is_base: bool) -> list[str]:
+def _cells(row: ScalingRow, mark: str, *, is_base: bool) -> list[str]:
     serial = "" if math.isnan(row.serial) else f"{row.serial:.4f}"
     return [
         row.size.mode,
@@ -175,7 +175,7 @@ def _cells(row: Row, mark: str, *, is_base: bool) -> list[str]:
     ]
 
 
-def _fits(part: Part) -> list[str]:
+def _fits(part: ScalingTable) -> list[str]:
     """Return the laws that were fitted, or why there are none."""
     lines = []
     for series in part.series:
@@ -236,7 +236,7 @@ def about_fit(fit: laws.Fit, largest: int) -> str:
     return text
 
 
-def with_interval(parameter: laws.Parameter) -> str:
+def with_interval(parameter: laws.FittedParameter) -> str:
     """Return a value with its confidence interval."""
     if parameter.at_bound:
         return f"{parameter.value:.3g} (at its bound)"

@@ -23,8 +23,8 @@ from mpipar.batch.site import Site
 from mpipar.batch.submit import made_folder, output_of, plan, submit
 from mpipar.runtime import journal
 from mpipar.study.design import Measured, Run
+from mpipar.study.folder import JOBS
 from mpipar.study.local_runner import last_json, measured
-from mpipar.study.record import JOBS
 from mpipar.study.target import Target
 
 _POLL_SECONDS = 2.0
@@ -32,7 +32,7 @@ _POLL_SECONDS = 2.0
 _LATE_SECONDS = 10.0
 
 
-class OnSlurm:
+class SlurmRunner:
     """Runs as jobs.
 
     Parameters

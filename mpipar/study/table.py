@@ -11,8 +11,8 @@ import numpy as np
 from mpipar.base.errors import BadInput
 from mpipar.base.text import several
 from mpipar.study import laws
-from mpipar.study.conduct import startup
 from mpipar.study.design import STRONG, WEAK, Measured, Run, Size
+from mpipar.study.run_study import startup
 
 LOW = 0.75
 """Efficiencies under this are flagged: less is mostly not worth the nodes, and centres ask why."""
@@ -23,7 +23,7 @@ FEWEST_FOR_USL = 5
 
 
 @dataclass(frozen=True)
-class Row:
+class ScalingRow:
     """What the runs of one size gave.
 
     Attributes
@@ -85,35 +85,37 @@ class Series:
 
     mode: str
     workers: int
-    rows: list[Row]
+    rows: list[ScalingRow]
     fits: list[laws.Fit] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
-class Part:
+class ScalingTable:
     """The part of a study that is strong, or weak.
 
     Attributes
     ----------
     mode : str
-    baseline : Row
+    baseline : ScalingRow
         What speedups are relative to.
     series : list of Series
         One for each number of workers.
     """
 
     mode: str
-    baseline: Row
+    baseline: ScalingRow
     series: list[Series]
 
     @property
-    def rows(self) -> list[Row]:
+    def rows(self) -> list[ScalingRow]:
         """All rows, by processes."""
         rows = [row for series in self.series for row in series.rows]
         return sorted(rows, key=lambda row: (row.processes, row.size.workers))
 
 
-def part(mode: str, runs: Mapping[Run, Measured], baseline: int | None, cores: int | None) -> Part:
+def scaling_table(
+    mode: str, runs: Mapping[Run, Measured], baseline: int | None, cores: int | None
+) -> ScalingTable:
     """Return the part of a study.
 
     Parameters
@@ -139,7 +141,7 @@ def part(mode: str, runs: Mapping[Run, Measured], baseline: int | None, cores: i
     for workers in sorted({row.size.workers for row in rows}):
         own = [row for row in rows if row.size.workers == workers]
         series.append(Series(mode, workers, own, _fits(mode, own, base.processes)))
-    return Part(mode, next(row for row in rows if row.size == base), series)
+    return ScalingTable(mode, next(row for row in rows if row.size == base), series)
 
 
 def _baseline(sizes: Sequence[Size], ranks: int | None) -> Size:
@@ -154,7 +156,7 @@ def _baseline(sizes: Sequence[Size], ranks: int | None) -> Size:
 
 def _row(
     size: Size, measured: list[Measured], base: Size, base_time: float, cores: int | None
-) -> Row:
+) -> ScalingRow:
     times = np.array([one.elapsed for one in measured])
     p = size.processes
     considered = np.array([np.median(times), times.max(), times.min()])
@@ -164,7 +166,7 @@ def _row(
         speedups = laws.speedup(considered, base_time, base.processes)
     nodes = max(int(one.report.get("nodes") or 1) for one in measured)
     strong = size.mode == STRONG
-    return Row(
+    return ScalingRow(
         size=size,
         nodes=nodes,
         items=int(measured[0].report.get("n") or 0),
@@ -179,7 +181,7 @@ def _row(
     )
 
 
-def _fits(mode: str, rows: list[Row], baseline: int) -> list[laws.Fit]:
+def _fits(mode: str, rows: list[ScalingRow], baseline: int) -> list[laws.Fit]:
     """Return the laws that there are points enough for, but those of oversubscribed sizes."""
     usable = [row for row in rows if not row.oversubscribed]
     informative = [row for row in usable if row.processes != baseline]
@@ -192,7 +194,7 @@ def _fits(mode: str, rows: list[Row], baseline: int) -> list[laws.Fit]:
     return [laws.fit(law, p, speedups, standard_errors(usable), baseline) for law in wanted]
 
 
-def standard_errors(rows: Sequence[Row]) -> list[float]:
+def standard_errors(rows: Sequence[ScalingRow]) -> list[float]:
     """Return the standard error of each row's speedup, from the scatter of its repeats.
 
     The variance of a few repeats is itself uncertain: each is averaged with that of all rows,

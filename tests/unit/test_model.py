@@ -23,7 +23,7 @@ from mpipar.core.plan import slice_share
 from mpipar.load import load as kernel
 from mpipar.predict import block_times, costs, simulation
 from mpipar.predict import model as predictions
-from mpipar.predict.block_times import Times, measurement, run_length
+from mpipar.predict.block_times import BlockTimes, measurement, run_length
 from mpipar.predict.costs import Costs, Ends
 from mpipar.predict.model import Model, load
 from mpipar.predict.simulation import Fetch, Takers, simulate, slice_bounds
@@ -34,7 +34,7 @@ from mpipar.runtime.schedule import SCHEDULES, Share, share
 from mpipar.store.output import OutputFile
 from mpipar.study.data import write_data
 from mpipar.study.design import STRONG, Measured, Run, Size
-from mpipar.study.table import part
+from mpipar.study.table import scaling_table
 
 MODERATE = settings(max_examples=60, deadline=None)
 FREE = Fetch()
@@ -101,8 +101,8 @@ def by_the_runtime(
     return ended, waited / (ranks * workers)
 
 
-def times_of(seconds) -> Times:
-    return Times(np.array(seconds, float))
+def times_of(seconds) -> BlockTimes:
+    return BlockTimes(np.array(seconds, float))
 
 
 @MODERATE
@@ -194,7 +194,7 @@ def lognormal(count: int, mean: float = 0.05, sigma: float = 1.2, seed: int = 0)
 )
 @pytest.mark.parametrize("fetch", [FREE, Fetch(2e-6, 1e-6), Fetch(5e-4, 5e-4)])
 def test_windows_of_events_give_what_single_events_do(ranks, workers, mean, fetch):
-    times = Times(lognormal(20_000, mean))
+    times = BlockTimes(lognormal(20_000, mean))
     one = Takers(times, ranks, workers, fetch).one_by_one(bool)
     many = Takers(times, ranks, workers, fetch).by_window(bool)
     assert many.seconds == pytest.approx(one.seconds, rel=0.03)
@@ -205,7 +205,7 @@ def test_windows_of_events_give_what_single_events_do(ranks, workers, mean, fetc
 @pytest.mark.parametrize("how", ["one_by_one", "by_window"])
 @pytest.mark.parametrize("fetch", [FREE, Fetch(1e-3, 1e-5)])
 def test_the_middle_of_a_long_run_may_be_left_out(how, fetch, monkeypatch):
-    times = Times(lognormal(40_000))
+    times = BlockTimes(lognormal(40_000))
     whole = getattr(Takers(times, 8, 1, fetch), how)(bool)
     seen = []
     monkeypatch.setattr(simulation, "_MANY_EVENTS", 1000)
@@ -241,7 +241,7 @@ def test_slices_are_those_of_the_runtime(count, ranks):
 def test_sums_are_the_same_whether_a_plan_is_kept_in_memory_or_not(count, size, run, data):
     values = np.arange(1.0, 1 + data.draw(st.integers(1, 50)))
     bounds = np.array(sorted(data.draw(st.lists(st.integers(0, count), min_size=2, max_size=9))))
-    kept = Times(values, count, run, 3)
+    kept = BlockTimes(values, count, run, 3)
     every, sums = kept.every(size), kept.sums(bounds)
     all_of_it = kept.between(0, count)
     assert every == pytest.approx([all_of_it[start::size].sum() for start in range(size)])
@@ -249,7 +249,7 @@ def test_sums_are_the_same_whether_a_plan_is_kept_in_memory_or_not(count, size, 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(block_times, "_DENSE", 0)
         patch.setattr(block_times, "_PIECE", 64)
-        streamed = Times(values, count, run, 3)
+        streamed = BlockTimes(values, count, run, 3)
         assert streamed.every(size) == pytest.approx(every)
         assert streamed.sums(bounds) == pytest.approx(sums)
         assert (streamed.total, streamed.longest) == pytest.approx(
@@ -259,7 +259,7 @@ def test_sums_are_the_same_whether_a_plan_is_kept_in_memory_or_not(count, size, 
 
 @pytest.mark.ci
 def test_a_million_ranks_are_simulated():
-    times = Times(lognormal(500), 3 * 10**6, 1, 0)
+    times = BlockTimes(lognormal(500), 3 * 10**6, 1, 0)
     found = {
         schedule: simulate(schedule, times, 10**6, 1, Fetch(1e-6, 1e-6), bool)
         for schedule in SCHEDULES
@@ -274,27 +274,27 @@ def test_a_million_ranks_are_simulated():
 
 def test_times_are_drawn_from_those_that_were_measured():
     values = lognormal(300)
-    drawn = Times(values, 10**5, 1, 7)
+    drawn = BlockTimes(values, 10**5, 1, 7)
     all_of_it = drawn.between(0, 10**5)
     assert set(all_of_it) == set(values)
     counts = np.unique(all_of_it, return_counts=True)[1]
     assert abs(counts - 10**5 / 300).max() < 6 * math.sqrt(10**5 / 300)
-    assert np.array_equal(Times(values, 10**5, 1, 7).between(5000, 5100), all_of_it[5000:5100])
-    assert not np.array_equal(Times(values, 10**5, 1, 8).between(0, 100), all_of_it[:100])
+    assert np.array_equal(BlockTimes(values, 10**5, 1, 7).between(5000, 5100), all_of_it[5000:5100])
+    assert not np.array_equal(BlockTimes(values, 10**5, 1, 8).between(0, 100), all_of_it[:100])
     assert abs(np.corrcoef(all_of_it[1:], all_of_it[:-1])[0, 1]) < 0.02
 
 
 def test_runs_of_neighbours_are_drawn_together():
     values = np.arange(100.0)
-    drawn = Times(values, 1000, 10, 0).between(0, 1000).reshape(-1, 10)
+    drawn = BlockTimes(values, 1000, 10, 0).between(0, 1000).reshape(-1, 10)
     assert (np.diff(drawn, axis=1) % 100 == 1).all()
     assert len(np.unique(drawn[:, 0])) > 40
 
 
 def test_stretched_times_keep_their_place():
     values = np.arange(10.0)
-    assert Times(values, 40, 0).between(0, 40).tolist() == np.repeat(values, 4).tolist()
-    assert Times(values, 5, 0).between(0, 5).tolist() == [0, 2, 4, 6, 8]
+    assert BlockTimes(values, 40, 0).between(0, 40).tolist() == np.repeat(values, 4).tolist()
+    assert BlockTimes(values, 5, 0).between(0, 5).tolist() == [0, 2, 4, 6, 8]
 
 
 def autoregressive(count: int, factor: float):
@@ -749,7 +749,7 @@ def unfinished(path: Path) -> None:
 def study(path: Path) -> None:
     size = Size(STRONG, 1, 1)
     runs = {Run(size, 1): Measured(1.0, 2.0, {"nodes": 1, "n": 10, "value": 1}, ["node"], 0.0)}
-    write_data(path, runs, [part(STRONG, runs, None, 4)], {})
+    write_data(path, runs, [scaling_table(STRONG, runs, None, 4)], {})
 
 
 @pytest.mark.parametrize(

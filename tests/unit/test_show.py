@@ -23,10 +23,10 @@ from mpipar.runtime.communicator import Comm
 from mpipar.runtime.progress_state import Done
 from mpipar.store.output import OutputFile
 from mpipar.store.summary import Study, Summary, Unfinished, look
-from mpipar.study.conduct import startup
 from mpipar.study.data import write_data
 from mpipar.study.design import STRONG, Measured, Run, Size
-from mpipar.study.table import part
+from mpipar.study.run_study import startup
+from mpipar.study.table import scaling_table
 from mpipar.view.timeline import seconds
 
 EVIL = "\x1b[31mred\x1b]0;title\x07<script>alert(1)</script>\n&\u202e"
@@ -559,7 +559,9 @@ def test_a_study_is_told_with_its_table(tmp_path, show):
         )
     assert startup(runs[Run(Size(STRONG, 1, 1), 1)]) == pytest.approx(0.5)
     path = tmp_path / "scaling.h5"
-    write_data(path, runs, [part(STRONG, runs, None, None)], {"driver": "pi", "options": EVIL})
+    write_data(
+        path, runs, [scaling_table(STRONG, runs, None, None)], {"driver": "pi", "options": EVIL}
+    )
     assert isinstance(look(path), Study)
     code, out, _ = show(path)
     assert code == 0

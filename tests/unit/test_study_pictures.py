@@ -12,7 +12,7 @@ from mpipar.study import laws, pictures
 from mpipar.study.crossover import compare
 from mpipar.study.design import SIZES, STRONG, WEAK, Measured, Run, Size
 from mpipar.study.outcome import write_outcome
-from mpipar.study.table import part
+from mpipar.study.table import scaling_table
 from mpipar.view import style
 
 
@@ -76,7 +76,7 @@ def _matplotlib():
 @pytest.mark.parametrize("workers", [(1, 4), *in_ci((1,))])
 def test_scaling(tmp_path, workers, cores):
     runs = study(workers=workers)
-    parts = [part(mode, runs, None, cores) for mode in (STRONG, WEAK)]
+    parts = [scaling_table(mode, runs, None, cores) for mode in (STRONG, WEAK)]
     made = pictures.draw_scaling(parts, tmp_path / "scaling")
     assert [path.name for path in made] == ["scaling.png", "scaling.svg", "scaling.pdf"]
     png, svg, pdf = (path.read_bytes() for path in made)
@@ -89,14 +89,14 @@ def test_scaling(tmp_path, workers, cores):
 @pytest.mark.parametrize("ranks", [(1,), *in_ci((2, 4), (3,), (1, 2))])
 def test_few_points(tmp_path, ranks):
     runs = study(ranks=ranks, repeats=1)
-    assert pictures.draw_scaling([part(STRONG, runs, None, None)], tmp_path / "scaling")
+    assert pictures.draw_scaling([scaling_table(STRONG, runs, None, None)], tmp_path / "scaling")
 
 
 def test_superlinear_and_slower_than_serial(tmp_path):
     size = [Size(STRONG, ranks, 1) for ranks in (1, 2, 4)]
     times = {size[0]: 10.0, size[1]: 4.0, size[2]: 20.0}
     runs = {Run(one, 1): measured(one, time, time) for one, time in times.items()}
-    assert pictures.draw_scaling([part(STRONG, runs, None, None)], tmp_path / "scaling")
+    assert pictures.draw_scaling([scaling_table(STRONG, runs, None, None)], tmp_path / "scaling")
 
 
 def test_crossover(tmp_path):

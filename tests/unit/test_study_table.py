@@ -8,7 +8,6 @@ import pytest
 
 from mpipar.base.errors import BadInput
 from mpipar.study import crossover, report
-from mpipar.study.conduct import ValuesDiffer, check_values, conduct
 from mpipar.study.data import write_data
 from mpipar.study.design import (
     SIZES,
@@ -22,9 +21,10 @@ from mpipar.study.design import (
     refuse_too_many,
     workers_of,
 )
+from mpipar.study.folder import StudyFolder
 from mpipar.study.outcome import write_outcome
-from mpipar.study.record import Record
-from mpipar.study.table import part
+from mpipar.study.run_study import ValuesDiffer, check_values, run_study
+from mpipar.study.table import scaling_table
 
 
 def measured(
@@ -55,7 +55,9 @@ def study(
 
 
 def test_the_table_of_a_strong_study():
-    found = part(STRONG, study({1: [10, 12, 11], 2: [6, 5, 5.5], 4: [4, 5, 6]}), None, None)
+    found = scaling_table(
+        STRONG, study({1: [10, 12, 11], 2: [6, 5, 5.5], 4: [4, 5, 6]}), None, None
+    )
     rows = found.rows
     assert [row.median for row in rows] == [11, 5.5, 5]
     assert [row.speedup for row in rows] == pytest.approx([1, 2, 2.2])
@@ -68,7 +70,7 @@ def test_the_table_of_a_strong_study():
 
 
 def test_the_table_of_a_weak_study():
-    found = part(WEAK, study({1: [10], 2: [10], 4: [12.5]}, WEAK), None, None)
+    found = scaling_table(WEAK, study({1: [10], 2: [10], 4: [12.5]}, WEAK), None, None)
     assert [row.speedup for row in found.rows] == pytest.approx([1, 2, 3.2])
     assert [row.items for row in found.rows] == [100, 200, 400]
     assert [fit.law for fit in found.series[0].fits] == ["Gustafson"]
@@ -76,27 +78,27 @@ def test_the_table_of_a_weak_study():
 
 def test_the_baseline_need_not_be_one_rank():
     runs = study({2: [10], 4: [6], 8: [4]})
-    found = part(STRONG, runs, None, None)
+    found = scaling_table(STRONG, runs, None, None)
     assert [row.speedup for row in found.rows] == pytest.approx([2, 20 / 6, 5])
     text = report.as_markdown("x", [found], {}, {})
     assert "relative to 2 ranks (10 s), whose speedup is 2 by definition" in text
-    other = part(STRONG, runs, 4, None)
+    other = scaling_table(STRONG, runs, 4, None)
     assert [row.speedup for row in other.rows] == pytest.approx([2.4, 4, 6])
     with pytest.raises(
         BadInput, match="--baseline: there is no size with 3 ranks; there are 2, 4, 8"
     ):
-        part(STRONG, runs, 3, None)
+        scaling_table(STRONG, runs, 3, None)
 
 
 def test_the_universal_law_takes_five_sizes():
     for count, wanted in ((4, ["Amdahl"]), (5, ["Amdahl", "USL"])):
         runs = study({2**i: [10 / 2**i + 1, 10 / 2**i + 1.1] for i in range(count)})
-        assert [fit.law for fit in part(STRONG, runs, None, None).series[0].fits] == wanted
+        assert [fit.law for fit in scaling_table(STRONG, runs, None, None).series[0].fits] == wanted
 
 
 def test_oversubscribed_sizes_are_told_and_not_fitted():
     runs = study({1: [10], 2: [5.5], 4: [3.0], 8: [9.0]})
-    found = part(STRONG, runs, None, 4)
+    found = scaling_table(STRONG, runs, None, 4)
     assert [row.oversubscribed for row in found.rows] == [False, False, False, True]
     assert found.series[0].fits[0].points == 2
     text = report.as_markdown("x", [found], {}, {})
@@ -106,7 +108,7 @@ def test_oversubscribed_sizes_are_told_and_not_fitted():
 
 def test_each_number_of_workers_is_a_series_with_one_baseline():
     runs = {**study({1: [10], 2: [5], 4: [2.5]}), **study({1: [5.5], 2: [3], 4: [2]}, workers=2)}
-    found = part(STRONG, runs, None, None)
+    found = scaling_table(STRONG, runs, None, None)
     assert [series.workers for series in found.series] == [1, 2]
     assert [row.speedup for row in found.series[1].rows] == pytest.approx([10 / 5.5, 10 / 3, 5])
     assert found.baseline.size == Size(STRONG, 1, 1)
@@ -114,8 +116,8 @@ def test_each_number_of_workers_is_a_series_with_one_baseline():
 
 def test_csv_has_all_rows():
     parts = [
-        part(STRONG, study({1: [10], 2: [5]}), None, None),
-        part(WEAK, study({1: [1], 2: [2]}, WEAK), None, None),
+        scaling_table(STRONG, study({1: [10], 2: [5]}), None, None),
+        scaling_table(WEAK, study({1: [1], 2: [2]}, WEAK), None, None),
     ]
     rows = list(csv.DictReader(io.StringIO(report.as_csv(parts))))
     assert [row["mode"] for row in rows] == ["strong", "strong", "weak", "weak"]
@@ -126,7 +128,9 @@ def test_csv_has_all_rows():
 
 def test_raw_times_with_units(tmp_path):
     runs = study({1: [10, 11], 2: [5, 6]})
-    write_data(tmp_path / "x.h5", runs, [part(STRONG, runs, None, None)], {"host": "node1"})
+    write_data(
+        tmp_path / "x.h5", runs, [scaling_table(STRONG, runs, None, None)], {"host": "node1"}
+    )
     with h5py.File(tmp_path / "x.h5") as file:
         assert file["runs"]["elapsed"].tolist() == [10, 11, 5, 6]
         assert file["runs"]["startup"].tolist() == [0.5] * 4
@@ -145,13 +149,13 @@ def test_many_rows_with_the_same_remarks():
         **study({1: [10], 2: [9], 4: [8], 8: [8]}),
         **study({1: [11], 2: [9.5], 4: [9], 8: [9]}, workers=2),
     }
-    lines = report.as_markdown("x", [part(STRONG, runs, None, 2)], {}, {}).splitlines()
+    lines = report.as_markdown("x", [scaling_table(STRONG, runs, None, 2)], {}, {}).splitlines()
     assert [line for line in lines if line.startswith(("†", "‡"))] == [
         "† efficiency under 0.75  ",
         "‡ oversubscribed: more processes than cores; not a measurement of scaling  ",
     ]
     assert sum("†‡ |" in line for line in lines) == 5
-    weak = part(WEAK, study({1: [10], 4: [10]}, WEAK), None, 2)
+    weak = scaling_table(WEAK, study({1: [10], 4: [10]}, WEAK), None, 2)
     assert "1.000‡" in report.as_markdown("x", [weak], {}, {})
 
 
@@ -160,18 +164,20 @@ def test_no_peak_is_named_that_may_not_be_there():
         p: [10 * (0.05 + 0.95 / p) * (1 + noise) for noise in (0.0, 0.02, -0.015)]
         for p in (1, 2, 4, 8, 16)
     }
-    text = report.as_markdown("x", [part(STRONG, study(times), None, None)], {}, {})
+    text = report.as_markdown("x", [scaling_table(STRONG, study(times), None, None)], {}, {})
     assert "universal scalability law" in text
     assert "fastest with" not in text
     times = {
         p: [10 * (1 + 0.02 * (p - 1) + 0.004 * p * (p - 1)) / p] * 2 for p in (1, 2, 4, 8, 16, 32)
     }
-    text = report.as_markdown("x", [part(STRONG, study(times), None, None)], {}, {})
+    text = report.as_markdown("x", [scaling_table(STRONG, study(times), None, None)], {}, {})
     assert "fastest with about 16 processes" in text
 
 
 def test_without_a_law_nothing_is_said_to_be_fitted():
-    text = report.as_markdown("x", [part(STRONG, study({1: [10], 2: [5]}), None, None)], {}, {})
+    text = report.as_markdown(
+        "x", [scaling_table(STRONG, study({1: [10], 2: [5]}), None, None)], {}, {}
+    )
     assert "no law is fitted" in text
     assert "least squares" not in text
 
@@ -179,11 +185,11 @@ def test_without_a_law_nothing_is_said_to_be_fitted():
 def test_texts_that_somebody_has_edited_are_not_replaced(tmp_path):
     runs = study({1: [10], 2: [5]})
     for _ in range(2):
-        with Record(tmp_path, {}) as record:
+        with StudyFolder(tmp_path, {}) as record:
             put(record, runs)
     (tmp_path / "scaling.csv").unlink()
     runs |= study({4: [3]})
-    with Record(tmp_path, {}) as record:
+    with StudyFolder(tmp_path, {}) as record:
         put(record, runs)
     path = tmp_path / "scaling.md"
     path.write_text(path.read_text() + "my own notes\n")
@@ -191,17 +197,17 @@ def test_texts_that_somebody_has_edited_are_not_replaced(tmp_path):
         BadInput,
         match=r"^--output: '.*scaling.md' was changed by somebody, and would be replaced: rename",
     ):
-        Record(tmp_path, {})
+        StudyFolder(tmp_path, {})
     assert path.read_text().endswith("my own notes\n")
     path.rename(tmp_path / "notes.md")
-    with Record(tmp_path, {}) as record:
+    with StudyFolder(tmp_path, {}) as record:
         put(record, runs)
     assert path.exists()
 
 
 def test_all_files_of_a_study(tmp_path):
     runs = {**study({1: [10], 2: [5]}), **study({1: [10], 2: [11]}, WEAK)}
-    with Record(tmp_path, {}) as record:
+    with StudyFolder(tmp_path, {}) as record:
         put(record, runs)
     text = (tmp_path / "scaling.md").read_text()
     assert {"# Scaling of `pi`", "## Strong scaling", "## Weak scaling"} <= set(text.splitlines())
@@ -245,7 +251,7 @@ def test_order_and_going_on():
     log, said = Log(), []
     log.runs = {run: runs[run] for run in order[:4]}
     fake = Fake(runs)
-    assert conduct(sizes, 2, fake, log, said.append) == runs
+    assert run_study(sizes, 2, fake, log, said.append) == runs
     assert fake.asked == order[4:]
     assert said[0] == "4 of 6 runs are done"
     assert "2 ranks × 1 worker, repeat 2: 2 s, start-up 0.5 s" in said[1]
@@ -259,7 +265,7 @@ def test_values_that_differ_are_told_at_once():
     with pytest.raises(
         ValuesDiffer, match=r"THE VALUES DIFFER: 3.0 with .*1 rank .* but 3.0000000000000004 with"
     ):
-        conduct(sorted({run.size for run in runs}), 2, fake, log, print)
+        run_study(sorted({run.size for run in runs}), 2, fake, log, print)
     assert len(fake.asked) == 2
     check_values(study({1: [4]}) | study({1: [4], 2: [4]}, WEAK))
 
@@ -291,7 +297,7 @@ def test_crossover():
 )
 def test_no_crossover(parallel, words):
     lines = [
-        crossover.Line(items, 1.0 * items, time, 1, 1)
+        crossover.Point(items, 1.0 * items, time, 1, 1)
         for items, time in zip((1, 2), parallel, strict=True)
     ]
     assert words in crossover.Comparison(2, 1, lines).verdict

@@ -44,7 +44,7 @@ JOBS, SCRATCH = "jobs", "scratch"
 """Folders in that of the study: of jobs; of results that nobody wants."""
 
 
-class Record:
+class StudyFolder:
     """The runs of a study, on disk; a context manager, and while it is open no other study has the
     folder.
 
@@ -91,7 +91,7 @@ class Record:
             os.close(self._file)
             raise
 
-    def __enter__(self) -> Record:
+    def __enter__(self) -> StudyFolder:
         return self
 
     def __exit__(

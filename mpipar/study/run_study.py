@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from mpipar.base.errors import MpiparError
 from mpipar.study.design import Measured, Run, Size, in_order
-from mpipar.study.record import Record
+from mpipar.study.folder import StudyFolder
 
 
 class Runner(Protocol):
@@ -23,8 +23,12 @@ class ValuesDiffer(MpiparError, RuntimeError):
     """Two runs of one problem gave values that are not the same, to the last bit."""
 
 
-def conduct(
-    sizes: Sequence[Size], repeats: int, runner: Runner, record: Record, say: Callable[[str], None]
+def run_study(
+    sizes: Sequence[Size],
+    repeats: int,
+    runner: Runner,
+    record: StudyFolder,
+    say: Callable[[str], None],
 ) -> dict[Run, Measured]:
     """Carry out all runs that have not been done, and return what all of the study gave.
 
@@ -33,7 +37,7 @@ def conduct(
     sizes : sequence of Size
     repeats : int
     runner : Runner
-    record : Record
+    record : StudyFolder
         Where runs go as they are done.
     say : callable
         Called with a line for each.

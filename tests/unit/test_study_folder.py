@@ -12,9 +12,9 @@ import pytest
 
 from mpipar.base.errors import BadInput, RunFailed
 from mpipar.study.design import SIZES, STRONG, WEAK, Measured, Run, Size
+from mpipar.study.folder import RUNS, StudyFolder
 from mpipar.study.local_runner import last_json, measured, timed
 from mpipar.study.machine import describe
-from mpipar.study.record import RUNS, Record
 from mpipar.study.target import find_size, from_driver, from_job, look
 
 RUN = Run(Size(STRONG, 2, 1), 1)
@@ -32,10 +32,10 @@ def own(block, *, terms: int = 100, other: int = 100):
 
 def test_runs_are_found_again(tmp_path):
     sizes = [Size(STRONG, 2, 1), Size(WEAK, 1, 4, 2), Size(SIZES, 1, 1, None, "1000")]
-    with Record(tmp_path / "new", {"driver": "pi"}) as record:
+    with StudyFolder(tmp_path / "new", {"driver": "pi"}) as record:
         for size in sizes:
             record.add(Run(size, 1), GAVE)
-    with Record(tmp_path / "new", {"driver": "pi"}) as record:
+    with StudyFolder(tmp_path / "new", {"driver": "pi"}) as record:
         assert record.runs == {Run(size, 1): GAVE for size in sizes}
 
 
@@ -74,15 +74,15 @@ def test_the_date_is_that_of_the_last_run():
 
 
 def test_a_line_that_was_cut_short_is_run_again(tmp_path):
-    with Record(tmp_path, {}) as record:
+    with StudyFolder(tmp_path, {}) as record:
         record.add(RUN, GAVE)
         record.add(Run(RUN.size, 2), GAVE)
     path = tmp_path / RUNS
     path.write_text(path.read_text()[:-20])
-    with Record(tmp_path, {}) as record:
+    with StudyFolder(tmp_path, {}) as record:
         assert set(record.runs) == {RUN}
         record.add(Run(RUN.size, 2), GAVE)
-    with Record(tmp_path, {}) as record:
+    with StudyFolder(tmp_path, {}) as record:
         assert set(record.runs) == {RUN, Run(RUN.size, 2)}
 
 
@@ -96,23 +96,23 @@ def test_a_line_that_was_cut_short_is_run_again(tmp_path):
     + [("wall", "NaN"), ("report", '{"nodes": "q"}'), ("report", "[1]"), ("hosts", "3")],
 )
 def test_a_run_with_numbers_that_can_not_be_is_run_again(tmp_path, name, number):
-    with Record(tmp_path, {}) as record:
+    with StudyFolder(tmp_path, {}) as record:
         record.add(RUN, GAVE)
         record.add(Run(RUN.size, 2), GAVE)
     path = tmp_path / RUNS
     *before, last = path.read_text().splitlines()
     changed = {**json.loads(last), name: "#"}
     path.write_text("\n".join([*before, json.dumps(changed).replace('"#"', number)]) + "\n")
-    with Record(tmp_path, {}) as record:
+    with StudyFolder(tmp_path, {}) as record:
         assert set(record.runs) == {RUN}
 
 
 def test_another_study_is_refused(tmp_path):
-    Record(tmp_path, {"driver": "pi", "options": {"steps": "1"}}).__exit__(None, None, None)
+    StudyFolder(tmp_path, {"driver": "pi", "options": {"steps": "1"}}).__exit__(None, None, None)
     with pytest.raises(
         BadInput, match=r'--output: .* has another study: options was {"steps": "1"}, and is {} now'
     ):
-        Record(tmp_path, {"driver": "pi", "options": {}})
+        StudyFolder(tmp_path, {"driver": "pi", "options": {}})
 
 
 def test_foreign_files_are_refused_and_left(tmp_path):
@@ -120,22 +120,25 @@ def test_foreign_files_are_refused_and_left(tmp_path):
     with pytest.raises(
         BadInput, match=r"--output: .* has other files in it \('thesis.tex'\), and no study"
     ):
-        Record(tmp_path, {})
+        StudyFolder(tmp_path, {})
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
     with pytest.raises(BadInput, match=r"--output: "):
-        Record(tmp_path / "thesis.tex", {})
+        StudyFolder(tmp_path / "thesis.tex", {})
 
 
 @pytest.mark.parametrize("text", ["x\n", "{}\n", "[]\n", '{"study": 1}\n'])
 def test_a_file_that_is_not_of_a_study(tmp_path, text):
     (tmp_path / RUNS).write_text(text)
     with pytest.raises(BadInput, match="--output"):
-        Record(tmp_path, {})
+        StudyFolder(tmp_path, {})
 
 
 def test_one_study_at_a_time(tmp_path):
-    with Record(tmp_path, {}), pytest.raises(BadInput, match="--output: another study is writing"):
-        Record(tmp_path, {})
+    with (
+        StudyFolder(tmp_path, {}),
+        pytest.raises(BadInput, match="--output: another study is writing"),
+    ):
+        StudyFolder(tmp_path, {})
 
 
 def test_commands_of_a_driver():
