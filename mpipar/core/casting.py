@@ -8,6 +8,11 @@ import numpy as np
 
 from mpipar.core.partials import Array, same_integers
 
+_INTEGERS = "iu"
+_FLOATS = "fc"
+_TEXT = "SU"
+_DATES = "mM"
+
 
 def change(rows: Array, dtype: np.dtype[Any]) -> str | None:
     """Return what would be changed if rows were stored as ``dtype``, or None.
@@ -16,8 +21,7 @@ def change(rows: Array, dtype: np.dtype[Any]) -> str | None:
     it is.
     """
     if dtype.names:
-        changes = (change(rows[name], dtype[name]) for name in dtype.names)
-        return next((what for what in changes if what is not None), None)
+        return _change_of_table(rows, dtype)
     base = dtype.base
     if rows.dtype == base or not rows.size:
         return None
@@ -30,25 +34,45 @@ def change(rows: Array, dtype: np.dtype[Any]) -> str | None:
     if kept.all():
         return None
     first = int(np.argmin(kept.ravel()))
-    return f"{rows.ravel()[first]!s:.40} as {made.ravel()[first]!s:.40}"
+    before = rows.ravel()[first]
+    after = made.ravel()[first]
+    return f"{before!s:.40} as {after!s:.40}"
+
+
+def _change_of_table(rows: Array, dtype: np.dtype[Any]) -> str | None:
+    """Return the first change in a column, or None."""
+    for name in dtype.names or ():
+        changed = change(rows[name], dtype[name])
+        if changed is not None:
+            return changed
+    return None
 
 
 def _kept(rows: Array, made: Array) -> Array:
     """Return which rows have kept their value in another type."""
-    kinds = rows.dtype.kind, made.dtype.kind
-    if made.dtype.kind in "SU":
-        return np.asarray(rows.astype(f"{made.dtype.kind}") == made)
-    if made.dtype.kind in "mM":
-        return np.asarray((made.astype(rows.dtype) == rows) | np.isnat(rows))
-    if kinds[0] in "fc" and kinds[1] in "fc":
+    before = rows.dtype.kind
+    after = made.dtype.kind
+    if after in _TEXT:
+        return np.asarray(rows.astype(after) == made)
+    if after in _DATES:
+        is_same = made.astype(rows.dtype) == rows
+        return np.asarray(is_same | np.isnat(rows))
+    if before in _FLOATS and after in _FLOATS:
         return np.asarray(np.isfinite(made) | ~np.isfinite(rows))
-    if kinds[0] in "iu" and kinds[1] in "iu":
-        return np.asarray((made.astype(rows.dtype) == rows) & ((made < 0) == (rows < 0)))
-    if kinds[0] in "iu" and kinds[1] in "fc":
-        if same_integers(rows, made):
-            return np.ones(rows.shape, bool)
-        pairs = zip(rows.ravel(), made.ravel(), strict=True)
-        return np.reshape(
-            [same_integers(np.atleast_1d(i), np.atleast_1d(f)) for i, f in pairs], rows.shape
-        )
+    if before in _INTEGERS:
+        return _kept_integers(rows, made)
     return np.ones(rows.shape, bool)
+
+
+def _kept_integers(rows: Array, made: Array) -> Array:
+    """Return which whole numbers have kept their value in another type."""
+    after = made.dtype.kind
+    if after in _INTEGERS:
+        is_same = made.astype(rows.dtype) == rows
+        has_same_sign = (made < 0) == (rows < 0)
+        return np.asarray(is_same & has_same_sign)
+    if after not in _FLOATS or same_integers(rows, made):
+        return np.ones(rows.shape, bool)
+    pairs = zip(rows.ravel(), made.ravel(), strict=True)
+    kept = [same_integers(np.atleast_1d(whole), np.atleast_1d(real)) for whole, real in pairs]
+    return np.reshape(kept, rows.shape)

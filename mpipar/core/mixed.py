@@ -1,5 +1,4 @@
-"""Tables whose rows have values of several types in a column, or none: each value keeps its own
-type.
+"""Tables whose rows have values of several types in a column, or none: each value keeps its type.
 
 Rows that are joined in a block must be what they are in blocks of their own. Hence a column of
 several types is a field of text, named ``name NUL types``: each cell has the number of its type,
@@ -18,6 +17,7 @@ from mpipar.core.partials import Array
 
 _MARK = "\0"
 _LACKING = "-"
+_FIRST_NUMBER = ord("A")
 _MOST_TYPES = 60
 
 
@@ -27,7 +27,9 @@ def table_of(rows: Sequence[Mapping[str, Array]]) -> Array:
     """
     if len(rows) == 1:
         return _table_of_one(rows[0])
-    names = dict.fromkeys(name for row in rows for name in row)
+    names: dict[str, None] = {}
+    for row in rows:
+        names |= dict.fromkeys(row)
     columns = [_field(name, [row.get(name) for row in rows]) for name in names]
     table = np.zeros(len(rows), [(name, values.dtype) for name, values in columns])
     for name, values in columns:
@@ -37,7 +39,8 @@ def table_of(rows: Sequence[Mapping[str, Array]]) -> Array:
 
 def _table_of_one(row: Mapping[str, Array]) -> Array:
     """Return the same of a single row, in less time."""
-    table = np.zeros(1, _dtype(tuple((name, cell.dtype) for name, cell in row.items())))
+    types = tuple((name, cell.dtype) for name, cell in row.items())
+    table = np.zeros(1, _dtype(types))
     table[0] = tuple([cell[()] for cell in row.values()])
     return table
 
@@ -53,7 +56,10 @@ def types_in(dtype: np.dtype[Any]) -> dict[str, list[np.dtype[Any] | None]]:
     found: dict[str, list[np.dtype[Any] | None]] = {}
     for field in dtype.names:
         name, mark, types = field.partition(_MARK)
-        found[name] = _types(types) if mark else [dtype[field]]
+        if mark:
+            found[name] = _types(types)
+        else:
+            found[name] = [dtype[field]]
     return found
 
 
@@ -64,42 +70,66 @@ def values_in(table: Array) -> Iterator[tuple[str, Any, Array]]:
         if not mark:
             yield name, slice(None), table[field]
             continue
-        cells = table[field].tolist()
-        for number, dtype in enumerate(_types(types)):
-            where = [row for row, cell in enumerate(cells) if ord(cell[0]) - ord("A") == number]
-            if dtype is not None and where:
-                yield (
-                    name,
-                    where,
-                    np.array([_parsed(cells[row][1:], dtype) for row in where], dtype),
-                )
+        for where, values in _values_by_type(table[field].tolist(), _types(types)):
+            yield name, where, values
+
+
+def _values_by_type(
+    cells: list[str], types: list[np.dtype[Any] | None]
+) -> Iterator[tuple[list[int], Array]]:
+    """Yield (rows, values) for each type in a column of several."""
+    for number, dtype in enumerate(types):
+        if dtype is None:
+            continue
+        where = [row for row, cell in enumerate(cells) if _number_in(cell) == number]
+        if where:
+            values = [_parsed(cells[row][1:], dtype) for row in where]
+            yield where, np.array(values, dtype)
 
 
 def _field(name: str, cells: list[Array | None]) -> tuple[str, Array]:
     """Return a column as a field: its name and its values."""
-    kinds: dict[str, np.dtype[Any]] = {}
-    for cell in cells:
-        if cell is not None:
-            key = "U" if cell.dtype.kind == "U" else cell.dtype.str
-            kinds[key] = max(
-                kinds.get(key, cell.dtype), cell.dtype, key=lambda dtype: dtype.itemsize
-            )
-    if len(kinds) == 1 and not any(cell is None for cell in cells):
+    there = [cell for cell in cells if cell is not None]
+    some_lack_it = len(there) < len(cells)
+    kinds = _widest_types(there)
+    if len(kinds) == 1 and not some_lack_it:
         [dtype] = kinds.values()
-        return name, np.array([cell[()] for cell in cells if cell is not None], dtype)
+        return name, np.array([cell[()] for cell in there], dtype)
     assert len(kinds) < _MOST_TYPES
     order = [*kinds, _LACKING]
+    types = [dtype.str for dtype in kinds.values()]
+    if some_lack_it:
+        types.append(_LACKING)
     texts = [_text(order, cell) for cell in cells]
-    types = [kinds[key].str for key in kinds] + [_LACKING] * any(cell is None for cell in cells)
     return f"{name}{_MARK}{','.join(types)}", np.array(texts)
 
 
+def _widest_types(cells: list[Array]) -> dict[str, np.dtype[Any]]:
+    """Return the types of cells, in order of appearance; of all lengths of text the longest."""
+    kinds: dict[str, np.dtype[Any]] = {}
+    for cell in cells:
+        key = _key(cell)
+        if key not in kinds or cell.dtype.itemsize > kinds[key].itemsize:
+            kinds[key] = cell.dtype
+    return kinds
+
+
+def _key(cell: Array) -> str:
+    return "U" if cell.dtype.kind == "U" else cell.dtype.str
+
+
 def _text(order: list[str], cell: Array | None) -> str:
+    """Return a cell as the number of its type, and its value."""
     if cell is None:
-        return chr(ord("A") + len(order) - 1)
-    key = "U" if cell.dtype.kind == "U" else cell.dtype.str
-    parts = (cell.real, cell.imag) if cell.dtype.kind == "c" else (cell,)
-    return chr(ord("A") + order.index(key)) + " ".join(str(part[()]) for part in parts)
+        return chr(_FIRST_NUMBER + order.index(_LACKING))
+    number = chr(_FIRST_NUMBER + order.index(_key(cell)))
+    if cell.dtype.kind == "c":
+        return f"{number}{cell.real[()]!s} {cell.imag[()]!s}"
+    return f"{number}{cell[()]!s}"
+
+
+def _number_in(cell: str) -> int:
+    return ord(cell[0]) - _FIRST_NUMBER
 
 
 def _types(text: str) -> list[np.dtype[Any] | None]:
@@ -107,18 +137,23 @@ def _types(text: str) -> list[np.dtype[Any] | None]:
 
 
 def _parsed(text: str, dtype: np.dtype[Any]) -> Any:
-    if dtype.kind == "b":
-        return text == "True"
-    if dtype.kind in "iu":
-        return int(text)
-    if dtype.kind == "c":
-        real, imaginary = np.array(text.split(" "), _real(dtype))
-        number = np.zeros((), dtype)
-        number.real, number.imag = real, imaginary
-        return number
-    return dtype.type(text) if dtype.kind == "f" else text
+    """Return the value that a text stands for."""
+    match dtype.kind:
+        case "b":
+            return text == "True"
+        case "i" | "u":
+            return int(text)
+        case "f":
+            return dtype.type(text)
+        case "c":
+            return _parsed_complex(text, dtype)
+    return text
 
 
-def _real(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """Return the type of the parts of complex numbers."""
-    return np.zeros((), dtype).real.dtype
+def _parsed_complex(text: str, dtype: np.dtype[Any]) -> Any:
+    number = np.zeros((), dtype)
+    type_of_parts = number.real.dtype
+    real, imaginary = np.array(text.split(" "), type_of_parts)
+    number.real = real
+    number.imag = imaginary
+    return number

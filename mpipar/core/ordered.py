@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
+from mpipar.base.overriding import override
 from mpipar.core.partials import Array, describe, has_mask, plain
 from mpipar.core.plan import Block
 from mpipar.core.reduction import Reduction
+
+_FILL = "write .filled() with what stands for them, or .compressed()"
+
+Node: TypeAlias = tuple[int, int]
+"""A node of the tree: its level l, and k: it stands for the blocks k·2ˡ … (k + 1)·2ˡ − 1."""
 
 
 class Concatenate(Reduction):
@@ -17,26 +23,29 @@ class Concatenate(Reduction):
 
     # A total is {block index: array}.
 
-    def start(self) -> Any:  # noqa: D102
+    @override
+    def start(self) -> Any:
         return {}
 
-    def add(self, total: Any, partial: Any, block: Block) -> Any:  # noqa: D102
-        array = plain(
-            partial, "Concatenate", "write .filled() with what stands for them, or .compressed()"
-        )
+    @override
+    def add(self, total: Any, partial: Any, block: Block) -> Any:
+        array = plain(partial, "Concatenate", _FILL)
         if array is None:
             raise TypeError(f"Concatenate needs an array, got {describe(partial)}")
-        total[block.index] = np.array(
-            array, ndmin=1
-        )  # a copy, as a kernel may use its buffer again
+        # A copy, as a kernel may use its buffer again.
+        total[block.index] = np.array(array, ndmin=1)
         return total
 
-    def merge(self, total: Any, other: Any) -> Any:  # noqa: D102
+    @override
+    def merge(self, total: Any, other: Any) -> Any:
         total.update(other)
         return total
 
-    def finish(self, total: Any) -> Array:  # noqa: D102
-        return np.concatenate([total[index] for index in sorted(total)]) if total else np.zeros(0)
+    @override
+    def finish(self, total: Any) -> Array:
+        if not total:
+            return np.zeros(0)
+        return np.concatenate([total[index] for index in sorted(total)])
 
 
 class InOrder(Reduction):
@@ -55,45 +64,58 @@ class InOrder(Reduction):
         The result for no block; None by default.
     """
 
-    # A total is {(level, k): value}: the combined partials of blocks k·2ˡᵉᵛᵉˡ … (k + 1)·2ˡᵉᵛᵉˡ − 1.
+    # A total is {node: the combined partials of its blocks}.
 
     def __init__(self, operation: Callable[[Any, Any], Any], empty: Any = None) -> None:
         self.operation = operation
         self.empty = empty
 
-    def start(self) -> Any:  # noqa: D102
+    @override
+    def start(self) -> Any:
         return {}
 
-    def add(self, total: Any, partial: Any, block: Block) -> Any:  # noqa: D102
+    @override
+    def add(self, total: Any, partial: Any, block: Block) -> Any:
         if has_mask(partial):
             raise TypeError(
                 "InOrder can't keep a mask: return .filled() values, or a tuple of .data and .mask"
             )
         if isinstance(partial, np.ndarray):
             partial = partial.copy()  # a kernel may use its buffer again
-        return self._put(total, (0, block.index), partial)
+        self._put(total, (0, block.index), partial)
+        return total
 
-    def merge(self, total: Any, other: Any) -> Any:  # noqa: D102
+    @override
+    def merge(self, total: Any, other: Any) -> Any:
         for node, value in other.items():
             self._put(total, node, value)
         return total
 
-    def finish(self, total: Any) -> Any:  # noqa: D102
+    @override
+    def finish(self, total: Any) -> Any:
         if not total:
             return self.empty
-        nodes = sorted(total, key=lambda node: node[1] << node[0])
-        result = total[nodes[0]]
-        for node in nodes[1:]:
+        first, *others = sorted(total, key=_first_block)
+        result = total[first]
+        for node in others:
             result = self.operation(result, total[node])
         return result
 
-    def _put(
-        self, total: dict[tuple[int, int], Any], node: tuple[int, int], value: Any
-    ) -> dict[tuple[int, int], Any]:
+    def _put(self, total: dict[Node, Any], node: Node, value: Any) -> None:
+        """Add a node, and combine it with its sibling as long as that is there."""
         level, k = node
         while (level, k ^ 1) in total:
             sibling = total.pop((level, k ^ 1))
-            value = self.operation(sibling, value) if k & 1 else self.operation(value, sibling)
-            level, k = level + 1, k >> 1
+            is_right = k & 1
+            if is_right:
+                value = self.operation(sibling, value)
+            else:
+                value = self.operation(value, sibling)
+            level += 1
+            k >>= 1
         total[level, k] = value
-        return total
+
+
+def _first_block(node: Node) -> int:
+    level, k = node
+    return k << level
