@@ -3,27 +3,54 @@
 from __future__ import annotations
 
 import argparse
-import re
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from mpipar.base.errors import BadInput
 from mpipar.base.text import did_you_mean
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser that raises BadInput, rather than print and exit."""
+    """An argument parser that raises BadInput, with what may have been meant, rather than print and
+    exit.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(exit_on_error=False, **settings)
 
     def error(self, message: str) -> NoReturn:
-        """Raise BadInput, with what may have been meant."""
-        raise BadInput(f"{message}{self._meant(message)}")
+        """Raise BadInput."""
+        raise BadInput(message)
 
-    def _meant(self, message: str) -> str:
-        unknown = re.match(r"unrecognized arguments: .*?(--[\w-]+)", message)
-        if unknown is not None:
-            return did_you_mean(unknown[1], self._option_string_actions)
-        choice = re.search(r"invalid choice: '([^']*)' \(choose from (.*)\)$", message)
-        return "" if choice is None else did_you_mean(choice[1], re.findall(r"[\w.-]+", choice[2]))
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Return the arguments as a namespace. Raises BadInput."""
+        found, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            self._refuse(unknown)
+        return found
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Return the arguments as a namespace, and what isn't known of them. Raises BadInput."""
+        try:
+            return super().parse_known_args(args, namespace)
+        except argparse.ArgumentError as error:
+            option = error.argument_name or ""
+            raise BadInput(error.message, option=option, message=str(error)) from None
+
+    def _refuse(self, unknown: Sequence[str]) -> NoReturn:
+        flags = [word.partition("=")[0] for word in unknown if word.startswith("--")]
+        hint = did_you_mean(flags[0], self._option_string_actions) if flags else ""
+        raise BadInput(f"unrecognized arguments: {' '.join(unknown)}{hint}")
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        try:
+            super()._check_value(action, value)
+        except argparse.ArgumentError as error:
+            choices = map(str, action.choices or ())
+            raise argparse.ArgumentError(
+                action, error.message + did_you_mean(str(value), choices)
+            ) from None
 
 
 def named_path(text: str) -> Path:

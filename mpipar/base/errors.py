@@ -1,5 +1,7 @@
 """The exceptions of mpipar."""
 
+from __future__ import annotations
+
 
 class MpiparError(Exception):
     """Base of all exceptions that mpipar raises by itself."""
@@ -8,7 +10,41 @@ class MpiparError(Exception):
 class BadInput(MpiparError, ValueError):
     """What the user gave can't be used; the message says what was got and what is allowed. Exit
     code 2.
+
+    Who needs to know more than the message asks for the facts; nobody takes the message apart.
+
+    Parameters
+    ----------
+    what : str
+        What is wrong.
+    option : str
+        The option, or the key, that it is about.
+    remedy : str
+        What to do about it.
+    message : str
+        All of it in words, if these are other words than "option: what: remedy".
     """
+
+    def __init__(
+        self, what: str = "", *, option: str = "", remedy: str = "", message: str = ""
+    ) -> None:
+        facts = [fact for fact in (option, what, remedy) if fact]
+        super().__init__(message or ": ".join(facts))
+        self.what, self.option, self.remedy = what, option, remedy
+
+    def within(self, place: str) -> BadInput:
+        """Return the same, with the place where it is before the message."""
+        message = f"{place}: {self}"
+        return BadInput(self.what, option=self.option, remedy=self.remedy, message=message)
+
+    def as_object(self) -> dict[str, str]:
+        """Return message and facts, for JSON; ``BadInput(**facts)`` is the same again."""
+        return {
+            "message": str(self),
+            "option": self.option,
+            "what": self.what,
+            "remedy": self.remedy,
+        }
 
 
 class BadKernel(MpiparError, TypeError):

@@ -129,9 +129,8 @@ def examine(workers: int | str, device: str = "auto", clean: bool = False) -> Fi
     except BadInput as error:
         if launched is not None and launched.rank:
             return None
-        what, _, remedy = str(error).rpartition(": ")
         return [*_programs(), ("ranks", f"1 seen of {launched.size if launched else 1}")], [
-            Problem(what, remedy)
+            Problem(error.what, error.remedy)
         ]
     ranks = _ranks(comm, workers, device)
     if not comm.is_root:

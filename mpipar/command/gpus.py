@@ -18,7 +18,9 @@ def facts(seats: Seats) -> Iterator[tuple[str, str]]:
             f"{gpu.name} ({gpu.memory / 2**30:.0f} GiB, {gpu.uuid[:12]}): {_named(ranks)}"
             for gpu, ranks in _takers(seats, host)
         ]
-        reason = next((seat.problem for other, seat in seats if other == host and seat.problem), "")
+        reason = next(
+            (seat.problem for other, seat in seats if other == host and seat.problem), None
+        )
         yield f"GPUs of {host}", "; ".join(listed) or f"none ({reason})"
 
 
@@ -34,13 +36,14 @@ def problems(seats: Seats, *, wanted: bool, launched: bool) -> Iterator[tuple[st
         Whether a launcher has started as many ranks as the user wants.
     """
     without = [
-        (rank, host, seat.problem) for rank, (host, seat) in enumerate(seats) if seat.taken is None
+        (rank, host, seat.problem)
+        for rank, (host, seat) in enumerate(seats)
+        if seat.problem is not None
     ]
     if without and (wanted or len(without) < len(seats)):
         rank, host, problem = without[0]
         more = f" (and {len(without) - 1} more)" if len(without) > 1 else ""
-        what, _, remedy = problem.rpartition(": ")
-        yield f"rank {rank} on host {host}{more} has no GPU: {what}", remedy
+        yield f"rank {rank} on host {host}{more} has no GPU: {problem.what}", problem.remedy
     for host in dict.fromkeys(host for host, _ in seats):
         taken = _takers(seats, host)
         count, idle = len(taken), sum(not ranks for _, ranks in taken)

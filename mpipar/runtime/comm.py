@@ -46,11 +46,11 @@ def _meet() -> Comm:
     try:
         mpi = _load_mpi()
     except (ImportError, RuntimeError) as error:
-        raise BadInput(not_loaded(launched, error)) from None
+        raise not_loaded(launched, error) from None
     library = library_name(mpi.Get_library_version())
     if not mpi.Is_initialized():
         if launched is not None and sure_to_be_alone(launched, library):
-            raise BadInput(worlds_of_one(launched, library))
+            raise worlds_of_one(launched, library)
         with start.time_limit():
             start.initialize(mpi)
             return _communicator(mpi, launched)
@@ -89,7 +89,7 @@ def ranks_of(communicator: Any) -> Comm:
 def _communicator(mpi: Any, launched: Launch | None) -> Comm:
     if mpi.COMM_WORLD.Get_size() == 1:
         if launched is not None and launched.size > 1:
-            raise BadInput(worlds_of_one(launched, library_name(mpi.Get_library_version())))
+            raise worlds_of_one(launched, library_name(mpi.Get_library_version()))
         return Comm()
     if start.is_survivable():
         from mpipar.runtime.ulfm import SurvivingComm

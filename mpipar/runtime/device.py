@@ -29,6 +29,8 @@ COMPILER_OPTIONS = ("-fmad=false",)
 the compiler.
 """
 
+_INSTALL = "pip install 'mpipar[gpu]'"
+
 
 class Gpu(NamedTuple):
     """A GPU, as a process sees it. Can be sent to a worker.
@@ -81,13 +83,13 @@ class Seat(NamedTuple):
         Those that the rank sees.
     taken : Gpu or None
         The one that it takes.
-    problem : str
-        Why it sees none, and what to do about that; or nothing.
+    problem : BadInput or None
+        Why it sees none, and what to do about that.
     """
 
     seen: tuple[Gpu, ...]
     taken: Gpu | None
-    problem: str = ""
+    problem: BadInput | None = None
 
 
 def visible() -> tuple[Gpu, ...]:
@@ -106,29 +108,17 @@ def visible() -> tuple[Gpu, ...]:
             if error.name == "cupy"
             else f"can't be imported ({_one_line(error)})"
         )
-        raise BadInput(f"CuPy {told}: pip install 'mpipar[gpu]'") from None
+        raise BadInput(f"CuPy {told}", remedy=_INSTALL) from None
     except Exception as error:  # it looks for libraries, which may be broken in many ways
-        raise BadInput(
-            f"CuPy can't be imported ({_one_line(error)}): pip install 'mpipar[gpu]'"
-        ) from None
+        raise BadInput(f"CuPy can't be imported ({_one_line(error)})", remedy=_INSTALL) from None
     runtime = cupy.cuda.runtime
     try:
         count = runtime.getDeviceCount()
         found = [runtime.getDeviceProperties(number) for number in range(count)]
     except runtime.CUDARuntimeError as error:
-        told = _one_line(error)
-        if "InsufficientDriver" in told:
-            told = (
-                "no NVIDIA driver, or one that is too old for CUDA 12: use a machine with a GPU and"
-                " its driver"
-            )
-        elif "NoDevice" in told:
-            told = _NONE_VISIBLE
-        else:
-            told += ": see whether nvidia-smi works here, and ask those who run the machine"
-        raise BadInput(told) from None
+        raise _failed(_one_line(error)) from None
     if not found:
-        raise BadInput(_NONE_VISIBLE)
+        raise _none_visible()
     return tuple(
         Gpu(
             number,
@@ -141,9 +131,22 @@ def visible() -> tuple[Gpu, ...]:
     )
 
 
-_NONE_VISIBLE = (
-    "no GPU is visible: see CUDA_VISIBLE_DEVICES, and ask Slurm for one (--gpus-per-node)"
-)
+def _none_visible() -> BadInput:
+    remedy = "see CUDA_VISIBLE_DEVICES, and ask Slurm for one (--gpus-per-node)"
+    return BadInput("no GPU is visible", remedy=remedy)
+
+
+def _failed(told: str) -> BadInput:
+    """Return the error for what CUDA says where it can't be used."""
+    if "NoDevice" in told:
+        return _none_visible()
+    if "InsufficientDriver" in told:
+        return BadInput(
+            "no NVIDIA driver, or one that is too old for CUDA 12",
+            remedy="use a machine with a GPU and its driver",
+        )
+    remedy = "see whether nvidia-smi works here, and ask those who run the machine"
+    return BadInput(told, remedy=remedy)
 
 
 def place(seen: Sequence[Sequence[Hashable]]) -> list[int | None]:
@@ -176,11 +179,11 @@ def place(seen: Sequence[Sequence[Hashable]]) -> list[int | None]:
 def take_seat(comm: Comm) -> Seat:
     """Return which GPU this rank has. Collective over comm."""
     seen: tuple[Gpu, ...] = ()
-    problem = ""
+    problem = None
     try:
         seen = visible()
     except BadInput as error:
-        problem = str(error)
+        problem = error.with_traceback(None)  # it is sent to the root
     local_rank, of_node = comm.node_neighbours([gpu.key for gpu in seen])
     index = place(of_node)[local_rank]
     return Seat(seen, None if index is None else seen[index], problem)
@@ -207,9 +210,9 @@ def chosen(comm: Comm, wanted: str, notify: Callable[[str], None] | None = None)
         return None
     seat = take_seat(comm)
     without = [
-        (rank, *other)
-        for rank, other in enumerate(comm.gather((comm.host, seat.problem)))
-        if other[1]
+        (rank, host, problem)
+        for rank, (host, problem) in enumerate(comm.gather((comm.host, seat.problem)))
+        if problem is not None
     ]
     told = comm.bcast(_told(without, comm.size) if without else None)
     if told is None:
@@ -221,11 +224,11 @@ def chosen(comm: Comm, wanted: str, notify: Callable[[str], None] | None = None)
     raise BadInput(f"device: {told}")
 
 
-def _told(without: list[tuple[int, str, str]], size: int) -> str:
+def _told(without: list[tuple[int, str, BadInput]], size: int) -> str:
     """Return why there are no GPUs for some ranks, in one line."""
     rank, host, problem = without[0]
     if size == 1:
-        return problem
+        return str(problem)
     if len(without) == size:
         return f"{problem} (on all {size} ranks)"
     return (

