@@ -23,6 +23,7 @@ LAYERS = (
     "study",
     "predict",
     "command",
+    "testing",
 )
 """The rooms, from the ground up: a module imports from its own room and from those before it."""
 TOP = len(LAYERS)
