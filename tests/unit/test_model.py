@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from mpipar import run as evaluate
 from mpipar.command import model as command
+from mpipar.command import model_files
 from mpipar.core.blocks import Blocks
 from mpipar.core.plan import slice_share
 from mpipar.load import load as kernel
@@ -656,7 +657,7 @@ def test_a_prediction_is_printed_before_it_is_written(run_file, tmp_path, capsys
     def full(path, data):
         raise OSError(errno.ENOSPC, "No space left on device", str(path))
 
-    monkeypatch.setattr(command, "write_text", full)
+    monkeypatch.setattr(model_files, "write_text", full)
     path = tmp_path / "made.csv"
     assert command.main([str(run_file), "--ranks", "4", *GIVEN, "--output", str(path)]) == 1
     printed = capsys.readouterr()
