@@ -167,8 +167,8 @@ def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -
 
 def commands() -> str:
     """Return a page with what each command says of itself."""
-    from mpipar.__main__ import COMMANDS
     from mpipar.base.drivers import DRIVERS
+    from mpipar.command.commands import COMMANDS
 
     parts = [
         "# Command line",
@@ -177,7 +177,7 @@ def commands() -> str:
             " mpipar.NAME`."
         ),
         f"## mpipar\n\n{_fence(help_of())}",
-        *(f"## mpipar {name}\n\n{_fence(help_of(name))}" for name in ("run", *COMMANDS)),
+        *(f"## mpipar {name}\n\n{_fence(help_of(name))}" for name in COMMANDS),
         "## Drivers",
         *(f"### mpipar {name}\n\n{_fence(help_of(name))}" for name in DRIVERS),
     ]

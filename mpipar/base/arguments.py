@@ -53,6 +53,24 @@ class Parser(argparse.ArgumentParser):
             ) from None
 
 
+class HelpWanted(Exception):
+    """The user asked for a text (help, version) rather than a run; its argument is the text."""
+
+
+class RanksParser(Parser):
+    """A parser for command lines that all ranks read: it raises HelpWanted, rather than print.
+
+    Under a launcher the root alone may speak.
+    """
+
+    def print_help(self, file: Any = None) -> NoReturn:
+        """Raise HelpWanted, with the help."""
+        raise HelpWanted(self.format_help())
+
+    def _print_message(self, message: str, file: Any = None) -> NoReturn:
+        raise HelpWanted(message)
+
+
 def named_path(text: str) -> Path:
     """Return the path that an argument names, which an empty one doesn't."""
     if not text:

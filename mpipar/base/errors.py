@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
+from mpipar.base.exit_codes import BAD_INPUT, FAILED, STOPPED_EARLY
+
 
 class MpiparError(Exception):
-    """Base of all exceptions that mpipar raises by itself."""
+    """Base of all exceptions that mpipar raises by itself.
+
+    Attributes
+    ----------
+    exit_code : int
+        What a command exits with that ends by it.
+    """
+
+    exit_code: ClassVar[int] = FAILED
 
 
 class BadInput(MpiparError, ValueError):
@@ -24,6 +36,8 @@ class BadInput(MpiparError, ValueError):
     message : str
         All of it in words, if these are other words than "option: what: remedy".
     """
+
+    exit_code = BAD_INPUT
 
     def __init__(
         self, what: str = "", *, option: str = "", remedy: str = "", message: str = ""
@@ -52,9 +66,13 @@ class BadKernel(MpiparError, TypeError):
     code 2.
     """
 
+    exit_code = BAD_INPUT
+
 
 class StoppedEarly(MpiparError, RuntimeError):
     """The run was told to stop, and did so with its checkpoint committed. Exit code 75."""
+
+    exit_code = STOPPED_EARLY
 
 
 class WorkerLost(MpiparError, RuntimeError):

@@ -18,6 +18,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal, NamedTuple
 
 from mpipar.base.errors import MpiparError
+from mpipar.base.exit_codes import BAD_INPUT
 from mpipar.batch.calls import PATIENCE, SHORT_PATIENCE, NoAnswer, ask, is_known_to_be_away, run
 from mpipar.batch.calls import SlurmUnavailable as SlurmUnavailable
 from mpipar.batch.calls import environment as environment
@@ -62,6 +63,8 @@ _SIGNALLED_CODES = (228, 229)  # of scancel, without a word
 
 class SubmitRefused(MpiparError, RuntimeError):
     """Slurm doesn't take a job; the message is sbatch's own."""
+
+    exit_code = BAD_INPUT
 
 
 def cluster() -> str:

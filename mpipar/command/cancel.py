@@ -11,15 +11,15 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from mpipar.base.arguments import Parser
 from mpipar.base.errors import BadInput
-from mpipar.base.exit_codes import DONE, FAILED, INTERRUPTED
+from mpipar.base.exit_codes import DONE, FAILED
 from mpipar.batch import record, slurm
 from mpipar.batch.job_status import Facts, examine, is_of, named, states_of, tasks
 from mpipar.batch.record import Submission
-from mpipar.command.driver import say_bad_input
+from mpipar.command.entry import command, print_text
 from mpipar.command.status import amount, some_ranges
 from mpipar.core.parameters import Parameter
 from mpipar.runtime import journal
@@ -31,35 +31,25 @@ _STOPPED = ("SUSPENDED", "STOPPED")
 _KILL_SECONDS = 90.0  # that Slurm is given to end what it was told to
 
 
-def main(arguments: list[str]) -> int:
+@command(_PROGRAM)
+def main(arguments: Sequence[str]) -> int:
     """Cancel jobs; return the exit code."""
+    given = _parser().parse_args(arguments)
     try:
-        given = _parser().parse_args(arguments)
-        try:
-            grace = 0.0 if given.now else float(_GRACE.parse(given.grace))
-        except BadInput as error:
-            raise BadInput(f"argument --grace: {error}") from None
-        here = slurm.cluster()
-        targets = list(dict.fromkeys(_Target(*named(name, here)) for name in given.jobs))
-        elsewhere = next(
-            (target for target in targets if not record.may_be_of(target.one.cluster, here)), None
-        )
-        if elsewhere is not None:
-            raise BadInput(
-                f"job {elsewhere.id} is another Slurm's:"
-                f" {elsewhere.one.cluster or 'the default one'}"
-            )
+        grace = 0.0 if given.now else float(_GRACE.parse(given.grace))
     except BadInput as error:
-        return say_bad_input(f"{_PROGRAM}: error: {error}")
-    cancelling = _Cancelling(targets)
+        raise BadInput(f"argument --grace: {error}") from None
+    here = slurm.cluster()
+    targets = list(dict.fromkeys(_Target(*named(name, here)) for name in given.jobs))
+    for target in targets:
+        cluster = target.one.cluster
+        if not record.may_be_of(cluster, here):
+            raise BadInput(f"job {target.id} is another Slurm's: {cluster or 'the default one'}")
     try:
-        ended = cancelling.run(grace)
-    except slurm.SlurmUnavailable as error:
-        _say(f"{error}")
-        return FAILED
+        ended = _Cancelling(targets).run(grace)
     except KeyboardInterrupt:
-        _say("this no longer waits; what was told to stop goes on doing so")
-        return INTERRUPTED
+        left = "this no longer waits; what was told to stop goes on doing so"
+        raise KeyboardInterrupt(left) from None
     return DONE if ended else FAILED
 
 
@@ -127,7 +117,7 @@ class _Cancelling:
             left = self._wait(left, _KILL_SECONDS, again=False)
         gone = [target for target in wanted if target not in left]
         for line in _kept(gone, hard):
-            print(line, flush=True)
+            print_text(line)
         if left:
             _say(f"{_names(left)} was cancelled, but has not ended yet; mpipar status tells of it")
         return not left

@@ -12,17 +12,20 @@ import shutil
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from mpipar._version import __version__
+from mpipar.base.arguments import RanksParser
 from mpipar.base.errors import BadInput
 from mpipar.base.exit_codes import DONE, FAILED
-from mpipar.base.text import did_you_mean, several
+from mpipar.base.text import several
 from mpipar.command import gpus
-from mpipar.command.driver import say_bad_input, say_once
-from mpipar.command.execute import WORKERS
+from mpipar.command.entry import command, say_once
+from mpipar.command.execute import parse_workers
+from mpipar.command.flags import converter
+from mpipar.core.parameters import Parameter
 from mpipar.runtime import node
 from mpipar.runtime.comm import world
 from mpipar.runtime.communicator import Comm
@@ -33,18 +36,7 @@ from mpipar.runtime.mpirun import output_of, vendor_of
 from mpipar.runtime.pinning import Place, place, shortages
 from mpipar.store.files import about_hdf5
 
-USAGE = """usage: mpipar doctor [--workers N|auto] [--device cpu|gpu|auto] [--clean]
-
-Tell what is here (MPI, launcher, ranks, hosts, cores, GPUs, memory, HDF5, Slurm), and what is wrong with it, with
-remedies. The exit code is 1 if anything is.
-
-options:
-  --workers N    worker processes that each rank is to have (default: 1; auto: the rank's share of the cores)
-  --device D     cpu: don't look at GPUs; gpu: it is wrong that a rank has none (default: auto)
-  --clean        remove shared memory and folders that killed runs of yours have left on this node, and nobody has
-
-example: mpirun -np 4 mpipar doctor --workers 2"""
-
+_DEVICE = Parameter("device", str, "auto", choices=CHOICES)
 _MOST_NAMED = 3  # of what killed runs have left
 
 
@@ -76,38 +68,57 @@ class Problem(NamedTuple):
 Findings = tuple[list[tuple[str, str]], list[Problem]]
 
 
-def main(arguments: list[str]) -> int:
+@command("mpipar doctor")
+def main(arguments: Sequence[str]) -> int:
     """Print the page; return the exit code: 1 if there is a problem. Collective over all ranks."""
-    if arguments in (["-h"], ["--help"]):
-        return say_once(USAGE, sys.stdout, DONE)
-    try:
-        clean = "--clean" in arguments
-        findings = examine(
-            *_parsed([argument for argument in arguments if argument != "--clean"]), clean
-        )
-    except BadInput as error:
-        return say_bad_input(f"mpipar: error: {error}")
-    code = FAILED if findings is not None and findings[1] else DONE
+    given = _parser().parse_args(arguments)
+    findings = examine(given.workers, given.device, given.clean)
+    code, text = DONE, ""
+    if findings is not None:
+        facts, problems = findings
+        code, text = FAILED if problems else DONE, page(facts, problems)
     with contextlib.suppress(BadInput):  # copies that don't know of each other
         code = world().bcast(code)
-    return say_once(page(*findings) if findings is not None else "", sys.stdout, code)
+    return say_once(text, sys.stdout, code)
 
 
-def _parsed(arguments: list[str]) -> tuple[int | str, str]:
-    """Return the number of workers, and the device."""
-    given = dict(zip(arguments[0::2], arguments[1::2], strict=False))
-    if len(arguments) % 2 or not given.keys() <= {"--workers", "--device"}:
-        known = ("--workers", "--device", "--clean")
-        unknown = next((one for one in arguments if one.startswith("-") and one not in known), "")
-        hint = did_you_mean(unknown, known)
-        raise BadInput(
-            "doctor: expected no more than --workers N, or auto, --device cpu, gpu or auto, and"
-            f" --clean{hint}"
-        )
-    workers, device = given.get("--workers", "1"), given.get("--device", "auto")
-    if device not in CHOICES:
-        raise BadInput(f"doctor: --device: expected cpu, gpu or auto, got {device!r}")
-    return workers if workers == "auto" else WORKERS.parse(workers), device
+def _parser() -> RanksParser:
+    parser = RanksParser(
+        prog="mpipar doctor",
+        usage="mpipar doctor [--workers N|auto] [--device cpu|gpu|auto] [--clean]",
+        allow_abbrev=False,
+        description=(
+            "Tell what is here (MPI, launcher, ranks, hosts, cores, GPUs, memory, HDF5, Slurm), and"
+            " what is wrong with it, with remedies. The exit code is 1 if anything is."
+        ),
+        epilog="example: mpirun -np 4 mpipar doctor --workers 2",
+    )
+    parser.add_argument(
+        "--workers",
+        type=converter(parse_workers),
+        default=1,
+        metavar="N|auto",
+        help=(
+            "worker processes that each rank is to have (default: 1; auto: the rank's share of the"
+            " cores)"
+        ),
+    )
+    parser.add_argument(
+        "--device",
+        type=converter(_DEVICE.parse),
+        default=_DEVICE.default,
+        metavar="{" + ",".join(CHOICES) + "}",
+        help="cpu: don't look at GPUs; gpu: it is wrong that a rank has none (default: auto)",
+    )
+    parser.add_argument(
+        "--clean",
+        action="store_true",
+        help=(
+            "remove shared memory and folders that killed runs of yours have left on this node,"
+            " and nobody has"
+        ),
+    )
+    return parser
 
 
 def examine(workers: int | str, device: str = "auto", clean: bool = False) -> Findings | None:

@@ -11,24 +11,25 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mpipar.base.errors import BadInput, MpiparError, RunFailed, StoppedEarly
-from mpipar.base.exit_codes import BAD_INPUT, DONE, FAILED, STOPPED_EARLY
-from mpipar.base.text import items_in_blocks, printable, suit_any_encoding
+from mpipar.base.arguments import HelpWanted
+from mpipar.base.errors import BadInput, MpiparError
+from mpipar.base.exit_codes import DONE, FAILED
+from mpipar.base.text import items_in_blocks, suit_any_encoding
+from mpipar.command.entry import flushed, print_text, say_once, tell_ending
 from mpipar.command.execute import end_all_ranks, execution, on_device
-from mpipar.command.options import HelpWanted, Options, parse
+from mpipar.command.options import Options, parse
 from mpipar.core.devices import DEVICES
 from mpipar.core.kernel import AnyReduction, BlockSize, Kernel
-from mpipar.inputs.function import is_loading
-from mpipar.runtime.comm import leave, speaks_for_all, world
+from mpipar.inputs.function import is_loading, load
+from mpipar.runtime.comm import leave, world
 from mpipar.runtime.communicator import Comm, RankLost
 from mpipar.runtime.interrupt import outlive_warning
 from mpipar.runtime.journal import OUTPUT, tell
-from mpipar.runtime.outlets import flush, note, open_missing, put, reason_of
+from mpipar.runtime.outlets import note, open_missing, reason_of
 from mpipar.runtime.result import Result
 
 if TYPE_CHECKING:
@@ -50,10 +51,7 @@ class Driver(Kernel):
         suit_any_encoding()
         program = program or _program()
         code = run_command(self, sys.argv[1:] if arguments is None else arguments, program)
-        problem = flush()
-        if problem is not None:
-            note(f"{program}: what was printed could not be written to stdout: {problem}")
-            code = code or FAILED
+        code = flushed(program, code)
         leave(code)
         sys.exit(code)
 
@@ -96,6 +94,14 @@ def driver(
     return lambda function: Driver(function, n=n, reduction=reduction, block=block)
 
 
+def named_driver(name: str) -> Driver:
+    """Return the driver of the user's that is named as FILE.py:KERNEL. Raises BadInput."""
+    driver = load(name)
+    if not isinstance(driver, Driver):
+        raise BadInput(f"{name} is not a driver (decorate it with @mpipar.driver)")
+    return driver
+
+
 def run_command(kernel: Kernel, arguments: Sequence[str], program: str) -> int:
     """Run a kernel as the command line says, and return the exit code. Collective over all
     ranks.
@@ -105,14 +111,8 @@ def run_command(kernel: Kernel, arguments: Sequence[str], program: str) -> int:
         if options.dry_run:
             return say_once(f"{program}: {_preview(options)}", sys.stdout, DONE)
         return _run(options, program)
-    except HelpWanted as wanted:
-        return say_once(str(wanted), sys.stdout, DONE)
-    except RunFailed as error:
-        return say_once(f"{program}: {error}", sys.stderr, FAILED)
-    except StoppedEarly as error:
-        return say_once(f"{program}: {error}", sys.stderr, STOPPED_EARLY)
-    except MpiparError as error:
-        return say_bad_input(f"{program}: error: {error}")
+    except (MpiparError, HelpWanted) as ending:
+        return tell_ending(program, ending, by_all_ranks=True)
     except BaseException as error:
         end_all_ranks(program, error, FAILED)
         return FAILED
@@ -237,44 +237,6 @@ def _printed(
         notify(f"the result could not be printed: {reason_of(error)}{kept}")
         return FAILED
     return DONE
-
-
-def say_bad_input(message: str) -> int:
-    """Write one line to stderr, once for all ranks, and return the exit code. Collective over all
-    ranks.
-    """
-    return say_once(printable(message), sys.stderr, BAD_INPUT)
-
-
-def print_text(text: str, stream: Any = None) -> None:
-    """Print a text, to stdout by default. Raises OSError; that nobody reads it to its end is no
-    failure.
-    """
-    put(text, sys.stdout if stream is None else stream)
-
-
-def say_once(text: str, stream: Any, code: int) -> int:
-    """Write a text that all ranks have, once, and let none leave before: a launcher may end all
-    when one fails.
-    """
-    speaks = speaks_for_all()
-    if speaks and stream is sys.stderr:
-        note(text.rstrip("\n"))
-    elif speaks:
-        try:
-            print_text(text.rstrip("\n"), stream)
-        except OSError as error:
-            note(f"mpipar: stdout can't be written to: {reason_of(error)}")
-            code = code or FAILED
-    try:
-        comm: Comm = world()
-    except BadInput:
-        if not speaks:
-            time.sleep(1.0)  # copies that don't know of each other have no barrier
-        return code
-    if not comm.is_lent:  # to pools, which the others serve
-        comm.barrier()
-    return code
 
 
 def _program() -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from mpipar.base.exit_codes import DONE, FAILED, INTERRUPTED, STOPPED_EARLY
 from mpipar.batch import record, slurm
 from mpipar.batch.job_status import all_named, latest_of_folder, states_of
 from mpipar.batch.record import Submission
-from mpipar.command.driver import say_bad_input
+from mpipar.command.entry import command
 from mpipar.command.status import why
 from mpipar.core.parameters import Parameter
 from mpipar.runtime import journal
@@ -78,29 +79,24 @@ class Log:
         return data
 
 
-def main(arguments: list[str]) -> int:
+@command(_PROGRAM)
+def main(arguments: Sequence[str]) -> int:
     """Print logs; return the exit code."""
-    try:
-        given = _parser().parse_args(arguments)
-        lines = None if given.lines is None else _parse_lines(given.lines)
-        here = slurm.cluster()
-        if given.job is None:
-            known = record.known(here)
-            if not known:
-                raise BadInput(
-                    "no job was submitted by mpipar from here; name its folder, if it has one"
-                )
-            wanted = latest_of_folder(known[-1], here)
-        else:
-            wanted = all_named(given.job, here)
-    except BadInput as error:
-        return say_bad_input(f"{_PROGRAM}: error: {error}")
+    given = _parser().parse_args(arguments)
+    lines = None if given.lines is None else _parse_lines(given.lines)
+    here = slurm.cluster()
+    if given.job is None:
+        known = record.known(here)
+        if not known:
+            raise BadInput(
+                "no job was submitted by mpipar from here; name its folder, if it has one"
+            )
+        wanted = latest_of_folder(known[-1], here)
+    else:
+        wanted = all_named(given.job, here)
     try:
         return _Speaker(wanted, lines).run(given.follow)
-    except BrokenPipeError:  # as in "| head -1"; Python would complain again at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return DONE
-    except KeyboardInterrupt:
+    except KeyboardInterrupt:  # as everybody ends --follow: no word of that
         return INTERRUPTED
 
 

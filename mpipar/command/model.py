@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from mpipar.base.arguments import Parser, named_path
-from mpipar.base.errors import BadInput, RunFailed
-from mpipar.base.exit_codes import DONE, FAILED
-from mpipar.command.driver import print_text, say_bad_input
+from mpipar.base.errors import BadInput
+from mpipar.base.exit_codes import DONE
+from mpipar.command.entry import command, print_text
 from mpipar.command.model_files import write
 from mpipar.command.model_request import NO_LAUNCHER, Request
 from mpipar.command.progress import Progress
@@ -28,30 +28,22 @@ from mpipar.runtime.launcher import launch
 _RANKS = "1,10,100,1e3,1e4,1e5,1e6"
 
 
+@command("mpipar model")
 def main(arguments: Sequence[str]) -> int:
     """Predict, and return the exit code."""
-    try:
-        launched = launch()
-        if launched is not None and launched.size > 1:
-            raise BadInput(NO_LAUNCHER)
-        options = _parser().parse_args(arguments)
-        request = Request(options)
-        prediction = _predict(options, request)
-        if options.json:
-            print_text(json.dumps(as_json(prediction), allow_nan=False))
-        else:
-            print_text(as_text(prediction))
-        if request.output is not None:
-            _say(write(prediction, request.output))
-        return DONE
-    except BadInput as error:
-        return say_bad_input(f"mpipar model: error: {error}")
-    except RunFailed as error:
-        _say(str(error))
-        return FAILED
-    except OSError as error:
-        _say(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}")
-        return FAILED
+    launched = launch()
+    if launched is not None and launched.size > 1:
+        raise BadInput(NO_LAUNCHER)
+    options = _parser().parse_args(arguments)
+    request = Request(options)
+    prediction = _predict(options, request)
+    if options.json:
+        print_text(json.dumps(as_json(prediction), allow_nan=False))
+    else:
+        print_text(as_text(prediction))
+    if request.output is not None:
+        _say(write(prediction, request.output))
+    return DONE
 
 
 def _parser() -> Parser:

@@ -10,10 +10,10 @@ import inspect
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import NamedTuple
 
 from mpipar._version import __version__
-from mpipar.base.arguments import Parser
+from mpipar.base.arguments import RanksParser
 from mpipar.base.errors import BadInput
 from mpipar.command.execute import (
     BLOCK_TIMEOUT,
@@ -24,8 +24,8 @@ from mpipar.command.execute import (
     default_workers,
     parse_workers,
 )
+from mpipar.command.flags import add_parameter, converter, flag_of
 from mpipar.core.kernel import BLOCK, SEED, BoundKernel, Kernel
-from mpipar.core.parameters import Parameter
 from mpipar.runtime.device import CHOICES
 from mpipar.runtime.failure import STOP, OnError
 from mpipar.runtime.schedule import SCHEDULES
@@ -50,22 +50,6 @@ class Options(NamedTuple):
     settings: Settings
     json: bool
     dry_run: bool = False
-
-
-class HelpWanted(Exception):
-    """The user asked for a text (help, version) rather than a run; its argument is the text."""
-
-
-class _Parser(Parser):
-    """An argument parser that raises, rather than print and exit: under a launcher the root alone
-    may speak.
-    """
-
-    def print_help(self, file: Any = None) -> NoReturn:
-        raise HelpWanted(self.format_help())
-
-    def _print_message(self, message: str, file: Any = None) -> NoReturn:
-        raise HelpWanted(message)
 
 
 def parse(kernel: Kernel, arguments: Sequence[str], program: str) -> Options:
@@ -112,8 +96,8 @@ def _has_csv(kernel: Kernel) -> bool:
     return kernel.is_table and all(parameter.name != "csv" for parameter in kernel.parameters)
 
 
-def _parser(kernel: Kernel, program: str) -> _Parser:
-    parser = _Parser(
+def _parser(kernel: Kernel, program: str) -> RanksParser:
+    parser = RanksParser(
         prog=program,
         description=inspect.cleandoc(kernel.__doc__).split("\n\n")[0] if kernel.__doc__ else None,
         epilog=_example(kernel, program),
@@ -129,7 +113,7 @@ def _parser(kernel: Kernel, program: str) -> _Parser:
     common = parser.add_argument_group("options of every driver")
     common.add_argument(
         "--workers",
-        type=_parse_workers,
+        type=converter(parse_workers),
         default=default_workers() or 1,
         metavar="N",
         help=(
@@ -155,10 +139,10 @@ def _parser(kernel: Kernel, program: str) -> _Parser:
             " (default: cpu)"
         ),
     )
-    common.add_argument("--block", type=_typed(BLOCK), metavar="N", help=BLOCK.help)
+    common.add_argument("--block", type=converter(BLOCK.parse), metavar="N", help=BLOCK.help)
     common.add_argument(
         "--seed",
-        type=_typed(SEED),
+        type=converter(SEED.parse),
         default=SEED.default,
         metavar="N",
         help=f"{SEED.help} (default: {SEED.default})",
@@ -172,7 +156,7 @@ def _parser(kernel: Kernel, program: str) -> _Parser:
         )
     common.add_argument(
         "--checkpoint",
-        type=_typed(CHECKPOINT),
+        type=converter(CHECKPOINT.parse),
         default=CHECKPOINT.default,
         metavar="SECONDS",
         help="commit what is done to the output so often (default: 60)",
@@ -192,7 +176,7 @@ def _parser(kernel: Kernel, program: str) -> _Parser:
     )
     common.add_argument(
         "--stop-before",
-        type=_typed(STOP_BEFORE),
+        type=converter(STOP_BEFORE.parse),
         metavar="SECONDS",
         help="commit and stop so long before the end of the Slurm job (exit code 75)",
     )
@@ -201,7 +185,7 @@ def _parser(kernel: Kernel, program: str) -> _Parser:
     )
     common.add_argument(
         "--on-error",
-        type=_parse_on_error,
+        type=converter(OnError.parse),
         default=STOP,
         metavar="ACTION",
         help=(
@@ -211,7 +195,7 @@ def _parser(kernel: Kernel, program: str) -> _Parser:
     )
     common.add_argument(
         "--block-timeout",
-        type=_typed(BLOCK_TIMEOUT),
+        type=converter(BLOCK_TIMEOUT.parse),
         metavar="SECONDS",
         help="a block that takes longer has failed; its worker is replaced",
     )
@@ -227,69 +211,14 @@ def _parser(kernel: Kernel, program: str) -> _Parser:
         help="show progress on stderr (default: on a terminal)",
     )
     for parameter in kernel.parameters:
-        flag = f"--{parameter.name.replace('_', '-')}"
         try:
-            _add(own, flag, parameter)
+            add_parameter(own, parameter)
         except argparse.ArgumentError:
             raise TypeError(
-                f"{kernel.name}: a parameter can't be named {parameter.name!r}, as there is {flag}"
-                " already"
+                f"{kernel.name}: a parameter can't be named {parameter.name!r}, as there is"
+                f" {flag_of(parameter)} already"
             ) from None
     return parser
-
-
-def _add(group: argparse._ArgumentGroup, flag: str, parameter: Parameter) -> None:
-    settings: dict[str, Any] = {
-        "dest": parameter.name,
-        "default": argparse.SUPPRESS,  # the kernel has the defaults
-        "help": _help(parameter),
-    }
-    if parameter.type is bool and not parameter.many:
-        group.add_argument(flag, action=argparse.BooleanOptionalAction, **settings)
-        return
-    settings |= {"type": _typed(parameter), "required": parameter.required}
-    settings["metavar"] = {int: "N", float: "X", str: "TEXT", Path: "PATH"}.get(
-        parameter.type, "VALUE"
-    )
-    if parameter.choices:
-        settings["metavar"] = "{" + ",".join(map(str, parameter.choices)) + "}"
-    if parameter.many:
-        settings["nargs"] = "*"
-    group.add_argument(flag, **settings)
-
-
-def _help(parameter: Parameter) -> str:
-    words = parameter.help.replace("%", "%%")
-    if parameter.required:
-        return f"{words} (required)".strip()
-    default = f"{parameter.default:_}" if type(parameter.default) is int else str(parameter.default)
-    return f"{words} (default: {default.replace('%', '%%')})".strip()
-
-
-def _typed(parameter: Parameter) -> Any:
-    """Return a converter for argparse, whose errors keep our message."""
-
-    def convert(text: str) -> Any:
-        try:
-            return parameter.parse(text)
-        except BadInput as error:
-            raise argparse.ArgumentTypeError(str(error)) from None
-
-    return convert
-
-
-def _parse_on_error(text: str) -> OnError:
-    try:
-        return OnError.parse(text)
-    except BadInput as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-
-
-def _parse_workers(text: str) -> int | str:
-    try:
-        return parse_workers(text)
-    except BadInput as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _example(kernel: Kernel, program: str) -> str:
@@ -298,7 +227,7 @@ def _example(kernel: Kernel, program: str) -> str:
         r"^Examples\n-+\n((?:.*\S.*\n?)+)", inspect.getdoc(kernel) or "", re.MULTILINE
     )
     if section:
-        return f"example: {section[1].strip()}"
+        return f"example: {' '.join(section[1].split())}"  # to be pasted: one line
     options = (
         f"--{kernel.n.replace('_', '-')} 1e6 --workers 2"
         if isinstance(kernel.n, str)

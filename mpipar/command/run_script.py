@@ -2,35 +2,30 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import secrets
 import sys
 from collections.abc import Sequence
 from typing import NamedTuple, NoReturn
 
+from mpipar.base.arguments import HelpWanted, RanksParser
 from mpipar.base.errors import BadInput
-from mpipar.base.text import did_you_mean
-from mpipar.command.execute import WORKERS, default_workers
+from mpipar.base.exit_codes import DONE
+from mpipar.command.entry import tell_ending
+from mpipar.command.execute import default_workers, parse_workers
+from mpipar.command.flags import converter
 from mpipar.core.kernel import SEED
 from mpipar.core.parameters import Parameter
 from mpipar.runtime.launcher import launch
 from mpipar.runtime.mpirun import find_mpirun, settings_for, with_its_folder
 from mpipar.runtime.outlets import flush, open_missing
 
-USAGE = """usage: mpipar run [-n N] [--workers W|auto] [--seed S] SCRIPT.py [arguments of the script]
-       mpipar run [-n N] [--workers W|auto] [--seed S] -m MODULE [arguments of the module]
-       mpipar run [-n N] FILE.py:KERNEL [options of the driver]
-
-Run a script as it is: its pools of multiprocessing and concurrent.futures become the workers of all ranks. The script
-runs on the root alone. Or run a driver of your own.
-
-options:
-  -n N           start mpirun with N ranks; without it, this is to be run by mpirun or srun, or on this node alone
-  --workers W    worker processes in each rank (default: MPIPAR_WORKERS, or else 1 under a launcher; auto: the
-                 rank's share of the cores)
-  --seed S       seed random and numpy.random in tasks by (S, task): the same numbers whoever does the task
-
-example: mpirun -np 4 mpipar run --workers 8 script.py"""
+_PROGRAM = "mpipar run"
+_RANKS = Parameter("n", int, minimum=1)
+_USAGE = """mpipar run [-n N] [--workers N|auto] [--seed N] SCRIPT.py [arguments of the script]
+       mpipar run [-n N] [--workers N|auto] [--seed N] -m MODULE [arguments of the module]
+       mpipar run [-n N] FILE.py:KERNEL [options of the driver]"""
 
 
 class Wanted(NamedTuple):
@@ -62,8 +57,12 @@ class Wanted(NamedTuple):
     @property
     def options(self) -> list[str]:
         """Return the options again, but for the number of ranks."""
-        workers = [] if self.workers is None else ["--workers", str(self.workers)]
-        return workers if self.seed is None else [*workers, "--seed", str(self.seed)]
+        options = []
+        if self.workers is not None:
+            options += ["--workers", str(self.workers)]
+        if self.seed is not None:
+            options += ["--seed", str(self.seed)]
+        return options
 
     @property
     def is_kernel(self) -> bool:
@@ -71,62 +70,112 @@ class Wanted(NamedTuple):
         return not self.is_module and ":" in self.target and not os.path.exists(self.target)
 
 
-_RANKS = Parameter("n", int, minimum=1)
+def main(arguments: Sequence[str]) -> int:
+    """Run what a command line names; return the exit code, unless that ends by itself.
+
+    Nothing that a script raises is caught: it ends as under plain Python.
+    """
+    try:
+        wanted = parse(arguments)
+        if wanted.ranks is not None:
+            under_mpirun(wanted)
+        if not wanted.is_kernel:
+            from mpipar.pool import script
+
+            is_root = script.prepare(wanted.target, wanted.is_module, wanted.workers, wanted.seed)
+        else:
+            from mpipar.command.driver import named_driver
+
+            driver = named_driver(wanted.target)
+    except (BadInput, HelpWanted) as ending:
+        return tell_ending(_PROGRAM, ending)
+    if wanted.is_kernel:
+        driver.main([*wanted.options, *wanted.arguments], f"python -m mpipar run {wanted.target}")
+    elif is_root:
+        script.run(wanted.target, wanted.arguments, wanted.is_module)
+    return DONE
 
 
 def parse(arguments: Sequence[str]) -> Wanted:
-    """Return what a command line says. Raises BadInput if it isn't a valid one."""
-    rest = list(arguments)
-    ranks: int | None = None
-    workers = default_workers()
-    seed: int | None = None
-    while rest and rest[0].startswith("-"):
-        option, _, value = rest.pop(0).partition("=")
-        if option not in ("-n", "-np", "--workers", "--seed", "-m"):
-            hint = did_you_mean(option, ("--workers", "--seed"))
-            raise BadInput(
-                f"run: there is no option {option}; there are -n, --workers, --seed and -m{hint}"
-            )
-        if not value:
-            if not rest:
-                raise BadInput(f"run: {option} needs a value")
-            value = rest.pop(0)
-        if option == "-m":
-            return Wanted(value, rest, True, ranks, workers, seed)
-        try:
-            if option == "--workers":
-                workers = value if value == "auto" else WORKERS.parse(value)
-            elif option == "--seed":
-                seed = SEED.parse(value)
-            else:
-                ranks = _RANKS.parse(value)
-        except BadInput as error:
-            raise BadInput(f"run: {option}: {error}") from None
-    if not rest:
-        raise BadInput("run: expected SCRIPT.py, -m MODULE or FILE.py:KERNEL")
-    return Wanted(rest[0], rest[1:], False, ranks, workers, seed)
+    """Return what a command line says. Raises BadInput, or HelpWanted."""
+    given = _parser().parse_args(arguments)
+    if not given.target:
+        raise BadInput("expected SCRIPT.py, -m MODULE or FILE.py:KERNEL")
+    target, *rest = given.target
+    return Wanted(target, rest, given.is_module, given.ranks, given.workers, given.seed)
+
+
+def _parser() -> RanksParser:
+    parser = RanksParser(
+        prog=_PROGRAM,
+        usage=_USAGE,
+        allow_abbrev=False,
+        description=(
+            "Run a script as it is: its pools of multiprocessing and concurrent.futures become the"
+            " workers of all ranks. The script runs on the root alone. Or run a driver of your own."
+        ),
+        epilog="example: mpirun -np 4 mpipar run --workers 8 script.py",
+    )
+    parser.add_argument(
+        "-n",
+        "-np",
+        dest="ranks",
+        type=converter(_RANKS.parse),
+        metavar="N",
+        help=(
+            "start mpirun with N ranks; without it, this is to be run by mpirun or srun, or on"
+            " this node alone"
+        ),
+    )
+    parser.add_argument(
+        "--workers",
+        type=converter(parse_workers),
+        default=default_workers(),
+        metavar="N|auto",
+        help=(
+            "worker processes in each rank (default: MPIPAR_WORKERS, or else 1 under a launcher;"
+            " auto: the rank's share of the cores)"
+        ),
+    )
+    parser.add_argument(
+        "--seed",
+        type=converter(SEED.parse),
+        metavar="N",
+        help=(
+            "seed random and numpy.random in tasks by (N, task): the same numbers whoever does the"
+            " task"
+        ),
+    )
+    parser.add_argument(
+        "-m", dest="is_module", action="store_true", help="the target is the name of a module"
+    )
+    # The target ends the options: all that follows is its own.
+    parser.add_argument("target", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    return parser
 
 
 def under_mpirun(wanted: Wanted) -> NoReturn:
-    """Replace this process by an mpirun that starts all ranks. Raises BadInput if there is none, or
-    one already.
+    """Replace this process by an mpirun that starts all ranks.
+
+    Raises
+    ------
+    BadInput
+        If there is no mpirun, or one has started this process already.
     """
     if launch() is not None:
-        raise BadInput("run: -n: this was started by a launcher already")
+        raise BadInput("-n: this was started by a launcher already")
     mpirun = find_mpirun()
     if mpirun is None:
-        raise BadInput("run: -n: there is no mpirun (pip install 'mpipar[mpich]' brings one)")
+        raise BadInput("-n: there is no mpirun (pip install 'mpipar[mpich]' brings one)")
     assert wanted.ranks is not None
-    for name, value in settings_for(
-        wanted.ranks, with_workers=wanted.workers not in (None, 1)
-    ).items():
+    with_workers = wanted.workers not in (None, 1)
+    for name, value in settings_for(wanted.ranks, with_workers=with_workers).items():
         os.environ.setdefault(name, value)
-    target = ["-m", wanted.target] if wanted.is_module else [wanted.target]
-    command = [sys.executable, "-m", "mpipar", "run", *wanted.options, *target, *wanted.arguments]
     os.environ["PATH"] = with_its_folder(mpirun)
-    os.environ.setdefault(
-        "PYTHONHASHSEED", str(secrets.randbelow(2**32))
-    )  # sets of text in one order on all ranks
+    # Sets of text are in one order on all ranks.
+    os.environ.setdefault("PYTHONHASHSEED", str(secrets.randbelow(2**32)))
     flush()
     open_missing()  # MPICH's mpirun ends at once without them
+    target = ["-m", wanted.target] if wanted.is_module else [wanted.target]
+    command = [sys.executable, "-m", "mpipar", "run", *wanted.options, *target, *wanted.arguments]
     os.execv(mpirun, [mpirun, "-n", str(wanted.ranks), *command])

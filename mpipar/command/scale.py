@@ -17,11 +17,10 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from mpipar.base.arguments import Parser, named_path
-from mpipar.base.errors import BadInput, RunFailed
-from mpipar.base.exit_codes import DONE, FAILED, STOPPED_EARLY
+from mpipar.base.errors import BadInput, StoppedEarly
+from mpipar.base.exit_codes import DONE
 from mpipar.batch.site import read_site
-from mpipar.batch.slurm import SlurmUnavailable, SubmitRefused
-from mpipar.command.driver import say_bad_input
+from mpipar.command.entry import command
 from mpipar.runtime.node import usable_cores
 from mpipar.study import machine
 from mpipar.study.design import (
@@ -39,13 +38,14 @@ from mpipar.study.design import (
 from mpipar.study.folder import StudyFolder
 from mpipar.study.local_runner import LocalRunner
 from mpipar.study.outcome import write_outcome
-from mpipar.study.run_study import ValuesDiffer, run_study
+from mpipar.study.run_study import run_study
 from mpipar.study.slurm_runner import SlurmRunner
 from mpipar.study.target import Target, a_number, as_json, find_size, from_driver, from_job, look
 
 HERE, SLURM = "here", "slurm"
 
 
+@command("mpipar scale")
 def main(arguments: Sequence[str]) -> int:
     """Carry out a study, and return the exit code."""
     runner: LocalRunner | SlurmRunner | None = None
@@ -62,21 +62,10 @@ def main(arguments: Sequence[str]) -> int:
             for line in study.write(runs, record):
                 _say(line)
         return DONE
-    except (BadInput, SubmitRefused) as error:
-        return say_bad_input(f"mpipar scale: error: {error}")
-    except (RunFailed, SlurmUnavailable, ValuesDiffer) as error:
-        _say(str(error))
-        return FAILED
-    except OSError as error:
-        _say(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}")
-        return FAILED
     except KeyboardInterrupt:
         waiting = getattr(runner, "waiting", 0)
-        _say(
-            f"interrupted{f'; {waiting} jobs are in the queue still' * bool(waiting)}; the same"
-            " command goes on from there"
-        )
-        return STOPPED_EARLY
+        in_queue = f"; {waiting} jobs are in the queue still" if waiting else ""
+        raise StoppedEarly(f"interrupted{in_queue}; the same command goes on from there") from None
 
 
 def _interrupt(*_: object) -> NoReturn:

@@ -9,15 +9,14 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 from typing import Any
 
 from mpipar.base.arguments import Parser, named_path
 from mpipar.base.errors import BadInput
-from mpipar.base.exit_codes import DONE, FAILED
+from mpipar.base.exit_codes import DONE
 from mpipar.base.text import printable
-from mpipar.command.driver import print_text, say_bad_input
+from mpipar.command.entry import command, print_text
 from mpipar.command.output_paths import PICTURES, check_target
 from mpipar.runtime.launcher import launch
 from mpipar.store.files import write_bytes, write_text
@@ -30,46 +29,25 @@ _PAGES = dict.fromkeys((".html", ".htm"), (page.HEAD.encode(),))
 _LABEL = 12  # characters
 
 
+@command(_PROGRAM)
 def main(arguments: Sequence[str]) -> int:
     """Tell what is in a file, draw it, and return the exit code."""
-    try:
-        launched = launch()
-        if launched is not None and launched.size > 1:
-            raise BadInput(f"it needs no launcher, which started it {launched.size} times")
-        options = _parser().parse_args(arguments)
-        for option, path, begins in (
-            ("timeline", options.timeline, PICTURES),
-            ("html", options.html, _PAGES),
-        ):
-            if path is not None:
-                check_target(f"--{option}", path, begins)
-        found = look(options.file)
-        if isinstance(found, Summary):
-            _check_wishes(found, options)
-        elif options.timeline is not None or options.html is not None:
-            what = (
-                "an unfinished run"
-                if isinstance(found, Unfinished)
-                else "a study, which has pictures of its own"
-            )
-            raise BadInput(
-                f"{'--timeline' if options.timeline else '--html'}: {str(options.file)!r} holds"
-                f" {what}"
-            )
-    except BadInput as error:
-        return say_bad_input(f"{_PROGRAM}: error: {error}")
-    try:
-        print_text(
-            json.dumps(view_text.as_object(found), allow_nan=False)
-            if options.json
-            else text(found, options)
-        )
-        if isinstance(found, Summary):
-            _write(found, options)
-    except OSError as error:
-        where = f": {error.filename}" if error.filename else ""
-        print(printable(f"{_PROGRAM}: {error.strerror or error}{where}"), file=sys.stderr)
-        return FAILED
+    launched = launch()
+    if launched is not None and launched.size > 1:
+        raise BadInput(f"it needs no launcher, which started it {launched.size} times")
+    options = _parser().parse_args(arguments)
+    if options.timeline is not None:
+        check_target("--timeline", options.timeline, PICTURES)
+    if options.html is not None:
+        check_target("--html", options.html, _PAGES)
+    found = look(options.file)
+    _check_wishes(found, options)
+    if options.json:
+        print_text(json.dumps(view_text.as_object(found), allow_nan=False))
+    else:
+        print_text(text(found, options))
+    if isinstance(found, Summary):
+        _write(found, options)
     return DONE
 
 
@@ -153,8 +131,11 @@ def as_page(found: Summary) -> str:
     )
 
 
-def _check_wishes(found: Summary, options: Any) -> None:
+def _check_wishes(found: Summary | Unfinished | Study, options: Any) -> None:
     """Raise BadInput if there is nothing to draw, or nothing to draw with."""
+    if not isinstance(found, Summary):
+        _check_nothing_wished(found, options)
+        return
     if options.timeline is None:
         return
     if found.why_no_timeline:
@@ -163,6 +144,17 @@ def _check_wishes(found: Summary, options: Any) -> None:
         )
     if not style.is_possible():
         raise BadInput("--timeline: that takes matplotlib: pip install 'mpipar[plot]'")
+
+
+def _check_nothing_wished(found: Unfinished | Study, options: Any) -> None:
+    """Raise BadInput if something is to be drawn of what has nothing to draw."""
+    if options.timeline is None and options.html is None:
+        return
+    option = "--timeline" if options.timeline else "--html"
+    what = "a study, which has pictures of its own"
+    if isinstance(found, Unfinished):
+        what = "an unfinished run"
+    raise BadInput(f"{option}: {str(options.file)!r} holds {what}")
 
 
 def _parser() -> Parser:

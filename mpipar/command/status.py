@@ -8,13 +8,12 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from mpipar.base.arguments import Parser
-from mpipar.base.errors import BadInput
-from mpipar.base.exit_codes import DONE, FAILED, INTERRUPTED
+from mpipar.base.exit_codes import DONE, FAILED
 from mpipar.base.text import printable, several
 from mpipar.batch import record, slurm
 from mpipar.batch.job_status import (
@@ -27,7 +26,7 @@ from mpipar.batch.job_status import (
     may_be_recent,
 )
 from mpipar.batch.record import Submission
-from mpipar.command.driver import say_bad_input
+from mpipar.command.entry import command
 
 _DAY = 86400.0
 _LONGEST_JOB = 60 * _DAY  # so long a job whose folder is gone is looked for
@@ -81,57 +80,49 @@ _OUTCOMES = (
 )
 
 
-def main(arguments: list[str]) -> int:
+@command(_PROGRAM)
+def main(arguments: Sequence[str]) -> int:
     """Print where jobs are; return the exit code."""
-    try:
-        given = _parser().parse_args(arguments)
-        here = slurm.cluster()
-        jobs = [all_named(name, here) for name in given.jobs]
-        recent = not given.jobs and not given.all
-        removed: list[Submission] = []
-        if not given.jobs:
-            known = [one for one in record.known(here) if not recent or may_be_recent(one)]
-            jobs = [latest_of_folder(one, here) for one in known]
-            removed = [one for one in record.removed(here) if one.time > time.time() - _LONGEST_JOB]
-            jobs += [latest_tasks([one]) for one in removed]
-    except BadInput as error:
-        return say_bad_input(f"{_PROGRAM}: error: {error}")
-    try:
-        every, problem = examine(pair for job in jobs for pair in job)
-        facts_of_all = iter(facts for each in every for facts in each)
-        examined = [[next(facts_of_all) for _ in job] for job in jobs]
-        if problem is not None:
-            _say(f"Slurm can't be asked ({problem}): this is what journals and results say")
-            if jobs and not any(
-                fact.last or fact.blocks is not None for facts in examined for fact in facts
-            ):
-                return FAILED
-        found = []
-        for job, facts in zip(jobs, examined, strict=True):
-            one = max((each for each, _ in job), key=lambda each: each.time)
-            is_wanted = (
-                any(fact.is_open for fact in facts)
-                if one in removed
-                else not recent or is_recent(facts)
-            )
-            found += [(one, facts)] if is_wanted else []
-        if given.json:
-            objects = [_as_object(one, facts) for one, facts in found]
-            print(json.dumps(objects[0] if len(given.jobs) == 1 else objects))
-        elif not found:
-            print(
-                "no job"
-                f" {'waits, runs or has ended in the last day' if recent else 'was submitted from here'}"
-            )
-        else:
-            print("\n\n".join(text(facts) for _, facts in found))
-            if recent:
-                print("\nthese wait, run, or have ended in the last day; --all tells of all")
-        sys.stdout.flush()
-    except BrokenPipeError:  # as in "| head -1"; Python would complain again at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except KeyboardInterrupt:
-        return INTERRUPTED
+    given = _parser().parse_args(arguments)
+    here = slurm.cluster()
+    jobs = [all_named(name, here) for name in given.jobs]
+    recent = not given.jobs and not given.all
+    removed: list[Submission] = []
+    if not given.jobs:
+        known = [one for one in record.known(here) if not recent or may_be_recent(one)]
+        jobs = [latest_of_folder(one, here) for one in known]
+        removed = [one for one in record.removed(here) if one.time > time.time() - _LONGEST_JOB]
+        jobs += [latest_tasks([one]) for one in removed]
+    every, problem = examine(pair for job in jobs for pair in job)
+    facts_of_all = iter(facts for each in every for facts in each)
+    examined = [[next(facts_of_all) for _ in job] for job in jobs]
+    if problem is not None:
+        _say(f"Slurm can't be asked ({problem}): this is what journals and results say")
+        if jobs and not any(
+            fact.last or fact.blocks is not None for facts in examined for fact in facts
+        ):
+            return FAILED
+    found = []
+    for job, facts in zip(jobs, examined, strict=True):
+        one = max((each for each, _ in job), key=lambda each: each.time)
+        is_wanted = (
+            any(fact.is_open for fact in facts)
+            if one in removed
+            else not recent or is_recent(facts)
+        )
+        found += [(one, facts)] if is_wanted else []
+    if given.json:
+        objects = [_as_object(one, facts) for one, facts in found]
+        print(json.dumps(objects[0] if len(given.jobs) == 1 else objects))
+    elif not found:
+        print(
+            "no job"
+            f" {'waits, runs or has ended in the last day' if recent else 'was submitted from here'}"
+        )
+    else:
+        print("\n\n".join(text(facts) for _, facts in found))
+        if recent:
+            print("\nthese wait, run, or have ended in the last day; --all tells of all")
     return DONE
 
 

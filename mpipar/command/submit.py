@@ -11,7 +11,7 @@ from typing import Any
 
 from mpipar.base.arguments import Parser
 from mpipar.base.errors import BadInput
-from mpipar.base.exit_codes import DONE, FAILED, INTERRUPTED
+from mpipar.base.exit_codes import DONE, FAILED
 from mpipar.batch import record, slurm
 from mpipar.batch.document import Document
 from mpipar.batch.job_file import Job, read_job
@@ -29,7 +29,7 @@ from mpipar.batch.submit import (
     submit,
     unfinished_tasks,
 )
-from mpipar.command.driver import say_bad_input
+from mpipar.command.entry import command, print_text
 
 _RESOURCES = (
     "nodes",
@@ -46,15 +46,10 @@ _POLL_SECONDS, _LONGEST_PAUSE = 2.0, 30.0
 _PATIENCE = 600.0  # that a controller is given which doesn't answer
 
 
+@command("mpipar submit")
 def main(arguments: Sequence[str]) -> int:
     """Submit a job, and return the exit code."""
-    try:
-        return _submit(_parser().parse_args(arguments))
-    except (BadInput, slurm.SubmitRefused) as error:
-        return say_bad_input(f"mpipar submit: error: {error}")
-    except slurm.SlurmUnavailable as error:
-        print(f"mpipar submit: {error}", file=sys.stderr)
-        return FAILED
+    return _submit(_parser().parse_args(arguments))
 
 
 def _parser() -> Parser:
@@ -149,7 +144,7 @@ def _submit(options: Any) -> int:
             _say(f"{job.folder} is finished; nothing is submitted")
             return DONE
         submission = submit(job, document, planned, site, tasks, overrides)
-    print(submission.id, flush=True)
+    print_text(submission.id)
     _say(
         f"job {submission.id} ({job.name}{f', tasks {submission.tasks}' if job.tasks else ''}) in"
         f" {job.folder}"
@@ -159,8 +154,7 @@ def _submit(options: Any) -> int:
     try:
         return _wait(submission, job) if options.wait else DONE
     except KeyboardInterrupt:
-        _say(f"job {submission.id} goes on")
-        return INTERRUPTED
+        raise KeyboardInterrupt(f"job {submission.id} goes on") from None
 
 
 def _still_to_come(numbers: list[str]) -> list[str]:

@@ -16,8 +16,8 @@ from conftest import python
 from pages import ROOT
 
 import mpipar
-from mpipar.__main__ import COMMANDS
 from mpipar.base.drivers import DRIVERS
+from mpipar.command.commands import COMMANDS
 
 # One process builds the site, and all tests look at it.
 pytestmark = pytest.mark.xdist_group("site")
@@ -151,7 +151,7 @@ def test_every_public_name_is_in_the_reference(html, site):
 def test_every_command_says_what_its_parser_does(html, site, monkeypatch):
     monkeypatch.setitem(os.environ, "COLUMNS", "80")
     text = html[site / "reference/commands.html"].text
-    for name in ("run", *COMMANDS, *DRIVERS):
+    for name in (*COMMANDS, *DRIVERS):
         shown = python("-m", "mpipar", name, "--help", env={"NO_COLOR": "1"}).stdout.strip()
         assert shown.startswith("usage: ")
         assert shown in text, name

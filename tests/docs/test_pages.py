@@ -13,8 +13,8 @@ from conftest import python
 from pages import ROOT
 
 import mpipar
-from mpipar.__main__ import COMMANDS
 from mpipar.base.drivers import DRIVERS
+from mpipar.command.commands import COMMANDS
 
 HERE_ALONE = [
     page
@@ -166,9 +166,7 @@ def test_inline_commands_are_real(page, helps):
 @pytest.fixture(scope="module")
 def helps():
     """What each command and driver says of itself."""
-    return {
-        name: python("-m", "mpipar", name, "--help").stdout for name in ("run", *COMMANDS, *DRIVERS)
-    }
+    return {name: python("-m", "mpipar", name, "--help").stdout for name in (*COMMANDS, *DRIVERS)}
 
 
 def anchors(page: str) -> set[str]:

@@ -101,7 +101,7 @@ def test_a_folder_that_another_node_does_not_see():
 
 
 @pytest.mark.parametrize(
-    "options", [("--workers",), ("--workers", "0"), ("--workers", "many"), ("please",)]
+    "options", [("--workers",), ("--workers=0",), ("--workers", "many"), ("--work=2",), ("please",)]
 )
 def test_wrong_options(options):
     finished = python(*DOCTOR, *options)

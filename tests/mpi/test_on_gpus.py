@@ -387,7 +387,7 @@ def test_doctor_tells_who_has_which(with_gpus):
     finished = with_gpus(4, 2, "-m", "mpipar", "doctor", "--device", "tpu", env=path)
     assert (finished.code, finished.stdout) == (2, "")
     assert finished.own_errors == [
-        "mpipar: error: doctor: --device: expected cpu, gpu or auto, got 'tpu'"
+        "mpipar doctor: error: argument --device: expected cpu, gpu or auto, got tpu"
     ]
 
 

@@ -255,15 +255,16 @@ def test_another_seed_or_none_makes_others(tmp_path):
     ("arguments", "complaint"),
     [
         (("missing.py",), "there is no file 'missing.py'"),
-        ((), "run: expected SCRIPT.py"),
-        (("--frobnicate", "3", "script.py"), "there is no option --frobnicate"),
-        (("-n", "0", "script.py"), "run: -n: "),
-        (("-n", "two", "script.py"), "run: -n: "),
-        (("--workers", "0", "script.py"), "run: --workers: "),
-        (("--workers", "many", "script.py"), "run: --workers: "),
-        (("--seed", "-1", "script.py"), "run: --seed: "),
-        (("--seed",), "run: --seed needs a value"),
-        (("-m",), "run: -m needs a value"),
+        ((), "expected SCRIPT.py"),
+        (("--frobnicate", "3", "script.py"), "unrecognized arguments: --frobnicate"),
+        (("--worker", "3", "script.py"), "; did you mean --workers?"),
+        (("-n", "0", "script.py"), "argument -n/-np: expected a whole number from 1 on"),
+        (("-n=two", "script.py"), "argument -n/-np: expected a whole number"),
+        (("--workers", "0", "script.py"), "argument --workers: expected a whole number from 1 on"),
+        (("--workers=many", "script.py"), "argument --workers: expected a whole number from 1 on"),
+        (("--seed", "-1", "script.py"), "argument --seed: expected"),
+        (("--seed",), "argument --seed: expected one argument"),
+        (("-m",), "expected SCRIPT.py, -m MODULE"),
         (("missing.py:kernel",), "missing.py"),
     ],
 )
@@ -272,7 +273,7 @@ def test_wrong_options_are_refused_in_one_line(arguments, complaint, tmp_path):
     finished = python(*RUN, *arguments, cwd=tmp_path)
     assert (finished.code, finished.stdout) == (2, "")
     assert len(finished.own_errors) == 1, finished.stderr
-    assert finished.own_errors[0].startswith("mpipar: error: ")
+    assert finished.own_errors[0].startswith("mpipar run: error: ")
     assert complaint in finished.own_errors[0]
 
 
@@ -280,7 +281,9 @@ def test_wrong_options_are_refused_in_one_line(arguments, complaint, tmp_path):
     ("arguments", "complaint"),
     [
         pytest.param(("missing.py",), "there is no file 'missing.py'", marks=pytest.mark.each_mpi),
-        pytest.param(("--workers", "-1", "script.py"), "run: --workers: ", marks=pytest.mark.ci),
+        pytest.param(
+            ("--workers", "-1", "script.py"), "argument --workers: expected", marks=pytest.mark.ci
+        ),
         (("-n", "2", "script.py"), "started by a launcher already"),
     ],
 )

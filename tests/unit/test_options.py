@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 import mpipar.pi
 from mpipar import BadInput, Dataset, Each, ExactSum, Plan, PositiveInt, driver
 from mpipar._version import __version__
+from mpipar.base.arguments import HelpWanted
 from mpipar.command.execute import Settings
-from mpipar.command.options import HelpWanted, Options, parse
+from mpipar.command.options import Options, parse
 from mpipar.runtime.failure import OnError
 
 MODERATE = settings(max_examples=200, deadline=None)
