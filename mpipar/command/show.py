@@ -2,7 +2,7 @@
 
 ::
 
-    FILE.h5 ─▶ store.summary.look ─▶ text or JSON on stdout
+    FILE.h5 ─▶ store.look.look ─▶ text or JSON on stdout
                                      --timeline: a picture      --html: a page
 """
 
@@ -20,9 +20,14 @@ from mpipar.command.entry import command, print_text
 from mpipar.command.output_paths import PICTURES, check_target
 from mpipar.runtime.launcher import launch
 from mpipar.store.files import write_bytes, write_text
-from mpipar.store.summary import Study, Summary, Unfinished, look
+from mpipar.store.look import look
+from mpipar.store.summary import Study, Summary, Unfinished
 from mpipar.view import page, style
 from mpipar.view import text as view_text
+from mpipar.view.as_object import as_object
+from mpipar.view.other_files import study_lines, unfinished_lines
+from mpipar.view.rank_table import RANK_HEADS, rank_cells, rank_table, worker_table
+from mpipar.view.words import one_line
 
 _PROGRAM = "mpipar show"
 _PAGES = dict.fromkeys((".html", ".htm"), (page.HEAD.encode(),))
@@ -43,7 +48,7 @@ def main(arguments: Sequence[str]) -> int:
     found = look(options.file)
     _check_wishes(found, options)
     if options.json:
-        print_text(json.dumps(view_text.as_object(found), allow_nan=False))
+        print_text(json.dumps(as_object(found), allow_nan=False))
     else:
         print_text(text(found, options))
     if isinstance(found, Summary):
@@ -54,9 +59,9 @@ def main(arguments: Sequence[str]) -> int:
 def text(found: Summary | Unfinished | Study, options: Any) -> str:
     """Return what is said of a file."""
     if isinstance(found, Unfinished):
-        lines = view_text.unfinished_lines(found)
+        lines = unfinished_lines(found)
     elif isinstance(found, Study):
-        lines = view_text.study_lines(found)
+        lines = study_lines(found)
     else:
         lines = [*view_text.value_text(found).splitlines(), ""]
         pairs = [
@@ -71,9 +76,9 @@ def text(found: Summary | Unfinished | Study, options: Any) -> str:
             for pair in about(found)
         ]
         lines += [f"{name:{_LABEL}}{words}" for name, words in pairs]
-        lines += ["", *view_text.rank_table(found, full=options.ranks)]
+        lines += ["", *rank_table(found, full=options.ranks)]
         if options.workers:
-            lines += ["", *view_text.worker_table(found)]
+            lines += ["", *worker_table(found)]
     return "\n".join(map(printable, lines))
 
 
@@ -92,9 +97,8 @@ def _write(found: Summary, options: Any) -> None:
 
 def as_page(found: Summary) -> str:
     """Return the page of a result."""
-    about = found.about
-    cards = [("elapsed", f"{found.elapsed:.3f} s"), ("schedule", str(about["schedule"]))]
-    cards.append(("ranks × workers", f"{about['ranks']} × {about['workers']}"))
+    cards = [("elapsed", f"{found.elapsed:.3f} s"), ("schedule", found.schedule)]
+    cards.append(("ranks × workers", f"{found.ranks} × {found.workers}"))
     if len(found.processes) > 1:
         cards.append(("imbalance", f"{found.imbalance:.3f}"))
     if found.lower_bound > 0:
@@ -103,7 +107,7 @@ def as_page(found: Summary) -> str:
     trouble = [
         f"{name}: {words}" if name else words for name, words in view_text.about_trouble(found)
     ]
-    given = [(name, view_text.one_line(value)) for name, value in found.parameters.items()]
+    given = [(name, one_line(value)) for name, value in found.parameters.items()]
     sections = [
         (
             "The run",
@@ -116,7 +120,7 @@ def as_page(found: Summary) -> str:
         ("Parameters", given),
         ("The file", view_text.about_file(found)),
     ]
-    cells, is_whole = view_text.rank_cells(found)
+    cells, is_whole = rank_cells(found)
     lines = [
         [*line[:-2], " ".join(filter(None, line[-2:]))] for line in cells
     ]  # the remark has no head
@@ -127,7 +131,7 @@ def as_page(found: Summary) -> str:
         cards,
         trouble,
         sections,
-        (title, view_text.RANK_HEADS, lines),
+        (title, RANK_HEADS, lines),
     )
 
 

@@ -181,7 +181,7 @@ def measurement(summary: Summary) -> Measurement:
     be used.
     """
     path, spans = summary.path, summary.timeline
-    n_blocks = int(summary.about["n_blocks"])
+    n_blocks = summary.plan.n_blocks
     if spans is None:
         raise BadInput(f"{path} has no timeline: {summary.why_no_timeline}")
     if n_blocks > MOST_MEASURED:
@@ -190,7 +190,7 @@ def measurement(summary: Summary) -> Measurement:
             " makes larger"
         )
     blocks, seconds = spans["blocks"], spans["end"] - spans["begin"]
-    step = int(summary.about["ranks"]) if summary.about["schedule"] == "stride" else 1
+    step = summary.ranks if summary.schedule == "stride" else 1
     values = _spread_out(spans["block"], blocks, seconds / blocks, step, n_blocks)
     notes, known = [], int(blocks.sum())
     if int(blocks.max()) > 1:

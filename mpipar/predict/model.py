@@ -18,7 +18,8 @@ from mpipar.base.errors import BadInput
 from mpipar.predict.block_times import MOST_BLOCKS, BlockTimes, Measurement, measurement
 from mpipar.predict.costs import Costs
 from mpipar.predict.simulation import simulate
-from mpipar.store.summary import Study, Summary, Unfinished, look
+from mpipar.store.look import look
+from mpipar.store.summary import Study, Summary, Unfinished
 from mpipar.study.table import LOW
 
 MOST_PROCESSES = 2**22
@@ -124,17 +125,17 @@ class MeasuredRun:
     @property
     def ranks(self) -> int:
         """Its ranks."""
-        return int(self.summary.about["ranks"])
+        return self.summary.ranks
 
     @property
     def workers(self) -> int:
         """Its worker processes in each rank."""
-        return int(self.summary.about["workers"])
+        return self.summary.workers
 
     @property
     def schedule(self) -> str:
         """Its schedule."""
-        return str(self.summary.about["schedule"])
+        return self.summary.schedule
 
     @property
     def blocks(self) -> int:
@@ -144,10 +145,12 @@ class MeasuredRun:
     @property
     def is_whole(self) -> bool:
         """Whether its time is that of all blocks on all ranks."""
-        about = self.summary.about
-        return not any(
-            about.get(name)
-            for name in ("resumed_blocks", "lost_ranks", "lost_workers", "retried_blocks")
+        trouble = self.summary.run.trouble
+        return not (
+            trouble.resumed_blocks
+            or trouble.lost_ranks
+            or trouble.lost_workers
+            or trouble.retried_blocks
         )
 
 

@@ -22,6 +22,7 @@ from mpipar.core.blocks import Blocks, missing, united
 from mpipar.core.kernel import BoundKernel
 from mpipar.core.plan import Plan
 from mpipar.core.reduction import Array
+from mpipar.core.run_record import Placement, RunRecord, Timing, Trouble
 from mpipar.runtime import node
 from mpipar.runtime.agreement import Verdict, agree, all_well, guarded
 from mpipar.runtime.between_blocks import Checkpoint, Watch
@@ -267,24 +268,11 @@ class _Run:
             return None
         rows = {index: rows for told in gathered for index, rows in told.rows.items()}
         skipped = sorted(self._whole.skipped)
-        records = [record for told in gathered for record in told.records]
-        evaluated = sum(record.blocks for record in records)
         result = Result(
             outcome=outcome,
-            name=self._bound.kernel.name,
-            parameters=self._bound.parameters,
-            plan=plan,
-            seed=self._bound.seed,
-            schedule=self._schedule,
-            workers=self._workers,
-            elapsed=elapsed,
-            library=comm.library,
+            run=self._run_record(plan, elapsed, gathered),
             hosts=[told.host for told in gathered],
-            records=records,
-            resumed_blocks=plan.n_blocks - len(skipped) - evaluated,
-            retried_blocks=sum(told.retried for told in gathered),
-            lost_workers=sum(told.lost_workers for told in gathered),
-            lost_ranks=comm.lost_ranks,
+            records=[record for told in gathered for record in told.records],
             skipped=skipped,
             datasets=(
                 {}
@@ -296,11 +284,40 @@ class _Run:
             },
             done=self._whole,
             timelines=[timeline for told in gathered for timeline in told.timelines],
-            device=self._bound.device,
-            gpus=[told.gpu for told in gathered if told.gpu is not None],
         )
         assert self._whole.count + len(skipped) == plan.n_blocks, "not all blocks are done"
         return result
+
+    def _run_record(self, plan: Plan, elapsed: float, gathered: list[_Told]) -> RunRecord:
+        """Return what was run, and how that went, from what all ranks have told. For the root."""
+        timing = Timing.of(elapsed, [record for told in gathered for record in told.records])
+        skipped = len(self._whole.skipped)
+        hosts = [told.host for told in gathered]
+        placement = Placement(
+            schedule=self._schedule,
+            ranks=len(hosts),
+            nodes=len(set(hosts)),
+            workers=self._workers,
+            device=self._bound.device,
+            gpus=[told.gpu for told in gathered if told.gpu is not None],
+            library=self._comm.library,
+        )
+        trouble = Trouble(
+            resumed_blocks=plan.n_blocks - skipped - timing.evaluated_blocks,
+            retried_blocks=sum(told.retried for told in gathered),
+            skipped_blocks=skipped,
+            lost_workers=sum(told.lost_workers for told in gathered),
+            lost_ranks=self._comm.lost_ranks,
+        )
+        return RunRecord(
+            name=self._bound.kernel.name,
+            parameters=self._bound.parameters,
+            plan=plan,
+            seed=self._bound.seed,
+            placement=placement,
+            trouble=trouble,
+            timing=timing,
+        )
 
     def _records(self) -> tuple[list[Record], list[list[Span]]]:
         """Return what each process of this rank evaluated, and, if that is kept, when."""

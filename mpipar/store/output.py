@@ -31,6 +31,7 @@ from mpipar.runtime.failure import one_line
 from mpipar.runtime.progress_state import Done
 from mpipar.runtime.result import Result
 from mpipar.store import rows as _rows
+from mpipar.store.attributes import FORMAT
 from mpipar.store.checkpoint import (
     Log,
     State,
@@ -43,7 +44,7 @@ from mpipar.store.checkpoint import (
 )
 from mpipar.store.files import flush_to_disk, write_hdf5
 from mpipar.store.identity import INPUTS, MIXED, check_identity, inputs_of_both, whole_identity
-from mpipar.store.result import FORMAT, fill
+from mpipar.store.result import fill
 from mpipar.store.row_checks import look_through, without
 from mpipar.store.seal import check_seal, seal
 

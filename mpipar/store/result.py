@@ -16,20 +16,16 @@ and beside these the datasets that the kernel makes.
 
 from __future__ import annotations
 
-import datetime
-import platform
 from collections.abc import Mapping
 from typing import Any
 
 import h5py
 import numpy as np
 
-from mpipar._version import __version__
 from mpipar.core.row_types import storable
 from mpipar.runtime.result import Result
-
-FORMAT = 2
-"""Version of the layout, in the attribute ``mpipar_format``."""
+from mpipar.store import attributes
+from mpipar.store.attributes import as_stored
 
 LONGEST_ATTRIBUTE = 2**10
 """Items of a list that is an attribute; HDF5 has 64 KiB for one, and 16 bytes for a text of any
@@ -41,35 +37,7 @@ _TEXT = h5py.string_dtype()
 
 def fill(file: h5py.File, result: Result) -> None:
     """Put a result into a file, which may have datasets of rows already."""
-    file.attrs.update(
-        mpipar_format=FORMAT,
-        finished=True,
-        mpipar=__version__,
-        numpy=np.__version__,
-        h5py=h5py.__version__,
-        python=platform.python_version(),
-        mpi=result.library,
-        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        driver=result.name,
-        n=_number(result.plan.n),
-        block=_number(result.plan.block),
-        n_blocks=_number(result.plan.n_blocks),
-        seed=_number(result.seed),
-        device=result.device,
-        schedule=result.schedule,
-        ranks=result.ranks,
-        workers=result.workers,
-        nodes=result.nodes,
-        elapsed=result.elapsed,
-        elapsed_units="s",
-        skipped_blocks=len(result.skipped),
-        resumed_blocks=result.resumed_blocks,
-        retried_blocks=result.retried_blocks,
-        lost_workers=result.lost_workers,
-        lost_ranks=result.lost_ranks,
-    )
-    if result.gpus:
-        file.attrs["gpus"] = ", ".join(sorted(set(result.gpus)))
+    attributes.write(file, result.run)
     parameters = file.create_group("parameters")
     for name, value in result.parameters.items():
         _put_parameter(parameters, name, _attribute(value))
@@ -189,15 +157,11 @@ def _put_partials(file: h5py.File, result: Result) -> None:
         _put(file, "partials", partials, "partial of each block, in block order")
 
 
-def _number(value: int) -> int | str:
-    return value if -(2**63) <= value < 2**64 else str(value)
-
-
 def _attribute(value: Any) -> Any:
     if value is None:
         return h5py.Empty("f8")
     if isinstance(value, int):
-        return _number(value)
+        return as_stored(value)
     if isinstance(value, list):
         return [_attribute(item) for item in value] if value else h5py.Empty("f8")
     return value if isinstance(value, (bool, float)) else storable(str(value))

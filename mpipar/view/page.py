@@ -84,7 +84,7 @@ def page(
         f"<h1>{_text(summary.driver)}</h1>",
         (
             f'<p class="soft">{_text(summary.path.name)},'
-            f" {_text(summary.about.get('created', ''))}</p>"
+            f" {_text(summary.provenance.created or '')}</p>"
         ),
         f'<p class="value">{chr(10).join(_text(line) for line in value.splitlines())}</p>',
         *(f'<p class="warn">{_text(line)}</p>' for line in warnings),

@@ -152,11 +152,10 @@ def draw_timeline(
 
 def titles(summary: Summary) -> tuple[str, str]:
     """Return what was run, and how well it was balanced."""
-    about = summary.about
-    workers = f" × {several(about['workers'], 'worker')}" if about["workers"] > 1 else ""
-    nodes = f" on {several(about['nodes'], 'node')}" if about["nodes"] > 1 else ""
-    what = f"{printable(summary.driver)[:60]}: {printable(about['schedule'])[:20]} schedule, "
-    what += f"{several(about['ranks'], 'rank')}{workers}{nodes}"
+    workers = f" × {several(summary.workers, 'worker')}" if summary.workers > 1 else ""
+    nodes = f" on {several(summary.nodes, 'node')}" if summary.nodes > 1 else ""
+    what = f"{printable(summary.driver)[:60]}: {printable(summary.schedule)[:20]} schedule, "
+    what += f"{several(summary.ranks, 'rank')}{workers}{nodes}"
     numbers = (
         f"imbalance {summary.imbalance:.3f} (longest time in kernels over the mean);"
         f" {seconds(summary.elapsed)}"

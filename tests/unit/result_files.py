@@ -7,11 +7,53 @@ import h5py
 import numpy as np
 
 from mpipar import Plan
+from mpipar.core.run_record import Placement, RunRecord, Timing, Trouble
 from mpipar.runtime.failure import Skipped
 from mpipar.runtime.progress_state import Done, Record
 from mpipar.runtime.result import Result
 from mpipar.runtime.timeline import Span
 from mpipar.store.result import fill
+
+
+def of_run(outcome: Any, **given: Any) -> Result:
+    """Return a result of which all is given by the names that a result itself has for it."""
+    hosts, skipped = given["hosts"], given["skipped"]
+    placement = Placement(
+        schedule=given["schedule"],
+        ranks=len(hosts),
+        nodes=len(set(hosts)),
+        workers=given["workers"],
+        device=given.get("device", "cpu"),
+        gpus=given.get("gpus", []),
+        library=given["library"],
+    )
+    trouble = Trouble(
+        resumed_blocks=given["resumed_blocks"],
+        retried_blocks=given["retried_blocks"],
+        skipped_blocks=len(skipped),
+        lost_workers=given["lost_workers"],
+        lost_ranks=given["lost_ranks"],
+    )
+    run = RunRecord(
+        name=given["name"],
+        parameters=given["parameters"],
+        plan=given["plan"],
+        seed=given["seed"],
+        placement=placement,
+        trouble=trouble,
+        timing=Timing.of(given["elapsed"], given["records"] or []),
+    )
+    return Result(
+        outcome=outcome,
+        run=run,
+        hosts=hosts,
+        records=given["records"],
+        skipped=skipped,
+        datasets=given["datasets"],
+        partials=given["partials"],
+        done=given["done"],
+        timelines=given.get("timelines", []),
+    )
 
 
 def result(
@@ -72,7 +114,7 @@ def result(
         "done": Done(0, [range(processes * blocks)]),
         "timelines": timelines,
     }
-    return Result(**{**fields, **changes})
+    return of_run(**{**fields, **changes})
 
 
 def skipped(count: int, reason: str = "ValueError: no") -> list[Skipped]:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mpipar import BadInput, Concatenate, Dataset, Each, ExactSum, RunFailed, driver, run
-from mpipar.store.summary import look
+from mpipar.store.look import look
 
 ITEMS, BLOCK, LAST = 4000, 40, 70  # blocks from LAST on are done by the resumed run
 STOP = Path("stop")
@@ -202,7 +202,7 @@ def test_a_finished_result_is_shown_as_it_was_or_refused(outputs, kind, damage, 
         found = look(path)
     except BadInput:
         return
-    for name in ("about", "parameters", "value", "error"):
+    for name in ("run", "provenance", "value", "error"):
         assert repr(getattr(found, name)) == repr(getattr(before, name))
     for name in ("processes", "per_rank", "timeline", "skipped"):
         assert np.array_equal(getattr(found, name), getattr(before, name))

@@ -5,6 +5,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from result_files import of_run
 
 import mpipar
 import mpipar.pi
@@ -15,8 +16,8 @@ from mpipar.runtime.failure import Skipped
 from mpipar.runtime.progress_state import Done, Record
 from mpipar.runtime.result import Result
 from mpipar.runtime.timeline import Span
+from mpipar.store.attributes import FORMAT
 from mpipar.store.output import OutputFile, check
-from mpipar.store.result import FORMAT
 
 PARAMETERS = {
     "steps": 1000,
@@ -55,7 +56,7 @@ def result(outcome=1.5, **changes) -> Result:
         "partials": {2: 2.5, 0: 0.5, 1: 1.5, 3: 3.5},
         "done": Done(0, [range(4)]),
     }
-    return Result(**{**fields, **changes})
+    return of_run(**{**fields, **changes})
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from result_files import of_run
 
 from mpipar import Estimate, Plan
 from mpipar.core.statistics import Statistics
@@ -51,7 +52,7 @@ def result(outcome, **changes) -> Result:
         "partials": {},
         "done": Done(0, [range(4)]),
     }
-    return Result(**{**fields, **changes})
+    return of_run(**{**fields, **changes})
 
 
 @pytest.mark.parametrize(

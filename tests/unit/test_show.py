@@ -21,8 +21,9 @@ from mpipar.command.show import main
 from mpipar.load import load
 from mpipar.runtime.communicator import Comm
 from mpipar.runtime.progress_state import Done
+from mpipar.store.look import look
 from mpipar.store.output import OutputFile
-from mpipar.store.summary import Study, Summary, Unfinished, look
+from mpipar.store.summary import Study, Summary, Unfinished
 from mpipar.study.data import write_data
 from mpipar.study.design import STRONG, Measured, Run, Size
 from mpipar.study.run_study import startup
@@ -394,7 +395,7 @@ def test_the_picture_has_the_bound_of_the_text(path, show, tmp_path, monkeypatch
     matplotlib = pytest.importorskip("matplotlib")
     monkeypatch.setitem(matplotlib.rcParams, "svg.fonttype", "none")
     made = result(ranks=3)
-    write(path, replace(made, timelines=[*made.timelines[:2], []], elapsed=1.0))
+    write(path, result(ranks=3, timelines=[*made.timelines[:2], []], elapsed=1.0))
     assert show(path, "--timeline", tmp_path / "a.svg")[0] == 0
     drawn = (tmp_path / "a.svg").read_text()
     assert f"no schedule can end before: {seconds(look(path).lower_bound)}" in drawn

@@ -16,7 +16,7 @@ from suite.rings import in_ci
 
 from mpipar.command.show import as_page, main
 from mpipar.runtime.timeline import Span
-from mpipar.store.summary import look
+from mpipar.store.look import look
 from mpipar.view import lanes as view_lanes
 from mpipar.view import timeline
 from mpipar.view.lanes import Lanes, cells, share_busy

@@ -12,8 +12,8 @@ from conftest import python
 from mpipar import Block, Dataset, ExactSum, driver, run
 from mpipar.command.show import main as show
 from mpipar.inputs.table import read_table
+from mpipar.store.look import look
 from mpipar.store.rows import _check_type
-from mpipar.store.summary import look
 
 
 def columns(count):

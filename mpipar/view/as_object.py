@@ -1,0 +1,85 @@
+"""What ``mpipar show --json`` prints: all of a file as what JSON has."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mpipar.store.summary import Study, Summary, Table, Unfinished
+from mpipar.view.other_files import resume_command
+from mpipar.view.result_text import plain
+
+
+def as_object(found: Summary | Unfinished | Study) -> dict[str, Any]:
+    """Return all of it as what JSON has; the names are those of a run's own ``--json``."""
+    if isinstance(found, Study):
+        return {
+            "file": str(found.path),
+            "kind": "study",
+            "runs": found.runs,
+            "about": plain(found.about),
+            "table": plain(found.table),
+        }
+    if isinstance(found, Unfinished):
+        return {
+            "file": str(found.path),
+            "kind": "unfinished",
+            **found.progress._asdict(),
+            "identity": plain(found.identity),
+            "writer": found.writer,
+            "resume": resume_command(found),
+        }
+    return _result(found)
+
+
+def _result(found: Summary) -> dict[str, Any]:
+    made, finishes = found.provenance, found.finishes
+    return {
+        "file": str(found.path),
+        "kind": "result",
+        "driver": found.name,
+        "value": plain(found.value),
+        "error": plain(found.error),
+        "n": found.plan.n,
+        "block": found.plan.block,
+        "n_blocks": found.plan.n_blocks,
+        "seed": found.seed,
+        "ranks": found.ranks,
+        "workers": found.workers,
+        "nodes": found.nodes,
+        "schedule": found.schedule,
+        "elapsed": found.elapsed,
+        "resumed_blocks": found.resumed_blocks,
+        "retried_blocks": found.retried_blocks,
+        "skipped_blocks": found.run.trouble.skipped_blocks,
+        "lost_ranks": found.lost_ranks,
+        "lost_workers": found.lost_workers,
+        "created": made.created,
+        "device": found.device,
+        "gpus": list(found.gpus),
+        "evaluated_blocks": found.evaluated_blocks,
+        "imbalance": found.imbalance,
+        "lower_bound": found.lower_bound,
+        "longest_block": found.longest_block,
+        "mean_finish": float(finishes.mean()) if len(finishes) else None,
+        "last_finish": float(finishes.max()) if len(finishes) else None,
+        "parameters": plain(found.parameters),
+        "versions": {
+            "mpipar": made.mpipar,
+            "mpi": found.library,
+            "python": made.python,
+            "numpy": made.numpy,
+            "h5py": made.h5py,
+        },
+        "hosts": found.hosts,
+        "per_rank": _objects(found.per_rank),
+        "per_worker": _objects(found.processes),
+        "skipped": _objects(found.skipped),
+        "datasets": [rows._asdict() for rows in found.rows],
+        "spans": None if found.timeline is None else len(found.timeline),
+        "bytes": found.size,
+    }
+
+
+def _objects(table: Table) -> list[dict[str, Any]]:
+    names = table.dtype.names or ()
+    return [plain(dict(zip(names, row, strict=True))) for row in table.tolist()]
