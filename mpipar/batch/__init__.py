@@ -1,1 +1,1 @@
-"""Slurm: job files, submitting, the step inside an allocation, what became of a job."""
+"""Jobs: what a job file describes, submitted, looked after within, and asked about."""

@@ -1,54 +1,56 @@
-"""What Slurm says of a job: its states in words, and the numbers that its programs print."""
+"""The state of a job, whichever scheduler tells it."""
 
 from __future__ import annotations
 
-import re
 from typing import Literal, NamedTuple
 
 Kind = Literal["waiting", "running", "ended"]
+Phase = Literal[
+    "waiting", "running", "suspended", "busy", "completed", "cancelled", "failed", "killed"
+]
 
-
-class _Meaning(NamedTuple):
-    kind: Kind
-    words: str
-    good: bool = False
-
-
-STATES = {
-    "PENDING": _Meaning("waiting", "waiting"),
-    "REQUEUED": _Meaning("waiting", "being requeued"),
-    "REQUEUE_FED": _Meaning("waiting", "being requeued"),
-    "REQUEUE_HOLD": _Meaning("waiting", "requeued, and held"),
-    "SPECIAL_EXIT": _Meaning("waiting", "requeued, and held, after an error"),
-    "RESV_DEL_HOLD": _Meaning("waiting", "held, as its reservation is gone"),
-    "CONFIGURING": _Meaning("running", "waiting for its nodes to boot"),
-    "RUNNING": _Meaning("running", "running"),
-    "COMPLETING": _Meaning("running", "ending"),
-    "RESIZING": _Meaning("running", "being resized"),
-    "SIGNALING": _Meaning("running", "running"),
-    "STAGE_OUT": _Meaning("running", "ending"),
-    "STOPPED": _Meaning("running", "stopped by a signal"),
-    "SUSPENDED": _Meaning("running", "suspended"),
-    "COMPLETED": _Meaning("ended", "completed", good=True),
-    "BOOT_FAIL": _Meaning("ended", "failed, as a node did not boot"),
-    "CANCELLED": _Meaning("ended", "cancelled"),
-    "DEADLINE": _Meaning("ended", "ended by its deadline"),
-    "FAILED": _Meaning("ended", "failed"),
-    "LAUNCH_FAILED": _Meaning("ended", "failed, as it could not be started"),
-    "NODE_FAIL": _Meaning("ended", "failed, as a node was lost"),
-    "OUT_OF_MEMORY": _Meaning("ended", "killed, as it was out of memory"),
-    "PREEMPTED": _Meaning("ended", "ended to make room for another job"),
-    "RECONFIG_FAIL": _Meaning("ended", "failed, as a node could not be set up"),
-    "REVOKED": _Meaning("ended", "taken over by another cluster"),
-    "TIMEOUT": _Meaning("ended", "ended by its time limit"),
+_KINDS: dict[Phase, Kind] = {
+    "waiting": "waiting",
+    "running": "running",
+    "suspended": "running",
+    "busy": "running",
+    "completed": "ended",
+    "cancelled": "ended",
+    "failed": "ended",
+    "killed": "ended",
 }
-"""Slurm's names of the states of a job: whether it waits, runs or has ended; in words; whether it
-ended well.
-"""
+
+
+class Meaning(NamedTuple):
+    """What a scheduler's name of a state means.
+
+    Attributes
+    ----------
+    phase : str
+        Of one that has nodes: "running" if its processes run, "suspended" if they are stopped,
+        "busy" while it is being started, changed or ended. Of one that has ended: "completed" if
+        its processes ended it well, "failed" if they didn't, "cancelled" if somebody ended it,
+        "killed" if the scheduler did, or a node was lost.
+    words : str
+        The state in plain words.
+    """
+
+    phase: Phase
+    words: str
+
+    @property
+    def kind(self) -> Kind:
+        """Whether a job waits, has nodes, or has ended."""
+        return _KINDS[self.phase]
+
+    @property
+    def good(self) -> bool:
+        """Whether a job has ended well."""
+        return self.phase == "completed"
 
 
 class JobState(NamedTuple):
-    """What Slurm says of a job, or of one task of an array.
+    """What the scheduler says of a job, or of one task of an array.
 
     Attributes
     ----------
@@ -57,9 +59,9 @@ class JobState(NamedTuple):
     name : str
         Its name.
     state : str
-        One of STATES, or what later versions add.
+        The scheduler's name of its state.
     reason : str
-        Why it waits, in Slurm's word; empty if there is none.
+        Why it waits, in the scheduler's word; empty if there is none.
     nodes : str
         The nodes it has or had, such as "n[1-4]".
     elapsed : float
@@ -67,13 +69,13 @@ class JobState(NamedTuple):
     limit : float or None
         Seconds it may run; None if there is no limit.
     restarts : int or None
-        How often it has been requeued; None if Slurm no longer knows.
+        How often it has been requeued; None if the scheduler no longer knows.
     exit_code : int or None
         Of one that has ended; 128 + n for signal n, as shells have it.
     submitted, start, end : float or None
         When, in seconds since 1970; of one that waits or runs the last is what is expected.
-    could_open : bool
-        Whether Slurm could open its files; if not, it has failed before it began.
+    meaning : Meaning
+        What the state means.
     """
 
     id: str
@@ -88,26 +90,22 @@ class JobState(NamedTuple):
     submitted: float | None
     start: float | None
     end: float | None
-    could_open: bool = True
+    meaning: Meaning
+
+    @property
+    def phase(self) -> Phase:
+        """What it does, or how it has ended."""
+        return self.meaning.phase
 
     @property
     def kind(self) -> Kind:
-        """Whether it waits, runs or has ended; what isn't known isn't taken for ended."""
-        return STATES[self.state].kind if self.state in STATES else "running"
+        """Whether it waits, runs or has ended."""
+        return self.meaning.kind
 
     @property
     def words(self) -> str:
         """The state in plain words."""
-        if not self.could_open:
-            return (
-                "failed before it began, as Slurm could not open its log: its folder is gone, or"
-                " can't be written to"
-            )
-        return (
-            STATES[self.state].words
-            if self.state in STATES
-            else self.state.lower().replace("_", " ")
-        )
+        return self.meaning.words
 
     @property
     def ended(self) -> bool:
@@ -117,49 +115,14 @@ class JobState(NamedTuple):
     @property
     def good(self) -> bool:
         """Whether it has ended well."""
-        return self.state in STATES and STATES[self.state].good
+        return self.meaning.good
 
 
-def seconds_of(text: str) -> float | None:
-    """Return seconds from a time as Slurm has it; None if it isn't that, as "UNLIMITED".
+def state_of(found: dict[str, JobState], number: str, task: str = "") -> JobState | None:
+    """Return the state of a job, or of a task of an array, from what a scheduler found.
 
-    That is minutes, minutes:seconds, hours:minutes:seconds, days-hours, and what may follow these.
+    Whether it is the job that is meant, :func:`mpipar.batch.job_status.states_of` looks at.
     """
-    found = re.fullmatch(r"(?:(\d+)-)?(\d+)(?::(\d+))?(?::(\d+))?", text)
-    if found is None:
-        return None
-    days, *parts = found.groups()
-    if days is None and parts[2] is None:
-        parts = [None, *parts[:2]]
-    hours, minutes, seconds = (float(part or 0) for part in parts)
-    return ((float(days or 0) * 24 + hours) * 60 + minutes) * 60 + seconds
-
-
-def time_of(text: str) -> float | None:
-    """Return a time that was asked for as seconds since 1970; None if it isn't that, as "N/A"."""
-    return float(text) if text.isdigit() else None
-
-
-def could_open(state: str, text: str) -> bool:
-    """Return whether Slurm could open a job's files: where not, it says that its batch script
-    failed by signal 53.
-    """
-    found = re.fullmatch(r"\d+:53|(\d+)", text)
-    return (
-        state != "FAILED" or found is None or (found[1] is not None and int(found[1]) & 127 != 53)
-    )
-
-
-def exit_code_of(state: str, text: str) -> int | None:
-    """Return an exit code from "code:signal", or from the number that has both, as in the system's
-    calls.
-    """
-    found = re.fullmatch(r"(\d+)(?::(\d+))?", text)
-    if found is None or state not in STATES or STATES[state].kind != "ended":
-        return None
-    code, signal = (
-        (int(found[1]), int(found[2])) if found[2] else (int(found[1]) >> 8, int(found[1]) & 127)
-    )
-    if not could_open(state, text):
-        return None
-    return 128 + signal if signal else code
+    if not task:
+        return found.get(number)
+    return found.get(f"{number}_{task}", found.get(number))

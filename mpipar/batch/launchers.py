@@ -1,15 +1,15 @@
-"""How ranks are started on the nodes of a job: by mpirun, srun, or in a site's way.
+"""How ranks are started on the nodes of a job: by mpirun, the scheduler, or in a site's way.
 
-=========================================  =============================================================================
-``mpirun`` (or ``mpiexec``), with options  the one of this environment, told how many ranks go where
-``srun``, with options                     a step of Slurm; which ``--mpi`` fits depends on the library
-anything with ``{ranks}``                  that, with ``{ranks}`` and ``{ranks_per_node}`` filled in
-anything else                              that, as it is, such as ``ibrun``
-=========================================  =============================================================================
+==================================  =================================================
+``mpirun`` (``mpiexec``), options   the one of this environment, told how many ranks go where
+the scheduler's starter, options    that, told the same; which MPI it can start is the site's business
+anything with ``{ranks}``           that, with ``{ranks}`` and ``{ranks_per_node}`` filled in
+anything else                       that, as it is, such as ``ibrun``
+==================================  =================================================
 
-An mpirun starts one proxy on each node, by srun, and the proxy starts the ranks there: they have
-its cores and GPUs. What a job says of each task would give the proxy those of one rank, so that
-srun must not see it.
+An mpirun starts one proxy on each node, by the scheduler's starter, and the proxy starts the ranks
+there: they have its cores and GPUs. What a job says of each rank would give the proxy those of one
+rank, so that the starter must not see it.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import NamedTuple
 
 from mpipar.base.errors import BadInput
 from mpipar.batch.allocation import Allocation
+from mpipar.batch.schedulers import scheduler
 from mpipar.runtime.mpirun import (
     INTEL_MPI,
     MPICH,
@@ -30,14 +31,8 @@ from mpipar.runtime.mpirun import (
     with_its_folder,
 )
 
-# What srun takes for the share of a task: the first three of salloc and sbatch, in some versions of
-# Slurm.
-_OF_EACH_TASK = (
-    *("SLURM_CPUS_PER_TASK", "SLURM_GPUS_PER_TASK", "SLURM_TRES_PER_TASK"),
-    *("SRUN_CPUS_PER_TASK", "SLURM_CPUS_PER_GPU", "SLURM_TRES_BIND", "SLURM_GPU_BIND"),
-)
-_WORKERS_READ = "SLURM_CPUS_PER_TASK"
 _MPIRUNS = ("mpirun", "mpiexec")
+_HYDRAS = (MPICH, INTEL_MPI)
 
 
 class Launcher(NamedTuple):
@@ -91,82 +86,94 @@ def launcher(text: str, given: Allocation, *, whole: bool = True, pinned: bool =
         values = {"ranks": str(given.ranks), "ranks_per_node": str(given.ranks_per_node or "")}
         hidden = _hidden() if kind in _MPIRUNS else ()
         return Launcher([_filled(word, values) for word in (name, *options)], {}, hidden)
-    if kind == "srun":
-        return Launcher([name, *_srun(given, whole), *options], {})
-    if kind not in _MPIRUNS:
-        return Launcher([name, *options], {})
-    program = find_mpirun() if name == kind else name
-    if program is None:
-        raise BadInput("launcher: there is no mpirun (pip install 'mpipar[mpich]' brings one)")
-    vendor = vendor_of(program)
-    flags, environment = _mpirun(vendor, given, whole=whole, pinned=pinned)
-    environment["PATH"] = with_its_folder(program)
-    return Launcher(
-        [program, *flags, *options], environment, _hidden(vendor), exact=vendor != OPEN_MPI
-    )
+    if kind in _MPIRUNS:
+        return _mpirun(name, options, given, whole=whole, pinned=pinned)
+    starter = scheduler().starter
+    if kind == starter.program:
+        return Launcher([name, *starter.options(given, whole=whole), *options], {})
+    return Launcher([name, *options], {})
 
 
 def can_shrink(text: str) -> bool:
     """Return whether a site's launcher can be told to leave nodes out."""
     kind = os.path.basename(text.split()[0])
-    return kind in (*_MPIRUNS, "srun") and "{ranks}" not in text
+    return kind in (*_MPIRUNS, scheduler().starter.program) and "{ranks}" not in text
 
 
 def _mpirun(
-    vendor: str, given: Allocation, *, whole: bool, pinned: bool
-) -> tuple[list[str], dict[str, str]]:
-    """Return options and environment for the mpirun of a vendor."""
-    flags = ["-n", str(given.ranks)]
-    each = given.ranks_per_node
+    name: str, options: list[str], given: Allocation, *, whole: bool, pinned: bool
+) -> Launcher:
+    """Return an mpirun with what its vendor wants to be told."""
+    program = find_mpirun() if name in _MPIRUNS else name
+    if program is None:
+        raise BadInput("launcher: there is no mpirun (pip install 'mpipar[mpich]' brings one)")
+    vendor = vendor_of(program)
+    environment: dict[str, str] = {}
     if vendor == OPEN_MPI:
-        # A rank with workers needs all cores that Slurm gave it.
-        flags += ["--map-by", f"ppr:{each}:node" if each else "slot"] + (
-            [] if pinned else ["--bind-to", "none"]
-        )
-        if not whole:
-            flags += ["--host", ",".join(f"{node}:{each}" for node in given.nodes)]
-        return flags, {}
-    if vendor in (MPICH, INTEL_MPI):
-        flags += ["-ppn", str(each)] if each else []
-        flags += _for_workers()
-        flags += [] if whole else ["-hosts", ",".join(given.nodes)]
-    # Intel MPI takes Slurm's word for what goes where, rather than -ppn, and pins ranks.
-    settings = {"I_MPI_JOB_RESPECT_PROCESS_PLACEMENT": "0"} if each else {}
-    return flags, (
-        {
-            **settings,
-            **({} if pinned else {"I_MPI_PIN": "off"}),
-        }
-        if vendor == INTEL_MPI
-        else {}
+        flags = _of_open_mpi(given, whole=whole, pinned=pinned)
+    elif vendor in _HYDRAS:
+        flags = _of_hydra(given, whole=whole)
+    else:
+        flags = []
+    if vendor == INTEL_MPI:
+        environment |= _of_intel_mpi(given, pinned=pinned)
+    environment["PATH"] = with_its_folder(program)
+    return Launcher(
+        [program, "-n", str(given.ranks), *flags, *options],
+        environment,
+        _hidden(vendor),
+        exact=vendor != OPEN_MPI,
     )
+
+
+def _of_open_mpi(given: Allocation, *, whole: bool, pinned: bool) -> list[str]:
+    each = given.ranks_per_node
+    flags = ["--map-by", f"ppr:{each}:node" if each else "slot"]
+    if not pinned:  # a rank with workers needs all cores that the scheduler gave it
+        flags += ["--bind-to", "none"]
+    if not whole:
+        flags += ["--host", ",".join(f"{node}:{each}" for node in given.nodes)]
+    return flags
+
+
+def _of_hydra(given: Allocation, *, whole: bool) -> list[str]:
+    flags = _for_workers()
+    if given.ranks_per_node:
+        flags = ["-ppn", str(given.ranks_per_node), *flags]
+    if not whole:
+        flags += ["-hosts", ",".join(given.nodes)]
+    return flags
+
+
+def _of_intel_mpi(given: Allocation, *, pinned: bool) -> dict[str, str]:
+    """Return its variables: it takes the scheduler's word for what goes where, rather than -ppn,
+    and pins ranks.
+    """
+    settings = {}
+    if given.ranks_per_node:
+        settings["I_MPI_JOB_RESPECT_PROCESS_PLACEMENT"] = "0"
+    if not pinned:
+        settings["I_MPI_PIN"] = "off"
+    return settings
 
 
 def _hidden(vendor: str = "") -> tuple[str, ...]:
-    """Return the variables that srun must not see when an mpirun calls it; Open MPI counts its
-    slots by one of them.
+    """Return the variables that the starter must not see when an mpirun calls it; Open MPI counts
+    its slots by that of the cores.
     """
-    return tuple(
-        name for name in _OF_EACH_TASK if vendor in (MPICH, INTEL_MPI) or name != _WORKERS_READ
-    )
+    starter = scheduler().starter
+    if vendor in _HYDRAS:
+        return starter.of_each_rank
+    return tuple(name for name in starter.of_each_rank if name != starter.cores_variable)
 
 
 def _for_workers() -> list[str]:
-    """Return the options that give ranks back what is hidden from srun, and their number of workers
-    depends on.
+    """Return the options that give ranks back what is hidden from the starter, and their number of
+    workers depends on.
     """
-    value = os.environ.get(_WORKERS_READ)
-    return ["-genv", _WORKERS_READ, value] if value else []
-
-
-def _srun(given: Allocation, whole: bool) -> list[str]:
-    """Return options for a step over all ranks; it ends when one of them fails, rather than wait
-    for the others.
-    """
-    options = ["--kill-on-bad-exit=1", f"--nodes={len(given.nodes)}", f"--ntasks={given.ranks}"]
-    if given.ranks_per_node:
-        options.append(f"--ntasks-per-node={given.ranks_per_node}")
-    return options if whole else [*options, f"--nodelist={','.join(given.nodes)}"]
+    name = scheduler().starter.cores_variable
+    value = os.environ.get(name)
+    return ["-genv", name, value] if value else []
 
 
 def _filled(word: str, values: dict[str, str]) -> str:

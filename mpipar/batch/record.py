@@ -3,7 +3,7 @@
 ::
 
     runs/pi/                     the job's folder
-        job.toml  job.sbatch     what was submitted, as it was; site.toml, if there is a profile
+        job.toml  and a script   what was submitted, as it was; site.toml, if there is a profile
         submissions.jsonl        a Submission a line, the latest last
         pi-12.out                what the job printed: its name and number
         pi-12.journal            what happened to it (mpipar.runtime.journal)
@@ -35,19 +35,18 @@ class Submission:
     Attributes
     ----------
     id : str
-        The number that Slurm gave it.
+        The number that the scheduler gave it.
     name : str
         Its name.
     cluster : str
-        Which Slurm that was: its name, or where that could not be asked for its configuration file,
-        or "".
+        Which one that was: its name, or where that could not be asked for the file that configures
+        it, or "".
     folder : str
         The job's folder, absolute.
     outputs : dict
         {task: result file}, absolute; the task of a job that is no array is "".
     tasks : str
-        The tasks of an array that were submitted, as sbatch takes them ("1-10", "3,7"); empty if it
-        is none.
+        The tasks of an array that were submitted ("1-10", "3,7"); empty if it is none.
     command : list of str
         What was run to submit it.
     overrides : list of str

@@ -1,117 +1,28 @@
 """The text of batch scripts: nothing but text in, text out.
 
-A script holds what is the same for all jobs. What a job wants of Slurm is given to sbatch as
-options, and what it runs as arguments of the script: nothing of either is ever part of shell text.
+A script holds what is the same for all jobs. What a job wants is given to the scheduler as options,
+and what it runs as arguments of the script: nothing of either is ever part of shell text.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
 
+def script(head: str, prologue: str, shell: str, command: str) -> str:
+    """Return a batch script.
 
-class Layout(NamedTuple):
-    """A way to run that has a script of its own in ``slurm/``.
-
-    Attributes
+    Parameters
     ----------
-    title : str
-        What it is, for the script's comment.
-    example : str
-        How it is submitted.
-    options : tuple of str
-        Of sbatch, which the command line may override.
-    step : str
-        Options of the step.
-    log : str
-        Name of the log.
+    head : str
+        Lines of comment, those for the scheduler included.
+    prologue : str
+        What the site needs.
+    shell : str
+        What the scheduler needs.
+    command : str
+        What it executes.
     """
-
-    title: str
-    example: str
-    options: tuple[str, ...]
-    step: str
-    log: str = "%x-%j.out"
-
-
-LAYOUTS = {
-    "serial": Layout(
-        "One process on one core.",
-        "sbatch slurm/serial.sbatch -m mpipar.pi --steps 1e9 --output pi.h5",
-        ("--ntasks=1", "--cpus-per-task=1"),
-        "--serial",
-    ),
-    "mpi": Layout(
-        "One rank a core.",
-        "sbatch --ntasks=8 slurm/mpi.sbatch -m mpipar.pi --steps 1e11 --output pi.h5",
-        ("--ntasks=2", "--cpus-per-task=1"),
-        "",
-    ),
-    "hybrid": Layout(
-        "One rank a node, with a worker process for each of its cores. For one rank a socket, say"
-        " --ntasks-per-node=2.",
-        "sbatch --nodes=2 slurm/hybrid.sbatch -m mpipar.pi --steps 1e11 --output pi.h5",
-        ("--nodes=1", "--ntasks-per-node=1", "--exclusive"),
-        "--workers auto",
-    ),
-    "gpu": Layout(
-        "One rank for each GPU of a node.",
-        "sbatch --nodes=2 --ntasks-per-node=4 --gpus-per-node=4 slurm/gpu.sbatch -m mpipar.pi"
-        " --steps 1e13 \\\n#            --device gpu --output pi.h5",
-        ("--nodes=1", "--ntasks-per-node=1", "--gpus-per-node=1"),
-        "",
-    ),
-    "array": Layout(
-        "Many jobs of one kind: {task} in the arguments is the number of each.",
-        "sbatch --array=1-10 slurm/array.sbatch -m mpipar.sweep --function model.py:f --table"
-        " grid.csv \\\n#            --slice {task}/10 --output sweep-{task}.h5",
-        ("--array=1-10", "--ntasks=1", "--cpus-per-task=1"),
-        "",
-        "%x-%A_%a.out",
-    ),
-}
-
-
-def own_script(name: str) -> str:
-    """Return the script of a layout, to be submitted by hand: ``slurm/NAME.sbatch``."""
-    layout = LAYOUTS[name]
-    comment = (
-        f"# {layout.title}\n#\n#     {layout.example}\n#\n# Options of sbatch come before this"
-        " script, what follows python after it. When the time is nearly up, a\n# driver with"
-        " --output commits what is done, and the job is requeued to go on from there.\n"
-    )
-    options = (
-        f"--job-name={name}",
-        *layout.options,
-        "--time=01:00:00",
-        f"--output={layout.log}",
-        *_ALWAYS,
-    )
-    step = " ".join(
-        word for word in ("exec python -m mpipar.batch.step", layout.step, '-- "$@"') if word
-    )
-    prologue = (
-        "# Here is the place for what your site needs, such as: module load python; source"
-        " venv/bin/activate"
-    )
-    return _script(comment, options, prologue, step)
-
-
-def job_script(prologue: str) -> str:
-    """Return the script of a job file's job: what it runs comes as arguments, as a whole."""
-    comment = (
-        "# What mpipar submits. Its arguments are the command that it runs; submissions.jsonl has"
-        " them.\n"
-    )
-    return _script(comment, (), prologue.strip("\n"), 'exec "$@"')
-
-
-_ALWAYS = ("--open-mode=append", "--signal=B:USR1@120", "--requeue")
-
-
-def _script(comment: str, options: tuple[str, ...], prologue: str, command: str) -> str:
-    directives = "".join(f"#SBATCH {option}\n" for option in options)
     return f"""#!/bin/bash
-{comment}{directives}
+{head}
 # A warning that comes before Python is there would end this script.
 trap 'export MPIPAR_WARNED=1' USR1
 
@@ -121,9 +32,7 @@ trap 'export MPIPAR_WARNED=1' USR1
 export OMP_NUM_THREADS=${{OMP_NUM_THREADS:-1}}
 export OPENBLAS_NUM_THREADS=${{OPENBLAS_NUM_THREADS:-$OMP_NUM_THREADS}}
 export MKL_NUM_THREADS=${{MKL_NUM_THREADS:-$OMP_NUM_THREADS}}
-# srun doesn't take this over from sbatch by itself.
-if [ -n "${{SLURM_CPUS_PER_TASK:-}}" ]; then export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK; fi
-
+{shell}
 trap '' USR1
 {command}
 """

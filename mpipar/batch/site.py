@@ -15,6 +15,7 @@ from typing import Any
 from mpipar.base.errors import BadInput
 from mpipar.batch.document import Document, expanded, schema_of
 from mpipar.batch.job_file import check_options
+from mpipar.batch.schedulers import scheduler
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,8 @@ class Site:
         Where relative output folders go; empty for the working folder.
     start_seconds : float
         How long ranks may take to find each other.
-    sbatch : dict
-        More options of sbatch.
+    own_options : dict
+        More options, which are the scheduler's own.
     text : str
         The profile itself; empty if there is none.
     """
@@ -48,7 +49,7 @@ class Site:
     python: str = ""
     scratch: str = ""
     start_seconds: float = 300.0
-    sbatch: dict[str, Any] = field(default_factory=dict)
+    own_options: dict[str, Any] = field(default_factory=dict)
     text: str = ""
 
     def folder(self, name: str) -> Path:
@@ -75,12 +76,15 @@ def read_site(path: Path | None = None) -> Site:
             return Site()
     document = Document(path)
     document.check(schema_of("site"))
-    check_options(document, ("sbatch",), document.values.get("sbatch", {}))
+    values = dict(document.values)
+    options = scheduler().options_table
+    own_options = values.pop(options, {})
+    check_options(document, (options,), own_options)
     try:
-        shlex.split(document.values.get("launcher", "mpirun"))
+        shlex.split(values.get("launcher", "mpirun"))
     except ValueError as error:
         raise document.error(("launcher",), f"can't be split into words ({error})") from None
-    return Site(**document.values, text=document.text)
+    return Site(**values, own_options=own_options, text=document.text)
 
 
 def user_profile() -> Path:

@@ -8,9 +8,9 @@ from mpipar.base.exit_codes import DONE, FAILED, STOPPED_EARLY
 from mpipar.base.text import several
 
 EXIT, REQUEUE, AGAIN, CANCEL, WAIT = "exit", "requeue", "again", "cancel", "wait"
-"""End the job; have Slurm run it again, in a new allocation; start the ranks again in this one; end
-it as cancelled;
-wait for Slurm, which is about to end it or run it again."""
+"""End the job; have it run again, in a new allocation; start the ranks again in this one; end it as
+cancelled; wait for the scheduler, which is about to end it or run it again.
+"""
 
 
 class Ending(NamedTuple):
@@ -34,7 +34,7 @@ class Ending(NamedTuple):
     cancelled : bool
         Whether the user has cancelled it.
     preempted : bool
-        Whether Slurm has told it to make room for another job.
+        Whether it was told to make room for another job.
     lost_nodes : int
         How many nodes don't answer.
     fruitless : int
@@ -80,40 +80,105 @@ class Verdict(NamedTuple):
     reason: str
 
 
+class _Case(NamedTuple):
+    """What an ending comes to.
+
+    Attributes
+    ----------
+    ending : Ending
+    code : int
+        The exit code that counts.
+    stopped : bool
+        Whether the program has stopped early, on purpose.
+    killed : bool
+        Whether it was killed, or failed as nodes were lost.
+    """
+
+    ending: Ending
+    code: int
+    stopped: bool
+    killed: bool
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the program has had its last word, which leaves nothing to do."""
+        return not (self.stopped or self.killed)
+
+    @property
+    def may_go_on(self) -> bool:
+        """Whether the job may be run again, from a checkpoint."""
+        return not self.is_over and self.ending.resumable and self.ending.may_requeue
+
+    @property
+    def must_make_room(self) -> bool:
+        """Whether the job is ended for another one."""
+        return self.ending.preempted and self.code != DONE and not self.ending.cancelled
+
+    @property
+    def must_stay_ended(self) -> bool:
+        """Whether a second start would begin at nothing: ranks that never met have lost nothing."""
+        return not self.ending.resumable and self.ending.started is not False
+
+    @property
+    def gets_no_further(self) -> bool:
+        """Whether it has been started in vain too often."""
+        return self.ending.fruitless >= self.ending.attempts
+
+    @property
+    def may_start_here(self) -> bool:
+        """Whether there is time, and there are nodes, for another start in this allocation."""
+        has_nodes = not self.ending.lost_nodes or self.ending.may_shrink
+        return self.killed and not self.ending.warned and has_nodes
+
+
 def verdict(ending: Ending) -> Verdict:
-    """Return what to do."""
-    # Open MPI's mpirun may end well though it has lost a node: what tells at all must have had the
-    # last word.
-    tells = ending.started is not None or ending.last_word is not None
-    known = not tells or ending.last_word == DONE
-    code = ending.code if known else ending.last_word or ending.code or FAILED
-    stopped = ending.last_word == STOPPED_EARLY
-    silent = ending.last_word is None and code != DONE
-    killed = silent or (ending.last_word == FAILED and ending.lost_nodes > 0)
-    may_go_on = (stopped or killed) and ending.resumable and ending.may_requeue
-    if ending.preempted and code != DONE and not ending.cancelled:
-        reason = "ended to make room for another job"
-        return Verdict(REQUEUE if may_go_on else WAIT, code, reason)
-    if not (stopped or killed):
+    """Return what to do: the first of these rules that fits."""
+    case = _case(ending)
+    code, why = case.code, _reason(ending)
+    if case.must_make_room:
+        what = REQUEUE if case.may_go_on else WAIT
+        return Verdict(what, code, "ended to make room for another job")
+    if case.is_over:
         return Verdict(EXIT, code, "done" if code == DONE else f"ended with exit code {code}")
     if ending.cancelled:
         return Verdict(CANCEL, code, "cancelled")
     if ending.told_to_stop:
         return Verdict(EXIT, code, "told to stop")
-    if not ending.resumable and ending.started is not False:
-        return Verdict(
-            EXIT, code, f"ended with exit code {code}, and there is no checkpoint to go on from"
-        )
-    reason = _reason(ending)
-    if ending.fruitless >= ending.attempts:
-        return Verdict(
-            EXIT, code, f"{reason}; given up, as {ending.fruitless} starts in a row got no further"
-        )
-    if killed and not ending.warned and (not ending.lost_nodes or ending.may_shrink):
-        return Verdict(AGAIN, code, reason)
+    if case.must_stay_ended:
+        told = f"ended with exit code {code}, and there is no checkpoint to go on from"
+        return Verdict(EXIT, code, told)
+    if case.gets_no_further:
+        told = f"{why}; given up, as {ending.fruitless} starts in a row got no further"
+        return Verdict(EXIT, code, told)
+    if case.may_start_here:
+        return Verdict(AGAIN, code, why)
     if not ending.may_requeue:
-        return Verdict(EXIT, code, f"{reason}; the same submission goes on from there")
-    return Verdict(REQUEUE, code, reason)
+        return Verdict(EXIT, code, f"{why}; the same submission goes on from there")
+    return Verdict(REQUEUE, code, why)
+
+
+def _case(ending: Ending) -> _Case:
+    code = _code(ending)
+    is_silent = ending.last_word is None and code != DONE
+    failed_by_loss = ending.last_word == FAILED and ending.lost_nodes > 0
+    return _Case(
+        ending,
+        code,
+        stopped=ending.last_word == STOPPED_EARLY,
+        killed=is_silent or failed_by_loss,
+    )
+
+
+def _code(ending: Ending) -> int:
+    """Return the exit code that counts.
+
+    Open MPI's mpirun may end well though it has lost a node: what tells at all must have had the
+    last word.
+    """
+    tells = ending.started is not None or ending.last_word is not None
+    if not tells or ending.last_word == DONE:
+        return ending.code
+    return ending.last_word or ending.code or FAILED
 
 
 def _reason(ending: Ending) -> str:

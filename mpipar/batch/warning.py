@@ -1,7 +1,7 @@
 """What a warning means that a job's time is nearly up.
 
-Slurm warns a job at once where ``--signal`` is as long as its time limit, or longer. A job that
-believed it would be requeued each time it has just begun.
+A scheduler may warn a job at once, where the warning is as long as its time limit, or longer. A job
+that believed it would be requeued each time it has just begun.
 """
 
 from __future__ import annotations
@@ -10,16 +10,27 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from mpipar.batch.job_file import usual_warning
 from mpipar.runtime import journal
 
 VARIABLE = "MPIPAR_WARNED"
 """Set by a batch script that was warned before it could begin."""
 
 EARLY_SECONDS = 60.0
-"""After its start a job that is warned was so because of its start: Slurm looks at limits every 30
-s.
+"""After its start a job that is warned was so because of its start: schedulers look at limits every
+30 s or so.
 """
+
+_WARNING = 120  # seconds before its end at which a job commits
+_SHORTEST_WARNING = 10  # if it is a short one
+
+
+def usual_warning(limit: float | None) -> int:
+    """Return how many seconds before its end a job is warned that doesn't say; None is a long
+    one.
+    """
+    if limit is None:
+        return _WARNING
+    return int(max(_SHORTEST_WARNING, min(_WARNING, limit // 4)))
 
 
 def kept_until(
@@ -38,8 +49,11 @@ def kept_until(
     if start is None or end is None or now > start + EARLY_SECONDS:
         return None
     limit = end - start
+    believed_at = end - usual_warning(limit)
     is_no_end = limit <= usual_warning(None) or warned_before
-    return end - usual_warning(limit) if is_no_end and now < end - usual_warning(limit) else None
+    if is_no_end and now < believed_at:
+        return believed_at
+    return None
 
 
 def was_early(events: Sequence[dict[str, Any]]) -> bool:

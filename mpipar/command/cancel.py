@@ -2,9 +2,9 @@
 
 ::
 
-    waits, is suspended ─▶ scancel
+    waits, is suspended ─▶ cancelled
     runs  ─▶ signal to the batch script ─▶ the ranks commit and stop ─▶ the step cancels its own job
-                                           not within the grace: scancel
+                                           not within the grace: cancelled
 """
 
 from __future__ import annotations
@@ -16,9 +16,14 @@ from collections.abc import Iterable, Sequence
 from mpipar.base.arguments import Parser
 from mpipar.base.errors import BadInput
 from mpipar.base.exit_codes import DONE, FAILED
-from mpipar.batch import record, slurm
-from mpipar.batch.job_status import Facts, examine, is_of, named, states_of, tasks
+from mpipar.batch import record
+from mpipar.batch.job_state import JobState, state_of
+from mpipar.batch.job_status import Facts, examine
+from mpipar.batch.named_jobs import named, tasks
+from mpipar.batch.queue_states import is_of, states_of
 from mpipar.batch.record import Submission
+from mpipar.batch.scheduler import SchedulerUnavailable
+from mpipar.batch.schedulers import scheduler
 from mpipar.command.entry import command, print_text
 from mpipar.command.status import amount, some_ranges
 from mpipar.core.parameters import Parameter
@@ -27,8 +32,7 @@ from mpipar.runtime import journal
 _PROGRAM = "mpipar cancel"
 _GRACE = Parameter("grace", float, minimum=0)
 _POLL_SECONDS = 2.0
-_STOPPED = ("SUSPENDED", "STOPPED")
-_KILL_SECONDS = 90.0  # that Slurm is given to end what it was told to
+_KILL_SECONDS = 90.0  # that the scheduler is given to end what it was told to
 
 
 @command(_PROGRAM)
@@ -39,12 +43,13 @@ def main(arguments: Sequence[str]) -> int:
         grace = 0.0 if given.now else float(_GRACE.parse(given.grace))
     except BadInput as error:
         raise BadInput(f"argument --grace: {error}") from None
-    here = slurm.cluster()
+    here = scheduler().cluster()
     targets = list(dict.fromkeys(_Target(*named(name, here)) for name in given.jobs))
     for target in targets:
         cluster = target.one.cluster
         if not record.may_be_of(cluster, here):
-            raise BadInput(f"job {target.id} is another Slurm's: {cluster or 'the default one'}")
+            whose = f"another {scheduler().name}'s"
+            raise BadInput(f"job {target.id} is {whose}: {cluster or 'the default one'}")
     try:
         ended = _Cancelling(targets).run(grace)
     except KeyboardInterrupt:
@@ -66,17 +71,17 @@ class _Target:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, _Target) and self.id == other.id
 
-    def open(self, found: dict[str, slurm.JobState]) -> list[slurm.JobState]:
+    def open(self, found: dict[str, JobState]) -> list[JobState]:
         """Return the states of it, or of its tasks, that have not ended."""
         wanted = [self.task] if self.task else tasks(self.one)
-        states = [slurm.state_of(found, self.one.id, task) for task in wanted]
+        states = [state_of(found, self.one.id, task) for task in wanted]
         return [
             state
             for state in states
             if state is not None and is_of(state, self.one) and not state.ended
         ]
 
-    def told(self, state: slurm.JobState, *, now: bool) -> None:
+    def told(self, state: JobState, *, now: bool) -> None:
         """Note in the journal that the user has cancelled it: who is signalled, and asks why, reads
         that.
         """
@@ -98,7 +103,9 @@ class _Cancelling:
         left = self._open(_states(self._targets))
         for target in self._targets:
             if target not in left:
-                _say(f"job {target.id} has ended already, or Slurm doesn't remember it")
+                _say(
+                    f"job {target.id} has ended already, or {scheduler().name} doesn't remember it"
+                )
         wanted = list(left)
         hard: list[_Target] = []
         if grace > 0 and left:
@@ -113,7 +120,7 @@ class _Cancelling:
                 _say(f"{_names(left)} did not stop within {grace:g} s; it is ended for good")
         if left:
             self._note(left, now=grace <= 0)
-            slurm.cancel([target.id for target in left])
+            scheduler().cancel([target.id for target in left])
             left = self._wait(left, _KILL_SECONDS, again=False)
         gone = [target for target in wanted if target not in left]
         for line in _kept(gone, hard):
@@ -122,11 +129,11 @@ class _Cancelling:
             _say(f"{_names(left)} was cancelled, but has not ended yet; mpipar status tells of it")
         return not left
 
-    def _open(self, found: dict[str, slurm.JobState]) -> dict[_Target, list[slurm.JobState]]:
+    def _open(self, found: dict[str, JobState]) -> dict[_Target, list[JobState]]:
         states = {target: target.open(found) for target in self._targets}
         return {target: of_target for target, of_target in states.items() if of_target}
 
-    def _ask(self, left: dict[_Target, list[slurm.JobState]]) -> None:
+    def _ask(self, left: dict[_Target, list[JobState]]) -> None:
         """Take what waits out of the queue, and signal what runs, once for each time that it was
         started.
         """
@@ -137,26 +144,29 @@ class _Cancelling:
             if any(state.kind == "waiting" for state in states)
         ]
         if waiting:  # first, so that no more tasks of an array start
-            slurm.cancel([target.id for target in waiting], only="PENDING")
+            scheduler().cancel([target.id for target in waiting], waiting_only=True)
         every = [state for states in left.values() for state in states]
         stopped = [
-            state.id for state in every if state.state in _STOPPED and state.id not in self._ended
+            state.id
+            for state in every
+            if state.phase == "suspended" and state.id not in self._ended
         ]
         if stopped:
             _say(f"job {', '.join(stopped)} is suspended, and can't commit: it is ended as it is")
-            slurm.cancel(stopped)
+            scheduler().cancel(stopped)
             self._ended.update(stopped)
-        running = [state for state in every if state.state == "RUNNING"]
+        running = [state for state in every if state.phase == "running"]
         new = [state for state in running if (state.id, state.restarts) not in self._signalled]
         if new:
-            slurm.cancel([state.id for state in new], signal="TERM", batch=True)
+            scheduler().signal([state.id for state in new])
             self._signalled |= {(state.id, state.restarts) for state in new}
 
-    def _note(self, left: dict[_Target, list[slurm.JobState]], *, now: bool = False) -> None:
+    def _note(self, left: dict[_Target, list[JobState]], *, now: bool = False) -> None:
         for target, states in left.items():
             for state in states:
                 # The thousands of tasks of an array that wait for their first start need no
-                # journal; but of one that is cancelled by itself, Slurm remembers nothing.
+                # journal; but of one that is cancelled by itself, the scheduler remembers
+                # nothing.
                 if state.id not in self._told and (
                     state.kind != "waiting" or "_" not in state.id or target.task
                 ):
@@ -164,8 +174,8 @@ class _Cancelling:
                     self._told.add(state.id)
 
     def _wait(
-        self, left: dict[_Target, list[slurm.JobState]], seconds: float, *, again: bool
-    ) -> dict[_Target, list[slurm.JobState]]:
+        self, left: dict[_Target, list[JobState]], seconds: float, *, again: bool
+    ) -> dict[_Target, list[JobState]]:
         """Wait until all have ended, or for so long; return what has not. Jobs may come back to the
         queue meanwhile.
         """
@@ -177,22 +187,22 @@ class _Cancelling:
                 left = self._open(_states(left))
                 if again and left:
                     self._ask(left)
-            except slurm.SlurmUnavailable:  # for the moment; the time is limited anyway
+            except SchedulerUnavailable:  # for the moment; the time is limited anyway
                 continue
         _show("")
         return left
 
 
-def _states(targets: Iterable[_Target]) -> dict[str, slurm.JobState]:
+def _states(targets: Iterable[_Target]) -> dict[str, JobState]:
     targets = list(targets)
     return states_of([target.one for target in targets], [target.id for target in targets])
 
 
-def _words(left: dict[_Target, list[slurm.JobState]]) -> list[str]:
+def _words(left: dict[_Target, list[JobState]]) -> list[str]:
     return list(dict.fromkeys(state.words for states in left.values() for state in states))
 
 
-def _names(targets: dict[_Target, list[slurm.JobState]]) -> str:
+def _names(targets: dict[_Target, list[JobState]]) -> str:
     return "job " + ", ".join(target.id for target in targets)
 
 

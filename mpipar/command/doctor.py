@@ -21,6 +21,7 @@ from mpipar.base.arguments import RanksParser
 from mpipar.base.errors import BadInput
 from mpipar.base.exit_codes import DONE, FAILED
 from mpipar.base.text import several
+from mpipar.batch.schedulers import scheduler
 from mpipar.command import gpus
 from mpipar.command.entry import command, say_once
 from mpipar.command.execute import parse_workers
@@ -32,7 +33,7 @@ from mpipar.runtime.communicator import Comm
 from mpipar.runtime.device import CHOICES, Seat, take_seat
 from mpipar.runtime.launcher import launch
 from mpipar.runtime.leftovers import Leftover, leftovers, remove
-from mpipar.runtime.mpirun import output_of, vendor_of
+from mpipar.runtime.mpirun import vendor_of
 from mpipar.runtime.pinning import Place, place, shortages
 from mpipar.store.files import about_hdf5
 
@@ -164,7 +165,7 @@ def examine(workers: int | str, device: str = "auto", clean: bool = False) -> Fi
         ),
         ("memory", _memory()),
         *_left_behind(clean),
-        *_slurm(),
+        *scheduler().about(),
     ]
     of_gpus = gpus.problems(seats, wanted=device == "gpu", launched=launched is not None)
     return facts, [
@@ -244,34 +245,6 @@ def _by_host(ranks: list[Rank]) -> Iterator[tuple[str, str]]:
                 f"{several(count, 'rank')} with {several(here[0].workers, 'worker')} each, on"
                 f" {listed} cores"
             ),
-        )
-
-
-def _slurm() -> Iterator[tuple[str, str]]:
-    if shutil.which("srun") is None:
-        return
-    version = output_of("srun", "--version")
-    if not version.startswith("slurm"):
-        yield "Slurm", "srun is here, but finds no cluster"
-        return
-    yield "Slurm", version
-    offered = [line.strip() for line in output_of("srun", "--mpi=list").splitlines()]
-    yield (
-        "srun --mpi=",
-        ", ".join(line for line in offered if line and not line.endswith((":", "...")))
-        or "unknown",
-    )
-    if "SLURM_JOB_ID" in os.environ:
-        names = (
-            "SLURM_JOB_ID",
-            "SLURM_JOB_NODELIST",
-            "SLURM_NTASKS",
-            "SLURM_CPUS_PER_TASK",
-            "SLURM_GPUS_ON_NODE",
-        )
-        yield (
-            "allocation",
-            ", ".join(f"{name}={os.environ[name]}" for name in names if name in os.environ),
         )
 
 

@@ -12,9 +12,13 @@ from typing import Any
 from mpipar.base.arguments import Parser
 from mpipar.base.errors import BadInput
 from mpipar.base.exit_codes import DONE, FAILED, INTERRUPTED, STOPPED_EARLY
-from mpipar.batch import record, slurm
-from mpipar.batch.job_status import all_named, latest_of_folder, states_of
+from mpipar.batch import record
+from mpipar.batch.job_state import state_of
+from mpipar.batch.named_jobs import all_named, latest_of_folder
+from mpipar.batch.queue_states import states_of
 from mpipar.batch.record import Submission
+from mpipar.batch.scheduler import SchedulerUnavailable
+from mpipar.batch.schedulers import scheduler
 from mpipar.command.entry import command
 from mpipar.command.status import why
 from mpipar.core.parameters import Parameter
@@ -23,7 +27,7 @@ from mpipar.runtime import journal
 _PROGRAM = "mpipar logs"
 _LINES = Parameter("lines", int, minimum=0)
 _POLL_SECONDS = 0.2
-_ASK_SECONDS = 10.0  # between questions to Slurm: it is everybody's
+_ASK_SECONDS = 10.0  # between questions to the scheduler: it is everybody's
 _CHUNK = 1 << 20
 
 
@@ -84,7 +88,7 @@ def main(arguments: Sequence[str]) -> int:
     """Print logs; return the exit code."""
     given = _parser().parse_args(arguments)
     lines = None if given.lines is None else _parse_lines(given.lines)
-    here = slurm.cluster()
+    here = scheduler().cluster()
     if given.job is None:
         known = record.known(here)
         if not known:
@@ -156,12 +160,13 @@ class _Speaker:
 
     def _has_ended(self) -> bool:
         """Return whether there is nothing more to come: by the journals, which are at hand, or by
-        Slurm.
+        the scheduler.
         """
         codes = [self._last_code(one, task) for one, task in self._wanted]
         if None not in codes and STOPPED_EARLY not in codes:
             return True
-        # What was stopped may be requeued, as jobs that are preempted are: it is for Slurm to say.
+        # What was stopped may be requeued, as jobs that are preempted are: it is for the scheduler
+        # to say.
         if None not in codes and codes != self._codes:
             self._asked = float("-inf")
         self._codes = codes
@@ -177,18 +182,18 @@ class _Speaker:
         return code if ended and isinstance(code, int) else None
 
     def _look_at_job(self) -> bool:
-        """Ask Slurm, and say why there is no log yet, if so; return whether the job has ended."""
-        here = slurm.cluster()
+        """Ask the scheduler, and say why there is no log yet, if so; return whether the job has ended."""
+        here = scheduler().cluster()
         if not any(record.may_be_of(one.cluster, here) for one, _ in self._wanted):
             return False
         try:
             found = states_of([one for one, _ in self._wanted], self._ids())
-        except slurm.SlurmUnavailable as error:
-            self._say_once(f"Slurm can't be asked whether the job goes on ({error})")
+        except SchedulerUnavailable as error:
+            self._say_once(f"{scheduler().name} can't be asked whether the job goes on ({error})")
             return False
         finally:
             self._asked = time.monotonic()
-        states = [slurm.state_of(found, one.id, task) for one, task in self._wanted]
+        states = [state_of(found, one.id, task) for one, task in self._wanted]
         for state in states:
             if state is not None and state.kind == "waiting" and self._last is None:
                 self._say_once(

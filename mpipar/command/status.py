@@ -15,58 +15,18 @@ from typing import Any
 from mpipar.base.arguments import Parser
 from mpipar.base.exit_codes import DONE, FAILED
 from mpipar.base.text import printable, several
-from mpipar.batch import record, slurm
-from mpipar.batch.job_status import (
-    Facts,
-    all_named,
-    examine,
-    is_recent,
-    latest_of_folder,
-    latest_tasks,
-    may_be_recent,
-)
+from mpipar.batch import record
+from mpipar.batch.job_status import Facts, examine, is_recent, may_be_recent
+from mpipar.batch.named_jobs import all_named, latest_of_folder, latest_tasks
 from mpipar.batch.record import Submission
+from mpipar.batch.schedulers import scheduler
+from mpipar.batch.task_numbers import ranges
 from mpipar.command.entry import command
 
 _DAY = 86400.0
 _LONGEST_JOB = 60 * _DAY  # so long a job whose folder is gone is looked for
 _PROGRAM = "mpipar status"
 _NUMBERS_SHOWN = 12  # ranges of tasks
-
-# Why jobs wait, in plain words.
-_REASONS = {
-    "Priority": "other jobs are before it",
-    "Resources": "it is next, as soon as enough nodes are free",
-    "None": "Slurm has not looked at it yet",
-    "Dependency": "it waits for another job",
-    "DependencyNeverSatisfied": (
-        "the job that it waits for has failed: it will never start; cancel it"
-    ),
-    "BeginTime": (
-        "it is not to start before a given time; one that was just requeued waits for up to two"
-        " minutes"
-    ),
-    "JobHeldUser": "you hold it: scontrol release lets it go",
-    "JobHeldAdmin": "an administrator holds it",
-    "launch failed requeued held": "its start failed, and it is held: scontrol release lets it go",
-    "JobArrayTaskLimit": "as many tasks of the array run as are to at once",
-    "PartitionTimeLimit": (
-        "its time limit is beyond the partition's: it will never start; cancel it"
-    ),
-    "PartitionNodeLimit": (
-        "it asks for more nodes than the partition allows: it will never start; cancel it"
-    ),
-    "PartitionDown": "the partition is down",
-    "PartitionInactive": "the partition takes no new jobs at the moment",
-    "BadConstraints": "no node has what it asks for: it will never start; cancel it",
-    "ReqNodeNotAvail": "a node that it needs is down, or reserved, maybe for maintenance",
-    "Reservation": "its reservation has not begun",
-    "Licenses": "it waits for a licence",
-    "InvalidAccount": "the account isn't valid: it will never start; cancel it",
-    "InvalidQOS": "the QOS isn't valid: it will never start; cancel it",
-    "JobLaunchFailure": "it could not be started",
-    "NodeDown": "a node that it needs is down",
-}
 
 _OUTCOMES = (
     "done",
@@ -84,7 +44,7 @@ _OUTCOMES = (
 def main(arguments: Sequence[str]) -> int:
     """Print where jobs are; return the exit code."""
     given = _parser().parse_args(arguments)
-    here = slurm.cluster()
+    here = scheduler().cluster()
     jobs = [all_named(name, here) for name in given.jobs]
     recent = not given.jobs and not given.all
     removed: list[Submission] = []
@@ -97,7 +57,9 @@ def main(arguments: Sequence[str]) -> int:
     facts_of_all = iter(facts for each in every for facts in each)
     examined = [[next(facts_of_all) for _ in job] for job in jobs]
     if problem is not None:
-        _say(f"Slurm can't be asked ({problem}): this is what journals and results say")
+        _say(
+            f"{scheduler().name} can't be asked ({problem}): this is what journals and results say"
+        )
         if jobs and not any(
             fact.last or fact.blocks is not None for facts in examined for fact in facts
         ):
@@ -221,21 +183,18 @@ def _array_lines(facts: list[Facts]) -> list[str]:
 
 
 def why(reason: str) -> str:
-    """Return why a job waits, in plain words, with Slurm's own."""
-    known = _REASONS.get(reason or "None", _REASONS.get(reason.partition(",")[0]))
-    if known is None and reason.startswith(("QOS", "Assoc", "MaxJobs", "Max")):
-        known = "a limit of your account or QOS is reached"
-    return f"{known} ({reason})" if known and reason else known or reason
+    """Return why a job waits, in plain words, with the scheduler's own."""
+    return scheduler().why_pending(reason)
 
 
 def some_ranges(numbers: Iterable[str]) -> str:
     """Return numbers of tasks as ranges, the first few of them: "1-4, 9"."""
-    told = slurm.ranges(int(number) for number in numbers if number.isdigit()).split(",")
+    told = ranges(int(number) for number in numbers if number.isdigit()).split(",")
     return ", ".join(told[:_NUMBERS_SHOWN]) + (", …" if len(told) > _NUMBERS_SHOWN else "")
 
 
 def duration(seconds: float) -> str:
-    """Return hours, minutes and seconds, as Slurm writes them."""
+    """Return hours, minutes and seconds, as time limits are written."""
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     days, hours = divmod(hours, 24)

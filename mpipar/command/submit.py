@@ -1,4 +1,4 @@
-"""``mpipar submit``: put what a job file describes into Slurm's queue."""
+"""``mpipar submit``: put what a job file describes into the queue."""
 
 from __future__ import annotations
 
@@ -12,20 +12,23 @@ from typing import Any
 from mpipar.base.arguments import Parser
 from mpipar.base.errors import BadInput
 from mpipar.base.exit_codes import DONE, FAILED
-from mpipar.batch import record, slurm
+from mpipar.batch import record
 from mpipar.batch.document import Document
 from mpipar.batch.job_file import Job, read_job
-from mpipar.batch.job_status import examine, states_of
-from mpipar.batch.job_status import tasks as tasks_of
+from mpipar.batch.job_status import examine
 from mpipar.batch.launchers import can_shrink
+from mpipar.batch.named_jobs import tasks as tasks_of
+from mpipar.batch.plan import plan
+from mpipar.batch.queue_states import states_of
 from mpipar.batch.record import Submission
+from mpipar.batch.scheduler import SchedulerUnavailable
+from mpipar.batch.schedulers import scheduler
 from mpipar.batch.site import read_site
 from mpipar.batch.submit import (
     all_tasks,
     in_queue,
     look_at_program,
     made_folder,
-    plan,
     submit,
     unfinished_tasks,
 )
@@ -90,7 +93,9 @@ def _parser() -> Parser:
         "--dry-run", action="store_true", help="print the script and the command; submit nothing"
     )
     parser.add_argument(
-        "--check", action="store_true", help="ask Slurm whether it would take it; submit nothing"
+        "--check",
+        action="store_true",
+        help=f"ask {scheduler().name} whether it would take it; submit nothing",
     )
     parser.add_argument(
         "--wait", action="store_true", help="wait for its end; exit code 1 if it isn't a good one"
@@ -117,7 +122,8 @@ def _submit(options: Any) -> int:
     site = read_site(options.site)
     job = read_job(document, site.folder(""))
     if job.shrink and not can_shrink(site.launcher):
-        unfit = f'"go-on" needs mpirun or srun as the site\'s launcher, got {site.launcher!r}'
+        starter = scheduler().starter.program
+        unfit = f'"go-on" needs mpirun or {starter} as the site\'s launcher, got {site.launcher!r}'
         raise document.error(("restart", "lost_nodes"), unfit)
     after = _still_to_come(options.after)
     with made_folder(Path(job.folder)):
@@ -131,7 +137,7 @@ def _submit(options: Any) -> int:
             print(planned.shown())
             return DONE
         if options.check:
-            print(slurm.test([*planned.options, "--wrap=true"]))
+            print(scheduler().test(planned.options))
             return DONE
         waiting = [] if options.force else in_queue(Path(job.folder))
         if waiting:
@@ -160,25 +166,27 @@ def _submit(options: Any) -> int:
 def _still_to_come(numbers: list[str]) -> list[str]:
     """Return which of these a job is to wait for.
 
-    One that has ended well is waited for by Slurm, too, but for what Slurm takes for a failure, and
-    is none.
+    One that has ended well is waited for by the scheduler, too, but for what that takes for a
+    failure, and is none.
 
     Raises
     ------
     BadInput
-        If a job can't wait for one of them: for one that it doesn't know, Slurm wouldn't wait at
-        all.
+        If a job can't wait for one of them: for one that it doesn't know, the scheduler
+        wouldn't wait at all.
     """
     for number in numbers:
         if not (number.isascii() and number.isdecimal()):
             raise BadInput(f"--after: expected the number of a job, got {number!r}")
-    states = slurm.states(numbers) if numbers else {}
-    here = slurm.cluster()
+    states = scheduler().states(numbers) if numbers else {}
+    here = scheduler().cluster()
     left = []
     for number in numbers:
         found = [state for name, state in states.items() if re.split("[_+]", name)[0] == number]
         if not found:
-            raise BadInput(f"--after: Slurm knows no job {number}, or has forgotten it")
+            raise BadInput(
+                f"--after: {scheduler().name} knows no job {number}, or has forgotten it"
+            )
         one = record.of_id(number, here)
         facts = examine([(one, task) for task in tasks_of(one)])[0] if one is not None else []
         failed = next(
@@ -213,7 +221,7 @@ def _wait(submission: Submission, job: Job) -> int:
     while True:
         try:
             states = states_of([submission])
-        except slurm.SlurmUnavailable as error:
+        except SchedulerUnavailable as error:
             if time.monotonic() > heard + _PATIENCE:
                 raise
             _say(f"{error}; trying again")

@@ -14,13 +14,16 @@ from pathlib import Path
 from typing import Any
 
 from mpipar.base.errors import BadInput, RunFailed
-from mpipar.batch import record, slurm
+from mpipar.batch import record
 from mpipar.batch.document import Document
 from mpipar.batch.job_file import Job, read_job
-from mpipar.batch.job_status import open_states, states_of
+from mpipar.batch.plan import plan
+from mpipar.batch.queue_states import open_states, states_of
 from mpipar.batch.record import Submission
+from mpipar.batch.scheduler import SubmitRefused
+from mpipar.batch.schedulers import scheduler
 from mpipar.batch.site import Site
-from mpipar.batch.submit import made_folder, output_of, plan, submit
+from mpipar.batch.submit import made_folder, output_of, submit
 from mpipar.runtime import journal
 from mpipar.study.design import Measured, Run
 from mpipar.study.folder import JOBS
@@ -62,9 +65,9 @@ class SlurmRunner:
         """
         _, job = self._job(run)
         try:
-            slurm.test([*plan(job, self._site, [0], []).options, "--wrap=true"])
-        except slurm.SubmitRefused as error:
-            raise slurm.SubmitRefused(f"{run.size.words}: {error}") from None
+            scheduler().test(plan(job, self._site, [0], []).options)
+        except SubmitRefused as error:
+            raise SubmitRefused(f"{run.size.words}: {error}") from None
 
     def measure(self, runs: Sequence[Run]) -> Iterator[tuple[Run, Measured]]:
         """Yield what each run gave, as its job has ended. Raises RunFailed if one fails."""

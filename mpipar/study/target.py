@@ -17,7 +17,7 @@ from typing import Any
 from mpipar.base.drivers import DRIVERS
 from mpipar.base.errors import BadInput
 from mpipar.batch.document import Document, schema_of
-from mpipar.batch.job_file import as_text, option_words
+from mpipar.batch.job_program import as_text, option_words
 from mpipar.batch.submit import CHECK_SECONDS, dry_run
 from mpipar.core.parameters import parse_int
 from mpipar.study.design import SIZES, Size

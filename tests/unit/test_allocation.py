@@ -2,7 +2,8 @@ import pytest
 from fake_sbatch import FakeSlurm
 
 from mpipar import BadInput
-from mpipar.batch.allocation import Allocation, allocation, host_names, tasks_per_node
+from mpipar.batch.allocation import Allocation
+from mpipar.batch.slurm.variables import allocation, host_names, tasks_per_node
 
 # As slurmd 23.11 sets them for what is asked for; SLURM_TASKS_PER_NODE counts cores of exclusive
 # nodes.

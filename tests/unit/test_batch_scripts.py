@@ -5,7 +5,7 @@ import pytest
 from conftest import start
 from fake_sbatch import ROOT
 
-from mpipar.batch.script import LAYOUTS, job_script, own_script
+from mpipar.batch.slurm.script import LAYOUTS, job_script, own_script
 
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 WORDS = [
@@ -53,7 +53,7 @@ def ran(
 
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_the_scripts_in_the_repository_are_these(name):
-    # After a change: python -c 'from mpipar.batch.script import *; print(own_script("mpi"),
+    # After a change: python -c 'from mpipar.batch.slurm.script import *; print(own_script("mpi"),
     # end="")' > slurm/mpi.sbatch
     assert (ROOT / f"slurm/{name}.sbatch").read_text(encoding="utf-8") == own_script(name)
 

@@ -7,9 +7,10 @@ import pytest
 from fake_slurm import FakeSlurm, job
 from test_status import killed
 
-from mpipar.batch import record, slurm
+from mpipar.batch import record
 from mpipar.batch.record import Submission
-from mpipar.batch.slurm import tasks_of
+from mpipar.batch.slurm import scancel
+from mpipar.batch.task_numbers import tasks_of
 from mpipar.command import cancel
 from mpipar.command.cancel import main
 from mpipar.runtime import journal
@@ -200,7 +201,7 @@ def test_a_job_of_another_cluster_with_the_same_number_is_left_alone(fake, tmp_p
 
 
 def test_one_task_while_others_wait(fake, tmp_path, capfd, monkeypatch):
-    monkeypatch.setattr(slurm, "_SIGNAL_SECONDS", 2.0)
+    monkeypatch.setattr(scancel, "_SIGNAL_SECONDS", 2.0)
     submitted(tmp_path / "a", tasks="1-4")
     queue = {
         "12_1": job(),

@@ -5,7 +5,7 @@ import io
 import pytest
 
 from mpipar import BadInput, RunFailed, StoppedEarly
-from mpipar.batch.slurm import SlurmUnavailable, SubmitRefused
+from mpipar.batch.scheduler import SchedulerUnavailable, SubmitRefused
 from mpipar.command.commands import COMMANDS
 from mpipar.command.entry import command
 from mpipar.study.run_study import ValuesDiffer
@@ -17,7 +17,7 @@ from mpipar.study.run_study import ValuesDiffer
         (BadInput("no\nfile"), 2, "prog: error: no\\nfile\n"),
         (SubmitRefused("sbatch: no"), 2, "prog: error: sbatch: no\n"),
         (RunFailed("one\ntwo"), 1, "prog: one\ntwo\n"),
-        (SlurmUnavailable("away"), 1, "prog: away\n"),
+        (SchedulerUnavailable("away"), 1, "prog: away\n"),
         (ValuesDiffer("1 and 2"), 1, "prog: 1 and 2\n"),
         (StoppedEarly("later"), 75, "prog: later\n"),
         (PermissionError(13, "Permission denied", "a.h5"), 1, "prog: Permission denied: a.h5\n"),

@@ -105,7 +105,7 @@ def test_all_keys_come_through(here):
         partition="long,short",
         account="me",
         gpus_per_node=1,
-        sbatch={"nice": 0, "exclusive": True, "qos": "high"},
+        own_options={"nice": 0, "exclusive": True, "qos": "high"},
         tasks=3,
         at_once=2,
         folder="/base/a/b c",
@@ -273,7 +273,7 @@ def test_what_does_not_go_together_is_refused_with_its_line(here, text, said):
     "option", ["export", "gpus", "mem-per-cpu", "nodelist", "time-min", "exclude", "nice", "qos"]
 )
 def test_options_of_sbatch_that_begin_like_others_are_not_refused(here, option):
-    assert read(resources(f"sbatch.{option} = 'x'")).sbatch == {option: "x"}
+    assert read(resources(f"sbatch.{option} = 'x'")).own_options == {option: "x"}
 
 
 def test_changes_from_the_command_line_are_named_in_errors(here):
@@ -402,7 +402,7 @@ def assert_is_sound(job: Job) -> None:
     for number in (job.nodes, job.ranks_per_node, job.ranks, job.cores_per_rank, job.gpus_per_node):
         assert number is None or (type(number) is int and 1 <= number <= 10**7)
     assert not any("\0" in word for word in job.arguments)
-    for name, value in job.sbatch.items():
+    for name, value in job.own_options.items():
         assert name.replace("-", "").isalnum()
         assert "\n" not in str(value)
 

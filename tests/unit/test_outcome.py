@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from mpipar.batch.job_state import STATES, JobState
+from mpipar.batch.job_state import JobState
 from mpipar.batch.outcome import outcome
+from mpipar.batch.slurm.states import STATES, meaning_of
 
 BAD = [name for name, meaning in STATES.items() if meaning.kind == "ended" and not meaning.good]
 BEGUN = {"event": "allocation"}
@@ -17,7 +18,8 @@ OLD = [*WELL, BEGUN]  # started again
 
 
 def state(name, code=0):
-    return JobState("12", "pi", name, "", "n1", 60.0, None, 0, code, None, None, None)
+    meaning = meaning_of(name)
+    return JobState("12", "pi", name, "", "n1", 60.0, None, 0, code, None, None, None, meaning)
 
 
 def found(slurm, events, finished, output=True, known=True):

@@ -6,9 +6,13 @@ import time
 import pytest
 from fake_slurm import FakeSlurm, account, job
 
-from mpipar.batch import calls, slurm
-from mpipar.batch.job_state import STATES, exit_code_of, seconds_of
-from mpipar.batch.slurm import SlurmUnavailable, SubmitRefused, state_of, states, tasks_of
+from mpipar.batch.job_state import state_of
+from mpipar.batch.scheduler import SchedulerUnavailable, SubmitRefused
+from mpipar.batch.slurm import calls, sbatch, scancel, scontrol
+from mpipar.batch.slurm.squeue import states
+from mpipar.batch.slurm.states import STATES, exit_code_of
+from mpipar.batch.task_numbers import ranges, tasks_of
+from mpipar.batch.walltime import seconds_of
 
 
 @pytest.fixture
@@ -130,25 +134,30 @@ def test_garbage_is_left_out(fake, text):
 def test_a_controller_that_is_down(fake):
     fake.set(down=True)
     with pytest.raises(
-        SlurmUnavailable, match=r"^squeue: Unable to contact slurm controller \(connect failure\)$"
+        SchedulerUnavailable,
+        match=r"^squeue: Unable to contact slurm controller \(connect failure\)$",
     ):
         states(["1"])
-    with pytest.raises(SlurmUnavailable, match="scancel: Unable to contact"):
-        slurm.cancel(["1"])
+    with pytest.raises(SchedulerUnavailable, match="scancel: Unable to contact"):
+        scancel.cancel(["1"])
     fake.set(down=True, accounts={"1": account()})
     assert states(["1"])["1"].good
 
 
 def test_a_program_that_fails_without_a_word_is_an_error(fake):
     fake.set(said={"squeue": [1, "", ""]})
-    with pytest.raises(SlurmUnavailable, match="squeue: exit code 1"):
+    with pytest.raises(SchedulerUnavailable, match="squeue: exit code 1"):
         states(["1"])
 
 
 def test_no_slurm_on_this_machine(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
-    for call in (lambda: states(["1"]), lambda: slurm.cancel(["1"]), lambda: slurm.submit(["job"])):
-        with pytest.raises(SlurmUnavailable, match=r"there is no s[a-z]+ on this machine"):
+    for call in (
+        lambda: states(["1"]),
+        lambda: scancel.cancel(["1"]),
+        lambda: sbatch.submit(["job"]),
+    ):
+        with pytest.raises(SchedulerUnavailable, match=r"there is no s[a-z]+ on this machine"):
             call()
 
 
@@ -156,7 +165,7 @@ def test_a_program_that_does_not_answer(fake, monkeypatch):
     (fake.folder / "squeue").write_text("#!/bin/sh\nexec /bin/sleep 60\n")
     monkeypatch.setattr(calls.ask, "__kwdefaults__", {"timeout": 0.2})
     fake.set(said={"scontrol": [0, "Slurmctld(primary) at ctl is UP\n", ""]})
-    with pytest.raises(SlurmUnavailable, match=r"has not answered for 0\.2 s"):
+    with pytest.raises(SchedulerUnavailable, match=r"has not answered for 0\.2 s"):
         states(["1"])
 
 
@@ -174,7 +183,7 @@ def test_a_controller_that_is_away_is_not_waited_for(fake, monkeypatch):
     )
     began = time.monotonic()
     for _ in range(3):
-        with pytest.raises(SlurmUnavailable, match="Slurm's controller doesn't answer"):
+        with pytest.raises(SchedulerUnavailable, match="Slurm's controller doesn't answer"):
             states(["1"])
     assert states(["2"])["2"].good
     assert time.monotonic() < began + 5.0
@@ -193,8 +202,8 @@ def test_the_environment_has_nothing_of_a_job(fake, monkeypatch):
     ):
         monkeypatch.setenv(name, "5")
     monkeypatch.setenv("SLURM_CONF", "/etc/other.conf")
-    assert slurm.cluster() == "/etc/other.conf"
-    found = slurm.environment()
+    assert scontrol.cluster() == "/etc/other.conf"
+    found = calls.environment()
     assert (found["SLURM_CONF"], found["SLURM_JWT"]) == ("/etc/other.conf", "5")
     assert not found.keys() & {
         "SLURM_JOB_ID",
@@ -205,31 +214,31 @@ def test_the_environment_has_nothing_of_a_job(fake, monkeypatch):
     }
     assert "PMI_RANK" in found  # a user's, without a launcher
     monkeypatch.setenv("PMI_SIZE", "2")
-    assert not slurm.environment().keys() & {"PMI_RANK", "PMI_SIZE"}
+    assert not calls.environment().keys() & {"PMI_RANK", "PMI_SIZE"}
     states(["1"])
     assert fake.environments[0]["SLURM_TIME_FORMAT"] == "%s"
     assert "SLURM_JOB_ID" not in fake.environments[0]
     monkeypatch.delenv("SLURM_JOB_ID")
-    assert slurm.environment()["SBATCH_X"] == "5"  # the user's own
+    assert calls.environment()["SBATCH_X"] == "5"  # the user's own
 
 
 def test_cancel(fake):
     fake.set(queue={"1": job(), "2": job(State="PENDING")})
-    slurm.cancel(["1", "2"], signal="TERM", batch=True)
+    scancel.cancel(["1", "2"], signal="TERM", batch=True)
     assert fake.called("scancel") == [["--batch", "--signal=TERM", "--state=RUNNING", "1", "2"]]
-    slurm.cancel(["1", "2"], only="PENDING")
+    scancel.cancel(["1", "2"], only="PENDING")
     assert {id: fields["State"] for id, fields in fake.state["queue"].items()} == {
         "1": "RUNNING",
         "2": "CANCELLED",
     }
-    slurm.cancel(["1"])
+    scancel.cancel(["1"])
     assert fake.called("scancel")[-1] == ["1"]
 
 
 def test_a_task_whose_array_has_others_that_wait_is_signalled_once(fake, monkeypatch):
-    monkeypatch.setattr(slurm, "_SIGNAL_SECONDS", 2.0)
+    monkeypatch.setattr(scancel, "_SIGNAL_SECONDS", 2.0)
     fake.set(queue={"1_1": job(), "1_2": job(), "1_3": job(State="PENDING")})
-    slurm.cancel(["1_1", "1_1"], signal="TERM", batch=True)
+    scancel.cancel(["1_1", "1_1"], signal="TERM", batch=True)
     time.sleep(5)
     assert fake.called("scancel") == [["--batch", "--signal=TERM", "--state=RUNNING", "1_1"]]
 
@@ -237,13 +246,13 @@ def test_a_task_whose_array_has_others_that_wait_is_signalled_once(fake, monkeyp
 @pytest.mark.parametrize("code", [228, 229])
 def test_a_signal_that_slurm_delivers_and_is_not_content_with(fake, code):
     fake.set(said={"scancel": [code, "", ""]})
-    slurm.cancel(["1_1"], signal="TERM", batch=True)
+    scancel.cancel(["1_1"], signal="TERM", batch=True)
     fake.set(
         said={
             "scancel": [1, "", "scancel: error: 1_1: Job can not be altered now, try again later\n"]
         }
     )
-    slurm.cancel(["1_1"], signal="TERM", batch=True)
+    scancel.cancel(["1_1"], signal="TERM", batch=True)
     fake.set(
         said={
             "scancel": [
@@ -253,17 +262,17 @@ def test_a_signal_that_slurm_delivers_and_is_not_content_with(fake, code):
             ]
         }
     )
-    with pytest.raises(SlurmUnavailable, match="denied"):
-        slurm.cancel(["1_1"], signal="TERM", batch=True)
+    with pytest.raises(SchedulerUnavailable, match="denied"):
+        scancel.cancel(["1_1"], signal="TERM", batch=True)
     fake.set(said={"scancel": [code, "", ""]})
-    with pytest.raises(SlurmUnavailable, match="not a word"):
-        slurm.cancel(["1_1"])
+    with pytest.raises(SchedulerUnavailable, match="not a word"):
+        scancel.cancel(["1_1"])
 
 
 def test_many_tasks_are_signalled_though_scancel_is_stopped(fake, monkeypatch):
-    monkeypatch.setattr(slurm, "_SIGNAL_SECONDS", 2.0)
+    monkeypatch.setattr(scancel, "_SIGNAL_SECONDS", 2.0)
     fake.set(queue={**{f"1_{task}": job() for task in range(25)}, "1_99": job(State="PENDING")})
-    slurm.cancel((f"1_{task}" for task in range(25)), signal="TERM")
+    scancel.cancel((f"1_{task}" for task in range(25)), signal="TERM")
     assert [id for call in fake.called("scancel") for id in call[2:]] == [
         f"1_{task}" for task in range(25)
     ]
@@ -272,11 +281,11 @@ def test_many_tasks_are_signalled_though_scancel_is_stopped(fake, monkeypatch):
 def test_the_name_of_the_cluster_is_asked_for_once(fake, monkeypatch):
     monkeypatch.setenv("SLURM_CONF", "/etc/own.conf")
     fake.set(name="big-1")
-    assert slurm.cluster() == "big-1"
+    assert scontrol.cluster() == "big-1"
     fake.set(down=True)
-    assert slurm.cluster() == "big-1"
+    assert scontrol.cluster() == "big-1"
     monkeypatch.setenv("SLURM_CONF", "/etc/other.conf")
-    assert slurm.cluster() == "/etc/other.conf"
+    assert scontrol.cluster() == "/etc/other.conf"
 
 
 @pytest.mark.parametrize("inside", [False, True])
@@ -286,7 +295,7 @@ def test_no_job_becomes_an_array_by_the_environment(fake, monkeypatch, inside):
         monkeypatch.setenv("SLURM_JOB_ID", "5")
     for name in ("SBATCH_ARRAY_INX", "SBATCH_WAIT"):
         monkeypatch.setenv(name, "1-3")
-    assert not slurm.environment().keys() & {"SBATCH_ARRAY_INX", "SBATCH_WAIT"}
+    assert not calls.environment().keys() & {"SBATCH_ARRAY_INX", "SBATCH_WAIT"}
 
 
 def test_a_job_whose_files_slurm_could_not_open(fake):
@@ -314,7 +323,7 @@ def test_cancelling_what_has_ended_is_no_error(fake):
             ]
         }
     )
-    slurm.cancel(["9"])
+    scancel.cancel(["9"])
     fake.set(
         said={
             "scancel": [
@@ -324,14 +333,14 @@ def test_cancelling_what_has_ended_is_no_error(fake):
             ]
         }
     )
-    with pytest.raises(SlurmUnavailable, match="Access/permission denied"):
-        slurm.cancel(["9"])
+    with pytest.raises(SchedulerUnavailable, match="Access/permission denied"):
+        scancel.cancel(["9"])
 
 
 @pytest.mark.parametrize("printed", ["12\n", "12;mycluster\n", "a banner of the site\n12\n"])
 def test_submit(fake, printed):
     fake.set(said={"sbatch": [0, printed, ""]})
-    assert slurm.submit(["--ntasks=2", "job.sbatch", "a b"]) == "12"
+    assert sbatch.submit(["--ntasks=2", "job.sbatch", "a b"]) == "12"
     assert fake.called("sbatch") == [["--parsable", "--ntasks=2", "job.sbatch", "a b"]]
 
 
@@ -345,28 +354,28 @@ def test_a_job_that_is_refused(fake):
         "^sbatch: invalid partition specified: x; Batch job submission failed: Invalid partition$"
     )
     with pytest.raises(SubmitRefused, match=expected):
-        slurm.submit(["job.sbatch"])
+        sbatch.submit(["job.sbatch"])
     with pytest.raises(SubmitRefused, match=expected):
-        slurm.test(["job.sbatch"])
+        sbatch.test(["job.sbatch"])
     fake.set(said={"sbatch": [0, "", ""]})
     with pytest.raises(SubmitRefused, match="exit code 0, and not a word"):
-        slurm.submit(["job.sbatch"])
+        sbatch.submit(["job.sbatch"])
 
 
-@pytest.mark.parametrize("ask", [slurm.submit, slurm.test])
+@pytest.mark.parametrize("ask", [sbatch.submit, sbatch.test])
 def test_a_controller_that_is_away_has_refused_nothing(fake, ask):
     said = (
         "sbatch: error: Batch job submission failed: Unable to contact slurm controller (connect"
         " failure)\n"
     )
     fake.set(said={"sbatch": [1, "", said]})
-    with pytest.raises(SlurmUnavailable, match="Unable to contact slurm controller"):
+    with pytest.raises(SchedulerUnavailable, match="Unable to contact slurm controller"):
         ask(["job.sbatch"])
 
 
 def test_only_a_test(fake):
     fake.set(said={"sbatch": [0, "", "sbatch: Job 10 to start at 3047-08-28 using 1 processors\n"]})
-    assert slurm.test(["job.sbatch"]) == "Job 10 to start at 3047-08-28 using 1 processors"
+    assert sbatch.test(["job.sbatch"]) == "Job 10 to start at 3047-08-28 using 1 processors"
     assert fake.called("sbatch") == [["--test-only", "job.sbatch"]]
 
 
@@ -399,7 +408,7 @@ def test_tasks_as_sbatch_takes_them():
 @pytest.mark.parametrize("text", ["", "5", "1-3", "1-3,7", "1,3,5-6"])
 def test_ranges(text):
     numbers = [int(task) for task in tasks_of(text)]
-    assert slurm.ranges(reversed(numbers + numbers)) == text
+    assert ranges(reversed(numbers + numbers)) == text
 
 
 def test_every_state_has_a_kind_and_a_new_one_is_not_taken_for_ended(fake):

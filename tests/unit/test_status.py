@@ -12,9 +12,11 @@ import pytest
 from fake_slurm import FakeSlurm, account, job
 
 from mpipar.batch import record
-from mpipar.batch.job_status import examine, named, open_states
+from mpipar.batch.job_status import examine
+from mpipar.batch.named_jobs import named
+from mpipar.batch.queue_states import open_states
 from mpipar.batch.record import Submission
-from mpipar.batch.slurm import tasks_of
+from mpipar.batch.task_numbers import tasks_of
 from mpipar.command.status import duration, main, some_ranges, why
 from mpipar.runtime import journal
 from mpipar.store.progress import progress

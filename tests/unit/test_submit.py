@@ -7,7 +7,7 @@ import pytest
 from fake_sbatch import FakeSlurm, job_environment
 
 from mpipar.batch import record
-from mpipar.batch.slurm import ranges
+from mpipar.batch.task_numbers import ranges
 from mpipar.runtime import journal
 
 PI = "[run]\ndriver = 'pi'\noptions.steps = 1e6\n"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import subprocess
 import time
+from collections.abc import Iterator
 
-from mpipar.base.errors import MpiparError
+from mpipar.batch.scheduler import SchedulerUnavailable
 from mpipar.runtime.launcher import is_launchers, launch
 
 PATIENCE = 30.0
@@ -19,23 +21,27 @@ SHORT_PATIENCE = 1.5
 _SOON = 0.7  # seconds after which it may be away
 _GONE = "Slurm's controller doesn't answer"
 _away_at = -math.inf  # when that was noticed last, by time.monotonic
-_KEPT = (
-    "SLURM_CONF",
-    "SLURM_CONF_SERVER",
-    "SLURM_CLUSTERS",
-    "SLURM_JWT",
-)  # which Slurm it is, and who asks
-_NEVER = (
-    "SBATCH_ARRAY_INX",
-    "SBATCH_WAIT",
-)  # what a job is, and whether sbatch waits for it, is never the user's
+# Which Slurm it is, and who asks.
+_KEPT = ("SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_CLUSTERS", "SLURM_JWT")
+# What a job is, and whether sbatch waits for it, is never the user's.
+_NEVER = ("SBATCH_ARRAY_INX", "SBATCH_WAIT")
+_OF_A_JOB = (
+    "SLURM_",
+    "SLURMD_",
+    "SRUN_",
+    "SQUEUE_",
+    "SACCT_",
+    "SCANCEL_",
+    "SCONTROL_",
+    "MPIPAR_",
+    *_NEVER,
+)
+_USERS_OWN = "SBATCH_"  # outside of jobs
+# BITSTR_LEN: or lists of an array's tasks are cut short.
+_FORMATS = {"SLURM_TIME_FORMAT": "%s", "SLURM_BITSTR_LEN": "0", "LC_ALL": "C"}
 
 
-class SlurmUnavailable(MpiparError, RuntimeError):
-    """Slurm's programs aren't here, or its controller doesn't answer."""
-
-
-class NoAnswer(SlurmUnavailable):
+class NoAnswer(SchedulerUnavailable):
     """A program has not ended in time."""
 
 
@@ -48,25 +54,17 @@ def environment() -> dict[str, str]:
     which would set such for its ranks.
     """
     launched = launch() is not None
-    hidden = [
-        "SLURM_",
-        "SLURMD_",
-        "SRUN_",
-        "SQUEUE_",
-        "SACCT_",
-        "SCANCEL_",
-        "SCONTROL_",
-        "MPIPAR_",
-        *_NEVER,
-    ]
-    if "SLURM_JOB_ID" in os.environ:
-        hidden.append("SBATCH_")
-    return {
-        name: value
-        for name, value in os.environ.items()
-        if name in _KEPT
-        or not (name.startswith(tuple(hidden)) or (launched and is_launchers(name)))
-    }
+    within = "SLURM_JOB_ID" in os.environ
+    hidden = (*_OF_A_JOB, _USERS_OWN) if within else _OF_A_JOB
+
+    def is_kept(name: str) -> bool:
+        if name in _KEPT:
+            return True
+        if launched and is_launchers(name):
+            return False
+        return not name.startswith(hidden)
+
+    return {name: value for name, value in os.environ.items() if is_kept(name)}
 
 
 def ask(
@@ -77,24 +75,18 @@ def ask(
 
     Raises
     ------
-    SlurmUnavailable
+    SchedulerUnavailable
         If it isn't here, or doesn't end in time.
     """
     if is_known_to_be_away():
         raise NoAnswer(_GONE)
     with _started(program, *arguments) as process:
-        try:
-            said = _communicate(process, min(_SOON, timeout))
-            if said is None and _is_away():
-                raise NoAnswer(_GONE)
-            said = said or _communicate(process, timeout)
-            if said is None:
-                raise NoAnswer(
-                    f"{program} has not answered for {timeout:g} s; Slurm may be overloaded"
-                )
-        except BaseException:
-            process.kill()
-            raise
+        said = _communicate(process, min(_SOON, timeout))
+        if said is None and _is_away():
+            raise NoAnswer(_GONE)
+        said = said or _communicate(process, timeout)
+        if said is None:
+            raise _too_slow(program, timeout)
     return subprocess.CompletedProcess([program, *arguments], process.returncode, *said)
 
 
@@ -104,7 +96,7 @@ def _is_away() -> bool:
     try:
         said = run("scontrol", "ping", timeout=SHORT_PATIENCE).stdout
         is_away = "is DOWN" in said and "is UP" not in said  # there may be a second controller
-    except SlurmUnavailable:
+    except SchedulerUnavailable:
         is_away = True
     if is_away:
         _away_at = time.monotonic()
@@ -119,18 +111,18 @@ def is_known_to_be_away() -> bool:
 def run(
     program: str, *arguments: str, timeout: float = PATIENCE
 ) -> subprocess.CompletedProcess[str]:
-    """Run a program of Slurm. Raises SlurmUnavailable if it isn't here, or doesn't end in time."""
+    """Run a program of Slurm. Raises SchedulerUnavailable if it isn't here, or doesn't end in
+    time.
+    """
     with _started(program, *arguments) as process:
-        try:
-            said = _communicate(process, timeout)
-            if said is None:
-                raise NoAnswer(
-                    f"{program} has not answered for {timeout:g} s; Slurm may be overloaded"
-                )
-        except BaseException:
-            process.kill()
-            raise
+        said = _communicate(process, timeout)
+        if said is None:
+            raise _too_slow(program, timeout)
     return subprocess.CompletedProcess([program, *arguments], process.returncode, *said)
+
+
+def _too_slow(program: str, seconds: float) -> NoAnswer:
+    return NoAnswer(f"{program} has not answered for {seconds:g} s; Slurm may be overloaded")
 
 
 def _communicate(process: subprocess.Popen[str], timeout: float) -> tuple[str, str] | None:
@@ -141,15 +133,13 @@ def _communicate(process: subprocess.Popen[str], timeout: float) -> tuple[str, s
         return None
 
 
-def _started(program: str, *arguments: str) -> subprocess.Popen[str]:
-    # Of sbatch it is the job's, too. BITSTR_LEN: or lists of an array's tasks are cut short.
-    formats = (
-        {}
-        if program == "sbatch"
-        else {"SLURM_TIME_FORMAT": "%s", "SLURM_BITSTR_LEN": "0", "LC_ALL": "C"}
-    )
+@contextlib.contextmanager
+def _started(program: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """Run a program within this context, which ends it if anything goes wrong."""
+    # The environment of sbatch is the job's, too.
+    formats = {} if program == "sbatch" else _FORMATS
     try:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [program, *arguments],
             env={**environment(), **formats},
             stdin=subprocess.DEVNULL,
@@ -159,8 +149,14 @@ def _started(program: str, *arguments: str) -> subprocess.Popen[str]:
             errors="replace",
         )
     except FileNotFoundError:
-        raise SlurmUnavailable(
+        raise SchedulerUnavailable(
             f"there is no {program} on this machine: Slurm isn't here, or not on the path"
         ) from None
     except OSError as error:
-        raise SlurmUnavailable(f"{program} can't be run: {error.strerror}") from None
+        raise SchedulerUnavailable(f"{program} can't be run: {error.strerror}") from None
+    with process:
+        try:
+            yield process
+        except BaseException:
+            process.kill()
+            raise

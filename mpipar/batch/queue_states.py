@@ -1,0 +1,79 @@
+"""What the scheduler knows of submissions, rather than of other jobs with their numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from mpipar.batch import record
+from mpipar.batch.job_state import JobState
+from mpipar.batch.record import Submission
+from mpipar.batch.schedulers import scheduler
+
+# seconds by which the scheduler may have a job before it is on record: to submit may take 60,
+# clocks may differ
+_EARLIER = 90.0
+
+
+def states_of(submissions: Iterable[Submission], wanted: Iterable[str] = ()) -> dict[str, JobState]:
+    """Return what the scheduler knows of submissions, as
+    :meth:`mpipar.batch.scheduler.Scheduler.states`, but of nothing else.
+
+    Numbers are those of other jobs on other clusters, and on one that was set up anew: what counts
+    has the name of its submission, and is no older. Submissions to other clusters are left out.
+
+    Parameters
+    ----------
+    submissions : iterable of Submission
+    wanted : iterable of str
+        Which jobs and tasks of theirs ("12_3"); by default all.
+
+    Raises
+    ------
+    SchedulerUnavailable
+        If the scheduler doesn't answer.
+    """
+    given = list(submissions)
+    if not given:
+        return {}
+    own = _of_this_cluster(given)
+    ids = [id for id in wanted or own if _number(id) in own]
+    found = scheduler().states(ids)
+    return {id: state for id, state in found.items() if is_of(state, own.get(_number(id)))}
+
+
+def _of_this_cluster(submissions: Iterable[Submission]) -> dict[str, Submission]:
+    """Return {id: submission}; one that is known to be of this cluster goes before one that may
+    be.
+    """
+    here = scheduler().cluster()
+    own: dict[str, Submission] = {}
+    for one in submissions:
+        is_known = one.cluster == here
+        if is_known or (record.may_be_of(one.cluster, here) and one.id not in own):
+            own[one.id] = one
+    return own
+
+
+def _number(id: str) -> str:
+    return id.partition("_")[0]
+
+
+def is_of(state: JobState | None, one: Submission | None) -> bool:
+    """Return whether a state is that of a submission, rather than of another job with its
+    number.
+    """
+    if state is None or one is None or state.name.strip() != one.name.strip():
+        return False
+    return state.submitted is None or state.submitted >= one.time - _EARLIER
+
+
+def open_states(submissions: Iterable[Submission]) -> list[JobState]:
+    """Return the states of submissions' jobs and tasks that wait or run; those to other clusters
+    are left out.
+
+    Raises
+    ------
+    SchedulerUnavailable
+        If the scheduler doesn't answer.
+    """
+    return [state for state in states_of(submissions).values() if not state.ended]

@@ -1,0 +1,55 @@
+"""What Slurm's programs say when something is wrong."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+
+from mpipar.batch.scheduler import SchedulerUnavailable
+
+LONGEST = 500
+"""Characters of a message."""
+
+NOT_THERE = "Invalid job id specified"
+"""What is said of a job that the controller doesn't know."""
+
+_AWAY = (
+    "Unable to contact slurm controller",
+    "Unable to establish",
+    "Connection refused",
+    "Connection timed out",
+    "Socket timed out",
+    "Communication connection failure",
+    "No route to host",
+    "Zero Bytes were transmitted",
+    "Transport endpoint is not connected",
+    "backup controller in standby",
+    "shutdown in progress",
+    "temporarily unable",
+    "Protocol authentication error",
+    "Munge encode failed",
+)
+_NAME = re.compile(r"^(\w+: )?((error|fatal): )?")
+
+
+def is_away(problem: str) -> bool:
+    """Return whether a program has failed as the controller could not be asked, by what it says."""
+    return any(text in problem for text in _AWAY)
+
+
+def message(ended: subprocess.CompletedProcess[str]) -> str:
+    """Return one line of what a program said: all its errors, without its name before each."""
+    said = [_NAME.sub("", line.strip()) for line in ended.stderr.splitlines()]
+    told = "; ".join(line for line in said if line)[:LONGEST]
+    return told or f"exit code {ended.returncode}, and not a word"
+
+
+def unavailable(program: str, ended: subprocess.CompletedProcess[str]) -> SchedulerUnavailable:
+    """Return the error of a program that has failed."""
+    return SchedulerUnavailable(f"{program}: {message(ended)}")
+
+
+def all_of(text: str, known: tuple[str, ...]) -> bool:
+    """Return whether there is a line, and each has one of some texts in it."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    return bool(lines) and all(any(part in line for part in known) for line in lines)

@@ -1,0 +1,74 @@
+"""What Slurm's accounts remember of jobs."""
+
+from __future__ import annotations
+
+from mpipar.batch.job_state import JobState
+from mpipar.batch.scheduler import SchedulerUnavailable
+from mpipar.batch.slurm.calls import PATIENCE, SHORT_PATIENCE, is_known_to_be_away, run
+from mpipar.batch.slurm.records import mark, records
+from mpipar.batch.slurm.states import exit_code_of, meaning_of, time_of
+from mpipar.batch.task_numbers import tasks_of
+
+_FIELDS = (
+    "JobID",
+    "State",
+    "NodeList",
+    "ElapsedRaw",
+    "TimelimitRaw",
+    "ExitCode",
+    "Submit",
+    "Start",
+    "End",
+    "JobName",
+)
+
+
+def accounted(ids: list[str]) -> dict[str, JobState]:
+    """Return what the accounts have; nothing where there are none."""
+    between = mark()
+    options = (
+        "--allocations",
+        "--noheader",
+        "--parsable2",
+        f"--delimiter={between}",
+        f"--jobs={','.join(ids)}",
+        f"--format={','.join(_FIELDS)}",
+    )
+    patience = SHORT_PATIENCE if is_known_to_be_away() else PATIENCE
+    try:
+        ended = run("sacct", *options, timeout=patience)
+    except SchedulerUnavailable:
+        return {}
+    found = {}
+    for record in records(ended.stdout, between, _FIELDS):
+        for id in _ids(record["JobID"]):
+            found[id] = _state(id, record)
+    return found
+
+
+def _ids(listed: str) -> list[str]:
+    """Return the jobs of a record: several tasks of an array that never began have one."""
+    number, _, tasks = listed.partition("_[")
+    if not tasks:
+        return [listed]
+    return [f"{number}_{task}" for task in tasks_of(tasks.rstrip("]"))]
+
+
+def _state(id: str, record: dict[str, str]) -> JobState:
+    state = record["State"].partition(" ")[0]  # "CANCELLED by 1000"
+    nodes, elapsed, minutes = record["NodeList"], record["ElapsedRaw"], record["TimelimitRaw"]
+    return JobState(
+        id=id,
+        name=record["JobName"],
+        state=state,
+        reason="",
+        nodes="" if nodes == "None assigned" else nodes,
+        elapsed=float(elapsed) if elapsed.isdigit() else 0.0,
+        limit=60.0 * int(minutes) if minutes.isdigit() else None,
+        restarts=None,
+        exit_code=exit_code_of(state, record["ExitCode"]),
+        submitted=time_of(record["Submit"]),
+        start=time_of(record["Start"]),
+        end=time_of(record["End"]),
+        meaning=meaning_of(state, record["ExitCode"]),
+    )
