@@ -36,10 +36,10 @@ from mpipar.study.design import (
     workers_of,
 )
 from mpipar.study.folder import StudyFolder
+from mpipar.study.job_runner import JobRunner
 from mpipar.study.local_runner import LocalRunner
 from mpipar.study.outcome import write_outcome
 from mpipar.study.run_study import run_study
-from mpipar.study.slurm_runner import SlurmRunner
 from mpipar.study.target import Target, a_number, as_json, find_size, from_driver, from_job, look
 
 HERE, SLURM = "here", "slurm"
@@ -48,7 +48,7 @@ HERE, SLURM = "here", "slurm"
 @command("mpipar scale")
 def main(arguments: Sequence[str]) -> int:
     """Carry out a study, and return the exit code."""
-    runner: LocalRunner | SlurmRunner | None = None
+    runner: LocalRunner | JobRunner | None = None
     try:
         options = _parser().parse_args(arguments)
         study = _Study(options)
@@ -178,10 +178,10 @@ class _Study:
             **self.target.identity(),
         }
 
-    def runner(self) -> LocalRunner | SlurmRunner:
+    def runner(self) -> LocalRunner | JobRunner:
         """Return what carries out the runs."""
         if self.on_slurm:
-            return SlurmRunner(
+            return JobRunner(
                 self.target, self.options.output, read_site(self.options.site), self.at_once, _say
             )
         with_mpi = any(size.ranks > 1 for size in self.sizes)
@@ -189,11 +189,11 @@ class _Study:
             self.target, self.options.output, with_output=bool(self._more()), with_mpi=with_mpi
         )
 
-    def look(self, runner: LocalRunner | SlurmRunner) -> None:
+    def look(self, runner: LocalRunner | JobRunner) -> None:
         """Let the driver look at its options, and Slurm's part at its jobs."""
         for size in {size.mode + size.items: size for size in self.sizes}.values():
             look(self.target, size, self._more())
-        if isinstance(runner, SlurmRunner):
+        if isinstance(runner, JobRunner):
             for size in self.sizes:
                 runner.check(Run(size, 1))
 
@@ -218,7 +218,7 @@ class _Study:
             baseline=self.baseline,
             about=about,
             cores=None if self.on_slurm else usable_cores(),
-            slurm=self.on_slurm,
+            as_jobs=self.on_slurm,
             write_text=record.write_text,
         )
 

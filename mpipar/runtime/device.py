@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from mpipar.base.errors import BadInput
 from mpipar.base.text import several
 from mpipar.core.devices import Accelerator
+from mpipar.runtime.launcher_words import ASK_FOR_GPU
 
 if TYPE_CHECKING:
     from mpipar.runtime.communicator import Comm
@@ -38,7 +39,7 @@ class Gpu(NamedTuple):
     Attributes
     ----------
     number : int
-        Its number among those that the process sees: CUDA_VISIBLE_DEVICES, a container or Slurm may
+        Its number among those that the process sees: CUDA_VISIBLE_DEVICES, a container or the scheduler may
         hide others.
     name : str
         What the driver calls it.
@@ -132,8 +133,7 @@ def visible() -> tuple[Gpu, ...]:
 
 
 def _none_visible() -> BadInput:
-    remedy = "see CUDA_VISIBLE_DEVICES, and ask Slurm for one (--gpus-per-node)"
-    return BadInput("no GPU is visible", remedy=remedy)
+    return BadInput("no GPU is visible", remedy=f"see CUDA_VISIBLE_DEVICES, and {ASK_FOR_GPU}")
 
 
 def _failed(told: str) -> BadInput:

@@ -1,6 +1,6 @@
 """For the fork server alone: it and all workers ignore what tells a rank to stop early.
 
-Slurm sends signals to all processes of a job. A rank that is told to stop lets its workers finish
+Schedulers send signals to all processes of a job. A rank that is told to stop lets its workers finish
 the blocks in flight.
 """
 

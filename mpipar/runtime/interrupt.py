@@ -14,6 +14,7 @@ from typing import Any
 
 from mpipar.base.errors import BadInput
 from mpipar.runtime import journal
+from mpipar.runtime.launcher_words import END_OF_JOB, NO_END
 
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT, signal.SIGHUP)
 """After each of these a rank finishes the blocks in flight; after a second SIGINT it doesn't."""
@@ -35,7 +36,7 @@ class Interruption:
     Parameters
     ----------
     stop_before : float, optional
-        Seconds before the end of the Slurm job at which to stop.
+        Seconds before the end of the batch job at which to stop.
     notify : callable, optional
         Called at the first Ctrl-C with what it does.
 
@@ -53,12 +54,9 @@ class Interruption:
         self._stop_at = float("inf")
         self._handlers: dict[signal.Signals, Any] = {}
         if stop_before is not None:
-            end = os.environ.get("SLURM_JOB_END_TIME", "")
+            end = os.environ.get(END_OF_JOB, "")
             if not end.isdigit():
-                raise BadInput(
-                    "stop_before: the end of the job is not known (Slurm's SLURM_JOB_END_TIME is"
-                    " not set)"
-                )
+                raise BadInput(f"stop_before: {NO_END}")
             self._stop_at = int(end) - stop_before
 
     def __call__(self) -> str | None:

@@ -1,4 +1,4 @@
-"""What the launcher (mpirun, srun, …) says in the environment, before MPI is loaded."""
+"""What the launcher (mpirun or another) says in the environment, before MPI is loaded."""
 
 from __future__ import annotations
 
@@ -8,26 +8,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-# Number of ranks and own rank, innermost launcher first: mpirun inside a Slurm step counts, not the
-# step.
-_SIZE_AND_RANK = (
-    ("OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"),  # Open MPI
-    ("PMI_SIZE", "PMI_RANK"),  # Hydra (MPICH, Intel MPI), srun --mpi=pmi2, Cray PALS
-    ("MV2_COMM_WORLD_SIZE", "MV2_COMM_WORLD_RANK"),  # MVAPICH
-    ("JSM_NAMESPACE_SIZE", "JSM_NAMESPACE_RANK"),  # jsrun
-    ("FLUX_JOB_SIZE", "FLUX_TASK_RANK"),  # Flux
-    ("SLURM_STEP_NUM_TASKS", "SLURM_PROCID"),  # srun with any or no --mpi
-)
+from mpipar.runtime.launcher_words import OF_A_RANK, PROGRAMS, SIZE_AND_RANK
 
-# What makes a child process believe that it is a rank itself; its own import of MPI could hang.
-_PREFIXES = (
-    *("PMI_", "PMIX_", "OMPI_", "PRTE_", "MPI_LOCAL"),
-    *("HYDI_", "HYDRA_", "I_MPI_", "MV2_", "JSM_", "FLUX_", "PALS_"),
-)
 NO_INIT = "MPI4PY_RC_INITIALIZE"  # what mpi4py reads when it is imported
 _JOURNAL = "MPIPAR_JOURNAL"  # of the ranks of a batch job
-_SLURM_STEP = ("SLURM_STEP", "SLURM_PROCID", "SLURM_LOCALID", "SLURM_TASK_PID", "SLURM_PMI")
-_PROGRAMS = ("mpirun", "mpiexec", "prterun", "orterun", "srun")  # that a user starts
 _MOST_BETWEEN = 4  # processes between these and a rank: hydra_pmi_proxy, a shell, a wrapper
 
 
@@ -49,7 +33,7 @@ class Launch(NamedTuple):
 
 def launch(environment: Mapping[str, str] = os.environ) -> Launch | None:
     """Return what the launcher says, or None where there is none."""
-    for size, rank in _SIZE_AND_RANK:
+    for size, rank in SIZE_AND_RANK:
         if environment.get(size, "").isdigit():
             number = environment.get(rank, "")
             return Launch(size, int(environment[size]), int(number) if number.isdigit() else 0)
@@ -68,7 +52,7 @@ def launchers_terminal(proc: Path = Path("/proc"), parent: int | None = None) ->
             fields = (proc / str(above) / "stat").read_text().rpartition(")")[2].split()
         except OSError:
             return False
-        if name.startswith(_PROGRAMS):
+        if name.startswith(PROGRAMS):
             return target.startswith(("/dev/pts/", "/dev/tty"))
         above = int(fields[1])
     return False
@@ -78,7 +62,7 @@ def is_launchers(name: str) -> bool:
     """Return whether an environment variable is the launcher's, and no process but the rank may see
     it.
     """
-    return name == _JOURNAL or name.startswith(_PREFIXES + _SLURM_STEP)
+    return name == _JOURNAL or name.startswith(OF_A_RANK)
 
 
 @contextlib.contextmanager

@@ -25,6 +25,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from mpipar.runtime.launcher_words import DAEMONS
+
 SEGMENTS = (
     *(
         "mpich_shm_*",
@@ -52,7 +54,6 @@ _FIRST_NAMESPACES = {
 }  # as Linux numbers those of the machine
 _CLOCKS_DIFFER = 60.0
 _OF_MPI = re.compile(r"/lib(mpi|pmix|prrte|open-rte|open-pal)[\w.-]*\.so")
-_LAUNCHERS = ("mpirun", "mpiexec", "prte", "orte", "pmix", "hydra", "slurmstepd")
 _KEPT_TO_THEMSELVES = (
     "ssh",
     "gpg-agent",
@@ -218,7 +219,7 @@ def _processes(proc: Path) -> Iterator[_Process]:
             continue
         except OSError:
             is_innocent = owner != os.geteuid() or name.startswith(_KEPT_TO_THEMSELVES)
-            is_init = entry.name == "1" and not name.startswith((*_LAUNCHERS, "python"))
+            is_init = entry.name == "1" and not name.startswith((*DAEMONS, "python"))
             yield process._replace(can_be_seen=is_innocent or is_init)
 
 
@@ -258,7 +259,7 @@ def _sockets(proc: Path) -> Iterator[str]:
 
 
 def _makes_folders_of_mpi(process: _Process) -> bool:
-    return process.name.startswith(_LAUNCHERS) or _OF_MPI.search(process.maps) is not None
+    return process.name.startswith(DAEMONS) or _OF_MPI.search(process.maps) is not None
 
 
 def _makes_folders_of_python(process: _Process) -> bool:

@@ -7,6 +7,7 @@ import sys
 
 from mpipar.base.errors import BadInput
 from mpipar.runtime.launcher import Launch
+from mpipar.runtime.launcher_words import BY_STARTER, STEP_SIZE
 
 
 def library_name(version: str) -> str:
@@ -59,8 +60,8 @@ def worlds_of_one(launched: Launch, library: str) -> BadInput:
     beside = os.path.join(os.path.dirname(sys.executable), "mpirun")
     if os.path.exists(beside):
         mending += f" ({beside})"
-    if "SLURM_STEP_NUM_TASKS" in os.environ:
-        mending += ", or by srun --mpi=pmix (Open MPI) or --mpi=pmi2 (MPICH, Intel MPI)"
+    if STEP_SIZE in os.environ:
+        mending += f", or {BY_STARTER}"
     else:
         mending += ", or let MPI4PY_LIBMPI name the MPI library of the launcher that you use"
     return BadInput(

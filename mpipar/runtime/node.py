@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mpipar.runtime.launcher_words import CORES_OF_NODE, CORES_OF_RANK
+
 if TYPE_CHECKING:
     from mpipar.runtime.communicator import Comm
 
@@ -76,18 +78,18 @@ def _quota_1(folder: Path) -> float | None:
 
 def usable_cores() -> int:
     """Return how many cores the processes here may keep busy: the least of affinity, control group
-    and Slurm's word.
+    and the scheduler's word.
     """
     cores = len(affinity())
     return min(cores, _granted() or cores)
 
 
 def _granted() -> int | None:
-    """Return how many cores control group and Slurm grant to all processes of this job on this
+    """Return how many cores control group and scheduler grant to all processes of this job on this
     node, if they say so.
     """
     quota = cgroup_cores()
-    grants = (quota and max(1, round(quota)), _slurm("SLURM_CPUS_ON_NODE"))
+    grants = (quota and max(1, round(quota)), _number(CORES_OF_NODE))
     return min((grant for grant in grants if grant), default=None)
 
 
@@ -112,7 +114,7 @@ def share_of_cores(affinities: list[frozenset[int]], local_rank: int) -> int:
     granted = _granted()
     if granted is not None:
         shares.append(granted // len(affinities))
-    per_task = _slurm("SLURM_CPUS_PER_TASK")
+    per_task = _number(CORES_OF_RANK)
     if per_task is not None:
         shares.append(per_task)
     return max(1, min(shares))
@@ -166,6 +168,6 @@ def one_thread() -> Iterator[None]:
             limits.restore_original_limits()
 
 
-def _slurm(name: str) -> int | None:
+def _number(name: str) -> int | None:
     value = os.environ.get(name, "")
     return int(value) if value.isdigit() and int(value) > 0 else None

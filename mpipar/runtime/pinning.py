@@ -8,6 +8,12 @@ from typing import NamedTuple
 
 from mpipar.base.text import several
 from mpipar.runtime import node
+from mpipar.runtime.launcher_words import (
+    CORES_OF_STEP,
+    MORE_CORES,
+    STEP,
+    UNSET_CORES,
+)
 
 
 class Place(NamedTuple):
@@ -159,17 +165,17 @@ _FEWER = "start fewer ranks or workers, or ask for more cores or nodes"
 
 def _remedy(workers: int, environment: Mapping[str, str] = os.environ) -> str:
     """Return how ranks get more cores from what started them; empty if that can't be told."""
-    by_mpirun = (
-        "OMPI_COMM_WORLD_SIZE" in environment or "MPI_LOCALNRANKS" in environment
-    )  # the latter: Hydra
-    if by_mpirun and environment.get("SRUN_CPUS_PER_TASK"):
-        return "unset SRUN_CPUS_PER_TASK before mpirun, which is one task a node of srun"
-    if "OMPI_COMM_WORLD_SIZE" in environment:
+    by_open_mpi = "OMPI_COMM_WORLD_SIZE" in environment
+    by_hydra = "MPI_LOCALNRANKS" in environment
+    by_mpirun = by_open_mpi or by_hydra
+    if by_mpirun and environment.get(CORES_OF_STEP):
+        return UNSET_CORES
+    if by_open_mpi:
         return "pass --bind-to none to mpirun"
     if by_mpirun and any(name.startswith("I_MPI_") for name in environment):
         return "set I_MPI_PIN=off"
-    if "SLURM_STEP_ID" in environment and not by_mpirun:
-        return f"pass --cpus-per-task={workers} or --cpu-bind=none to srun"
+    if STEP in environment and not by_mpirun:
+        return MORE_CORES.format(workers=workers)
     if by_mpirun:
         return "pass -bind-to none to mpirun, or ask for more cores"
     return ""

@@ -21,7 +21,7 @@ def identity() -> dict[str, Any]:
     return {"host": platform.node(), "cores": usable_cores()}
 
 
-def describe(runs: Iterable[Measured], *, slurm: bool) -> Mapping[str, str]:
+def describe(runs: Iterable[Measured], *, as_jobs: bool) -> Mapping[str, str]:
     """Return {what: in words} about the machine of some runs, and when the last of them ended."""
     runs = list(runs)
     ended = datetime.datetime.fromtimestamp(max(run.ended for run in runs), datetime.UTC)
@@ -34,10 +34,10 @@ def describe(runs: Iterable[Measured], *, slurm: bool) -> Mapping[str, str]:
         "system": f"{platform.system()} {platform.release()}, {platform.machine()}",
     }
     return {
-        "nodes" if slurm else "host": ", ".join(hosts) or platform.node(),
+        "nodes" if as_jobs else "host": ", ".join(hosts) or platform.node(),
         **(
             {"submitted from": f"{platform.node()} ({here['processor']}, {here['system']})"}
-            if slurm
+            if as_jobs
             else here
         ),
         "MPI": ", ".join(libraries) or "not in use",

@@ -19,7 +19,7 @@ def write_outcome(
     baseline: int | None,
     about: Mapping[str, str],
     cores: int | None,
-    slurm: bool,
+    as_jobs: bool,
     write_text: Callable[[str, str], object],
 ) -> list[str]:
     """Write tables, data and pictures into a folder; return what is to be said about them.
@@ -37,14 +37,14 @@ def write_outcome(
         What was run, in words.
     cores : int or None
         Cores of this machine, if runs were here.
-    slurm : bool
+    as_jobs : bool
         Whether they were jobs.
     write_text : callable
         Called with the name and the text of each text file; what writes these must know them again.
     """
     modes = [mode for mode in (STRONG, WEAK) if any(run.size.mode == mode for run in runs)]
     parts = [scaling_table(mode, runs, baseline, cores) for mode in modes]
-    described = machine.describe(runs.values(), slurm=slurm)
+    described = machine.describe(runs.values(), as_jobs=as_jobs)
     said, drawn = [], []
     if parts:
         write_text("scaling.csv", report.as_csv(parts))

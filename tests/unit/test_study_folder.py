@@ -69,7 +69,7 @@ def test_a_signal_while_a_run_is_started_is_not_lost_and_leaves_no_run_behind(nu
 
 def test_the_date_is_that_of_the_last_run():
     """So the same runs make the same report, whenever it is written."""
-    described = describe([GAVE._replace(ended=GAVE.ended - 3600), GAVE], slurm=False)
+    described = describe([GAVE._replace(ended=GAVE.ended - 3600), GAVE], as_jobs=False)
     assert described["date"] == "2017-07-14 02:40 UTC"
 
 

@@ -113,7 +113,7 @@ def test_without_matplotlib_there_are_tables_and_a_hint(tmp_path, monkeypatch):
         baseline=None,
         about={},
         cores=None,
-        slurm=False,
+        as_jobs=False,
         write_text=lambda name, text: (tmp_path / name).write_text(text),
     )
     assert "pip install 'mpipar[plot]'" in said[-1]

@@ -1,4 +1,4 @@
-"""Runs of a study on a Slurm cluster: each is a job of its own.
+"""Runs of a study on a cluster: each is a job of its own.
 
 The driver prints its JSON into the job's log, and the job's journal has the times. A job that is in
 the queue, or has ended, when an interrupted study goes on is taken for what it is; none is
@@ -35,7 +35,7 @@ _POLL_SECONDS = 2.0
 _LATE_SECONDS = 10.0
 
 
-class SlurmRunner:
+class JobRunner:
     """Runs as jobs.
 
     Parameters
@@ -60,8 +60,8 @@ class SlurmRunner:
         """Jobs that are in the queue."""
 
     def check(self, run: Run) -> None:
-        """Raise BadInput if there can't be a job for a run; SubmitRefused if Slurm would not take
-        it.
+        """Raise BadInput if there can't be a job for a run; SubmitRefused if it would not
+        be taken.
         """
         _, job = self._job(run)
         try:
