@@ -28,8 +28,9 @@ class Blocks:
     __slots__ = ("_offsets", "count", "ranges")
 
     def __init__(self, ranges: Iterable[range]) -> None:
-        self.ranges = tuple(r for r in ranges if r)
-        self._offsets = [0, *itertools.accumulate(map(_length, self.ranges))]
+        self.ranges = tuple(filter(None, ranges))
+        lengths = map(_length, self.ranges)
+        self._offsets = [0, *itertools.accumulate(lengths)]
         self.count = self._offsets[-1]
 
     def __iter__(self) -> Iterator[int]:
@@ -51,12 +52,13 @@ class Blocks:
         """Return the blocks at these positions of the sequence; the slice has a start and a stop,
         both ≥ 0.
         """
-        start, stop = min(positions.start, self.count), min(positions.stop, self.count)
+        start = min(positions.start, self.count)
+        stop = min(positions.stop, self.count)
         found = []
         index = bisect.bisect_right(self._offsets, start) - 1
         while start < stop:
-            offset, whole = self._offsets[index], self.ranges[index]
-            piece = whole[start - offset : stop - offset]
+            offset = self._offsets[index]
+            piece = self.ranges[index][start - offset : stop - offset]
             found.append(piece)
             start += _length(piece)
             index += 1
@@ -64,36 +66,42 @@ class Blocks:
 
     def every(self, rank: int, size: int) -> Blocks:
         """Return each ``size``-th block of the sequence, from position ``rank`` on."""
-        ranges, offsets = self.ranges, self._offsets
-        return Blocks(
-            r[(rank - offset) % size :: size] for r, offset in zip(ranges, offsets, strict=False)
-        )
+        found = []
+        for whole, offset in zip(self.ranges, self._offsets, strict=False):
+            first = (rank - offset) % size
+            found.append(whole[first::size])
+        return Blocks(found)
 
 
 def united(ranges: Iterable[range]) -> list[range]:
     """Return the union of ranges, which may overlap, as disjoint ranges of step 1, in order."""
     plain: list[range] = []
     stepped: list[range] = []
-    for r in ranges:
-        if r:
-            (plain if r.step == 1 or _length(r) == 1 else stepped).append(r)
+    for one in filter(None, ranges):
+        if one.step == 1 or _length(one) == 1:
+            plain.append(range(one[0], one[-1] + 1))
+        else:
+            stepped.append(one)
     if stepped:
         plain += _runs(stepped)
+    plain.sort(key=_start)
     joined: list[range] = []
-    for r in sorted((range(r[0], r[-1] + 1) for r in plain), key=lambda r: r.start):
-        if joined and r.start <= joined[-1].stop:
-            joined[-1] = range(joined[-1].start, max(joined[-1].stop, r.stop))
+    for one in plain:
+        last = joined[-1] if joined else None
+        if last is not None and one.start <= last.stop:
+            joined[-1] = range(last.start, max(last.stop, one.stop))
         else:
-            joined.append(r)
+            joined.append(one)
     return joined
 
 
 def missing(done: Iterable[range], n: int) -> Blocks:
     """Return what of 0 … n − 1 is in none of the ranges."""
-    gaps, start = [], 0
-    for r in united(done):
-        gaps.append(range(start, min(r.start, n)))
-        start = r.stop
+    gaps = []
+    start = 0
+    for one in united(done):
+        gaps.append(range(start, min(one.start, n)))
+        start = one.stop
     gaps.append(range(start, n))
     return Blocks(gaps)
 
@@ -104,13 +112,20 @@ def _runs(stepped: list[range]) -> list[range]:
     The shares of a cyclic schedule interlock, and together fill about as much as they span: a byte
     for each will do.
     """
-    first = min(r[0] for r in stepped)
-    marks = np.zeros(max(r[-1] for r in stepped) - first + 3, np.int8)  # with a 0 at each end
-    for r in stepped:
-        marks[r[0] - first + 1 : r[-1] - first + 2 : r.step] = 1
+    first = min(one[0] for one in stepped)
+    last = max(one[-1] for one in stepped)
+    before = first - 1  # there is a 0 at each end
+    marks = np.zeros(last - first + 3, np.int8)
+    for one in stepped:
+        marks[one[0] - before : one[-1] - before + 1 : one.step] = 1
     edges = np.flatnonzero(np.diff(marks)).reshape(-1, 2)
     return [range(first + start, first + stop) for start, stop in edges.tolist()]
 
 
-def _length(r: range) -> int:
-    return max(0, -((r.start - r.stop) // r.step))
+def _start(one: range) -> int:
+    return one.start
+
+
+def _length(one: range) -> int:
+    """Return how many numbers a range has, which may be more than ``len`` can count."""
+    return max(0, -((one.start - one.stop) // one.step))

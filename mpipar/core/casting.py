@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from mpipar.core.partials import Array, same_integers
+from mpipar.core.partials import Array, DType, same_integers
 
 _INTEGERS = "iu"
 _FLOATS = "fc"
@@ -14,7 +12,7 @@ _TEXT = "SU"
 _DATES = "mM"
 
 
-def change(rows: Array, dtype: np.dtype[Any]) -> str | None:
+def change(rows: Array, dtype: DType) -> str | None:
     """Return what would be changed if rows were stored as ``dtype``, or None.
 
     Floating-point numbers may be rounded to fewer digits, but not to infinity. All else is kept as
@@ -39,7 +37,7 @@ def change(rows: Array, dtype: np.dtype[Any]) -> str | None:
     return f"{before!s:.40} as {after!s:.40}"
 
 
-def _change_of_table(rows: Array, dtype: np.dtype[Any]) -> str | None:
+def _change_of_table(rows: Array, dtype: DType) -> str | None:
     """Return the first change in a column, or None."""
     for name in dtype.names or ():
         changed = change(rows[name], dtype[name])

@@ -13,10 +13,12 @@ arrays, are
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+
+Doubles: TypeAlias = npt.NDArray[np.float64]
 
 FRACTION_BITS = 1074
 """The smallest positive double is 2 to the minus this."""
@@ -26,6 +28,8 @@ _ONE = 1 << FRACTION_BITS
 _DIGIT = 32  # bits of a digit
 _MASK = np.int64(2**_DIGIT - 1)
 _PADDING = 2 * _DIGIT  # digits below the smallest double, so that no mantissa starts under digit 0
+_UNIT_BITS = FRACTION_BITS + _PADDING  # digit 0 is in units of 2 to the minus this
+_MANTISSA_BITS = 53  # of a double
 _LEAST_ROUNDED = 2.0**53  # whole numbers below are doubles
 _ADDITIONS = 2**28  # a word takes this many digits before it could overflow; see ExactArray._carry
 
@@ -68,7 +72,7 @@ class ExactArray:
         self.shape = shape
         self.low = 0
         self.words: npt.NDArray[np.int64] = np.zeros((0, math.prod(shape)), np.int64)
-        self.special: npt.NDArray[np.float64] | None = None
+        self.special: Doubles | None = None
         self.additions = 0
         self.whole = True  # whether all that was added is of integers
 
@@ -76,17 +80,17 @@ class ExactArray:
         """Add ``values``, real and of this shape."""
         if values.shape != self.shape:
             raise ValueError(f"partials must have one shape: got {values.shape} after {self.shape}")
-        if values.dtype.kind not in "iub":
-            self.whole = False
-            self._add(values.astype(np.float64, copy=False).ravel())
-        elif values.dtype.itemsize < 8:
-            self._add(values.astype(np.float64).ravel())
-        else:  # a double has room for half of the bits
+        is_whole = values.dtype.kind in "iub"
+        if is_whole and values.dtype.itemsize == 8:  # a double has room for half of the bits
             low = values & values.dtype.type(_MASK)
-            self._add((values - low).astype(np.float64).ravel())
+            high = values - low
+            self._add(high.astype(np.float64).ravel())
             self._add(low.astype(np.float64).ravel())
+        else:
+            self.whole = self.whole and is_whole
+            self._add(values.astype(np.float64, copy=False).ravel())
 
-    def _add(self, x: npt.NDArray[np.float64]) -> None:
+    def _add(self, x: Doubles) -> None:
         finite = np.isfinite(x)
         if not finite.all():
             self._add_special(np.where(finite, 0.0, x))
@@ -94,14 +98,17 @@ class ExactArray:
         if not x.any():
             return
         fraction, exponent = np.frexp(x)
-        mantissa = np.ldexp(fraction, 53).astype(np.int64)
-        lowest_bit = exponent.astype(np.int64) + (FRACTION_BITS + _PADDING - 53)
-        lowest_bit[mantissa == 0] = lowest_bit[mantissa != 0].min()  # zeros widen nothing
-        digit, shift = lowest_bit // _DIGIT, lowest_bit % _DIGIT
+        mantissa = np.ldexp(fraction, _MANTISSA_BITS).astype(np.int64)
+        lowest_bit = exponent.astype(np.int64) + (_UNIT_BITS - _MANTISSA_BITS)
+        is_zero = mantissa == 0
+        lowest_bit[is_zero] = lowest_bit[~is_zero].min()  # zeros widen nothing
+        digit = lowest_bit // _DIGIT
+        shift = lowest_bit % _DIGIT
         self._make_room(int(digit.min()), int(digit.max()) + 3)
         low_part = (mantissa & _MASK) << shift  # < 2⁶³
         high_part = (mantissa >> _DIGIT) << shift  # signed
-        row, column = digit - self.low, np.arange(x.size)
+        row = digit - self.low
+        column = np.arange(x.size)
         self.words[row, column] += low_part & _MASK
         self.words[row + 1, column] += (low_part >> _DIGIT) + (high_part & _MASK)
         self.words[row + 2, column] += high_part >> _DIGIT
@@ -114,10 +121,11 @@ class ExactArray:
         self.whole = self.whole and other.whole
         if other.special is not None:
             self._add_special(other.special)
-        if len(other.words):
-            self._make_room(other.low, other.low + len(other.words))
+        length = len(other.words)
+        if length:
+            self._make_room(other.low, other.low + length)
             first = other.low - self.low
-            self.words[first : first + len(other.words)] += other.words
+            self.words[first : first + length] += other.words
             self._count(other.additions)
 
     def value(self) -> npt.NDArray[Any]:
@@ -125,45 +133,48 @@ class ExactArray:
 
         If all that was added is of integers, and one of the sums is no double, they are integers.
         """
-        rounded = self._rounded() if len(self.words) else np.zeros(math.prod(self.shape))
+        if len(self.words):
+            rounded = self._rounded()
+        else:
+            rounded = np.zeros(math.prod(self.shape))
         if self.special is not None:
             rounded = np.where(self.special == 0, rounded, self.special)
         if self.whole and np.abs(rounded).max(initial=0) >= _LEAST_ROUNDED:
             return self._integers(rounded).reshape(self.shape)
         return rounded.reshape(self.shape)
 
-    def _integers(self, rounded: npt.NDArray[np.float64]) -> npt.NDArray[Any]:
+    def _integers(self, rounded: Doubles) -> npt.NDArray[Any]:
         """Return the sums, which are whole numbers, as such if one of them isn't the double that it
         is rounded to.
         """
         sums = [0] * rounded.size
         for k, words in enumerate(self.words.tolist()):
-            shift = _DIGIT * (self.low + k) - FRACTION_BITS - _PADDING
+            shift = _DIGIT * (self.low + k) - _UNIT_BITS
             for column, word in enumerate(words):
-                sums[column] += word << shift if shift >= 0 else word >> -shift
-        if all(x == exact for x, exact in zip(rounded.tolist(), sums, strict=True)):
+                sums[column] += shifted(word, shift)
+        if rounded.tolist() == sums:
             return rounded
         fits = all(-(2**63) <= x < 2**63 for x in sums)
         return np.array(sums, np.int64 if fits else object)
 
-    def _add_special(self, values: npt.NDArray[np.float64]) -> None:
+    def _add_special(self, values: Doubles) -> None:
+        if self.special is None:
+            self.special = values
+            return
         with np.errstate(invalid="ignore"):  # inf − inf is nan, in whatever order they come
-            self.special = values if self.special is None else self.special + values
+            self.special = self.special + values
 
     def _make_room(self, low: int, high: int) -> None:
         """Hold digits ``low`` … ``high - 1`` at least."""
         if not len(self.words):
             self.low = low
-        below, above = max(0, self.low - low), max(0, high - self.low - len(self.words))
+        below = max(0, self.low - low)
+        above = max(0, high - self.low - len(self.words))
         if below or above:
             columns = self.words.shape[1]
-            self.words = np.concatenate(
-                [
-                    np.zeros((below, columns), np.int64),
-                    self.words,
-                    np.zeros((above, columns), np.int64),
-                ]
-            )
+            lower = np.zeros((below, columns), np.int64)
+            upper = np.zeros((above, columns), np.int64)
+            self.words = np.concatenate([lower, self.words, upper])
             self.low -= below
 
     def _count(self, additions: int) -> None:
@@ -184,34 +195,49 @@ class ExactArray:
             self.words[k] &= _MASK
         self.additions = 1
 
-    def _rounded(self) -> npt.NDArray[np.float64]:
-        self._make_room(
-            self.low - 2, self.low + len(self.words) + 2
-        )  # for the carry, and to look below the first digit
+    def _rounded(self) -> Doubles:
+        # Room for the carry, and to look below the first digit.
+        self._make_room(self.low - 2, self.low + len(self.words) + 2)
         self._carry()
         negative = self.words[-1] < 0
         self.words[:, negative] *= -1
         self._carry()
-        words, column = self.words, np.arange(self.words.shape[1])
-        top = len(words) - 1 - np.argmax(words[::-1] != 0, axis=0)  # the first digit that isn't 0
-        top = np.maximum(top, 2)
-        first, second, third = (words[top - k, column].astype(np.uint64) for k in range(3))
-        length = np.frexp(first.astype(np.float64))[
-            1
-        ]  # bits of the first digit, exact as it is below 2³²
-        up = (_DIGIT - length).astype(np.uint64)
-        # 64 bits from the first set bit on, then one "sticky" bit for all that is below.
-        leading = (first << (up + _DIGIT)) | (second << up) | (third >> (_DIGIT - up))
-        below = (third << up) & np.uint64(_MASK) != 0
-        below |= (np.cumsum(words != 0, axis=0)[top - 2, column] - (third != 0)) > 0
-        leading |= below.astype(np.uint64)
-        scale = (
-            _DIGIT * (top + self.low) - (FRACTION_BITS + _PADDING) - _DIGIT - up.astype(np.int64)
-        )
-        with np.errstate(over="ignore"):  # beyond the range of doubles is inf
-            # Below the normal range nothing is rounded here: such a sum has fewer than 53 bits
-            # above 2⁻¹⁰⁷⁴.
-            magnitude: npt.NDArray[np.float64] = np.ldexp(leading.astype(np.float64), scale)
+        magnitude = self._rounded_positive()
         self.words[:, negative] *= -1
         np.negative(magnitude, out=magnitude, where=negative)
         return magnitude
+
+    def _rounded_positive(self) -> Doubles:
+        """Return the sums, none of which is negative, from words that are digits."""
+        words = self.words
+        column = np.arange(words.shape[1])
+        is_set = words != 0
+        top = len(words) - 1 - np.argmax(is_set[::-1], axis=0)  # the first digit that isn't 0
+        top = np.maximum(top, 2)
+        first = words[top, column].astype(np.uint64)
+        second = words[top - 1, column].astype(np.uint64)
+        third = words[top - 2, column].astype(np.uint64)
+        _, length = np.frexp(first.astype(np.float64))  # bits of the first, exact as it is < 2³²
+        up = (_DIGIT - length).astype(np.uint64)
+
+        # 64 bits from the first set bit on, then one "sticky" bit for all that is below.
+        leading = (first << (up + _DIGIT)) | (second << up) | (third >> (_DIGIT - up))
+        rest_of_third = (third << up) & np.uint64(_MASK)
+        set_up_to_third = np.cumsum(is_set, axis=0)[top - 2, column]
+        set_below_third = set_up_to_third - (third != 0)
+        is_more_below = (rest_of_third != 0) | (set_below_third > 0)
+        leading |= is_more_below.astype(np.uint64)
+
+        scale = _DIGIT * (top + self.low - 1) - _UNIT_BITS - up.astype(np.int64)
+        with np.errstate(over="ignore"):  # beyond the range of doubles is inf
+            # Below the normal range nothing is rounded here: such a sum has fewer than 53 bits
+            # above 2⁻¹⁰⁷⁴.
+            magnitude: Doubles = np.ldexp(leading.astype(np.float64), scale)
+        return magnitude
+
+
+def shifted(x: int, bits: int) -> int:
+    """Return x · 2ᵇⁱᵗˢ, rounded down."""
+    if bits >= 0:
+        return x << bits
+    return x >> -bits

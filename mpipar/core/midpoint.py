@@ -60,7 +60,9 @@ def grid(samples: int, dimensions: int) -> Grid | None:
     if m**dimensions >= _FEW:
         return Grid(m, _EVERY)
     m = _side(samples // (1 + others), dimensions)
-    return Grid(m, 1) if m >= least_side(dimensions) else None
+    if m >= least_side(dimensions):
+        return Grid(m, 1)
+    return None
 
 
 def _others(dimensions: int) -> int:
@@ -77,8 +79,11 @@ def least_side(dimensions: int) -> int:
 
 def least_samples(dimensions: int) -> int:
     """Return how many points :func:`grid` needs."""
-    cells, others = int(least_side(dimensions) ** dimensions), _others(dimensions)
-    return (1 + others) * cells if cells < _FEW else -(-cells * (_EVERY + others) // _EVERY)
+    cells = int(least_side(dimensions) ** dimensions)
+    others = _others(dimensions)
+    if cells < _FEW:
+        return (1 + others) * cells
+    return -(-cells * (_EVERY + others) // _EVERY)
 
 
 def _side(cells: int, dimensions: int) -> int:
@@ -103,7 +108,8 @@ class Box(NamedTuple):
         bounds.
         """
         x = self.low + self.width * (places / self.grid.m)
-        values = xp.asarray(function(*(x[axis, :] for axis in range(x.shape[0]))))
+        variables = [x[axis, :] for axis in range(x.shape[0])]
+        values = xp.asarray(function(*variables))
         if str(values.dtype).startswith("complex"):
             raise TypeError("f has complex values")
         return xp.broadcast_to(xp.asarray(values, dtype=xp.float64), x.shape[1:])
@@ -113,21 +119,24 @@ def evaluate(xp: Any, function: Function, box: Box, start: int, stop: int) -> tu
     """Return :data:`NAMES` and :data:`PEAKS` of the cells ``start … stop - 1``; the last axis goes
     fastest.
     """
-    dimensions, m = box.low.shape[0], box.grid.m
+    dimensions = box.low.shape[0]
+    m = box.grid.m
     halo = max(STEPS) if dimensions == 1 else 0  # points that belong to the blocks beside, too
-    first, last = max(0, start - halo), min(m**dimensions, stop + halo)
+    first = max(0, start - halo)
+    last = min(m**dimensions, stop + halo)
     index = _indices(xp, xp.arange(first, last), m, dimensions)
     around = box.values(xp, function, xp.asarray(index, dtype=xp.float64) + 0.5)
     y = around[start - first : stop - first]
+    size = xp.abs(y)
     sums = [xp.sum(y)]
     for step in STEPS[1:]:
-        is_coarse: Any = slice((step // 2 - start) % step, None, step)
-        if dimensions > 1:
-            is_coarse = xp.all(index % step == step // 2, axis=0)
+        is_coarse = _is_coarse(xp, index, start, step)
         sums.append(xp.sum(y[is_coarse]))
-    sums.append(xp.sum(xp.abs(y)))
+    sums.append(xp.sum(size))
+
     chosen = _chosen(xp, box.grid.every, start, stop)
-    over, bends = y[:0], [y[:0]] * len(STEPS)
+    over = y[:0]
+    bends = [y[:0]] * len(STEPS)
     if dimensions == 1:
         bends = [_bends(xp, around, first, start, stop, m, step) for step in STEPS]
     if chosen.shape[0]:
@@ -139,9 +148,24 @@ def evaluate(xp: Any, function: Function, box: Box, start: int, stop: int) -> tu
     apart = xp.abs(over)
     sums += [xp.sum(bend) for bend in bends]
     sums += [xp.sum(xp.ones_like(over)), xp.sum(over), xp.sum(apart)]
-    where = xp.asarray(xp.argmax(xp.abs(y)) + start, dtype=xp.float64)
-    peaks = [xp.max(y), where, xp.max(-y), *(_largest(xp, of) for of in (bends[0], apart))]
+
+    where = xp.asarray(xp.argmax(size) + start, dtype=xp.float64)
+    peaks = [
+        xp.max(y),
+        where,
+        xp.max(-y),
+        _largest(xp, bends[0]),
+        _largest(xp, apart),
+    ]
     return xp.stack(sums), xp.stack(peaks)
+
+
+def _is_coarse(xp: Any, index: Any, start: int, step: int) -> Any:
+    """Return which points of a block, from ``start`` on, are on a grid so many times coarser."""
+    dimensions = index.shape[0]
+    if dimensions == 1:
+        return slice((step // 2 - start) % step, None, step)
+    return xp.all(index % step == step // 2, axis=0)
 
 
 def _largest(xp: Any, values: Any) -> Any:
@@ -151,18 +175,19 @@ def _largest(xp: Any, values: Any) -> Any:
 def _chosen(xp: Any, every: int, start: int, stop: int) -> Any:
     """Return one of ``every`` cells, any: those of them that are in a block."""
     groups = xp.arange(start // every, (stop - 1) // every + 1)
-    item = groups * every + xp.asarray(
-        _mixed(xp, groups, 0) % xp.asarray(every, dtype=xp.uint64), dtype=groups.dtype
-    )
-    return item[(item >= start) & (item < stop)]
+    of_group = _mixed(xp, groups, 0) % xp.asarray(every, dtype=xp.uint64)
+    item = groups * every + xp.asarray(of_group, dtype=groups.dtype)
+    is_in_block = (item >= start) & (item < stop)
+    return item[is_in_block]
 
 
 def _indices(xp: Any, rest: Any, m: int, dimensions: int) -> Any:
     """Return where points are on each axis of the grid."""
     faster: list[Any] = []
     for _ in range(dimensions - 1):
-        rest, item = rest // m, rest
-        faster.insert(0, item - rest * m)
+        slower = rest // m
+        faster.insert(0, rest - slower * m)
+        rest = slower
     return xp.stack([rest, *faster])
 
 
@@ -174,17 +199,20 @@ def _bends(xp: Any, around: Any, first: int, start: int, stop: int, m: int, step
     begin = max(start, step)
     begin += (centre - begin) % step
     end = min(stop, m - step)
-    low, count = begin - first, max(0, -(-(end - begin) // step))
-    middle, left, right = (
-        around[max(0, low + shift) :: step][:count] for shift in (0, -step, step)
-    )
+    low = begin - first
+    count = max(0, -(-(end - begin) // step))
+    middle = around[max(0, low) :: step][:count]
+    left = around[max(0, low - step) :: step][:count]
+    right = around[max(0, low + step) :: step][:count]
     return xp.abs((left - middle) + (right - middle))
 
 
 def _pairs(xp: Any, function: Function, box: Box, chosen: Any, centre: Any, middle: Any) -> Any:
     """Return what pairs of points have on average over their midpoint."""
-    offset = xp.stack([_uniform(xp, chosen, axis + 1) for axis in range(centre.shape[0])]) - 0.5
-    right, left = (box.values(xp, function, centre + sign * offset) for sign in (1.0, -1.0))
+    axes = range(centre.shape[0])
+    offset = xp.stack([_uniform(xp, chosen, axis + 1) for axis in axes]) - 0.5
+    right = box.values(xp, function, centre + offset)
+    left = box.values(xp, function, centre - offset)
     return ((right - middle) + (left - middle)) / 2.0
 
 
@@ -194,29 +222,33 @@ def _bends_anywhere(
     """Return |second differences| along an axis for each cell, any, with 0 where a neighbour is out
     of the box.
     """
-    dimensions, m = centre.shape[0], box.grid.m
-    axis = xp.asarray(
-        _mixed(xp, chosen, dimensions + 1) % xp.asarray(dimensions, dtype=xp.uint64), dtype=xp.int64
-    )
+    dimensions = centre.shape[0]
+    last = box.grid.m - 0.5
+    any_axis = _mixed(xp, chosen, dimensions + 1) % xp.asarray(dimensions, dtype=xp.uint64)
+    axis = xp.asarray(any_axis, dtype=xp.int64)
     along = xp.stack([xp.asarray(axis == k, dtype=xp.float64) for k in range(dimensions)])
-    places = [xp.clip(centre + sign * along, 0.5, m - 0.5) for sign in (1.0, -1.0)]
-    right, left = (box.values(xp, function, place) for place in places)
+    above = xp.clip(centre + along, 0.5, last)
+    below = xp.clip(centre - along, 0.5, last)
+    right = box.values(xp, function, above)
+    left = box.values(xp, function, below)
     bends = xp.abs((right - middle) + (left - middle))
-    is_inside = xp.all(places[0] - places[1] == 2.0 * along, axis=0)
+    is_inside = xp.all(above - below == 2.0 * along, axis=0)
     return xp.where(is_inside, bends, xp.zeros_like(bends))
 
 
 def _mixed(xp: Any, numbers: Any, salt: int) -> Any:
     """Return a whole number below 2³² for each, as good as random, and the same on each machine."""
-    low = xp.asarray(2**32 - 1, dtype=xp.uint64)
-    mixed = (
-        xp.asarray(numbers, dtype=xp.uint64) + xp.asarray(salt * 0x9E3779B9 + 1, dtype=xp.uint64)
-    ) & low
+
+    def words(values: Any) -> Any:
+        return xp.asarray(values, dtype=xp.uint64)
+
+    low = words(2**32 - 1)
+    half = words(16)
+    mixed = (words(numbers) + words(salt * 0x9E3779B9 + 1)) & low
     for factor in (0x7FEB352D, 0x846CA68B):  # "lowbias32" of Chris Wellons
-        mixed = (mixed ^ (mixed >> xp.asarray(16, dtype=xp.uint64))) * xp.asarray(
-            factor, dtype=xp.uint64
-        ) & low
-    return mixed ^ (mixed >> xp.asarray(16, dtype=xp.uint64))
+        mixed = mixed ^ (mixed >> half)
+        mixed = mixed * words(factor) & low
+    return mixed ^ (mixed >> half)
 
 
 def _uniform(xp: Any, numbers: Any, salt: int) -> Any:
@@ -238,8 +270,9 @@ class Judged(NamedTuple):
     refusal: str = ""
 
 
-# of what a grid's differences are to those of one three times finer: below, they don't vanish
 _LEAST_ORDER = 1.2
+"""Of what a grid's differences are to those of one three times finer: below, they don't vanish."""
+
 _SHARE = 0.01  # of all bends, that the largest is of where they aren't the same everywhere
 _STANDARD_ERRORS = 4.0
 _WORST = 0.3  # part of the mean of |f| that an error may be
@@ -247,7 +280,11 @@ _ROUNDING = 2.0**-51
 
 
 def judge(
-    sums: dict[str, float], peaks: dict[str, float], m: int, dimensions: int, growth: float | None
+    sums: dict[str, float],
+    peaks: dict[str, float],
+    m: int,
+    dimensions: int,
+    growth: float | None,
 ) -> Judged:
     """Return the mean of a function over the box, and a bound of its error, from the sums over all
     blocks.
@@ -264,44 +301,48 @@ def judge(
         it does.
     """
     n = m**dimensions
-    mean, size, spread = sums["fine"] / n, sums["size"] / n, peaks["high"] + peaks["low"]
-    if not all(math.isfinite(total) for total in (*sums.values(), *peaks.values())):
-        return Judged(
-            mean, math.nan, "it is not finite, or too large, at a point of the grid or near one"
-        )
-    errors = [_ROUNDING * size if spread else 0.0, _of_pairs(sums, peaks["apart"])]
-    errors.append(
-        _of_grids(
-            *(
-                sums[name] / (n / step**dimensions)
-                for name, step in zip(SUMS[:3], STEPS, strict=True)
-            )
-        )
-    )
+    mean = sums["fine"] / n
+    size = sums["size"] / n
+    spread = peaks["high"] + peaks["low"]
+    if not all(map(math.isfinite, (*sums.values(), *peaks.values()))):
+        return _refused(mean, "it is not finite, or too large, at a point of the grid or near one")
+    means = [
+        sums[name] / (n / step**dimensions) for name, step in zip(SUMS[:3], STEPS, strict=True)
+    ]
+    errors = [
+        _ROUNDING * size if spread else 0.0,
+        _of_pairs(sums, peaks["apart"]),
+        _of_grids(*means),
+    ]
     if dimensions == 1:
-        of_bends = _of_bends([sums[name] / m for name in BENDS], peaks["bend"] / m, growth)
+        bends = [sums[name] / m for name in BENDS]
+        of_bends = _of_bends(bends, peaks["bend"] / m, growth)
         if of_bends is None:
-            return Judged(mean, math.nan, "sums over finer grids don't come closer to each other")
+            return _refused(mean, "sums over finer grids don't come closer to each other")
         errors.append(of_bends)
-    # a jump is two bends of its height, and an error of at most a quarter of these; they are
-    # samples
     else:
+        # A jump is two bends of its height, and an error of at most a quarter of these; they are
+        # samples.
         errors.append(dimensions * sums["bend1"] / max(1.0, sums["pairs"]) / 3.0)
         if growth is not None:
             errors.append(4.0 * spread / n)
     error = max(errors)
     if error > _WORST * size:
-        return Judged(mean, math.nan, "the points are too few to tell it")
+        return _refused(mean, "the points are too few to tell it")
     return Judged(mean, error)
+
+
+def _refused(mean: float, why: str) -> Judged:
+    return Judged(mean, math.nan, why)
 
 
 def _of_pairs(sums: dict[str, float], largest: float) -> float:
     """Return how far the mean may be from that at the points of pairs, which are anywhere."""
     count = max(1.0, sums["pairs"])
-    deviation = math.sqrt(sums["apart"] / count) * math.sqrt(
-        largest
-    )  # at least the standard deviation
-    return 1.5 * abs(sums["over"]) / count + _STANDARD_ERRORS * deviation / math.sqrt(count)
+    mean = abs(sums["over"])
+    # At least the standard deviation.
+    deviation = math.sqrt(sums["apart"] / count) * math.sqrt(largest)
+    return 1.5 * mean / count + _STANDARD_ERRORS * deviation / math.sqrt(count)
 
 
 def _of_bends(bends: list[float], largest: float, growth: float | None) -> float | None:
@@ -318,24 +359,27 @@ def _of_bends(bends: list[float], largest: float, growth: float | None) -> float
     order = coarse / fine
     if coarsest > 0.0 and coarse > 0.0:
         order = min(order, coarsest / coarse)
-    if (
-        largest < _SHARE * fine
-    ):  # bends are everywhere: noise of rounding, or waves as short as the grid's step
-        return fine / (min(max(order, 2.0), 9.0) - 1.0)
-    if (
-        growth is not None
-    ):  # towards a pole between points, whose distance is another one on each grid
+    bends_are_everywhere = largest < _SHARE * fine
+    if bends_are_everywhere:  # noise of rounding, or waves as short as the grid's step
+        order = min(max(order, 2.0), 9.0)
+        return fine / (order - 1.0)
+    if growth is not None:  # towards a pole between points, whose distance differs on each grid
         order = 3.0 ** (1.0 - growth)
         fine = 1.5 * max(fine, coarse / order, coarsest / order**2)
-    return fine / (min(order, 9.0) - 1.0) if order >= _LEAST_ORDER else None
+    if order >= _LEAST_ORDER:
+        return fine / (min(order, 9.0) - 1.0)
+    return None
 
 
 def _of_grids(fine: float, coarse: float, coarsest: float) -> float:
     """Return the error that the means of three grids tell, at the order that they show."""
-    near, far = abs(fine - coarse), abs(coarse - coarsest)
+    near = abs(fine - coarse)
+    far = abs(coarse - coarsest)
     if near == 0.0 and far == 0.0:
         return 0.0
     order = min(9.0, far / near) if near > 0.0 else 9.0
     if order < _LEAST_ORDER:
         return near + far
-    return 1.5 * max(near / (order - 1.0), far / (order * (order - 1.0)))
+    of_near = near / (order - 1.0)
+    of_far = far / (order * (order - 1.0))
+    return 1.5 * max(of_near, of_far)

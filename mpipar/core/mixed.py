@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from mpipar.core.partials import Array
+from mpipar.core.partials import Array, DType
 
 _MARK = "\0"
 _LACKING = "-"
@@ -46,14 +46,14 @@ def _table_of_one(row: Mapping[str, Array]) -> Array:
 
 
 @functools.lru_cache(maxsize=100)
-def _dtype(columns: tuple[tuple[str, np.dtype[Any]], ...]) -> np.dtype[Any]:
+def _dtype(columns: tuple[tuple[str, DType], ...]) -> DType:
     return np.dtype([*columns])
 
 
-def types_in(dtype: np.dtype[Any]) -> dict[str, list[np.dtype[Any] | None]]:
+def types_in(dtype: DType) -> dict[str, list[DType | None]]:
     """Return the types in each column of a table, None where some rows lack it."""
     assert dtype.names is not None
-    found: dict[str, list[np.dtype[Any] | None]] = {}
+    found: dict[str, list[DType | None]] = {}
     for field in dtype.names:
         name, mark, types = field.partition(_MARK)
         if mark:
@@ -75,7 +75,7 @@ def values_in(table: Array) -> Iterator[tuple[str, Any, Array]]:
 
 
 def _values_by_type(
-    cells: list[str], types: list[np.dtype[Any] | None]
+    cells: list[str], types: list[DType | None]
 ) -> Iterator[tuple[list[int], Array]]:
     """Yield (rows, values) for each type in a column of several."""
     for number, dtype in enumerate(types):
@@ -104,9 +104,9 @@ def _field(name: str, cells: list[Array | None]) -> tuple[str, Array]:
     return f"{name}{_MARK}{','.join(types)}", np.array(texts)
 
 
-def _widest_types(cells: list[Array]) -> dict[str, np.dtype[Any]]:
+def _widest_types(cells: list[Array]) -> dict[str, DType]:
     """Return the types of cells, in order of appearance; of all lengths of text the longest."""
-    kinds: dict[str, np.dtype[Any]] = {}
+    kinds: dict[str, DType] = {}
     for cell in cells:
         key = _key(cell)
         if key not in kinds or cell.dtype.itemsize > kinds[key].itemsize:
@@ -132,11 +132,11 @@ def _number_in(cell: str) -> int:
     return ord(cell[0]) - _FIRST_NUMBER
 
 
-def _types(text: str) -> list[np.dtype[Any] | None]:
+def _types(text: str) -> list[DType | None]:
     return [None if one == _LACKING else np.dtype(one) for one in text.split(",")]
 
 
-def _parsed(text: str, dtype: np.dtype[Any]) -> Any:
+def _parsed(text: str, dtype: DType) -> Any:
     """Return the value that a text stands for."""
     match dtype.kind:
         case "b":
@@ -150,7 +150,7 @@ def _parsed(text: str, dtype: np.dtype[Any]) -> Any:
     return text
 
 
-def _parsed_complex(text: str, dtype: np.dtype[Any]) -> Any:
+def _parsed_complex(text: str, dtype: DType) -> Any:
     number = np.zeros((), dtype)
     type_of_parts = number.real.dtype
     real, imaginary = np.array(text.split(" "), type_of_parts)

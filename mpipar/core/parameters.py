@@ -93,52 +93,66 @@ class Parameter:
 
     def check(self, value: Any) -> Any:
         """Return one value as this parameter's type, or raise BadInput."""
-        fits: tuple[type, ...] = {float: (float, int), Path: (Path, str)}.get(
-            self.type, (self.type,)
-        )
         if hasattr(value, "item") and getattr(value, "ndim", None) == 0:
             value = value.item()  # a NumPy scalar
         if self.type is int and isinstance(value, float) and value.is_integer():
             value = int(value)  # 1e6, as on a command line
-        if not isinstance(value, fits) or (isinstance(value, bool) and self.type is not bool):
+        value = self._of_type(value)
+        self._check_range(value)
+        is_too_small = self.minimum is not None and value < self.minimum
+        is_no_choice = self.choices and value not in self.choices
+        if is_too_small or is_no_choice:
+            raise BadInput(f"expected {self.allowed}, got {value!s}{self._meant(value)}")
+        return value
+
+    def _of_type(self, value: Any) -> Any:
+        """Return a value as this parameter's type; True is no whole number here."""
+        is_bool = isinstance(value, bool)
+        fits = isinstance(value, _FITTING.get(self.type, self.type))
+        if not fits or (is_bool and self.type is not bool):
             raise BadInput(f"expected {self.allowed}, got {value!r}{self._meant(value)}")
         try:
-            value = self.type(value)
+            return self.type(value)
         except OverflowError:
             raise BadInput(f"expected {self.allowed}, got one beyond the range of floats") from None
+
+    def _check_range(self, value: Any) -> None:
         if self.type is float and not math.isfinite(value):
             raise BadInput(f"expected {self.allowed}, got {value!r}")
         if self.type is int and abs(value) > LARGEST_INT:
             raise BadInput(f"expected {self.allowed} of at most 64 bits, got a larger one")
-        if (self.minimum is not None and value < self.minimum) or (
-            self.choices and value not in self.choices
-        ):
-            raise BadInput(f"expected {self.allowed}, got {value!s}{self._meant(value)}")
-        return value
 
     def _meant(self, value: Any) -> str:
-        return did_you_mean(value, map(str, self.choices)) if isinstance(value, str) else ""
+        if not isinstance(value, str):
+            return ""
+        return did_you_mean(value, map(str, self.choices))
 
     def check_all(self, value: Any) -> Any:
         """Return a whole value (None, one, or a list) as this parameter takes it, or raise BadInput
         naming it.
         """
+        if value is None and self.optional:
+            return None
         try:
-            if value is None and self.optional:
-                return None
             if self.many:
-                if isinstance(value, str) or not hasattr(value, "__iter__"):
-                    raise BadInput(f"expected a list, each {self.allowed}, got {value!r}")
-                return [self.check(item) for item in value]
+                return self._check_list(value)
             return self.check(value)
         except BadInput as error:
             raise BadInput(f"{self.name}: {error}") from None
+
+    def _check_list(self, values: Any) -> list[Any]:
+        is_list = hasattr(values, "__iter__") and not isinstance(values, str)
+        if not is_list:
+            raise BadInput(f"expected a list, each {self.allowed}, got {values!r}")
+        return [self.check(value) for value in values]
 
 
 def one_of(choices: tuple[Any, ...]) -> str:
     """Return "a, b or c"."""
     *others, last = map(str, choices)
-    return f"{', '.join(others)} or {last}" if others else last
+    if not others:
+        return last
+    return f"{', '.join(others)} or {last}"
 
 
 def parse_int(text: str) -> int:
@@ -166,12 +180,12 @@ def _parse_float(text: str) -> float:
 
 
 def _parse_bool(text: str) -> bool:
-    try:
-        return {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}[
-            text.lower()
-        ]
-    except KeyError:
-        raise ValueError(f"expected true or false, got {text!r}") from None
+    word = text.lower()
+    if word in ("true", "yes", "1"):
+        return True
+    if word in ("false", "no", "0"):
+        return False
+    raise ValueError(f"expected true or false, got {text!r}")
 
 
 _WORDS = {
@@ -181,6 +195,9 @@ _WORDS = {
     bool: "true or false",
     Path: "a path",
 }
+
+_FITTING: dict[type, tuple[type, ...]] = {float: (float, int), Path: (Path, str)}
+"""Types of values that stand for one of another."""
 
 _PARSERS: dict[type, Callable[[str], Any]] = {
     int: parse_int,
@@ -201,15 +218,13 @@ def parameters_of(function: Callable[..., Any]) -> tuple[Parameter, ...]:
     for parameter in inspect.signature(function).parameters.values():
         if parameter.kind is not parameter.KEYWORD_ONLY:
             continue
+        where = f"{function.__name__}: parameter {parameter.name!r}"
         if parameter.name not in hints:
-            raise TypeError(
-                f"{function.__name__}: parameter {parameter.name!r} needs a type, such as int or"
-                " float"
-            )
+            raise TypeError(f"{where} needs a type, such as int or float")
         try:
             traits = _traits(hints[parameter.name])
         except TypeError as error:
-            raise TypeError(f"{function.__name__}: parameter {parameter.name!r}: {error}") from None
+            raise TypeError(f"{where}: {error}") from None
         found.append(
             Parameter(
                 parameter.name,
@@ -223,7 +238,8 @@ def parameters_of(function: Callable[..., Any]) -> tuple[Parameter, ...]:
 
 def _traits(hint: Any) -> dict[str, Any]:
     """Return the fields of a Parameter that an annotation says."""
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    origin = typing.get_origin(hint)
+    arguments = typing.get_args(hint)
     if origin is Annotated:
         traits = _traits(arguments[0])
         for note in arguments[1:]:
@@ -232,14 +248,10 @@ def _traits(hint: Any) -> dict[str, Any]:
         return traits
     if origin is Literal:
         return {"type": type(arguments[0]), "choices": arguments}
-    if (
-        origin in (typing.Union, types.UnionType)
-        and len(arguments) == 2
-        and types.NoneType in arguments
-    ):
-        inner = next(argument for argument in arguments if argument is not types.NoneType)
-        return {**_traits(inner), "optional": True}
-    if origin in (list, tuple) and arguments and (origin is list or arguments[1:] == (...,)):
+    or_none = _or_none(origin, arguments)
+    if or_none is not None:
+        return {**_traits(or_none), "optional": True}
+    if _is_list(origin, arguments):
         return {**_traits(arguments[0]), "many": True}
     if hint in _PARSERS:
         return {"type": hint}
@@ -248,14 +260,39 @@ def _traits(hint: Any) -> dict[str, Any]:
     )
 
 
+def _or_none(origin: Any, arguments: tuple[Any, ...]) -> Any:
+    """Return the type in "type | None", or None if it isn't that."""
+    is_union = origin in (typing.Union, types.UnionType)
+    if not is_union or len(arguments) != 2 or types.NoneType not in arguments:
+        return None
+    first, second = arguments
+    return second if first is types.NoneType else first
+
+
+def _is_list(origin: Any, arguments: tuple[Any, ...]) -> bool:
+    """Return whether a type is list[type] or tuple[type, …]."""
+    if origin is list:
+        return bool(arguments)
+    return origin is tuple and arguments[1:] == (...,)
+
+
+_SECTION = re.compile(
+    r"^Parameters\n-+\n(.*?)(?=^\S[^\n]*\n-+$|\Z)",
+    re.DOTALL | re.MULTILINE,
+)
+_ENTRY = re.compile(
+    r"^(\w+) ?:[^\n]*\n((?:[ \t]+\S[^\n]*\n?)+)",
+    re.MULTILINE,
+)
+
+
 def _described_parameters(doc: str) -> dict[str, str]:
     """Return {name: first paragraph} from the Parameters section of a NumPy-style docstring."""
-    section = re.search(
-        r"^Parameters\n-+\n(.*?)(?=^\S[^\n]*\n-+$|\Z)", doc, re.DOTALL | re.MULTILINE
-    )
-    if not section:
+    section = _SECTION.search(doc)
+    if section is None:
         return {}
-    entries = re.finditer(
-        r"^(\w+) ?:[^\n]*\n((?:[ \t]+\S[^\n]*\n?)+)", section.group(1) + "\n", re.MULTILINE
-    )
-    return {entry.group(1): " ".join(entry.group(2).split()) for entry in entries}
+    found = {}
+    for entry in _ENTRY.finditer(section[1] + "\n"):
+        name, paragraph = entry.groups()
+        found[name] = " ".join(paragraph.split())
+    return found

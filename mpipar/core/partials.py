@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 Array: TypeAlias = npt.NDArray[Any]
+DType: TypeAlias = np.dtype[Any]
 
 LARGEST_EXACT = 2**53
 """All whole numbers up to this are doubles."""
@@ -38,7 +39,9 @@ def split_mask(partial: Any) -> tuple[Array | None, Array | None]:
     mask = _mask_of(array)
     if isinstance(partial, (list, tuple)) and array.dtype.kind in "fc":
         _check_list(partial, array)
-    return np.asarray(array.data if isinstance(array, np.ma.MaskedArray) else array), mask
+    if isinstance(array, np.ma.MaskedArray):
+        array = array.data
+    return np.asarray(array), mask
 
 
 def has_mask(partial: Any) -> bool:
@@ -62,16 +65,21 @@ def check_real(array: Array | None, partial: Any, who: str) -> Array:
     """Return the array that a partial is if it has real numbers. Raises TypeError for anything
     else.
     """
-    if array is None or array.dtype.kind not in "fiub" or array.dtype.itemsize > 8:
-        raise TypeError(f"{who} needs real numbers (of 64 bits at most), got {describe(partial)}")
-    return array
+    if array is not None:
+        is_real = array.dtype.kind in "fiub"
+        if is_real and array.dtype.itemsize <= 8:
+            return array
+    raise TypeError(f"{who} needs real numbers (of 64 bits at most), got {describe(partial)}")
 
 
 def has_large(array: Array) -> bool:
     """Return whether some of an array's whole numbers may not be doubles."""
-    if array.dtype.kind not in "iu" or array.dtype.itemsize < 8 or not array.size:
+    is_of_64_bits = array.dtype.kind in "iu" and array.dtype.itemsize == 8
+    if not is_of_64_bits or not array.size:
         return False
-    return bool(int(array.max()) > LARGEST_EXACT or int(array.min()) < -LARGEST_EXACT)
+    largest = int(array.max())
+    least = int(array.min())
+    return largest > LARGEST_EXACT or least < -LARGEST_EXACT
 
 
 def doubles(array: Array, who: str) -> npt.NDArray[np.float64]:
@@ -90,76 +98,99 @@ def same_integers(integers: Array, floats: Array) -> bool:
         return False
     if integers.dtype.itemsize < 8 or not has_large(integers):
         return bool(np.all(floats == integers.astype(np.float64)))
-    wide = floats.real.astype(np.longdouble) if np.finfo(np.longdouble).nmant >= 63 else None
-    if wide is not None:
-        return bool(np.all(wide == integers.astype(np.longdouble)))
-    return all(int(x) == int(i) for x, i in zip(floats.real.flat, integers.flat, strict=True))
+    real = floats.real
+    has_64_bits = np.finfo(np.longdouble).nmant >= 63
+    if has_64_bits:
+        return bool(np.all(real.astype(np.longdouble) == integers.astype(np.longdouble)))
+    pairs = zip(real.flat, integers.flat, strict=True)
+    return all(int(number) == int(integer) for number, integer in pairs)
 
 
 def _mask_of(array: Array) -> Array | None:
     """Return where an array is masked, or None for nowhere."""
-    mask: Any = getattr(array, "mask", None) if type(array) is not np.ndarray else None
+    mask = None
+    if type(array) is not np.ndarray:
+        mask = getattr(array, "mask", None)
     if not isinstance(mask, (np.ndarray, np.bool_)):
         return None
     mask = np.asarray(mask)
-    if mask.dtype.names:  # a table has a mask for each of its columns
-        masks = [_any_of(mask[name], mask.ndim) for name in mask.dtype.names]
-        mask = np.any(masks, axis=0)
-    return np.broadcast_to(mask, array.shape) if mask.any() else None
+    if mask.dtype.names:
+        mask = _any_of_columns(mask, mask.ndim)
+    if not mask.any():
+        return None
+    return np.broadcast_to(mask, array.shape)
+
+
+def _any_of_columns(mask: Array, ndim: int) -> Array:
+    """Return where a table is masked in any column: it has a mask for each of them."""
+    names = mask.dtype.names or ()
+    of_columns = [_any_of(mask[name], ndim) for name in names]
+    return np.asarray(np.any(of_columns, axis=0))
 
 
 def _any_of(mask: Array, ndim: int) -> Array:
     """Return where a column is masked, in any of its numbers."""
     if mask.dtype.names:
-        mask = np.any([_any_of(mask[name], ndim) for name in mask.dtype.names], axis=0)
-    return np.asarray(mask.any(axis=tuple(range(ndim, mask.ndim))))
+        mask = _any_of_columns(mask, ndim)
+    inner_axes = tuple(range(ndim, mask.ndim))
+    return np.asarray(mask.any(axis=inner_axes))
 
 
 def _has_masked(items: Any) -> bool:
-    return any(
-        isinstance(item, np.ma.MaskedArray)
-        or (isinstance(item, (list, tuple)) and _has_masked(item))
-        or (isinstance(item, np.ndarray) and type(item) is not np.ndarray and hasattr(item, "mask"))
-        for item in items
-    )
+    """Return whether a list has arrays in it that can have a mask."""
+    for item in items:
+        if isinstance(item, (list, tuple)):
+            if _has_masked(item):
+                return True
+        elif isinstance(item, np.ma.MaskedArray) or _is_of_another_library(item):
+            return True
+    return False
+
+
+def _is_of_another_library(item: Any) -> bool:
+    """Return whether this is an array with a mask, but not NumPy's own."""
+    is_plain = type(item) is np.ndarray or isinstance(item, np.ma.MaskedArray)
+    return isinstance(item, np.ndarray) and not is_plain and hasattr(item, "mask")
 
 
 def _joined(items: Any) -> Any:
     """Return a list that has masked arrays in it as one array."""
-    parts = [
-        _joined(item) if isinstance(item, (list, tuple)) else np.ma.asarray(_with_mask(item))
-        for item in items
-    ]
-    return np.ma.stack(parts) if parts else np.ma.zeros(0)
+    parts = []
+    for item in items:
+        if isinstance(item, (list, tuple)):
+            parts.append(_joined(item))
+        else:
+            parts.append(np.ma.asarray(_with_mask(item)))
+    if not parts:
+        return np.ma.zeros(0)
+    return np.ma.stack(parts)
 
 
 def _with_mask(item: Any) -> Any:
     """Return an array with a mask of another library as one of NumPy's."""
-    if (
-        isinstance(item, np.ma.MaskedArray)
-        or type(item) is np.ndarray
-        or not isinstance(item, np.ndarray)
-    ):
+    is_plain = type(item) is np.ndarray or isinstance(item, np.ma.MaskedArray)
+    if is_plain or not isinstance(item, np.ndarray):
         return item
     mask = _mask_of(item)
-    return np.ma.array(np.asarray(item), mask=False if mask is None else mask)
+    if mask is None:
+        return np.ma.array(np.asarray(item), mask=False)
+    return np.ma.array(np.asarray(item), mask=mask)
 
 
 def _check_list(items: Any, array: Array) -> None:
     """Raise TypeError if whole numbers in a list were rounded, as there are others in it that are
     not whole.
     """
+    if not array.size:
+        return
     flat = np.empty(array.size, object)
-    flat[:] = list(_leaves(items)) if array.size else []
+    flat[:] = list(_leaves(items))
     for item, made in zip(flat, array.flat, strict=True):
-        if (
-            isinstance(item, (int, np.integer))
-            and abs(int(item)) > LARGEST_EXACT
-            and int(made.real) != int(item)
-        ):
+        is_large = isinstance(item, (int, np.integer)) and abs(int(item)) > LARGEST_EXACT
+        if is_large and int(made.real) != int(item):
             raise TypeError(
-                f"a list of numbers of several types would round {item} to {made}: make an array"
-                " of it"
+                f"a list of numbers of several types would round {item} to {made}:"
+                " make an array of it"
             )
 
 

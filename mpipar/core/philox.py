@@ -9,7 +9,7 @@ the same bits with each library that has that.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, TypeAlias
 
 from mpipar.core.streams import words
@@ -17,13 +17,17 @@ from mpipar.core.streams import words
 XArray: TypeAlias = Any
 """An array of whatever library."""
 
+Size: TypeAlias = int | tuple[int, ...] | None
+"""How many numbers are drawn: one as a number, so many, or an array of this shape."""
+
 _MULTIPLIERS = 0xD2511F53, 0xCD9E8D57
 _WEYL = 0x9E3779B9, 0xBB67AE85  # what the key grows by from round to round
 _LOW = 0xFFFFFFFF
 
 
 def philox4x32(
-    counter: Sequence[XArray], key: Sequence[int]
+    counter: Sequence[XArray],
+    key: Sequence[int],
 ) -> tuple[XArray, XArray, XArray, XArray]:
     """Return four words for each counter, of ten rounds.
 
@@ -42,10 +46,14 @@ def philox4x32(
     c0, c1, c2, c3 = counter
     k0, k1 = key
     for _ in range(10):
-        first, second = c0 * _MULTIPLIERS[0], c2 * _MULTIPLIERS[1]
-        c0, c1 = (second >> 32) ^ c1 ^ k0, second & _LOW
-        c2, c3 = (first >> 32) ^ c3 ^ k1, first & _LOW
-        k0, k1 = (k0 + _WEYL[0]) & _LOW, (k1 + _WEYL[1]) & _LOW
+        first = c0 * _MULTIPLIERS[0]
+        second = c2 * _MULTIPLIERS[1]
+        c0 = (second >> 32) ^ c1 ^ k0
+        c1 = second & _LOW
+        c2 = (first >> 32) ^ c3 ^ k1
+        c3 = first & _LOW
+        k0 = (k0 + _WEYL[0]) & _LOW
+        k1 = (k1 + _WEYL[1]) & _LOW
     return c0, c1, c2, c3
 
 
@@ -86,34 +94,30 @@ class PhiloxStream:
         self._next += count
         return first
 
-    def random(self, size: int | tuple[int, ...] | None = None) -> XArray:
+    def random(self, size: Size = None) -> XArray:
         """Return doubles in [0, 1), multiples of 2⁻⁵³."""
-        count, shape = _count_of(size)
-        first, second = self._doubles((count + 1) // 2)
-        return self._xp.reshape(self._xp.concat([first, second])[:count], shape)
+        return self._shaped(size, lambda first, second: (first, second))
 
-    def uniform(
-        self, low: float = 0.0, high: float = 1.0, size: int | tuple[int, ...] | None = None
-    ) -> XArray:
+    def uniform(self, low: float = 0.0, high: float = 1.0, size: Size = None) -> XArray:
         """Return doubles in [low, high)."""
         return low + (high - low) * self.random(size)
 
-    def standard_normal(self, size: int | tuple[int, ...] | None = None) -> XArray:
+    def standard_normal(self, size: Size = None) -> XArray:
         """Return doubles of the normal distribution, by the transformation of Box and Muller.
 
         Their last bits are as exact as the library's logarithm, sine and cosine, which differ from
         one to another.
         """
-        xp, (count, shape) = self._xp, _count_of(size)
-        first, second = self._doubles((count + 1) // 2)
-        radius, angle = xp.sqrt(-2.0 * xp.log(1.0 - first)), 2.0 * math.pi * second
-        return xp.reshape(
-            xp.concat([radius * xp.cos(angle), radius * xp.sin(angle)])[:count], shape
-        )
+        xp = self._xp
 
-    def normal(
-        self, loc: float = 0.0, scale: float = 1.0, size: int | tuple[int, ...] | None = None
-    ) -> XArray:
+        def normal(first: XArray, second: XArray) -> tuple[XArray, XArray]:
+            radius = xp.sqrt(-2.0 * xp.log(1.0 - first))
+            angle = 2.0 * math.pi * second
+            return radius * xp.cos(angle), radius * xp.sin(angle)
+
+        return self._shaped(size, normal)
+
+    def normal(self, loc: float = 0.0, scale: float = 1.0, size: Size = None) -> XArray:
         """Return doubles of the normal distribution with this mean and standard deviation."""
         return loc + scale * self.standard_normal(size)
 
@@ -123,20 +127,37 @@ class PhiloxStream:
             " make others of these"
         )
 
+    def _shaped(self, size: Size, change: Callable[[XArray, XArray], Sequence[XArray]]) -> XArray:
+        """Return an array of a size, of what ``change`` makes of its two halves."""
+        shape = _shape_of(size)
+        count = math.prod(shape)
+        halves = change(*self._doubles((count + 1) // 2))
+        numbers = self._xp.concat(list(halves))
+        return self._xp.reshape(numbers[:count], shape)
+
     def _doubles(self, count: int) -> tuple[XArray, XArray]:
         """Return two arrays of ``count`` doubles in [0, 1)."""
-        xp, first = self._xp, self.take(count)
+        xp = self._xp
+        first = self.take(count)
         *key, third, fourth = self.words
         number = xp.arange(first, first + count, dtype=xp.uint64)
-        upper = [xp.full((count,), word, dtype=xp.uint64) for word in (third, fourth)]
-        w0, w1, w2, w3 = philox4x32([number & _LOW, number >> 32, *upper], key)
+        counter = [
+            number & _LOW,
+            number >> 32,
+            xp.full((count,), third, dtype=xp.uint64),
+            xp.full((count,), fourth, dtype=xp.uint64),
+        ]
+        w0, w1, w2, w3 = philox4x32(counter, key)
         return self._double(w0, w1), self._double(w2, w3)
 
     def _double(self, low: XArray, high: XArray) -> XArray:
-        return self._xp.asarray(((high << 32) | low) >> 11, dtype=self._xp.float64) * 2.0**-53
+        bits = ((high << 32) | low) >> 11
+        return self._xp.asarray(bits, dtype=self._xp.float64) * 2.0**-53
 
 
-def _count_of(size: int | tuple[int, ...] | None) -> tuple[int, tuple[int, ...]]:
-    """Return how many numbers a size is, and the shape."""
-    shape = () if size is None else tuple(size) if isinstance(size, (tuple, list)) else (int(size),)
-    return math.prod(shape), shape
+def _shape_of(size: Size) -> tuple[int, ...]:
+    if size is None:
+        return ()
+    if isinstance(size, (tuple, list)):
+        return tuple(size)
+    return (int(size),)

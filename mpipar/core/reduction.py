@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from mpipar.base.overriding import override
 from mpipar.core.casting import change
 from mpipar.core.exact import FRACTION_BITS, ExactArray, from_fixed, to_fixed
 from mpipar.core.partials import Array as Array
@@ -90,10 +91,12 @@ class ExactSum(Reduction):
     # A total is None, an ExactArray, or
     # (sum in units of 2⁻¹⁰⁷⁴, sum of what wasn't finite, whether all was of integers).
 
-    def start(self) -> Any:  # noqa: D102
+    @override
+    def start(self) -> Any:
         return None
 
-    def add(self, total: Any, partial: Any, block: Block) -> Any:  # noqa: D102
+    @override
+    def add(self, total: Any, partial: Any, block: Block) -> Any:
         if isinstance(partial, int):
             return self.merge(total, (int(partial) << FRACTION_BITS, 0.0, True))
         if isinstance(partial, float):  # np.float64 is one
@@ -109,17 +112,23 @@ class ExactSum(Reduction):
         total.add(array)
         return total
 
-    def merge(self, total: Any, other: Any) -> Any:  # noqa: D102
-        if total is None or other is None:
-            return total if other is None else other
+    @override
+    def merge(self, total: Any, other: Any) -> Any:
+        if total is None:
+            return other
+        if other is None:
+            return total
         if isinstance(total, ExactArray) != isinstance(other, ExactArray):
             raise TypeError("ExactSum got numbers from some blocks and arrays from others")
         if isinstance(total, ExactArray):
             total.merge(other)
             return total
-        return total[0] + other[0], total[1] + other[1], total[2] and other[2]
+        fixed, special, whole = total
+        more_fixed, more_special, also_whole = other
+        return fixed + more_fixed, special + more_special, whole and also_whole
 
-    def finish(self, total: Any) -> Any:  # noqa: D102
+    @override
+    def finish(self, total: Any) -> Any:
         if total is None:
             return 0.0
         if isinstance(total, ExactArray):
@@ -129,33 +138,38 @@ class ExactSum(Reduction):
             return special
         rounded = from_fixed(fixed)
         integer = fixed >> FRACTION_BITS
-        return integer if whole and rounded != integer else rounded
+        if whole and rounded != integer:
+            return integer
+        return rounded
 
     @staticmethod
     def _scalar(x: float) -> tuple[int, float, bool]:
-        return (to_fixed(x), 0.0, False) if math.isfinite(x) else (0, x, False)
+        if math.isfinite(x):
+            return to_fixed(x), 0.0, False
+        return 0, x, False
 
 
 class Count(Reduction):
     """The sum of whole numbers, or of arrays of them: exact, and never overflowing."""
 
-    def start(self) -> Any:  # noqa: D102
+    @override
+    def start(self) -> Any:
         return 0
 
-    def add(self, total: Any, partial: Any, block: Block) -> Any:  # noqa: D102
+    @override
+    def add(self, total: Any, partial: Any, block: Block) -> Any:
         if isinstance(partial, int):
             return self.merge(total, int(partial))
         array = plain(partial, "Count", _FILL)
-        wide = array is not None and array.dtype in (np.uint64, object)
-        if array is None or not (
-            array.dtype.kind in "iub" or (wide and all(isinstance(x, int) for x in array.flat))
-        ):
+        if array is None or not _has_whole_numbers(array):
             raise TypeError(f"Count needs whole numbers, got {describe(partial)}")
         if array.ndim == 0:
             return self.merge(total, int(array.item()))
-        return self.merge(total, array.astype(object if wide else np.int64))
+        is_wide = array.dtype in (np.uint64, object)
+        return self.merge(total, array.astype(object if is_wide else np.int64))
 
-    def merge(self, total: Any, other: Any) -> Any:  # noqa: D102
+    @override
+    def merge(self, total: Any, other: Any) -> Any:
         if isinstance(total, int) and total == 0:
             return other
         if isinstance(other, int) and other == 0:
@@ -164,13 +178,14 @@ class Count(Reduction):
             raise ValueError(
                 f"Count needs partials of one shape: got {np.shape(other)} after {np.shape(total)}"
             )
-        if isinstance(total, int) or total.dtype == object or other.dtype == object:
-            return total + other
         sums = total + other
-        overflow = (
-            (total ^ sums) & (other ^ sums)
-        ) < 0  # the operands have one sign, the sum the other
-        return total.astype(object) + other if overflow.any() else sums
+        if isinstance(total, int) or total.dtype == object or other.dtype == object:
+            return sums
+        # Where it overflowed, the operands have one sign, the sum the other.
+        overflow = ((total ^ sums) & (other ^ sums)) < 0
+        if overflow.any():
+            return total.astype(object) + other
+        return sums
 
     def finish(self, total: Any) -> Any:
         """Return an int, or an array: of int64 if all of its numbers fit, of Python integers if
@@ -179,7 +194,15 @@ class Count(Reduction):
         if isinstance(total, int) or total.dtype != object:
             return total
         fits = all(-(2**63) <= x < 2**63 for x in total.flat)
-        return total.astype(np.int64) if fits else total
+        if not fits:
+            return total
+        return total.astype(np.int64)
+
+
+def _has_whole_numbers(array: Array) -> bool:
+    if array.dtype == object:
+        return all(isinstance(number, int) for number in array.flat)
+    return array.dtype.kind in "iub"
 
 
 class Each(Reduction):
@@ -194,36 +217,42 @@ class Each(Reduction):
 
     def __init__(self, **reductions: Reduction | type[Reduction]) -> None:
         self.reductions: Mapping[str, Reduction] = {
-            name: _made(name, one) for name, one in reductions.items()
+            name: _made(name, reduction) for name, reduction in reductions.items()
         }
 
-    def start(self) -> Any:  # noqa: D102
+    @override
+    def start(self) -> Any:
         return {name: reduction.start() for name, reduction in self.reductions.items()}
 
-    def add(self, total: Any, partial: Any, block: Block) -> Any:  # noqa: D102
+    @override
+    def add(self, total: Any, partial: Any, block: Block) -> Any:
         if not isinstance(partial, Mapping) or partial.keys() != self.reductions.keys():
-            raise TypeError(
-                f"Each needs a dict with {', '.join(self.reductions)}, got {describe(partial)}"
-            )
+            names = ", ".join(self.reductions)
+            raise TypeError(f"Each needs a dict with {names}, got {describe(partial)}")
         for name, reduction in self.reductions.items():
             total[name] = reduction.add(total[name], partial[name], block)
         return total
 
-    def merge(self, total: Any, other: Any) -> Any:  # noqa: D102
+    @override
+    def merge(self, total: Any, other: Any) -> Any:
         return {
             name: reduction.merge(total[name], other[name])
             for name, reduction in self.reductions.items()
         }
 
-    def finish(self, total: Any) -> Any:  # noqa: D102
+    @override
+    def finish(self, total: Any) -> Any:
         return {name: reduction.finish(total[name]) for name, reduction in self.reductions.items()}
 
-    def datasets(self) -> tuple[Dataset, ...]:  # noqa: D102
-        return tuple(
-            dataset for reduction in self.reductions.values() for dataset in reduction.datasets()
-        )
+    @override
+    def datasets(self) -> tuple[Dataset, ...]:
+        datasets: list[Dataset] = []
+        for reduction in self.reductions.values():
+            datasets += reduction.datasets()
+        return tuple(datasets)
 
-    def rows(self, partial: Any) -> dict[str, Array]:  # noqa: D102
+    @override
+    def rows(self, partial: Any) -> dict[str, Array]:
         rows: dict[str, Array] = {}
         for name, reduction in self.reductions.items():
             rows |= reduction.rows(partial[name])
@@ -236,7 +265,8 @@ def _made(name: str, reduction: Any) -> Reduction:
         try:
             return reduction()
         except TypeError as error:
-            raise TypeError(f"Each: {name}={reduction.__name__} needs arguments: {error}") from None
+            what = f"{name}={reduction.__name__}"
+            raise TypeError(f"Each: {what} needs arguments: {error}") from None
     if not isinstance(reduction, Reduction):
         raise TypeError(
             f"Each: {name} should be a Reduction, such as ExactSum, got {reduction!r:.60}"
@@ -285,55 +315,61 @@ class Dataset(Reduction):
         self.units = units
         self.description = description
 
-    def start(self) -> Any:  # noqa: D102
+    @override
+    def start(self) -> Any:
         return 0
 
-    def add(self, total: Any, partial: Any, block: Block) -> Any:  # noqa: D102
+    @override
+    def add(self, total: Any, partial: Any, block: Block) -> Any:
         rows = self.rows(partial)[self.name]
-        if rows.shape[1:] != self.row or (self.one_each and len(rows) != block.size):
-            shape = ", ".join(map(str, (block.size if self.one_each else "any", *self.row)))
-            hint = self._meant(rows, block)
-            raise TypeError(
-                f"the dataset {self.name!r} needs rows of shape ({shape}), got"
-                f" {describe(partial)}{hint}"
-            )
-        if self.dtype is not None and not _fits(rows.dtype, self.dtype):
+        self._check_shape(rows, partial, block)
+        if self.dtype is None:
+            return total + len(rows)
+        if not _fits(rows.dtype, self.dtype):
             raise TypeError(
                 f"the dataset {self.name!r} needs {self.dtype}, got {describe(partial)}"
             )
-        changed = None if self.dtype is None else change(rows, self.dtype)
+        changed = change(rows, self.dtype)
         if changed is not None:
             raise TypeError(
-                f"the dataset {self.name!r} of {self.dtype} would store {changed}: give it a wider"
-                " dtype"
+                f"the dataset {self.name!r} of {self.dtype} would store {changed}:"
+                " give it a wider dtype"
             )
         return total + len(rows)
 
-    def _meant(self, rows: Array, block: Block) -> str:
-        """Return what to write for rows such as these."""
+    def _check_shape(self, rows: Array, partial: Any, block: Block) -> None:
+        shape_of_row = rows.shape[1:]
+        has_one_each = len(rows) == block.size
+        fits_row = shape_of_row == self.row
+        if fits_row and (has_one_each or not self.one_each):
+            return
         written = f"Dataset({self.name!r}, …"
-        if len(rows) == block.size and rows.shape[1:] != self.row:
-            return f"; if that is a row for each item, write {written}, row={rows.shape[1:]})"
-        if rows.shape[1:] == self.row:
-            return f"; if a block may have any number of rows, write {written}, one_each=False)"
-        return ""
+        hint = ""
+        if has_one_each:
+            hint = f"; if that is a row for each item, write {written}, row={shape_of_row})"
+        elif fits_row:
+            hint = f"; if a block may have any number of rows, write {written}, one_each=False)"
+        count = block.size if self.one_each else "any"
+        needed = ", ".join(map(str, (count, *self.row)))
+        raise TypeError(
+            f"the dataset {self.name!r} needs rows of shape ({needed}),"
+            f" got {describe(partial)}{hint}"
+        )
 
-    def merge(self, total: Any, other: Any) -> Any:  # noqa: D102
+    @override
+    def merge(self, total: Any, other: Any) -> Any:
         return total + other
 
-    def datasets(self) -> tuple[Dataset, ...]:  # noqa: D102
+    @override
+    def datasets(self) -> tuple[Dataset, ...]:
         return (self,)
 
-    def rows(self, partial: Any) -> dict[str, Array]:  # noqa: D102
-        rows = plain(
-            partial,
-            f"the dataset {self.name!r}",
-            "write .filled() with what stands for them, nan perhaps",
-        )
+    @override
+    def rows(self, partial: Any) -> dict[str, Array]:
+        who = f"the dataset {self.name!r}"
+        rows = plain(partial, who, "write .filled() with what stands for them, nan perhaps")
         if rows is None:
-            raise TypeError(
-                f"the dataset {self.name!r} needs rows of one shape, got {describe(partial)}"
-            )
+            raise TypeError(f"{who} needs rows of one shape, got {describe(partial)}")
         return {self.name: np.atleast_1d(rows)}
 
     @property
@@ -345,16 +381,17 @@ class Dataset(Reduction):
         """Return what stands in for the rows of a block that was skipped: NaN, or 0 where there is
         no NaN.
         """
-        return blank_rows((block.size if self.one_each else 0, *self.row), dtype)
+        count = block.size if self.one_each else 0
+        return blank_rows((count, *self.row), dtype)
 
 
 def _fits(rows: np.dtype[Any], dtype: np.dtype[Any]) -> bool:
     """Return whether rows of a type can be stored as another."""
     if rows.names is None or dtype.names is None:
         return rows.names == dtype.names and np.can_cast(rows, dtype, "same_kind")
-    return set(rows.names) == set(dtype.names) and all(
-        _fits(rows[name], dtype[name]) for name in dtype.names
-    )
+    if set(rows.names) != set(dtype.names):
+        return False
+    return all(_fits(rows[name], dtype[name]) for name in dtype.names)
 
 
 def _is_of_numbers(dtype: np.dtype[Any]) -> bool:

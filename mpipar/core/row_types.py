@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from mpipar.core.mixed import types_in, values_in
-from mpipar.core.partials import Array, has_large, same_integers
+from mpipar.core.partials import Array, DType, has_large, same_integers
+
+Columns: TypeAlias = dict[str, list[DType | None]]
+"""The types that each column has in rows of some types; None where some lack it."""
+
+_FLOATS = "fc"
+_INTEGERS = "iu"
 
 
-def common_dtype(dtypes: Iterable[np.dtype[Any]]) -> np.dtype[Any]:
+def common_dtype(dtypes: Iterable[DType]) -> DType:
     """Return a type that can hold rows of all these types.
 
     Tables get the columns of all, in order of appearance; among tables, rows without columns have
@@ -21,21 +27,19 @@ def common_dtype(dtypes: Iterable[np.dtype[Any]]) -> np.dtype[Any]:
     :func:`exact_dtype` tells where these would round them.
     """
     kinds = list(dict.fromkeys(dtypes))
+    if not kinds:
+        return np.dtype(float)
     if not any(kind.names for kind in kinds):
-        return _promoted(*kinds) if kinds else np.dtype(float)
-    columns = _types_of_columns(kinds)
-    fields = []
-    for name, types in columns.items():
-        promoted = _promoted(*(kind for kind in types if kind is not None))
-        if None in types and promoted.kind in "biu":
-            promoted = np.promote_types(promoted, float)
-        fields.append((name, promoted))
+        return _promoted(kinds)
+    fields = [(name, _type_of_column(types)) for name, types in _columns_of(kinds).items()]
     return np.dtype(fields)
 
 
 def exact_dtype(
-    dtype: np.dtype[Any], dtypes: Iterable[np.dtype[Any]], pieces: Callable[[], Iterable[Array]]
-) -> Any:
+    dtype: DType,
+    dtypes: Iterable[DType],
+    pieces: Callable[[], Iterable[Array]],
+) -> DType:
     """Return ``dtype``, which :func:`common_dtype` gave, with text for columns that would round
     whole numbers.
 
@@ -48,27 +52,33 @@ def exact_dtype(
         Returns the rows; asked only where their types don't tell.
     """
     kinds = list(dict.fromkeys(dtypes))
-    if dtype.names is None:
-        doubted = dtype.kind in "fc" and any(map(_has_64_bits, kinds))
-        rounded = doubted and any(_is_rounded(rows, dtype) for rows in pieces())
-        return _as_text(dtype) if rounded else dtype
-    columns = _types_of_columns(kinds)
-    candidates = {
-        name
-        for name, types in columns.items()
-        if dtype[name].kind in "fc" and any(map(_has_64_bits, filter(None, types)))
-    }
-    found: set[str] = set()
-    for rows in pieces() if candidates else ():
+    if dtype.names is not None:
+        return _exact_table(dtype, dtype.names, _columns_of(kinds), pieces)
+    if not _may_round(dtype, kinds):
+        return dtype
+    if any(_is_rounded(rows, dtype) for rows in pieces()):
+        return _as_text(dtype)
+    return dtype
+
+
+def _exact_table(
+    dtype: DType,
+    names: tuple[str, ...],
+    columns: Columns,
+    pieces: Callable[[], Iterable[Array]],
+) -> DType:
+    """Return the same for a table."""
+    doubted = {name for name, types in columns.items() if _may_round(dtype[name], types)}
+    fields = {name: dtype[name] for name in names}
+    for rows in pieces() if doubted else ():
         for name, _, values in _values(rows):
-            if name in candidates - found and _is_rounded(values, dtype[name]):
-                found.add(name)
-    return np.dtype(
-        [(name, _as_text(dtype[name]) if name in found else dtype[name]) for name in dtype.names]
-    )
+            if name in doubted and _is_rounded(values, dtype[name]):
+                fields[name] = _as_text(dtype[name])
+                doubted.discard(name)
+    return np.dtype([*fields.items()])
 
 
-def converted(rows: Array, dtype: np.dtype[Any]) -> Array:
+def converted(rows: Array, dtype: DType) -> Array:
     """Return rows as ``dtype``, which :func:`common_dtype` gave; columns that they lack are NaN, 0
     or empty text.
     """
@@ -80,11 +90,11 @@ def converted(rows: Array, dtype: np.dtype[Any]) -> Array:
     return table
 
 
-def joined(pieces: Sequence[Array], dtype: np.dtype[Any]) -> Array:
+def joined(pieces: Sequence[Array], dtype: DType) -> Array:
     """Return rows, all of a type that :func:`common_dtype` gave, one after the other."""
-    rows = np.empty(
-        (sum(map(len, pieces)), *pieces[0].shape[1:]), dtype
-    )  # concatenate takes long for tables
+    count = sum(map(len, pieces))
+    shape_of_row = pieces[0].shape[1:]
+    rows = np.empty((count, *shape_of_row), dtype)  # concatenate takes long for tables
     position = 0
     for piece in pieces:
         rows[position : position + len(piece)] = piece
@@ -92,30 +102,67 @@ def joined(pieces: Sequence[Array], dtype: np.dtype[Any]) -> Array:
     return rows
 
 
-def _has_64_bits(kind: np.dtype[Any]) -> bool:
-    return kind.base.kind in "iu" and kind.base.itemsize == 8
+def blank_rows(shape: tuple[int, ...], dtype: DType) -> Array:
+    """Return rows of NaN, or of 0 or empty text where there is no NaN."""
+    rows = np.zeros(shape, dtype)
+    for name in dtype.names or ():
+        column = dtype[name]
+        rows[name] = blank_rows(shape + column.shape, column.base)
+    if dtype.kind in _FLOATS:
+        rows[...] = np.nan
+    return rows
 
 
-def _is_rounded(rows: Array, dtype: np.dtype[Any]) -> bool:
+def storable(text: str) -> str:
+    """Return a text as HDF5 can hold it: what isn't Unicode, or is a NUL, is spelled out."""
+    unicode = text.encode("utf-8", "backslashreplace").decode()
+    return unicode.replace("\0", "\\x00")
+
+
+def _may_round(dtype: DType, types: Iterable[DType | None]) -> bool:
+    """Return whether whole numbers may be rounded as ``dtype``, of what their types tell."""
+    if dtype.kind not in _FLOATS:
+        return False
+    return any(kind is not None and _has_64_bits(kind) for kind in types)
+
+
+def _has_64_bits(kind: DType) -> bool:
+    return kind.base.kind in _INTEGERS and kind.base.itemsize == 8
+
+
+def _is_rounded(rows: Array, dtype: DType) -> bool:
     """Return whether there are whole numbers in rows that a type of floats doesn't hold."""
     return has_large(rows) and not same_integers(rows, rows.astype(dtype.base))
 
 
-def _as_text(dtype: np.dtype[Any]) -> np.dtype[Any]:
+def _as_text(dtype: DType) -> DType:
     return np.result_type(dtype, "U20")
 
 
-def _promoted(*dtypes: np.dtype[Any]) -> np.dtype[Any]:
+def _type_of_column(types: list[DType | None]) -> DType:
+    """Return a type for a column that has these, None where some rows lack it."""
+    there = [kind for kind in types if kind is not None]
+    promoted = _promoted(there)
+    some_lack_it = len(there) < len(types)
+    if some_lack_it and promoted.kind in "biu":
+        return np.promote_types(promoted, float)
+    return promoted
+
+
+def _promoted(types: list[DType]) -> DType:
     """Return a type for all; text of the digits for integers that no integer type has all of."""
-    promoted = np.result_type(*dtypes)
-    of_integers = all(dtype.kind in "iu" for dtype in dtypes)
-    return np.dtype("U20") if of_integers and promoted.kind == "f" else promoted
+    promoted = np.result_type(*types)
+    of_integers = all(kind.kind in _INTEGERS for kind in types)
+    if of_integers and promoted.kind == "f":
+        return np.dtype("U20")
+    return promoted
 
 
-def _types_of_columns(kinds: list[np.dtype[Any]]) -> dict[str, list[np.dtype[Any] | None]]:
-    """Return the types that each column has in rows of these types; None where some lack it."""
-    tables = [types_in(kind) if kind.names else {"value": [kind]} for kind in kinds]
-    columns: dict[str, list[np.dtype[Any] | None]] = {}
+def _columns_of(kinds: list[DType]) -> Columns:
+    tables: list[Columns] = []
+    for kind in kinds:
+        tables.append(types_in(kind) if kind.names else {"value": [kind]})
+    columns: Columns = {}
     for table in tables:
         for name, types in table.items():
             columns.setdefault(name, []).extend(types)
@@ -126,19 +173,6 @@ def _types_of_columns(kinds: list[np.dtype[Any]]) -> dict[str, list[np.dtype[Any
 
 
 def _values(rows: Array) -> Iterable[tuple[str, Any, Array]]:
-    return values_in(rows) if rows.dtype.names else [("value", slice(None), rows)]
-
-
-def blank_rows(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-    """Return rows of NaN, or of 0 or empty text where there is no NaN."""
-    rows = np.zeros(shape, dtype)
-    for name in dtype.names or ():
-        rows[name] = blank_rows(shape + dtype[name].shape, dtype[name].base)
-    if dtype.kind in "fc":
-        rows[...] = np.nan
-    return rows
-
-
-def storable(text: str) -> str:
-    """Return a text as HDF5 can hold it: what isn't Unicode, or is a NUL, is spelled out."""
-    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
+    if rows.dtype.names:
+        return values_in(rows)
+    return [("value", slice(None), rows)]

@@ -16,15 +16,16 @@ def arrays_wanted(function: Callable[..., Any]) -> tuple[str, ...]:
     """Return the positional parameters of a kernel after the block. Raises BadKernel if it isn't
     one.
     """
-    positional = [
-        p for p in inspect.signature(function).parameters.values() if p.kind is not p.KEYWORD_ONLY
-    ]
+    parameters = inspect.signature(function).parameters.values()
+    positional = [p for p in parameters if p.kind is not p.KEYWORD_ONLY]
     if not positional or any(p.kind is not p.POSITIONAL_OR_KEYWORD for p in positional):
+        got = ", ".join(map(str, positional))
         raise BadKernel(
-            f"{function.__name__}: a kernel takes (block, *, …), (block, rng, *, …) or (block, xp,"
-            f" *, …), its options after the *; got ({', '.join(map(str, positional))}, …)"
+            f"{function.__name__}: a kernel takes (block, *, …), (block, rng, *, …) or"
+            f" (block, xp, *, …), its options after the *; got ({got}, …)"
         )
-    return tuple(p.name for p in positional[1:])
+    _, *others = positional
+    return tuple(parameter.name for parameter in others)
 
 
 def keywords_of(function: Callable[..., Any]) -> set[str]:
@@ -35,5 +36,9 @@ def keywords_of(function: Callable[..., Any]) -> set[str]:
 
 def call(function: Callable[..., Any], /, *args: Any, **available: Any) -> Any:
     """Call ``function`` with those of ``available`` that it takes by keyword."""
-    wanted = set(inspect.signature(function).parameters) if not args else keywords_of(function)
-    return function(*args, **{name: value for name, value in available.items() if name in wanted})
+    if args:
+        wanted = keywords_of(function)
+    else:
+        wanted = set(inspect.signature(function).parameters)
+    keywords = {name: value for name, value in available.items() if name in wanted}
+    return function(*args, **keywords)

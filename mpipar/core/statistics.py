@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from mpipar.core.exact import FRACTION_BITS, to_fixed
+from mpipar.base.overriding import override
+from mpipar.core.exact import FRACTION_BITS, Doubles, shifted, to_fixed
 from mpipar.core.partials import Array, check_real, doubles, has_large, split_mask
 from mpipar.core.plan import Block
 from mpipar.core.reduction import Reduction
@@ -68,22 +69,26 @@ class MinMax(Reduction):
 
     # A total is None or (min, where, max, where).
 
-    def start(self) -> Any:  # noqa: D102
+    @override
+    def start(self) -> Any:
         return None
 
-    def add(self, total: Any, partial: Any, block: Block) -> Any:  # noqa: D102
+    @override
+    def add(self, total: Any, partial: Any, block: Block) -> Any:
         values, mask = _samples(partial, "MinMax")
         if values.shape != (block.size,):
             raise TypeError(
                 f"MinMax needs one value for each of the {block.size} items, got shape"
                 f" {values.shape}"
             )
-        items = np.arange(block.size) if mask is None else np.flatnonzero(~mask)
+        items = np.arange(block.size)
         if mask is not None:
+            items = np.flatnonzero(~mask)
             values = values[items]
         if not values.size:
             return total
-        low, high = int(values.argmin()), int(values.argmax())
+        low = int(values.argmin())
+        high = int(values.argmax())
         mine = (
             values[low].item(),
             block.start + int(items[low]),
@@ -92,19 +97,21 @@ class MinMax(Reduction):
         )
         return self.merge(total, mine)
 
-    def merge(self, total: Any, other: Any) -> Any:  # noqa: D102
-        if total is None or other is None:
-            return total if other is None else other
-        low = min(
-            total[:2], other[:2], key=lambda pair: (not _is_nan(pair[0]), *_comparable(pair, 1))
-        )
-        high = min(
-            total[2:], other[2:], key=lambda pair: (not _is_nan(pair[0]), *_comparable(pair, -1))
-        )
+    @override
+    def merge(self, total: Any, other: Any) -> Any:
+        if total is None:
+            return other
+        if other is None:
+            return total
+        low = min(total[:2], other[:2], key=_by_least)
+        high = min(total[2:], other[2:], key=_by_largest)
         return (*low, *high)
 
-    def finish(self, total: Any) -> Extremes:  # noqa: D102
-        return Extremes(None, None, None, None) if total is None else Extremes(*total)
+    @override
+    def finish(self, total: Any) -> Extremes:
+        if total is None:
+            return Extremes(None, None, None, None)
+        return Extremes(*total)
 
 
 class Moments(Reduction):
@@ -122,33 +129,39 @@ class Moments(Reduction):
 
     # A total is None or (n, Σ x · 2¹⁰⁷⁴, Σ x² · 2²¹⁴⁸); integers, or object arrays of them.
 
-    def start(self) -> Any:  # noqa: D102
+    @override
+    def start(self) -> Any:
         return None
 
-    def add(self, total: Any, partial: Any, block: Block) -> Any:  # noqa: D102
+    @override
+    def add(self, total: Any, partial: Any, block: Block) -> Any:
         samples, mask = _samples(partial, "Moments")
         if mask is not None:
             samples = samples[~_masked_rows(mask)]
         if len(samples) == 0:
             return total
-        sums = (
-            _sums_of_integers(samples)
-            if has_large(samples)
-            else _sums(samples.astype(np.float64, copy=False))
-        )
-        return self.merge(total, (len(samples), *sums))
+        if has_large(samples):
+            sums, squares = _sums_of_integers(samples)
+        else:
+            sums, squares = _sums(samples.astype(np.float64, copy=False))
+        return self.merge(total, (len(samples), sums, squares))
 
-    def merge(self, total: Any, other: Any) -> Any:  # noqa: D102
-        if total is None or other is None:
-            return total if other is None else other
-        if np.shape(total[1]) != np.shape(other[1]):
+    @override
+    def merge(self, total: Any, other: Any) -> Any:
+        if total is None:
+            return other
+        if other is None:
+            return total
+        n, sums, squares = total
+        more, more_sums, more_squares = other
+        if np.shape(sums) != np.shape(more_sums):
             raise ValueError(
-                f"Moments needs samples of one shape: {np.shape(other[1])} after"
-                f" {np.shape(total[1])}"
+                f"Moments needs samples of one shape: {np.shape(more_sums)} after {np.shape(sums)}"
             )
-        return total[0] + other[0], total[1] + other[1], total[2] + other[2]
+        return n + more, sums + more_sums, squares + more_squares
 
-    def finish(self, total: Any) -> Statistics:  # noqa: D102
+    @override
+    def finish(self, total: Any) -> Statistics:
         if total is None:
             return Statistics(math.nan, math.nan, math.nan, 0)
         n, sums, squares = total
@@ -156,10 +169,11 @@ class Moments(Reduction):
         if n == 1:
             nan = mean * math.nan
             return Statistics(mean, nan, nan, n)
-        variance = _divide_each(n * squares - sums**2, (n * (n - 1)) << (2 * FRACTION_BITS))
+        spread = n * squares - sums**2
+        variance = _divide_each(spread, (n * (n - 1)) << (2 * FRACTION_BITS))
         error = (variance / n) ** 0.5
         if np.any(variance < _LEAST_SQUARE):
-            error = _root_each(n * squares - sums**2, n * n * (n - 1))
+            error = _root_each(spread, n * n * (n - 1))
         return Statistics(mean, error, variance, n)
 
 
@@ -182,15 +196,19 @@ class Histogram(Reduction):
             self.edges = doubles(check_real(given, edges, "Histogram"), "Histogram")
         except TypeError as error:
             raise ValueError(str(error)) from None
-        if self.edges.ndim != 1 or len(self.edges) < 2 or not np.all(np.diff(self.edges) > 0):
+        are_several = self.edges.ndim == 1 and len(self.edges) >= 2
+        if not are_several or not np.all(np.diff(self.edges) > 0):
             raise ValueError("Histogram needs two edges or more, increasing")
 
-    def start(self) -> Any:  # noqa: D102
+    @override
+    def start(self) -> Any:
         return np.zeros(len(self.edges) + 1, np.int64)  # below, the bins, above
 
-    def add(self, total: Any, partial: Any, block: Block) -> Any:  # noqa: D102
+    @override
+    def add(self, total: Any, partial: Any, block: Block) -> Any:
         values, mask = _samples(partial, "Histogram")
-        samples = doubles(values.ravel() if mask is None else values[~mask], "Histogram")
+        values = values.ravel() if mask is None else values[~mask]
+        samples = doubles(values, "Histogram")
         if np.isnan(samples).any():
             raise TypeError("Histogram can't place NaN in a bin")
         counts, _ = np.histogram(samples, self.edges)
@@ -199,28 +217,36 @@ class Histogram(Reduction):
         total[-1] += np.count_nonzero(samples > self.edges[-1])
         return total
 
-    def merge(self, total: Any, other: Any) -> Any:  # noqa: D102
+    @override
+    def merge(self, total: Any, other: Any) -> Any:
         return total + other
 
-    def finish(self, total: Any) -> Counts:  # noqa: D102
+    @override
+    def finish(self, total: Any) -> Counts:
         return Counts(total[1:-1], self.edges, int(total[0]), int(total[-1]))
 
 
-def _is_nan(x: float) -> bool:
-    return x != x
-
-
-def _comparable(pair: tuple[float, int], sign: int) -> tuple[float, int]:
-    """Order (value, item): by value times ``sign`` and then by item; NaN by item alone."""
+def _by_least(pair: tuple[float, int]) -> tuple[bool, float, int]:
+    """Return what (value, item) is sorted by to have the least first: NaN is less than all."""
     value, item = pair
-    return (0.0 if _is_nan(value) else sign * value), item
+    if value != value:
+        return False, 0.0, item
+    return True, value, item
+
+
+def _by_largest(pair: tuple[float, int]) -> tuple[bool, float, int]:
+    """Return what (value, item) is sorted by to have the largest first: NaN is larger than all."""
+    value, item = pair
+    return _by_least((-value, item))
 
 
 def _samples(partial: Any, who: str) -> tuple[Array, Array | None]:
     """Return real numbers, with one dimension at least, and where they are masked."""
     array, mask = split_mask(partial)
     samples = np.atleast_1d(check_real(array, partial, who))
-    return samples, None if mask is None else np.atleast_1d(mask)
+    if mask is not None:
+        mask = np.atleast_1d(mask)
+    return samples, mask
 
 
 def _masked_rows(mask: Array) -> Array:
@@ -231,8 +257,8 @@ def _masked_rows(mask: Array) -> Array:
     masked = np.asarray(rows.any(axis=1))
     if not np.array_equal(masked, rows.all(axis=1)):
         raise TypeError(
-            "Moments can't leave out parts of samples: write one Moments for each column, in an"
-            " Each"
+            "Moments can't leave out parts of samples:"
+            " write one Moments for each column, in an Each"
         )
     return masked
 
@@ -240,12 +266,12 @@ def _masked_rows(mask: Array) -> Array:
 def _sums_of_integers(samples: Array) -> tuple[Any, Any]:
     """Return Σ x · 2¹⁰⁷⁴ and Σ x² · 2²¹⁴⁸ of whole numbers."""
     numbers = samples.astype(object)
-    return np.sum(numbers, axis=0) << FRACTION_BITS, np.sum(numbers**2, axis=0) << (
-        2 * FRACTION_BITS
-    )
+    sums = np.sum(numbers, axis=0)
+    squares = np.sum(numbers**2, axis=0)
+    return sums << FRACTION_BITS, squares << (2 * FRACTION_BITS)
 
 
-def _sums(samples: npt.NDArray[np.float64]) -> tuple[Any, Any]:
+def _sums(samples: Doubles) -> tuple[Any, Any]:
     """Return Σ x · 2¹⁰⁷⁴ and Σ x² · 2²¹⁴⁸ of doubles; sums of deviations from about the mean are
     rounded.
     """
@@ -254,7 +280,8 @@ def _sums(samples: npt.NDArray[np.float64]) -> tuple[Any, Any]:
         deviations = samples - centre
         rest = deviations.sum(axis=0)
         squares = np.square(deviations).sum(axis=0)
-    if not np.all(np.isfinite(centre)) or not np.all(np.isfinite(squares)):
+    are_finite = np.all(np.isfinite(centre)) and np.all(np.isfinite(squares))
+    if not are_finite:
         raise TypeError(
             "Moments needs finite samples, and the sum of their squares in the range of doubles"
         )
@@ -262,15 +289,18 @@ def _sums(samples: npt.NDArray[np.float64]) -> tuple[Any, Any]:
         squares_fixed = _tiny_squares(deviations)
     else:
         squares_fixed = _to_fixed_each(squares) << FRACTION_BITS
-    n, centre_fixed, rest_fixed = len(samples), _to_fixed_each(centre), _to_fixed_each(rest)
-    return n * centre_fixed + rest_fixed, squares_fixed + centre_fixed * (
-        2 * rest_fixed + n * centre_fixed
-    )
+    # Σ x = n c + Σ d, and Σ x² = Σ d² + c (2 Σ d + n c), with x = c + d.
+    centre_fixed = _to_fixed_each(centre)
+    rest_fixed = _to_fixed_each(rest)
+    centres_fixed = len(samples) * centre_fixed
+    sums = centres_fixed + rest_fixed
+    return sums, squares_fixed + centre_fixed * (2 * rest_fixed + centres_fixed)
 
 
-def _tiny_squares(deviations: npt.NDArray[np.float64]) -> Any:
+def _tiny_squares(deviations: Doubles) -> Any:
     """Return Σ d² · 2²¹⁴⁸ of numbers so small that squares of doubles would be 0."""
-    exponent = np.frexp(np.abs(deviations).max(axis=0))[1]
+    largest = np.abs(deviations).max(axis=0)
+    _, exponent = np.frexp(largest)
     squares = np.square(np.ldexp(deviations, -exponent)).sum(axis=0)
     return _shift_each(_to_fixed_each(squares), FRACTION_BITS + 2 * exponent)
 
@@ -280,27 +310,21 @@ _LEAST_SQUARE = 1e-290  # sums of squares that are smaller have lost digits, or 
 _to_fixed_each: Callable[[Any], Any] = np.frompyfunc(lambda x: to_fixed(float(x)), 1, 1)
 
 
-def _shift(x: int, bits: int) -> int:
-    return x << int(bits) if bits >= 0 else x >> -int(bits)
-
-
-_shift_each: Callable[[Any, Any], Any] = np.frompyfunc(_shift, 2, 1)
+_shift_each: Callable[[Any, Any], Any] = np.frompyfunc(lambda x, bits: shifted(x, int(bits)), 2, 1)
 
 
 def _root(numerator: int, denominator: int) -> float:
     """Return √(numerator / denominator / 2²¹⁴⁸)."""
     bits = 128  # digits to round from
-    return _divide(
-        math.isqrt((numerator << (2 * bits)) // denominator), 1 << (bits + FRACTION_BITS)
-    )
+    square = (numerator << (2 * bits)) // denominator
+    return _divide(math.isqrt(square), 1 << (bits + FRACTION_BITS))
 
 
 _root_all: Callable[[Any, Any], Any] = np.frompyfunc(_root, 2, 1)
 
 
 def _root_each(numerator: Any, denominator: int) -> Any:
-    root = _root_all(numerator, denominator)
-    return root.astype(np.float64) if isinstance(root, np.ndarray) else float(root)
+    return _as_doubles(_root_all(numerator, denominator))
 
 
 def _divide(numerator: int, denominator: int) -> float:
@@ -315,5 +339,10 @@ _divide_all: Callable[[Any, Any], Any] = np.frompyfunc(_divide, 2, 1)
 
 def _divide_each(numerator: Any, denominator: int) -> Any:
     """Divide integers by one, each quotient correctly rounded; an array of doubles for an array."""
-    quotient = _divide_all(numerator, denominator)
-    return quotient.astype(np.float64) if isinstance(quotient, np.ndarray) else float(quotient)
+    return _as_doubles(_divide_all(numerator, denominator))
+
+
+def _as_doubles(number: Any) -> Any:
+    if isinstance(number, np.ndarray):
+        return number.astype(np.float64)
+    return float(number)
