@@ -26,6 +26,8 @@ from mpipar.command import gpus
 from mpipar.command.entry import command, say_once
 from mpipar.command.execute import parse_workers
 from mpipar.command.flags import converter
+from mpipar.core.devices.cpu import CPU
+from mpipar.core.devices.gpu import GPU
 from mpipar.core.parameters import Parameter
 from mpipar.runtime import node
 from mpipar.runtime.comm import world
@@ -167,7 +169,7 @@ def examine(workers: int | str, device: str = "auto", clean: bool = False) -> Fi
         *_left_behind(clean),
         *scheduler().about(),
     ]
-    of_gpus = gpus.problems(seats, wanted=device == "gpu", launched=launched is not None)
+    of_gpus = gpus.problems(seats, wanted=device == GPU.name, launched=launched is not None)
     return facts, [
         *_problems(ranks),
         *(Problem(*one) for one in of_gpus),
@@ -179,7 +181,7 @@ def examine(workers: int | str, device: str = "auto", clean: bool = False) -> Fi
 def _ranks(comm: Comm, workers: int | str, device: str) -> list[Rank]:
     """Return what all ranks know of themselves, on the root."""
     count = node.workers_of_rank(comm, workers)
-    seat = take_seat(comm) if device != "cpu" else None
+    seat = take_seat(comm) if device != CPU.name else None
     with tempfile.TemporaryDirectory(prefix=".mpipar-doctor-", dir=_writable()) as name:
         seen = Path(comm.bcast(name)).is_dir()
         ranks = comm.gather(Rank(place(comm.host, count), seen, seat))

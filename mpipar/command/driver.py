@@ -22,7 +22,8 @@ from mpipar.base.text import items_in_blocks, suit_any_encoding
 from mpipar.command.entry import flushed, print_text, say_once, tell_ending
 from mpipar.command.execute import end_all_ranks, execution, on_device
 from mpipar.command.options import Options, parse
-from mpipar.core.devices import DEVICES
+from mpipar.core.devices import AUTO, DEVICES
+from mpipar.core.devices.gpu import GPU
 from mpipar.core.kernel import AnyReduction, BlockSize, Kernel
 from mpipar.inputs.function import is_loading, load
 from mpipar.runtime.comm import leave, world
@@ -159,15 +160,15 @@ def _preview(options: Options) -> str:
     """
     bound, output = options.bound, options.settings.output
     could_be = [bound]
-    if options.settings.device == "auto":
-        bound, _ = on_device(bound, "auto", world())
+    if options.settings.device == AUTO:
+        bound, _ = on_device(bound, AUTO, world())
         could_be = [bound.on(device) for device in DEVICES if bound.kernel.runs_on(device)]
     if output is not None:
         from mpipar.store.output import preview  # HDF5 takes time to load
 
         settings = options.settings
         preview(output.absolute(), could_be, resume=settings.resume, anyway=settings.anyway)
-    where, plan = " on the GPU" if bound.device == "gpu" else "", bound.plan
+    where, plan = DEVICES[bound.device].where, bound.plan
     return f"would evaluate {items_in_blocks(plan.n, plan.n_blocks, plan.block)}{where}"
 
 
@@ -229,7 +230,7 @@ def _printed(
 
     for line in skipped_lines(result):
         notify(line)
-    had_choice = options.settings.device == "auto" and options.bound.kernel.runs_on("gpu")
+    had_choice = options.settings.device == AUTO and options.bound.kernel.runs_on(GPU.name)
     try:
         print_text(as_json(result) if options.json else as_text(result, device=had_choice))
     except OSError as error:

@@ -21,6 +21,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mpipar.base.errors import BadInput, MpiparError, RunFailed
 from mpipar.command.progress import Progress
+from mpipar.core.devices import before_looking
+from mpipar.core.devices.cpu import CPU
+from mpipar.core.devices.gpu import GPU
 from mpipar.core.kernel import BoundKernel, Kernel
 from mpipar.core.parameters import Parameter
 from mpipar.runtime.comm import ranks_of, world
@@ -40,7 +43,7 @@ if TYPE_CHECKING:
     from mpipar.store.output import OutputFile
 
 WORKERS = Parameter("workers", int, 1, minimum=1)
-DEVICE = Parameter("device", str, "cpu", choices=CHOICES)
+DEVICE = Parameter("device", str, CPU.name, choices=CHOICES)
 SCHEDULE = Parameter("schedule", str, "dynamic", choices=SCHEDULES)
 CHECKPOINT = Parameter("checkpoint", float, 60.0, minimum=0.0)
 STOP_BEFORE = Parameter("stop_before", float, None, minimum=0.0, optional=True)
@@ -259,9 +262,11 @@ def on_device(
     BadInput
         On all ranks, if GPUs are wanted and any rank has none.
     """
-    gpu = chosen(comm, wanted, notify) if bound.kernel.runs_on("gpu") else None
-    device = "cpu" if gpu is None else "gpu"
-    return bound if bound.device == device else bound.on(device), gpu
+    gpu = chosen(comm, wanted, notify) if bound.kernel.runs_on(GPU.name) else None
+    device = before_looking(wanted) if gpu is None else GPU.name
+    if bound.device != device:
+        bound = bound.on(device)
+    return bound, gpu
 
 
 def trace_of_user(error: BaseException) -> TracebackType | None:
@@ -417,9 +422,7 @@ def run(
     )
     for name in parameters.keys() - {parameter.name for parameter in kernel.parameters}:
         raise kernel.unknown(name, inspect.signature(run).parameters)
-    bound = kernel.bind(
-        parameters, block=block, seed=seed, device="gpu" if settings.device == "gpu" else "cpu"
-    )
+    bound = kernel.bind(parameters, block=block, seed=seed, device=before_looking(settings.device))
     if comm is None:
         return _run(bound, settings, everywhere, None)
     ranks = ranks_of(comm)

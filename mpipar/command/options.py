@@ -25,6 +25,8 @@ from mpipar.command.execute import (
     parse_workers,
 )
 from mpipar.command.flags import add_parameter, converter, flag_of
+from mpipar.core.devices import before_looking
+from mpipar.core.devices.cpu import CPU
 from mpipar.core.kernel import BLOCK, SEED, BoundKernel, Kernel
 from mpipar.runtime.device import CHOICES
 from mpipar.runtime.failure import STOP, OnError
@@ -69,9 +71,7 @@ def parse(kernel: Kernel, arguments: Sequence[str], program: str) -> Options:
         **{name: given.pop(name) for name in Settings._fields if name != "csv"}, csv=csv
     )
     block, seed, json, dry_run = (given.pop(name) for name in ("block", "seed", "json", "dry_run"))
-    bound = kernel.bind(
-        given, block=block, seed=seed, device="gpu" if settings.device == "gpu" else "cpu"
-    )
+    bound = kernel.bind(given, block=block, seed=seed, device=before_looking(settings.device))
     check_suffix(settings.output)
     if settings.output is None and (settings.resume or settings.stop_before is not None):
         raise BadInput(
@@ -133,7 +133,7 @@ def _parser(kernel: Kernel, program: str) -> RanksParser:
     common.add_argument(
         "--device",
         choices=CHOICES,
-        default="cpu",
+        default=CPU.name,
         help=(
             "what evaluates blocks; auto: GPUs, if the kernel can use them and each rank has one"
             " (default: cpu)"

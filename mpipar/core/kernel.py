@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import inspect
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -13,17 +12,29 @@ import numpy as np
 
 from mpipar.base.errors import BadInput, BadKernel
 from mpipar.base.text import did_you_mean
-from mpipar.core.devices import DEVICES, Accelerator
-from mpipar.core.parameters import Parameter, parameters_of
-from mpipar.core.plan import LARGEST_BLOCK_ON_GPU, Block, Plan
+from mpipar.core.devices import DEVICES
+from mpipar.core.devices.cpu import CPU, HOST
+from mpipar.core.devices.port import Evaluate, Opened
+from mpipar.core.parameters import Parameter, parameters_of, unknown_parameter, values_of
+from mpipar.core.plan import Plan
 from mpipar.core.reduction import Array, Reduction
-from mpipar.core.signature import GIVEN, arrays_wanted, call, keywords_of
+from mpipar.core.signature import GIVEN, arrays_wanted, call, check_keywords, fitting, keywords_of
+
+Hook: TypeAlias = Callable[..., Any]
+AnyReduction: TypeAlias = Reduction | type[Reduction] | Callable[..., Reduction]
+BlockSize: TypeAlias = int | Callable[..., int]
+"""A number of items, or a function of parameters."""
+
+BLOCK = Parameter(
+    "block", int, None, minimum=1, help="items in a block (default: by the driver and n)"
+)
+SEED = Parameter("seed", int, 0, minimum=0, help="seed of the random streams")
 
 
 @dataclass(frozen=True)
 class BoundKernel:
-    """A kernel with its parameters, plan, seed and device: all that decides the result. Can be sent
-    to a worker.
+    """A kernel with its parameters, plan, seed and device: all that decides the result. Can be
+    sent to a worker.
 
     Attributes
     ----------
@@ -33,7 +44,7 @@ class BoundKernel:
     plan : Plan
     seed : int
     device : str
-        cpu or gpu.
+        The name of one of :data:`~mpipar.core.devices.DEVICES`.
     block : int or None
         The block size that was asked for; None is the default.
     reduction : Reduction
@@ -44,39 +55,37 @@ class BoundKernel:
     parameters: dict[str, Any]
     plan: Plan
     seed: int
-    device: str = "cpu"
+    device: str = CPU.name
     block: int | None = field(default=None, repr=False, compare=False)
     reduction: Reduction = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        made = self.kernel._reduction
-        if not isinstance(made, Reduction):
-            made = self._of_class(made) if isinstance(made, type) else call(made, **self.parameters)
-        if not isinstance(made, Reduction):
-            raise BadKernel(f"{self.kernel.name}: reduction must be a Reduction, got {made!r}")
-        names = [dataset.name for dataset in made.datasets()]
+        reduction = self._made_reduction()
+        if not isinstance(reduction, Reduction):
+            raise BadKernel(f"{self.kernel.name}: reduction must be a Reduction, got {reduction!r}")
+        names = [dataset.name for dataset in reduction.datasets()]
         twice = [name for name in names if names.count(name) > 1]
         if twice:
             raise BadInput(f"{self.kernel.name} has several datasets named {twice[0]!r}")
-        object.__setattr__(self, "reduction", made)
+        object.__setattr__(self, "reduction", reduction)
 
-    def _of_class(self, reduction: type) -> Any:
+    def _made_reduction(self) -> Any:
+        """Return the kernel's reduction, made of its class or by its function."""
+        given = self.kernel._reduction
+        if isinstance(given, Reduction):
+            return given
+        if not isinstance(given, type):
+            return call(given, **self.parameters)
         try:
-            return reduction()
+            return given()
         except TypeError as error:
             raise BadKernel(
-                f"{self.kernel.name}: reduction={reduction.__name__} needs arguments: {error}"
+                f"{self.kernel.name}: reduction={given.__name__} needs arguments: {error}"
             ) from None
 
     def __reduce__(self) -> Any:
-        return BoundKernel, (
-            self.kernel,
-            self.parameters,
-            self.plan,
-            self.seed,
-            self.device,
-            self.block,
-        )
+        given = (self.kernel, self.parameters, self.plan, self.seed, self.device, self.block)
+        return BoundKernel, given
 
     def on(self, device: str) -> BoundKernel:
         """Return the same for another device, with the blocks that are the default there."""
@@ -87,46 +96,32 @@ class BoundKernel:
         return self.kernel.function_on(self.device)
 
     def evaluator(
-        self, shared: Mapping[str, Array] | None = None, accelerator: Accelerator | None = None
-    ) -> Callable[[Block], Any]:
+        self,
+        shared: Mapping[str, Array] | None = None,
+        accelerator: Opened | None = None,
+    ) -> Evaluate:
         """Return a function that evaluates a block to its partial.
 
         Parameters
         ----------
         shared : mapping
             The arrays of :attr:`shared_names`, in the memory of the host.
-        accelerator : Accelerator, optional
-            The GPU, if that is the device.
+        accelerator : Opened, optional
+            The device, where it isn't the CPU.
         """
-        function, wanted = self._function, arrays_wanted(self._function)
-        given: dict[str, Any] = dict(shared or {})
-        if accelerator is not None:
-            given = {name: accelerator.xp.asarray(array) for name, array in given.items()}
+        device = HOST if accelerator is None else accelerator
+        function = self._function
+        wanted = arrays_wanted(function)
+        given: dict[str, Any] = {}
+        for name, array in (shared or {}).items():
+            given[name] = device.shared(array)
         if "xp" in wanted:
-            given["xp"] = np if accelerator is None else accelerator.xp
-        keywords = keywords_of(function)
-        given |= {name: value for name, value in self.parameters.items() if name in keywords}
-        function = functools.partial(function, **given)
-        if accelerator is not None:
-            return self._on_accelerator(function, accelerator, "rng" in wanted)
-        if "rng" not in wanted:
-            return function
-        from mpipar.core.streams import (
-            stream,
-        )  # numpy.random takes time to load, and most kernels do without
-
-        seed = self.seed
-        return lambda block: function(block, rng=stream(seed, block.index))
-
-    def _on_accelerator(
-        self, function: Callable[..., Any], accelerator: Accelerator, draws: bool
-    ) -> Callable[[Block], Any]:
-        xp, to_host, seed = accelerator.xp, accelerator.to_host, self.seed
-        if not draws:
-            return lambda block: to_host(function(block))
-        from mpipar.core.philox import PhiloxStream
-
-        return lambda block: to_host(function(block, rng=PhiloxStream(xp, seed, block.index)))
+            given["xp"] = device.library()
+        for name in keywords_of(function):
+            if name in self.parameters:
+                given[name] = self.parameters[name]
+        ready = functools.partial(function, **given)
+        return device.evaluator(ready, self.seed, draws="rng" in wanted)
 
     @property
     def shared_names(self) -> tuple[str, ...]:
@@ -143,9 +138,9 @@ class BoundKernel:
     def may_end_early(self) -> bool:
         """Whether :meth:`is_enough` is to be asked."""
         enough = self.kernel._enough
-        return enough is not None and all(
-            self.parameters[name] is not None for name in keywords_of(enough)
-        )
+        if enough is None:
+            return False
+        return all(self.parameters[name] is not None for name in keywords_of(enough))
 
     def is_enough(self, result: Any) -> bool:
         """Return whether the result of the first blocks will do."""
@@ -156,13 +151,9 @@ class BoundKernel:
         """Return the result of a total."""
         reduced = self.reduction.finish(total)
         finish = self.kernel._finish
-        return reduced if finish is None else call(finish, reduced, **self.parameters)
-
-
-Hook: TypeAlias = Callable[..., Any]
-AnyReduction: TypeAlias = Reduction | type[Reduction] | Callable[..., Reduction]
-BlockSize: TypeAlias = int | Callable[..., int]
-"""A number of items, or a function of parameters."""
+        if finish is None:
+            return reduced
+        return call(finish, reduced, **self.parameters)
 
 
 class Kernel:
@@ -172,10 +163,9 @@ class Kernel:
     ----------
     function : callable
         ``function(block, *, …)``, returning the partial of the block. If it also takes ``rng``,
-        that is the block's own
-        :class:`numpy.random.Generator`; if it takes ``xp``, that is the array library: NumPy, or that of the GPU, where
-        ``rng`` is a :class:`~mpipar.core.philox.PhiloxStream`. Any other positional parameter is an
-        array that
+        that is the block's own :class:`numpy.random.Generator`; if it takes ``xp``, that is the
+        array library: NumPy, or that of the GPU, where ``rng`` is a
+        :class:`~mpipar.core.philox.PhiloxStream`. Any other positional parameter is an array that
         :meth:`shared` makes. Keyword-only parameters must have types and are the options.
     n : str or callable
         Name of the parameter that is the number of items, or a function of parameters (named as the
@@ -219,11 +209,9 @@ class Kernel:
         self._shared: dict[str, Hook] = {}
         self._variants: dict[str, Callable[..., Any]] = {}
         self.notes: list[str] = []
-        self.is_table = (
-            False  # whether its one dataset is a table, which may be wanted as a CSV file
-        )
-        if isinstance(n, str) and n not in {p.name for p in self.parameters}:
-            hint = did_you_mean(n, (p.name for p in self.parameters))
+        self.is_table = False  # whether its one dataset is a table, which may be wanted as CSV
+        if isinstance(n, str) and n not in self._known:
+            hint = did_you_mean(n, self._known)
             raise BadKernel(f"{self.name}: n={n!r} is not one of its keyword-only parameters{hint}")
         if not isinstance(reduction, Reduction) and not callable(reduction):
             raise BadKernel(f"{self.name}: reduction must be a Reduction, got {reduction!r}")
@@ -233,6 +221,11 @@ class Kernel:
         return self.function(*args, **kwargs)
 
     __qualname__: str
+
+    @property
+    def _known(self) -> list[str]:
+        """Names of its parameters."""
+        return [parameter.name for parameter in self.parameters]
 
     def __reduce__(self) -> Any:
         main = sys.modules["__main__"]
@@ -254,14 +247,13 @@ class Kernel:
         the positional parameters that the kernel may, and some of its keyword-only ones.
         """
         if device not in DEVICES:
+            there_are = " and ".join(DEVICES)
             hint = did_you_mean(device, DEVICES)
-            raise BadKernel(
-                f"{self.name}: there is no device {device!r}, but {' and '.join(DEVICES)}{hint}"
-            )
+            raise BadKernel(f"{self.name}: there is no device {device!r}, but {there_are}{hint}")
 
         def use(function: Hook) -> Hook:
             arrays_wanted(function)
-            self._check_keywords(function, f"variant on the {device}")
+            check_keywords(function, f"variant on the {device}", self.name, self._known)
             self._variants[device] = function
             return function
 
@@ -271,7 +263,7 @@ class Kernel:
         """Return whether there is a function for this device: on a GPU, one of its own or one that
         takes ``xp``.
         """
-        return device == "cpu" or device in self._variants or "xp" in self.arrays
+        return DEVICES[device].suits(self.arrays, has_own_function=device in self._variants)
 
     def function_on(self, device: str) -> Callable[..., Any]:
         """Return the function for this device."""
@@ -284,7 +276,7 @@ class Kernel:
         Its keyword-only parameters are some of the kernel's. It may return an
         :class:`~mpipar.Estimate`.
         """
-        self._finish = self._fitting(function, "finish", ("total",))
+        self._finish = fitting(function, "finish", ("total",), self.name, self._known)
         return function
 
     def check(self, function: Hook) -> Hook:
@@ -294,7 +286,7 @@ class Kernel:
         It raises :class:`~mpipar.BadInput` for values that don't go together, or that name what
         isn't there. It may return lines that the user should know of.
         """
-        self._check = self._fitting(function, "check", ())
+        self._check = fitting(function, "check", (), self.name, self._known)
         return function
 
     def enough(self, function: Hook) -> Hook:
@@ -304,7 +296,7 @@ class Kernel:
         it the number of blocks of the run, depends on neither ranks nor timing. It isn't asked if
         one of its parameters is None.
         """
-        self._enough = self._fitting(function, "enough", ("result",))
+        self._enough = fitting(function, "enough", ("result",), self.name, self._known)
         return function
 
     def shared(self, function: Hook) -> Hook:
@@ -318,7 +310,9 @@ class Kernel:
             raise BadKernel(
                 f"{self.name}: it takes no positional parameter {function.__name__!r} to be shared"
             )
-        self._shared[function.__name__] = self._fitting(function, "shared array", ("empty",))
+        self._shared[function.__name__] = fitting(
+            function, "shared array", ("empty",), self.name, self._known
+        )
         return function
 
     def inputs(self) -> dict[str, str]:
@@ -333,7 +327,7 @@ class Kernel:
         *,
         block: int | None = None,
         seed: int = 0,
-        device: str = "cpu",
+        device: str = CPU.name,
     ) -> BoundKernel:
         """Return this kernel with all its parameters, the plan, the seed and the device.
 
@@ -344,12 +338,16 @@ class Kernel:
             kernel for the device.
         """
         if not self.runs_on(device):
-            raise BadInput(
-                f"device: {self.name} has no kernel for a GPU: one takes the array library, xp"
-            )
-        values = self._values(parameters)
+            wanted = DEVICES[device]
+            what = f"{self.name} has no kernel for {wanted.one}"
+            raise BadInput(what, option="device", remedy=wanted.needs)
+        values = values_of(self.parameters, parameters, self.name)
         if self._check is not None:
             self.notes = list(call(self._check, **values) or ())
+        n = self._number_of_items(values)
+        return self._bound(values, n, block, SEED.check_all(seed), device)
+
+    def _number_of_items(self, values: Mapping[str, Any]) -> int:
         n = values[self.n] if isinstance(self.n, str) else call(self.n, **values)
         if hasattr(n, "item") and np.ndim(n) == 0:
             n = n.item()
@@ -357,85 +355,42 @@ class Kernel:
             n = int(n)
         if not isinstance(n, int) or n < 0:
             raise BadInput(f"{self.name} can't have {n!r} items")
-        return self._bound(values, n, block, SEED.check_all(seed), device)
+        return n
 
     def _bound(
-        self, values: dict[str, Any], n: int, block: int | None, seed: int, device: str
+        self,
+        values: dict[str, Any],
+        n: int,
+        block: int | None,
+        seed: int,
+        device: str,
     ) -> BoundKernel:
         """Return this kernel bound to values that are known to be good."""
+        plan = self._plan(values, n, block, device)
+        bound = BoundKernel(self, values, plan, seed, device, block)
+        for name in bound.shared_names:
+            if name not in self._shared:
+                raise BadKernel(
+                    f"{self.name}: nothing makes its array {name!r};"
+                    " decorate a function with .shared"
+                )
+        return bound
+
+    def _plan(self, values: dict[str, Any], n: int, block: int | None, device: str) -> Plan:
         size: Any = self.default_block if block is None else block
         if isinstance(size, Mapping):
             size = size.get(device)
         if callable(size):
             size = call(size, **values)
-        plan = Plan(n, BLOCK.check_all(size)) if size is not None else Plan.by_default(n, device)
-        if device == "gpu" and min(plan.block, n) > LARGEST_BLOCK_ON_GPU:
-            raise BadInput(
-                f"block: expected at most {LARGEST_BLOCK_ON_GPU:_} items on a GPU, got"
-                f" {plan.block:_}"
-            )
-        bound = BoundKernel(self, values, plan, seed, device, block)
-        missing = [name for name in bound.shared_names if name not in self._shared]
-        if missing:
-            raise BadKernel(
-                f"{self.name}: nothing makes its array {missing[0]!r}; decorate a function with"
-                " .shared"
-            )
-        return bound
-
-    def _values(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the value of each parameter."""
-        known = {p.name: p for p in self.parameters}
-        for name in given:
-            if name not in known:
-                raise self.unknown(name)
-        values = {}
-        for name, parameter in known.items():
-            if name in given:
-                values[name] = parameter.check_all(given[name])
-            elif parameter.required:
-                raise BadInput(f"{self.name} needs a value for {name!r} ({parameter.allowed})")
-            else:
-                values[name] = parameter.default
-        return values
+        plan = Plan.by_default(n, device) if size is None else Plan(n, BLOCK.check_all(size))
+        plan.check_on(device)
+        return plan
 
     def unknown(self, name: str, others: Iterable[str] = ()) -> BadInput:
         """Return what to raise for a parameter that the kernel hasn't; ``others`` are names that
         may be meant, too.
         """
-        known = [p.name for p in self.parameters]
-        hint = did_you_mean(name, [*known, *others]) or f"; it has {', '.join(known) or 'none'}"
-        return BadInput(f"{self.name} has no parameter {name!r}{hint}")
-
-    def _fitting(self, function: Hook, what: str, positional: tuple[str, ...]) -> Hook:
-        """Return ``function`` if it takes these positional parameters and, by keyword, some of the
-        kernel's.
-        """
-        if len(inspect.signature(function).parameters.keys() - keywords_of(function)) != len(
-            positional
-        ):
-            takes = ", ".join((*positional, "*", "…"))
-            raise BadKernel(
-                f"{self.name}: its {what} takes ({takes}), with parameters of the kernel after"
-                " the *"
-            )
-        self._check_keywords(function, what)
-        return function
-
-    def _check_keywords(self, function: Callable[..., Any], what: str) -> None:
-        unknown = keywords_of(function) - {p.name for p in self.parameters}
-        if unknown:
-            hint = did_you_mean(min(unknown), (p.name for p in self.parameters))
-            raise BadKernel(
-                f"{self.name}: its {what} takes {', '.join(sorted(unknown))}, which the kernel"
-                f" doesn't{hint}"
-            )
-
-
-BLOCK = Parameter(
-    "block", int, None, minimum=1, help="items in a block (default: by the driver and n)"
-)
-SEED = Parameter("seed", int, 0, minimum=0, help="seed of the random streams")
+        return unknown_parameter(self.name, name, self._known, others)
 
 
 def _by_value(kind: type[Kernel], attributes: dict[str, Any]) -> Kernel:

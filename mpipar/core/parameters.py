@@ -7,7 +7,7 @@ import math
 import re
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -138,7 +138,7 @@ class Parameter:
                 return self._check_list(value)
             return self.check(value)
         except BadInput as error:
-            raise BadInput(f"{self.name}: {error}") from None
+            raise BadInput(str(error), option=self.name) from None
 
     def _check_list(self, values: Any) -> list[Any]:
         is_list = hasattr(values, "__iter__") and not isinstance(values, str)
@@ -234,6 +234,44 @@ def parameters_of(function: Callable[..., Any]) -> tuple[Parameter, ...]:
             )
         )
     return tuple(found)
+
+
+def values_of(
+    parameters: Iterable[Parameter],
+    given: Mapping[str, Any],
+    owner: str,
+) -> dict[str, Any]:
+    """Return the value of each parameter of ``owner``: as given, or by default. Raises BadInput."""
+    known = {parameter.name: parameter for parameter in parameters}
+    for name in given:
+        if name not in known:
+            raise unknown_parameter(owner, name, known)
+    values = {}
+    for name, parameter in known.items():
+        if name in given:
+            values[name] = parameter.check_all(given[name])
+        elif parameter.required:
+            raise BadInput(f"{owner} needs a value for {name!r} ({parameter.allowed})")
+        else:
+            values[name] = parameter.default
+    return values
+
+
+def unknown_parameter(
+    owner: str,
+    name: str,
+    known: Iterable[str],
+    others: Iterable[str] = (),
+) -> BadInput:
+    """Return what to raise for a parameter that isn't among those known; ``others`` are names that
+    may be meant, too.
+    """
+    known = list(known)
+    hint = did_you_mean(name, [*known, *others])
+    if not hint:
+        there_are = ", ".join(known) or "none"
+        hint = f"; it has {there_are}"
+    return BadInput(f"{owner} has no parameter {name!r}{hint}")
 
 
 def _traits(hint: Any) -> dict[str, Any]:

@@ -72,6 +72,13 @@ def check_real(array: Array | None, partial: Any, who: str) -> Array:
     raise TypeError(f"{who} needs real numbers (of 64 bits at most), got {describe(partial)}")
 
 
+def has_whole_numbers(array: Array) -> bool:
+    """Return whether an array is of whole numbers, be they of Python."""
+    if array.dtype == object:
+        return all(isinstance(number, int) for number in array.flat)
+    return array.dtype.kind in "iub"
+
+
 def has_large(array: Array) -> bool:
     """Return whether some of an array's whole numbers may not be doubles."""
     is_of_64_bits = array.dtype.kind in "iu" and array.dtype.itemsize == 8

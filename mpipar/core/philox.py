@@ -132,8 +132,9 @@ class PhiloxStream:
         shape = _shape_of(size)
         count = math.prod(shape)
         halves = change(*self._doubles((count + 1) // 2))
-        numbers = self._xp.concat(list(halves))
-        return self._xp.reshape(numbers[:count], shape)
+        xp = self._xp
+        numbers = xp.concat(list(halves))
+        return xp.reshape(numbers[:count], shape)
 
     def _doubles(self, count: int) -> tuple[XArray, XArray]:
         """Return two arrays of ``count`` doubles in [0, 1)."""
@@ -151,8 +152,9 @@ class PhiloxStream:
         return self._double(w0, w1), self._double(w2, w3)
 
     def _double(self, low: XArray, high: XArray) -> XArray:
+        xp = self._xp
         bits = ((high << 32) | low) >> 11
-        return self._xp.asarray(bits, dtype=self._xp.float64) * 2.0**-53
+        return xp.asarray(bits, dtype=xp.float64) * 2.0**-53
 
 
 def _shape_of(size: Size) -> tuple[int, ...]:

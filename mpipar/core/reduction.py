@@ -26,9 +26,9 @@ from mpipar.base.overriding import override
 from mpipar.core.casting import change
 from mpipar.core.exact import FRACTION_BITS, ExactArray, from_fixed, to_fixed
 from mpipar.core.partials import Array as Array
-from mpipar.core.partials import check_real, describe, plain
+from mpipar.core.partials import check_real, describe, has_whole_numbers, plain
 from mpipar.core.plan import Block
-from mpipar.core.row_types import blank_rows
+from mpipar.core.row_types import blank_rows, can_be_stored, is_of_numbers
 
 _FILL = "write .filled(0), or .filled() with what is to be added"
 
@@ -161,7 +161,7 @@ class Count(Reduction):
         if isinstance(partial, int):
             return self.merge(total, int(partial))
         array = plain(partial, "Count", _FILL)
-        if array is None or not _has_whole_numbers(array):
+        if array is None or not has_whole_numbers(array):
             raise TypeError(f"Count needs whole numbers, got {describe(partial)}")
         if array.ndim == 0:
             return self.merge(total, int(array.item()))
@@ -197,12 +197,6 @@ class Count(Reduction):
         if not fits:
             return total
         return total.astype(np.int64)
-
-
-def _has_whole_numbers(array: Array) -> bool:
-    if array.dtype == object:
-        return all(isinstance(number, int) for number in array.flat)
-    return array.dtype.kind in "iub"
 
 
 class Each(Reduction):
@@ -325,7 +319,7 @@ class Dataset(Reduction):
         self._check_shape(rows, partial, block)
         if self.dtype is None:
             return total + len(rows)
-        if not _fits(rows.dtype, self.dtype):
+        if not can_be_stored(rows.dtype, self.dtype):
             raise TypeError(
                 f"the dataset {self.name!r} needs {self.dtype}, got {describe(partial)}"
             )
@@ -375,7 +369,7 @@ class Dataset(Reduction):
     @property
     def known_beforehand(self) -> bool:
         """Whether the place of each block's rows is known before any is evaluated."""
-        return self.one_each and self.dtype is not None and _is_of_numbers(self.dtype)
+        return self.one_each and self.dtype is not None and is_of_numbers(self.dtype)
 
     def missing(self, block: Block, dtype: np.dtype[Any]) -> Array:
         """Return what stands in for the rows of a block that was skipped: NaN, or 0 where there is
@@ -383,19 +377,3 @@ class Dataset(Reduction):
         """
         count = block.size if self.one_each else 0
         return blank_rows((count, *self.row), dtype)
-
-
-def _fits(rows: np.dtype[Any], dtype: np.dtype[Any]) -> bool:
-    """Return whether rows of a type can be stored as another."""
-    if rows.names is None or dtype.names is None:
-        return rows.names == dtype.names and np.can_cast(rows, dtype, "same_kind")
-    if set(rows.names) != set(dtype.names):
-        return False
-    return all(_fits(rows[name], dtype[name]) for name in dtype.names)
-
-
-def _is_of_numbers(dtype: np.dtype[Any]) -> bool:
-    """Return whether HDF5 stores the same bytes as NumPy has: not so for text."""
-    if dtype.names is None:
-        return dtype.base.kind in "biufc"
-    return all(_is_of_numbers(dtype[name]) for name in dtype.names)

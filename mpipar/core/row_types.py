@@ -119,6 +119,22 @@ def storable(text: str) -> str:
     return unicode.replace("\0", "\\x00")
 
 
+def can_be_stored(rows: DType, dtype: DType) -> bool:
+    """Return whether rows of a type can be stored as another."""
+    if rows.names is None or dtype.names is None:
+        return rows.names == dtype.names and np.can_cast(rows, dtype, "same_kind")
+    if set(rows.names) != set(dtype.names):
+        return False
+    return all(can_be_stored(rows[name], dtype[name]) for name in dtype.names)
+
+
+def is_of_numbers(dtype: DType) -> bool:
+    """Return whether HDF5 stores the same bytes as NumPy has: not so for text."""
+    if dtype.names is None:
+        return dtype.base.kind in "biufc"
+    return all(is_of_numbers(dtype[name]) for name in dtype.names)
+
+
 def _may_round(dtype: DType, types: Iterable[DType | None]) -> bool:
     """Return whether whole numbers may be rounded as ``dtype``, of what their types tell."""
     if dtype.kind not in _FLOATS:

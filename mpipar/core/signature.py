@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from mpipar.base.errors import BadKernel
+from mpipar.base.text import did_you_mean
 
 GIVEN = ("rng", "xp")
 """Positional parameters of a kernel that are not arrays in shared memory."""
@@ -32,6 +33,49 @@ def keywords_of(function: Callable[..., Any]) -> set[str]:
     """Return the names of the keyword-only parameters of a function."""
     parameters = inspect.signature(function).parameters.values()
     return {p.name for p in parameters if p.kind is p.KEYWORD_ONLY}
+
+
+def check_keywords(
+    function: Callable[..., Any],
+    what: str,
+    kernel: str,
+    known: Collection[str],
+) -> None:
+    """Raise BadKernel if a function of a kernel takes by keyword what the kernel doesn't.
+
+    Parameters
+    ----------
+    function : callable
+    what, kernel : str
+        What the function is, and the kernel's name.
+    known : collection of str
+        Names of the kernel's parameters.
+    """
+    unknown = keywords_of(function).difference(known)
+    if unknown:
+        names = ", ".join(sorted(unknown))
+        hint = did_you_mean(min(unknown), known)
+        raise BadKernel(f"{kernel}: its {what} takes {names}, which the kernel doesn't{hint}")
+
+
+def fitting(
+    function: Callable[..., Any],
+    what: str,
+    positional: tuple[str, ...],
+    kernel: str,
+    known: Collection[str],
+) -> Callable[..., Any]:
+    """Return a function if it takes these positional parameters and, by keyword, some of the
+    kernel's. Raises BadKernel.
+    """
+    parameters = inspect.signature(function).parameters.keys()
+    if len(parameters - keywords_of(function)) != len(positional):
+        takes = ", ".join((*positional, "*", "…"))
+        raise BadKernel(
+            f"{kernel}: its {what} takes ({takes}), with parameters of the kernel after the *"
+        )
+    check_keywords(function, what, kernel, known)
+    return function
 
 
 def call(function: Callable[..., Any], /, *args: Any, **available: Any) -> Any:

@@ -16,14 +16,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mpipar.base.errors import BadInput
 from mpipar.base.text import several
-from mpipar.core.devices import Accelerator
+from mpipar.core.devices import AUTO, DEVICES
+from mpipar.core.devices.gpu import GPU, Accelerator
 from mpipar.runtime.launcher_words import ASK_FOR_GPU
 
 if TYPE_CHECKING:
     from mpipar.runtime.communicator import Comm
 
-CHOICES = ("cpu", "gpu", "auto")
-"""What a user may ask for; auto is the GPU if all ranks have one and the kernel can use it."""
+CHOICES = (*DEVICES, AUTO)
+"""What a user may ask for."""
 
 COMPILER_OPTIONS = ("-fmad=false",)
 """Products and sums are rounded one by one, unless the source says fma: it decides each bit, not
@@ -190,7 +191,7 @@ def take_seat(comm: Comm) -> Seat:
 
 
 def chosen(comm: Comm, wanted: str, notify: Callable[[str], None] | None = None) -> Gpu | None:
-    """Return the GPU that this rank is to use, or None for the CPU: the same kind on all ranks.
+    """Return the GPU that this rank is to use, or None for another device: the same on all ranks.
     Collective over comm.
 
     Parameters
@@ -206,7 +207,7 @@ def chosen(comm: Comm, wanted: str, notify: Callable[[str], None] | None = None)
     BadInput
         On all ranks, if GPUs are wanted and any has none.
     """
-    if wanted == "cpu":
+    if wanted not in (GPU.name, AUTO):
         return None
     seat = take_seat(comm)
     without = [
@@ -217,7 +218,7 @@ def chosen(comm: Comm, wanted: str, notify: Callable[[str], None] | None = None)
     told = comm.bcast(_told(without, comm.size) if without else None)
     if told is None:
         return seat.taken
-    if wanted == "auto":
+    if wanted == AUTO:
         if notify is not None and comm.is_root:
             notify(f"runs on the CPU: {told}")
         return None

@@ -14,6 +14,7 @@ import h5py
 import numpy as np
 
 from mpipar._version import __version__
+from mpipar.core.devices.cpu import CPU
 from mpipar.core.plan import Plan
 from mpipar.core.run_record import Placement, RunRecord, Timing, Trouble
 
@@ -152,7 +153,7 @@ def _placement(attributes: Mapping[str, Any]) -> Placement:
         ranks=_count(attributes, "ranks", least=1),
         nodes=_count(attributes, "nodes", least=1),
         workers=_count(attributes, "workers", least=1),
-        device=_text(attributes, "device") or "cpu",
+        device=_text(attributes, "device") or CPU.name,
         gpus=[model for model in gpus.split(", ") if model],
         library=_text(attributes, "mpi") or "",
     )

@@ -16,6 +16,7 @@ from types import ModuleType
 from typing import Any
 
 from mpipar.base.errors import BadInput
+from mpipar.core.devices.cpu import CPU
 from mpipar.core.kernel import BoundKernel
 from mpipar.core.reduction import Each, Reduction
 from mpipar.store.source import digests_of
@@ -110,7 +111,7 @@ def check_identity(
     BadInput
         If the run isn't the one that the file has the state of, with the differences spelled out.
     """
-    there = {"device": "cpu", **there}  # which files of versions before GPUs don't say
+    there = {"device": CPU.name, **there}  # which files of versions before GPUs don't say
     names = [
         name
         for name in {**described(there), **described(here)}

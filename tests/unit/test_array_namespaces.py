@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from mpipar import BadInput, Block, ExactSum, driver
 from mpipar.core.blocks import Blocks
-from mpipar.core.devices import Accelerator
+from mpipar.core.devices.gpu import Accelerator
 from mpipar.core.philox import PhiloxStream
 from mpipar.core.plan import Plan
 from mpipar.inputs.expression import Expression, function_of

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from mpipar import Block, Plan
 from mpipar.core.blocks import Blocks
-from mpipar.core.plan import DEFAULT_BLOCKS, LARGEST_DEFAULT_BLOCK, slice_share
+from mpipar.core.devices.cpu import DEFAULT_BLOCKS, LARGEST_DEFAULT_BLOCK
+from mpipar.core.plan import slice_share
 
 MODERATE = settings(max_examples=80, deadline=None)
 

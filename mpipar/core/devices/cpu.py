@@ -1,0 +1,61 @@
+"""The cores of the host, with NumPy."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mpipar.base.overriding import override
+from mpipar.core.block import Block
+from mpipar.core.devices.port import Device, Evaluate, Function, Opened
+
+if TYPE_CHECKING:
+    from mpipar.core.partials import Array
+
+LARGEST_DEFAULT_BLOCK = 2**15
+"""Items in a default block, at most: 256 KiB of doubles, so that a few NumPy buffers stay in the
+cache.
+"""
+
+DEFAULT_BLOCKS = 2**12
+"""Blocks that a small default plan is cut into, so that they can be balanced over many workers."""
+
+
+class _Cpu(Device):
+    name = "cpu"
+    one = "a CPU"
+
+    @override
+    def default_block(self, n: int) -> int:
+        return max(1, min(LARGEST_DEFAULT_BLOCK, n // DEFAULT_BLOCKS))
+
+    @override
+    def suits(self, arguments: tuple[str, ...], has_own_function: bool) -> bool:
+        return True
+
+
+class _Host(Opened):
+    @override
+    def library(self) -> Any:
+        import numpy
+
+        return numpy
+
+    @override
+    def shared(self, array: Array) -> Array:
+        return array
+
+    @override
+    def evaluator(self, function: Function, seed: int, *, draws: bool) -> Evaluate:
+        if not draws:
+            return function
+        # numpy.random takes time to load, and most kernels do without.
+        from mpipar.core.streams import stream
+
+        def evaluate(block: Block) -> object:
+            return function(block, rng=stream(seed, block.index))
+
+        return evaluate
+
+
+CPU = _Cpu()
+HOST = _Host()
