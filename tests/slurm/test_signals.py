@@ -56,7 +56,13 @@ def test_a_script_that_makes_room_is_requeued_by_slurm(user, cluster):
     assert log.count("all of it") == 4
 
 
-PROLOGUE = "prologue = '''\ntouch begun\nuntil [ -e go ]; do sleep 0.1; done\n'''\n"
+# The trap at the script's top has told that the warning came.
+PROLOGUE = """
+prologue = '''
+touch begun
+until [ -n "${MPIPAR_WARNED:-}" ]; do sleep 0.1; done
+'''
+"""
 
 
 def test_a_warning_in_the_prologue_is_not_lost(user, cluster):
@@ -66,7 +72,6 @@ def test_a_warning_in_the_prologue_is_not_lost(user, cluster):
         if (user.place / "begun").exists():
             break
     cluster.ask("scancel", "--batch", "--signal=USR1", number)
-    (user.place / "go").touch()
     for _ in until("the job is to be requeued", 60):
         if any(event["event"] == "next" for event in user.events(number)):
             break
