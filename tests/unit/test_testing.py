@@ -1,14 +1,13 @@
 """The checks that mpipar.testing offers: they pass what keeps the contract, and find what doesn't."""
 
+import importlib
+
 import numpy as np
 import pytest
 
 from mpipar import BadInput, Dataset, Each, ExactSum, Plan, PositiveInt, Reduction, driver
-from mpipar.integrate import integrate
-from mpipar.mcpi import mcpi
+from mpipar.base.drivers import DRIVERS as BUNDLED
 from mpipar.pi import pi
-from mpipar.primes import primes
-from mpipar.roots import roots
 from mpipar.testing import check_driver, check_reduction
 from mpipar.testing.bits import bits
 
@@ -152,18 +151,42 @@ def test_nan_has_the_bits_of_nan():
     assert bits(float("nan")) == bits(float("nan"))
 
 
-DRIVERS = {
-    "pi": (pi, {"steps": 5000, "block": 100}),
-    "mcpi": (mcpi, {"samples": 5000, "block": 100, "seed": 3}),
-    "integrate": (integrate, {"f": "x**2", "over": [0.0, 1.0], "samples": 5000, "block": 100}),
-    "primes": (primes, {"below": 5000, "block": 100}),
-    "roots": (roots, {"f": "sqrt(x)", "over": [0.0, 1.0], "points": 5000, "block": 100}),
+def photos(folder):
+    pillow = pytest.importorskip("PIL.Image")
+    (folder / "photos").mkdir()
+    for number in range(5):
+        pillow.new("RGB", (4, 3), (number, 0, 0)).save(folder / "photos" / f"{number}.png")
+    return {"input": str(folder / "photos"), "into": folder / "small"}
+
+
+def squares(folder):
+    (folder / "grid.toml").write_text("x = [1, 2, 3, 4, 5]\n")
+    (folder / "squares_of_rows.py").write_text("def square(x):\n    return {'square': x * x}\n")
+    return {
+        "function": f"{folder / 'squares_of_rows.py'}:square",
+        "table": str(folder / "grid.toml"),
+    }
+
+
+OPTIONS = {
+    "pi": {"steps": 5000, "block": 100},
+    "mcpi": {"samples": 5000, "block": 100, "seed": 3},
+    "integrate": {"f": "x**2", "over": [0.0, 1.0], "samples": 5000, "block": 100},
+    "primes": {"below": 5000, "block": 100},
+    "roots": {"f": "sqrt(x)", "over": [0.0, 1.0], "points": 5000, "block": 100},
+    "images": photos,
+    "load": {"tasks": 20, "mean": 1e-4},
+    "sweep": squares,
 }
+"""What each driver of mpipar is checked with; a function makes it in a folder."""
 
 
-@pytest.mark.parametrize("name", DRIVERS)
-def test_our_own_drivers_keep_theirs(name):
-    kernel, options = DRIVERS[name]
+@pytest.mark.parametrize("name", BUNDLED)
+def test_our_own_drivers_keep_theirs(name, tmp_path):
+    kernel = getattr(importlib.import_module(f"mpipar.{name}"), name)
+    options = OPTIONS[name]
+    if callable(options):
+        options = options(tmp_path)
     check_driver(kernel, workers=(1,), **options)
 
 
