@@ -13,6 +13,7 @@ _CONSTANT_ELSEWHERE = {
     "decimal": {"Decimal"},
     "fractions": {"Fraction"},
     "pathlib": {"PosixPath", "PurePosixPath"},
+    "pathlib._local": {"PosixPath", "PurePosixPath"},  # of Python 3.13
     "uuid": {"UUID"},
 }
 _SNAPSHOTS = "mpipar.pool.snapshot"  # nothing changes in what is of it

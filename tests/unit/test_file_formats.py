@@ -10,7 +10,7 @@ import mpipar
 from mpipar import ExactSum, driver
 from mpipar.pi import pi
 from mpipar.store import checkpoint, row_records
-from mpipar.store.result import FORMAT
+from mpipar.store.attributes import FORMAT
 
 POLICY = (Path(__file__).parents[2] / "docs/decisions/versions.md").read_text(encoding="utf-8")
 

@@ -141,7 +141,7 @@ def truth_of(pixels, rotate, resize):
         made = ndimage.zoom(ndimage.uniform_filter(pixels, 2, origin=-1), 1)[::2, ::2]
         return made, (slice(2, -2), slice(2, -2))
     if rotate % 90 == 0:
-        return np.rot90(pixels, rotate // 90), slice(None)
+        return np.rot90(pixels, int(rotate // 90)), slice(None)
     cosine, sine = math.cos(math.radians(rotate)), math.sin(math.radians(rotate))
     height, width = (
         math.ceil(WIDTH * sine + HEIGHT * cosine),
