@@ -24,9 +24,9 @@ if TYPE_CHECKING:
         WorkerLost,
     )
     from mpipar.command.driver import Driver, driver
-    from mpipar.command.execute import run
-    from mpipar.command.map import Outcomes, mapped
     from mpipar.command.map import map as map
+    from mpipar.command.map_outcomes import Outcomes, mapped
+    from mpipar.command.run_kernel import run
     from mpipar.core.ordered import Concatenate, InOrder
     from mpipar.core.parameters import AtLeast, NonNegativeInt, PositiveInt
     from mpipar.core.plan import Block, Plan
@@ -40,10 +40,10 @@ if TYPE_CHECKING:
 
 _HOME = {
     "driver": "command.driver",
-    "run": "command.execute",
+    "run": "command.run_kernel",
     "map": "command.map",
-    "mapped": "command.map",
-    "Outcomes": "command.map",
+    "mapped": "command.map_outcomes",
+    "Outcomes": "command.map_outcomes",
     "Result": "runtime.result",
     "ItemFailed": "base.errors",
     "UnfitResult": "base.errors",

@@ -24,7 +24,6 @@ from mpipar.base.text import several
 from mpipar.batch.schedulers import scheduler
 from mpipar.command import gpus
 from mpipar.command.entry import command, say_once
-from mpipar.command.execute import parse_workers
 from mpipar.command.flags import converter
 from mpipar.core.devices.cpu import CPU
 from mpipar.core.devices.gpu import GPU
@@ -37,6 +36,7 @@ from mpipar.runtime.launcher import launch
 from mpipar.runtime.leftovers import Leftover, leftovers, remove
 from mpipar.runtime.mpirun import vendor_of
 from mpipar.runtime.pinning import Place, place, shortages
+from mpipar.runtime.run_options import WORKERS
 from mpipar.store.files import about_hdf5
 
 _DEVICE = Parameter("device", str, "auto", choices=CHOICES)
@@ -98,7 +98,7 @@ def _parser() -> RanksParser:
     )
     parser.add_argument(
         "--workers",
-        type=converter(parse_workers),
+        type=converter(WORKERS.parse),
         default=1,
         metavar="N|auto",
         help=(

@@ -12,6 +12,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,22 +20,23 @@ from mpipar.base.arguments import HelpWanted
 from mpipar.base.errors import BadInput, MpiparError
 from mpipar.base.exit_codes import DONE, FAILED
 from mpipar.base.text import items_in_blocks, suit_any_encoding
-from mpipar.command.entry import flushed, print_text, say_once, tell_ending
-from mpipar.command.execute import end_all_ranks, execution, on_device
-from mpipar.command.options import Options, parse
+from mpipar.command.crash import end_all_ranks
+from mpipar.command.delivery import Delivery
+from mpipar.command.entry import flushed, say_once, tell_ending
+from mpipar.command.execute import execution, on_device
+from mpipar.command.options import CommandLine, parse
 from mpipar.core.devices import AUTO, DEVICES
-from mpipar.core.devices.gpu import GPU
 from mpipar.core.kernel import AnyReduction, BlockSize, Kernel
 from mpipar.inputs.function import is_loading, load
 from mpipar.runtime.comm import leave, world
 from mpipar.runtime.communicator import Comm, RankLost
 from mpipar.runtime.interrupt import outlive_warning
 from mpipar.runtime.journal import OUTPUT, tell
-from mpipar.runtime.outlets import note, open_missing, reason_of
+from mpipar.runtime.outlets import note, open_missing
 from mpipar.runtime.result import Result
 
 if TYPE_CHECKING:
-    from mpipar.store.output import OutputFile
+    pass
 
 
 class Driver(Kernel):
@@ -104,14 +106,15 @@ def named_driver(name: str) -> Driver:
 
 
 def run_command(kernel: Kernel, arguments: Sequence[str], program: str) -> int:
-    """Run a kernel as the command line says, and return the exit code. Collective over all
-    ranks.
+    """Run a kernel as the command line says, and return the exit code.
+
+    Collective over all ranks.
     """
     try:
-        options = parse(kernel, arguments, program)
-        if options.dry_run:
-            return say_once(f"{program}: {_preview(options)}", sys.stdout, DONE)
-        return _run(options, program)
+        line = parse(kernel, arguments, program)
+        if line.dry_run:
+            return say_once(f"{program}: {_preview(line)}", sys.stdout, DONE)
+        return _run(line, program)
     except (MpiparError, HelpWanted) as ending:
         return tell_ending(program, ending, by_all_ranks=True)
     except BaseException as error:
@@ -119,7 +122,11 @@ def run_command(kernel: Kernel, arguments: Sequence[str], program: str) -> int:
         return FAILED
 
 
-def _run(options: Options, program: str) -> int:
+def _run(line: CommandLine, program: str) -> int:
+    """Run a kernel, and begin again where a rank is lost before or after the run, which survives
+    that by itself; unless the root lives and has delivered.
+    """
+
     def notify(text: str) -> None:
         note(f"{program}: {text}")
 
@@ -129,47 +136,22 @@ def _run(options: Options, program: str) -> int:
     delivered: Result | None = None
     code = None
     while True:
+        delivery = Delivery(line, notify)
         try:
-            with execution(options.bound, options.settings, notify, begun) as (
-                comm,
-                result,
-                output,
-            ):
-                code = DONE if result is None else _stored(result, output, options, notify)
+            with execution(line.bound, line.options, notify, begun) as (comm, result, output):
+                code = DONE if result is None else delivery.store(result, output)
                 delivered = result
                 code = _settled(comm, code)
-            return _told(delivered, options, code, notify)
+            return delivery.tell(delivered, code)
         except RankLost:
-            # The run survives that by itself; this was before it or after it. Begin again, unless
-            # the root lives and has delivered.
             comm = world()
             comm.repair()
             with contextlib.suppress(RankLost):
-                told = comm.bcast(code if comm.is_root and code is not None else None)
+                told = comm.bcast(code if comm.is_root else None)
                 if told is not None:
-                    return _told(delivered, options, int(told), notify)
-            resumed = options.settings._replace(resume=options.settings.output is not None)
-            options = options._replace(settings=resumed)
-
-
-def _preview(options: Options) -> str:
-    """Return what would be run. Raises BadInput if it can't be. Collective over all ranks.
-
-    Whether there are GPUs is not asked: this may be the node from which a job is submitted to those
-    that have them.
-    """
-    bound, output = options.bound, options.settings.output
-    could_be = [bound]
-    if options.settings.device == AUTO:
-        bound, _ = on_device(bound, AUTO, world())
-        could_be = [bound.on(device) for device in DEVICES if bound.kernel.runs_on(device)]
-    if output is not None:
-        from mpipar.store.output import preview  # HDF5 takes time to load
-
-        settings = options.settings
-        preview(output.absolute(), could_be, resume=settings.resume, anyway=settings.anyway)
-    where, plan = DEVICES[bound.device].where, bound.plan
-    return f"would evaluate {items_in_blocks(plan.n, plan.n_blocks, plan.block)}{where}"
+                    return delivery.tell(delivered, int(told))
+            has_output = line.options.output is not None
+            line = line._replace(options=replace(line.options, resume=has_output))
 
 
 def _settled(comm: Comm, code: int) -> int:
@@ -179,65 +161,24 @@ def _settled(comm: Comm, code: int) -> int:
     return code
 
 
-def _stored(
-    result: Result, output: OutputFile | None, options: Options, notify: Callable[[str], None]
-) -> int:
-    """Write the result to its file, on the root: before all words, which may find no reader. Return
-    the exit code.
+def _preview(line: CommandLine) -> str:
+    """Return what would be run. Raises BadInput if it can't be. Collective over all ranks.
+
+    Whether there are GPUs is not asked: this may be the node from which a job is submitted to those
+    that have them.
     """
-    problem = None if output is None else output.write(result)
-    if problem is None and options.settings.csv is not None:
-        problem = _as_csv(result, options, options.settings.csv)
-    if problem is None:
-        return DONE
-    notify(problem)
-    return FAILED
+    bound, options = line.bound, line.options
+    could_be = [bound]
+    if options.device == AUTO:
+        bound, _ = on_device(bound, AUTO, world())
+        could_be = [bound.on(device) for device in DEVICES if bound.kernel.runs_on(device)]
+    if options.output is not None:
+        from mpipar.store.output import preview  # HDF5 takes time to load
 
-
-def _as_csv(result: Result, options: Options, path: Path) -> str | None:
-    """Write the table of a result as text; return why that can't be done. On the root."""
-    from mpipar.store.csv_file import write_csv
-    from mpipar.store.stored_rows import StoredRows
-
-    [dataset] = options.bound.reduction.datasets()
-    output = options.settings.output
-    try:
-        write_csv(
-            path,
-            result.datasets[dataset.name] if output is None else StoredRows(output, dataset.name),
-        )
-    except OSError as error:
-        return f"the table could not be written to {path}: {reason_of(error)}"
-    return None
-
-
-def _told(result: Result | None, options: Options, code: int, notify: Callable[[str], None]) -> int:
-    """Print the result, on the root, when all else is done. Return the exit code on all ranks.
-    Collective.
-    """
-    if result is not None:
-        where = options.settings.output if code == DONE else None
-        code = _printed(result, options, where, notify) or code
-    with contextlib.suppress(RankLost):  # of which the others needn't know any more
-        return int(world().bcast(code))
-    return code
-
-
-def _printed(
-    result: Result, options: Options, where: Path | None, notify: Callable[[str], None]
-) -> int:
-    from mpipar.view.result_text import as_json, as_text, skipped_lines
-
-    for line in skipped_lines(result):
-        notify(line)
-    had_choice = options.settings.device == AUTO and options.bound.kernel.runs_on(GPU.name)
-    try:
-        print_text(as_json(result) if options.json else as_text(result, device=had_choice))
-    except OSError as error:
-        kept = "" if where is None else f"; it is in {where}"
-        notify(f"the result could not be printed: {reason_of(error)}{kept}")
-        return FAILED
-    return DONE
+        path = options.output.absolute()
+        preview(path, could_be, resume=options.resume, anyway=options.anyway)
+    where, plan = DEVICES[bound.device].where, bound.plan
+    return f"would evaluate {items_in_blocks(plan.n, plan.n_blocks, plan.block)}{where}"
 
 
 def _program() -> str:

@@ -50,6 +50,32 @@ def add_parameter(group: argparse._ArgumentGroup, parameter: Parameter) -> None:
     group.add_argument(flag_of(parameter), **given)
 
 
+def add_option(group: argparse._ArgumentGroup, option: Parameter, default: Any) -> None:
+    """Add an option of runs."""
+    given: dict[str, Any] = {"dest": option.name, "default": default, "help": _told(option)}
+    if option.type is bool and option.optional:
+        given["action"] = argparse.BooleanOptionalAction
+    elif option.type is bool:
+        given["action"] = "store_true"
+    elif option.choices:
+        given["choices"] = option.choices
+    else:
+        given["type"] = converter(option.parse)
+        given["metavar"] = getattr(option, "metavar", "") or METAVARS[option.type]
+    group.add_argument(flag_of(option), **given)
+
+
+def _told(option: Parameter) -> str:
+    """Return the help of an option of runs, with its default if it has one that says something."""
+    default = getattr(option, "otherwise", "")
+    if not default and isinstance(option.default, float):
+        default = f"{option.default:g}"
+    elif not default and option.default is not None and option.type is not bool:
+        default = str(option.default)
+    words = f"{option.help} (default: {default})" if default else option.help
+    return words.replace("%", "%%")
+
+
 def _help(parameter: Parameter) -> str:
     words = parameter.help.replace("%", "%%")
     if parameter.required:

@@ -13,13 +13,13 @@ from mpipar.base.arguments import HelpWanted, RanksParser
 from mpipar.base.errors import BadInput
 from mpipar.base.exit_codes import DONE
 from mpipar.command.entry import tell_ending
-from mpipar.command.execute import default_workers, parse_workers
 from mpipar.command.flags import converter
 from mpipar.core.kernel import SEED
 from mpipar.core.parameters import Parameter
 from mpipar.runtime.launcher import launch
 from mpipar.runtime.mpirun import find_mpirun, settings_for, with_its_folder
 from mpipar.runtime.outlets import flush, open_missing
+from mpipar.runtime.run_options import WORKERS, default_workers
 
 _PROGRAM = "mpipar run"
 _RANKS = Parameter("n", int, minimum=1)
@@ -129,7 +129,7 @@ def _parser() -> RanksParser:
     )
     parser.add_argument(
         "--workers",
-        type=converter(parse_workers),
+        type=converter(WORKERS.parse),
         default=default_workers(),
         metavar="N|auto",
         help=(

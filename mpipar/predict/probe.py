@@ -23,6 +23,7 @@ from mpipar.runtime.comm import world
 from mpipar.runtime.communicator import Comm
 from mpipar.runtime.node import usable_cores
 from mpipar.runtime.run import Conduct, run
+from mpipar.runtime.run_options import RunOptions
 from mpipar.runtime.schedule import SCHEDULES
 
 REPEATS = 9
@@ -48,7 +49,7 @@ def ends_of_runs(comm: Comm, numbers: int) -> dict[str, float]:
     seconds: dict[str, list[float]] = {schedule: [] for schedule in SCHEDULES}
     for repeat in range(REPEATS + 1):
         for schedule, found in seconds.items():
-            result = run(bound, comm, Conduct(schedule=schedule))
+            result = run(bound, comm, Conduct(options=RunOptions(schedule=schedule)))
             if result is not None and repeat:  # the first time, MPI makes connections
                 found.append(max(0.0, result.elapsed - _LONG))
     # Where each rank has a core, what is more than in the quieter runs is not theirs, but of what

@@ -14,7 +14,7 @@ import copy
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mpipar.base.errors import BadInput, RunFailed, StoppedEarly
@@ -29,11 +29,12 @@ from mpipar.runtime.between_blocks import Checkpoint, Watch
 from mpipar.runtime.communicator import Comm, RankLost
 from mpipar.runtime.device import Gpu
 from mpipar.runtime.evaluate import Output, Task
-from mpipar.runtime.failure import STOP, Failure, OnError, one_line
+from mpipar.runtime.failure import Failure, one_line
 from mpipar.runtime.inline_evaluator import InRank
 from mpipar.runtime.pinning import advice, place
 from mpipar.runtime.progress_state import Done, Record, Tally
 from mpipar.runtime.result import Result, joined_rows
+from mpipar.runtime.run_options import RunOptions
 from mpipar.runtime.schedule import share
 from mpipar.runtime.shared import shared_arrays
 from mpipar.runtime.timeline import Span, Timeline, most_of_each
@@ -68,16 +69,10 @@ class Conduct:
 
     Attributes
     ----------
-    schedule : str
-        stride, slice or dynamic.
-    workers : int or "auto"
-        Worker processes in each rank. With 1 the rank evaluates its blocks itself; "auto" is its
-        share of the cores.
-    on_error : OnError
-        What is done about an exception in the kernel.
-    block_timeout : float, optional
-        Seconds after which a block has failed; it needs a worker that can be replaced, so there is
-        a pool even of one.
+    options : RunOptions
+        Who evaluates the blocks, and what is done about those that fail. With one worker a rank
+        evaluates its blocks itself, but for a block_timeout: that needs a worker which can be
+        replaced, so there is a pool even of one.
     output : Output, optional
         Where the rows of datasets go; without it they come with the result.
     checkpoint : Checkpoint, optional
@@ -97,10 +92,7 @@ class Conduct:
         Called on the root with what the user should know.
     """
 
-    schedule: str = "dynamic"
-    workers: int | str = 1
-    on_error: OnError = STOP
-    block_timeout: float | None = None
+    options: RunOptions = field(default_factory=RunOptions)
     output: Output | None = None
     checkpoint: Checkpoint | None = None
     keep_partials: bool = False
@@ -139,11 +131,13 @@ def run(bound: BoundKernel, comm: Comm, conduct: Conduct = Conduct()) -> Result 
         If there is no such schedule.
     """
     _check_plans(bound, comm)
-    workers = node.workers_of_rank(comm, conduct.workers)
+    workers = node.workers_of_rank(comm, conduct.options.workers)
     is_small = bound.plan.n_blocks <= MOST_KEPT_PARTIALS and not bound.reduction.datasets()
     with shared_arrays(bound, comm) as arrays:
         keep_partials = conduct.keep_partials and is_small
-        task = Task(bound, arrays, conduct.output, conduct.on_error, keep_partials, conduct.gpu)
+        task = Task(
+            bound, arrays, conduct.output, conduct.options.on_error, keep_partials, conduct.gpu
+        )
         with _evaluator(task, comm, workers, conduct) as evaluator:
             all_well(comm, evaluator.wait_until_ready())
             _advise(comm, evaluator.cores, workers, conduct.notify)
@@ -176,7 +170,7 @@ class _Run:
     ) -> None:
         self._bound, self._comm, self._conduct, self._workers = bound, comm, conduct, workers
         self._evaluator = evaluator
-        self._schedule = conduct.schedule
+        self._schedule = conduct.options.schedule
         if comm.survives and self._schedule == "dynamic":
             self._schedule = "stride"  # a counter in the memory of a rank would be lost with it
         self._tally = Tally(bound.reduction)
@@ -449,11 +443,13 @@ def _finish(bound: BoundKernel, total: Any) -> Any:
 
 
 def _evaluator(task: Task, comm: Comm, count: int, conduct: Conduct) -> InRank | Workers:
-    if count == 1 and conduct.block_timeout is None:
+    if count == 1 and conduct.options.block_timeout is None:
         return InRank(task, comm)
     from mpipar.runtime.pool_evaluator import Workers  # multiprocessing takes time to load
 
-    return Workers(task, count, rank=comm.rank, host=comm.host, block_timeout=conduct.block_timeout)
+    return Workers(
+        task, count, rank=comm.rank, host=comm.host, block_timeout=conduct.options.block_timeout
+    )
 
 
 def _check_plans(bound: BoundKernel, comm: Comm) -> None:

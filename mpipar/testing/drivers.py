@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from mpipar.base.errors import StoppedEarly
-from mpipar.command.execute import run
+from mpipar.command.run_kernel import run
 from mpipar.core.kernel import BoundKernel, Kernel
 from mpipar.core.plan import Block
 from mpipar.runtime.comm import world

@@ -1,3 +1,6 @@
+import dataclasses
+import inspect
+import re
 from pathlib import Path
 from typing import Literal
 
@@ -9,9 +12,9 @@ import mpipar.pi
 from mpipar import BadInput, Dataset, Each, ExactSum, Plan, PositiveInt, driver
 from mpipar._version import __version__
 from mpipar.base.arguments import HelpWanted
-from mpipar.command.execute import Settings
-from mpipar.command.options import Options, parse
+from mpipar.command.options import CommandLine, parse
 from mpipar.runtime.failure import OnError
+from mpipar.runtime.run_options import RunOptions, parameters
 
 MODERATE = settings(max_examples=200, deadline=None)
 
@@ -44,12 +47,12 @@ def mapped(block, *, items: PositiveInt = 100):
     """
 
 
-def pi(*arguments) -> Options:
+def pi(*arguments) -> CommandLine:
     return parse(mpipar.pi.pi, arguments, "prog")
 
 
 def test_no_argument_gives_the_defaults():
-    assert pi() == (mpipar.pi.pi.bind({}), Settings(), False, False)
+    assert pi() == (mpipar.pi.pi.bind({}), RunOptions(), False, False)
     defaults = {
         "workers": 1,
         "schedule": "dynamic",
@@ -57,19 +60,21 @@ def test_no_argument_gives_the_defaults():
         "output": None,
         "compress": False,
     }
-    assert Settings()._asdict().items() >= (defaults | {"progress": None}).items()
+    assert dataclasses.asdict(RunOptions()).items() >= (defaults | {"progress": None}).items()
 
 
 def test_all_options_of_every_driver_are_understood():
-    options = pi(
+    line = pi(
         *("--steps", "1e6", "--block", "1_000", "--seed", "5", "--workers", "4"),
         *("--schedule", "slice", "--output", "a/b.h5", "--compress", "--on-error", "retry:3"),
         *("--json", "--no-progress"),
     )
-    assert options.bound.parameters == {"steps": 10**6}
-    assert options.bound.plan == Plan(10**6, 1000)
-    assert options.bound.seed == 5
-    assert options.settings == Settings(
+    assert line.bound.parameters == {"steps": 10**6}
+    assert line.bound.plan == Plan(10**6, 1000)
+    assert line.bound.seed == 5
+    assert line.options == RunOptions(
+        block=1000,
+        seed=5,
         workers=4,
         schedule="slice",
         on_error=OnError(retries=3),
@@ -77,8 +82,8 @@ def test_all_options_of_every_driver_are_understood():
         compress=True,
         progress=False,
     )
-    assert options.json
-    settings = pi("--workers", "auto", "--progress", "--on-error", "skip").settings
+    assert line.json
+    settings = pi("--workers", "auto", "--progress", "--on-error", "skip").options
     assert (settings.workers, settings.progress, settings.on_error) == (
         "auto",
         True,
@@ -236,7 +241,7 @@ def test_any_command_line_is_understood_or_refused(arguments, kernel):
         outcome = parse(kernel, arguments, "prog")
     except (BadInput, HelpWanted) as error:
         outcome = str(error)
-    assert isinstance(outcome, Options) or outcome.strip()
+    assert isinstance(outcome, CommandLine) or outcome.strip()
 
 
 @pytest.mark.parametrize(
@@ -270,7 +275,7 @@ def test_parameter_named_like_an_option_of_every_driver_raises(name):
 def test_datasets_need_an_output():
     with pytest.raises(BadInput, match=r"--output: needed .* 'rows, names'"):
         parse(mapped, [], "prog")
-    assert parse(mapped, ["--output", "x.h5"], "prog").settings.output == Path("x.h5")
+    assert parse(mapped, ["--output", "x.h5"], "prog").options.output == Path("x.h5")
     with pytest.raises(HelpWanted):
         parse(mapped, ["--help"], "prog")
 
@@ -289,8 +294,8 @@ def test_example_in_the_help_is_that_of_the_docstring_or_made_up():
 @pytest.mark.parametrize(("text", "workers"), [("3", 3), ("auto", "auto"), ("", 1)])
 def test_workers_may_come_from_the_environment(monkeypatch, text, workers):
     monkeypatch.setenv("MPIPAR_WORKERS", text)
-    assert pi().settings.workers == workers
-    assert pi("--workers", "2").settings.workers == 2
+    assert pi().options.workers == workers
+    assert pi("--workers", "2").options.workers == 2
 
 
 def test_bad_workers_in_the_environment_are_refused(monkeypatch):
@@ -299,3 +304,70 @@ def test_bad_workers_in_the_environment_are_refused(monkeypatch):
         BadInput, match="MPIPAR_WORKERS: expected a whole number from 1 on, or auto, got 'many'"
     ):
         pi()
+
+
+ON_COMMAND_LINES_ALONE = {"csv", "stop_before"}
+OF_MAPS = RunOptions.__dataclass_fields__.keys() - ON_COMMAND_LINES_ALONE - {"seed", "device"}
+
+
+@pytest.mark.parametrize(
+    ("function", "names", "others"),
+    [
+        (mpipar.run, parameters().keys() - ON_COMMAND_LINES_ALONE, {}),
+        (mpipar.map, OF_MAPS, {"on_error": "skip"}),
+    ],
+)
+def test_keywords_of_python_are_the_options_of_a_run(function, names, others):
+    keywords = {
+        one.name: one.default
+        for one in inspect.signature(function).parameters.values()
+        if one.kind is one.KEYWORD_ONLY and one.name in parameters()
+    }
+    assert keywords.keys() == names
+    for name, default in keywords.items():
+        if name == "on_error":
+            assert parameters()[name].check_all(default) == OnError.parse(others.get(name, "stop"))
+        else:
+            assert default == parameters()[name].default, name
+
+
+def test_the_table_of_options_in_the_docs_has_all_of_them():
+    text = (Path(__file__).parents[2] / "docs/drivers.md").read_text(encoding="utf-8")
+    table = text.partition("## Options of every driver")[2].partition("\n\nLarge counts")[0]
+    documented = set(re.findall(r"^\| `(--[a-z-]+)", table, re.MULTILINE))
+    flags = {f"--{name.replace('_', '-')}" for name in parameters() if name != "csv"}
+    assert documented == flags | {"--json", "--dry-run", "--help"}
+
+
+def test_options_are_described_by_parameters_of_their_names():
+    for name, parameter in parameters().items():
+        assert parameter.name == name
+        assert parameter.help
+        assert getattr(RunOptions(), name) == parameter.default
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"workers": 0}, "workers: expected a whole number from 1 on, or auto, got 0"),
+        ({"workers": "two"}, "workers: expected a whole number from 1 on, or auto, got 'two'"),
+        ({"schedule": "fair"}, "schedule: expected stride, slice or dynamic, got fair"),
+        ({"checkpoint": -1}, "checkpoint: expected a number from 0 on, got -1"),
+        ({"resume": "no"}, "resume: expected true or false, got 'no'"),
+        ({"on_error": "stopp"}, "on_error: expected stop, skip or retry:N"),
+        ({"output": "a.txt"}, "output: expected a file of .h5 or .hdf5"),
+        ({"device": "tpu"}, "device: expected cpu, gpu or auto, got tpu"),
+    ],
+)
+def test_a_value_that_can_not_be_used_is_refused_by_name(given, said):
+    with pytest.raises(BadInput, match=re.escape(said)):
+        RunOptions(**given)
+
+
+def test_values_are_taken_as_their_types():
+    options = RunOptions(workers=2.0, output="a.h5", resume=1, on_error="retry:2", checkpoint=5)
+    assert options == RunOptions(
+        workers=2, output=Path("a.h5"), resume=True, on_error=OnError(retries=2), checkpoint=5.0
+    )
+    assert isinstance(options.checkpoint, float)
+    assert options.resume is True
