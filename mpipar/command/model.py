@@ -21,7 +21,8 @@ from mpipar.command.model_files import write
 from mpipar.command.model_request import NO_LAUNCHER, Request
 from mpipar.command.progress import Progress
 from mpipar.predict.costs import MOST_NUMBERS, Costs
-from mpipar.predict.model import Model, load
+from mpipar.predict.measured_run import load
+from mpipar.predict.model import Model
 from mpipar.predict.report import Prediction, as_json, as_text
 from mpipar.runtime.launcher import launch
 

@@ -10,6 +10,7 @@ over more than runs can keep are stretched instead.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeAlias
@@ -54,7 +55,8 @@ class BlockTimes:
     ) -> None:
         self._values = values
         self.count = len(values) if count is None else count
-        self._run, self._seed = run, seed
+        self._run = run
+        self._seed = seed
 
     @property
     def drawn(self) -> bool:
@@ -64,8 +66,10 @@ class BlockTimes:
     def at(self, positions: Whole) -> Floats:
         """Return the times of the blocks at these positions of the plan."""
         n = len(self._values)
-        if not self._run:
-            return self._values[positions if n == self.count else _scaled(positions, n, self.count)]
+        if not self.drawn:
+            if n == self.count:
+                return self._values[positions]
+            return self._values[_scaled(positions, n, self.count)]
         runs, within = np.divmod(positions, self._run)
         starts = (_uniform(runs, self._seed) * n).astype(np.int64)
         return self._values[(starts + within) % n]
@@ -81,20 +85,30 @@ class BlockTimes:
         if self.count <= _DENSE:
             return np.diff(self._before[bounds])
         found = np.zeros(len(bounds) - 1)
-        i = 0
-        while i < len(found):
-            j = max(i + 1, int(np.searchsorted(bounds, bounds[i] + _PIECE, "right")) - 1)
-            if j == i + 1:
-                found[i] = sum(
-                    self.between(a, b).sum() for a, b in _pieces(int(bounds[i]), int(bounds[j]))
-                )
+        first = 0
+        while first < len(found):
+            # As many of the intervals as make up a piece, or one that is longer.
+            stop = int(np.searchsorted(bounds, bounds[first] + _PIECE, "right")) - 1
+            if stop > first + 1:
+                found[first:stop] = self._sums_of_piece(bounds[first : stop + 1])
             else:
-                before = np.concatenate(
-                    [[0.0], np.cumsum(self.between(int(bounds[i]), int(bounds[j])))]
-                )
-                found[i:j] = np.diff(before[bounds[i : j + 1] - bounds[i]])
-            i = j
+                stop = first + 1
+                found[first] = self._sum(int(bounds[first]), int(bounds[stop]))
+            first = stop
         return found
+
+    def _sums_of_piece(self, bounds: Whole) -> Floats:
+        times = self.between(int(bounds[0]), int(bounds[-1]))
+        before = np.concatenate([[0.0], np.cumsum(times)])
+        return np.diff(before[bounds - bounds[0]])
+
+    def _sum(self, start: int, stop: int) -> float:
+        return float(sum(piece.sum() for piece in self._pieces(start, stop)))
+
+    def _pieces(self, start: int, stop: int) -> Iterator[Floats]:
+        """Yield the times of consecutive blocks, of so many at once that memory isn't filled."""
+        for begin in range(start, stop, _PIECE):
+            yield self.between(begin, min(begin + _PIECE, stop))
 
     def every(self, size: int) -> Floats:
         """Return, of shape (size,), the time of each ``size``-th block, from each of the first ones
@@ -112,14 +126,12 @@ class BlockTimes:
     @cached_property
     def total(self) -> float:
         """The time of all blocks."""
-        return float(sum(self.between(a, b).sum() for a, b in _pieces(0, self.count)))
+        return self._sum(0, self.count)
 
     @cached_property
     def longest(self) -> float:
         """The time of the longest block."""
-        return float(
-            max((self.between(a, b).max() for a, b in _pieces(0, self.count)), default=0.0)
-        )
+        return max((float(piece.max()) for piece in self._pieces(0, self.count)), default=0.0)
 
     @cached_property
     def _all(self) -> Floats:
@@ -169,16 +181,18 @@ class Measurement:
 
     def times(self, count: int, seed: int = 0) -> BlockTimes:
         """Return the times of a plan with so many blocks: the measured ones, if it has as many."""
-        return (
-            BlockTimes(self.values)
-            if count == len(self.values)
-            else BlockTimes(self.values, count, self.run, seed)
-        )
+        if count == len(self.values):
+            return BlockTimes(self.values)
+        return BlockTimes(self.values, count, self.run, seed)
 
 
 def measurement(summary: Summary) -> Measurement:
-    """Return what the run of a result file has measured. Raises BadInput if it has nothing that can
-    be used.
+    """Return what the run of a result file has measured.
+
+    Raises
+    ------
+    BadInput
+        If it has nothing that can be used.
     """
     path, spans = summary.path, summary.timeline
     n_blocks = summary.plan.n_blocks
@@ -186,18 +200,25 @@ def measurement(summary: Summary) -> Measurement:
         raise BadInput(f"{path} has no timeline: {summary.why_no_timeline}")
     if n_blocks > MOST_MEASURED:
         raise BadInput(
-            f"{path} is of {n_blocks:_} blocks; expected at most {MOST_MEASURED:_}, as --block"
-            " makes larger"
+            f"{path} is of {n_blocks:_} blocks;"
+            f" expected at most {MOST_MEASURED:_}, as --block makes larger"
         )
     blocks, seconds = spans["blocks"], spans["end"] - spans["begin"]
-    step = summary.ranks if summary.schedule == "stride" else 1
-    values = _spread_out(spans["block"], blocks, seconds / blocks, step, n_blocks)
-    notes, known = [], int(blocks.sum())
-    if int(blocks.max()) > 1:
-        notes.append(
-            f"of up to {several(int(blocks.max()), 'block')} at once there is one time: their mean"
-            " is used"
-        )
+    apart = summary.ranks if summary.schedule == "stride" else 1
+    values = _spread_out(spans["block"], blocks, seconds / blocks, apart, n_blocks)
+    return Measurement(values, run_length(values), _notes(summary, blocks, values))
+
+
+def _notes(summary: Summary, blocks: Whole, values: Floats) -> list[str]:
+    """Return what is to be known about times, from the blocks of each span and what was made of
+    them.
+    """
+    notes = []
+    n_blocks = len(values)
+    most, known = int(blocks.max()), int(blocks.sum())
+    if most > 1:
+        at_once = several(most, "block")
+        notes.append(f"of up to {at_once} at once there is one time: their mean is used")
     if summary.longest_block > max(SHORTEST_SPAN, 1.1 * float(values.max())):
         notes.append(
             f"the longest block took {summary.longest_block:.3g} s, but no span tells which it was:"
@@ -205,13 +226,13 @@ def measurement(summary: Summary) -> Measurement:
         )
     if known < n_blocks:
         notes.append(
-            f"{n_blocks - known:_} of {n_blocks:_} blocks weren't measured (done before, or by"
-            " ranks that died): the mean is used"
+            f"{n_blocks - known:_} of {n_blocks:_} blocks weren't measured"
+            " (done before, or by ranks that died): the mean is used"
         )
-    return Measurement(values, run_length(values), notes)
+    return notes
 
 
-def _spread_out(first: Whole, blocks: Whole, means: Floats, step: int, n_blocks: int) -> Floats:
+def _spread_out(first: Whole, blocks: Whole, means: Floats, apart: int, n_blocks: int) -> Floats:
     """Return the time of each block.
 
     A span names its first block alone. The others are as far apart as a rank's neighbours are, or
@@ -221,8 +242,8 @@ def _spread_out(first: Whole, blocks: Whole, means: Floats, step: int, n_blocks:
     values = np.full(n_blocks, np.nan)
     start, mean = np.repeat(first, blocks), np.repeat(means, blocks)
     within = np.arange(len(start)) - np.repeat(np.cumsum(blocks) - blocks, blocks)
-    for apart in (step, 1):
-        positions = start + within * apart
+    for distance in (apart, 1):
+        positions = start + within * distance
         inside = np.flatnonzero((positions >= 0) & (positions < n_blocks))
         free = inside[np.isnan(values[positions[inside]])]
         places, own = np.unique(positions[free], return_index=True)
@@ -249,21 +270,39 @@ def run_length(values: Floats) -> int:
         return 1
     lags = _autocovariance(deviations)
     most = math.ceil(min(3 * math.sqrt(n), n / 3))
-    small = np.abs(lags[1:] / lags[0]) < 2 * math.sqrt(math.log10(n) / n)
-    needed = max(5, math.ceil(math.log10(n)))
-    quiet = next(
-        (m for m in range(min(most, len(small) - needed)) if small[m : m + needed].all()), None
-    )
-    if quiet is None:
+    last = _last_correlated_lag(lags, most)
+    if last is None:
         return 0
-    if quiet == 0:
+    if last == 0:
         return 1
-    k = np.arange(1, min(2 * quiet, len(lags) - 1) + 1)
-    window = np.clip(2 * (1 - k / (2 * quiet)), 0, 1)
+    length = _best_length(lags, last, most)
+    if length > most:
+        return 0
+    return max(1, math.ceil(length))
+
+
+def _last_correlated_lag(lags: Floats, most: int) -> int | None:
+    """Return after which lag neighbours have nothing to do with each other; None if there is none
+    up to ``most``.
+    """
+    n = len(lags)
+    needed = max(5, math.ceil(math.log10(n)))  # so many lags in a row that are small
+    is_small = np.abs(lags[1:] / lags[0]) < 2 * math.sqrt(math.log10(n) / n)
+    for lag in range(min(most, len(is_small) - needed)):
+        if is_small[lag : lag + needed].all():
+            return lag
+    return None
+
+
+def _best_length(lags: Floats, last: int, most: int) -> float:
+    """Return the length of runs with the least error; ``most`` where the rule gives none."""
+    k = np.arange(1, min(2 * last, len(lags) - 1) + 1)
+    window = np.clip(2 * (1 - k / (2 * last)), 0, 1)
     slope = 2 * float((window * k * lags[k]).sum())
     density = float(lags[0] + 2 * (window * lags[k]).sum())
-    length = (2 * slope**2 / (4 / 3 * density**2) * n) ** (1 / 3) if density > 0 else most
-    return max(1, math.ceil(length)) if length <= most else 0
+    if density <= 0:
+        return most
+    return float((2 * slope**2 / (4 / 3 * density**2) * len(lags)) ** (1 / 3))
 
 
 def _autocovariance(deviations: Floats) -> Floats:
@@ -271,10 +310,6 @@ def _autocovariance(deviations: Floats) -> Floats:
     spectrum = np.fft.rfft(deviations, 2 * n)
     found: Floats = np.fft.irfft(np.abs(spectrum) ** 2)[:n] / n
     return found
-
-
-def _pieces(start: int, stop: int) -> list[tuple[int, int]]:
-    return [(a, min(a + _PIECE, stop)) for a in range(start, stop, _PIECE)]
 
 
 def _scaled(positions: Whole, n: int, count: int) -> Whole:
@@ -288,10 +323,9 @@ def _uniform(keys: Whole, seed: int) -> Floats:
     (SplitMix64's finaliser).
     """
     z: Any = keys.astype(np.uint64)
+    start = np.uint64(seed * 0xD1342543DE82EF95 % 2**64)
     with np.errstate(over="ignore"):
-        z = (z + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(
-            seed * 0xD1342543DE82EF95 % 2**64
-        )
+        z = (z + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15) + start
         z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
         z ^= z >> np.uint64(31)

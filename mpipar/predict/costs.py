@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import pickle
 import statistics
 import subprocess
@@ -23,16 +22,23 @@ from mpipar.base.errors import RunFailed
 from mpipar.base.text import several
 from mpipar.core.reduction import ExactSum
 from mpipar.predict.simulation import Fetch
-from mpipar.runtime.mpirun import find_mpirun, settings_for, with_its_folder
+from mpipar.runtime.mpirun import find_mpirun
 from mpipar.runtime.node import usable_cores
 from mpipar.runtime.progress_state import Done
-from mpipar.study.local_runner import timed
+from mpipar.study.timed_command import environment_for, timed
 
 _PROBE = "mpipar.predict.probe"
-_SECONDS, _SECONDS_A_RANK = 60.0, 2.0  # that a measurement may take
-_RANGES, _REPEATS = 20_000, 9  # of blocks, and how often to merge them
-_LARGEST = 8  # ranks that are measured by default, if there are cores for them
-
+_SECONDS = 60.0
+"""That a measurement may take, and"""
+_SECONDS_A_RANK = 2.0
+"""so much more for each rank."""
+_RANGES = 20_000
+"""Of blocks that are merged, to measure what that takes."""
+_REPEATS = 9
+_SIZES = (2, 4, 8)
+"""Ranks that are measured by default, if there are cores for them."""
+_LONGEST_COMPLAINT = 300  # characters of a message
+_HINT = "--reduce-seconds and --counter-seconds give costs without measuring"
 
 MOST_NUMBERS = 2**18
 """A reduction of a result that has more is measured with so many."""
@@ -82,7 +88,9 @@ class Costs:
 
     def fetch_of(self, schedule: str, ranks: int) -> Fetch:
         """Return what it costs to ask the counter; one of a rank alone costs nothing."""
-        return self.fetch if schedule == "dynamic" and ranks > 1 else Fetch()
+        if schedule == "dynamic" and ranks > 1:
+            return self.fetch
+        return Fetch()
 
     def of(self, schedule: str, ranks: int, chunks: int) -> Ends:
         """Return what a run pays that has handed out so many chunks."""
@@ -91,43 +99,45 @@ class Costs:
         if (schedule, ranks) in self.ends:
             return self.ends[schedule, ranks]
         stages = math.log2(ranks)
+        reduction = stages * self.stage
         if schedule != "dynamic":
-            return Ends(stages * self.stage, 0.0)
+            return Ends(reduction, 0.0)
         # Half of the ranks, taken together, have 1/2 · 1/2 of the chunks as ranges that don't meet;
         # a quarter of them 1/4 · 3/4; and so on: 2/3 of the chunks on the way from a leaf of the
         # tree to the root.
-        return Ends(
-            stages * self.stage + 2 / 3 * chunks * self.a_range, stages * self.counter_stage
-        )
+        merging = 2 / 3 * chunks * self.a_range
+        return Ends(reduction + merging, stages * self.counter_stage)
 
 
 def a_range() -> float:
-    """Return what it takes to send each range of blocks that a rank has done, and to merge it with
-    as many others.
+    """Return what a range of blocks costs that a rank has done: to send it, and to merge it.
 
-    Measured in this process: to pack and unpack them, as mpi4py does with the receiver's own too,
-    and to merge them.
+    Measured in this process: to pack and unpack ranges, as mpi4py does with the receiver's own too,
+    and to merge them with as many others.
     """
+    seconds = []
+    for _ in range(_REPEATS):
+        seconds.append(_merging(_RANGES) - _merging(1))
+    return max(0.0, statistics.median(seconds)) / _RANGES
 
-    def merging(count: int) -> float:
-        both = [
-            Done(None, [range(4 * i + first, 4 * i + first + 1) for i in range(count)])
-            for first in (0, 2)
-        ]
-        began = time.perf_counter()
-        one, other = (pickle.loads(pickle.dumps(done)) for done in both)
-        one.merge(other, ExactSum())
-        return time.perf_counter() - began
 
-    return (
-        max(0.0, statistics.median(merging(_RANGES) - merging(1) for _ in range(_REPEATS)))
-        / _RANGES
-    )
+def _merging(count: int) -> float:
+    """Return the seconds that it takes to send and merge so many ranges of each of two ranks."""
+    own, sent = _every_fourth(0, count), _every_fourth(2, count)
+    began = time.perf_counter()
+    merged = pickle.loads(pickle.dumps(own))
+    merged.merge(pickle.loads(pickle.dumps(sent)), ExactSum())
+    return time.perf_counter() - began
+
+
+def _every_fourth(first: int, count: int) -> Done:
+    """Return so many ranges of one block, which don't meet."""
+    return Done(None, [range(4 * i + first, 4 * i + first + 1) for i in range(count)])
 
 
 def sizes_to_measure(cores: int) -> list[int]:
     """Return the numbers of ranks that have a core each: 2, 4, …; and 2 in any case."""
-    return [size for size in (2, 4, _LARGEST) if size <= max(2, cores)]
+    return [size for size in _SIZES if size <= max(2, cores)]
 
 
 def measured(sizes: Sequence[int], numbers: int, say: Callable[[str], None]) -> Costs | None:
@@ -158,70 +168,70 @@ def measured(sizes: Sequence[int], numbers: int, say: Callable[[str], None]) -> 
 
 
 def _probe(mpirun: str, size: int, numbers: int) -> dict[str, Any]:
-    environment = {name: value for name, value in os.environ.items() if name != "MPIPAR_WORKERS"}
-    environment = {
-        **settings_for(size, with_workers=False),
-        **environment,
-        "PATH": with_its_folder(mpirun),
-    }
+    """Return what so many ranks measure of themselves."""
     command = [mpirun, "-n", str(size), sys.executable, "-m", _PROBE, str(numbers)]
+    environment = environment_for(mpirun, size, with_workers=False)
     limit = _SECONDS + _SECONDS_A_RANK * size
-    told = f"measuring costs with {several(size, 'rank')}"
-    hint = "--reduce-seconds and --counter-seconds give costs without measuring"
+    what = f"measuring costs with {several(size, 'rank')}"
     try:
-        code, _, stdout, stderr = timed(command, environment, limit)
+        ended = timed(command, environment, limit)
     except subprocess.TimeoutExpired:
-        raise RunFailed(f"{told}: took more than {limit:g} s; {hint}") from None
+        raise RunFailed(f"{what}: took more than {limit:g} s; {_HINT}") from None
     except OSError as error:
-        raise RunFailed(f"{told}: {mpirun}: {error.strerror}; {hint}") from None
-    lines = [line for line in stdout.splitlines() if line.startswith("{")]
-    if code != 0 or len(lines) != 1:
-        said = [line.strip() for line in stderr.splitlines() if line.strip()] or ["it says nothing"]
-        own = [line for line in said if "mpipar" in line]
-        raise RunFailed(f"{told}: exit code {code}: {(own or said)[-1][:300]}; {hint}")
+        raise RunFailed(f"{what}: {mpirun}: {error.strerror}; {_HINT}") from None
+    lines = [line for line in ended.stdout.splitlines() if line.startswith("{")]
+    if ended.code != 0 or len(lines) != 1:
+        complaint = ended.complaint[:_LONGEST_COMPLAINT]
+        raise RunFailed(f"{what}: exit code {ended.code}: {complaint}; {_HINT}")
     report: dict[str, Any] = json.loads(lines[0])
     if report["ranks"] != size:
-        raise RunFailed(f"{told}: there were {report['ranks']}; {hint}")
+        raise RunFailed(f"{what}: there were {report['ranks']}; {_HINT}")
     return report
 
 
 def _costs(reports: Sequence[Mapping[str, Any]]) -> Costs:
     """Return costs from what was measured with each number of ranks, the smallest first."""
-    ends = {}
+    ends: dict[tuple[str, int], Ends] = {}
     for report in reports:
-        own, size = report["ends"], report["ranks"]
-        for schedule in ("stride", "slice"):
-            ends[schedule, size] = Ends(own[schedule], 0.0)
-        static = min(own["dynamic"], (own["stride"] + own["slice"]) / 2)
-        ends["dynamic", size] = Ends(static, own["dynamic"] - static)
-    cores = usable_cores()
-    fitting = [report for report in reports if report["ranks"] <= cores] or reports[
-        :1
-    ]  # each rank has a core
-    sizes = [report["ranks"] for report in fitting]
+        for schedule, paid in _ends_of(report["ends"]).items():
+            ends[schedule, report["ranks"]] = paid
     smallest = reports[0]
+    # Costs of a stage are from where each rank has a core.
+    cores = usable_cores()
+    fitting = [report for report in reports if report["ranks"] <= cores] or [smallest]
+    sizes = [report["ranks"] for report in fitting]
+    reductions = []
+    for schedule in ("stride", "slice"):
+        reductions += [ends[schedule, size].reduction for size in sizes]
+    counters = [ends["dynamic", size].counter for size in sizes]
+    service = max(report["service"] for report in fitting)
+    all_sizes = ", ".join(str(report["ranks"]) for report in reports)
     return Costs(
-        stage=_a_stage(
-            sizes,
-            [ends[schedule, size].reduction for schedule in ("stride", "slice") for size in sizes],
-        ),
-        counter_stage=_a_stage(sizes, [ends["dynamic", size].counter for size in sizes]),
+        stage=_a_stage(sizes, reductions),
+        counter_stage=_a_stage(sizes, counters),
         a_range=a_range(),
-        fetch=Fetch(
-            smallest["latency"],
-            min(smallest["latency"], max(report["service"] for report in fitting)),
-        ),
+        fetch=Fetch(smallest["latency"], min(smallest["latency"], service)),
         ends=ends,
-        source=(
-            f"measured here with {', '.join(str(report['ranks']) for report in reports)} ranks"
-            f" ({smallest['mpi']})"
-        ),
+        source=f"measured here with {all_sizes} ranks ({smallest['mpi']})",
     )
 
 
+def _ends_of(seconds: Mapping[str, float]) -> dict[str, Ends]:
+    """Return what each schedule pays, from the seconds of runs that do next to nothing."""
+    stride, sliced, dynamic = seconds["stride"], seconds["slice"], seconds["dynamic"]
+    reduction = min(dynamic, (stride + sliced) / 2)
+    return {
+        "stride": Ends(stride, 0.0),
+        "slice": Ends(sliced, 0.0),
+        "dynamic": Ends(reduction, dynamic - reduction),
+    }
+
+
 def _a_stage(sizes: Sequence[int], seconds: Sequence[float]) -> float:
-    """Return the seconds a stage of some trees, by least squares; of several measurements one after
-    the other.
+    """Return the seconds that a stage of some trees takes, by least squares.
+
+    ``seconds`` are those of all sizes, once or several times.
     """
     stages = [math.log2(size) for size in sizes] * (len(seconds) // len(sizes))
-    return sum(a * b for a, b in zip(stages, seconds, strict=True)) / sum(a * a for a in stages)
+    products = sum(a * b for a, b in zip(stages, seconds, strict=True))
+    return products / sum(a * a for a in stages)

@@ -10,7 +10,8 @@ from typing import Any
 
 from mpipar.predict.report import Prediction
 from mpipar.study.table import LOW
-from mpipar.view.style import COLOURS, GREY, HEIGHT, MARKERS, STYLE, WIDTH, decades, save
+from mpipar.view import axes
+from mpipar.view.style import COLOURS, GREY, HEIGHT, MARKERS, STYLE, WIDTH, save
 
 
 def draw(prediction: Prediction, stem: Path, kinds: Sequence[str]) -> list[Path]:
@@ -87,7 +88,7 @@ def _time(panel: Any, prediction: Prediction) -> None:
         )
         panel.legend(loc="best")
     panel.set_yscale("log")
-    decades(panel)
+    axes.decades(panel)
     panel.set_ylabel("time (s)")
 
 

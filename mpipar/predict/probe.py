@@ -28,10 +28,10 @@ from mpipar.runtime.schedule import SCHEDULES
 
 REPEATS = 9
 
-_SHORT, _LONG = (
-    0.1,
-    0.15,
-)  # seconds of a block: ranks come to the end asleep, as they do in a run, and one of them late
+_SHORT = 0.1
+"""Seconds of a block: ranks come to the end asleep, as they do in a run,"""
+_LONG = 0.15
+"""and one of them late."""
 _ADDS = 500
 
 
@@ -55,11 +55,11 @@ def ends_of_runs(comm: Comm, numbers: int) -> dict[str, float]:
     # Where each rank has a core, what is more than in the quieter runs is not theirs, but of what
     # else runs here.
     quartile = 0 if comm.size <= usable_cores() else 1
-    return {
-        schedule: statistics.quantiles(found, n=4)[quartile]
-        for schedule, found in seconds.items()
-        if found
-    }
+    quiet = {}
+    for schedule, found in seconds.items():
+        if found:
+            quiet[schedule] = statistics.quantiles(found, n=4)[quartile]
+    return quiet
 
 
 def counter(comm: Comm) -> tuple[float, float]:
@@ -70,15 +70,18 @@ def counter(comm: Comm) -> tuple[float, float]:
     alone, together = [], []
     for _ in range(REPEATS):
         comm.barrier()
-        if comm.rank == comm.size - 1:  # not the root, whose memory it is in
+        is_last = comm.rank == comm.size - 1  # not the root, in whose memory the counter is
+        if is_last:
             alone.append(_adding(shared))
         comm.barrier()
         together.append(_adding(shared) / comm.size)
     shared.free()
-    found = comm.gather(
-        (min(alone or [0.0]), min(together))
-    )  # what else runs here can only add to it
-    return (found[-1][0], max(one for _, one in found)) if comm.is_root else (0.0, 0.0)
+    # What else runs here can only add to a time: the shortest is the truest.
+    all_alone = comm.gather(min(alone, default=0.0))
+    all_together = comm.gather(min(together))
+    if not comm.is_root:
+        return 0.0, 0.0
+    return all_alone[-1], max(all_together)
 
 
 def _adding(shared: Any) -> float:

@@ -12,16 +12,8 @@ from typing import Any
 from mpipar._version import __version__
 from mpipar.base.text import markdown_row, several
 from mpipar.predict.costs import Costs
-from mpipar.predict.model import (
-    COUNTER,
-    IMBALANCE,
-    NOTHING,
-    REDUCTION,
-    Model,
-    MostRanks,
-    PredictedRow,
-    best,
-)
+from mpipar.predict.model import Model, MostRanks
+from mpipar.predict.rows import COUNTER, IMBALANCE, NOTHING, REDUCTION, PredictedRow, best
 from mpipar.study.table import LOW
 
 COLUMNS = (

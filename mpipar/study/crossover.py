@@ -13,8 +13,23 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mpipar.base.text import several
+from mpipar.base.text import markdown_row, several
 from mpipar.study.design import SIZES, Measured, Run
+
+_COLUMNS = (
+    *("items", "ranks", "workers", "serial_s", "parallel_s", "speedup", "wins"),
+    *("serial_driver_s", "parallel_driver_s"),
+)
+_HEADS = (
+    *("items", "serial (s)", "parallel (s)", "serial / parallel", "faster"),
+    *("serial, driver alone (s)", "parallel, driver alone (s)"),
+)
+_ALIGNMENT = ("---:", "---:", "---:", "---:", "---", "---:", "---:")
+_EXPLANATION = (
+    "Times are medians over the repeats, of whole commands: what a user waits for, with the start"
+    " of Python, of the launcher and of MPI. The last two columns are without that. Serial is one"
+    " process without a launcher."
+)
 
 
 @dataclass(frozen=True)
@@ -42,20 +57,27 @@ class Point:
         """How many times faster the parallel command is; less than 1 if it is slower."""
         return self.serial / self.parallel
 
+    @property
+    def parallel_wins(self) -> bool:
+        """Whether the parallel command is faster."""
+        return self.speedup > 1
+
 
 @dataclass(frozen=True)
 class Comparison:
-    """Serial against so many ranks and workers, over problem sizes."""
+    """Serial against so many ranks and workers, over problem sizes: the smallest is first."""
 
     ranks: int
     workers: int
-    lines: list[Point]
+    points: list[Point]
 
     @property
     def words(self) -> str:
         """What is compared with serial."""
-        workers = f" × {several(self.workers, 'worker')}" if self.workers > 1 else ""
-        return several(self.ranks, "rank") + workers
+        words = several(self.ranks, "rank")
+        if self.workers > 1:
+            words += f" × {several(self.workers, 'worker')}"
+        return words
 
     @property
     def crossover(self) -> float | None:
@@ -63,14 +85,14 @@ class Comparison:
 
         Between two sizes it is interpolated, on logarithmic scales.
         """
-        wins = [line.speedup > 1 for line in self.lines]
-        if not wins[-1]:
+        if not self.points[-1].parallel_wins:
             return None
-        first = len(wins) - wins[::-1].index(False) if False in wins else 0
-        if first == 0:
-            return 0.0
-        below, above = self.lines[first - 1], self.lines[first]
-        return crossing((below.items, below.speedup), (above.items, above.speedup))
+        above = self.points[-1]
+        for below in reversed(self.points):
+            if not below.parallel_wins:
+                return crossing((below.items, below.speedup), (above.items, above.speedup))
+            above = below
+        return 0.0
 
     @property
     def verdict(self) -> str:
@@ -85,9 +107,12 @@ class Comparison:
 
 def crossing(below: tuple[float, float], above: tuple[float, float]) -> float:
     """Return where a speedup is 1, between two points (size, speedup), on logarithmic scales."""
-    (x0, y0), (x1, y1) = below, above
-    share = -math.log(y0) / (math.log(y1) - math.log(y0)) if y1 != y0 else 1.0
-    return math.exp(math.log(max(x0, 1)) + share * (math.log(max(x1, 1)) - math.log(max(x0, 1))))
+    log_x0, log_x1 = math.log(max(below[0], 1)), math.log(max(above[0], 1))
+    y0, y1 = below[1], above[1]
+    share = 1.0
+    if y1 != y0:
+        share = -math.log(y0) / (math.log(y1) - math.log(y0))
+    return math.exp(log_x0 + share * (log_x1 - log_x0))
 
 
 def compare(runs: Mapping[Run, Measured]) -> list[Comparison]:
@@ -95,63 +120,54 @@ def compare(runs: Mapping[Run, Measured]) -> list[Comparison]:
     found: dict[tuple[int, int], dict[int, list[Measured]]] = {}
     for run, measured in runs.items():
         if run.size.mode == SIZES:
-            of_size = found.setdefault((run.size.ranks, run.size.workers), {})
-            of_size.setdefault(int(measured.report.get("n") or 0), []).append(measured)
+            by_items = found.setdefault((run.size.ranks, run.size.workers), {})
+            by_items.setdefault(int(measured.report.get("n") or 0), []).append(measured)
     serial = found.pop((1, 1), {})
     comparisons = []
-    for (ranks, workers), of_size in sorted(found.items()):
-        lines = [
-            _line(items, serial[items], of_size[items])
-            for items in sorted(serial.keys() & of_size.keys())
-        ]
-        comparisons.append(Comparison(ranks, workers, lines))
+    for (ranks, workers), parallel in sorted(found.items()):
+        points = []
+        for items in sorted(serial.keys() & parallel.keys()):
+            points.append(_point(items, serial[items], parallel[items]))
+        comparisons.append(Comparison(ranks, workers, points))
     return comparisons
 
 
-def _line(items: int, serial: Sequence[Measured], parallel: Sequence[Measured]) -> Point:
-    def middle(values: list[float]) -> float:
-        return float(np.median(values))
-
+def _point(items: int, serial: Sequence[Measured], parallel: Sequence[Measured]) -> Point:
     return Point(
         items,
-        middle([one.wall for one in serial]),
-        middle([one.wall for one in parallel]),
-        middle([one.elapsed for one in serial]),
-        middle([one.elapsed for one in parallel]),
+        serial=_median_wall(serial),
+        parallel=_median_wall(parallel),
+        serial_driver=_median_elapsed(serial),
+        parallel_driver=_median_elapsed(parallel),
     )
+
+
+def _median_wall(runs: Sequence[Measured]) -> float:
+    return float(np.median([run.wall for run in runs]))
+
+
+def _median_elapsed(runs: Sequence[Measured]) -> float:
+    return float(np.median([run.elapsed for run in runs]))
 
 
 def as_csv(comparisons: Sequence[Comparison]) -> str:
     """Return all comparisons as CSV; times are in seconds."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(
-        (
-            "items",
-            "ranks",
-            "workers",
-            "serial_s",
-            "parallel_s",
-            "speedup",
-            "wins",
-            "serial_driver_s",
-            "parallel_driver_s",
-        )
-    )
-    for one in comparisons:
-        for line in one.lines:
-            wins = "parallel" if line.speedup > 1 else "serial"
+    writer.writerow(_COLUMNS)
+    for comparison in comparisons:
+        for point in comparison.points:
             writer.writerow(
                 (
-                    line.items,
-                    one.ranks,
-                    one.workers,
-                    line.serial,
-                    line.parallel,
-                    line.speedup,
-                    wins,
-                    line.serial_driver,
-                    line.parallel_driver,
+                    point.items,
+                    comparison.ranks,
+                    comparison.workers,
+                    point.serial,
+                    point.parallel,
+                    point.speedup,
+                    "parallel" if point.parallel_wins else "serial",
+                    point.serial_driver,
+                    point.parallel_driver,
                 )
             )
     return text.getvalue()
@@ -165,35 +181,33 @@ def as_markdown(
 ) -> str:
     """Return the comparisons as tables for people."""
     lines = [f"# When parallel wins: {title}", ""]
-    lines += [f"* {name}: {text}" for name, text in {**about, **machine}.items()]
-    for one in comparisons:
-        lines += [
-            "",
-            f"## Serial against {one.words}",
-            "",
-            f"**{one.verdict[:1].upper()}{one.verdict[1:]}.**",
-            "",
-        ]
-        lines += [
-            (
-                "| items | serial (s) | parallel (s) | serial / parallel | faster | serial, driver"
-                " alone (s) | parallel, driver alone (s) |"
-            ),
-            "| ---: | ---: | ---: | ---: | --- | ---: | ---: |",
-        ]
-        for line in one.lines:
-            wins = "**parallel**" if line.speedup > 1 else "serial"
-            lines.append(
-                f"| {line.items:_} | {line.serial:.3g} | {line.parallel:.3g} | {line.speedup:.2f} |"
-                f" {wins} | {line.serial_driver:.3g} | {line.parallel_driver:.3g} |"
-            )
-    lines += [
-        "",
-        (
-            "Times are medians over the repeats, of whole commands: what a user waits for, with the"
-            " start of Python, of the launcher and of MPI. The last two columns are without that."
-            " Serial is one process without a launcher."
-        ),
-        "",
-    ]
+    for name, text in {**about, **machine}.items():
+        lines.append(f"* {name}: {text}")
+    for comparison in comparisons:
+        lines += ["", *_section(comparison)]
+    lines += ["", _EXPLANATION, ""]
     return "\n".join(lines)
+
+
+def _section(comparison: Comparison) -> list[str]:
+    verdict = comparison.verdict[:1].upper() + comparison.verdict[1:]
+    lines = [
+        f"## Serial against {comparison.words}",
+        "",
+        f"**{verdict}.**",
+        "",
+        markdown_row(_HEADS),
+        markdown_row(_ALIGNMENT),
+    ]
+    for point in comparison.points:
+        cells = (
+            f"{point.items:_}",
+            f"{point.serial:.3g}",
+            f"{point.parallel:.3g}",
+            f"{point.speedup:.2f}",
+            "**parallel**" if point.parallel_wins else "serial",
+            f"{point.serial_driver:.3g}",
+            f"{point.parallel_driver:.3g}",
+        )
+        lines.append(markdown_row(cells))
+    return lines

@@ -23,20 +23,27 @@ from mpipar.study.report import COLUMNS, values
 from mpipar.study.run_study import startup
 from mpipar.study.table import ScalingTable
 
-_RUNS = (
-    ("mode", "S8"),
-    ("nodes", "i8"),
-    ("ranks", "i8"),
-    ("workers", "i8"),
-    ("items", "i8"),
-    ("repeat", "i8"),
-    ("elapsed", "f8"),
-    ("wall", "f8"),
-    ("startup", "f8"),
-    ("imbalance", "f8"),
+_RUNS = np.dtype(
+    [
+        ("mode", "S8"),
+        ("nodes", "i8"),
+        ("ranks", "i8"),
+        ("workers", "i8"),
+        ("items", "i8"),
+        ("repeat", "i8"),
+        ("elapsed", "f8"),
+        ("wall", "f8"),
+        ("startup", "f8"),
+        ("imbalance", "f8"),
+    ]
 )
 _RUN_UNITS = "elapsed: s, wall: s, startup: s, all others: 1"
+_RUN_DESCRIPTION = (
+    "every run: the driver's own time, that of the whole command, and the difference; items are"
+    " the size of the problem, imbalance is the longest time in kernels over the mean"
+)
 _TABLE_UNITS = "median_s, fastest_s, slowest_s, startup_s: s, all others: 1"
+_TABLE_DESCRIPTION = "every size: medians over its runs, and what follows; nan where there is none"
 _TEXTS = {"mode": "S8", "note": "S120"}
 _WHOLE = ("nodes", "ranks", "workers", "items", "repeats", "ideal")
 
@@ -44,29 +51,27 @@ _WHOLE = ("nodes", "ranks", "workers", "items", "repeats", "ideal")
 def write_data(
     path: Path,
     runs: Mapping[Run, Measured],
-    parts: Sequence[ScalingTable],
+    tables: Sequence[ScalingTable],
     about: Mapping[str, str],
 ) -> None:
-    """Write all raw times, and the table that was made of them."""
+    """Write all raw times, and the tables that were made of them."""
 
     def fill(file: Any) -> None:
-        file.attrs.update({name.replace(" ", "_"): text for name, text in about.items()})
-        raw = file.create_dataset("runs", data=_raw(runs))
-        raw.attrs["description"] = (
-            "every run: the driver's own time, that of the whole command, and the difference; items"
-            " are the size of the problem, imbalance is the longest time in kernels over the mean"
-        )
-        raw.attrs["units"] = _RUN_UNITS
-        if parts:
-            table = file.create_dataset("table", data=_table(parts))
-            table.attrs["description"] = (
-                "every size: medians over its runs, and what follows; nan where there is none"
-            )
-            table.attrs["units"] = _TABLE_UNITS
+        for name, text in about.items():
+            file.attrs[name.replace(" ", "_")] = text
+        _put(file, "runs", _raw(runs), _RUN_DESCRIPTION, _RUN_UNITS)
+        if tables:
+            _put(file, "table", _table(tables), _TABLE_DESCRIPTION, _TABLE_UNITS)
 
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     write_hdf5(aside, fill)
     os.replace(aside, path)
+
+
+def _put(file: Any, name: str, rows: np.ndarray[Any, Any], description: str, units: str) -> None:
+    dataset = file.create_dataset(name, data=rows)
+    dataset.attrs["description"] = description
+    dataset.attrs["units"] = units
 
 
 def _raw(runs: Mapping[Run, Measured]) -> np.ndarray[Any, Any]:
@@ -87,17 +92,23 @@ def _raw(runs: Mapping[Run, Measured]) -> np.ndarray[Any, Any]:
                 report.get("imbalance") or math.nan,
             )
         )
-    return np.array(rows, np.dtype(list(_RUNS)))
+    return np.array(rows, _RUNS)
 
 
-def _table(parts: Sequence[ScalingTable]) -> np.ndarray[Any, Any]:
-    kinds = [(name, _TEXTS.get(name) or ("i8" if name in _WHOLE else "f8")) for name in COLUMNS]
+def _table(tables: Sequence[ScalingTable]) -> np.ndarray[Any, Any]:
+    kinds = [(name, _kind(name)) for name in COLUMNS]
     rows = []
-    for part in parts:
-        for row in part.rows:
-            named = dict(zip(COLUMNS, values(row), strict=True))
-            rows.append(tuple(_stored(name, value) for name, value in named.items()))
+    for table in tables:
+        for row in table.rows:
+            cells = zip(COLUMNS, values(row), strict=True)
+            rows.append(tuple(_stored(name, value) for name, value in cells))
     return np.array(rows, np.dtype(kinds))
+
+
+def _kind(column: str) -> str:
+    if column in _TEXTS:
+        return _TEXTS[column]
+    return "i8" if column in _WHOLE else "f8"
 
 
 def _stored(name: str, value: str | int | float) -> bytes | int | float:

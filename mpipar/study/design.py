@@ -9,10 +9,12 @@ from mpipar.base.errors import BadInput
 from mpipar.base.text import several
 from mpipar.core.parameters import parse_int
 
-STRONG, WEAK, SIZES = "strong", "weak", "sizes"
-"""Modes: one problem for all; one that grows with the processes; several problems, serial and
-parallel.
-"""
+STRONG = "strong"
+"""A mode: one problem for all."""
+WEAK = "weak"
+"""A mode: a problem that grows with the processes."""
+SIZES = "sizes"
+"""A mode: several problems, each serial and parallel."""
 
 MOST_REPEATS = 1000
 MOST_RANKS = 2**20
@@ -53,18 +55,24 @@ class Size(NamedTuple):
     @property
     def words(self) -> str:
         """All this in words."""
-        size = f"{self.items} items, " if self.items else ""
-        nodes = f" on {several(self.nodes, 'node')}" if self.nodes is not None else ""
-        return (
-            f"{self.mode}, {size}{several(self.ranks, 'rank')} ×"
-            f" {several(self.workers, 'worker')}{nodes}"
-        )
+        words = f"{self.mode}, "
+        if self.items:
+            words += f"{self.items} items, "
+        words += f"{several(self.ranks, 'rank')} × {several(self.workers, 'worker')}"
+        if self.nodes is not None:
+            words += f" on {several(self.nodes, 'node')}"
+        return words
 
     @property
     def label(self) -> str:
         """A name of it for files."""
-        nodes = f"-{self.nodes}n" if self.nodes is not None else ""
-        return f"{self.mode}{nodes}-{self.ranks}x{self.workers}{f'-{self.items}' if self.items else ''}"
+        label = self.mode
+        if self.nodes is not None:
+            label += f"-{self.nodes}n"
+        label += f"-{self.ranks}x{self.workers}"
+        if self.items:
+            label += f"-{self.items}"
+        return label
 
 
 class Run(NamedTuple):
@@ -72,6 +80,11 @@ class Run(NamedTuple):
 
     size: Size
     repeat: int
+
+    @property
+    def words(self) -> str:
+        """Both in words."""
+        return f"{self.size.words}, repeat {self.repeat}"
 
 
 class Measured(NamedTuple):
@@ -99,18 +112,25 @@ class Measured(NamedTuple):
 
 
 def in_order(sizes: Sequence[Size], repeats: int) -> list[Run]:
-    """Return all runs, each repeat through all sizes, up and down by turns: what drifts meets all
-    sizes alike.
+    """Return all runs, each repeat through all sizes, up and down by turns.
+
+    So what drifts, such as the clock of a processor that gets warm, meets all sizes alike.
     """
     runs = []
     for repeat in range(1, repeats + 1):
-        runs += [Run(size, repeat) for size in (sizes if repeat % 2 else reversed(sizes))]
+        is_upwards = repeat % 2 == 1
+        for size in sizes if is_upwards else reversed(sizes):
+            runs.append(Run(size, repeat))
     return runs
 
 
 def numbers(text: str, option: str, most: int = MOST_RANKS) -> list[int]:
-    """Return the whole numbers of a list such as "1,2,4,8": sorted, and each once. Raises
-    BadInput.
+    """Return the whole numbers of a list such as "1,2,4,8": sorted, and each once.
+
+    Raises
+    ------
+    BadInput
+        If the text is something else.
     """
     found = set()
     for part in text.split(","):
@@ -129,7 +149,11 @@ def numbers(text: str, option: str, most: int = MOST_RANKS) -> list[int]:
 
 def workers_of(text: str, ranks: int, cores: int | None) -> list[int]:
     """Return the numbers of workers for so many ranks; "auto" is a rank's share of the cores.
-    Raises BadInput.
+
+    Raises
+    ------
+    BadInput
+        If the text is neither, or "auto" where nobody knows the cores.
     """
     if text != "auto":
         return numbers(text, "--workers")
@@ -142,10 +166,8 @@ def refuse_too_many(sizes: Sequence[Size], cores: int) -> None:
     """Raise BadInput for sizes that have nothing to do with the machine."""
     most = MOST_PER_CORE * cores
     for size in sizes:
-        if size.processes > most:
-            option = "--ranks" if size.ranks > most else "--workers"
-            told = (
-                f"{size.ranks} × {size.workers} processes on {several(cores, 'core')} measure"
-                " nothing"
-            )
-            raise BadInput(f"{option}: {told}; expected at most {most}")
+        if size.processes <= most:
+            continue
+        option = "--ranks" if size.ranks > most else "--workers"
+        asked = f"{size.ranks} × {size.workers} processes on {several(cores, 'core')}"
+        raise BadInput(f"{option}: {asked} measure nothing; expected at most {most}")

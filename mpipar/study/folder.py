@@ -25,6 +25,10 @@ from mpipar.store.files import write_text
 from mpipar.study.design import Measured, Run, Size
 
 RUNS = "runs.jsonl"
+JOBS = "jobs"
+"""The folder of a study's jobs, in its own."""
+SCRATCH = "scratch"
+"""The folder of results that nobody wants."""
 TEXTS = ("scaling.csv", "scaling.md", "crossover.csv", "crossover.md")
 """What a study writes that people may edit."""
 
@@ -40,8 +44,6 @@ _NOT_A_RUN = (
 """What reading a line raises that was cut short, or isn't as written here."""
 
 _SHORTEST = 1e-9  # seconds: no clock tells less
-JOBS, SCRATCH = "jobs", "scratch"
-"""Folders in that of the study: of jobs; of results that nobody wants."""
 
 
 class StudyFolder:
@@ -63,28 +65,16 @@ class StudyFolder:
     Raises
     ------
     BadInput
-        If the folder can't be had.
+        If the folder is something else's, or can't be written to.
     """
 
     def __init__(self, folder: Path, identity: Mapping[str, Any]) -> None:
         self.folder = folder
         self.runs: dict[Run, Measured] = {}
         self._written: set[str] = set()
-        self._file = -1
+        self._file = self._opened()
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            others = sorted(entry.name for entry in folder.iterdir())
-            if others and RUNS not in others:
-                raise BadInput(
-                    f"--output: {str(folder)!r} has other files in it ({others[0]!r}), and no study"
-                )
-            self._file = os.open(folder / RUNS, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
-        except FileExistsError:
-            raise BadInput(f"--output: expected a folder, and {str(folder)!r} is none") from None
-        except OSError as error:
-            raise BadInput(f"--output: {error.strerror}: {error.filename!r}") from None
-        try:
-            self._take()
+            self._lock()
             self._read(json.loads(json.dumps(identity)))
             self._check_untouched()
         except BaseException:
@@ -105,9 +95,10 @@ class StudyFolder:
     def add(self, run: Run, measured: Measured) -> None:
         """Append a run."""
         self.runs[run] = measured
-        size = {
-            name: value for name, value in run.size._asdict().items() if value not in (None, "")
-        }
+        size = {}
+        for name, value in run.size._asdict().items():
+            if value not in (None, ""):
+                size[name] = value
         self._append({**size, "repeat": run.repeat, **measured._asdict()})
 
     def write_text(self, name: str, text: str) -> None:
@@ -115,16 +106,14 @@ class StudyFolder:
         digest = _digest(text.encode())
         if digest not in self._written:
             self._written.add(digest)
-            self._append(
-                {"written": name, "sha256": digest}
-            )  # before: it may be killed as it writes
+            # Before it is written: this process may be killed as it writes.
+            self._append({"written": name, "sha256": digest})
         write_text(self.folder / name, text)
 
     def _check_untouched(self) -> None:
-        """Raise BadInput if what this study would replace is not what it, or an earlier one here,
-        has written.
-        """
-        for path in (self.folder / name for name in TEXTS):
+        """Raise BadInput if somebody has edited what this study would replace."""
+        for name in TEXTS:
+            path = self.folder / name
             try:
                 is_own = _digest(path.read_bytes()) in self._written
             except FileNotFoundError:
@@ -137,13 +126,31 @@ class StudyFolder:
                     " rename it"
                 )
 
-    def _take(self) -> None:
+    def _opened(self) -> int:
+        """Make the folder, if need be, and open the file of its runs."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            names = sorted(os.listdir(self.folder))
+            if names and RUNS not in names:
+                raise BadInput(
+                    f"--output: {str(self.folder)!r} has other files in it ({names[0]!r}),"
+                    " and no study"
+                )
+            return os.open(self.folder / RUNS, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+        except FileExistsError:
+            raise BadInput(
+                f"--output: expected a folder, and {str(self.folder)!r} is none"
+            ) from None
+        except OSError as error:
+            raise BadInput(f"--output: {error.strerror}: {error.filename!r}") from None
+
+    def _lock(self) -> None:
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise BadInput(f"--output: another study is writing to {str(self.folder)!r}") from None
-        except OSError:  # not all file systems can
-            pass
+        except OSError:
+            pass  # not all file systems can
 
     def _read(self, identity: dict[str, Any]) -> None:
         text = (self.folder / RUNS).read_text(encoding="utf-8", errors="replace")
@@ -151,40 +158,48 @@ class StudyFolder:
         if not lines:
             self._append({"study": identity})
             return
-        if not text.endswith("\n"):  # it was killed as it wrote
+        was_killed_as_it_wrote = not text.endswith("\n")
+        if was_killed_as_it_wrote:
             os.write(self._file, b"\n")
+        self._check_identity(lines[0], identity)
+        for line in lines[1:]:
+            with contextlib.suppress(*_NOT_A_RUN):
+                self._put(json.loads(line))
+
+    def _check_identity(self, line: str, identity: dict[str, Any]) -> None:
+        """Raise BadInput if the first line of the file is not of this study."""
         try:
-            before = json.loads(lines[0])["study"]
+            before = json.loads(line)["study"]
         except (ValueError, KeyError, TypeError, RecursionError):
             raise BadInput(f"--output: {str(self.folder / RUNS)!r} is not of a study") from None
         if before != identity:
             raise BadInput(
                 f"--output: {str(self.folder)!r} has another study: {_difference(before, identity)}"
             )
-        for line in lines[1:]:
-            with contextlib.suppress(*_NOT_A_RUN):
-                self._put(json.loads(line))
 
     def _put(self, line: dict[str, Any]) -> None:
+        """Take in a line; raise one of _NOT_A_RUN if something else than this class wrote it."""
         if "written" in line:
             self._written.add(str(line["sha256"]))
             return
-        report = dict(line["report"])
-        for number in (line["elapsed"], line["wall"]):
-            if type(number) is not float or not _SHORTEST <= number < math.inf:
-                raise ValueError("not a time")
-        for name in ("nodes", "n"):
-            int(report.get(name) or 0)
-        datetime.datetime.fromtimestamp(line["ended"], datetime.UTC)
         size = Size(**{name: line[name] for name in Size._fields if name in line})
-        measured = Measured(
-            line["elapsed"], line["wall"], report, list(line["hosts"]), line["ended"]
-        )
-        self.runs[Run(size, int(line["repeat"]))] = measured
+        self.runs[Run(size, int(line["repeat"]))] = _measured(line)
 
     def _append(self, line: dict[str, Any]) -> None:
         os.write(self._file, (json.dumps(line) + "\n").encode())
         os.fsync(self._file)
+
+
+def _measured(line: Mapping[str, Any]) -> Measured:
+    """Return what a run gave; raise one of _NOT_A_RUN if a value can't be used."""
+    for number in (line["elapsed"], line["wall"]):
+        if type(number) is not float or not _SHORTEST <= number < math.inf:
+            raise ValueError("not a time")
+    report = dict(line["report"])
+    for name in ("nodes", "n"):
+        int(report.get(name) or 0)
+    datetime.datetime.fromtimestamp(line["ended"], datetime.UTC)
+    return Measured(line["elapsed"], line["wall"], report, list(line["hosts"]), line["ended"])
 
 
 def _digest(data: bytes) -> str:
@@ -196,7 +211,5 @@ def _difference(before: Any, now: dict[str, Any]) -> str:
     if not isinstance(before, dict):
         return "it is of another version"
     name = next(name for name in (*now, *before) if before.get(name) != now.get(name))
-    return (
-        f"{name} was {json.dumps(before.get(name))[:200]}, and is"
-        f" {json.dumps(now.get(name))[:200]} now"
-    )
+    was, is_now = json.dumps(before.get(name)), json.dumps(now.get(name))
+    return f"{name} was {was[:200]}, and is {is_now[:200]} now"

@@ -24,13 +24,13 @@ import numpy.typing as npt
 
 Doubles = npt.NDArray[np.float64]
 
-# Of Student's distribution, by degrees of freedom from 1 on: 95 % of it lies within plus or minus
-# so much.
 _STUDENT = (
     *(12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228),
     *(2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086),
 )
+"""By degrees of freedom from 1 on: 95 % of Student's distribution is within plus or minus this."""
 _STEPS = 200  # of the search for the least squares
+_RELATIVE_ERROR = 0.01  # of all speedups, where theirs aren't known: any gives the same fit
 
 
 class FittedParameter(NamedTuple):
@@ -80,9 +80,8 @@ class Fit(NamedTuple):
 
     def __call__(self, p: npt.ArrayLike) -> Doubles:
         """Return the speedups that the law says for numbers of processes."""
-        model, _, _ = _LAWS[self.law]
         values = np.array([parameter.value for parameter in self.parameters])
-        return model(values, np.asarray(p, float), self.baseline)
+        return _LAWS[self.law].speedup(values, np.asarray(p, float), self.baseline)
 
     def value(self, name: str) -> float:
         """Return the value of a parameter."""
@@ -94,29 +93,33 @@ class Fit(NamedTuple):
         limit.
         """
         if self.law == "Amdahl" and self.value("f") > 0:
-            return (1 + self.value("f") * (self.baseline - 1)) / self.value("f")
-        peak = self.peak
-        return float(self(peak)) if peak is not None else None
+            f = self.value("f")
+            return (1 + f * (self.baseline - 1)) / f
+        if self.peak is not None:
+            return float(self(self.peak))
+        return None
 
     @property
     def peak(self) -> float | None:
-        """The number of processes from which more are slower, or None: only the USL has one, where
-        k > 0.
+        """The number of processes from which more are slower, or None.
+
+        Only the USL has one, where k > 0.
         """
-        if self.law != "USL" or self.value("k") <= 0:
+        if self.law != "USL":
             return None
-        return float(np.sqrt(max(1 - self.value("s"), 0.0) / self.value("k")))
+        s, k = self.value("s"), self.value("k")
+        if k <= 0:
+            return None
+        return float(np.sqrt(max(1 - s, 0.0) / k))
 
 
 def speedup(time: npt.ArrayLike, base_time: float, base: float = 1) -> Doubles:
-    """Return the speedup at fixed problem size, b T(b) / T(p): relative to the baseline, times its
-    processes.
-    """
+    """Return the speedup of a problem of fixed size, b T(b) / T(p)."""
     return np.asarray(base * base_time / np.asarray(time, float))
 
 
 def scaled_speedup(time: npt.ArrayLike, p: npt.ArrayLike, base_time: float) -> Doubles:
-    """Return the scaled speedup where the problem grows with p, p T(b) / T(p) (Gustafson, 1988)."""
+    """Return the scaled speedup of a problem that grows with p, p T(b) / T(p) (Gustafson, 1988)."""
     return np.asarray(np.asarray(p, float) * base_time / np.asarray(time, float))
 
 
@@ -192,13 +195,6 @@ def _usl(values: Doubles, p: Doubles, b: float) -> Doubles:
     return np.asarray(p * (1 + s * (b - 1) + k * b * (b - 1)) / (1 + s * (p - 1) + k * p * (p - 1)))
 
 
-_LAWS: dict[str, tuple[Callable[[Doubles, Doubles, float], Doubles], tuple[str, ...], float]] = {
-    "Amdahl": (_amdahl, ("f",), 1.0),
-    "Gustafson": (_gustafson, ("a",), 1.0),
-    "USL": (_usl, ("s", "k"), np.inf),
-}
-
-
 def fit(
     law: str,
     p: Sequence[float],
@@ -233,54 +229,76 @@ def fit(
     ValueError
         If there are fewer points than parameters.
     """
-    model, names, upper = _LAWS[law]
+    model = _LAWS[law]
     processes, measured = np.asarray(p, float), np.asarray(speedups, float)
-    sigma = measured * 0.01 if errors is None else np.asarray(errors, float)
+    sigma = measured * _RELATIVE_ERROR if errors is None else np.asarray(errors, float)
     use = processes != baseline
     processes, measured, sigma = processes[use], measured[use], sigma[use]
-    if len(processes) < len(names):
+    if len(processes) < len(model.parameters):
         raise ValueError(
-            f"{law} has {len(names)} parameters, got {len(processes)} points besides the baseline"
+            f"{law} has {len(model.parameters)} parameters,"
+            f" got {len(processes)} points besides the baseline"
         )
 
     def residuals(values: Doubles) -> Doubles:
-        return np.asarray((model(values, processes, baseline) - measured) / sigma)
+        return np.asarray((model.speedup(values, processes, baseline) - measured) / sigma)
 
-    starts = {"Amdahl": _start_of_amdahl, "Gustafson": _start_of_gustafson, "USL": _start_of_usl}
-    start = np.clip(starts[law](processes, measured, sigma, baseline), 0.0, upper)
-    values, free = _least_squares(residuals, start, upper)
+    start = np.clip(model.start(processes, measured, baseline), 0.0, model.upper)
+    values, free = _least_squares(residuals, start, model.upper)
     widths = _half_widths(residuals, values, free)
-    found = tuple(
-        FittedParameter(name, float(value), width, not is_free)
-        for name, value, width, is_free in zip(names, values, widths, free, strict=True)
-    )
-    return Fit(law, baseline, found, len(processes))
+    found = []
+    for name, value, width, is_free in zip(model.parameters, values, widths, free, strict=True):
+        found.append(FittedParameter(name, float(value), width, at_bound=not is_free))
+    return Fit(law, baseline, tuple(found), len(processes))
 
 
-def _start_of_amdahl(p: Doubles, s: Doubles, sigma: Doubles, b: float) -> Doubles:
+def _start_of_amdahl(p: Doubles, s: Doubles, b: float) -> Doubles:
     return np.array([np.median(karp_flatt(s, p, b))])
 
 
-def _start_of_gustafson(p: Doubles, s: Doubles, sigma: Doubles, b: float) -> Doubles:
+def _start_of_gustafson(p: Doubles, s: Doubles, b: float) -> Doubles:
     return np.array([np.median((p - s) / (p - b))])
 
 
-def _start_of_usl(p: Doubles, s: Doubles, sigma: Doubles, b: float) -> Doubles:
-    """Return the solution of the law multiplied by its denominator, which is linear in both
-    parameters.
-    """
-    matrix = (
-        np.stack([p * (b - 1) - s * (p - 1), p * b * (b - 1) - s * p * (p - 1)], axis=1)
-        / p[:, None]
-    )
+def _start_of_usl(p: Doubles, s: Doubles, b: float) -> Doubles:
+    """Return the solution of the law times its denominator, which is linear in both parameters."""
+    of_contention = p * (b - 1) - s * (p - 1)
+    of_coherency = p * b * (b - 1) - s * p * (p - 1)
+    matrix = np.stack([of_contention, of_coherency], axis=1) / p[:, None]
     return np.asarray(np.linalg.lstsq(matrix, (s - p) / p, rcond=None)[0])
+
+
+class _Law(NamedTuple):
+    """What is known of a law.
+
+    Attributes
+    ----------
+    speedup : callable
+        Returns speedups, from the values of the parameters, the processes, and the baseline.
+    parameters : tuple of str
+    upper : float
+        What no parameter is above; none is below 0.
+    start : callable
+        Returns where the search for the parameters begins, from processes, speedups and baseline.
+    """
+
+    speedup: Callable[[Doubles, Doubles, float], Doubles]
+    parameters: tuple[str, ...]
+    upper: float
+    start: Callable[[Doubles, Doubles, float], Doubles]
+
+
+_LAWS = {
+    "Amdahl": _Law(_amdahl, ("f",), 1.0, _start_of_amdahl),
+    "Gustafson": _Law(_gustafson, ("a",), 1.0, _start_of_gustafson),
+    "USL": _Law(_usl, ("s", "k"), np.inf, _start_of_usl),
+}
 
 
 def _least_squares(
     residuals: Callable[[Doubles], Doubles], start: Doubles, upper: float
 ) -> tuple[Doubles, list[bool]]:
-    """Return the values within [0, upper] with the least squares, and which of them are not at a
-    bound.
+    """Return the values in [0, upper] with the least squares, and which of them are at no bound.
 
     Levenberg's and Marquardt's damped steps; values at a bound that the squares press against are
     held there.
@@ -291,13 +309,13 @@ def _least_squares(
     for _ in range(_STEPS):
         slopes = _slopes(residuals, values)
         gradient = slopes.T @ rest
-        free = ~(((values <= 0) & (gradient > 0)) | ((values >= upper) & (gradient < 0)))
+        held_below = (values <= 0) & (gradient > 0)
+        held_above = (values >= upper) & (gradient < 0)
+        free = ~(held_below | held_above)
         if not free.any():
             break
-        squares = slopes[:, free].T @ slopes[:, free]
-        damped = squares + damping * np.diag(np.maximum(np.diag(squares), 1e-300))
         step = np.zeros(len(values))
-        step[free] = np.linalg.lstsq(damped, -gradient[free], rcond=None)[0]
+        step[free] = _damped_step(slopes[:, free], gradient[free], damping)
         tried = np.clip(values + step, 0.0, upper)
         new = residuals(tried)
         if new @ new <= rest @ rest:
@@ -309,7 +327,13 @@ def _least_squares(
             damping *= 10
             if damping > 1e12:
                 break
-    return values, [bool(one) for one in free]
+    return values, free.tolist()
+
+
+def _damped_step(slopes: Doubles, gradient: Doubles, damping: float) -> Doubles:
+    squares = slopes.T @ slopes
+    damped = squares + damping * np.diag(np.maximum(np.diag(squares), 1e-300))
+    return np.asarray(np.linalg.lstsq(damped, -gradient, rcond=None)[0])
 
 
 def _slopes(residuals: Callable[[Doubles], Doubles], values: Doubles) -> Doubles:
@@ -317,9 +341,8 @@ def _slopes(residuals: Callable[[Doubles], Doubles], values: Doubles) -> Doubles
     for index in range(len(values)):
         change = np.zeros(len(values))
         change[index] = 1e-6 * max(abs(float(values[index])), 1e-3)
-        columns.append(
-            (residuals(values + change) - residuals(values - change)) / (2 * change[index])
-        )
+        difference = residuals(values + change) - residuals(values - change)
+        columns.append(difference / (2 * change[index]))
     return np.stack(columns, axis=1)
 
 
@@ -328,10 +351,21 @@ def _half_widths(
 ) -> list[float | None]:
     """Return half the width of the 95 % confidence interval of each value."""
     slopes, rest = _slopes(residuals, values)[:, free], residuals(values)
+    widths: list[float | None] = [None] * len(values)
     freedom = len(rest) - sum(free)
     if freedom < 1 or not any(free):
-        return [None] * len(values)
+        return widths
     spread = np.linalg.pinv(slopes.T @ slopes) * float(rest @ rest) / freedom
-    student = _STUDENT[freedom - 1] if freedom <= len(_STUDENT) else 1.96 + 2.5 / freedom
-    widths = iter(student * np.sqrt(np.maximum(np.diag(spread), 0.0)))
-    return [float(next(widths)) if is_free else None for is_free in free]
+    half = _student(freedom) * np.sqrt(np.maximum(np.diag(spread), 0.0))
+    for place, width in zip(np.flatnonzero(free), half, strict=True):
+        widths[place] = float(width)
+    return widths
+
+
+def _student(freedom: int) -> float:
+    """Return half the width, in standard errors, of a 95 % interval with so many degrees of
+    freedom.
+    """
+    if freedom <= len(_STUDENT):
+        return _STUDENT[freedom - 1]
+    return 1.96 + 2.5 / freedom

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,8 @@ import numpy as np
 from mpipar._version import __version__
 from mpipar.runtime.node import usable_cores
 from mpipar.study.design import Measured
+
+_CPU_INFO = Path("/proc/cpuinfo")
 
 
 def identity() -> dict[str, Any]:
@@ -24,37 +25,59 @@ def identity() -> dict[str, Any]:
 def describe(runs: Iterable[Measured], *, as_jobs: bool) -> Mapping[str, str]:
     """Return {what: in words} about the machine of some runs, and when the last of them ended."""
     runs = list(runs)
+    nodes = ", ".join(_hosts(runs)) or platform.node()
+    if as_jobs:
+        computer = {
+            "nodes": nodes,
+            "submitted from": f"{platform.node()} ({processor()}, {_system()})",
+        }
+    else:
+        computer = {
+            "host": nodes,
+            "processor": processor(),
+            "cores that may be used": str(usable_cores()),
+            "system": _system(),
+        }
+    mpipars = ", ".join(_reported(runs, "mpipar")) or __version__
     ended = datetime.datetime.fromtimestamp(max(run.ended for run in runs), datetime.UTC)
-    hosts = sorted({host for run in runs for host in run.hosts})
-    libraries = sorted({str(run.report["mpi"]) for run in runs if run.report.get("mpi")})
-    versions = sorted({str(run.report["mpipar"]) for run in runs if run.report.get("mpipar")})
-    here = {
-        "processor": processor(),
-        "cores that may be used": str(usable_cores()),
-        "system": f"{platform.system()} {platform.release()}, {platform.machine()}",
-    }
     return {
-        "nodes" if as_jobs else "host": ", ".join(hosts) or platform.node(),
-        **(
-            {"submitted from": f"{platform.node()} ({here['processor']}, {here['system']})"}
-            if as_jobs
-            else here
-        ),
-        "MPI": ", ".join(libraries) or "not in use",
+        **computer,
+        "MPI": ", ".join(_reported(runs, "mpi")) or "not in use",
         "versions": (
-            f"mpipar {', '.join(versions) or __version__}, Python {platform.python_version()}, "
-            f"numpy {np.__version__}"
+            f"mpipar {mpipars}, Python {platform.python_version()}, numpy {np.__version__}"
         ),
         "date": ended.strftime("%Y-%m-%d %H:%M UTC"),
     }
 
 
+def _hosts(runs: Sequence[Measured]) -> list[str]:
+    found: set[str] = set()
+    for run in runs:
+        found.update(run.hosts)
+    return sorted(found)
+
+
+def _reported(runs: Sequence[Measured], name: str) -> list[str]:
+    """Return what drivers have told under a name, each once."""
+    found = set()
+    for run in runs:
+        told = run.report.get(name)
+        if told:
+            found.add(str(told))
+    return sorted(found)
+
+
+def _system() -> str:
+    return f"{platform.system()} {platform.release()}, {platform.machine()}"
+
+
 def processor() -> str:
     """Return the name of the processor, as far as the system tells it."""
-    with contextlib.suppress(OSError):
-        for line in (
-            Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-        ):
-            if line.startswith(("model name", "cpu model", "Model")):
-                return " ".join(line.partition(":")[2].split())
+    try:
+        lines = _CPU_INFO.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    for line in lines:
+        if line.startswith(("model name", "cpu model", "Model")):
+            return " ".join(line.partition(":")[2].split())
     return platform.processor() or platform.machine()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from mpipar.study import crossover, machine, report
+from mpipar.study.crossover import Comparison
 from mpipar.study.data import write_data
 from mpipar.study.design import SIZES, STRONG, WEAK, Measured, Run
-from mpipar.study.table import OVERSUBSCRIBED, scaling_table
+from mpipar.study.table import OVERSUBSCRIBED, ScalingTable, scaling_table
 
 
 def write_outcome(
@@ -42,42 +43,47 @@ def write_outcome(
     write_text : callable
         Called with the name and the text of each text file; what writes these must know them again.
     """
-    modes = [mode for mode in (STRONG, WEAK) if any(run.size.mode == mode for run in runs)]
-    parts = [scaling_table(mode, runs, baseline, cores) for mode in modes]
+    modes = {run.size.mode for run in runs}
+    tables = []
+    for mode in (STRONG, WEAK):
+        if mode in modes:
+            tables.append(scaling_table(mode, runs, baseline, cores))
+    comparisons = crossover.compare(runs) if SIZES in modes else []
     described = machine.describe(runs.values(), as_jobs=as_jobs)
-    said, drawn = [], []
-    if parts:
-        write_text("scaling.csv", report.as_csv(parts))
-        write_text("scaling.md", report.as_markdown(f"`{title}`", parts, described, about))
-        drawn.append("scaling")
-    write_data(folder / "scaling.h5", runs, parts, {**about, **described})
-    said.append(
-        f"all times are in {folder / 'scaling.h5'}"
-        + f", the table in {folder / 'scaling.md'}" * bool(parts)
-    )
-    if any(row.oversubscribed for one in parts for row in one.rows):
-        said.append(OVERSUBSCRIBED)
-    comparisons = crossover.compare(runs) if any(run.size.mode == SIZES for run in runs) else []
+    if tables:
+        write_text("scaling.csv", report.as_csv(tables))
+        write_text("scaling.md", report.as_markdown(f"`{title}`", tables, described, about))
+    write_data(folder / "scaling.h5", runs, tables, {**about, **described})
     if comparisons:
+        text = crossover.as_markdown(f"`{title}`", comparisons, described, about)
         write_text("crossover.csv", crossover.as_csv(comparisons))
-        write_text(
-            "crossover.md", crossover.as_markdown(f"`{title}`", comparisons, described, about)
-        )
-        drawn.append("crossover")
-        said += [comparison.verdict for comparison in comparisons]
-    from mpipar.study import pictures
+        write_text("crossover.md", text)
+    said = [_where(folder, tables)]
+    if any(table.is_oversubscribed for table in tables):
+        said.append(OVERSUBSCRIBED)
+    said += [comparison.verdict for comparison in comparisons]
+    return [*said, _draw(folder, tables, comparisons)]
+
+
+def _where(folder: Path, tables: Sequence[ScalingTable]) -> str:
+    """Return where the times are."""
+    line = f"all times are in {folder / 'scaling.h5'}"
+    if tables:
+        line += f", the table in {folder / 'scaling.md'}"
+    return line
+
+
+def _draw(folder: Path, tables: Sequence[ScalingTable], comparisons: Sequence[Comparison]) -> str:
+    """Draw what there is, if matplotlib is here; return which pictures there are."""
+    from mpipar.study.crossover_picture import draw_crossover
+    from mpipar.study.scaling_picture import draw_scaling
     from mpipar.view import style
 
     if not style.is_possible():
-        return [*said, style.HOW_TO]
-    if parts:
-        pictures.draw_scaling(parts, folder / "scaling")
+        return style.HOW_TO
+    paths = []
+    if tables:
+        paths += draw_scaling(tables, folder / "scaling")
     if comparisons:
-        pictures.draw_crossover(comparisons, folder / "crossover")
-    return [
-        *said,
-        (
-            "pictures:"
-            f" {', '.join(str(folder / f'{name}.{kind}') for name in drawn for kind in style.KINDS)}"
-        ),
-    ]
+        paths += draw_crossover(comparisons, folder / "crossover")
+    return f"pictures: {', '.join(map(str, paths))}"

@@ -11,7 +11,7 @@ import numpy as np
 from mpipar.base.errors import BadInput
 from mpipar.base.text import several
 from mpipar.study import laws
-from mpipar.study.design import STRONG, WEAK, Measured, Run, Size
+from mpipar.study.design import WEAK, Measured, Run, Size
 from mpipar.study.run_study import startup
 
 LOW = 0.75
@@ -19,7 +19,10 @@ LOW = 0.75
 
 LOW_EFFICIENCY = f"efficiency under {LOW}"
 OVERSUBSCRIBED = "oversubscribed: more processes than cores; not a measurement of scaling"
+FEWEST_TO_FIT = 2
+"""Sizes besides the baseline."""
 FEWEST_FOR_USL = 5
+"""Sizes with the baseline."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,12 @@ class ScalingRow:
     @property
     def notes(self) -> list[str]:
         """What is to be said about it."""
-        return [LOW_EFFICIENCY] * self.is_low + [OVERSUBSCRIBED] * self.oversubscribed
+        notes = []
+        if self.is_low:
+            notes.append(LOW_EFFICIENCY)
+        if self.oversubscribed:
+            notes.append(OVERSUBSCRIBED)
+        return notes
 
 
 @dataclass(frozen=True)
@@ -91,7 +99,7 @@ class Series:
 
 @dataclass(frozen=True)
 class ScalingTable:
-    """The part of a study that is strong, or weak.
+    """What was measured of strong scaling, or of weak.
 
     Attributes
     ----------
@@ -109,14 +117,21 @@ class ScalingTable:
     @property
     def rows(self) -> list[ScalingRow]:
         """All rows, by processes."""
-        rows = [row for series in self.series for row in series.rows]
+        rows = []
+        for series in self.series:
+            rows += series.rows
         return sorted(rows, key=lambda row: (row.processes, row.size.workers))
+
+    @property
+    def is_oversubscribed(self) -> bool:
+        """Whether any size has more processes than there are cores."""
+        return any(row.oversubscribed for row in self.rows)
 
 
 def scaling_table(
     mode: str, runs: Mapping[Run, Measured], baseline: int | None, cores: int | None
 ) -> ScalingTable:
-    """Return the part of a study.
+    """Return the table of a mode.
 
     Parameters
     ----------
@@ -129,69 +144,93 @@ def scaling_table(
     cores : int or None
         Cores of this machine, if runs are here: more processes than that are no measurement.
     """
-    times: dict[Size, list[Measured]] = {}
+    by_size: dict[Size, list[Measured]] = {}
     for run, measured in runs.items():
         if run.size.mode == mode:
-            times.setdefault(run.size, []).append(measured)
-    base = _baseline(list(times), baseline)
-    base_time = float(np.median([one.elapsed for one in times[base]]))
-    rows = [_row(size, measured, base, base_time, cores) for size, measured in times.items()]
+            by_size.setdefault(run.size, []).append(measured)
+    base = _baseline(list(by_size), baseline)
+    base_time = float(np.median(_times(by_size[base])))
+    rows = []
+    for size, measurements in by_size.items():
+        rows.append(_row(size, measurements, base, base_time, cores))
     rows.sort(key=lambda row: row.processes)
-    series = []
-    for workers in sorted({row.size.workers for row in rows}):
-        own = [row for row in rows if row.size.workers == workers]
-        series.append(Series(mode, workers, own, _fits(mode, own, base.processes)))
-    return ScalingTable(mode, next(row for row in rows if row.size == base), series)
+    base_row = next(row for row in rows if row.size == base)
+    return ScalingTable(mode, base_row, _all_series(mode, rows, base.processes))
 
 
 def _baseline(sizes: Sequence[Size], ranks: int | None) -> Size:
     fitting = [size for size in sizes if ranks is None or size.ranks == ranks]
     if not fitting:
         there = ", ".join(map(str, sorted({size.ranks for size in sizes})))
-        raise BadInput(
-            f"--baseline: there is no size with {several(ranks or 0, 'rank')}; there are {there}"
-        )
+        wanted = several(ranks or 0, "rank")
+        raise BadInput(f"--baseline: there is no size with {wanted}; there are {there}")
     return min(fitting, key=lambda size: (size.processes, size.workers))
 
 
+def _times(measurements: Sequence[Measured]) -> list[float]:
+    return [one.elapsed for one in measurements]
+
+
 def _row(
-    size: Size, measured: list[Measured], base: Size, base_time: float, cores: int | None
+    size: Size, measurements: list[Measured], base: Size, base_time: float, cores: int | None
 ) -> ScalingRow:
-    times = np.array([one.elapsed for one in measured])
+    times = np.array(_times(measurements))
     p = size.processes
     considered = np.array([np.median(times), times.max(), times.min()])
     if size.mode == WEAK:
         speedups = laws.scaled_speedup(considered, p, base_time)
+        serial = math.nan
     else:
         speedups = laws.speedup(considered, base_time, base.processes)
-    nodes = max(int(one.report.get("nodes") or 1) for one in measured)
-    strong = size.mode == STRONG
+        serial = float(laws.karp_flatt(speedups[0], p, base.processes))
+    nodes = max(int(one.report.get("nodes") or 1) for one in measurements)
     return ScalingRow(
         size=size,
         nodes=nodes,
-        items=int(measured[0].report.get("n") or 0),
+        items=int(measurements[0].report.get("n") or 0),
         times=tuple(times.tolist()),
-        startups=tuple(startup(one) for one in measured),
+        startups=tuple(startup(one) for one in measurements),
         speedup=float(speedups[0]),
         slowest=float(speedups[1]),
         fastest=float(speedups[2]),
         efficiency=float(laws.efficiency(speedups[0], p)),
-        serial=float(laws.karp_flatt(speedups[0], p, base.processes)) if strong else math.nan,
+        serial=serial,
         oversubscribed=cores is not None and nodes == 1 and p > cores,
     )
 
 
-def _fits(mode: str, rows: list[ScalingRow], baseline: int) -> list[laws.Fit]:
+def _all_series(mode: str, rows: Sequence[ScalingRow], baseline: int) -> list[Series]:
+    by_workers: dict[int, list[ScalingRow]] = {}
+    for row in rows:
+        by_workers.setdefault(row.size.workers, []).append(row)
+    found = []
+    for workers, own in sorted(by_workers.items()):
+        found.append(Series(mode, workers, own, _fits(mode, own, baseline)))
+    return found
+
+
+def _fits(mode: str, rows: Sequence[ScalingRow], baseline: int) -> list[laws.Fit]:
     """Return the laws that there are points enough for, but those of oversubscribed sizes."""
     usable = [row for row in rows if not row.oversubscribed]
-    informative = [row for row in usable if row.processes != baseline]
-    wanted = ["Gustafson"] if mode == WEAK else ["Amdahl"]
-    if mode == STRONG and len(usable) >= FEWEST_FOR_USL:
-        wanted.append("USL")
-    if len(informative) < 2:
+    processes = [row.processes for row in usable]
+    informative = len(processes) - processes.count(baseline)
+    if informative < FEWEST_TO_FIT:
         return []
-    p, speedups = [row.processes for row in usable], [row.speedup for row in usable]
-    return [laws.fit(law, p, speedups, standard_errors(usable), baseline) for law in wanted]
+    speedups = [row.speedup for row in usable]
+    errors = standard_errors(usable)
+    found = []
+    for law in _laws_of(mode, len(usable)):
+        found.append(laws.fit(law, processes, speedups, errors, baseline))
+    return found
+
+
+def _laws_of(mode: str, sizes: int) -> list[str]:
+    """Return the laws that say something about a mode, where so many sizes were measured."""
+    if mode == WEAK:
+        return ["Gustafson"]
+    if sizes < FEWEST_FOR_USL:
+        return ["Amdahl"]
+    return ["Amdahl", "USL"]
 
 
 def standard_errors(rows: Sequence[ScalingRow]) -> list[float]:
@@ -200,12 +239,15 @@ def standard_errors(rows: Sequence[ScalingRow]) -> list[float]:
     The variance of a few repeats is itself uncertain: each is averaged with that of all rows,
     relative to the time, so that no row weighs much more than the others by chance.
     """
-    own = []
-    for row in rows:
-        relative = np.array(row.times) / row.median
-        own.append(float(np.var(relative, ddof=1)) if len(relative) > 1 else 0.0)
-    pooled = float(np.mean(own)) or 1e-4
-    return [
-        row.speedup * math.sqrt((one + pooled) / 2 / len(row.times))
-        for row, one in zip(rows, own, strict=True)
-    ]
+    variances = [_relative_variance(row) for row in rows]
+    pooled = float(np.mean(variances)) or 1e-4
+    errors = []
+    for row, variance in zip(rows, variances, strict=True):
+        errors.append(row.speedup * math.sqrt((variance + pooled) / 2 / len(row.times)))
+    return errors
+
+
+def _relative_variance(row: ScalingRow) -> float:
+    if len(row.times) == 1:
+        return 0.0
+    return float(np.var(np.array(row.times) / row.median, ddof=1))

@@ -12,7 +12,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from mpipar.base.drivers import DRIVERS
 from mpipar.base.errors import BadInput
@@ -23,18 +23,10 @@ from mpipar.core.parameters import parse_int
 from mpipar.study.design import SIZES, Size
 
 _OWN = (
-    "output",
-    "resume",
-    "anyway",
-    "workers",
-    "json",
-    "dry_run",
-    "help",
-    "version",
-    "progress",
-    "checkpoint",
-    "stop_before",
+    *("output", "resume", "anyway", "workers", "json", "dry_run", "help", "version"),
+    *("progress", "checkpoint", "stop_before"),
 )
+"""Options that the study itself gives the driver, or that would spoil its times."""
 
 
 @dataclass
@@ -71,16 +63,18 @@ class Target:
     @property
     def words(self) -> list[str]:
         """What follows ``python`` on the driver's command line, before its options."""
-        return (
-            ["-m", "mpipar", "run", self.driver]
-            if ":" in self.driver
-            else ["-m", f"mpipar.{self.driver}"]
-        )
+        if ":" in self.driver:
+            return ["-m", "mpipar", "run", self.driver]
+        return ["-m", f"mpipar.{self.driver}"]
 
     @property
     def size_name(self) -> str:
-        """The option that is the size of the problem. Raises BadInput if that isn't known, or there
-        are several.
+        """The option that is the size of the problem.
+
+        Raises
+        ------
+        BadInput
+            If that isn't known, or there are several.
         """
         if len(self.per_rank) != 1:
             what = f"{self.name} has no one option that is the size of its problem"
@@ -91,10 +85,10 @@ class Target:
         """Return the options of the driver for a size."""
         if size.mode == SIZES:
             return {**self.options, self.size_name: size.items}
-        return {
-            **self.options,
-            **{name: _times(value, size.factor) for name, value in self.per_rank.items()},
-        }
+        options = dict(self.options)
+        for name, value in self.per_rank.items():
+            options[name] = a_number(value, "--weak") * size.factor
+        return options
 
     def command(self, size: Size) -> list[str]:
         """Return what follows ``python`` for a size, but for the options of all drivers."""
@@ -105,29 +99,43 @@ class Target:
 
     def identity(self) -> dict[str, Any]:
         """Return what makes this what it is."""
-        path = self.driver.rpartition(":")[0]
-        source = (
-            hashlib.sha256(Path(path).read_bytes()).hexdigest() if path.endswith(".py") else None
-        )
         options = {**self.options, **self.per_rank}  # a strong study goes on as a weak one
+        file = _file_of(self.driver)
         return {
             "driver": self.driver,
             "options": {name: as_json(options[name]) for name in sorted(options)},
             "arguments": self.arguments,
-            "source": source,
-            "job": self.changes if self.job is not None else None,
+            "source": None if file is None else _digest(file),
+            "job": None if self.job is None else self.changes,
         }
 
 
+def _file_of(driver: str) -> str | None:
+    """Return the file of FILE.py:KERNEL; None of a driver that has a name, or is in a package."""
+    file = driver.rpartition(":")[0]
+    return file if file.endswith(".py") else None
+
+
+def _digest(file: str) -> str:
+    return hashlib.sha256(Path(file).read_bytes()).hexdigest()
+
+
 def from_driver(name: str, sets: Sequence[str], per_rank: Sequence[str]) -> Target:
-    """Return a driver by name, or FILE.py:KERNEL. Raises BadInput."""
+    """Return a driver by name, or FILE.py:KERNEL.
+
+    Raises
+    ------
+    BadInput
+        If there is none, or its options can't be set.
+    """
     if ":" not in name and name not in DRIVERS:
-        there = (
-            f"there are {', '.join(DRIVERS)}, your own as FILE.py:KERNEL, and job files as JOB.toml"
+        known = ", ".join(DRIVERS)
+        raise BadInput(
+            f"there is no driver {name!r};"
+            f" there are {known}, your own as FILE.py:KERNEL, and job files as JOB.toml"
         )
-        raise BadInput(f"there is no driver {name!r}; {there}")
-    file = name.rpartition(":")[0]
-    if file.endswith(".py") and not os.path.isfile(file):
+    file = _file_of(name)
+    if file is not None and not os.path.isfile(file):
         raise BadInput(f"{name!r}: there is no file {file!r}")
     given = _options(sets, "--set")
     return _with_per_rank(Target(name, name, options=dict(given)), per_rank, given)
@@ -135,28 +143,23 @@ def from_driver(name: str, sets: Sequence[str], per_rank: Sequence[str]) -> Targ
 
 def from_job(path: Path, sets: Sequence[str], per_rank: Sequence[str]) -> Target:
     """Return what a job file runs; ``--set`` with a dot in its key is one of the file's keys.
-    Raises BadInput.
+
+    Raises
+    ------
+    BadInput
+        If it can't be read, or is nothing that a study can measure.
     """
+    changes = [change for change in sets if _is_of_the_file(change)]
     document = Document(path)
-    changes = [change for change in sets if "." in change.partition("=")[0]]
     for change in changes:
         document.change(change)
     document.check(schema_of("job"))
+    _check_job(document)
+    given = _options([change for change in sets if not _is_of_the_file(change)], "--set")
     run = document.values["run"]
-    if "driver" not in run:
-        raise document.error(("run",), "a scaling study is of a driver: its JSON has the times")
-    if "array" in document.values:
-        raise document.error(("array",), "can't be in a scaling study")
-    driver = run["driver"]
-    file = driver.rpartition(":")[0]
-    if (":" not in driver and driver not in DRIVERS) or (
-        file.endswith(".py") and not os.path.isfile(file)
-    ):
-        raise document.error(("run", "driver"), f"there is no driver {driver!r}")
-    given = _options([change for change in sets if change not in changes], "--set")
     target = Target(
         str(path),
-        driver,
+        run["driver"],
         options={**run.get("options", {}), **given},
         per_rank=dict(run.get("options_per_rank", {})),
         arguments=[str(argument) for argument in run.get("arguments", ())],
@@ -164,6 +167,26 @@ def from_job(path: Path, sets: Sequence[str], per_rank: Sequence[str]) -> Target
         changes=changes,
     )
     return _with_per_rank(target, per_rank, given)
+
+
+def _is_of_the_file(change: str) -> bool:
+    """Whether NAME=VALUE changes a key of a job file, not an option of its driver."""
+    return "." in change.partition("=")[0]
+
+
+def _check_job(document: Document) -> None:
+    """Raise BadInput for a job file that a study can't measure."""
+    run = document.values["run"]
+    if "driver" not in run:
+        raise document.error(("run",), "a scaling study is of a driver: its JSON has the times")
+    if "array" in document.values:
+        raise document.error(("array",), "can't be in a scaling study")
+    driver = run["driver"]
+    file = _file_of(driver)
+    is_known = ":" in driver or driver in DRIVERS
+    is_there = file is None or os.path.isfile(file)
+    if not is_known or not is_there:
+        raise document.error(("run", "driver"), f"there is no driver {driver!r}")
 
 
 def _with_per_rank(target: Target, per_rank: Sequence[str], given: Mapping[str, Any]) -> Target:
@@ -194,22 +217,27 @@ def _options(changes: Sequence[str], option: str) -> dict[str, Any]:
 
 
 def _toml(text: str) -> Any:
+    """Return the value that a text is in TOML; the text itself, if it is none."""
+    if "\n" in text:
+        return text
     try:
-        value = tomllib.loads(f"value = {text}")["value"] if "\n" not in text else text
+        value = tomllib.loads(f"value = {text}")["value"]
     except (ValueError, RecursionError):
         return text
-    return value if isinstance(value, (bool, int, float, str, list)) else text
+    if isinstance(value, (bool, int, float, str, list)):
+        return value
+    return text
 
 
 def a_number(value: Any, what: str) -> float:
     """Return a value that is a number. Raises BadInput."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    if not _is_number(value):
         raise BadInput(f"{what}: expected a number, as it is multiplied, got {value!r}")
     return value
 
 
-def _times(value: Any, factor: int) -> Any:
-    return a_number(value, "--weak") * factor
+def _is_number(value: Any) -> TypeGuard[float]:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def as_json(value: Any) -> Any:
@@ -235,12 +263,13 @@ def look(target: Target, size: Size, more: Sequence[str] = ()) -> int:
 
 
 def find_size(target: Target, size: Size, more: Sequence[str]) -> None:
-    """Make the option that is the number of items one of ``per_rank``: the one that doubles it when
-    it is doubled.
+    """Find the option that is the number of items, and move it to ``per_rank``.
+
+    It is the one that doubles them when it is doubled.
     """
     items = look(target, size, more)
     for name, value in target.options.items():
-        if not isinstance(value, (int, float)) or isinstance(value, bool) or value != items:
+        if not _is_number(value) or value != items:
             continue
         twice = Target(
             target.name, target.driver, {**target.options, name: 2 * value}, {}, target.arguments

@@ -20,7 +20,10 @@ HOW_TO = "for pictures, pip install 'mpipar[plot]', and give the same command ag
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 MARKERS = "osD^vP"
 GREY = "#666666"
-WIDTH, HEIGHT = 7.1, 2.9  # inches: two columns of a journal, and one row of panels
+WIDTH = 7.1
+"""In inches: of two columns of a journal."""
+HEIGHT = 2.9
+"""In inches: of a row of panels."""
 STYLE: Any = {
     "font.size": 8,
     "font.family": "sans-serif",
@@ -60,15 +63,21 @@ def is_possible() -> bool:
     return importlib.util.find_spec("matplotlib") is not None
 
 
-def decades(panel: Any) -> None:
-    """Write times out: 0.1, 1, 10, with 2 and 5 between where there is room."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+def figure_of_pairs(rows: int = 1) -> tuple[Any, Any]:
+    """Return a figure with so many rows of two panels, and its panels, of shape (rows, 2)."""
+    from matplotlib.figure import Figure
 
-    low, high = panel.get_ylim()
-    steps = (1.0, 2.0, 5.0) if high / low < 100 else (1.0,)
-    panel.yaxis.set_major_locator(LogLocator(10, subs=steps))
-    panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    panel.yaxis.set_minor_locator(NullLocator())
+    figure: Any = Figure(figsize=(WIDTH, HEIGHT * rows), layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.08)
+    return figure, figure.subplots(rows, 2, squeeze=False)
+
+
+def mark_efficiencies(panel: Any, low: float) -> None:
+    """Draw the lines that an efficiency is held against: 1, and what is low."""
+    panel.axhline(1, color=GREY, linestyle="--", zorder=1, label="ideal")
+    panel.axhline(
+        low, color="k", linestyle="-.", linewidth=0.8, zorder=1, label=f"efficiency {low}"
+    )
 
 
 def save(figure: Any, stem: Path, kinds: Sequence[str] = KINDS) -> list[Path]:
@@ -77,8 +86,7 @@ def save(figure: Any, stem: Path, kinds: Sequence[str] = KINDS) -> list[Path]:
     for kind in kinds:
         made = io.BytesIO()
         figure.savefig(made, format=kind, dpi=300, metadata=METADATA[kind])
-        paths.append(
-            stem.with_name(f"{stem.name}.{kind}")
-        )  # a dot in the name of the stem begins no suffix
-        write_bytes(paths[-1], made.getvalue())
+        path = stem.with_name(f"{stem.name}.{kind}")  # a dot in the stem's name begins no suffix
+        write_bytes(path, made.getvalue())
+        paths.append(path)
     return paths

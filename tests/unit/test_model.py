@@ -26,7 +26,8 @@ from mpipar.predict import block_times, costs, simulation
 from mpipar.predict import model as predictions
 from mpipar.predict.block_times import BlockTimes, measurement, run_length
 from mpipar.predict.costs import Costs, Ends
-from mpipar.predict.model import Model, load
+from mpipar.predict.measured_run import load
+from mpipar.predict.model import Model
 from mpipar.predict.simulation import Fetch, Takers, simulate, slice_bounds
 from mpipar.runtime.communicator import Comm
 from mpipar.runtime.counter import Counter

@@ -12,10 +12,11 @@ import pytest
 
 from mpipar.base.errors import BadInput, RunFailed
 from mpipar.study.design import SIZES, STRONG, WEAK, Measured, Run, Size
+from mpipar.study.driver_report import last_json, measured
 from mpipar.study.folder import RUNS, StudyFolder
-from mpipar.study.local_runner import last_json, measured, timed
 from mpipar.study.machine import describe
 from mpipar.study.target import find_size, from_driver, from_job, look
+from mpipar.study.timed_command import timed
 
 RUN = Run(Size(STRONG, 2, 1), 1)
 ONE = Size(STRONG, 1, 1)

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 from suite.rings import in_ci
 
-from mpipar.study import laws, pictures
+from mpipar.study import laws
 from mpipar.study.crossover import compare
+from mpipar.study.crossover_picture import draw_crossover
 from mpipar.study.design import SIZES, STRONG, WEAK, Measured, Run, Size
 from mpipar.study.outcome import write_outcome
+from mpipar.study.scaling_picture import draw_scaling
 from mpipar.study.table import scaling_table
 from mpipar.view import style
 
@@ -77,7 +79,7 @@ def _matplotlib():
 def test_scaling(tmp_path, workers, cores):
     runs = study(workers=workers)
     parts = [scaling_table(mode, runs, None, cores) for mode in (STRONG, WEAK)]
-    made = pictures.draw_scaling(parts, tmp_path / "scaling")
+    made = draw_scaling(parts, tmp_path / "scaling")
     assert [path.name for path in made] == ["scaling.png", "scaling.svg", "scaling.pdf"]
     png, svg, pdf = (path.read_bytes() for path in made)
     assert png.startswith(b"\x89PNG")
@@ -89,18 +91,18 @@ def test_scaling(tmp_path, workers, cores):
 @pytest.mark.parametrize("ranks", [(1,), *in_ci((2, 4), (3,), (1, 2))])
 def test_few_points(tmp_path, ranks):
     runs = study(ranks=ranks, repeats=1)
-    assert pictures.draw_scaling([scaling_table(STRONG, runs, None, None)], tmp_path / "scaling")
+    assert draw_scaling([scaling_table(STRONG, runs, None, None)], tmp_path / "scaling")
 
 
 def test_superlinear_and_slower_than_serial(tmp_path):
     size = [Size(STRONG, ranks, 1) for ranks in (1, 2, 4)]
     times = {size[0]: 10.0, size[1]: 4.0, size[2]: 20.0}
     runs = {Run(one, 1): measured(one, time, time) for one, time in times.items()}
-    assert pictures.draw_scaling([scaling_table(STRONG, runs, None, None)], tmp_path / "scaling")
+    assert draw_scaling([scaling_table(STRONG, runs, None, None)], tmp_path / "scaling")
 
 
 def test_crossover(tmp_path):
-    made = pictures.draw_crossover(compare(sizes()), tmp_path / "crossover")
+    made = draw_crossover(compare(sizes()), tmp_path / "crossover")
     assert all(path.stat().st_size > 1000 for path in made)
 
 
@@ -125,7 +127,7 @@ def test_matplotlib_is_loaded_for_pictures_alone():
     import subprocess
 
     code = (
-        "import sys, mpipar.command.scale, mpipar.study.pictures; sys.exit('matplotlib' in"
+        "import sys, mpipar.command.scale, mpipar.study.scaling_picture; sys.exit('matplotlib' in"
         " sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == 0

@@ -280,7 +280,7 @@ def test_crossover():
         for items, wall in of_ranks.items()
     }
     (one,) = crossover.compare(runs)
-    assert [line.speedup for line in one.lines] == pytest.approx([1 / 1.5, 0.8, 11 / 6])
+    assert [point.speedup for point in one.points] == pytest.approx([1 / 1.5, 0.8, 11 / 6])
     assert 1000 < one.crossover < 10000
     assert one.verdict.startswith("2 ranks win from about 1.9e+03 items on")
     assert "**parallel**" in crossover.as_markdown("x", [one], {}, {})
@@ -296,11 +296,11 @@ def test_crossover():
     ],
 )
 def test_no_crossover(parallel, words):
-    lines = [
+    points = [
         crossover.Point(items, 1.0 * items, time, 1, 1)
         for items, time in zip((1, 2), parallel, strict=True)
     ]
-    assert words in crossover.Comparison(2, 1, lines).verdict
+    assert words in crossover.Comparison(2, 1, points).verdict
 
 
 @pytest.mark.parametrize(("text", "found"), [("8,1,2,2", [1, 2, 8]), ("4", [4]), ("1e3", [1000])])
