@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from mpipar.pool.manager import Manager
     from mpipar.pool.pool import Pool
     from mpipar.runtime.result import Result
+    from mpipar.store.open_result import StoredResult, UnfinishedResult, open_result
 
 _HOME = {
     "driver": "command.driver",
@@ -45,6 +46,9 @@ _HOME = {
     "mapped": "command.map_outcomes",
     "Outcomes": "command.map_outcomes",
     "Result": "runtime.result",
+    "StoredResult": "store.open_result",
+    "UnfinishedResult": "store.open_result",
+    "open_result": "store.open_result",
     "ItemFailed": "base.errors",
     "UnfitResult": "base.errors",
     "Dataset": "core.reduction",
@@ -107,11 +111,14 @@ __all__ = [
     "Result",
     "RunFailed",
     "StoppedEarly",
+    "StoredResult",
+    "UnfinishedResult",
     "UnfitResult",
     "WorkerLost",
     "__version__",
     "driver",
     "mapped",
+    "open_result",
     "run",
     "stream",
 ]  # and map, which "from mpipar import *" must not put in the place of Python's

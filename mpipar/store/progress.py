@@ -20,7 +20,7 @@ from mpipar.base.errors import BadInput
 from mpipar.core.blocks import Blocks, united
 from mpipar.store.checkpoint import get, logged
 
-_ATTEMPTS = 5
+ATTEMPTS = 5
 _BROKEN = (
     OSError,
     ValueError,
@@ -81,15 +81,15 @@ def progress(path: Path, seconds: float = 5.0) -> Progress | None:
     """
     until = time.monotonic() + seconds
     found = None
-    for _ in range(_ATTEMPTS):
-        before = _signature(path)
+    for _ in range(ATTEMPTS):
+        before = signature(path)
         if before is None:
             return None
         try:
             found = _read(path, until)
         except _BROKEN:
             found = None
-        if _signature(path) == before:
+        if signature(path) == before:
             break  # else it was replaced, and the logs that it has the sum of removed
     return found
 
@@ -153,7 +153,7 @@ def _times(folder: Path) -> Iterator[float]:
                     yield entry.stat().st_mtime
 
 
-def _signature(path: Path) -> tuple[int, int, int] | None:
+def signature(path: Path) -> tuple[int, int, int] | None:
     """Return what tells a file from the one that replaces it; None if there is no regular file."""
     try:
         found = path.stat()

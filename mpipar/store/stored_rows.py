@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import h5py
 import numpy as np
 import numpy.typing as npt
 
 from mpipar.core.reduction import Array
+from mpipar.store.wide import StoredColumns
+
+Stored: TypeAlias = h5py.Dataset | StoredColumns
 
 
-class StoredRows:
+class LazyRows(ABC):
     """The rows of one dataset in a file: what is asked for is read then, and nothing else.
 
     ``rows[10:20]`` reads some of them, ``rows[:]`` or ``numpy.asarray(rows)`` all, as an array.
@@ -30,12 +35,17 @@ class StoredRows:
     def __init__(self, path: Path, name: str) -> None:
         self.path, self.name = path, name
 
+    @abstractmethod
+    def _stored(self) -> AbstractContextManager[Stored]:
+        """Give what reads the rows."""
+
     def __getitem__(self, selection: Any) -> Array:
-        with h5py.File(self.path, "r") as file:
-            return as_text(np.asarray(file[self.name][selection]))
+        with self._stored() as stored:
+            return as_text(np.asarray(stored[selection]))
 
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> Array:
-        return self[:].astype(dtype) if dtype is not None else self[:]
+        rows = self[:]
+        return rows if dtype is None else rows.astype(dtype)
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -43,19 +53,57 @@ class StoredRows:
     @property
     def shape(self) -> tuple[int, ...]:
         """How many rows there are, and of which shape."""
-        with h5py.File(self.path, "r") as file:
-            shape: tuple[int, ...] = file[self.name].shape
+        with self._stored() as stored:
+            shape: tuple[int, ...] = stored.shape
             return shape
 
     @property
     def dtype(self) -> np.dtype[Any]:
         """The type of the rows, as they are stored."""
-        with h5py.File(self.path, "r") as file:
-            dtype: np.dtype[Any] = file[self.name].dtype
+        with self._stored() as stored:
+            dtype: np.dtype[Any] = stored.dtype
             return dtype
 
     def __repr__(self) -> str:
         return f"<rows of /{self.name} in {str(self.path)!r}: {self.shape}, {self.dtype}>"
+
+
+class StoredRows(LazyRows):
+    """The rows of a dataset in a file that is opened for each look at them, and can be sent to
+    other processes.
+    """
+
+    @contextmanager
+    def _stored(self) -> Iterator[Stored]:
+        with h5py.File(self.path, "r") as file:
+            yield _in(file, self.name)
+
+
+class OpenRows(LazyRows):
+    """The rows of a dataset in a file that is open.
+
+    Parameters
+    ----------
+    file : h5py.File
+    path : Path
+        Its name.
+    name : str
+        The dataset.
+    """
+
+    def __init__(self, file: h5py.File, path: Path, name: str) -> None:
+        super().__init__(path, name)
+        self._file = file
+
+    def _stored(self) -> AbstractContextManager[Stored]:
+        if not self._file:
+            raise ValueError(f"the result of {str(self.path)!r} was closed")
+        return nullcontext(_in(self._file, self.name))
+
+
+def _in(file: h5py.File, name: str) -> Stored:
+    item = file[name]
+    return StoredColumns(item) if isinstance(item, h5py.Group) else item
 
 
 class StoredDatasets(Mapping[str, StoredRows]):
@@ -84,18 +132,22 @@ class StoredDatasets(Mapping[str, StoredRows]):
 def as_text(rows: Array) -> Array:
     """Return rows with text where HDF5 gives objects of bytes."""
     if rows.dtype.names:
-        columns = {name: as_text(rows[name]) for name in rows.dtype.names}
-        made = np.zeros(
-            rows.shape,
-            [(name, column.dtype, column.shape[rows.ndim :]) for name, column in columns.items()],
-        )
-        for name, column in columns.items():
-            made[name] = column
-        return made
-    if h5py.check_string_dtype(rows.dtype) is None or rows.dtype.kind != "O":
+        return _table_as_text(rows)
+    is_text = h5py.check_string_dtype(rows.dtype) is not None and rows.dtype.kind == "O"
+    if not is_text:
         return rows
-    texts = [
-        item.decode("utf-8", "replace") if isinstance(item, bytes) else str(item)
-        for item in rows.flat
-    ]
+    texts = []
+    for item in rows.flat:
+        texts.append(item.decode("utf-8", "replace") if isinstance(item, bytes) else str(item))
     return np.array(texts, dtype=np.str_).reshape(rows.shape)
+
+
+def _table_as_text(rows: Array) -> Array:
+    columns = {name: as_text(rows[name]) for name in rows.dtype.names or ()}
+    types = []
+    for name, column in columns.items():
+        types.append((name, column.dtype, column.shape[rows.ndim :]))
+    made = np.zeros(rows.shape, types)
+    for name, column in columns.items():
+        made[name] = column
+    return made

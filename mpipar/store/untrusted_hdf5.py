@@ -73,12 +73,22 @@ def opened(path: Path, *, is_checked: bool = False) -> Iterator[h5py.File]:
     try:
         if not is_checked:
             check_seal(path)
-        with h5py.File(path, "r", locking=False) as file:
+        with _without_lock(path) as file:
             yield file
     except BadInput:
         raise
     except BROKEN as error:
         raise BadInput(f"{str(path)!r} is damaged ({_reason(error)})") from None
+
+
+def _without_lock(path: Path) -> h5py.File:
+    """Open a file and lock nothing, unless this process has it open already, with a lock."""
+    try:
+        return h5py.File(path, "r", locking=False)
+    except OSError as error:
+        if "locking flag" not in str(error):
+            raise
+        return h5py.File(path, "r")
 
 
 def dataset(group: h5py.Group, name: str) -> h5py.Dataset | None:
@@ -156,6 +166,34 @@ def value(group: h5py.Group, name: str, most_bytes: int, met: set[int] | None = 
     if found.nbytes > most_bytes:
         return f"array of shape {found.shape}, {type_name(found.dtype)}"
     _check_size(found)
+    return plain(found[()])
+
+
+def whole_value(group: h5py.Group, name: str) -> Any:
+    """Return what is stored under a name, however large: a number, an array, text, or a dict of
+    such.
+
+    Raises
+    ------
+    ValueError
+        If it doesn't lie in this file itself, or not all of it is stored there.
+    """
+    return _whole_value(group, name, set())
+
+
+def _whole_value(group: h5py.Group, name: str, met: set[int]) -> Any:
+    if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+        raise ValueError(f"{name!r} isn't in this file itself")
+    found = group[name]
+    if isinstance(found, h5py.Group):
+        if not _is_new(found, met):
+            raise ValueError(f"{name!r} is there twice")
+        return {key: _whole_value(found, key, met) for key in found}
+    if dataset(group, name) is None:
+        raise ValueError(f"{name!r} isn't in this file itself")
+    has_all_bytes = stored_bytes(found) >= found.nbytes
+    if not has_all_bytes:
+        _check_size(found)  # a few bytes may stand for any number
     return plain(found[()])
 
 

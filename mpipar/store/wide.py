@@ -55,6 +55,36 @@ class ColumnGroup:
             column[rows] = table[name]
 
 
+class StoredColumns:
+    """A table that is stored as such a group, read as one array with columns.
+
+    Parameters
+    ----------
+    group : h5py.Group
+
+    Attributes
+    ----------
+    dtype : dtype
+        Its columns, as HDF5 stores them.
+    shape : tuple of int
+    """
+
+    def __init__(self, group: h5py.Group) -> None:
+        self._columns = {name: group[name] for name in group}
+        self.dtype = np.dtype([(name, column.dtype) for name, column in self._columns.items()])
+        self.shape: tuple[int, ...] = next(iter(self._columns.values())).shape
+
+    def __getitem__(self, selection: Any) -> npt.NDArray[Any]:
+        if isinstance(selection, str):
+            column: npt.NDArray[Any] = self._columns[selection][:]
+            return column
+        read = {name: np.asarray(column[selection]) for name, column in self._columns.items()}
+        table = np.empty(next(iter(read.values())).shape, self.dtype)
+        for name, column in read.items():
+            table[name] = column
+        return table
+
+
 @functools.lru_cache(maxsize=16)
 def fits_one_type(dtype: np.dtype[Any]) -> bool:
     """Return whether HDF5 can describe a type."""
