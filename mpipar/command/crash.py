@@ -47,7 +47,7 @@ def trace_of_user(error: BaseException) -> TracebackType | None:
 
     None if it was ours that raised.
     """
-    from mpipar.store.source import is_own
+    from mpipar.base.own_files import is_own
 
     found = None
     trace = error.__traceback__

@@ -16,7 +16,8 @@ from typing import Any, NamedTuple, TypeAlias
 
 import cloudpickle
 
-from mpipar.pool.by_value import GIVEN, Definition, Pickled, Pickler, Reused, dumps, own_names
+from mpipar.pool.by_value import Pickled, Pickler, Reused, dumps
+from mpipar.pool.main_names import GIVEN, Definition, own_names
 from mpipar.pool.sharing import holds_shared
 
 _MOST_NAMELESS = 64  # functions without a name that are remembered
@@ -62,6 +63,10 @@ class Definitions:
     def dumps(self, value: Any) -> Pickled:
         """Pickle a value for workers."""
         return dumps(value, self._names, lends=True)
+
+    def dumps_global(self, value: Any) -> Pickled:
+        """Pickle what a module has for workers: some of it is shared, or they have it anew."""
+        return dumps(value, self._names, defined="", lends=True)
 
     def keep(self, lent: list[Any]) -> None:
         """Keep what is lent to workers until :meth:`release`."""

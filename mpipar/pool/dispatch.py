@@ -23,6 +23,7 @@ from mpipar.pool.definitions import Definitions
 from mpipar.pool.evaluation import BATCH, DONE, READY, Batch, Part
 from mpipar.pool.expectations import Expectations
 from mpipar.pool.jobs import CallsJob, Job, Raised
+from mpipar.pool.main_names import Definition
 from mpipar.pool.outcomes import outcomes_of
 from mpipar.pool.plain import are_plain
 from mpipar.pool.slot import Handed, Slot
@@ -309,9 +310,7 @@ class Dispatch:
         together = packed(items)
         return self._reused.dumps(together) or self.definitions.dumps(together)
 
-    def _stamp(
-        self, job: Job, pickled: by_value.Pickled
-    ) -> Mapping[str, by_value.Definition] | None:
+    def _stamp(self, job: Job, pickled: by_value.Pickled) -> Mapping[str, Definition] | None:
         """Return what names of the script stand for in some tasks; None if that isn't the same in
         all of them.
         """

@@ -22,7 +22,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from mpipar.base.errors import PoolTerminated, RunFailed
-from mpipar.pool import importing, inheritance, twins, worker
+from mpipar.pool import importing, inheritance, module_sharing, twins, worker
 from mpipar.pool.dispatch import Dispatch
 from mpipar.pool.jobs import Job, Raised, name_of
 from mpipar.pool.process_view import ProcessView, views
@@ -418,6 +418,9 @@ class Engine(threading.Thread):
         dispatch.definitions.keep(pickled.lent)
         dispatch.definitions.share()
         settings, needed = inheritance.inherited(dispatch.definitions.dumps)
+        shared = module_sharing.shared_in_modules(dispatch.definitions.dumps_global)
+        dispatch.definitions.keep(shared.lent)
+        needed |= shared.needed
         definitions = dispatch.definitions.missing(pickled.needed | needed, {})
         known = {each.name for each in definitions}
         small = dispatch.definitions.small(importing.rebound_names())
@@ -436,6 +439,7 @@ class Engine(threading.Thread):
                 os.getcwd(),
                 environment,
                 settings,
+                shared.values,
                 self._seed,
                 self._stand_in,
                 takes_exit,

@@ -20,7 +20,7 @@ from itertools import repeat
 from multiprocessing.pool import ExceptionWithTraceback, MaybeEncodingError  # type: ignore[attr-defined]
 from typing import Any, NamedTuple
 
-from mpipar.pool import by_value, sharing
+from mpipar.pool import by_value, main_names, sharing
 from mpipar.pool.plain import are_plain
 from mpipar.pool.salvage import checked
 from mpipar.runtime.channel import Message, Receiver, send
@@ -318,7 +318,7 @@ def portable(error: BaseException) -> Any:
     that tells of it.
     """
     if isinstance(error, NameError) and error.name:
-        reason = by_value.why_missing(error.name)
+        reason = main_names.current().why_missing(error.name)
         if reason is not None:
             error.add_note(
                 f"{error.name!r} of the script could not be unpickled in the worker: {reason!r}"

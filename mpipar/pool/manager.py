@@ -5,8 +5,9 @@ from __future__ import annotations
 from multiprocessing.managers import SyncManager
 from typing import Any, ClassVar
 
-from mpipar.pool import by_value
 from mpipar.pool.definitions import definitions_of_main
+from mpipar.pool.main_names import begin_and_define
+from mpipar.pool.module_sharing import offered_manager
 from mpipar.pool.pool import Pool
 from mpipar.pool.pool_runtime import attend
 from mpipar.runtime import child
@@ -46,10 +47,13 @@ def Manager() -> SyncManager:  # noqa: N802 (as in multiprocessing)
     RunFailed
         If the nodes share no network.
     """
+    offered = offered_manager()
+    if offered is not None:  # a worker imports what has made one in the script
+        return offered  # type: ignore[no-any-return]
     engine = attend()
     address = engine.address()
     manager = _Manager(None if address is None else (address, 0), ctx=child.context)
     connect_without_delay()
     with child.main_hidden_from_children():
-        manager.start(by_value.become_worker, (definitions_of_main(),))
+        manager.start(begin_and_define, (definitions_of_main(),))
     return manager

@@ -159,7 +159,22 @@ def of_global(value: Any) -> Any:
         return _library, (kind, value._name, _signatures(value))
     if kind.__name__ == "memmap" and kind.__module__ == "numpy":
         return _reduced_map(value)
+    if is_manager(kind):
+        return _connected, (kind, value.address, bytes(value._authkey), value._serializer)
     return None
+
+
+def is_manager(kind: type) -> bool:
+    """Return whether objects of a class are managers of multiprocessing."""
+    managers = sys.modules.get("multiprocessing.managers")
+    return managers is not None and issubclass(kind, managers.BaseManager)
+
+
+def _connected(kind: Any, address: Any, key: bytes, serializer: str) -> Any:
+    """Return a manager whose process is another's."""
+    manager = kind(address, key, serializer)
+    manager.connect()
+    return manager
 
 
 _LOCKS: dict[type, Any] = {

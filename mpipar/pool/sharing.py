@@ -23,7 +23,7 @@ from multiprocessing import context, reduction
 from types import MethodType, ModuleType
 from typing import Any
 
-from mpipar.pool import lending
+from mpipar.pool import lending, shared_memory
 from mpipar.pool.arrivals import on_arrival
 
 _MODULES = frozenset(
@@ -102,7 +102,17 @@ def holds_shared(value: Any, depth: int = _DEEPEST) -> bool:
             and len(value) <= _LONGEST
             and any(holds_shared(each, depth - 1) for each in list(inner))
         )
-    return kind is socket.socket or _is_multiprocessings(kind)
+    return is_shared_by_itself(value)
+
+
+def is_shared_by_itself(value: Any) -> bool:
+    """Return whether a value, which is no container, is shared between processes."""
+    kind = type(value)
+    if kind is socket.socket or _is_multiprocessings(kind):
+        return True
+    if getattr(_REDUCERS.get(kind), "__name__", "") == "reduce_ctype":
+        return hasattr(value, "_wrapper")
+    return shared_memory.is_over_shared(value) or shared_memory.is_block(kind)
 
 
 def reduced(value: Any, lent: list[Any] | None) -> Any:
@@ -249,6 +259,7 @@ class _Named:
 def install() -> None:
     """Let the semaphores that this process makes from now on be found by others."""
     on_arrival("multiprocessing.synchronize", _keep_names)
+    shared_memory.install()
 
 
 def _keep_names(synchronize: ModuleType) -> None:

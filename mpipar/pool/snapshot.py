@@ -20,10 +20,10 @@ from types import BuiltinFunctionType, FunctionType
 from typing import Any
 
 from mpipar.pool import by_value
-from mpipar.pool.by_value import Definition
 from mpipar.pool.constant import are_constant, is_array, is_constant
 from mpipar.pool.definitions import Definitions, is_named
 from mpipar.pool.grouping import Grouping
+from mpipar.pool.main_names import Definition
 from mpipar.pool.salvage import Broken
 from mpipar.runtime.channel import Frames
 

@@ -16,7 +16,8 @@ from collections.abc import Callable
 from types import CodeType, FunctionType
 from typing import Any
 
-from mpipar.pool.by_value import Definition, Pickler, loads, own_names
+from mpipar.pool.by_value import Pickler, loads
+from mpipar.pool.main_names import Definition, own_names
 from mpipar.pool.sharing import holds_shared
 
 _CONSTANTS = (int, float, complex, str, bytes, bool, type(None), type(...))

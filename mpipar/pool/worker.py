@@ -25,7 +25,15 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, TypeAlias
 
-from mpipar.pool import by_value, importing, inheritance, sharing, twins
+from mpipar.pool import (
+    by_value,
+    importing,
+    inheritance,
+    main_names,
+    module_sharing,
+    sharing,
+    twins,
+)
 from mpipar.pool.evaluation import (
     BROKEN,
     END,
@@ -39,6 +47,7 @@ from mpipar.pool.evaluation import (
     portable,
 )
 from mpipar.pool.inheritance import Inherited
+from mpipar.pool.module_sharing import Shared
 from mpipar.pool.salvage import Broken
 from mpipar.runtime.channel import Message
 from mpipar.runtime.interfaces import connect_without_delay
@@ -65,6 +74,8 @@ class Setup(NamedTuple):
         What it has changed in its environment; None is a variable that it has removed.
     settings : list
         Of Python and of libraries, as the script has them.
+    shared : list
+        What modules of the script share with it.
     seed : int or None
         Of the random numbers in tasks.
     stand_in : callable or None
@@ -82,6 +93,7 @@ class Setup(NamedTuple):
     folder: str
     environment: dict[str, str | None]
     settings: list[Inherited]
+    shared: list[Shared]
     seed: int | None
     stand_in: Callable[[], None] | None
     takes_exit: bool
@@ -117,9 +129,9 @@ _CALLS: dict[str, Callable[[Any, Iterator[Any], Take], None]] = {
 
 def work(sock: socket.socket) -> None:
     """Do what comes through ``sock``, until it is told to end: the life of a worker process."""
-    by_value.become_worker(main=importing.imported_main(), kept=twins.kept)
+    names = main_names.begin(importing.imported_main(), twins.kept)
     try:
-        _work(sock, _set_up_process, by_value.define)
+        _work(sock, _set_up_process, names.define)
     finally:
         _end_mpi()
 
@@ -128,7 +140,7 @@ def work_in_thread(sock: socket.socket) -> None:
     """Do the same in a thread of a process that is a worker already, or otherwise may have no
     children.
     """
-    _work(sock, _set_up_thread, by_value.define_given, in_thread=True)
+    _work(sock, _set_up_thread, main_names.define_given, in_thread=True)
 
 
 def _work(
@@ -166,8 +178,9 @@ def _set_up_process(setup: Setup, number: int) -> None:
     ] = not setup.takes_exit  # a task of an Executor may start processes
     connect_without_delay()
     if importing.imported_main() is None:
-        by_value.define_when_looked_for(setup.rest)
-        by_value.own_names().update(vars(importing.new_main(setup.main)))
+        names = main_names.current()
+        names.define_when_looked_for(setup.rest)
+        names.names.update(vars(importing.new_main(setup.main)))
     sys.path[:] = setup.path
     sys.argv[:] = setup.argv
     with contextlib.suppress(OSError):  # a folder that only the root's node has
@@ -178,6 +191,7 @@ def _set_up_process(setup: Setup, number: int) -> None:
         else:
             os.environ[name] = value
     inheritance.put_first(setup.settings)
+    module_sharing.put_first(setup.shared)
     if setup.stand_in is not None:
         setup.stand_in()
     if setup.seed is not None:
@@ -209,6 +223,8 @@ class _Worker:
             self._set_up(setup, int(bytes(number)))
             self._define(setup.definitions)
             inheritance.put_rest(setup.settings, in_thread=self._in_thread)
+            if not self._in_thread:
+                module_sharing.put_rest(setup.shared)
             initializer = by_value.loads(setup.initializer)
             if initializer is not None:
                 function, arguments = initializer

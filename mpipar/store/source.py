@@ -12,9 +12,7 @@ import ast
 import hashlib
 import importlib.util
 import os
-import site
 import sys
-import sysconfig
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -22,6 +20,8 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+
+from mpipar.base.own_files import MPIPAR, is_own
 
 Digests = dict[str, str]
 """{"file.py:name": digest}, or {"file.py": digest} for what binds no name."""
@@ -31,7 +31,6 @@ _NO_EFFECT = {"run", "main", "print"}  # of what begins the run itself, which ma
 _LIBRARIES = (".so", ".dylib", ".dll", ".pyd")
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _MOST_OBJECTS = 1000  # of objects that make others when they are looked at
-_MPIPAR = str(Path(__file__).parents[1])
 
 
 def digests_of(functions: Iterable[Any], names: Iterable[tuple[ModuleType, str]] = ()) -> Digests:
@@ -405,28 +404,9 @@ def _file_of(module: str) -> str | None:
     return spec.origin if spec is not None and spec.has_location else None
 
 
-def _installed() -> tuple[str, ...]:
-    """Return the folders of Python and of installed packages."""
-    paths = {os.path.realpath(path) for path in sysconfig.get_paths().values() if "lib" in path}
-    paths |= {
-        os.path.realpath(path) for path in (*site.getsitepackages(), site.getusersitepackages())
-    }
-    return tuple(f"{path}{os.sep}" for path in paths)
-
-
-_INSTALLED = _installed()
-
-
-def is_own(path: str) -> bool:
-    """Return whether a file is the user's own."""
-    real = os.path.realpath(path)
-    inside = any(part in ("site-packages", "dist-packages") for part in real.split(os.sep))
-    return not inside and not real.startswith((*_INSTALLED, f"{os.path.realpath(_MPIPAR)}{os.sep}"))
-
-
 def _is_driver(path: str) -> bool:
     """Return whether a file is a driver of mpipar's own, or has the fast forms of one."""
-    folder, ours = os.path.dirname(os.path.realpath(path)), os.path.realpath(_MPIPAR)
+    folder, ours = os.path.dirname(os.path.realpath(path)), os.path.realpath(MPIPAR)
     return folder in (ours, os.path.join(ours, "kernels"))
 
 

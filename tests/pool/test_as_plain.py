@@ -9,11 +9,15 @@ from suite.rings import in_ci
 
 SCRIPTS = Path(__file__).parent / "as_plain"
 NAMES = sorted(path.stem for path in SCRIPTS.glob("*.py") if not path.stem.startswith("helper"))
-UNGUARDED = [f"{name}_unguarded" for name in ("classes", "names", "objects", "registries")]
+UNGUARDED = [
+    f"{name}_unguarded"
+    for name in ("classes", "names", "objects", "registries", "shared_in_modules")
+]
 MODULES = ["package.guarded", "package.unguarded"]
 FIRST = {
     "looks_around",
     "set_by_main",
+    "shared_in_modules",
     "writes_at_top",
     "package.guarded",
 }  # the others in the second ring
@@ -22,6 +26,7 @@ NOT_IMPORTED = {  # because of what their top level does, which is told
     "dies_at_top": None,
     "exits_at_top": "SystemExit: no",
     "lock_at_top": None,  # nothing is lost
+    "manager_in_module": "a pool or a manager is opened outside of the main part",
     "removes_at_top": "os.remove",
     "starts_at_top": "subprocess.Popen",
     "swallows_at_top": "os.mkdir",
@@ -100,6 +105,34 @@ def test_what_is_different_is_as_the_guide_tells(name, lines, reference, tmp_pat
     assert run(python, tmp_path, name, *RUN).stdout.splitlines() == lines
     plain = reference(name).stdout.splitlines()
     assert not {*plain} & {*lines} - {"twin True", "gen 0"}
+
+
+def test_what_only_forked_processes_can_share_is_refused_where_it_is_used(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        """
+from multiprocessing import Pool
+
+import helper_anonymous
+
+if __name__ == "__main__":
+    with Pool(2) as pool:
+        for function in (helper_anonymous.write, helper_anonymous.set_item):
+            try:
+                pool.map(function, range(3))
+            except RuntimeError as error:
+                print(error)
+"""
+    )
+    finished = python(*RUN, str(script), env={"PYTHONPATH": str(SCRIPTS)})
+    assert finished.code == 0
+    assert finished.stdout.splitlines() == [
+        "workers can't have helper_anonymous.memory: cannot pickle 'mmap.mmap' object",
+        (
+            "workers can't have helper_anonymous.view: it is a view of an anonymous mmap, which"
+            " only forked processes share: take multiprocessing.shared_memory"
+        ),
+    ]
 
 
 def test_there_are_such_scripts():

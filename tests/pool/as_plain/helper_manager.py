@@ -1,0 +1,4 @@
+from multiprocessing import Manager
+
+manager = Manager()
+table = manager.dict()
