@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from mpipar.batch.task_numbers import job_id
+
 
 @dataclass(frozen=True)
 class Allocation:
@@ -44,8 +46,7 @@ class Allocation:
     @property
     def label(self) -> str:
         """The job's name and number, which its log and journal are named by."""
-        number = f"{self.job}_{self.task}" if self.task else self.job
-        return f"{self.name}-{number}"
+        return f"{self.name}-{job_id(self.job, self.task)}"
 
     def without(self, lost: set[str]) -> Allocation:
         """Return what is left when nodes are lost."""

@@ -16,7 +16,7 @@ import os
 import re
 import stat
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,8 @@ _LARGEST = 2**18  # bytes; no file that a person has written is larger
 _DEEPEST = 32  # tables within tables
 _PARSED = 2**22  # characters, to find the line of an error
 _LOOKED_AT = 20  # errors, to find the first
+_SHOWN = 100  # characters of a value
+_ABOUT_KEYS = ("oneOf", "minProperties", "maxProperties", "propertyNames")
 
 Key = tuple[str | int, ...]
 
@@ -58,9 +60,8 @@ class Document:
         except tomllib.TOMLDecodeError as error:
             what, _, place = str(error).rpartition(" (at ")
             line = place.removeprefix("line ").partition(",")[0]
-            line = (
-                line if line.isdigit() else str(max(1, len(self.text.splitlines())))
-            )  # "end of document"
+            if not line.isdigit():  # "end of document"
+                line = str(max(1, len(self.text.splitlines())))
             raise BadInput(printable(f"{path}:{line}: not TOML: {what or error}")) from None
         self._refuse_unusable(self.values)
 
@@ -78,9 +79,8 @@ class Document:
         with contextlib.suppress(tomllib.TOMLDecodeError):
             if "\n" not in value:
                 parsed = _parsed(f"value = {value}", f"{option}: {printable(name)}")["value"]
-        self.put(
-            keys, value if isinstance(parsed, (datetime.date, datetime.time)) else parsed, option
-        )
+        is_time = isinstance(parsed, (datetime.date, datetime.time))
+        self.put(keys, value if is_time else parsed, option)
         self._refuse_unusable(parsed, keys)
 
     def put(self, keys: tuple[str, ...], value: Any, option: str) -> None:
@@ -102,33 +102,35 @@ class Document:
 
         errors = list(Draft202012Validator(schema).iter_errors(self.values))
         if errors:
-            order = {key: index for index, (key, _) in enumerate(_walk(self.values, ()))}
+            keys = [key for key, _ in _walk(self.values, ())]
+            order = dict(zip(keys, range(len(keys)), strict=True))
             told = sorted(map(_told, errors), key=lambda one: order.get(one[0], 0))
-            places = [
-                (self._line(key) or 0, index) for index, (key, _) in enumerate(told[:_LOOKED_AT])
-            ]
-            raise self.error(*told[min(places)[1]])
+            raise self.error(*min(told[:_LOOKED_AT], key=lambda one: self._line(one[0]) or 0))
 
     def error(self, key: Key, problem: str) -> BadInput:
         """Return the error of a key, with its place."""
-        place = printable(self.path)
-        changed = next(
-            (text for keys, text in self._changes.items() if key[: len(keys)] == keys), None
-        )
-        if (
-            changed is None and key and not _has(tomllib.loads(self.text), key)
-        ):  # a table that an option has made
-            changed = next(
-                (text for keys, text in self._changes.items() if keys[: len(key)] == key), None
-            )
-        if changed is not None:
-            place = changed
-        elif (line := self._line(key)) is not None:
-            place += f":{line}"
-        name = "".join(
-            f"[{part + 1}]" if isinstance(part, int) else f".{part}" for part in key
-        ).removeprefix(".")
-        return BadInput(printable(f"{place}: {name}: {problem}" if name else f"{place}: {problem}"))
+        place = self._option_of(key)
+        if place is None:
+            line = self._line(key)
+            path = printable(self.path)
+            place = path if line is None else f"{path}:{line}"
+        name = _dotted(key)
+        told = f"{place}: {name}: {problem}" if name else f"{place}: {problem}"
+        return BadInput(printable(told))
+
+    def _option_of(self, key: Key) -> str | None:
+        """Return the option that has set a key, or has made the table that should have it; None if
+        the file has.
+        """
+        for changed, option in self._changes.items():
+            if key[: len(changed)] == changed:
+                return option
+        if not key or _has(tomllib.loads(self.text), key):
+            return None
+        for changed, option in self._changes.items():
+            if changed[: len(key)] == key:
+                return option
+        return None
 
     def _line(self, key: Key) -> int | None:
         """Return the line, from 1, where the value of a key begins, or of the table that should
@@ -140,7 +142,9 @@ class Document:
             return _has(tomllib.loads("\n".join(lines[:count])), key)
 
         if not is_within(cuts[-1]):
-            return self._line(key[:-1]) if len(key) > 1 else None
+            if len(key) <= 1:
+                return None
+            return self._line(key[:-1])
         return cuts[max(0, bisect.bisect_left(cuts, True, key=is_within) - 1)] + 1
 
     @functools.cached_property
@@ -203,14 +207,12 @@ def _read(path: Path) -> str:
                 f"{printable(path)}: has {status.st_size} bytes, expected at most {_LARGEST}"
             )
         return path.read_text(encoding="utf-8")
+    except BadInput:
+        raise
+    except UnicodeError:
+        raise BadInput(f"{printable(path)}: is not UTF-8 text") from None
     except (OSError, ValueError) as error:
-        if isinstance(error, BadInput):
-            raise
-        reason = (
-            "is not UTF-8 text"
-            if isinstance(error, UnicodeError)
-            else getattr(error, "strerror", None) or error
-        )
+        reason = getattr(error, "strerror", None) or error
         raise BadInput(f"{printable(path)}: {reason}") from None
 
 
@@ -232,14 +234,12 @@ def _walk(value: Any, key: Key) -> Iterator[tuple[Key, Any]]:
     while left:
         key, value = left.pop()
         yield key, value
-        parts = (
-            value.items()
-            if isinstance(value, dict)
-            else enumerate(value)
-            if isinstance(value, list)
-            else ()
-        )
-        left += [((*key, name), part) for name, part in parts][::-1]
+        parts: list[tuple[str | int, Any]] = []
+        if isinstance(value, dict):
+            parts = list(value.items())
+        elif isinstance(value, list):
+            parts = list(enumerate(value))
+        left += [((*key, name), part) for name, part in reversed(parts)]
 
 
 def _told(error: Any) -> tuple[Key, str]:
@@ -248,28 +248,40 @@ def _told(error: Any) -> tuple[Key, str]:
     schema, got = error.schema, error.instance
     if error.validator == "additionalProperties":
         known = list(schema["properties"])
-        name = next(name for name in got if name not in known)
+        name = _first_not_in(known, got)
         hint = did_you_mean(name, known) or f"; there are {', '.join(known)}"
         return (*key, name), f"there is no such key{hint}"
     if error.validator == "required":
-        return key, f"{next(name for name in schema['required'] if name not in got)!r} is missing"
-    if (
-        error.validator in ("oneOf", "minProperties", "maxProperties", "propertyNames")
-        or "expected" not in schema
-    ):
+        return key, f"{_first_not_in(got, schema['required'])!r} is missing"
+    if error.validator in _ABOUT_KEYS or "expected" not in schema:
         return key, str(schema.get("expected_keys", error.message))
     return key, f"expected {schema['expected']}, got {_value(got)}"
+
+
+def _first_not_in(known: Iterable[str], names: Iterable[str]) -> str:
+    return next(name for name in names if name not in known)
+
+
+def _dotted(key: Key) -> str:
+    """Return a key as people write it: "run.arguments[2]"."""
+    name = ""
+    for part in key:
+        name += f"[{part + 1}]" if isinstance(part, int) else f".{part}"
+    return name.removeprefix(".")
 
 
 def _value(value: Any) -> str:
     if isinstance(value, dict):
         return "a table"
-    text = f"{value}".lower() if isinstance(value, bool) else repr(value)
-    if isinstance(value, list):
-        text = f"a list, {text}"
+    if isinstance(value, bool):
+        text = f"{value}".lower()
+    elif isinstance(value, list):
+        text = f"a list, {value!r}"
     elif isinstance(value, (datetime.date, datetime.time)):
         text = f"{value} without quotes"
-    return text if len(text) <= 100 else f"{text[:100]}…"
+    else:
+        text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
 def _has(value: Any, key: Sequence[str | int]) -> bool:

@@ -50,7 +50,9 @@ class DriverOutput:
         from mpipar.store.progress import progress  # HDF5 takes time to load
 
         found = progress(path)
-        return None if found is None else found.done
+        if found is None:
+            return None
+        return found.done
 
     def command(self) -> list[str]:
         """Return the program's arguments, with --resume if it is a driver that was stopped in this

@@ -152,20 +152,26 @@ def check_options(document: Document, key: Key, options: Iterable[str]) -> None:
 def _resources(document: Document) -> dict[str, Any]:
     """Return what a job needs. Raises BadInput for what doesn't go together."""
     table = document.values.get("resources", {})
-    numbers = {key: int(table[key]) if key in table else None for key in _NUMBERS}
+    numbers: dict[str, int | None] = dict.fromkeys(_NUMBERS)
+    for key in table.keys() & numbers.keys():
+        numbers[key] = int(table[key])
     _check_ranks(document, numbers["nodes"], numbers["ranks_per_node"], numbers["ranks"])
     workers, time = table.get("workers"), table.get("time", "")
     cores = numbers["cores_per_rank"]
     if cores and isinstance(workers, int) and cores < workers:
         told = f"expected at least as many as workers ({workers}), got {cores}"
         raise document.error(("resources", "cores_per_rank"), told)
+    if workers not in (None, "auto"):
+        workers = int(workers)
+    if not isinstance(time, str):
+        time = int(time)
     options = scheduler().options_table
     own_options = table.get(options, {})
     check_options(document, ("resources", options), own_options)
     return {
         **numbers,
-        "workers": workers if workers in (None, "auto") else int(workers),
-        "time": str(time if isinstance(time, str) else int(time)),
+        "workers": workers,
+        "time": str(time),
         **{key: table.get(key, "") for key in _TEXTS},
         "own_options": own_options,
     }

@@ -90,4 +90,6 @@ class JobJournal:
         """
         events = self.events()
         starts = [index for index, one in enumerate(events) if one["event"] == journal.STEP]
-        return events[: starts[-1]] if starts else []
+        if not starts:
+            return []
+        return events[: starts[-1]]

@@ -10,14 +10,15 @@ from typing import Any
 from mpipar.base.drivers import DRIVERS
 from mpipar.batch.document import Document, Key
 
-# Options of drivers that a job gives by itself, and its own key for each, if there is one.
+_NEVER = "can't be an option of a job"
+# Options of drivers that a job gives by itself, and what is said to whoever does.
 _GIVEN = {
-    "--output": "output.file",
-    "--checkpoint": "output.checkpoint",
-    "--workers": "resources.workers",
-    "--resume": "",
-    "--dry-run": "",
-    "--help": "",
+    "--output": "use output.file",
+    "--checkpoint": "use output.checkpoint",
+    "--workers": "use resources.workers",
+    "--resume": _NEVER,
+    "--dry-run": _NEVER,
+    "--help": _NEVER,
 }
 
 
@@ -84,8 +85,9 @@ class Program:
         driver = self._run["driver"]
         kernel = Path(driver).name.partition(":")[2]
         default = re.sub(r"\W+", "-", kernel or driver)
-        task = "-{task}" if self._tasks else ""
-        output: str = self._output.get("file", f"{default}{task}.h5")
+        if self._tasks:
+            default += "-{task}"
+        output: str = self._output.get("file", f"{default}.h5")
         if self._tasks > 1 and "{task}" not in output:
             raise self._document.error(
                 ("output", "file"), f"expected a name with {{task}} in it, got {output!r}"
@@ -106,8 +108,10 @@ class Program:
             return self._driver(run["driver"])
         if "script" in run:
             self._must_exist("script", run["script"])
-            script = run["script"]
-            return ["-m", "mpipar", "run", f"./{script}" if script.startswith("-") else script]
+            script: str = run["script"]
+            if script.startswith("-"):
+                script = f"./{script}"
+            return ["-m", "mpipar", "run", script]
         return ["-m", "mpipar", "run", "-m", run["module"]]
 
     def _driver(self, driver: str) -> list[str]:
@@ -133,7 +137,9 @@ class Program:
         """Return the words of a table of options, whose numbers are multiplied."""
         words = []
         for name, value in self._run.get(table, {}).items():
-            option = option_words(name, value if factor == 1 else value * factor)
+            if factor != 1:
+                value *= factor
+            option = option_words(name, value)
             self._refuse_own(("run", table, name), option[0])
             words += option
         return words
@@ -152,9 +158,7 @@ class Program:
         """Raise BadInput for an option of drivers that a job gives by itself."""
         flag = word.partition("=")[0]
         if self.is_driver and flag in _GIVEN:
-            own_key = _GIVEN[flag]
-            problem = f"use {own_key}" if own_key else "can't be an option of a job"
-            raise self._document.error(key, problem)
+            raise self._document.error(key, _GIVEN[flag])
 
 
 def option_words(name: str, value: Any) -> list[str]:

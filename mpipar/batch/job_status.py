@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from mpipar.batch import record
+from mpipar.batch.events import last, number, time_of
 from mpipar.batch.job_state import JobState, state_of
 from mpipar.batch.named_jobs import tasks
 from mpipar.batch.outcome import Outcome, last_next, outcome
@@ -23,6 +24,7 @@ from mpipar.batch.queue_states import is_of, states_of
 from mpipar.batch.record import Submission
 from mpipar.batch.scheduler import SchedulerUnavailable
 from mpipar.batch.schedulers import scheduler
+from mpipar.batch.task_numbers import job_id
 from mpipar.runtime import journal
 from mpipar.store.progress import Progress, progress
 
@@ -131,20 +133,21 @@ def examine(
 def _ids(jobs: list[tuple[Submission, str]]) -> list[str]:
     """Return what to ask for: an array as a whole, unless a few tasks of it are wanted."""
     counts = Counter(one.id for one, task in jobs if task)
-    few = set()
-    for one in {one.id: one for one, _ in jobs}.values():
-        if counts[one.id] < min(_FEW, len(tasks(one))):
-            few.add(one.id)
-    ids = [f"{one.id}_{task}" if task and one.id in few else one.id for one, task in jobs]
-    return list(dict.fromkeys(ids))
+    submissions = {one.id: one for one, _ in jobs}
+    few = {id for id, one in submissions.items() if counts[id] < min(_FEW, len(tasks(one)))}
+    ids: dict[str, None] = {}
+    for one, task in jobs:
+        id = job_id(one.id, task) if one.id in few else one.id
+        ids[id] = None
+    return list(ids)
 
 
 def _facts(one: Submission, task: str, found: dict[str, JobState], *, knows: bool) -> Facts:
     """Return what is known of a job, or of one task, where the scheduler has found some states;
     ``knows`` is whether it could be asked about this one.
     """
-    state = state_of(found, one.id, task) if knows else None
-    if not is_of(state, one):  # there may be several submissions with one number
+    state = state_of(found, one.id, task)
+    if not knows or not is_of(state, one):  # there may be several submissions with one number
         state = None
     events = journal.read(one.journal(task))
     output = _output(events) or one.outputs.get(task, "")
@@ -157,7 +160,7 @@ def _facts(one: Submission, task: str, found: dict[str, JobState], *, knows: boo
     if became.name == "running" and reached is not None:
         now = pace(events, reached)
     return Facts(
-        id=f"{one.id}_{task}" if task else one.id,
+        id=job_id(one.id, task),
         name=one.name,
         folder=one.folder,
         outcome=became.name,
@@ -202,16 +205,18 @@ def _by_result(reached: Progress | None) -> dict[str, Any]:
 
 def _output(events: list[dict[str, Any]]) -> str:
     """Return the result file that a journal names last; empty if it names none."""
-    paths = [str(event.get("path")) for event in events if event["event"] == journal.OUTPUT]
-    return paths[-1] if paths else ""
+    event = last(events, journal.OUTPUT)
+    return str(event.get("path")) if event else ""
 
 
 def _reached(output: str, events: list[dict[str, Any]], state: JobState | None) -> Progress | None:
     """Return how far a result is; None if there is none, or if it is that of another job, which
     this one will write over.
     """
-    reached = progress(Path(output)) if output else None
-    has_begun = any(event["event"] == journal.ALLOCATION for event in events)
+    if not output:
+        return None
+    reached = progress(Path(output))
+    has_begun = bool(last(events, journal.ALLOCATION))
     may_wait = state is None or state.kind == "waiting"
     if reached is not None and reached.finished and may_wait and not has_begun:
         return None
@@ -221,8 +226,12 @@ def _reached(output: str, events: list[dict[str, Any]], state: JobState | None) 
 def _restarts(state: JobState | None, events: list[dict[str, Any]]) -> int | None:
     if state is not None and state.restarts is not None:
         return state.restarts
-    counts = [event.get("restart") for event in events if event["event"] == journal.ALLOCATION]
-    return max((count for count in counts if isinstance(count, int)), default=None)
+    most = None
+    for event in events:
+        restarts = number(event, "restart")
+        if event["event"] == journal.ALLOCATION and restarts is not None:
+            most = max(restarts, most or 0)
+    return most
 
 
 def _ended(became: Outcome, state: JobState | None, events: list[dict[str, Any]]) -> float | None:
@@ -230,8 +239,9 @@ def _ended(became: Outcome, state: JobState | None, events: list[dict[str, Any]]
         return None
     if state is not None and state.end is not None:
         return state.end
-    latest = events[-1].get("time") if events else None
-    return float(latest) if isinstance(latest, (int, float)) else None
+    if not events:
+        return None
+    return time_of(events[-1])
 
 
 _NEXT = {
@@ -259,11 +269,13 @@ def last_words(events: list[dict[str, Any]]) -> str:
     kind = str(event["event"])
     if kind == journal.NEXT:
         told = _NEXT.get(str(event.get("what")), "it ended")
+        told = f"{told}, with code {event.get('code')}"
         reason = event.get("reason")
-        because = f": {reason}" if reason else ""
-        return f"{told}, with code {event.get('code')}{because}"
+        return f"{told}: {reason}" if reason else told
+    if kind not in _LAST:
+        return kind
     details = {name: event.get(name) for name in _DETAILS}
-    return _LAST[kind].format(**details) if kind in _LAST else kind
+    return _LAST[kind].format(**details)
 
 
 def is_recent(facts: list[Facts]) -> bool:
@@ -280,5 +292,5 @@ def may_be_recent(one: Submission) -> bool:
     if one.time > since or one.tasks:
         return True
     ended = last_next(journal.read(one.journal()))
-    at = ended.get("time")
-    return ended.get("what") != "exit" or not isinstance(at, (int, float)) or at > since
+    at = time_of(ended)
+    return ended.get("what") != "exit" or at is None or at > since

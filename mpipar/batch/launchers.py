@@ -104,7 +104,9 @@ def _mpirun(
     name: str, options: list[str], given: Allocation, *, whole: bool, pinned: bool
 ) -> Launcher:
     """Return an mpirun with what its vendor wants to be told."""
-    program = find_mpirun() if name in _MPIRUNS else name
+    program: str | None = name
+    if name in _MPIRUNS:
+        program = find_mpirun()
     if program is None:
         raise BadInput("launcher: there is no mpirun (pip install 'mpipar[mpich]' brings one)")
     vendor = vendor_of(program)
@@ -173,7 +175,9 @@ def _for_workers() -> list[str]:
     """
     name = scheduler().starter.cores_variable
     value = os.environ.get(name)
-    return ["-genv", name, value] if value else []
+    if not value:
+        return []
+    return ["-genv", name, value]
 
 
 def _filled(word: str, values: dict[str, str]) -> str:

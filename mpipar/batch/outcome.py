@@ -23,6 +23,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from mpipar.base.exit_codes import DONE, STOPPED_EARLY
+from mpipar.batch.events import last, number
 from mpipar.batch.job_state import JobState
 from mpipar.batch.schedulers import scheduler
 from mpipar.runtime import journal
@@ -84,14 +85,21 @@ def outcome(
         return Outcome("done", _both(state, word), DONE)
     name = _name(state, events)
     if name == "done":
-        is_missing = has_output and not is_finished
-        words = f"{state.words}, but there is no complete result" if is_missing else state.words
-        return Outcome(name, words, state.exit_code)
+        return Outcome(name, _completed(state, has_output, is_finished), state.exit_code)
     if name == "failed" and state.good:
-        keeper = scheduler().name
-        words = f"failed: {keeper} has it as completed, but its program's exit code was {word}"
-        return Outcome(name, words, word)
+        return Outcome(name, _not_completed(word), word)
     return Outcome(name, _WORDS.get(name, state.words), state.exit_code or word)
+
+
+def _completed(state: JobState, has_output: bool, is_finished: bool) -> str:
+    if has_output and not is_finished:
+        return f"{state.words}, but there is no complete result"
+    return state.words
+
+
+def _not_completed(word: int | None) -> str:
+    keeper = scheduler().name
+    return f"failed: {keeper} has it as completed, but its program's exit code was {word}"
 
 
 def _both(state: JobState, word: int | None) -> str:
@@ -107,8 +115,8 @@ def _name(state: JobState, events: Sequence[dict[str, Any]]) -> str:
     was_killed = has_failed and state.exit_code in _KILLED
     if state.phase == "cancelled" or (was_killed and _is_cancelled(events)):
         return "cancelled"
-    if state.good:
-        return "done" if last_word(events) is None else "failed"
+    if state.good and last_word(events) is None:
+        return "done"
     if has_failed and state.exit_code == STOPPED_EARLY:
         return "stopped early"
     return "failed"
@@ -118,8 +126,8 @@ def _is_cancelled(events: Sequence[dict[str, Any]]) -> bool:
     """Return whether the user has cancelled a job, whose step has said nothing since: it may have
     been killed first.
     """
-    told = [event["event"] for event in events if event["event"] in (journal.CANCEL, journal.NEXT)]
-    return told[-1:] == [journal.CANCEL]
+    told = last(events, journal.CANCEL, journal.NEXT)
+    return told.get("event") == journal.CANCEL
 
 
 def _without_scheduler(
@@ -128,9 +136,10 @@ def _without_scheduler(
     """Return what became of a job that the scheduler doesn't remember, or can't be asked about."""
     name, code = _by_journal(events, is_finished=is_finished, is_known=is_known)
     keeper = scheduler().name
+    if name == "unknown" and is_known:
+        return Outcome(name, f"gone: {keeper} doesn't remember it, and it has left no word", code)
     if name == "unknown":
-        told = f"gone: {keeper} doesn't remember it, and it has left no word"
-        return Outcome(name, told if is_known else "unknown", code)
+        return Outcome(name, name, code)
     if is_known:
         return Outcome(name, f"{name}; {keeper} doesn't remember it", code)
     return Outcome(name, f"{name}, by its journal; {keeper} could not be asked", code)
@@ -139,16 +148,18 @@ def _without_scheduler(
 def _by_journal(
     events: Sequence[dict[str, Any]], *, is_finished: bool, is_known: bool
 ) -> tuple[str, int | None]:
-    last, code = last_next(events), last_code(events)
+    ended, code = last_next(events), last_code(events)
     if last_word(events) == DONE:
         return "done", DONE
-    if last.get("what") == "exit" and code is not None:
+    if ended.get("what") == "exit" and code is not None:
         return _BY_CODE.get(code, "failed"), code
-    if any(event["event"] == journal.CANCEL for event in events):
+    if last(events, journal.CANCEL):
         return "cancelled", code
     if not events or not is_known:
         return "unknown", code
-    return ("done", DONE) if is_finished else ("ended without a word", code)
+    if is_finished:
+        return "done", DONE
+    return "ended without a word", code
 
 
 def last_word(events: Sequence[dict[str, Any]]) -> int | None:
@@ -168,19 +179,16 @@ def last_word(events: Sequence[dict[str, Any]]) -> int | None:
 
 def last_next(events: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Return the last "next" event, if nothing has begun since; else an empty one."""
-    for event in reversed(events):
-        if event["event"] == journal.NEXT:
-            return dict(event)
-        if event["event"] == journal.ALLOCATION:
-            break
+    event = last(events, journal.NEXT, journal.ALLOCATION)
+    if event.get("event") == journal.NEXT:
+        return event
     return {}
 
 
 def last_code(events: Sequence[dict[str, Any]]) -> int | None:
     """Return the exit code that the step told last."""
-    code = last_next(events).get("code")
-    return code if isinstance(code, int) else None
+    return number(last_next(events), "code")
 
 
 def _has_begun(events: Sequence[dict[str, Any]]) -> bool:
-    return any(event["event"] == journal.ALLOCATION for event in events)
+    return bool(last(events, journal.ALLOCATION))

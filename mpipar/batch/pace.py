@@ -6,6 +6,7 @@ import math
 import time
 from typing import Any, NamedTuple
 
+from mpipar.batch.events import last, number, time_of
 from mpipar.batch.job_state import JobState
 from mpipar.runtime import journal
 from mpipar.store.progress import Progress
@@ -29,12 +30,11 @@ class Pace(NamedTuple):
 
 def pace(events: list[dict[str, Any]], reached: Progress) -> Pace:
     """Return how fast a job that runs gets on, from its journal and its result so far."""
-    start = _last_start(events)
-    since = start.get("time")
-    if reached.finished or not isinstance(since, (int, float)):
+    start = last(events, journal.ALLOCATION)
+    since, before = time_of(start), number(start, "done")
+    if reached.finished or since is None:
         return Pace()
-    before = start.get("done")
-    if not isinstance(before, int):  # of the first start the step knows no output yet
+    if before is None:  # of the first start the step knows no output yet
         before = reached.before
     seconds, blocks = reached.committed - since, reached.done - before
     if seconds < _SHORTEST or blocks <= 0:
@@ -51,8 +51,3 @@ def more_allocations(state: JobState, remaining: float) -> int | None:
         return None
     left = state.limit - state.elapsed
     return max(0, math.ceil((remaining - left) / state.limit))
-
-
-def _last_start(events: list[dict[str, Any]]) -> dict[str, Any]:
-    starts = [event for event in events if event["event"] == journal.ALLOCATION]
-    return starts[-1] if starts else {}

@@ -97,8 +97,10 @@ def of_folder(folder: Path) -> list[Submission]:
 def of_id(number: str, cluster: str) -> Submission | None:
     """Return the latest submission with a number, from the user's index."""
     found = [one for one in _read(_index()) if one.id == number and may_be_of(one.cluster, cluster)]
-    found = [one for one in found if one.cluster == cluster] or found
-    return found[-1] if found else None
+    own = [one for one in found if one.cluster == cluster]
+    if not found:
+        return None
+    return (own or found)[-1]
 
 
 def may_be_of(cluster: str, here: str) -> bool:

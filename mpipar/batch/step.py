@@ -31,6 +31,7 @@ from mpipar.batch import verdict as _verdict
 from mpipar.batch import warning
 from mpipar.batch.allocation import Allocation
 from mpipar.batch.driver_output import DriverOutput
+from mpipar.batch.events import last
 from mpipar.batch.heard import Heard
 from mpipar.batch.job_journal import JobJournal
 from mpipar.batch.launchers import Launcher, launcher
@@ -139,7 +140,9 @@ class Step:
 
     def _run_once(self) -> Verdict:
         """Start the ranks, wait until they have ended, and return what is to be done then."""
-        left = self._given.without(self._lost) if self._lost else self._given
+        left = self._given
+        if self._lost:
+            left = left.without(self._lost)
         program, done = self._output.command(), self._output.begin()
         starter = self._starter(left)
         command = [*starter.command, sys.executable, *program]
@@ -152,8 +155,10 @@ class Step:
             done=done,
             command=command,
         )
-        told = "" if done is None else f"; {done} blocks are done"
-        self._say(f"{several(left.ranks, 'rank')} on {', '.join(left.nodes)}{told}")
+        told = f"{several(left.ranks, 'rank')} on {', '.join(left.nodes)}"
+        if done is not None:
+            told += f"; {done} blocks are done"
+        self._say(told)
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -229,8 +234,7 @@ class Step:
 
     def _last_word(self) -> int | None:
         """Return the exit code that the program told last; None if it told none."""
-        told = self._events.told(journal.ENDED)
-        return told[-1].get("code") if told else None
+        return last(self._events.told(journal.ENDED), journal.ENDED).get("code")
 
     def _started(self, code: int, *, is_exact: bool, is_resumable: bool) -> bool | None:
         """Return whether the ranks have found each other; None if nobody can tell.

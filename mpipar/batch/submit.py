@@ -48,7 +48,9 @@ def look_at_program(job: Job) -> str | None:
     """
     if job.check is None:
         return None
-    words = [word.replace("{task}", "1") if job.tasks else word for word in job.check]
+    words = job.check
+    if job.tasks:
+        words = [word.replace("{task}", "1") for word in words]
     try:
         return dry_run(words)
     except subprocess.TimeoutExpired:
@@ -77,10 +79,11 @@ def dry_run(words: list[str]) -> str:
         timeout=CHECK_SECONDS,
         check=False,
     )
-    said = ended.stdout if ended.returncode == 0 else ended.stderr
+    is_refused = ended.returncode != 0
+    said = ended.stderr if is_refused else ended.stdout
     last = (said.strip().splitlines() or ["it says nothing"])[-1]
     told = last.partition(": ")[2] or last
-    if ended.returncode != 0:
+    if is_refused:
         raise BadInput(told.removeprefix("error: "))
     return told
 
@@ -97,7 +100,9 @@ def unfinished_tasks(job: Job) -> list[int]:
 
 def all_tasks(job: Job) -> list[int]:
     """Return the numbers of all tasks; 0 is a job that is no array."""
-    return list(range(1, job.tasks + 1)) if job.tasks else [0]
+    if not job.tasks:
+        return [0]
+    return list(range(1, job.tasks + 1))
 
 
 def _is_finished(job: Job, earlier: list[Submission], task: int) -> bool:
@@ -112,7 +117,9 @@ def _is_finished(job: Job, earlier: list[Submission], task: int) -> bool:
 def _arguments(submission: Submission) -> list[str]:
     """Return what followed python on the command line of a submission."""
     words = submission.command
-    return words[words.index("--") + 1 :] if "--" in words else []
+    if "--" not in words:
+        return []
+    return words[words.index("--") + 1 :]
 
 
 def _ended_well(path: Path) -> bool:

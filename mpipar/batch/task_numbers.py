@@ -32,4 +32,15 @@ def ranges(numbers: Iterable[int]) -> str:
             found[-1][1] = number
         else:
             found.append([number, number])
-    return ",".join(f"{first}-{last}" if last > first else f"{first}" for first, last in found)
+    return ",".join(_range(first, last) for first, last in found)
+
+
+def _range(first: int, last: int) -> str:
+    return f"{first}-{last}" if last > first else f"{first}"
+
+
+def job_id(number: str, task: str) -> str:
+    """Return what a job, or a task of an array, is called: "12", or "12_3"."""
+    if not task:
+        return number
+    return f"{number}_{task}"

@@ -54,8 +54,9 @@ def environment() -> dict[str, str]:
     which would set such for its ranks.
     """
     launched = launch() is not None
-    within = "SLURM_JOB_ID" in os.environ
-    hidden = (*_OF_A_JOB, _USERS_OWN) if within else _OF_A_JOB
+    hidden: tuple[str, ...] = _OF_A_JOB
+    if "SLURM_JOB_ID" in os.environ:
+        hidden = (*hidden, _USERS_OWN)
 
     def is_kept(name: str) -> bool:
         if name in _KEPT:

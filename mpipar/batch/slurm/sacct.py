@@ -6,7 +6,7 @@ from mpipar.batch.job_state import JobState
 from mpipar.batch.scheduler import SchedulerUnavailable
 from mpipar.batch.slurm.calls import PATIENCE, SHORT_PATIENCE, is_known_to_be_away, run
 from mpipar.batch.slurm.records import mark, records
-from mpipar.batch.slurm.states import exit_code_of, meaning_of, time_of
+from mpipar.batch.slurm.states import exit_code_of, meaning_of, number_of, time_of
 from mpipar.batch.task_numbers import tasks_of
 
 _FIELDS = (
@@ -56,15 +56,16 @@ def _ids(listed: str) -> list[str]:
 
 def _state(id: str, record: dict[str, str]) -> JobState:
     state = record["State"].partition(" ")[0]  # "CANCELLED by 1000"
-    nodes, elapsed, minutes = record["NodeList"], record["ElapsedRaw"], record["TimelimitRaw"]
+    minutes = number_of(record["TimelimitRaw"])
+    nodes = record["NodeList"]
     return JobState(
         id=id,
         name=record["JobName"],
         state=state,
         reason="",
         nodes="" if nodes == "None assigned" else nodes,
-        elapsed=float(elapsed) if elapsed.isdigit() else 0.0,
-        limit=60.0 * int(minutes) if minutes.isdigit() else None,
+        elapsed=time_of(record["ElapsedRaw"]) or 0.0,
+        limit=None if minutes is None else 60.0 * minutes,
         restarts=None,
         exit_code=exit_code_of(state, record["ExitCode"]),
         submitted=time_of(record["Submit"]),

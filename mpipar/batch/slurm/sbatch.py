@@ -51,4 +51,6 @@ def _number(printed: str) -> str:
     "12;cluster".
     """
     lines = printed.strip().splitlines()
-    return lines[-1].partition(";")[0] if lines else ""
+    if not lines:
+        return ""
+    return lines[-1].partition(";")[0]

@@ -10,7 +10,7 @@ from mpipar.batch.slurm.answers import NOT_THERE, all_of, unavailable
 from mpipar.batch.slurm.calls import ask
 from mpipar.batch.slurm.records import mark, records
 from mpipar.batch.slurm.sacct import accounted
-from mpipar.batch.slurm.states import exit_code_of, meaning_of, time_of
+from mpipar.batch.slurm.states import exit_code_of, meaning_of, number_of, time_of
 from mpipar.batch.walltime import seconds_of
 
 _FIELDS = (
@@ -114,7 +114,7 @@ def _options(ids: list[str], fields: tuple[str, ...], between: str) -> list[str]
 
 
 def _state(record: dict[str, str], between: str) -> JobState:
-    state, reason, restarts = record["State"], record["Reason"], record["RestartCnt"]
+    state, reason = record["State"], record["Reason"]
     return JobState(
         id=record["JobArrayID"],
         name=record["Name"].removesuffix(between),
@@ -123,7 +123,7 @@ def _state(record: dict[str, str], between: str) -> JobState:
         nodes=record["NodeList"],
         elapsed=seconds_of(record["TimeUsed"]) or 0.0,
         limit=seconds_of(record["TimeLimit"]),
-        restarts=int(restarts) if restarts.isdigit() else None,
+        restarts=number_of(record["RestartCnt"]),
         exit_code=exit_code_of(state, record["exit_code"]),
         submitted=time_of(record["SubmitTime"]),
         start=time_of(record["StartTime"]),

@@ -63,12 +63,23 @@ def exit_code_of(state: str, text: str) -> int | None:
     if found is None:
         return None
     code, signal = found
-    return 128 + signal if signal else code
+    if signal:
+        return 128 + signal
+    return code
+
+
+def number_of(text: str) -> int | None:
+    """Return a whole number; None if it isn't that, as "UNLIMITED"."""
+    if not text.isdigit():
+        return None
+    return int(text)
 
 
 def time_of(text: str) -> float | None:
     """Return a time that was asked for as seconds since 1970; None if it isn't that, as "N/A"."""
-    return float(text) if text.isdigit() else None
+    if not text.isdigit():
+        return None
+    return float(text)
 
 
 def _code_and_signal(text: str) -> tuple[int, int] | None:

@@ -27,6 +27,7 @@ def allocation(environment: Mapping[str, str] = os.environ) -> Allocation:
     nodes = host_names(environment.get("SLURM_JOB_NODELIST", ""))
     count = int(environment.get("SLURM_JOB_NUM_NODES", len(nodes)))
     per_node = tasks_per_node(environment, count)
+    is_even = len(set(per_node)) == 1
     job = environment.get("SLURM_ARRAY_JOB_ID") or number
     task = environment.get("SLURM_ARRAY_TASK_ID", "")
     return Allocation(
@@ -38,7 +39,7 @@ def allocation(environment: Mapping[str, str] = os.environ) -> Allocation:
         folder=environment.get("SLURM_SUBMIT_DIR") or os.getcwd(),
         nodes=nodes,
         ranks=sum(per_node),
-        ranks_per_node=per_node[0] if len(set(per_node)) == 1 else None,
+        ranks_per_node=per_node[0] if is_even else None,
         restarts=int(environment.get("SLURM_RESTART_COUNT", "0")),
     )
 
