@@ -25,10 +25,9 @@ MAY = {
     "batch/schedulers.py": "says which scheduler is in use",
     "batch/scheduler.py": "says where each scheduler's answers are",
     "runtime/launcher_words.py": "the table of what launchers say, which can't ask batch above it",
+    "runtime/run_options.py": "help: which job it is whose end is meant",
     "command/commands.py": "help: where a job goes, and what doctor is started by",
     "command/doctor.py": "help: what is looked at",
-    "command/execute.py": "the guide's words for a parameter of run()",
-    "command/options.py": "help: which job it is whose end is meant",
     "command/run_script.py": "help: what may start the ranks",
     "command/scale.py": "help: --on slurm",
 }
