@@ -53,6 +53,11 @@ class Parser(argparse.ArgumentParser):
             ) from None
 
 
+def bad_argument(option: str, what: str) -> BadInput:
+    """Return the error of an option, in argparse's words."""
+    return BadInput(what, option=option, message=f"argument {option}: {what}")
+
+
 class HelpWanted(Exception):
     """The user asked for a text (help, version) rather than a run; its argument is the text."""
 

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from mpipar.base.errors import BadInput
 from mpipar.batch import record
@@ -28,6 +30,7 @@ from mpipar.batch.record import Submission
 from mpipar.batch.schedulers import scheduler
 from mpipar.batch.site import Site
 from mpipar.batch.task_numbers import ranges
+from mpipar.core.preview import Preview, as_preview
 from mpipar.runtime import journal
 from mpipar.store.files import write_text
 
@@ -35,9 +38,9 @@ CHECK_SECONDS = 60.0
 """What a driver is given to look at its options."""
 
 
-def look_at_program(job: Job) -> str | None:
-    """Let the driver itself look at its options and input; return what it says about its plan, if
-    it can.
+def look_at_program(job: Job) -> Preview | None:
+    """Let the driver itself look at its options and input; return what it would evaluate, if it can
+    say so.
 
     The job's folder has been made.
 
@@ -56,11 +59,11 @@ def look_at_program(job: Job) -> str | None:
     except subprocess.TimeoutExpired:
         return None
     except BadInput as error:
-        raise BadInput(f"run: {error}") from None
+        raise error.within("run") from None
 
 
-def dry_run(words: list[str]) -> str:
-    """Return what a driver says about its plan; ``words`` are its command line, with --dry-run.
+def dry_run(words: list[str]) -> Preview:
+    """Return what a driver would evaluate; ``words`` are its command line, with --dry-run.
 
     Raises
     ------
@@ -69,8 +72,9 @@ def dry_run(words: list[str]) -> str:
     subprocess.TimeoutExpired
         If it takes too long to look at them.
     """
+    place = words.index("--dry-run")
     ended = subprocess.run(
-        [sys.executable, *words],
+        [sys.executable, *words[:place], "--json", *words[place:]],
         env=scheduler().environment(),
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -79,13 +83,25 @@ def dry_run(words: list[str]) -> str:
         timeout=CHECK_SECONDS,
         check=False,
     )
-    is_refused = ended.returncode != 0
-    said = ended.stderr if is_refused else ended.stdout
-    last = (said.strip().splitlines() or ["it says nothing"])[-1]
-    told = last.partition(": ")[2] or last
-    if is_refused:
-        raise BadInput(told.removeprefix("error: "))
-    return told
+    answer = _answer(ended.stdout)
+    for problem in answer.get("problems", ()):
+        raise BadInput(**problem)
+    if ended.returncode != 0 or not answer:
+        last_words = ended.stderr.strip().splitlines() or ["it says nothing"]
+        raise BadInput(last_words[-1])
+    return as_preview(answer)
+
+
+def _answer(stdout: str) -> dict[str, Any]:
+    """Return the object that a driver has printed, after what its module may have printed; empty if
+    there is none.
+    """
+    last_line = stdout.strip().rpartition("\n")[2]
+    try:
+        answer = json.loads(last_line)
+    except ValueError:
+        return {}
+    return answer if isinstance(answer, dict) else {}
 
 
 def unfinished_tasks(job: Job) -> list[int]:

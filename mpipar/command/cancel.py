@@ -25,6 +25,7 @@ from mpipar.batch.record import Submission
 from mpipar.batch.scheduler import SchedulerUnavailable
 from mpipar.batch.schedulers import scheduler
 from mpipar.command.entry import command, print_text
+from mpipar.command.flags import converter
 from mpipar.command.status import amount, some_ranges
 from mpipar.core.parameters import Parameter
 from mpipar.runtime import journal
@@ -39,10 +40,6 @@ _KILL_SECONDS = 90.0  # that the scheduler is given to end what it was told to
 def main(arguments: Sequence[str]) -> int:
     """Cancel jobs; return the exit code."""
     given = _parser().parse_args(arguments)
-    try:
-        grace = 0.0 if given.now else float(_GRACE.parse(given.grace))
-    except BadInput as error:
-        raise BadInput(f"argument --grace: {error}") from None
     here = scheduler().cluster()
     targets = list(dict.fromkeys(_Target(*named(name, here)) for name in given.jobs))
     for target in targets:
@@ -51,7 +48,7 @@ def main(arguments: Sequence[str]) -> int:
             whose = f"another {scheduler().name}'s"
             raise BadInput(f"job {target.id} is {whose}: {cluster or 'the default one'}")
     try:
-        ended = _Cancelling(targets).run(grace)
+        ended = _Cancelling(targets).run(0.0 if given.now else given.grace)
     except KeyboardInterrupt:
         left = "this no longer waits; what was told to stop goes on doing so"
         raise KeyboardInterrupt(left) from None
@@ -269,6 +266,7 @@ def _parser() -> Parser:
     parser.add_argument("--now", action="store_true", help="don't let them commit")
     parser.add_argument(
         "--grace",
+        type=converter(_GRACE.parse),
         default="120",
         metavar="SECONDS",
         help="how long they may take for that (default: 120)",

@@ -9,6 +9,7 @@ The way of a command through the layers::
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from mpipar.base.arguments import HelpWanted
 from mpipar.base.errors import BadInput, MpiparError
 from mpipar.base.exit_codes import DONE, FAILED
-from mpipar.base.text import items_in_blocks, suit_any_encoding
+from mpipar.base.text import suit_any_encoding
 from mpipar.command.crash import end_all_ranks
 from mpipar.command.delivery import Delivery
 from mpipar.command.entry import flushed, say_once, tell_ending
@@ -27,6 +28,7 @@ from mpipar.command.execute import execution, on_device
 from mpipar.command.options import CommandLine, parse
 from mpipar.core.devices import AUTO, DEVICES
 from mpipar.core.kernel import AnyReduction, BlockSize, Kernel
+from mpipar.core.preview import Preview
 from mpipar.inputs.function import is_loading, load
 from mpipar.runtime.comm import leave, world
 from mpipar.runtime.communicator import Comm, RankLost
@@ -113,10 +115,10 @@ def run_command(kernel: Kernel, arguments: Sequence[str], program: str) -> int:
     try:
         line = parse(kernel, arguments, program)
         if line.dry_run:
-            return say_once(f"{program}: {_preview(line)}", sys.stdout, DONE)
+            return say_once(_previewed(line, program), sys.stdout, DONE)
         return _run(line, program)
     except (MpiparError, HelpWanted) as ending:
-        return tell_ending(program, ending, by_all_ranks=True)
+        return tell_ending(program, ending, arguments, by_all_ranks=True)
     except BaseException as error:
         end_all_ranks(program, error, FAILED)
         return FAILED
@@ -161,7 +163,15 @@ def _settled(comm: Comm, code: int) -> int:
     return code
 
 
-def _preview(line: CommandLine) -> str:
+def _previewed(line: CommandLine, program: str) -> str:
+    """Return what would be run, in words or as JSON. Raises BadInput. Collective over all ranks."""
+    preview = _preview(line)
+    if line.json:
+        return json.dumps(preview.as_object())
+    return f"{program}: would evaluate {preview.words}"
+
+
+def _preview(line: CommandLine) -> Preview:
     """Return what would be run. Raises BadInput if it can't be. Collective over all ranks.
 
     Whether there are GPUs is not asked: this may be the node from which a job is submitted to those
@@ -177,8 +187,10 @@ def _preview(line: CommandLine) -> str:
 
         path = options.output.absolute()
         preview(path, could_be, resume=options.resume, anyway=options.anyway)
-    where, plan = DEVICES[bound.device].where, bound.plan
-    return f"would evaluate {items_in_blocks(plan.n, plan.n_blocks, plan.block)}{where}"
+    plan = bound.plan
+    return Preview(
+        bound.kernel.name, plan.n, plan.block, plan.n_blocks, seed=bound.seed, device=bound.device
+    )
 
 
 def _program() -> str:

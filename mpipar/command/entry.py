@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -48,7 +49,7 @@ def command(program: str) -> Callable[[Main], Main]:
             try:
                 code = body(arguments)
             except (MpiparError, HelpWanted) as ending:
-                code = tell_ending(program, ending)
+                code = tell_ending(program, ending, arguments)
             except BrokenPipeError:  # as in "| head -1"
                 code = DONE
             except OSError as error:
@@ -65,14 +66,21 @@ def command(program: str) -> Callable[[Main], Main]:
     return decorate
 
 
-def tell_ending(program: str, ending: Exception, *, by_all_ranks: bool = False) -> int:
+def tell_ending(
+    program: str, ending: Exception, arguments: Sequence[str] = (), *, by_all_ranks: bool = False
+) -> int:
     """Tell the user why a command ends, and return its exit code.
+
+    What was to be a dry run with JSON tells it as JSON, too.
 
     Collective over all ranks if it ends by bad input or a call for help, which all ranks see, or if
     it does so ``by_all_ranks``.
     """
     if isinstance(ending, HelpWanted):
         return say_once(str(ending), sys.stdout, DONE)
+    if {"--dry-run", "--json"} <= set(arguments):
+        problem = ending if isinstance(ending, BadInput) else BadInput(str(ending))
+        say_once(json.dumps({"problems": [problem.as_object()]}), sys.stdout, DONE)
     code = ending.exit_code if isinstance(ending, MpiparError) else FAILED
     if code == BAD_INPUT:
         return say_bad_input(f"{program}: error: {ending}")

@@ -20,6 +20,7 @@ from mpipar.batch.record import Submission
 from mpipar.batch.scheduler import SchedulerUnavailable
 from mpipar.batch.schedulers import scheduler
 from mpipar.command.entry import command
+from mpipar.command.flags import converter
 from mpipar.command.status import why
 from mpipar.core.parameters import Parameter
 from mpipar.runtime import journal
@@ -87,7 +88,6 @@ class Log:
 def main(arguments: Sequence[str]) -> int:
     """Print logs; return the exit code."""
     given = _parser().parse_args(arguments)
-    lines = None if given.lines is None else _parse_lines(given.lines)
     here = scheduler().cluster()
     if given.job is None:
         known = record.known(here)
@@ -99,16 +99,9 @@ def main(arguments: Sequence[str]) -> int:
     else:
         wanted = all_named(given.job, here)
     try:
-        return _Speaker(wanted, lines).run(given.follow)
+        return _Speaker(wanted, given.lines).run(given.follow)
     except KeyboardInterrupt:  # as everybody ends --follow: no word of that
         return INTERRUPTED
-
-
-def _parse_lines(text: str) -> int:
-    try:
-        return int(_LINES.parse(text))
-    except BadInput as error:
-        raise BadInput(f"argument -n/--lines: {error}") from None
 
 
 class _Speaker:
@@ -227,6 +220,10 @@ def _parser() -> Parser:
     )
     parser.add_argument("-f", "--follow", action="store_true", help="go on until the job has ended")
     parser.add_argument(
-        "-n", "--lines", metavar="LINES", help="begin with so many of the last lines"
+        "-n",
+        "--lines",
+        type=converter(_LINES.parse),
+        metavar="LINES",
+        help="begin with so many of the last lines",
     )
     return parser

@@ -15,8 +15,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from mpipar._version import __version__
-from mpipar.base.arguments import RanksParser
-from mpipar.base.errors import BadInput
+from mpipar.base.arguments import RanksParser, bad_argument
 from mpipar.command.flags import add_option, add_parameter, flag_of
 from mpipar.core.kernel import BoundKernel, Kernel
 from mpipar.runtime.run_options import RunOptions, default_workers
@@ -70,20 +69,19 @@ def _check(line: CommandLine) -> None:
     """Raise BadInput for options that don't go together."""
     options = line.options
     if options.output is None and options.resume:
-        raise BadInput("argument --resume: needs --output")
+        raise bad_argument("--resume", "needs --output")
     if options.output is None and options.stop_before is not None:
-        raise BadInput("argument --stop-before: needs --output")
+        raise bad_argument("--stop-before", "needs --output")
     if options.anyway and not options.resume:
-        raise BadInput("argument --anyway: needs --resume")
+        raise bad_argument("--anyway", "needs --resume")
     if options.csv is not None:
         from mpipar.store.csv_file import check_csv
 
         check_csv(options.csv)
     datasets = [dataset.name for dataset in line.bound.reduction.datasets()]
     if datasets and options.output is None and options.csv is None:
-        raise BadInput(
-            f"argument --output: needed for what this makes, the dataset {', '.join(datasets)!r}"
-        )
+        what = f"needed for what this makes, the dataset {', '.join(datasets)!r}"
+        raise bad_argument("--output", what)
 
 
 def _options_of(kernel: Kernel) -> list[str]:

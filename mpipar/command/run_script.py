@@ -88,7 +88,7 @@ def main(arguments: Sequence[str]) -> int:
 
             driver = named_driver(wanted.target)
     except (BadInput, HelpWanted) as ending:
-        return tell_ending(_PROGRAM, ending)
+        return tell_ending(_PROGRAM, ending, arguments)
     if wanted.is_kernel:
         driver.main([*wanted.options, *wanted.arguments], f"python -m mpipar run {wanted.target}")
     elif is_root:

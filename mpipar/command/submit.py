@@ -130,7 +130,7 @@ def _submit(options: Any) -> int:
         try:
             told = look_at_program(job)
         except BadInput as error:
-            raise BadInput(f"{options.job}: {error}") from None
+            raise error.within(str(options.job)) from None
         tasks = all_tasks(job) if options.force else unfinished_tasks(job)
         planned = plan(job, site, tasks or [0], after)
         if options.dry_run:
@@ -156,7 +156,7 @@ def _submit(options: Any) -> int:
         f" {job.folder}"
     )
     if told:
-        _say(told.replace("would evaluate", "it evaluates"))
+        _say(f"it evaluates {told.words}")
     try:
         return _wait(submission, job) if options.wait else DONE
     except KeyboardInterrupt:

@@ -19,7 +19,6 @@ from mpipar.base.errors import BadInput
 from mpipar.batch.document import Document, schema_of
 from mpipar.batch.job_program import as_text, option_words
 from mpipar.batch.submit import CHECK_SECONDS, dry_run
-from mpipar.core.parameters import parse_int
 from mpipar.study.design import SIZES, Size
 
 _OWN = (
@@ -252,14 +251,14 @@ def look(target: Target, size: Size, more: Sequence[str] = ()) -> int:
     BadInput.
     """
     try:
-        told = dry_run([*target.command(size), *more, "--dry-run", "--workers=1"])
+        preview = dry_run([*target.command(size), *more, "--dry-run", "--workers=1"])
     except subprocess.TimeoutExpired:
         raise BadInput(
             f"{target.name} took more than {CHECK_SECONDS:g} s to look at its options"
         ) from None
     except BadInput as error:
-        raise BadInput(f"{target.name}: {error}") from None
-    return parse_int(told.removeprefix("would evaluate ").partition(" ")[0])
+        raise error.within(target.name) from None
+    return preview.n
 
 
 def find_size(target: Target, size: Size, more: Sequence[str]) -> None:
