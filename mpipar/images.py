@@ -96,8 +96,8 @@ def summary(total: dict[str, Any], *, input: str) -> dict[str, int]:
     """Return the numbers of files, if all ranks and workers had the same list of them."""
     if {total["marks"].min, total["marks"].max} - {None, listing(input)[-1]}:
         raise RuntimeError(
-            "files came or went while the run began, and some may be left out; run with"
-            " --skip-existing"
+            "files came or went while the run began, and some may be left out;"
+            " run with --skip-existing"
         )
     return {"converted": total["done"], "existing": total["existing"]}
 

@@ -22,6 +22,7 @@ from mpipar import (
     RunFailed,
     driver,
 )
+from mpipar.base.overriding import override
 from mpipar.base.text import several
 from mpipar.core import midpoint
 from mpipar.inputs import hidden
@@ -31,7 +32,7 @@ from mpipar.inputs.expression import function_of
 
 Method = Literal["montecarlo", "midpoint"]
 
-_PARTS = (("sums", midpoint.NAMES), ("peaks", midpoint.PEAKS))
+_WHERE = midpoint.PEAKS.index("where")
 _REMEDY = "take more --samples, or other bounds"
 _PLACES = np.array([0.618, 0.236, 0.854, 0.146])  # in a box, in no order, where a function is tried
 
@@ -40,9 +41,10 @@ def integrand(f: str, dimensions: int, xp: Any = None) -> Callable[..., Any]:
     """Return the function of x, y, z, or of x0, x1, … if there are more, for arrays of the library
     xp.
     """
-    return function_of(
-        f, [f"x{axis}" for axis in range(dimensions)] if dimensions > 3 else "xyz"[:dimensions], xp
-    )
+    names = list("xyz"[:dimensions])
+    if dimensions > 3:
+        names = [f"x{axis}" for axis in range(dimensions)]
+    return function_of(f, names, xp)
 
 
 def bounds(over: list[float]) -> Iterator[tuple[float, float]]:
@@ -54,8 +56,18 @@ def points(samples: int, over: list[float], method: Method) -> int:
     """Return the number of points, without those that are looked at for the error alone."""
     if method == "montecarlo":
         return samples
-    found = midpoint.grid(samples, len(over) // 2)
-    return 0 if found is None else int(found.m ** (len(over) // 2))
+    dimensions = len(over) // 2
+    grid = midpoint.grid(samples, dimensions)
+    if grid is None:
+        return 0
+    return int(grid.m**dimensions)
+
+
+def reduction_of(method: Method) -> Reduction:
+    """Return what is made of the blocks: moments of samples, or sums and peaks over a grid."""
+    if method == "montecarlo":
+        return Moments()
+    return Each(sums=ExactSum(), peaks=Peaks())
 
 
 class Peaks(Reduction):
@@ -63,28 +75,33 @@ class Peaks(Reduction):
     first of equals.
     """
 
-    def start(self) -> Any:  # noqa: D102
+    @override
+    def start(self) -> Any:
         return None
 
-    def add(self, total: Any, partial: Any, block: Block) -> Any:  # noqa: D102
+    @override
+    def add(self, total: Any, partial: Any, block: Block) -> Any:
         return self.merge(total, [float(number) for number in np.asarray(partial)])
 
-    def merge(self, total: Any, other: Any) -> Any:  # noqa: D102
-        if total is None or other is None:
-            return total if other is None else other
-        place = min((total, other), key=lambda peaks: (-max(peaks[0], peaks[2]), peaks[1]))[1]
+    @override
+    def merge(self, total: Any, other: Any) -> Any:
+        if total is None:
+            return other
+        if other is None:
+            return total
+        first = min(total, other, key=_by_size_and_place)
         largest = list(map(max, total, other))
-        largest[midpoint.PEAKS.index("where")] = place
+        largest[_WHERE] = first[_WHERE]
         return largest
 
 
-@driver(
-    n=points,
-    reduction=lambda method: (
-        Moments() if method == "montecarlo" else Each(sums=ExactSum(), peaks=Peaks())
-    ),
-    block={"cpu": 2**15, "gpu": 2**22},
-)
+def _by_size_and_place(peaks: list[float]) -> tuple[float, float]:
+    """Return what has the largest absolute value first, and the first of equals."""
+    high, where, low, *_ = peaks
+    return -max(high, low), where
+
+
+@driver(n=points, reduction=reduction_of, block={"cpu": 2**15, "gpu": 2**22})
 def integrate(
     block: Block,
     rng: Any,
@@ -117,55 +134,81 @@ def integrate(
     --------
     mpirun -np 2 python -m mpipar.integrate --f "x**2" --over 0 1 --samples 1e6 --seed 7
     """
-    low, high = (
-        xp.asarray(bounds, dtype=xp.float64)[:, None] for bounds in (over[0::2], over[1::2])
-    )
-    axes = range(len(over) // 2)
-    call = integrand(f, len(axes), xp)
+    low = xp.asarray(over[0::2], dtype=xp.float64)[:, None]
+    high = xp.asarray(over[1::2], dtype=xp.float64)[:, None]
+    width = high - low
+    dimensions = len(over) // 2
+    call = integrand(f, dimensions, xp)
     if method == "montecarlo":
-        x = low + (high - low) * rng.random((len(axes), block.size))
-        return xp.broadcast_to(call(*(x[axis, :] for axis in axes)), (block.size,))
-    grid = midpoint.grid(samples, len(axes))
+        x = low + width * rng.random((dimensions, block.size))
+        variables = [x[axis, :] for axis in range(dimensions)]
+        return xp.broadcast_to(call(*variables), (block.size,))
+    grid = midpoint.grid(samples, dimensions)
     assert grid is not None, "checked before"
-    box = midpoint.Box(low, high - low, grid)
+    box = midpoint.Box(low, width, grid)
     sums, peaks = midpoint.evaluate(xp, call, box, block.start, block.stop)
     return {"sums": sums, "peaks": peaks}
 
 
 @integrate.check
 def check(
-    *, f: str, over: list[float], samples: int, method: Method, rel_error: float | None
+    *,
+    f: str,
+    over: list[float],
+    samples: int,
+    method: Method,
+    rel_error: float | None,
 ) -> None:
     """Refuse what can't be integrated."""
-    if not over or len(over) % 2 or any(low >= high for low, high in bounds(over)):
-        raise BadInput(
-            f"over: expected a lower and a larger upper bound for each variable, got {over}"
-        )
-    if not math.isfinite(math.prod(high - low for low, high in bounds(over))):
-        raise BadInput(f"over: expected finite bounds, of a finite volume, got {over}")
+    check_bounds(over)
     if rel_error is not None and (rel_error <= 0 or method == "midpoint"):
         raise BadInput(
-            "rel_error: expected a number above 0, with random points (the midpoint rule has a"
-            " fixed grid)"
+            "expected a number above 0, with random points (the midpoint rule has a fixed grid)",
+            option="rel_error",
         )
     dimensions = len(over) // 2
-    if method == "midpoint" and midpoint.grid(samples, dimensions) is None:
-        fewest = midpoint.least_samples(dimensions)
-        raise BadInput(
-            f"samples: the midpoint rule needs {fewest} points or more in"
-            f" {several(dimensions, 'dimension')}"
-        )
-    if method == "montecarlo" and samples < 2:
-        raise BadInput("samples: one random point has no standard error; take more")
-    columns = [
-        low + (high - low) * np.roll(_PLACES, axis) for axis, (low, high) in enumerate(bounds(over))
-    ]
-    check_each_alone(f, integrand(f, len(columns)), columns, real=True)
-    grid = midpoint.grid(samples, dimensions) if method == "midpoint" else None
-    step = samples ** (-1 / dimensions) if grid is None else 1 / grid.m
-    unseen = hidden.near_constants(integrand(f, dimensions), over, step)
+    step = step_of(samples, dimensions, method)
+    columns = []
+    for axis, (low, high) in enumerate(bounds(over)):
+        columns.append(low + (high - low) * np.roll(_PLACES, axis))
+    function = integrand(f, dimensions)
+    check_each_alone(f, function, columns, real=True)
+    unseen = hidden.near_constants(function, over, step)
     if unseen:
-        raise BadInput(f"f: {shortened(f)}: {unseen}; {_REMEDY}")
+        raise BadInput(f"{shortened(f)}: {unseen}; {_REMEDY}", option="f")
+
+
+def check_bounds(over: list[float]) -> None:
+    """Refuse bounds that aren't those of a box with a volume."""
+    are_pairs = over and len(over) % 2 == 0
+    if not are_pairs or any(low >= high for low, high in bounds(over)):
+        raise BadInput(
+            f"expected a lower and a larger upper bound for each variable, got {over}",
+            option="over",
+        )
+    if not math.isfinite(volume_of(over)):
+        raise BadInput(f"expected finite bounds, of a finite volume, got {over}", option="over")
+
+
+def step_of(samples: int, dimensions: int, method: Method) -> float:
+    """Return how far points are from each other, for a box of width 1. Refuses too few."""
+    if method == "montecarlo":
+        if samples < 2:
+            raise BadInput("one random point has no standard error; take more", option="samples")
+        return float(samples ** (-1 / dimensions))
+    grid = midpoint.grid(samples, dimensions)
+    if grid is None:
+        fewest = midpoint.least_samples(dimensions)
+        where = several(dimensions, "dimension")
+        raise BadInput(
+            f"the midpoint rule needs {fewest} points or more in {where}", option="samples"
+        )
+    return 1 / grid.m
+
+
+def volume_of(over: list[float]) -> float:
+    """Return the volume of the box."""
+    return math.prod(high - low for low, high in bounds(over))
 
 
 @integrate.enough
@@ -177,15 +220,16 @@ def reached(result: Estimate, *, rel_error: float) -> bool:
 @integrate.finish
 def estimate(total: Any, *, f: str, over: list[float], samples: int, method: Method) -> Estimate:
     """Return the integral and its error. Raises RunFailed where no error can be had."""
-    volume, dimensions = math.prod(high - low for low, high in bounds(over)), len(over) // 2
+    volume = volume_of(over)
     if method == "montecarlo":
         return _finite(Estimate(volume * total.value, volume * total.error))
+    dimensions = len(over) // 2
     grid = midpoint.grid(samples, dimensions)
     assert grid is not None, "checked before"
-    sums, peaks = (dict(zip(names, map(float, total[key]), strict=True)) for key, names in _PARTS)
-    growth, unseen = hidden.at_peak(
-        integrand(f, dimensions), over, _place(peaks["where"], grid.m, over), 1 / grid.m
-    )
+    sums = dict(zip(midpoint.NAMES, map(float, total["sums"]), strict=True))
+    peaks = dict(zip(midpoint.PEAKS, map(float, total["peaks"]), strict=True))
+    place = _place(peaks["where"], grid.m, over)
+    growth, unseen = hidden.at_peak(integrand(f, dimensions), over, place, 1 / grid.m)
     mean, error, refusal = midpoint.judge(sums, peaks, grid.m, dimensions, growth)
     refusal = refusal or unseen
     if refusal:
@@ -198,19 +242,20 @@ def estimate(total: Any, *, f: str, over: list[float], samples: int, method: Met
 def _finite(result: Estimate) -> Estimate:
     if not all(map(math.isfinite, result)):
         raise RunFailed(
-            f"the integral, {result.value}, or its error, {result.error}, is beyond the range of"
-            " doubles"
+            f"the integral, {result.value}, or its error, {result.error},"
+            " is beyond the range of doubles"
         )
     return result
 
 
 def _place(item: float, m: int, over: list[float]) -> list[float]:
     """Return where a point of the grid is."""
-    index = np.unravel_index(int(item), (m,) * (len(over) // 2))
-    return [
-        low + (high - low) * (i + 0.5) / m
-        for i, (low, high) in zip(index, bounds(over), strict=True)
-    ]
+    shape = (m,) * (len(over) // 2)
+    index = np.unravel_index(int(item), shape)
+    place: list[float] = []
+    for i, (low, high) in zip(index, bounds(over), strict=True):
+        place.append(low + (high - low) * (i + 0.5) / m)
+    return place
 
 
 if __name__ == "__main__":

@@ -35,9 +35,19 @@ def draw(rng: np.random.Generator, distribution: Distribution, mean: float, sigm
     return mean
 
 
+def times_given(times: list[float], csv: str | None, column: str | None) -> list[float] | None:
+    """Return the times, if they aren't to be drawn."""
+    if times:
+        return times
+    if csv is not None:
+        return column_of(csv, column)
+    return None
+
+
 def tasks_in_all(tasks: int, times: list[float], csv: str | None, column: str | None) -> int:
     """Return the number of tasks."""
-    return len(times) or (len(column_of(csv, column)) if csv is not None else tasks)
+    given = times_given(times, csv, column)
+    return tasks if given is None else len(given)
 
 
 @driver(n=tasks_in_all, reduction=ExactSum, block=1)
@@ -80,9 +90,9 @@ def load(
     --------
     mpirun -np 8 python -m mpipar.load --tasks 200 --mean 0.005 --schedule stride
     """
+    given = times_given(times, csv, column)
     seconds = 0.0
     for item in block:
-        given = times or (column_of(csv, column) if csv is not None else None)
         duration = draw(rng, distribution, mean, sigma) if given is None else given[item]
         end = time.perf_counter() + duration
         if not spin:
@@ -100,9 +110,10 @@ def check(*, times: list[float], csv: str | None, column: str | None) -> None:
         raise BadInput("times: expected --times or --csv, got both")
     if column is not None and csv is None:
         raise BadInput("column: expected --csv with it")
-    if csv is not None and not all(
-        0 <= seconds < float("inf") for seconds in column_of(csv, column)
-    ):
+    if csv is None:
+        return
+    are_times = all(0 <= seconds < float("inf") for seconds in column_of(csv, column))
+    if not are_times:
         raise BadInput(f"csv: expected times from 0 s on in {csv!r}")
 
 

@@ -21,7 +21,9 @@ def numbers_in(test: str) -> Array:
 
 def items(below: int | None, test: str | None) -> int:
     """Return how many integers are looked at."""
-    return len(numbers_in(test)) if test is not None else below or 0
+    if test is not None:
+        return len(numbers_in(test))
+    return below or 0
 
 
 def block_size(below: int | None, list: bool, test: str | None) -> int:
@@ -30,7 +32,8 @@ def block_size(below: int | None, list: bool, test: str | None) -> int:
     """
     if test is not None:
         return 1000
-    return min(SEGMENT // 4 if list else SEGMENT, max(2**20, (below or 0) // 8))
+    most = SEGMENT // 4 if list else SEGMENT
+    return min(most, max(2**20, (below or 0) // 8))
 
 
 def kept(list: bool, test: str | None) -> Reduction:
@@ -40,11 +43,9 @@ def kept(list: bool, test: str | None) -> Reduction:
             primes=Count(),
             is_prime=Dataset("is_prime", bool, description="whether each number is prime"),
         )
-    return (
-        Dataset("primes", np.int64, one_each=False, description="primes in order")
-        if list
-        else Count()
-    )
+    if list:
+        return Dataset("primes", np.int64, one_each=False, description="primes in order")
+    return Count()
 
 
 @driver(n=items, reduction=kept, block=block_size)
@@ -72,15 +73,19 @@ def primes(
     mpirun -np 2 python -m mpipar.primes --below 1e8
     """
     if test is not None:
-        flags = np.array([is_prime(n) for n in numbers_in(test)[block.start : block.stop].tolist()])
+        numbers = numbers_in(test)[block.start : block.stop]
+        flags = np.array([is_prime(number) for number in numbers.tolist()])
         return {"primes": np.count_nonzero(flags), "is_prime": flags}
-    return primes_in(block.start, block.stop) if list else count(block.start, block.stop)
+    if list:
+        return primes_in(block.start, block.stop)
+    return count(block.start, block.stop)
 
 
 @primes.check
 def check(*, below: int | None, list: bool, test: str | None) -> None:
     """Refuse two tasks at once, and none."""
-    if (below is None) == (test is None) or (list and test is not None):
+    is_one_task = (below is None) != (test is None)
+    if not is_one_task or (list and test is not None):
         raise BadInput("primes: expected --below N, with or without --list, or else --test FILE")
     if test is not None:
         numbers_in(test)

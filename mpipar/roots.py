@@ -23,11 +23,11 @@ def x_of(xp: Any, block: Block, points: int, over: list[float], input: str | Non
     """
     if input is not None:
         return xp.asarray(open_dataset(input)[block.start : block.stop])
-    x = xp.arange(
-        block.start, block.stop, dtype=xp.float64
-    )  # converting whole numbers would take most of the time
-    x *= (over[1] - over[0]) / points
-    x += over[0]
+    low, high = over
+    # Doubles from the first: converting whole numbers would take most of the time.
+    x = xp.arange(block.start, block.stop, dtype=xp.float64)
+    x *= (high - low) / points
+    x += low
     return x
 
 
@@ -35,7 +35,8 @@ def some(over: list[float], input: str | None) -> Array:
     """Return a few numbers, in no order."""
     if input is not None:
         return np.asarray(open_dataset(input)[:4])[::-1]
-    return np.array([over[0] + (over[1] - over[0]) * place for place in (0.75, 0.25, 0.5)])
+    low, high = over
+    return np.array([low + (high - low) * place for place in (0.75, 0.25, 0.5)])
 
 
 def sample(f: str, over: list[float], input: str | None) -> Array:
@@ -94,9 +95,9 @@ def roots(
     """
     x = x_of(xp, block, points, over, input)
     y = function_of(f, ["x"], xp)(x)
-    return (
-        y if has_mask(y) else xp.broadcast_to(y, x.shape)
-    )  # a mask, which broadcasting drops, is refused by name
+    if has_mask(y):  # which is refused by name, and broadcasting would drop it
+        return y
+    return xp.broadcast_to(y, x.shape)
 
 
 @roots.check

@@ -33,10 +33,22 @@ def rows_of(
     return read_table(table, _reading(function, table, types, delimiter, decimal, comment))
 
 
+def number_of_rows(
+    function: str,
+    table: str,
+    slice: str,
+    types: str,
+    delimiter: str,
+    decimal: str,
+    comment: str,
+) -> int:
+    """Return how many rows the slice of the table has."""
+    rows = rows_of(function, table, types, delimiter, decimal, comment)
+    return len(rows_in_slice(len(rows), slice))
+
+
 @driver(
-    n=lambda function, table, slice, types, delimiter, decimal, comment: len(
-        rows_in_slice(len(rows_of(function, table, types, delimiter, decimal, comment)), slice)
-    ),
+    n=number_of_rows,
     reduction=Dataset(
         "results",
         one_each=False,
@@ -89,10 +101,8 @@ def sweep(
     mpirun -np 2 python -m mpipar.sweep --function model.py:model --table grid.toml --output
     results.h5
     """
-    call, rows = (
-        load_callable(function),
-        rows_of(function, table, types, delimiter, decimal, comment),
-    )
+    call = load_callable(function)
+    rows = rows_of(function, table, types, delimiter, decimal, comment)
     numbers = rows_in_slice(len(rows), slice)[block.start : block.stop]
     return table_of([record(number, rows.row(number), call) for number in numbers])
 
@@ -111,15 +121,13 @@ def check(
         raise BadInput(f"delimiter: expected one character, got {delimiter!r}")
     if decimal not in (".", ","):
         raise BadInput(f"decimal: expected a point or a comma, got {decimal!r}")
-    call, rows = (
-        load_callable(function),
-        rows_of(function, table, types, delimiter, decimal, comment),
-    )
+    call = load_callable(function)
+    rows = rows_of(function, table, types, delimiter, decimal, comment)
     rows_in_slice(len(rows), slice)
     if "row" in rows.columns:
         raise BadInput(
-            f"{table!r}: the results have a column 'row', the row's number; rename that of the"
-            " table"
+            f"{table!r}: the results have a column 'row', the row's number;"
+            " rename that of the table"
         )
     if "" in rows.columns:
         raise BadInput(f"{table!r}: a column has no name")
@@ -143,14 +151,7 @@ def record(item: int, row: Row, call: Any) -> dict[str, Array]:
     """Return the cells of one row: its number, its columns, and those that the function
     returned.
     """
-    returned = call(**row)
-    columns = (
-        returned
-        if isinstance(returned, Mapping)
-        else {}
-        if returned is None
-        else {"value": returned}
-    )
+    columns = _columns_of(call(**row))
     cells = {name: cell(name, value) for name, value in {"row": item, **row}.items()}
     own = set(cells)
     for key, value in columns.items():
@@ -158,13 +159,22 @@ def record(item: int, row: Row, call: Any) -> dict[str, Array]:
         made = cell(name, value)
         if not name:
             raise ValueError("a column that the function returned has no name")
-        if name in cells and not (name in own and _is_same(made, cells[name])):
+        is_repeated = name in own and _is_same(made, cells[name])
+        if name in cells and not is_repeated:
             raise ValueError(
                 f"the function returned {name!r}, and there is such a column, of another value;"
                 " rename it"
             )
         cells[name] = made
     return cells
+
+
+def _columns_of(returned: Any) -> Mapping[Any, Any]:
+    if returned is None:
+        return {}
+    if isinstance(returned, Mapping):
+        return returned
+    return {"value": returned}
 
 
 def _is_same(one: Array, other: Array) -> bool:
@@ -183,8 +193,12 @@ def cell(name: str, value: Any) -> Array:
         return np.asarray(value)
     if isinstance(value, datetime.date):
         value = value.isoformat()
-    missing = value is None or (np.ndim(value) == 0 and has_mask(value))
-    array = np.asarray(np.nan if missing else storable(value) if isinstance(value, str) else value)
+    is_missing = value is None or (np.ndim(value) == 0 and has_mask(value))
+    if is_missing:
+        value = np.nan
+    elif isinstance(value, str):
+        value = storable(value)
+    array = np.asarray(value)
     if array.ndim or array.dtype.kind not in "biufcU":
         raise TypeError(
             f"column {name!r} should be a number or text, got {type(value).__name__} {value!r:.60}"

@@ -18,6 +18,13 @@ with contextlib.suppress(ImportError):  # check_pillow says so
     from PIL import Image, ImageOps
 
 
+_ONLY_RECOGNISED = {"BUFR", "GRIB", "HDF5", "MPEG", "WMF"}
+"""Formats that Pillow knows, but can't read by itself."""
+
+_WITHOUT_ALPHA = ("JPEG", "BMP")
+"""Formats without transparent pixels: readers of BMP take no notice of a fourth channel."""
+
+
 def check_pillow() -> None:
     """Raise BadInput if Pillow isn't there."""
     if "Image" not in globals():
@@ -37,28 +44,29 @@ def listing(input: str) -> tuple[str, list[str], int]:
     these.
     """
     if os.path.isdir(input):
-        base, kinds = input, Image.registered_extensions()  # which loads all formats
-        decoded = {*Image.OPEN, "MPO"} - {
-            "BUFR",
-            "GRIB",
-            "HDF5",
-            "MPEG",
-            "WMF",
-        }  # these are recognised, no more
-        paths = [
-            os.path.join(folder, name)
-            for folder, _, files in os.walk(base, onerror=refuse)
-            for name in files
-        ]
-        paths = [path for path in paths if kinds.get(os.path.splitext(path)[1].lower()) in decoded]
-        names = [
-            name for path in paths if not re.search(r"(^|/)\.", name := os.path.relpath(path, base))
-        ]
+        base = input
+        names = _images_under(base)
     else:
         base = os.path.dirname(re.split(r"[*?[]", input)[0]) or "."
-        names = [os.path.relpath(path, base) for path in _matches(input) if os.path.isfile(path)]
-    names = sorted(set(names))
-    return base, names, zlib.crc32(os.fsencode("\0".join(names)))
+        files = filter(os.path.isfile, _matches(input))
+        names = {os.path.relpath(path, base) for path in files}
+    ordered = sorted(names)
+    return base, ordered, zlib.crc32(os.fsencode("\0".join(ordered)))
+
+
+def _images_under(base: str) -> set[str]:
+    """Return the paths of all images in a folder that aren't hidden, relative to it."""
+    kinds = Image.registered_extensions()  # which loads all formats
+    decoded = {*Image.OPEN, "MPO"} - _ONLY_RECOGNISED
+    found = set()
+    for folder, _, files in os.walk(base, onerror=refuse):
+        for file in files:
+            suffix = os.path.splitext(file)[1].lower()
+            name = os.path.relpath(os.path.join(folder, file), base)
+            is_hidden = re.search(r"(^|/)\.", name)
+            if kinds.get(suffix) in decoded and not is_hidden:
+                found.add(name)
+    return found
 
 
 def _matches(pattern: str) -> list[str]:
@@ -86,20 +94,22 @@ def renamed(name: str, format: str) -> str:
     """
     stem, suffix = os.path.splitext(name)
     kind = Image.registered_extensions().get(suffix.lower(), "")
-    return name if format in ("keep", kind.lower()) else f"{stem}.{format}"
+    if format in ("keep", kind.lower()):
+        return name
+    return f"{stem}.{format}"
 
 
 def check_places(input: str, into: Path, format: str) -> None:
     """Raise BadInput unless each image can have a result of its own, away from the originals."""
     base, names, _ = listing(input)
-    source, result = Path(base).resolve(), into.resolve()
-    flat = (
-        not os.path.isdir(input) and "**" not in input and Path(base) == Path(input).parent
-    )  # subfolders don't count
-    if result == source or (source in result.parents and not flat):
+    source = Path(base).resolve()
+    result = into.resolve()
+    lies_in = source in result.parents and _has_subfolders(input, base)
+    if result == source or lies_in:
         raise BadInput(f"into: {str(into)!r} is, or lies in, the folder of the originals, {base!r}")
     room = result if result.exists() else result.parent
-    if not room.is_dir() or not os.access(room, os.W_OK | os.X_OK):
+    can_write = room.is_dir() and os.access(room, os.W_OK | os.X_OK)
+    if not can_write:
         raise BadInput(
             f"into: expected a folder to write to, or a new one in such a folder, got {str(into)!r}"
         )
@@ -111,20 +121,35 @@ def check_places(input: str, into: Path, format: str) -> None:
         taken[path] = name
 
 
+def _has_subfolders(input: str, base: str) -> bool:
+    """Return whether files in subfolders are among the originals."""
+    if os.path.isdir(input) or "**" in input:
+        return True
+    return Path(base) != Path(input).parent
+
+
+_SIZE = re.compile(r"([0-9]{1,5}(?:\.[0-9]+)?)%|([1-9][0-9]{0,5})?x([1-9][0-9]{0,5})?")
+
+
 def size_after(resize: str, width: int, height: int) -> tuple[int, int]:
     """Return the size that ``resize`` makes of another one. Raises BadInput."""
-    found = re.fullmatch(
-        r"([0-9]{1,5}(?:\.[0-9]+)?)%|([1-9][0-9]{0,5})?x([1-9][0-9]{0,5})?", resize
-    )
-    percent, x, y = found.groups() if found else (None, None, None)
-    scale = float(percent or 0) / 100 or int(x or 0) / width or int(y or 0) / height
+    found = _SIZE.fullmatch(resize)
+    percent, x, y = found.groups(default="0") if found else ("0", "0", "0")
+    scale = float(percent) / 100 or int(x) / width or int(y) / height
     if not scale:
         raise BadInput(f"resize: expected text such as 50%, 640x480, 640x or x480, got {resize!r}")
-    return int(x or max(1, round(scale * width))), int(y or max(1, round(scale * height)))
+    scaled_width = max(1, round(scale * width))
+    scaled_height = max(1, round(scale * height))
+    return int(x) or scaled_width, int(y) or scaled_height
 
 
 def convert(
-    source: str, target: Path, rotate: float, resize: str, format: str, quality: int
+    source: str,
+    target: Path,
+    rotate: float,
+    resize: str,
+    format: str,
+    quality: int,
 ) -> None:
     """Make one result of one original."""
     with Image.open(source) as original:
@@ -133,21 +158,35 @@ def convert(
         profile = original.info.get("icc_profile")
         image = ImageOps.exif_transpose(whole(original))  # decodes the whole file
         own = original.format
-    if kind not in Image.SAVE or (image.mode == "LAB" and kind != "TIFF"):
+    is_unfit = image.mode == "LAB" and kind != "TIFF"
+    if kind not in Image.SAVE or is_unfit:
         raise ValueError(f"Pillow can't write {kind} of {image.mode} pixels")
+    is_interpolated = rotate % 90 != 0 or resize != "100%"
     if is_deep(image):
         image = fitting(image, kind, own)
-    elif _needs_colours(image, kind, interpolated=bool(rotate % 90 or resize != "100%")):
-        profile = None if image.mode == "CMYK" else profile
+    elif _needs_colours(image, kind, interpolated=is_interpolated):
+        if image.mode == "CMYK":
+            profile = None
         image = _with_colours(image, kind)
     image = turned(image, rotate, None)
     image = turned(image, 0, size_after(resize, *image.size))
-    if (
-        kind in ("JPEG", "BMP") and image.has_transparency_data
-    ):  # readers of BMP take no notice of a fourth channel
-        image, above = Image.new("RGB", image.size, "white"), image.convert("RGBA")
-        image.paste(above, mask=above)
-    options: dict[str, Any] = compression_of(image, kind)
+    image = _on_white(image, kind)
+    _save(image, target, kind, quality, profile)
+
+
+def _on_white(image: Image.Image, kind: str) -> Image.Image:
+    """Return an image with white for what is transparent, if the format can't have that."""
+    if kind not in _WITHOUT_ALPHA or not image.has_transparency_data:
+        return image
+    white = Image.new("RGB", image.size, "white")
+    above = image.convert("RGBA")
+    white.paste(above, mask=above)
+    return white
+
+
+def _save(image: Image.Image, target: Path, kind: str, quality: int, profile: Any) -> None:
+    """Write an image aside, and then put it in its place."""
+    options: dict[str, Any] = dict(compression_of(image, kind))
     if kind in ("JPEG", "MPO", "WEBP") or options.get("compression") == "jpeg":
         options["quality"] = quality
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -161,9 +200,11 @@ def convert(
 
 def _needs_colours(image: Image.Image, kind: str, interpolated: bool) -> bool:
     """Return whether pixels can't be interpolated, or written in a format, as they are."""
-    if image.mode in ("1", "P", "PA") and (kind == "JPEG" or interpolated):
+    has_palette = image.mode in ("1", "P", "PA")
+    if has_palette and (kind == "JPEG" or interpolated):
         return True
-    if "transparency" in image.info and (interpolated or kind not in ("PNG", "GIF", "JPEG")):
+    is_transparent = "transparency" in image.info
+    if is_transparent and (interpolated or kind not in ("PNG", "GIF", "JPEG")):
         return True
     unfit = {"LA": ("BMP", "GIF"), "CMYK": ("PNG", "WEBP", "BMP", "GIF")}
     return kind in unfit.get(image.mode, ())

@@ -18,10 +18,17 @@ def fused(block: Block, rng: Any, xp: Any, *, samples: int) -> Any:
     """
     from mpipar.runtime.device import compiled
 
-    threads, tile = 256, 16384  # as in mcpi.cu
+    threads = 256  # as in mcpi.cu
+    tile = 16384
+    source = Path(__file__).with_name("mcpi.cu")
+    kernel = compiled(source).get_function("mcpi_hits")
     hits = xp.zeros((), dtype=xp.uint64)
-    numbers = np.uint64(rng.take(block.size)), np.uint64(block.size)
-    arguments = (*map(np.uint32, rng.words), *numbers, hits)
-    kernel = compiled(Path(__file__).with_name("mcpi.cu")).get_function("mcpi_hits")
-    kernel((-(-block.size // tile),), (threads,), arguments)
+    arguments = (
+        *map(np.uint32, rng.words),
+        np.uint64(rng.take(block.size)),
+        np.uint64(block.size),
+        hits,
+    )
+    tiles = -(-block.size // tile)
+    kernel((tiles,), (threads,), arguments)
     return hits

@@ -18,21 +18,24 @@ import numpy.typing as npt
 with contextlib.suppress(ImportError):  # check_pillow says so
     from PIL import Image
 
-_DEEP = {  # what can be written of them, but for the original's own format
+_DEEP = {
     "I;16": ("PNG", "TIFF"),
     "I": ("TIFF",),
     "F": ("TIFF",),
 }
+"""What can be written of deep pixels, but for the original's own format."""
+
 _DEEP_FORMATS = ("PNG", "TIFF", "PPM", "JPEG2000")
 _BLACK = {"CMYK": (0, 0, 0, 255), "YCbCr": (0, 128, 128), "LAB": (0, 128, 128)}
 _EXACT_IN_FLOATS = 2**24
-_BITS, _PHOTOMETRIC, _FILL_ORDER, _SAMPLE_FORMAT, _GDAL_NODATA = (
-    258,
-    262,
-    266,
-    339,
-    42113,
-)  # of TIFF
+
+# Tags of TIFF.
+_BITS = 258
+_PHOTOMETRIC = 262
+_FILL_ORDER = 266
+_SAMPLE_FORMAT = 339
+_GDAL_NODATA = 42113
+
 _HAS_GAPS = "without data"
 _FAX = ("tiff_ccitt", "group3", "group4")
 _LOSSLESS = ("raw", "packbits", "tiff_lzw", "tiff_deflate", "tiff_adobe_deflate")
@@ -119,7 +122,9 @@ def _by_pillow(image: Image.Image, rotate: float, size: tuple[int, int] | None) 
 
 def _is_exact(image: Image.Image, rotate: float, size: tuple[int, int] | None) -> bool:
     """Return whether pixels are moved at most, and none is interpolated."""
-    return rotate % 90 == 0 if size is None else size == image.size
+    if size is None:
+        return rotate % 90 == 0
+    return size == image.size
 
 
 def _deep_turned(image: Image.Image, rotate: float, size: tuple[int, int] | None) -> Image.Image:
@@ -129,7 +134,8 @@ def _deep_turned(image: Image.Image, rotate: float, size: tuple[int, int] | None
     if _HAS_GAPS in image.info:
         raise ValueError("pixels without data (GDAL_NODATA) can't be interpolated")
     pixels = np.asarray(image)
-    if image.mode == "I" and max(pixels.max(), -pixels.min().astype(np.int64)) > _EXACT_IN_FLOATS:
+    largest = max(pixels.max(), -pixels.min().astype(np.int64)) if image.mode == "I" else 0
+    if largest > _EXACT_IN_FLOATS:
         raise ValueError(
             "whole numbers over 2**24 can't be interpolated: 32-bit floats don't hold them"
         )
@@ -137,10 +143,11 @@ def _deep_turned(image: Image.Image, rotate: float, size: tuple[int, int] | None
     made = np.asarray(_by_pillow(floats, rotate, size))
     if image.mode == "F":
         return _made(made, image)
+    # Bicubic and Lanczos interpolation overshoot beside edges.
     least = 0 if pixels.min() >= 0 else np.iinfo(np.int32).min
     most = np.iinfo(pixels.dtype).max
-    # Bicubic and Lanczos interpolation overshoot beside edges.
-    return _made(np.clip(np.rint(made.astype(np.float64)), least, most).astype(pixels.dtype), image)
+    rounded = np.rint(made.astype(np.float64))
+    return _made(np.clip(rounded, least, most).astype(pixels.dtype), image)
 
 
 def _made(pixels: npt.NDArray[Any], like: Image.Image) -> Image.Image:
@@ -180,9 +187,8 @@ def _has_more_bits(image: Image.Image, source: str) -> bool:
         case "DDS":
             return any(tile[0] == "bcn" and tile[3][0] == 6 for tile in image.tile)  # type: ignore[attr-defined]
         case "AVIF":
-            return any(
-                ord(flags) & 0x40 for flags in re.findall(b"av1C..(.)", _head(source), re.DOTALL)
-            )
+            all_flags = re.findall(b"av1C..(.)", _head(source), re.DOTALL)
+            return any(ord(flags) & 0x40 for flags in all_flags)
         case _:
             raw = " ".join(str(tile[3]) for tile in getattr(image, "tile", ()))
             return re.search(r"\w;16[BLNR]", raw) is not None
@@ -191,13 +197,15 @@ def _has_more_bits(image: Image.Image, source: str) -> bool:
 def _lost_of_tiff(image: Image.Image, source: str) -> str:
     tags: Any = image.tag_v2  # type: ignore[attr-defined]
     bits = max(tags.get(_BITS, (1,)))
-    if bits > 8 and not is_deep(image):
-        return _as_bytes(image)
     if bits == 8 and 2 in tags.get(_SAMPLE_FORMAT, (1,)):
         return "takes signed bytes of TIFF for unsigned ones"
-    if bits > 8 and tags.get(_PHOTOMETRIC) == 0:
+    if bits <= 8:
+        return ""
+    if not is_deep(image):
+        return _as_bytes(image)
+    if tags.get(_PHOTOMETRIC) == 0:
         return "takes white for black in TIFF of more than 8 bits whose 0 is white"
-    if bits > 8 and tags.get(_FILL_ORDER, 1) != 1:
+    if tags.get(_FILL_ORDER, 1) != 1:
         return "may take the bits of TIFF with another fill order for others"
     return ""
 
@@ -214,18 +222,18 @@ def _lost_of_ppm(image: Image.Image, source: str) -> str:
         return ""
     if not is_deep(image):
         return _as_bytes(image)
-    return (
-        ""
-        if int(largest) == 65535
-        else f"stretches grey values of 0 to {int(largest)} to 0 to 65535"
-    )
+    if int(largest) == 65535:
+        return ""
+    return f"stretches grey values of 0 to {int(largest)} to 0 to 65535"
 
 
 def _lost_of_jpeg2000(image: Image.Image, source: str) -> str:
     found = re.search(rb"\xff\x4f\xff\x51.{36}(..)", _head(source), re.DOTALL)
     if found is None:
         return "opens JPEG 2000 whose depth can't be told"
-    components = _head(source)[found.end() :][: 3 * int.from_bytes(found[1], "big") : 3]
+    count = int.from_bytes(found[1], "big")
+    after = _head(source)[found.end() :]
+    components = after[: 3 * count : 3]
     depths = {(size & 0x7F) + 1 for size in components}
     if any(size & 0x80 for size in components):
         return "takes signed pixels of JPEG 2000 for unsigned ones"

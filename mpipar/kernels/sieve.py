@@ -13,22 +13,16 @@ Flags = npt.NDArray[np.bool_]
 Integers = npt.NDArray[np.int64]
 
 WHEEL = 2 * 3 * 5
-RESIDUES = np.array(
-    [1, 7, 11, 13, 17, 19, 23, 29]
-)  # the other integers, 30 i + s, are multiples of 2, 3 or 5
-FIRST = (
-    2,
-    3,
-    5,
-    7,
-    11,
-    13,
-    17,
-)  # are not sieved with: their multiples are left out, or known from a pattern
+RESIDUES = np.array([1, 7, 11, 13, 17, 19, 23, 29])
+"""All other integers, 30 i + s, are multiples of 2, 3 or 5."""
+
+FIRST = 2, 3, 5, 7, 11, 13, 17
+"""Are not sieved with: their multiples are left out, or known from a pattern."""
+
 PERIOD = 7 * 11 * 13 * 17
-SEGMENT = (
-    5 * 10**7
-)  # integers at a time, in rows of 1.7 MB; shorter ones fit the cache better, but take more calls
+SEGMENT = 5 * 10**7
+"""Integers at a time, in rows of 1.7 MB; shorter ones fit the cache better, but take more calls."""
+
 FEW = 64  # integers, which are sooner tested one by one
 NO = np.array(False)  # assigning an array to a short slice takes 160 ns, and a bool 220
 WITNESSES = 2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37
@@ -57,17 +51,16 @@ def sieve(start: int, stop: int) -> Iterator[Flags]:
     """Yield a row for each residue r: flag i says if 30 (start // 30 + i) + r is a prime of 17 <
     start ≤ … < stop.
     """
+    # For a few large integers it's quicker to test what is left.
     root = math.isqrt(stop - 1)
-    bound = min(
-        root, max(2**20, 1000 * (stop - start))
-    )  # for a few large integers it's quicker to test what is left
+    bound = min(root, max(2**20, 1000 * (stop - start)))
     primes, inverses = base(bound.bit_length())
     primes = primes[: np.searchsorted(primes, bound, "right")]
     inverses = inverses[: primes.size]
-    low, high = start // WHEEL, -(-stop // WHEEL)
-    begin = np.maximum(
-        low, primes * primes // WHEEL
-    )  # smaller multiples of p have a smaller prime factor, too
+    low = start // WHEEL
+    high = -(-stop // WHEEL)
+    # Multiples of p under its square have a smaller prime factor, too.
+    begin = np.maximum(low, primes * primes // WHEEL)
     often = np.searchsorted(primes, high - low)
     for r in RESIDUES.tolist():
         # Modulo p, 30 i + r is a multiple where i + r/30 is. So every row is a part of one and the
@@ -100,21 +93,28 @@ def count(start: int, stop: int) -> int:
     """Return the number of primes p with start ≤ p < stop."""
     if stop - start <= FEW:
         return sum(map(is_prime, range(start, stop)))
-    rows = (flags for ends in segments(start, stop) for flags in sieve(*ends))
-    return sum(start <= p < stop for p in FIRST) + sum(
-        int(np.count_nonzero(flags)) for flags in rows
-    )
+    found = len(_first_in(start, stop))
+    for low, high in segments(start, stop):
+        for flags in sieve(low, high):
+            found += int(np.count_nonzero(flags))
+    return found
 
 
 def primes_in(start: int, stop: int) -> Integers:
     """Return the primes p with start ≤ p < stop, in order."""
     if stop - start <= FEW:
-        return np.array([n for n in range(start, stop) if is_prime(n)], np.int64)
-    parts = [np.array([p for p in FIRST if start <= p < stop], np.int64)]
+        return np.array([*filter(is_prime, range(start, stop))], np.int64)
+    parts = [np.array(_first_in(start, stop), np.int64)]
     for low, high in segments(start, stop):
-        i = np.flatnonzero(np.stack([*sieve(low, high)], axis=1))
-        parts.append((i // 8 + low // WHEEL) * WHEEL + RESIDUES[i % 8])
+        flags = np.stack([*sieve(low, high)], axis=1)
+        i = np.flatnonzero(flags)
+        turns = i // 8 + low // WHEEL
+        parts.append(turns * WHEEL + RESIDUES[i % 8])
     return np.concatenate(parts)
+
+
+def _first_in(start: int, stop: int) -> list[int]:
+    return [p for p in FIRST if start <= p < stop]
 
 
 def is_prime(n: int) -> bool:
@@ -126,7 +126,12 @@ def is_prime(n: int) -> bool:
     if n < 2 or any(n % p == 0 for p in WITNESSES):
         return n in WITNESSES
     twos = ((n - 1) & (1 - n)).bit_length() - 1
-    return all(
-        (x := pow(a, n >> twos, n)) == 1 or any(pow(x, 2**k, n) == n - 1 for k in range(twos))
-        for a in WITNESSES
-    )
+    return all(_may_be_prime(n, twos, a) for a in WITNESSES)
+
+
+def _may_be_prime(n: int, twos: int, a: int) -> bool:
+    """Return whether n is a prime or a strong pseudoprime to base a; 2**twos divides n − 1."""
+    x = pow(a, n >> twos, n)
+    if x == 1:
+        return True
+    return any(pow(x, 2**k, n) == n - 1 for k in range(twos))
