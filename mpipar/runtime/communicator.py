@@ -13,6 +13,7 @@ from array import array
 from collections.abc import Callable
 from typing import Any, NoReturn, TypeVar
 
+from mpipar.base.overriding import override
 from mpipar.runtime.counter import Counter, SharedCounter
 from mpipar.runtime.journal import ENDED, tell
 from mpipar.runtime.link import Link
@@ -144,7 +145,9 @@ class Comm:
         rank, state : int
             Of the lowest rank that fails, or else of the lowest one that stops.
         """
-        return None if state == GOING_ON else (self.rank, state)
+        if state == GOING_ON:
+            return None
+        return self.rank, state
 
     def free(self) -> None:
         """Give up what was made for these ranks alone; nothing can be done with them after that.
@@ -187,69 +190,85 @@ class MPIComm(Comm):
         """Return a communicator of the same ranks. Collective over world."""
         return world.Dup()
 
-    def barrier(self) -> None:  # noqa: D102
+    @override
+    def barrier(self) -> None:
         _wait(self._comm.Ibarrier())
 
-    def bcast(self, value: T, root: int = 0) -> T:  # noqa: D102
+    @override
+    def bcast(self, value: T, root: int = 0) -> T:
         self.barrier()  # asleep
         result: T = self._comm.bcast(value, root)
         return result
 
-    def gather(self, value: T) -> list[T]:  # noqa: D102
+    @override
+    def gather(self, value: T) -> list[T]:
         return self._comm.gather(value) or []
 
-    def reduce(self, value: T, operation: Callable[[T, T], T]) -> T | None:  # noqa: D102
+    @override
+    def reduce(self, value: T, operation: Callable[[T, T], T]) -> T | None:
         result: T | None = self._comm.reduce(value, operation)
         return result
 
-    def node_neighbours(self, value: T) -> tuple[int, list[T]]:  # noqa: D102
+    @override
+    def node_neighbours(self, value: T) -> tuple[int, list[T]]:
         node_comm = self._comm.Split_type(self._mpi.COMM_TYPE_SHARED)
         try:
             return node_comm.Get_rank(), node_comm.allgather(value)
         finally:
             node_comm.Free()
 
-    def shared_counter(self) -> Counter:  # noqa: D102
+    @override
+    def shared_counter(self) -> Counter:
         return SharedCounter(self._mpi, self._comm)
 
-    def link(self) -> Link | None:  # noqa: D102
+    @override
+    def link(self) -> Link | None:
         comm = self._comm.Dup()
         if self.survives:
             comm.Set_errhandler(self._mpi.ERRORS_RETURN)
         return Link(self._mpi, comm, survives=self.survives)
 
-    def post_stop(self) -> None:  # noqa: D102
+    @override
+    def post_stop(self) -> None:
         for rank in range(self.size):
             if rank != self.rank:
                 self._comm.Isend([b"", self._mpi.BYTE], rank, _STOP).Free()
 
-    def stop_posted(self) -> bool:  # noqa: D102
+    @override
+    def stop_posted(self) -> bool:
         return bool(self._comm.Iprobe(self._mpi.ANY_SOURCE, _STOP))
 
-    def agree(self, state: int, last_words: Callable[[], None]) -> tuple[int, int] | None:  # noqa: D102
+    @override
+    def agree(self, state: int, last_words: Callable[[], None]) -> tuple[int, int] | None:
         # Both buffers have names: MPI uses them until the request is done.
-        mine, lowest = array("q", [state * self.size + self.rank]), array("q", [0])
+        mine = array("q", [state * self.size + self.rank])
+        lowest = array("q", [0])
         request = self._comm.Iallreduce(mine, lowest, self._mpi.MIN)
-        # Later for higher ranks, so that of several failing ranks the lowest has the last word.
-        patience = PATIENCE + min(0.1 * self.rank, PATIENCE)
-        if not _wait(request, time.monotonic() + patience if state == FAILING else None):
+        deadline = None
+        if state == FAILING:
+            # Later for higher ranks, so that of several failing ranks the lowest has the last word.
+            patience = PATIENCE + min(0.1 * self.rank, PATIENCE)
+            deadline = time.monotonic() + patience
+        if not _wait(request, deadline):
             last_words()
             self.abort(1)
         verdict, rank = divmod(lowest[0], self.size)
         if verdict == GOING_ON:
             return None
+        # Leave no message behind for a later run.
         posted = int(state != GOING_ON)
-        for _ in range(
-            self._comm.allreduce(posted) - posted
-        ):  # leave no message behind for a later run
+        posted_by_others = self._comm.allreduce(posted) - posted
+        for _ in range(posted_by_others):
             # MPICH's Recv from any source hangs between nodes, once Iprobe has seen the message.
             self._comm.Mprobe(self._mpi.ANY_SOURCE, _STOP).Recv([bytearray(1), self._mpi.BYTE])
         return rank, verdict
 
-    def free(self) -> None:  # noqa: D102
+    @override
+    def free(self) -> None:
         self._comm.Free()
 
-    def abort(self, code: int) -> NoReturn:  # noqa: D102
+    @override
+    def abort(self, code: int) -> NoReturn:
         tell(ENDED, code=code)
         flush()
         self._comm.Abort(code)

@@ -6,6 +6,8 @@ import threading
 from array import array
 from typing import Any
 
+from mpipar.base.overriding import override
+
 _HELPER_SECONDS = 5e-4  # between the looks of the counter's helper for what other nodes ask
 
 
@@ -47,7 +49,8 @@ class SharedCounter(Counter):
         if spans_nodes(mpi, comm) and is_root and mpi.Query_thread() == mpi.THREAD_MULTIPLE:
             self._start_helper(comm)
 
-    def add(self, increment: int) -> int:  # noqa: D102
+    @override
+    def add(self, increment: int) -> int:
         addend, before = (
             array("q", [increment]),
             array("q", [0]),
@@ -56,7 +59,8 @@ class SharedCounter(Counter):
         self._window.Flush(0)
         return before[0]
 
-    def free(self) -> None:  # noqa: D102
+    @override
+    def free(self) -> None:
         if self._helper is not None:
             self._helper_may_end.set()
             self._helper.join()

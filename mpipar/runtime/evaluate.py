@@ -135,14 +135,15 @@ class Evaluator:
     def __init__(self, task: Task) -> None:
         self._task = task
         shared = {name: array.attach() for name, array in task.shared.items()}
-        self._function = task.bound.evaluator(
-            shared, task.gpu.open() if task.gpu is not None else None
-        )
-        if task.gpu is not None and task.bound.plan.n > 0:
+        opened = None if task.gpu is None else task.gpu.open()
+        self._function = task.bound.evaluator(shared, opened)
+        if opened is not None and task.bound.plan.n > 0:
             self._rehearse()
         self._has_rows = bool(task.bound.reduction.datasets())
         self._is_plain = task.on_error == STOP and not self._has_rows and not task.keep_partials
-        self._write = task.output.writer() if task.output is not None and self._has_rows else None
+        self._write: Writer | None = None
+        if task.output is not None and self._has_rows:
+            self._write = task.output.writer()
 
     def close(self) -> None:
         """Close the files that rows were written to."""
@@ -162,6 +163,8 @@ class Evaluator:
     def evaluate(self, chunk: Blocks, stop: Callable[[], bool] = bool) -> Outcome:
         """Evaluate the blocks of a chunk one after the other; ``stop`` is asked now and then
         whether to end early.
+
+        All of it in one loop, as blocks may be of some ten microseconds.
         """
         plan = self._task.bound.plan
         outcome = Outcome(self._task.bound.reduction.start())
@@ -170,7 +173,7 @@ class Evaluator:
         function, add = self._function, self._task.bound.reduction.add
         for index in chunk:
             block = plan[index]
-            if self._is_plain:  # as short as can be: blocks may be of some ten microseconds
+            if self._is_plain:
                 try:
                     partial = function(block)
                 except (Exception, SystemExit) as error:
@@ -190,12 +193,8 @@ class Evaluator:
             if now - before > outcome.longest:
                 outcome.longest = now - before
             if now - last_mark > SHORTEST_SPAN:
-                if (
-                    now - before > SHORTEST_SPAN and before > last_mark
-                ):  # a long block after short ones is alone
-                    outcome.marks.append((outcome.handled - 1, before))
+                _mark(outcome, last_mark, before, now)
                 last_mark = now
-                outcome.marks.append((outcome.handled, now))
             before = now
             if now - last_poll > POLL_SECONDS:
                 last_poll = now
@@ -262,12 +261,21 @@ class Evaluator:
         """Let nothing of a chunk count: its total has something of a block in it that isn't
         done.
         """
-        outcome.total, outcome.blocks, outcome.failure = (
-            self._task.bound.reduction.start(),
-            0,
-            failure,
-        )
-        outcome.partials, outcome.rows, outcome.skipped, outcome.marks = {}, {}, [], []
+        outcome.total = self._task.bound.reduction.start()
+        outcome.blocks = 0
+        outcome.failure = failure
+        outcome.partials = {}
+        outcome.rows = {}
+        outcome.skipped = []
+        outcome.marks = []
+
+
+def _mark(outcome: Outcome, last_mark: float, before: float, now: float) -> None:
+    """Note how many blocks are done with, the last of which took from ``before`` to ``now``."""
+    was_long = now - before > SHORTEST_SPAN
+    if was_long and before > last_mark:  # a long block after short ones is alone
+        outcome.marks.append((outcome.handled - 1, before))
+    outcome.marks.append((outcome.handled, now))
 
 
 def _is_small(partial: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import traceback
 from types import TracebackType
@@ -36,12 +37,14 @@ class OnError(NamedTuple):
         if text in ("stop", "skip"):
             return cls(skip=text == "skip")
         action, _, times = text.partition(":")
-        try:
-            retries = parse_int(times) if action == "retry" else 0
-        except ValueError:
-            retries = 0
+        retries = 0
+        hint = ""
+        if action != "retry":
+            hint = did_you_mean(action, ("stop", "skip", "retry"))
+        else:
+            with contextlib.suppress(ValueError):
+                retries = parse_int(times)
         if not 1 <= retries <= 1000:
-            hint = did_you_mean(action, ("stop", "skip", "retry")) if action != "retry" else ""
             raise BadInput(
                 f"expected stop, skip or retry:N with N from 1 to 1000, got {text!r}{hint}"
             )
@@ -108,22 +111,27 @@ def block_failure(block: Block, error: BaseException) -> Failure:
     """Return the failure of an exception in a kernel, with the traceback from the user's own code
     on.
     """
-    below_us = _below_us(error.__traceback__.tb_next if error.__traceback__ else None)
-    told_all = isinstance(error, UnfitResult) or (
-        isinstance(error, TypeError) and _is_refusal(error)
-    )
-    details = "" if told_all else "".join(traceback.format_exception(type(error), error, below_us))
-    remedy = " (smaller blocks need less memory: --block)" if isinstance(error, MemoryError) else ""
-    return Failure(items_of(block), one_line(error) + remedy, details)
+    reason = one_line(error)
+    if isinstance(error, MemoryError):
+        reason += " (smaller blocks need less memory: --block)"
+    details = ""
+    if not _is_refusal(error):
+        trace = error.__traceback__
+        below_us = _below_us(trace.tb_next if trace else None)
+        details = "".join(traceback.format_exception(type(error), error, below_us))
+    return Failure(items_of(block), reason, details)
 
 
-def _is_refusal(error: TypeError) -> bool:
+def _is_refusal(error: BaseException) -> bool:
     """Return whether mpipar itself refused what a kernel returned, and the message says all."""
+    if isinstance(error, UnfitResult):
+        return True
     trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
+    if not isinstance(error, TypeError) or trace is None:
+        return False
+    while trace.tb_next is not None:
         trace = trace.tb_next
-    frame = trace.tb_frame if trace is not None else None
-    return frame is not None and frame.f_code.co_filename.startswith(f"{OURS}core{os.sep}")
+    return trace.tb_frame.f_code.co_filename.startswith(f"{OURS}core{os.sep}")
 
 
 def _below_us(trace: TracebackType | None) -> TracebackType | None:
@@ -133,10 +141,13 @@ def _below_us(trace: TracebackType | None) -> TracebackType | None:
     below = trace
     while below is not None and below.tb_frame.f_code.co_filename.startswith(OURS):
         below = below.tb_next
-    return trace if below is None else below
+    if below is None:
+        return trace
+    return below
 
 
 def one_line(error: BaseException) -> str:
     """Return the type and the first line of the message of an exception."""
     first = next(iter(str(error).splitlines()), "")
-    return f"{type(error).__name__}: {first}" if first else type(error).__name__
+    name = type(error).__name__
+    return f"{name}: {first}" if first else name

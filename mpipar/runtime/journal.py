@@ -18,13 +18,32 @@ from typing import Any
 VARIABLE = "MPIPAR_JOURNAL"
 """The environment variable with the file's name."""
 
-ALLOCATION, STARTED, OUTPUT, SIGNAL = "allocation", "started", "output", "signal"
-ENDED, NEXT, CANCEL = "ended", "next", "cancel"
-STEP, LOOK = "step", "look"
-"""Events: ranks are being started; they have found each other; the result file is theirs; a signal
-came; the program ended by itself; what the step does about that; the user has cancelled the job;
-the
-step has begun; it has looked whether the journal can be written to."""
+ALLOCATION = "allocation"
+"""Ranks are being started."""
+
+STARTED = "started"
+"""The ranks have found each other."""
+
+OUTPUT = "output"
+"""The result file is theirs."""
+
+SIGNAL = "signal"
+"""A signal came."""
+
+ENDED = "ended"
+"""The program ended by itself."""
+
+NEXT = "next"
+"""What the step does about that."""
+
+CANCEL = "cancel"
+"""The user has cancelled the job."""
+
+STEP = "step"
+"""The step has begun."""
+
+LOOK = "look"
+"""The step has looked whether the journal can be written to."""
 
 
 def tell(event: str, /, **details: Any) -> None:
@@ -49,8 +68,13 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 def is_cancelled_now(path: Path) -> bool:
     """Return whether the user has cancelled a job, and wants no commit."""
-    last = [event for event in read(path) if event["event"] in (CANCEL, STEP)][-1:]
-    return bool(last) and last[0]["event"] == CANCEL and last[0].get("now") is True
+    is_cancelled = False
+    for event in read(path):
+        if event["event"] == CANCEL:
+            is_cancelled = event.get("now") is True
+        elif event["event"] == STEP:
+            is_cancelled = False
+    return is_cancelled
 
 
 def append_line(path: Path, values: Mapping[str, Any], *, flush: bool = False) -> None:

@@ -15,6 +15,7 @@ that processes out of sight may use: those of other nodes, or those outside of a
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import shutil
@@ -23,20 +24,19 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from mpipar.runtime.launcher_words import DAEMONS
 
 SEGMENTS = (
-    *(
-        "mpich_shm_*",
-        "mpich_shar_tmp*",
-        "Intel_MPI_*",
-        "sm_segment.*",
-        "vader_segment.*",
-        "ucx_shm_posix_*",
-    ),
-    *("sem.mp-*", "sem.loky-*"),
+    "mpich_shm_*",
+    "mpich_shar_tmp*",
+    "Intel_MPI_*",
+    "sm_segment.*",
+    "vader_segment.*",
+    "ucx_shm_posix_*",
+    "sem.mp-*",
+    "sem.loky-*",
 )
 """Names in /dev/shm, of MPICH, Intel MPI, Open MPI, UCX, multiprocessing and loky."""
 
@@ -107,12 +107,20 @@ class _Process(NamedTuple):
     can_be_seen: bool
 
 
+Candidates: TypeAlias = list[tuple[Path, os.stat_result]]
+
+
 def leftovers(
-    shm: Path = Path("/dev/shm"), temporary: Path | None = None, proc: Path = Path("/proc")
+    shm: Path = Path("/dev/shm"),
+    temporary: Path | None = None,
+    proc: Path = Path("/proc"),
 ) -> list[Leftover]:
     """Return what killed runs of this user have left on this node."""
-    temporary = Path(tempfile.gettempdir()) if temporary is None else temporary
-    segments, of_mpi, of_python = [], [], []
+    if temporary is None:
+        temporary = Path(tempfile.gettempdir())
+    segments: Candidates = []
+    of_mpi: Candidates = []
+    of_python: Candidates = []
     if all_users_are_seen(shm):
         segments = list(_own(shm, SEGMENTS, stat.S_ISREG))
     if all_users_are_seen(temporary):
@@ -123,19 +131,53 @@ def leftovers(
     processes = list(_processes(proc))
     if not all(process.can_be_seen for process in processes):
         return []
-    held = set().union(*(process.files for process in processes))
-    found = [Leftover(path, about.st_size) for path, about in segments if about.st_ino not in held]
-    paths = set(_sockets(proc)).union(*(process.paths for process in processes))
-    start = f"{temporary}/"
-    used = {path.removeprefix(start).partition("/")[0] for path in paths if path.startswith(start)}
-    for folders, makes in ((of_mpi, _makes_folders_of_mpi), (of_python, _makes_folders_of_python)):
-        oldest = min(
-            (process.began for process in processes if makes(process)), default=float("inf")
-        )
-        for path, about in folders:
-            if path.name not in used and about.st_mtime + _CLOCKS_DIFFER < oldest:
-                found.append(Leftover(path, _size(path)))
-    return sorted(found)
+    used = _names_used(temporary, processes, proc)
+    return sorted(
+        [
+            *_without_holder(segments, processes),
+            *_without_user(of_mpi, used, _oldest(processes, _makes_folders_of_mpi)),
+            *_without_user(of_python, used, _oldest(processes, _makes_folders_of_python)),
+        ]
+    )
+
+
+def _without_holder(segments: Candidates, processes: list[_Process]) -> Iterator[Leftover]:
+    """Yield the segments that no process has open or mapped."""
+    held: set[int] = set()
+    for process in processes:
+        held |= process.files
+    for path, about in segments:
+        if about.st_ino not in held:
+            yield Leftover(path, about.st_size)
+
+
+def _without_user(folders: Candidates, used: set[str], oldest: float) -> Iterator[Leftover]:
+    """Yield the folders that nobody uses, and that are older than the oldest process that makes
+    such ones.
+    """
+    for path, about in folders:
+        is_older = about.st_mtime + _CLOCKS_DIFFER < oldest
+        if is_older and path.name not in used:
+            yield Leftover(path, _size(path))
+
+
+def _names_used(folder: Path, processes: list[_Process], proc: Path) -> set[str]:
+    """Return the names in a folder that some process or socket uses, or something in them."""
+    paths = set(_sockets(proc))
+    for process in processes:
+        paths |= process.paths
+    start = f"{folder}/"
+    names = set()
+    for path in paths:
+        if path.startswith(start):
+            name, _, _ = path.removeprefix(start).partition("/")
+            names.add(name)
+    return names
+
+
+def _oldest(processes: list[_Process], makes: Callable[[_Process], bool]) -> float:
+    """Return when the first of the processes began that make such folders."""
+    return min((process.began for process in processes if makes(process)), default=math.inf)
 
 
 def all_users_are_seen(folder: Path, proc: Path = Path("/proc")) -> bool:
@@ -181,7 +223,9 @@ def remove(found: list[Leftover], look: Callable[[], list[Leftover]] = leftovers
 
 
 def _own(
-    folder: Path, patterns: tuple[str, ...], kind: Callable[[int], bool]
+    folder: Path,
+    patterns: tuple[str, ...],
+    kind: Callable[[int], bool],
 ) -> Iterator[tuple[Path, os.stat_result]]:
     """Yield what is this user's in a folder, of some names and one kind, and isn't young."""
     for pattern in patterns:
@@ -190,10 +234,12 @@ def _own(
                 about = path.lstat()
             except OSError:
                 continue
-            age = time.time() - max(
-                about.st_mtime, about.st_ctime if pattern not in FOLDERS_OF_PYTHON else 0.0
-            )
-            if kind(about.st_mode) and about.st_uid == os.geteuid() and age > YOUNGEST:
+            changed = about.st_mtime
+            if pattern not in FOLDERS_OF_PYTHON:
+                changed = max(changed, about.st_ctime)
+            is_young = time.time() - changed <= YOUNGEST
+            is_ours = about.st_uid == os.geteuid()
+            if kind(about.st_mode) and is_ours and not is_young:
                 yield path, about
 
 
@@ -264,7 +310,8 @@ def _makes_folders_of_mpi(process: _Process) -> bool:
 
 def _makes_folders_of_python(process: _Process) -> bool:
     """Return whether a process may have loaded multiprocessing; some Pythons have that built in."""
-    is_python = "python" in process.name or "/python" in process.maps or "libpython" in process.maps
+    maps = process.maps
+    is_python = "python" in process.name or "/python" in maps or "libpython" in maps
     is_known = "/lib-dynload/" in process.maps
     return is_python and (not is_known or "/_multiprocessing." in process.maps)
 

@@ -15,11 +15,11 @@ from typing import Any
 
 from mpipar.runtime.channel import Frames, Message
 
-_HEAD, _PIECE = 0, 1  # tags
+_HEAD = 0  # a tag
+_PIECE = 1
 _LARGEST_INLINE = 2**14  # bytes; MPI libraries send so much without asking the receiver
 _LARGEST_PIECE = 2**30
-# without success, until there is nothing: the first may do no more than look whether something came
-_PROBES = 2
+_PROBES = 2  # without success, until there is nothing: the first may do no more than look
 _BURST_SECONDS = 1e-3  # that a large message is given at once
 _COUNTS = struct.Struct("<I?")  # frames, whether they are inline
 
@@ -28,7 +28,8 @@ class _Incoming:
     """A message on its way here."""
 
     def __init__(self, frames: Message, requests: list[Any]) -> None:
-        self.frames, self.requests = frames, requests
+        self.frames = frames
+        self.requests = requests
 
 
 class Link:
@@ -50,10 +51,11 @@ class Link:
     """
 
     def __init__(self, mpi: Any, comm: Any, *, survives: bool) -> None:
-        self._mpi, self._comm, self._survives = mpi, comm, survives
-        self._outgoing: deque[tuple[int, Any, Any]] = (
-            deque()
-        )  # rank, request, the buffer that MPI reads from until then
+        self._mpi = mpi
+        self._comm = comm
+        self._survives = survives
+        # Rank, request, and the buffer that MPI reads from until that is done.
+        self._outgoing: deque[tuple[int, Any, Any]] = deque()
         self._incoming: dict[int, deque[_Incoming]] = {}
         self.lost: set[int] = set()
 
@@ -73,23 +75,25 @@ class Link:
         """Begin to send a message. Its frames must not change until they have been received."""
         if rank in self.lost:
             return
-        views = [memoryview(frame).cast("B") for frame in frames if memoryview(frame).nbytes]
-        lengths = [memoryview(frame).nbytes for frame in frames]
+        whole = [memoryview(frame) for frame in frames]
+        lengths = [view.nbytes for view in whole]
+        views = [view.cast("B") for view in whole if view.nbytes]
         inline = sum(lengths) <= _LARGEST_INLINE
         head = _COUNTS.pack(len(frames), inline) + struct.pack(f"<{len(frames)}Q", *lengths)
-        if inline:
-            head = b"".join((head, *views))
         try:
+            if inline:
+                self._begin(rank, b"".join((head, *views)), _HEAD)
+                return
             self._begin(rank, head, _HEAD)
-            if not inline:
-                for view in views:
-                    for start in range(0, len(view), _LARGEST_PIECE):
-                        self._begin(rank, view[start : start + _LARGEST_PIECE], _PIECE)
+            for view in views:
+                for piece in _pieces(view):
+                    self._begin(rank, piece, _PIECE)
         except self._mpi.Exception as error:
             self._note(error)
 
     def _begin(self, rank: int, buffer: Any, tag: int) -> None:
-        self._outgoing.append((rank, self._comm.Isend([buffer, self._mpi.BYTE], rank, tag), buffer))
+        request = self._comm.Isend([buffer, self._mpi.BYTE], rank, tag)
+        self._outgoing.append((rank, request, buffer))
 
     def receive(self) -> Iterator[tuple[int, Message]]:
         """Yield the messages that have arrived, with their senders; those of one rank in the order
@@ -98,7 +102,10 @@ class Link:
         self._forget_sent()
         failed = 0
         while failed < _PROBES:
-            failed = 0 if self._probe() else failed + 1
+            if self._probe():
+                failed = 0
+            else:
+                failed += 1
         for rank, queue in list(self._incoming.items()):
             while queue and self._is_complete(rank, queue[0]):
                 yield rank, queue.popleft().frames
@@ -132,8 +139,7 @@ class Link:
         else:
             frames = [bytearray(length) for length in lengths]
             for frame in frames:
-                for start in range(0, len(frame), _LARGEST_PIECE):
-                    piece = memoryview(frame)[start : start + _LARGEST_PIECE]
+                for piece in _pieces(memoryview(frame)):
                     requests.append(self._comm.Irecv([piece, self._mpi.BYTE], rank, _PIECE))
         self._incoming.setdefault(rank, deque()).append(_Incoming(frames, requests))
 
@@ -151,7 +157,8 @@ class Link:
         for _ in range(len(self._outgoing)):
             rank, request, buffer = self._outgoing.popleft()
             try:
-                if not (_test(request) if _is_large(buffer) else request.Test()):
+                is_sent = _test(request) if _is_large(buffer) else request.Test()
+                if not is_sent:
                     self._outgoing.append((rank, request, buffer))
             except self._mpi.Exception as error:
                 self._note(error)
@@ -168,6 +175,11 @@ class Link:
         self.lost |= new
         self._comm.Ack_failed()  # those that live can be received from again
         return bool(new)
+
+
+def _pieces(view: memoryview) -> Iterator[memoryview]:
+    for start in range(0, len(view), _LARGEST_PIECE):
+        yield view[start : start + _LARGEST_PIECE]
 
 
 def _is_large(buffer: Any) -> bool:

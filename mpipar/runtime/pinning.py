@@ -61,15 +61,16 @@ class Shortage(NamedTuple):
 
 def place(host: str, workers: int, workers_cores: int | None = None) -> Place:
     """Return where this process runs."""
-    cores, quota = node.affinity(), node.cgroup_cores()
+    cores = node.affinity()
+    quota = node.cgroup_cores()
     return Place(
-        host,
-        cores,
-        workers,
-        len(cores) if workers_cores is None else workers_cores,
-        os.cpu_count() or 1,
-        max(1, round(quota)) if quota else None,
-        _remedy(workers),
+        host=host,
+        cores=cores,
+        workers=workers,
+        workers_cores=len(cores) if workers_cores is None else workers_cores,
+        machine=os.cpu_count() or 1,
+        quota=max(1, round(quota)) if quota else None,
+        launcher=_remedy(workers),
     )
 
 
@@ -82,7 +83,8 @@ def advice(places: Sequence[Place]) -> str | None:
     found = _pinned(places) or _of_hosts(places, told=False)
     if not found:
         return None
-    first, others = found[0], len({one.where for one in found}) - 1
+    first = found[0]
+    others = len({one.where for one in found}) - 1
     more = f" (and {others} more)" if others else ""
     return f"{first.where}{more}: {first.what}: {first.remedy}"
 
@@ -99,11 +101,10 @@ def _pinned(places: Sequence[Place]) -> list[Shortage]:
     """Return the ranks whose workers have too few cores, though the host has more."""
     found = []
     for rank, one in enumerate(places):
-        if one.workers > 1 and one.workers_cores < min(one.workers, one.machine):
-            what = (
-                f"its {one.workers} workers share {several(one.workers_cores, 'core')}, as the rank"
-                " is pinned"
-            )
+        are_too_few = one.workers_cores < min(one.workers, one.machine)
+        if one.workers > 1 and are_too_few:
+            cores = several(one.workers_cores, "core")
+            what = f"its {one.workers} workers share {cores}, as the rank is pinned"
             found.append(Shortage(f"rank {rank} on host {one.host}", what, one.launcher or _MORE))
     return found
 
@@ -112,30 +113,39 @@ def _of_hosts(places: Sequence[Place], *, told: bool) -> list[Shortage]:
     """Return the hosts whose ranks have too few cores among them; ``told``: even where these are
     all there are.
     """
+    by_host: dict[str, list[Place]] = {}
+    for one in places:
+        by_host.setdefault(one.host, []).append(one)
     found = []
-    for host in dict.fromkeys(one.host for one in places):
-        here = [one for one in places if one.host == host]
-        everything = frozenset[int]().union(*(one.cores for one in here))
-        wanted, machine = sum(one.workers for one in here), here[0].machine
-        if len(everything) >= machine and wanted > machine:  # all there are: it is known
-            if told:
-                found.append(
-                    Shortage(
-                        f"host {host}", f"{_crowd(here)} share {several(machine, 'core')}", _FEWER
-                    )
-                )
-            continue
-        short = _short(here, {one.cores for one in here} | {everything})
-        if short is not None:
-            found.append(
-                Shortage(f"host {host}", f"{short}, as they are pinned", here[0].launcher or _FEWER)
-            )
-        elif (quota := _quota(here)) is not None and quota < min(wanted, machine):
-            what = (
-                f"{_crowd(here)} have the time of {several(quota, 'core')}, by their control group"
-            )
-            found.append(Shortage(f"host {host}", what, _FEWER))
+    for here in by_host.values():
+        shortage = _of_host(here, told=told)
+        if shortage is not None:
+            found.append(shortage)
     return found
+
+
+def _of_host(here: Sequence[Place], *, told: bool) -> Shortage | None:
+    """Return whether the ranks of one host have too few cores among them."""
+    first = here[0]
+    where = f"host {first.host}"
+    machine = first.machine
+    wanted = _workers_of(here)
+    sets = {one.cores for one in here}
+    everything = frozenset[int]().union(*sets)
+    has_all_cores = len(everything) >= machine
+    if has_all_cores and wanted > machine:  # who started them knows that
+        if not told:
+            return None
+        return Shortage(where, f"{_crowd(here)} share {several(machine, 'core')}", _FEWER)
+    short = _short(here, sets | {everything})
+    if short is not None:
+        return Shortage(where, f"{short}, as they are pinned", first.launcher or _FEWER)
+    quota = _quota(here)
+    if quota is None or quota >= min(wanted, machine):
+        return None
+    time = several(quota, "core")
+    what = f"{_crowd(here)} have the time of {time}, by their control group"
+    return Shortage(where, what, _FEWER)
 
 
 def _short(here: Sequence[Place], sets: Iterable[frozenset[int]]) -> str | None:
@@ -144,15 +154,21 @@ def _short(here: Sequence[Place], sets: Iterable[frozenset[int]]) -> str | None:
     """
     for cores in sorted(sets, key=len):
         within = [one for one in here if one.cores <= cores]
-        if sum(one.workers for one in within) > len(cores):
+        if _workers_of(within) > len(cores):
             return f"{_crowd(within)} share {several(len(cores), 'core')}"
     return None
 
 
+def _workers_of(here: Sequence[Place]) -> int:
+    return sum(one.workers for one in here)
+
+
 def _crowd(here: Sequence[Place]) -> str:
-    workers = sum(one.workers for one in here)
+    workers = _workers_of(here)
     ranks = several(len(here), "rank")
-    return ranks if workers == len(here) else f"{ranks} with {several(workers, 'worker')} in all"
+    if workers == len(here):
+        return ranks
+    return f"{ranks} with {several(workers, 'worker')} in all"
 
 
 def _quota(here: Sequence[Place]) -> int | None:
@@ -168,14 +184,13 @@ def _remedy(workers: int, environment: Mapping[str, str] = os.environ) -> str:
     by_open_mpi = "OMPI_COMM_WORLD_SIZE" in environment
     by_hydra = "MPI_LOCALNRANKS" in environment
     by_mpirun = by_open_mpi or by_hydra
-    if by_mpirun and environment.get(CORES_OF_STEP):
+    if not by_mpirun:
+        return MORE_CORES.format(workers=workers) if STEP in environment else ""
+    if environment.get(CORES_OF_STEP):
         return UNSET_CORES
     if by_open_mpi:
         return "pass --bind-to none to mpirun"
-    if by_mpirun and any(name.startswith("I_MPI_") for name in environment):
+    by_intel_mpi = any(name.startswith("I_MPI_") for name in environment)
+    if by_intel_mpi:
         return "set I_MPI_PIN=off"
-    if STEP in environment and not by_mpirun:
-        return MORE_CORES.format(workers=workers)
-    if by_mpirun:
-        return "pass -bind-to none to mpirun, or ask for more cores"
-    return ""
+    return "pass -bind-to none to mpirun, or ask for more cores"

@@ -10,8 +10,8 @@ import numpy as np
 
 from mpipar.core import result_card
 from mpipar.core.kernel import BoundKernel
+from mpipar.core.partials import Array, DType
 from mpipar.core.plan import Plan
-from mpipar.core.reduction import Array
 from mpipar.core.row_types import common_dtype, converted, exact_dtype
 from mpipar.core.run_record import OfRun, RunRecord
 from mpipar.runtime.failure import Skipped
@@ -78,7 +78,10 @@ class Result(OfRun):
 
 
 def joined_rows(
-    bound: BoundKernel, plan: Plan, kept: dict[int, dict[str, Array]], skipped: list[Skipped]
+    bound: BoundKernel,
+    plan: Plan,
+    kept: dict[int, dict[str, Array]],
+    skipped: list[Skipped],
 ) -> dict[str, Array]:
     """Return the rows of each dataset in block order, from the rows of all blocks, {block:
     {dataset: rows}}.
@@ -86,13 +89,17 @@ def joined_rows(
     joined = {}
     for dataset in bound.reduction.datasets():
         pieces = {index: rows[dataset.name] for index, rows in kept.items()}
-        in_order = [piece for _, piece in sorted(pieces.items())]
-        dtype = dataset.dtype or common_dtype(piece.dtype for piece in in_order)
-        if dataset.dtype is None:
-            dtype = exact_dtype(dtype, (piece.dtype for piece in in_order), in_order.copy)
-        pieces |= {block.block: dataset.missing(plan[block.block], dtype) for block in skipped}
-        empty = np.zeros((0, *dataset.row), dtype)
-        joined[dataset.name] = np.concatenate(
-            [empty, *(converted(pieces[index], dtype) for index in sorted(pieces))]
-        )
+        dtype = dataset.dtype or _dtype_of([pieces[index] for index in sorted(pieces)])
+        for block in skipped:
+            pieces[block.block] = dataset.missing(plan[block.block], dtype)
+        in_order = [np.zeros((0, *dataset.row), dtype)]
+        for index in sorted(pieces):
+            in_order.append(converted(pieces[index], dtype))
+        joined[dataset.name] = np.concatenate(in_order)
     return joined
+
+
+def _dtype_of(pieces: list[Array]) -> DType:
+    """Return a type that holds all these rows."""
+    types = [piece.dtype for piece in pieces]
+    return exact_dtype(common_dtype(types), types, pieces.copy)

@@ -12,8 +12,8 @@ dynamic    all                              shared by all ranks, one-sided
 =========  ===============================  ========================================
 
 Blocks are taken in chunks, which shrink towards the end (guided self-scheduling; C. D.
-Polychronopoulos and D. J. Kuck,
-*IEEE Trans. Computers* C-36, 1425, 1987), and which are no longer than a fraction of a second of measured work.
+Polychronopoulos and D. J. Kuck, *IEEE Trans. Computers* C-36, 1425, 1987), and which are no longer
+than a fraction of a second of measured work.
 """
 
 from __future__ import annotations
@@ -72,13 +72,16 @@ class Share:
     def note(self, blocks: int, seconds: float) -> None:
         """Tell how long some blocks took, so that later chunks have a fitting size."""
         mean = seconds / max(1, blocks)
-        old = self._block_seconds
-        self._block_seconds = mean if old is None else OLD_WEIGHT * old + (1 - OLD_WEIGHT) * mean
+        if self._block_seconds is not None:
+            mean = OLD_WEIGHT * self._block_seconds + (1 - OLD_WEIGHT) * mean
+        self._block_seconds = mean
 
     @property
     def fraction_taken(self) -> float:
         """How much is taken, 0 to 1, as far as this rank knows."""
-        return min(1.0, self._taken / self._blocks.count) if self._blocks.count else 1.0
+        if not self._blocks.count:
+            return 1.0
+        return min(1.0, self._taken / self._blocks.count)
 
     def _next_size(self) -> int:
         if self._block_seconds is None:

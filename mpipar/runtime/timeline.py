@@ -59,8 +59,9 @@ class Timeline:
         """
         for (position, begin), (after, end) in itertools.pairwise(marks):
             if after > position:
-                first = chunk[position : position + 1].ranges[0][0]
-                _append(self.spans, Span(first, after - position, begin, end), self._shortest)
+                first, *_ = chunk[position : position + 1]
+                span = Span(first, after - position, begin, end)
+                _append(self.spans, span, self._shortest)
         if len(self.spans) > MOST_SPANS:
             self.spans, self._shortest = _thinned(self.spans, MOST_SPANS // 2, self._shortest)
 
@@ -69,7 +70,10 @@ class Timeline:
         ``origin``.
         """
         spans, _ = _thinned(self.spans, most, self._shortest)
-        return [span._replace(begin=span.begin - origin, end=span.end - origin) for span in spans]
+        found = []
+        for block, blocks, begin, end in spans:
+            found.append(Span(block, blocks, begin - origin, end - origin))
+        return found
 
 
 def most_of_each(processes: int) -> int:
@@ -83,8 +87,9 @@ def _append(spans: list[Span], span: Span, shortest: float) -> None:
     """
     if spans:
         last = spans[-1]
-        are_short = max(last.end - last.begin, span.end - span.begin) < shortest
-        if are_short and span.begin - last.end < shortest / 10:
+        longer = max(last.end - last.begin, span.end - span.begin)
+        between = span.begin - last.end
+        if longer < shortest and between < shortest / 10:
             spans[-1] = Span(last.block, last.blocks + span.blocks, last.begin, span.end)
             return
     spans.append(span)

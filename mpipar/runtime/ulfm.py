@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from mpipar.base.errors import BadInput
+from mpipar.base.overriding import override
 from mpipar.runtime.communicator import MPIComm, RankLost
 from mpipar.runtime.counter import Counter
 
@@ -63,23 +64,27 @@ class SurvivingComm(MPIComm):
     node_neighbours = _noticing(MPIComm.node_neighbours)
     agree = _noticing(MPIComm.agree)
 
-    def shared_counter(self) -> Counter:  # noqa: D102
+    @override
+    def shared_counter(self) -> Counter:
         raise BadInput(
             "schedule: dynamic needs one-sided operations, which don't survive the loss of a rank"
         )
 
-    def post_stop(self) -> None:  # noqa: D102
+    @override
+    def post_stop(self) -> None:
         with contextlib.suppress(self._mpi.Exception):  # agree, which comes next, will notice
             super().post_stop()
 
-    def stop_posted(self) -> bool:  # noqa: D102
+    @override
+    def stop_posted(self) -> bool:
         try:
             return super().stop_posted()
         except self._mpi.Exception:
             return True
 
     @_noticing
-    def settle(self) -> None:  # noqa: D102
+    @override
+    def settle(self) -> None:
         self._comm.Agree(1)
 
     def _own_copy(self, world: Any) -> Any:
@@ -112,7 +117,8 @@ class SurvivingComm(MPIComm):
                 continue  # another rank was lost meanwhile
             return survivors
 
-    def repair(self) -> None:  # noqa: D102
+    @override
+    def repair(self) -> None:
         before = self.size
         survivors = self._survivors(self._comm)
         self._comm = survivors
