@@ -45,9 +45,14 @@ def agree(
     before_abort : callable
         Called before this rank, which has failed, aborts others that don't come.
     """
-    message, state = interruption or "", STOPPING if interruption else GOING_ON
+    message = ""
+    state = GOING_ON
     if failure is not None:
-        message, state = failure.message(comm.rank, comm.host), FAILING
+        message = failure.message(comm.rank, comm.host)
+        state = FAILING
+    elif interruption:
+        message = interruption
+        state = STOPPING
     if state != GOING_ON:
         comm.post_stop()
 

@@ -75,9 +75,9 @@ class Watch:
         self._output = output
         self.interruption = interruption
         self.progress = progress
-        self._next_commit = (
-            time.monotonic() + checkpoint.every if checkpoint is not None else float("inf")
-        )
+        self._next_commit = float("inf")
+        if checkpoint is not None:
+            self._next_commit = time.monotonic() + checkpoint.every
         self._complained = False
 
     def stop(self) -> bool:
@@ -90,7 +90,9 @@ class Watch:
         """Show progress, and commit if it is time to; return why the run can't go on."""
         if self._comm.is_root:
             self.progress(fraction)
-        return self.commit() if time.monotonic() >= self._next_commit else None
+        if time.monotonic() < self._next_commit:
+            return None
+        return self.commit()
 
     def commit(self) -> Failure | None:
         """Commit what is new on this rank. If that can't be done, say so once, go on, and try again
@@ -99,22 +101,25 @@ class Watch:
         if self._checkpoint is None:
             return None
         self._next_commit = time.monotonic() + self._checkpoint.every
+        new = self._tally.new
         try:
-            if self._tally.new.ranges or self._tally.new.skipped:
+            if new.ranges or new.skipped:
                 if self._output is not None:
                     self._output.flush()
-                self._checkpoint.append(self._tally.new)
+                self._checkpoint.append(new)
         except (OSError, TypeError) as error:
             if not self._complained:
                 self._complained = True
                 where = f"rank {self._comm.rank} on host {self._comm.host}"
                 note(
-                    f"mpipar: {where} can't commit ({one_line(error)}); it goes on, and will try"
-                    " again"
+                    f"mpipar: {where} can't commit ({one_line(error)});"
+                    " it goes on, and will try again"
                 )
             return None
         folded = self._tally.fold()
-        return folded if isinstance(folded, Failure) else None
+        if isinstance(folded, Failure):
+            return folded
+        return None
 
     def flush_rows(self) -> Failure | None:
         """Wait until the rows of this node are on the disk; return why that can't be."""

@@ -44,12 +44,14 @@ class InRank:
         stop.
         """
         assert self._evaluator is not None
-        while not watch.stop() and (chunk := share.take()) is not None:
+        while not watch.stop():
+            chunk = share.take()
+            if chunk is None:
+                break
             outcome = self._evaluator.evaluate(chunk, watch.stop)
             share.note(outcome.handled, outcome.seconds)
-            failure = tally.add(chunk, outcome, self.records[0]) or watch.chunk_done(
-                share.fraction_taken
-            )
+            failure = tally.add(chunk, outcome, self.records[0])
+            failure = failure or watch.chunk_done(share.fraction_taken)
             if failure is not None:
                 return failure
         return None

@@ -8,11 +8,12 @@ import functools
 import os
 import socket
 import struct
-from ipaddress import IPv4Interface
+from ipaddress import IPv4Interface, IPv4Network
 from multiprocessing import connection
 from typing import Any
 
-_ADDRESS, _NETMASK = 0x8915, 0x891B  # SIOCGIFADDR, SIOCGIFNETMASK of <linux/sockios.h>
+_ADDRESS = 0x8915  # SIOCGIFADDR of <linux/sockios.h>
+_NETMASK = 0x891B  # SIOCGIFNETMASK
 
 
 def own_interfaces() -> list[str]:
@@ -22,16 +23,19 @@ def own_interfaces() -> list[str]:
     found = []
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         for _, name in socket.if_nameindex():
-            request = struct.pack("256s", name.encode()[:15])
             with contextlib.suppress(OSError):  # it has none
-                address, mask = (
-                    socket.inet_ntoa(fcntl.ioctl(sock, number, request)[20:24])
-                    for number in (_ADDRESS, _NETMASK)
-                )
+                address = _asked(sock, _ADDRESS, name)
+                mask = _asked(sock, _NETMASK, name)
                 interface = IPv4Interface(f"{address}/{mask}")
                 if not interface.is_loopback:
                     found.append(str(interface))
     return found
+
+
+def _asked(sock: socket.socket, number: int, interface: str) -> str:
+    """Return what the kernel says of an interface, as an address."""
+    request = struct.pack("256s", interface.encode()[:15])
+    return socket.inet_ntoa(fcntl.ioctl(sock, number, request)[20:24])
 
 
 def shared_address(own: list[str], others: list[list[str]]) -> str | None:
@@ -45,10 +49,14 @@ def shared_address(own: list[str], others: list[list[str]]) -> str | None:
         Those of each other node.
     """
     for text in own:
-        network = IPv4Interface(text).network
-        if all(any(IPv4Interface(other).ip in network for other in node) for node in others):
-            return str(IPv4Interface(text).ip)
+        interface = IPv4Interface(text)
+        if all(_is_in(interface.network, node) for node in others):
+            return str(interface.ip)
     return None
+
+
+def _is_in(network: IPv4Network, node: list[str]) -> bool:
+    return any(IPv4Interface(text).ip in network for text in node)
 
 
 @functools.cache

@@ -47,7 +47,9 @@ class Interruption:
     """
 
     def __init__(
-        self, stop_before: float | None = None, notify: Callable[[str], None] = lambda text: None
+        self,
+        stop_before: float | None = None,
+        notify: Callable[[str], None] = lambda text: None,
     ) -> None:
         self._notify = notify
         self._reason: str | None = None
@@ -67,8 +69,9 @@ class Interruption:
 
     def __enter__(self) -> Interruption:
         if threading.current_thread() is threading.main_thread():
-            heard = [number for number in SIGNALS if not _is_kept_off(number)]
-            self._handlers = {number: signal.signal(number, self._note) for number in heard}
+            for number in SIGNALS:
+                if not _is_kept_off(number):
+                    self._handlers[number] = signal.signal(number, self._note)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -84,9 +87,8 @@ class Interruption:
             os._exit(128 + number)
         self._reason = signal.Signals(number).name
         if number == signal.SIGINT:
-            with contextlib.suppress(
-                RuntimeError
-            ):  # what this interrupts may be a write to the same stream
+            # What this interrupts may be a write to the same stream.
+            with contextlib.suppress(RuntimeError):
                 self._notify(CTRL_C)
 
 

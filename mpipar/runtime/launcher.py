@@ -35,8 +35,10 @@ def launch(environment: Mapping[str, str] = os.environ) -> Launch | None:
     """Return what the launcher says, or None where there is none."""
     for size, rank in SIZE_AND_RANK:
         if environment.get(size, "").isdigit():
-            number = environment.get(rank, "")
-            return Launch(size, int(environment[size]), int(number) if number.isdigit() else 0)
+            own = environment.get(rank, "")
+            if not own.isdigit():
+                own = "0"
+            return Launch(size, int(environment[size]), int(own))
     return None
 
 
@@ -46,15 +48,17 @@ def launchers_terminal(proc: Path = Path("/proc"), parent: int | None = None) ->
     """
     above = os.getppid() if parent is None else parent
     for _ in range(_MOST_BETWEEN):
+        process = proc / str(above)
         try:
-            name = (proc / str(above) / "comm").read_text().strip()
-            target = os.readlink(proc / str(above) / "fd" / "2")
-            fields = (proc / str(above) / "stat").read_text().rpartition(")")[2].split()
+            name = (process / "comm").read_text().strip()
+            target = os.readlink(process / "fd" / "2")
+            _, _, after_name = (process / "stat").read_text().rpartition(")")
         except OSError:
             return False
         if name.startswith(PROGRAMS):
             return target.startswith(("/dev/pts/", "/dev/tty"))
-        above = int(fields[1])
+        _, parent_of_it, *_ = after_name.split()
+        above = int(parent_of_it)
     return False
 
 
@@ -70,11 +74,16 @@ def hidden_from_children() -> Iterator[None]:
     """Let processes that are started inside this context not know of the launcher, nor initialise
     MPI.
     """
-    hidden = {name: os.environ.pop(name) for name in list(os.environ) if is_launchers(name)}
+    hidden = {name: value for name, value in os.environ.items() if is_launchers(name)}
+    for name in hidden:
+        del os.environ[name]
     before = os.environ.get(NO_INIT)
     os.environ[NO_INIT] = "false"  # an h5py that is built with MPI imports it
     try:
         yield
     finally:
-        os.environ.pop(NO_INIT)
-        os.environ.update(hidden if before is None else {**hidden, NO_INIT: before})
+        os.environ.update(hidden)
+        if before is None:
+            del os.environ[NO_INIT]
+        else:
+            os.environ[NO_INIT] = before

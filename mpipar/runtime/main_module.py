@@ -30,9 +30,8 @@ def _is_guard(statement: ast.stmt) -> bool:
     """Return whether a statement asks for the name of the module."""
     if not isinstance(statement, ast.If):
         return False
-    return any(
-        isinstance(node, ast.Name) and node.id == "__name__" for node in ast.walk(statement.test)
-    )
+    names = {node.id for node in ast.walk(statement.test) if isinstance(node, ast.Name)}
+    return "__name__" in names
 
 
 def description() -> dict[str, str]:

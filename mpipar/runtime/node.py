@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,14 +33,15 @@ def affinity() -> frozenset[int]:
 
 
 def cgroup_cores(
-    root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")
+    root: Path = Path("/sys/fs/cgroup"),
+    own: Path = Path("/proc/self/cgroup"),
 ) -> float | None:
     """Return the cores' worth of time that control groups (version 1 or 2) grant this process, or
     None if any.
 
     The limit of a group holds for those inside it: the smallest on the way up counts.
     """
-    limits = []
+    limits: list[float] = []
     try:
         lines = own.read_text().splitlines()
     except OSError:
@@ -48,22 +49,29 @@ def cgroup_cores(
     for line in lines:
         _, controllers, path = line.split(":", 2)
         if not controllers:
-            top, read = root, _quota_2
+            limits += _limits(root, path, _quota_2)
         elif "cpu" in controllers.split(","):
-            top, read = root / "cpu", _quota_1
-        else:
-            continue
-        group = top / path.lstrip("/")
-        for folder in (group, *group.parents):
-            if folder.is_relative_to(top):
-                limits.append(read(folder))
-    return min((limit for limit in limits if limit is not None), default=None)
+            limits += _limits(root / "cpu", path, _quota_1)
+    return min(limits, default=None)
+
+
+def _limits(top: Path, path: str, read: Callable[[Path], float | None]) -> Iterator[float]:
+    """Yield the limits of a group, and of those that it is in."""
+    group = top / path.lstrip("/")
+    for folder in (group, *group.parents):
+        if not folder.is_relative_to(top):
+            return
+        limit = read(folder)
+        if limit is not None:
+            yield limit
 
 
 def _quota_2(folder: Path) -> float | None:
     try:
         quota, period = (folder / "cpu.max").read_text().split()
-        return None if quota == "max" else int(quota) / int(period)
+        if quota == "max":
+            return None
+        return int(quota) / int(period)
     except (OSError, ValueError):
         return None
 
@@ -71,7 +79,9 @@ def _quota_2(folder: Path) -> float | None:
 def _quota_1(folder: Path) -> float | None:
     try:
         quota = int((folder / "cpu.cfs_quota_us").read_text())
-        return None if quota <= 0 else quota / int((folder / "cpu.cfs_period_us").read_text())
+        if quota <= 0:
+            return None
+        return quota / int((folder / "cpu.cfs_period_us").read_text())
     except (OSError, ValueError):
         return None
 
@@ -146,15 +156,13 @@ def one_thread() -> Iterator[None]:
     if threads_asked_for():
         yield
         return
-    before = {
-        name: os.environ[name] for name in THREAD_VARIABLES if name in os.environ
-    }  # set, but to nothing
+    # Those that are set, but to nothing.
+    before = {name: os.environ[name] for name in THREAD_VARIABLES if name in os.environ}
     os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))  # for libraries that are loaded later
     limits = None
     if "numpy" in sys.modules:
-        with contextlib.suppress(
-            ImportError
-        ):  # a dependency; without it only what is loaded from now on is held
+        # Without this dependency only what is loaded from now on is held.
+        with contextlib.suppress(ImportError):
             from threadpoolctl import threadpool_limits
 
             limits = threadpool_limits(limits=1)
@@ -170,4 +178,6 @@ def one_thread() -> Iterator[None]:
 
 def _number(name: str) -> int | None:
     value = os.environ.get(name, "")
-    return int(value) if value.isdigit() and int(value) > 0 else None
+    if not value.isdigit():
+        return None
+    return int(value) or None

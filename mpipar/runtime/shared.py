@@ -70,7 +70,10 @@ def shared_arrays(bound: BoundKernel, comm: Comm) -> Iterator[Mapping[str, NodeA
     """
     arrays: dict[str, NodeArray] = {}
     made: list[NodeArray] = []
-    makes = bool(bound.shared_names) and comm.node_neighbours(None)[0] == 0
+    makes = False
+    if bound.shared_names:
+        local_rank, _ = comm.node_neighbours(None)
+        makes = local_rank == 0
     try:
         for name in bound.shared_names:
             failure = None
@@ -78,12 +81,12 @@ def shared_arrays(bound: BoundKernel, comm: Comm) -> Iterator[Mapping[str, NodeA
                 try:
                     made.append(make(functools.partial(bound.make_shared, name)))
                 except Exception as error:
-                    failure = Failure(
-                        f"making the shared array {name!r}", one_line(error), traceback.format_exc()
-                    )
+                    where = f"making the shared array {name!r}"
+                    failure = Failure(where, one_line(error), traceback.format_exc())
             all_well(comm, failure)
             own = made[-1:] if makes else []
-            arrays[name] = comm.node_neighbours(own)[1][0][0]
+            _, of_node = comm.node_neighbours(own)
+            [arrays[name]] = of_node[0]
         yield arrays
     finally:
         for array in made:

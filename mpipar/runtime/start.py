@@ -39,13 +39,14 @@ _PROC = Path("/proc")
 _CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT)
 _CRASH_SECONDS = 10
 
-# What starts the ranks of a node, each a child of its own, and the variable that says how many they
-# are.
 _LAUNCHERS = {
     "prterun": "OMPI_COMM_WORLD_LOCAL_SIZE",
     "prted": "OMPI_COMM_WORLD_LOCAL_SIZE",
     "hydra_pmi_proxy": "MPI_LOCALNRANKS",
 }
+"""What starts the ranks of a node, each a child of its own, and the variable that says how many
+they are.
+"""
 
 
 def is_survivable() -> bool:
@@ -115,13 +116,15 @@ def _watch(limit: float, done: threading.Event) -> None:
             _end(f"MPI can't start: {ranks} on host {os.uname().nodename} ended before that")
         if time.monotonic() >= deadline:
             _end(
-                f"MPI has not started within {limit:g} s; a rank may have died, or its shared"
-                " memory was removed"
+                f"MPI has not started within {limit:g} s;"
+                " a rank may have died, or its shared memory was removed"
             )
 
 
 def missing_ranks(
-    environment: Any = os.environ, proc: Path = _PROC, parent: int | None = None
+    environment: Any = os.environ,
+    proc: Path = _PROC,
+    parent: int | None = None,
 ) -> int:
     """Return how many ranks the launcher started on this node that have ended; 0 where that can't
     be told.
@@ -135,17 +138,14 @@ def missing_ranks(
     parent : int, optional
         The launcher's process; the parent of this one.
     """
-    parent = os.getppid() if parent is None else parent
+    if parent is None:
+        parent = os.getppid()
     try:
-        variable = _LAUNCHERS[(proc / str(parent) / "comm").read_text().strip()]
-        started = int(environment[variable])
+        launcher = (proc / str(parent) / "comm").read_text().strip()
+        started = int(environment[_LAUNCHERS[launcher]])
         return max(started - _living_children(parent, proc), 0)
-    except (
-        OSError,
-        KeyError,
-        ValueError,
-    ):  # a wrapper between the launcher and this rank, or no launcher
-        return 0
+    except (OSError, KeyError, ValueError):
+        return 0  # a wrapper between the launcher and this rank, or no launcher
 
 
 def _living_children(parent: int, proc: Path) -> int:
@@ -161,9 +161,8 @@ def _living_children(parent: int, proc: Path) -> int:
 
 def _crashed(number: int) -> None:
     libc = ctypes.CDLL(None)
-    libc.signal(
-        signal.SIGALRM, libc._exit
-    )  # with the signal's number, if Python can't go on from here
+    # End with the signal's number, if Python can't go on from here.
+    libc.signal(signal.SIGALRM, libc._exit)
     libc.alarm(_CRASH_SECONDS)
     _end(f"MPI crashed while it started ({signal.Signals(number).name}); a rank may have died")
 
@@ -207,5 +206,6 @@ def _lock() -> socket.socket | None:
     try:
         lock.bind(f"\0mpipar-start-{os.getuid()}-{job}")
     except OSError as error:
-        return None if error.errno == errno.EADDRINUSE else lock
+        if error.errno == errno.EADDRINUSE:
+            return None
     return lock

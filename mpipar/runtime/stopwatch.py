@@ -19,13 +19,16 @@ class Stopwatch:
     """
 
     def __init__(self, step: float) -> None:
-        self._step, self._longest = step, max(_LONGEST_STEP, 2 * step)
+        self._step = step
+        self._longest = max(_LONGEST_STEP, 2 * step)
         self._last = time.monotonic()
         self._spent = 0.0
 
     def __call__(self) -> float:
         """Return the seconds that were spent so far."""
         now = time.monotonic()
-        passed, self._last = now - self._last, now
-        self._spent += passed if passed <= self._longest else self._step
+        passed = now - self._last
+        self._last = now
+        was_stopped = passed > self._longest
+        self._spent += self._step if was_stopped else passed
         return self._spent
