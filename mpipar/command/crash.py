@@ -18,7 +18,8 @@ _ROOT_SPEAKS_SECONDS = 0.5
 
 def end_all_ranks(program: str, error: BaseException, code: int, comm: Comm | None = None) -> None:
     """End the other ranks, which may be waiting for this one in a collective call."""
-    comm = world() if comm is None else comm
+    if comm is None:
+        comm = world()
     if not isinstance(error, KeyboardInterrupt):
         _tell_of_bug(program, error, comm)
     elif comm.is_root:

@@ -38,8 +38,9 @@ class Delivery:
 
     def store(self, result: Result, output: OutputFile | None) -> int:
         """Write the result to its files, on the root. Return the exit code."""
-        problem = None if output is None else output.write(result)
-        csv = self._line.options.csv
+        problem, csv = None, self._line.options.csv
+        if output is not None:
+            problem = output.write(result)
         if problem is None and csv is not None:
             problem = self._write_csv(result, csv)
         if problem is None:
@@ -85,7 +86,8 @@ class Delivery:
         line = self._line
         had_choice = line.options.device == AUTO and line.bound.kernel.runs_on(GPU.name)
         try:
-            print_text(as_json(result) if line.json else as_text(result, device=had_choice))
+            text = as_json(result) if line.json else as_text(result, device=had_choice)
+            print_text(text)
         except OSError as error:
             kept = "" if where is None else f"; it is in {where}"
             self._notify(f"the result could not be printed: {reason_of(error)}{kept}")

@@ -32,7 +32,7 @@ from mpipar.runtime import node
 from mpipar.runtime.comm import world
 from mpipar.runtime.communicator import Comm
 from mpipar.runtime.device import CHOICES, Seat, take_seat
-from mpipar.runtime.launcher import launch
+from mpipar.runtime.launcher import Launch, launch
 from mpipar.runtime.leftovers import Leftover, leftovers, remove
 from mpipar.runtime.mpirun import vendor_of
 from mpipar.runtime.pinning import Place, place, shortages
@@ -79,7 +79,9 @@ def main(arguments: Sequence[str]) -> int:
     code, text = DONE, ""
     if findings is not None:
         facts, problems = findings
-        code, text = FAILED if problems else DONE, page(facts, problems)
+        text = page(facts, problems)
+        if problems:
+            code = FAILED
     with contextlib.suppress(BadInput):  # copies that don't know of each other
         code = world().bcast(code)
     return say_once(text, sys.stdout, code)
@@ -140,48 +142,61 @@ def examine(workers: int | str, device: str = "auto", clean: bool = False) -> Fi
     launched = launch()
     try:
         comm = world()
-    except BadInput as error:
+    except BadInput as error:  # copies that don't know of each other
         if launched is not None and launched.rank:
             return None
-        return [*_programs(), ("ranks", f"1 seen of {launched.size if launched else 1}")], [
-            Problem(error.what, error.remedy)
-        ]
+        asked = launched.size if launched is not None else 1
+        facts = [*_programs(), ("ranks", f"1 seen of {asked}")]
+        return facts, [Problem(error.what, error.remedy)]
     ranks = _ranks(comm, workers, device)
     if not comm.is_root:
         return None
     seats = [(rank.place.host, rank.seat) for rank in ranks if rank.seat is not None]
-    asked = launched.size if launched is not None else 1
     facts = [
         *_programs(),
-        ("MPI", comm.library or "not in use (one process)"),
-        ("launcher", f"{launched.variable}={launched.size}" if launched is not None else "none"),
-        ("ranks", f"{comm.size} seen of {asked}"),
+        *_launch_facts(comm, launched),
         *_by_host(ranks),
         *gpus.facts(seats),
-        (
-            "threads",
-            ", ".join(
-                f"{name}={os.environ[name]}" for name in node.THREAD_VARIABLES if name in os.environ
-            )
-            or "libraries are held to 1 in each process",
-        ),
+        ("threads", _threads()),
         ("memory", _memory()),
         *_left_behind(clean),
         *scheduler().about(),
     ]
     of_gpus = gpus.problems(seats, wanted=device == GPU.name, launched=launched is not None)
-    return facts, [
+    problems = [
         *_problems(ranks),
         *(Problem(*one) for one in of_gpus),
         *_several_mpis(),
         *_unshared(ranks),
     ]
+    return facts, problems
+
+
+def _launch_facts(comm: Comm, launched: Launch | None) -> Iterator[tuple[str, str]]:
+    """Yield which MPI and launcher there are, and how many ranks see each other."""
+    yield "MPI", comm.library or "not in use (one process)"
+    if launched is None:
+        yield "launcher", "none"
+        yield "ranks", f"{comm.size} seen of 1"
+    else:
+        yield "launcher", f"{launched.variable}={launched.size}"
+        yield "ranks", f"{comm.size} seen of {launched.size}"
+
+
+def _threads() -> str:
+    """Return what the user says of the threads of libraries."""
+    given = [name for name in node.THREAD_VARIABLES if name in os.environ]
+    if not given:
+        return "libraries are held to 1 in each process"
+    return ", ".join(f"{name}={os.environ[name]}" for name in given)
 
 
 def _ranks(comm: Comm, workers: int | str, device: str) -> list[Rank]:
     """Return what all ranks know of themselves, on the root."""
     count = node.workers_of_rank(comm, workers)
-    seat = take_seat(comm) if device != CPU.name else None
+    seat = None
+    if device != CPU.name:
+        seat = take_seat(comm)
     with tempfile.TemporaryDirectory(prefix=".mpipar-doctor-", dir=_writable()) as name:
         seen = Path(comm.bcast(name)).is_dir()
         ranks = comm.gather(Rank(place(comm.host, count), seen, seat))
@@ -191,7 +206,9 @@ def _ranks(comm: Comm, workers: int | str, device: str) -> list[Rank]:
 
 def _writable() -> str | None:
     """Return the working folder, if it can be written to, or else None for the system's."""
-    return os.getcwd() if os.access(".", os.W_OK) else None
+    if not os.access(".", os.W_OK):
+        return None
+    return os.getcwd()
 
 
 def _programs() -> list[tuple[str, str]]:
@@ -231,8 +248,10 @@ def _listed(found: list[Leftover]) -> str:
     """Return what is left in a line: how many, how large, and the first names."""
     size = sum(leftover.size for leftover in found)
     names = [str(leftover.path) for leftover in found[:_MOST_NAMED]]
-    more = f" and {len(found) - _MOST_NAMED} more" if len(found) > _MOST_NAMED else ""
-    return f"{', '.join(names) or 'nothing'}{more} ({size / 2**20:.1f} MiB)"
+    listed = ", ".join(names) or "nothing"
+    if len(found) > _MOST_NAMED:
+        listed += f" and {len(found) - _MOST_NAMED} more"
+    return f"{listed} ({size / 2**20:.1f} MiB)"
 
 
 def _by_host(ranks: list[Rank]) -> Iterator[tuple[str, str]]:
@@ -262,19 +281,28 @@ def _several_mpis() -> Iterator[Problem]:
     """Yield whether there are launchers of several MPIs on the path: which one starts a job is then
     chance.
     """
-    found: dict[str, str] = {}
-    for folder in os.environ.get("PATH", "").split(os.pathsep):
-        path = shutil.which("mpirun", path=folder)
-        if path is not None and os.path.realpath(path) not in map(os.path.realpath, found.values()):
-            found.setdefault(vendor_of(path), path)
+    found = _mpis_on_path()
     if len(found) > 1:
         listed = ", ".join(f"{path} ({vendor})" for vendor, path in found.items())
-        beside = os.path.join(os.path.dirname(sys.executable), "mpirun")
-        first = beside if os.path.exists(beside) else next(iter(found.values()))
+        first = os.path.join(os.path.dirname(sys.executable), "mpirun")
+        if not os.path.exists(first):
+            first = next(iter(found.values()))
         yield Problem(
             f"there is more than one MPI on the path: {listed}",
             f"call the one you mean by its path: {first}",
         )
+
+
+def _mpis_on_path() -> dict[str, str]:
+    """Return {vendor: the first of its mpiruns on the path}."""
+    found: dict[str, str] = {}
+    seen = set()
+    for folder in os.environ.get("PATH", "").split(os.pathsep):
+        path = shutil.which("mpirun", path=folder)
+        if path is not None and os.path.realpath(path) not in seen:
+            seen.add(os.path.realpath(path))
+            found.setdefault(vendor_of(path), path)
+    return found
 
 
 def _unshared(ranks: list[Rank]) -> Iterator[Problem]:
@@ -290,4 +318,6 @@ def page(facts: list[tuple[str, str]], problems: list[Problem]) -> str:
     width = max(len(name) for name, _ in facts)
     lines = [f"{name:{width}}  {value}" for name, value in facts]
     lines += [f"\nproblem: {problem.what}\n remedy: {problem.remedy}" for problem in problems]
-    return "\n".join([*lines, *([] if problems else ["\nno problem found"])])
+    if not problems:
+        lines.append("\nno problem found")
+    return "\n".join(lines)

@@ -55,7 +55,9 @@ class Driver(Kernel):
         outlive_warning()
         suit_any_encoding()
         program = program or _program()
-        code = run_command(self, sys.argv[1:] if arguments is None else arguments, program)
+        if arguments is None:
+            arguments = sys.argv[1:]
+        code = run_command(self, arguments, program)
         code = flushed(program, code)
         leave(code)
         sys.exit(code)

@@ -21,11 +21,11 @@ from mpipar.core.devices.gpu import GPU
 from mpipar.core.kernel import BoundKernel
 from mpipar.runtime.comm import world
 from mpipar.runtime.communicator import Comm
+from mpipar.runtime.conduct import Conduct
 from mpipar.runtime.device import Gpu, chosen
 from mpipar.runtime.interrupt import Interruption
 from mpipar.runtime.node import one_thread
 from mpipar.runtime.result import Result
-from mpipar.runtime.run import Conduct
 from mpipar.runtime.run import run as run_blocks
 from mpipar.runtime.run_options import RunOptions
 
@@ -92,26 +92,48 @@ def execution(
                 raise no_gpu
             if comm.is_root:
                 begun(options.output.absolute())
-            for words in output.notes:
-                told(words)
+                _tell_of_output(output, options.output, notify)
             if output.finished:
-                told(f"{options.output} is finished; nothing is left to evaluate")
                 options, gpu = replace(options, workers=1), None
-        shown = options.progress if comm.is_root else False
-        with Progress(bound.kernel.name, shown) as progress:
-            conduct = Conduct(
-                options=options,
-                output=None if output is None else output.rows,
-                checkpoint=output,
-                keep_partials=output is not None,
-                keep_timeline=output is not None,
-                gpu=gpu,
-                interruption=interruption,
-                progress=progress,
-                notify=notify,
-            )
-            result = run_blocks(bound, comm, conduct)
+        result = _evaluate(bound, comm, options, output, gpu, interruption, notify)
         yield comm, result, output
+
+
+def _evaluate(
+    bound: BoundKernel,
+    comm: Comm,
+    options: RunOptions,
+    output: OutputFile | None,
+    gpu: Gpu | None,
+    interruption: Interruption,
+    notify: Notify,
+) -> Result | None:
+    """Evaluate the blocks that are missing, with a bar; return the result on the root.
+
+    Collective over comm.
+    """
+    shown = options.progress if comm.is_root else False
+    with Progress(bound.kernel.name, shown) as progress:
+        conduct = Conduct(
+            options=options,
+            output=None if output is None else output.rows,
+            checkpoint=output,
+            keep_partials=output is not None,
+            keep_timeline=output is not None,
+            gpu=gpu,
+            interruption=interruption,
+            progress=progress,
+            notify=notify,
+        )
+        return run_blocks(bound, comm, conduct)
+
+
+def _tell_of_output(output: OutputFile, path: Path, notify: Notify) -> None:
+    """Tell the user what was found in an output file, on the root."""
+    for words in output.notes:
+        notify(words)
+    if output.finished:
+        notify(f"{path} is finished; nothing is left to evaluate")
 
 
 def _output_file(options: RunOptions, bound: BoundKernel, comm: Comm) -> OutputFile:
@@ -189,8 +211,11 @@ def on_device(
     BadInput
         On all ranks, if GPUs are wanted and any rank has none.
     """
-    gpu = chosen(comm, wanted, notify) if bound.kernel.runs_on(GPU.name) else None
-    device = before_looking(wanted) if gpu is None else GPU.name
+    gpu, device = None, before_looking(wanted)
+    if bound.kernel.runs_on(GPU.name):
+        gpu = chosen(comm, wanted, notify)
+    if gpu is not None:
+        device = GPU.name
     if bound.device != device:
         bound = bound.on(device)
     return bound, gpu

@@ -10,6 +10,8 @@ from mpipar.runtime.device import Gpu, Seat
 Seats = Sequence[tuple[str, Seat]]
 """The host and the seat of each rank."""
 
+_MOST_NAMED = 8  # ranks
+
 
 def facts(seats: Seats) -> Iterator[tuple[str, str]]:
     """Yield a line for each host."""
@@ -35,6 +37,25 @@ def problems(seats: Seats, *, wanted: bool, launched: bool) -> Iterator[tuple[st
     launched : bool
         Whether a launcher has started as many ranks as the user wants.
     """
+    yield from _without_one(seats, wanted)
+    for host in dict.fromkeys(host for host, _ in seats):
+        takers = _takers(seats, host)
+        ranks = several(len(takers), "rank")
+        one_each = f"start {ranks} on this host, one for each GPU"
+        for gpu, sharing in takers:
+            if len(sharing) > 1:
+                shared = f"one GPU ({gpu.name}, {gpu.uuid[:12]})"
+                what = f"host {host}: {_named(sharing)} share {shared}"
+                yield what, f"{one_each}, if they are to run on GPUs"
+                break  # mostly it is the same for all
+        idle = sum(not taken_by for _, taken_by in takers)
+        if idle and launched:
+            what = f"host {host}: {several(idle, 'GPU')} of {len(takers)} without a rank"
+            yield what, f"{one_each}, or ask for fewer GPUs"
+
+
+def _without_one(seats: Seats, wanted: bool) -> Iterator[tuple[str, str]]:
+    """Yield which rank has no GPU, if it is wrong that it has none: others may have one."""
     without = [
         (rank, host, seat.problem)
         for rank, (host, seat) in enumerate(seats)
@@ -42,31 +63,10 @@ def problems(seats: Seats, *, wanted: bool, launched: bool) -> Iterator[tuple[st
     ]
     if without and (wanted or len(without) < len(seats)):
         rank, host, problem = without[0]
-        more = f" (and {len(without) - 1} more)" if len(without) > 1 else ""
-        yield f"rank {rank} on host {host}{more} has no GPU: {problem.what}", problem.remedy
-    for host in dict.fromkeys(host for host, _ in seats):
-        taken = _takers(seats, host)
-        count, idle = len(taken), sum(not ranks for _, ranks in taken)
-        for gpu, ranks in taken:
-            if len(ranks) > 1:
-                one_each = (
-                    f"start {several(count, 'rank')} on this host, one for each GPU, if they are to"
-                    " run on GPUs"
-                )
-                yield (
-                    f"host {host}: {_named(ranks)} share one GPU ({gpu.name}, {gpu.uuid[:12]})",
-                    one_each,
-                )
-                break  # mostly it is the same for all
-        if idle and launched:
-            what = f"host {host}: {several(idle, 'GPU')} of {count} without a rank"
-            yield (
-                what,
-                (
-                    f"start {several(count, 'rank')} on this host, one for each GPU, or ask for"
-                    " fewer GPUs"
-                ),
-            )
+        whose = f"rank {rank} on host {host}"
+        if len(without) > 1:
+            whose += f" (and {len(without) - 1} more)"
+        yield f"{whose} has no GPU: {problem.what}", problem.remedy
 
 
 def _takers(seats: Seats, host: str) -> list[tuple[Gpu, list[int]]]:
@@ -85,5 +85,7 @@ def _takers(seats: Seats, host: str) -> list[tuple[Gpu, list[int]]]:
 def _named(ranks: list[int]) -> str:
     if not ranks:
         return "no rank"
-    shown = ", ".join(map(str, ranks[:8])) + (", …" if len(ranks) > 8 else "")
+    shown = ", ".join(map(str, ranks[:_MOST_NAMED]))
+    if len(ranks) > _MOST_NAMED:
+        shown += ", …"
     return f"rank{'s' * (len(ranks) > 1)} {shown}"

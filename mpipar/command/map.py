@@ -131,7 +131,9 @@ def map(
     comm = all_ranks("mpipar.map", options.workers)
     listed_items = listed(items, comm)
     of_items = options.on_error
-    of_blocks = STOP if of_items == STOP or of_items.retries else OnError(skip=True)
+    of_blocks = STOP  # where a worker is lost, or takes too long, a whole block fails
+    if of_items != STOP and not of_items.retries:
+        of_blocks = OnError(skip=True)
     bound = options.bind(MapKernel(function, listed_items, of_items), {})
     check_same(listed_items, comm)
     try:

@@ -1,4 +1,4 @@
-"""The items of a map: listed, the same on all ranks, and with digests that tell them from others."""
+"""The items of a map: a list of them, the same on all ranks, and digests that tell them apart."""
 
 from __future__ import annotations
 
@@ -91,5 +91,8 @@ def files(item: Any) -> set[str]:
         return {file for value in item.values() for file in files(value)}
     if isinstance(item, (list, tuple)):
         return {file for value in item for file in files(value)}
-    found = file_in(str(item)) if isinstance(item, (str, Path)) else None
-    return set() if found is None else {found}
+    if isinstance(item, (str, Path)):
+        found = file_in(str(item))
+        if found is not None:
+            return {found}
+    return set()

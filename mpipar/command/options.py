@@ -74,6 +74,12 @@ def _check(line: CommandLine) -> None:
         raise bad_argument("--stop-before", "needs --output")
     if options.anyway and not options.resume:
         raise bad_argument("--anyway", "needs --resume")
+    _check_targets(line)
+
+
+def _check_targets(line: CommandLine) -> None:
+    """Raise BadInput if what the kernel makes can't be written, or has nowhere to go."""
+    options = line.options
     if options.csv is not None:
         from mpipar.store.csv_file import check_csv
 
@@ -128,7 +134,9 @@ def _parser(kernel: Kernel, program: str) -> RanksParser:
 
 def _description(kernel: Kernel) -> str | None:
     """Return the first paragraph of a kernel's docstring."""
-    return inspect.cleandoc(kernel.__doc__).split("\n\n")[0] if kernel.__doc__ else None
+    if not kernel.__doc__:
+        return None
+    return inspect.cleandoc(kernel.__doc__).split("\n\n")[0]
 
 
 def _example(kernel: Kernel, program: str) -> str:

@@ -137,30 +137,36 @@ def _run(
     bound: BoundKernel, options: RunOptions, everywhere: bool, ranks: Comm | None
 ) -> Result | None:
     """Run a kernel over ranks, by default all. Collective over them."""
-    path = os.path.abspath(options.output or "")  # a kernel may change the folder
     try:
-        with (
-            callers_device_kept(),
-            execution(bound, options, _notify, comm=ranks) as (comm, result, output),
-        ):
-            problem = None
-            if result is not None:
-                for line in skipped_lines(result):
-                    _notify(line)
-                if output is not None:
-                    problem = output.write(result)
-                    result = _with_stored_datasets(result, bound, path)
-            problem = comm.bcast(problem)
-            if problem is not None:
-                raise RunFailed(problem)
-            return comm.bcast(result) if everywhere else result
+        with callers_device_kept():
+            return _result(bound, options, everywhere, ranks)
     except MpiparError as error:
         raise error.with_traceback(None) from None  # what is between says nothing to the user
     except BaseException as error:
-        ranks = world() if ranks is None else ranks
+        if ranks is None:
+            ranks = world()
         if ranks.size > 1:
             end_all_ranks("mpipar.run", error, 1, ranks)
         raise
+
+
+def _result(
+    bound: BoundKernel, options: RunOptions, everywhere: bool, ranks: Comm | None
+) -> Result | None:
+    """Run a kernel, and store its result. Collective over the ranks."""
+    path = os.path.abspath(options.output or "")  # a kernel may change the folder
+    with execution(bound, options, _notify, comm=ranks) as (comm, result, output):
+        problem = None
+        if result is not None:
+            for words in skipped_lines(result):
+                _notify(words)
+        if result is not None and output is not None:
+            problem = output.write(result)
+            result = _with_stored_datasets(result, bound, path)
+        problem = comm.bcast(problem)
+        if problem is not None:
+            raise RunFailed(problem)
+        return comm.bcast(result) if everywhere else result
 
 
 def _with_stored_datasets(result: Result, bound: BoundKernel, path: str) -> Result:
@@ -168,7 +174,9 @@ def _with_stored_datasets(result: Result, bound: BoundKernel, path: str) -> Resu
     from mpipar.store.stored_rows import StoredDatasets
 
     names = tuple(dataset.name for dataset in bound.reduction.datasets())
-    return replace(result, datasets=StoredDatasets(path, names)) if names else result
+    if not names:
+        return result
+    return replace(result, datasets=StoredDatasets(path, names))
 
 
 def _notify(text: str) -> None:

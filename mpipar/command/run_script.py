@@ -176,6 +176,8 @@ def under_mpirun(wanted: Wanted) -> NoReturn:
     os.environ.setdefault("PYTHONHASHSEED", str(secrets.randbelow(2**32)))
     flush()
     open_missing()  # MPICH's mpirun ends at once without them
-    target = ["-m", wanted.target] if wanted.is_module else [wanted.target]
-    command = [sys.executable, "-m", "mpipar", "run", *wanted.options, *target, *wanted.arguments]
+    command = [sys.executable, "-m", "mpipar", "run", *wanted.options]
+    if wanted.is_module:
+        command.append("-m")
+    command += [wanted.target, *wanted.arguments]
     os.execv(mpirun, [mpirun, "-n", str(wanted.ranks), *command])

@@ -21,8 +21,9 @@ from mpipar.core.plan import Block
 from mpipar.core.reduction import ExactSum
 from mpipar.runtime.comm import world
 from mpipar.runtime.communicator import Comm
+from mpipar.runtime.conduct import Conduct
 from mpipar.runtime.node import usable_cores
-from mpipar.runtime.run import Conduct, run
+from mpipar.runtime.run import run
 from mpipar.runtime.run_options import RunOptions
 from mpipar.runtime.schedule import SCHEDULES
 

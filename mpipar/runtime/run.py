@@ -2,48 +2,41 @@
 
 ::
 
-    what is done ─▶ share out the missing blocks ─▶ evaluate ─▶ agree ─▶ comm.reduce ─▶ result on
-    the root
-    (checkpoint)    stride, slice, dynamic          in the rank  all well?  one total a rank
-                                                    or its pool
+    what is done ─▶ missing blocks ─▶ evaluate    ─▶ agree     ─▶ comm.reduce ─▶ result
+    checkpoint      stride, slice     in the rank    all well?    one total      on the root
+                    or dynamic        or its pool                 a rank
 """
 
 from __future__ import annotations
 
 import copy
 import time
-import traceback
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from mpipar.base.errors import BadInput, RunFailed, StoppedEarly
 from mpipar.core.blocks import Blocks, missing, united
 from mpipar.core.kernel import BoundKernel
 from mpipar.core.plan import Plan
-from mpipar.core.reduction import Array
-from mpipar.core.run_record import Placement, RunRecord, Timing, Trouble
 from mpipar.runtime import node
 from mpipar.runtime.agreement import Verdict, agree, all_well, guarded
 from mpipar.runtime.between_blocks import Checkpoint, Watch
 from mpipar.runtime.communicator import Comm, RankLost
-from mpipar.runtime.device import Gpu
-from mpipar.runtime.evaluate import Output, Task
+from mpipar.runtime.conduct import MOST_KEPT_PARTIALS, Conduct
+from mpipar.runtime.evaluate import Task
 from mpipar.runtime.failure import Failure, one_line
+from mpipar.runtime.finishing import finished, is_enough
+from mpipar.runtime.gathering import Gathering
 from mpipar.runtime.inline_evaluator import InRank
 from mpipar.runtime.pinning import advice, place
-from mpipar.runtime.progress_state import Done, Record, Tally
-from mpipar.runtime.result import Result, joined_rows
-from mpipar.runtime.run_options import RunOptions
+from mpipar.runtime.progress_state import Done, Tally
+from mpipar.runtime.result import Result
 from mpipar.runtime.schedule import share
 from mpipar.runtime.shared import shared_arrays
-from mpipar.runtime.timeline import Span, Timeline, most_of_each
 
 if TYPE_CHECKING:
     from mpipar.runtime.pool_evaluator import Workers
 
-MOST_KEPT_PARTIALS = 2**14
-"""Plans of up to so many blocks have their partials kept, if asked for."""
 
 FIRST_STAGE = 2**4
 """After so many blocks, and then after each doubling, a kernel that may end early is asked whether
@@ -51,59 +44,7 @@ it is enough.
 """
 
 
-def _no_progress(fraction: float) -> None:
-    """Show nothing."""
-
-
-def _no_notice(text: str) -> None:
-    """Say nothing."""
-
-
-def _no_interruption() -> None:
-    """Go on."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Conduct:
-    """How a run is conducted; nothing here changes the value of its result.
-
-    Attributes
-    ----------
-    options : RunOptions
-        Who evaluates the blocks, and what is done about those that fail. With one worker a rank
-        evaluates its blocks itself, but for a block_timeout: that needs a worker which can be
-        replaced, so there is a pool even of one.
-    output : Output, optional
-        Where the rows of datasets go; without it they come with the result.
-    checkpoint : Checkpoint, optional
-        What keeps on disk which blocks are done.
-    keep_partials : bool
-        Whether to keep the partial of each block, for plans of up to :data:`MOST_KEPT_PARTIALS`
-        blocks without rows.
-    keep_timeline : bool
-        Whether to keep when each process evaluated which blocks.
-    gpu : Gpu, optional
-        What this rank and its workers evaluate blocks on, if the kernel is bound to a GPU.
-    interruption : callable
-        Returns what says that this rank is to stop early, or None.
-    progress : callable
-        Called on the root with the fraction that is done, now and then.
-    notify : callable
-        Called on the root with what the user should know.
-    """
-
-    options: RunOptions = field(default_factory=RunOptions)
-    output: Output | None = None
-    checkpoint: Checkpoint | None = None
-    keep_partials: bool = False
-    keep_timeline: bool = False
-    gpu: Gpu | None = None
-    interruption: Callable[[], str | None] = _no_interruption
-    progress: Callable[[float], None] = _no_progress
-    notify: Callable[[str], None] = _no_notice
-
-
-def run(bound: BoundKernel, comm: Comm, conduct: Conduct = Conduct()) -> Result | None:
+def run(bound: BoundKernel, comm: Comm, conduct: Conduct | None = None) -> Result | None:
     """Evaluate all blocks over the ranks of ``comm`` and reduce them. Collective over comm.
 
     Parameters
@@ -112,7 +53,7 @@ def run(bound: BoundKernel, comm: Comm, conduct: Conduct = Conduct()) -> Result 
         What is evaluated.
     comm : Comm
         The ranks.
-    conduct : Conduct
+    conduct : Conduct, optional
         How.
 
     Returns
@@ -130,6 +71,7 @@ def run(bound: BoundKernel, comm: Comm, conduct: Conduct = Conduct()) -> Result 
     BadInput
         If there is no such schedule.
     """
+    conduct = conduct or Conduct()
     _check_plans(bound, comm)
     workers = node.workers_of_rank(comm, conduct.options.workers)
     is_small = bound.plan.n_blocks <= MOST_KEPT_PARTIALS and not bound.reduction.datasets()
@@ -142,19 +84,6 @@ def run(bound: BoundKernel, comm: Comm, conduct: Conduct = Conduct()) -> Result 
             all_well(comm, evaluator.wait_until_ready())
             _advise(comm, evaluator.cores, workers, conduct.notify)
             return _Run(bound, comm, conduct, workers, evaluator).result()
-
-
-class _Told(NamedTuple):
-    """What a rank tells the root at the end, beside its total: see Result."""
-
-    host: str
-    records: list[Record]
-    timelines: list[list[Span]]
-    partials: dict[int, Any]
-    rows: dict[int, dict[str, Array]]
-    retried: int
-    lost_workers: int
-    gpu: str | None
 
 
 class _Run:
@@ -188,12 +117,12 @@ class _Run:
 
     def _take_up(self) -> None:
         """Begin with what is done already."""
-        checkpoint, reduction = self._conduct.checkpoint, self._bound.reduction
-        base = checkpoint.base if checkpoint is not None else None
-        self._base = Done(reduction.start()) if base is None else Done(base.total, base.ranges)
+        checkpoint = self._conduct.checkpoint
+        self._base = Done(self._bound.reduction.start())
+        if checkpoint is not None and checkpoint.base is not None:
+            self._base = Done(checkpoint.base.total, checkpoint.base.ranges)
         self._whole = self._base
         self._done: list[range] = united(self._comm.bcast(self._base.ranges))
-        self._resumed = Blocks(self._done).count
 
     def result(self) -> Result | None:
         """Evaluate what is missing; return the result on the root."""
@@ -214,18 +143,20 @@ class _Run:
                 if self._comm.is_root:
                     self._conduct.notify(f"a rank was lost; {self._comm.size} go on")
                 if self._conduct.checkpoint is not None:
-                    self._watch.commit()  # so that all that is left of this run is on the disk, …
-                    self._tally.kept = Done(self._bound.reduction.start())
-                    self._comm.barrier()
-                    self._conduct.checkpoint.reload(
-                        self._comm.is_root
-                    )  # … and what the dead have committed, too
-                    self._comm.settle()
+                    self._reload(self._conduct.checkpoint)
                 self._take_up()
                 self._done = united(self._done + self._comm.bcast(self._ranges_of_all()))
                 return
             except RankLost:
                 continue
+
+    def _reload(self, checkpoint: Checkpoint) -> None:
+        """Commit all that is left of this run, and take up what the dead have committed, too."""
+        self._watch.commit()
+        self._tally.kept = Done(self._bound.reduction.start())
+        self._comm.barrier()
+        checkpoint.reload(self._comm.is_root)
+        self._comm.settle()
 
     def _ranges_of_all(self) -> list[range]:
         """Return which blocks ranks have done that no checkpoint has, on the root."""
@@ -239,90 +170,25 @@ class _Run:
             self._began = time.perf_counter()
         plan = self._evaluate()
         elapsed = time.perf_counter() - self._began
-        outcome = _finish(self._bound, copy.deepcopy(self._whole.total)) if comm.is_root else None
-        failure = comm.bcast(outcome if isinstance(outcome, Failure) else None)
-        if failure is not None:
-            self._end(Verdict(True, failure.message(0, comm.host)))
-        tally = self._tally
-        records, timelines = self._records()
-        gpu = self._conduct.gpu.name if self._conduct.gpu is not None else None
-        gathered = comm.gather(
-            _Told(
-                comm.host,
-                records,
-                timelines,
-                tally.partials,
-                tally.rows,
-                tally.retried,
-                tally.lost_workers,
-                gpu,
-            )
+        outcome = self._outcome() if comm.is_root else None
+        self._end_if_failed(comm.bcast(outcome if isinstance(outcome, Failure) else None))
+        gathering = Gathering(
+            bound=self._bound,
+            comm=comm,
+            conduct=self._conduct,
+            schedule=self._schedule,
+            workers=self._workers,
+            began=self._began,
         )
+        gathered = comm.gather(gathering.told(self._tally))
         if not comm.is_root:
             return None
-        rows = {index: rows for told in gathered for index, rows in told.rows.items()}
-        skipped = sorted(self._whole.skipped)
-        result = Result(
-            outcome=outcome,
-            run=self._run_record(plan, elapsed, gathered),
-            hosts=[told.host for told in gathered],
-            records=[record for told in gathered for record in told.records],
-            skipped=skipped,
-            datasets=(
-                {}
-                if self._conduct.output is not None
-                else joined_rows(self._bound, plan, rows, skipped)
-            ),
-            partials={
-                index: partial for told in gathered for index, partial in told.partials.items()
-            },
-            done=self._whole,
-            timelines=[timeline for told in gathered for timeline in told.timelines],
-        )
-        assert self._whole.count + len(skipped) == plan.n_blocks, "not all blocks are done"
-        return result
+        return gathering.result(outcome, plan, self._whole, elapsed, gathered)
 
-    def _run_record(self, plan: Plan, elapsed: float, gathered: list[_Told]) -> RunRecord:
-        """Return what was run, and how that went, from what all ranks have told. For the root."""
-        timing = Timing.of(elapsed, [record for told in gathered for record in told.records])
-        skipped = len(self._whole.skipped)
-        hosts = [told.host for told in gathered]
-        placement = Placement(
-            schedule=self._schedule,
-            ranks=len(hosts),
-            nodes=len(set(hosts)),
-            workers=self._workers,
-            device=self._bound.device,
-            gpus=[told.gpu for told in gathered if told.gpu is not None],
-            library=self._comm.library,
-        )
-        trouble = Trouble(
-            resumed_blocks=plan.n_blocks - skipped - timing.evaluated_blocks,
-            retried_blocks=sum(told.retried for told in gathered),
-            skipped_blocks=skipped,
-            lost_workers=sum(told.lost_workers for told in gathered),
-            lost_ranks=self._comm.lost_ranks,
-        )
-        return RunRecord(
-            name=self._bound.kernel.name,
-            parameters=self._bound.parameters,
-            plan=plan,
-            seed=self._bound.seed,
-            placement=placement,
-            trouble=trouble,
-            timing=timing,
-        )
-
-    def _records(self) -> tuple[list[Record], list[list[Span]]]:
-        """Return what each process of this rank evaluated, and, if that is kept, when."""
-        records = self._tally.records
-        most, origin = most_of_each(self._comm.size * self._workers), self._began or 0.0
-        timelines = (
-            [record.timeline.since(origin, most) for record in records]
-            if self._conduct.keep_timeline
-            else []
-        )
-        return [replace(record, timeline=Timeline()) for record in records], timelines
+    def _outcome(self) -> Any:
+        """Return the result of what is done, or the Failure to make one. On the root."""
+        total = copy.deepcopy(self._whole.total)  # to make a result may change the total
+        return finished(self._bound, total)
 
     def _evaluate(self) -> Plan:
         """Evaluate all blocks that are missing, or the first ones that are enough; return the plan
@@ -334,13 +200,19 @@ class _Run:
             if todo.count == 0 and self._done and self._done[-1].stop > stop:
                 continue  # it wasn't enough, or there wouldn't be more
             self._evaluate_blocks(todo)
-            if stop < plan.n_blocks:
-                enough = self._comm.bcast(self._is_enough() if self._comm.is_root else None)
-                if isinstance(enough, Failure):
-                    self._end(Verdict(True, enough.message(0, self._comm.host)))
-                if enough:
-                    return Plan(stop * plan.block, plan.block)
+            if stop < plan.n_blocks and self._is_enough():
+                return Plan(stop * plan.block, plan.block)
         return plan
+
+    def _is_enough(self) -> bool:
+        """Return whether the first blocks are enough."""
+        answer: bool | Failure | None = None
+        if self._comm.is_root:
+            answer = is_enough(self._bound, self._outcome())
+        answer = self._comm.bcast(answer)
+        if isinstance(answer, Failure):
+            self._end_if_failed(answer)
+        return bool(answer)
 
     def _evaluate_blocks(self, todo: Blocks) -> None:
         """Evaluate some blocks, and take in what all ranks have evaluated."""
@@ -354,13 +226,14 @@ class _Run:
         verdict = agree(comm, failure, watch.interruption(), watch.commit)
         counter.free()
         self._collect()
-        left_out = [
-            range(block.block, block.block + 1) for block in comm.bcast(self._whole.skipped)
-        ]
-        if verdict is not None and (
-            verdict.failed or missing(self._done + left_out, self._bound.plan.n_blocks).count
-        ):
+        if verdict is not None and (verdict.failed or self._is_anything_left()):
             self._end(verdict)
+
+    def _is_anything_left(self) -> bool:
+        """Return whether blocks are neither done nor skipped."""
+        skipped = self._comm.bcast(self._whole.skipped)
+        left_out = [range(block.block, block.block + 1) for block in skipped]
+        return missing(self._done + left_out, self._bound.plan.n_blocks).count > 0
 
     def _collect(self) -> None:
         """Reduce what all ranks have evaluated onto the root, and tell all which blocks are
@@ -383,42 +256,34 @@ class _Run:
             self._whole = combined
         self._done = united(comm.bcast(self._whole.ranges))
 
-    def _end(self, verdict: Verdict) -> None:
-        """Commit all that is done, and raise RunFailed or StoppedEarly on all ranks."""
-        comm, checkpoint = self._comm, self._conduct.checkpoint
-        note, committed = "", False
-        if checkpoint is not None:
-            problem = None
-            if comm.is_root:
-                try:
-                    checkpoint.commit(self._whole)
-                except (OSError, TypeError, RuntimeError) as error:  # h5py raises the last one, too
-                    problem = one_line(error)
-            problem = comm.bcast(problem)
-            committed = problem is None
-            count, n_blocks = Blocks(self._done).count, self._bound.plan.n_blocks
-            note = (
-                f"{count} of {n_blocks} blocks are done and committed: --resume goes on from there"
-            )
-            if problem is not None:
-                note = (
-                    f"{count} of {n_blocks} blocks are done, but could not be committed ({problem})"
-                )
-        if verdict.failed or not committed:
-            raise RunFailed("\n".join(filter(None, (verdict.message, note))))
-        raise StoppedEarly(f"stopped early ({verdict.message}); {note}")
+    def _end_if_failed(self, failure: Failure | None) -> None:
+        """End the run, on all ranks, for what failed on the root."""
+        if failure is not None:
+            self._end(Verdict(True, failure.message(0, self._comm.host)))
 
-    def _is_enough(self) -> bool | Failure:
-        """Return whether the first blocks are enough, or why that can't be told. On the root."""
-        outcome = _finish(
-            self._bound, copy.deepcopy(self._whole.total)
-        )  # to make a result may change the total
-        if isinstance(outcome, Failure):
-            return outcome
-        try:
-            return self._bound.is_enough(outcome)
-        except Exception as error:
-            return Failure("asking whether it is enough", one_line(error), traceback.format_exc())
+    def _end(self, verdict: Verdict) -> NoReturn:
+        """Commit all that is done, and raise RunFailed or StoppedEarly on all ranks."""
+        if self._conduct.checkpoint is None:
+            raise RunFailed(verdict.message)
+        problem = self._commit_all(self._conduct.checkpoint)
+        done = f"{Blocks(self._done).count} of {self._bound.plan.n_blocks} blocks are done"
+        if problem is None:
+            kept = f"{done} and committed: --resume goes on from there"
+        else:
+            kept = f"{done}, but could not be committed ({problem})"
+        if verdict.failed or problem is not None:
+            raise RunFailed("\n".join(filter(None, (verdict.message, kept))))
+        raise StoppedEarly(f"stopped early ({verdict.message}); {kept}")
+
+    def _commit_all(self, checkpoint: Checkpoint) -> str | None:
+        """Commit all that is done; return why that can't be, on all ranks."""
+        problem = None
+        if self._comm.is_root:
+            try:
+                checkpoint.commit(self._whole)
+            except (OSError, TypeError, RuntimeError) as error:  # h5py raises the last one, too
+                problem = one_line(error)
+        return self._comm.bcast(problem)
 
 
 def _stages(bound: BoundKernel) -> Iterator[int]:
@@ -430,16 +295,6 @@ def _stages(bound: BoundKernel) -> Iterator[int]:
         yield stop
         stop *= 2
     yield bound.plan.n_blocks
-
-
-def _finish(bound: BoundKernel, total: Any) -> Any:
-    """Return the result of a total, or the Failure to make one."""
-    try:
-        return bound.result(total)
-    except RunFailed as error:  # what the kernel says by itself
-        return Failure("making the result", str(error))
-    except Exception as error:
-        return Failure("making the result", one_line(error), traceback.format_exc())
 
 
 def _evaluator(task: Task, comm: Comm, count: int, conduct: Conduct) -> InRank | Workers:

@@ -73,7 +73,9 @@ class _Workers(Option):
 
     @override
     def check(self, value: Any) -> Any:
-        return value if isinstance(value, str) and value == "auto" else super().check(value)
+        if isinstance(value, str) and value == "auto":
+            return value
+        return super().check(value)
 
 
 class _OnError(Option):
@@ -85,7 +87,9 @@ class _OnError(Option):
 
     @override
     def check(self, value: Any) -> Any:
-        return value if isinstance(value, OnError) else OnError.parse(str(value))
+        if isinstance(value, OnError):
+            return value
+        return OnError.parse(str(value))
 
 
 class _ResultFile(Option):
@@ -281,7 +285,9 @@ def parameters() -> dict[str, Parameter]:
 def default_workers() -> int | str | None:
     """Return the number of workers that the environment asks for, or None. Raises BadInput."""
     text = os.environ.get("MPIPAR_WORKERS")
+    if not text:
+        return None
     try:
-        return WORKERS.parse(text) if text else None
+        return WORKERS.parse(text)
     except BadInput as error:
         raise error.within("MPIPAR_WORKERS") from None
