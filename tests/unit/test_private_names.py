@@ -1,0 +1,72 @@
+import ast
+import concurrent.futures
+import ctypes
+import importlib
+import logging
+import multiprocessing
+import threading
+from pathlib import Path
+
+import pytest
+
+import mpipar
+from mpipar.base.private_names import CLOUDPICKLE, PYTHON
+
+ALL = {**CLOUDPICKLE, **PYTHON}
+MADE = {
+    "CDLL": lambda: ctypes.CDLL(None),
+    "Future": concurrent.futures.Future,
+    "Lock": multiprocessing.Lock,
+    "ModuleSpec": lambda: ast.__spec__,
+    "Queue": multiprocessing.Queue,
+    "RLock": threading.RLock,
+    "StreamHandler": logging.StreamHandler,
+}
+"""How objects of a class are made, where it isn't by calling it."""
+
+NAMED_BY_PYTHON = {"_asdict", "_exit", "_fields", "_getframe", "_make", "_replace"}  # documented
+OTHERS = {  # of numpy, pandas and scikit-learn, whose settings are told in one line if they fail
+    "_generator",
+    "_global_config",
+    "_registered_options",
+}
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_there_is_such_a_name(name):
+    module, path = name.split(":")
+    found = importlib.import_module(module)
+    for part in path.split("."):
+        own = part.removesuffix("()")
+        if own == part:
+            found = getattr(found, own)
+        else:
+            found = MADE.get(own, getattr(found, own))()
+
+
+def private_names(source):
+    """Return the private names that a source takes from elsewhere, and those that it defines."""
+    used, defined = set(), set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom) and not (node.module or "").startswith("mpipar"):
+            used.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.FunctionDef | ast.ClassDef):
+            defined.add(node.name)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            defined.add(node.id)
+        elif isinstance(node, ast.Attribute):
+            (defined if isinstance(node.ctx, ast.Store) else used).add(node.attr)
+    return tuple(
+        {name for name in names if name.startswith("_") and not name.startswith("__")}
+        for names in (used, defined)
+    )
+
+
+def test_no_other_private_names_are_used():
+    listed = {part.removesuffix("()") for name in ALL for part in name.split(":")[1].split(".")}
+    used, defined = set(), set()
+    for path in Path(mpipar.__file__).parent.rglob("*.py"):
+        its_used, its_defined = private_names(path.read_text(encoding="utf-8"))
+        used |= its_used
+        defined |= its_defined
+    assert used - defined - listed - NAMED_BY_PYTHON - OTHERS == set()
