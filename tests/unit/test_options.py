@@ -1,5 +1,6 @@
 import dataclasses
 import inspect
+import json
 import re
 from pathlib import Path
 from typing import Literal
@@ -12,6 +13,8 @@ import mpipar.pi
 from mpipar import BadInput, Dataset, Each, ExactSum, Plan, PositiveInt, driver
 from mpipar._version import __version__
 from mpipar.base.arguments import HelpWanted
+from mpipar.batch import job_program
+from mpipar.command.flags import flag_of
 from mpipar.command.options import CommandLine, parse
 from mpipar.runtime.failure import OnError
 from mpipar.runtime.run_options import RunOptions, parameters
@@ -371,3 +374,18 @@ def test_values_are_taken_as_their_types():
     )
     assert isinstance(options.checkpoint, float)
     assert options.resume is True
+
+
+def test_keys_of_job_files_stand_for_the_options_that_say_so():
+    """The job file's tables are not made of RunOptions, which would load NumPy: they agree."""
+    keys = {
+        flag_of(parameter): parameter.job_key
+        for parameter in parameters().values()
+        if getattr(parameter, "job_key", "")
+    }
+    said = {flag: what for flag, what in job_program._GIVEN.items() if what.startswith("use ")}
+    assert said == {flag: f"use {key}" for flag, key in keys.items()}
+    schema = json.loads(Path(job_program.__file__).with_name("job.schema.json").read_text())
+    for key in keys.values():
+        table, name = key.split(".")
+        assert name in schema["properties"][table]["properties"], key
