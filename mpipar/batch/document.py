@@ -115,8 +115,8 @@ class Document:
             path = printable(self.path)
             place = path if line is None else f"{path}:{line}"
         name = _dotted(key)
-        told = f"{place}: {name}: {problem}" if name else f"{place}: {problem}"
-        return BadInput(printable(told))
+        told = f"{name}: {problem}" if name else problem
+        return BadInput(problem, option=name, message=printable(f"{place}: {told}"))
 
     def _option_of(self, key: Key) -> str | None:
         """Return the option that has set a key, or has made the table that should have it; None if

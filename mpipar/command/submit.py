@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import re
+import json
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from mpipar.base.arguments import Parser
+from mpipar.base.arguments import Parser, bad_argument
 from mpipar.base.errors import BadInput
-from mpipar.base.exit_codes import DONE, FAILED
-from mpipar.batch import record
+from mpipar.base.exit_codes import DONE
 from mpipar.batch.document import Document
 from mpipar.batch.job_file import Job, read_job
-from mpipar.batch.job_status import examine
 from mpipar.batch.launchers import can_shrink
-from mpipar.batch.named_jobs import tasks as tasks_of
-from mpipar.batch.plan import plan
-from mpipar.batch.queue_states import states_of
+from mpipar.batch.plan import Plan, plan
 from mpipar.batch.record import Submission
-from mpipar.batch.scheduler import SchedulerUnavailable
 from mpipar.batch.schedulers import scheduler
-from mpipar.batch.site import read_site
+from mpipar.batch.site import Site, read_site
 from mpipar.batch.submit import (
     all_tasks,
     in_queue,
@@ -33,6 +27,9 @@ from mpipar.batch.submit import (
     unfinished_tasks,
 )
 from mpipar.command.entry import command, print_text
+from mpipar.command.submit_after import still_to_come
+from mpipar.command.submit_wait import wait
+from mpipar.core.preview import Preview
 
 _RESOURCES = (
     "nodes",
@@ -45,14 +42,15 @@ _RESOURCES = (
     "account",
 )
 _NUMBERS = ("nodes", "ranks_per_node", "ranks", "workers", "time")
-_POLL_SECONDS, _LONGEST_PAUSE = 2.0, 30.0
-_PATIENCE = 600.0  # that a controller is given which doesn't answer
 
 
 @command("mpipar submit")
 def main(arguments: Sequence[str]) -> int:
     """Submit a job, and return the exit code."""
-    return _submit(_parser().parse_args(arguments))
+    options = _parser().parse_args(arguments)
+    if options.json and not options.dry_run:
+        raise bad_argument("--json", "needs --dry-run")
+    return _submit(options)
 
 
 def _parser() -> Parser:
@@ -79,8 +77,8 @@ def _parser() -> Parser:
         ),
     )
     for name in _RESOURCES:
-        flag = f"--{name.replace('_', '-')}"
-        parser.add_argument(flag, metavar="VALUE", help=f"short for --set resources.{name}=VALUE")
+        short_for = f"short for --set resources.{name}=VALUE"
+        parser.add_argument(_flag(name), metavar="VALUE", help=short_for)
     parser.add_argument("--site", type=Path, metavar="FILE", help="the site's profile")
     parser.add_argument(
         "--after",
@@ -91,6 +89,9 @@ def _parser() -> Parser:
     )
     parser.add_argument(
         "--dry-run", action="store_true", help="print the script and the command; submit nothing"
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="with --dry-run: print them as one JSON object"
     )
     parser.add_argument(
         "--check",
@@ -108,16 +109,70 @@ def _parser() -> Parser:
     return parser
 
 
+class _Wanted(NamedTuple):
+    """What is to be submitted, as files and the command line say.
+
+    Attributes
+    ----------
+    document : Document
+        The job file, with the changes of the command line.
+    job : Job
+    site : Site
+    after : list of str
+        Numbers of the jobs that it waits for.
+    overrides : list of str
+        The changes, for the record.
+    """
+
+    document: Document
+    job: Job
+    site: Site
+    after: list[str]
+    overrides: list[str]
+
+
 def _submit(options: Any) -> int:
+    wanted = _read(options)
+    job = wanted.job
+    with made_folder(Path(job.folder)):
+        preview = _look(job, options.job)
+        tasks = all_tasks(job) if options.force else unfinished_tasks(job)
+        planned = plan(job, wanted.site, tasks or [0], wanted.after)
+        if options.json:
+            print(json.dumps(_as_object(job, planned, tasks, preview)))
+            return DONE
+        if options.dry_run:
+            print(planned.shown())
+            return DONE
+        if options.check:
+            print(scheduler().test(planned.options))
+            return DONE
+        if not options.force:
+            _refuse_if_in_queue(job.folder)
+        if not tasks:
+            _say(f"{job.folder} is finished; nothing is submitted")
+            return DONE
+        submission = submit(job, wanted.document, planned, wanted.site, tasks, wanted.overrides)
+    _tell(submission, preview)
+    if not options.wait:
+        return DONE
+    try:
+        return wait(submission, job, _say)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"job {submission.id} goes on") from None
+
+
+def _read(options: Any) -> _Wanted:
+    """Return what is to be submitted. Raises BadInput."""
     document = Document(options.job)
-    overrides = [*options.changes]
+    overrides = list(options.changes)
     for change in options.changes:
         document.change(change)
     for name in _RESOURCES:
         value = getattr(options, name)
         if value is not None:
             typed = _number(value) if name in _NUMBERS else value
-            document.put(("resources", name), typed, f"--{name.replace('_', '-')}")
+            document.put(("resources", name), typed, _flag(name))
             overrides.append(f"resources.{name}={value}")
     site = read_site(options.site)
     job = read_job(document, site.folder(""))
@@ -125,126 +180,60 @@ def _submit(options: Any) -> int:
         starter = scheduler().starter.program
         unfit = f'"go-on" needs mpirun or {starter} as the site\'s launcher, got {site.launcher!r}'
         raise document.error(("restart", "lost_nodes"), unfit)
-    after = _still_to_come(options.after)
-    with made_folder(Path(job.folder)):
-        try:
-            told = look_at_program(job)
-        except BadInput as error:
-            raise error.within(str(options.job)) from None
-        tasks = all_tasks(job) if options.force else unfinished_tasks(job)
-        planned = plan(job, site, tasks or [0], after)
-        if options.dry_run:
-            print(planned.shown())
-            return DONE
-        if options.check:
-            print(scheduler().test(planned.options))
-            return DONE
-        waiting = [] if options.force else in_queue(Path(job.folder))
-        if waiting:
-            listed = ", ".join(f"{state.id} ({state.state})" for state in waiting)
-            raise BadInput(
-                f"{job.folder}: job {listed} has this output already; --force submits it all the"
-                " same"
-            )
-        if not tasks:
-            _say(f"{job.folder} is finished; nothing is submitted")
-            return DONE
-        submission = submit(job, document, planned, site, tasks, overrides)
-    print_text(submission.id)
-    _say(
-        f"job {submission.id} ({job.name}{f', tasks {submission.tasks}' if job.tasks else ''}) in"
-        f" {job.folder}"
-    )
-    if told:
-        _say(f"it evaluates {told.words}")
-    try:
-        return _wait(submission, job) if options.wait else DONE
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"job {submission.id} goes on") from None
-
-
-def _still_to_come(numbers: list[str]) -> list[str]:
-    """Return which of these a job is to wait for.
-
-    One that has ended well is waited for by the scheduler, too, but for what that takes for a
-    failure, and is none.
-
-    Raises
-    ------
-    BadInput
-        If a job can't wait for one of them: for one that it doesn't know, the scheduler
-        wouldn't wait at all.
-    """
-    for number in numbers:
-        if not (number.isascii() and number.isdecimal()):
-            raise BadInput(f"--after: expected the number of a job, got {number!r}")
-    states = scheduler().states(numbers) if numbers else {}
-    here = scheduler().cluster()
-    left = []
-    for number in numbers:
-        found = [state for name, state in states.items() if re.split("[_+]", name)[0] == number]
-        if not found:
-            raise BadInput(
-                f"--after: {scheduler().name} knows no job {number}, or has forgotten it"
-            )
-        one = record.of_id(number, here)
-        facts = examine([(one, task) for task in tasks_of(one)])[0] if one is not None else []
-        failed = next(
-            (
-                fact
-                for each in facts
-                for fact in each
-                if not fact.is_open and fact.outcome != "done"
-            ),
-            None,
-        )
-        if failed is not None and failed.state is not None:
-            raise BadInput(
-                f"--after: job {failed.id} has not ended well: {failed.state}, {failed.words}"
-            )
-        bad = next((state for state in found if state.ended and not state.good), None)
-        is_done = bool(facts) and all(fact.outcome == "done" for each in facts for fact in each)
-        if bad is not None and not is_done:
-            raise BadInput(f"--after: job {bad.id} has not ended well: {bad.state}")
-        left += [] if bad is not None else [number]
-    return left
+    return _Wanted(document, job, site, still_to_come(options.after), overrides)
 
 
 def _number(text: str) -> int | str:
     """Return a whole number, or the text as it is, which the schema then refuses or not."""
-    return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else text
+    is_number = text.isascii() and text.isdecimal() and len(text) < 19
+    return int(text) if is_number else text
 
 
-def _wait(submission: Submission, job: Job) -> int:
-    """Wait for a job's end, and return 0 if all of it ended well, with all results."""
-    before, pause, heard = None, _POLL_SECONDS, time.monotonic()
-    while True:
-        try:
-            states = states_of([submission])
-        except SchedulerUnavailable as error:
-            if time.monotonic() > heard + _PATIENCE:
-                raise
-            _say(f"{error}; trying again")
-            time.sleep(pause)
-            continue
-        heard = time.monotonic()
-        told = ", ".join(sorted({state.state for state in states.values()}))
-        if told != before:
-            _say(f"job {submission.id}: {told or 'not in the queue any more'}")
-            before = told
-        if all(state.ended for state in states.values()):
-            every = examine([(submission, task) for task in tasks_of(submission)])[0]
-            facts = [fact for each in every for fact in each]
-            well = all(fact.outcome == "done" for fact in facts)
-            if job.output or not states:  # a prologue may have ended the job before it ran anything
-                well = well and not unfinished_tasks(job)
-            for words in dict.fromkeys(
-                fact.words for fact in facts if fact.words.startswith(("done, ", "failed: "))
-            ):
-                _say(f"job {submission.id}: {words}")
-            return DONE if well else FAILED
-        time.sleep(pause)
-        pause = min(1.2 * pause, _LONGEST_PAUSE)  # the controller has others to serve
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _look(job: Job, path: Path) -> Preview | None:
+    """Return what the driver would evaluate, if it says so. Raises BadInput, with the job file."""
+    try:
+        return look_at_program(job)
+    except BadInput as error:
+        raise error.within(str(path)) from None
+
+
+def _refuse_if_in_queue(folder: str) -> None:
+    waiting = in_queue(Path(folder))
+    if waiting:
+        listed = ", ".join(f"{state.id} ({state.state})" for state in waiting)
+        has_it = f"job {listed} has this output already; --force submits it all the same"
+        raise BadInput(f"{folder}: {has_it}")
+
+
+def _as_object(
+    job: Job, planned: Plan, tasks: list[int], preview: Preview | None
+) -> dict[str, Any]:
+    """Return what would be submitted, for JSON."""
+    return {
+        "name": job.name,
+        "folder": job.folder,
+        "tasks": tasks if job.tasks else None,
+        "finished": not tasks,
+        "path": str(planned.path),
+        "script": planned.script,
+        "options": planned.options,
+        "arguments": planned.command,
+        "command": planned.words(),
+        "driver": None if preview is None else preview._asdict(),
+        "problems": [],
+    }
+
+
+def _tell(submission: Submission, preview: Preview | None) -> None:
+    print_text(submission.id)
+    tasks = f", tasks {submission.tasks}" if submission.tasks else ""
+    _say(f"job {submission.id} ({submission.name}{tasks}) in {submission.folder}")
+    if preview is not None:
+        _say(f"it evaluates {preview.words}")
 
 
 def _say(text: str) -> None:

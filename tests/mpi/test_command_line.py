@@ -188,6 +188,29 @@ def test_a_dry_run_checks_everything_and_runs_nothing(ranks, tmp_path):
     assert over(ranks)(*dry, "--output", "missing/pi.h5", cwd=tmp_path).code == 2
 
 
+@pytest.mark.parametrize("ranks", [None, 2])
+def test_a_dry_run_tells_plan_or_problem_as_json(ranks, tmp_path):
+    dry = ["-m", "mpipar.pi", "--steps", "1e6", "--dry-run", "--json"]
+    finished = over(ranks)(*dry, cwd=tmp_path)
+    assert (finished.code, finished.stderr) == (0, "")
+    assert json.loads(finished.stdout) == {
+        "driver": "pi",
+        "n": 10**6,
+        "block": 65_536,
+        "n_blocks": 16,
+        "seed": 0,
+        "device": "cpu",
+        "problems": [],
+    }
+    finished = over(ranks)(*dry, "--block", "0", cwd=tmp_path)
+    assert finished.code == 2
+    what = "expected a whole number from 1 on, got 0"
+    assert json.loads(finished.stdout)["problems"] == [
+        {"message": f"argument --block: {what}", "option": "--block", "what": what, "remedy": ""}
+    ]
+    assert finished.stderr.count(f"error: argument --block: {what}") == 1
+
+
 def test_a_dry_run_tells_that_another_run_can_not_be_resumed(tmp_path):
     assert python("-m", "mpipar.pi", "--steps", "1e6", "--output", "pi.h5", cwd=tmp_path).code == 0
     before = (tmp_path / "pi.h5").read_bytes()

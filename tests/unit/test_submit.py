@@ -1,5 +1,6 @@
 import json
 import os
+import shlex
 import sys
 from pathlib import Path
 
@@ -120,6 +121,54 @@ def test_dry_run_shows_all_and_makes_nothing(slurm):
     assert left(slurm) == set()
     assert slurm.calls("sbatch") == []
     assert not (slurm.folder / "state/mpipar").exists()
+
+
+def test_dry_run_as_json_is_what_would_be_submitted(slurm):
+    ended = slurm.submit("pi.toml", "--dry-run", "--json")
+    assert (ended.code, ended.stderr) == (0, "")
+    told = json.loads(ended.stdout)
+    folder = slurm.work / "runs/pi"
+    assert (told["name"], told["folder"]) == ("pi", str(folder))
+    assert (told["tasks"], told["finished"], told["problems"]) == (None, False, [])
+    assert told["path"] == f"{folder}/job.sbatch"
+    assert 'exec "$@"\n' in told["script"]
+    assert "--job-name=pi" in told["options"]
+    assert told["command"] == ["sbatch", *told["options"], told["path"], *told["arguments"]]
+    assert told["driver"]["driver"] == "pi"
+    assert told["driver"]["n_blocks"] == -(-told["driver"]["n"] // told["driver"]["block"])
+    as_text = slurm.submit("pi.toml", "--dry-run").stdout
+    assert as_text == f"# {told['path']}\n{told['script']}\n# the command\n" + (
+        f"{shlex.join(told['command'])}\n"
+    )
+    script = json.loads(slurm.submit("script.toml", "--dry-run", "--json").stdout)
+    assert script["driver"] is None
+    assert slurm.calls("sbatch") == []
+    assert left(slurm) == set()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "option", "what"),
+    [
+        (["--set", "run.options.steps=-3"], "--steps", "expected a whole number from 1 on, got -3"),
+        (["--after", "x"], "--after", "expected the number of a job, got 'x'"),
+        (["--wiat"], "", "unrecognized arguments: --wiat; did you mean --wait, --site, --after?"),
+        (["--ranks", "0"], "resources.ranks", "expected a whole number from 1 to 10000000, got 0"),
+    ],
+)
+def test_dry_run_as_json_tells_problems(slurm, arguments, option, what):
+    ended = slurm.submit("pi.toml", "--dry-run", "--json", *arguments)
+    assert ended.code == 2
+    (problem,) = json.loads(ended.stdout)["problems"]
+    assert ended.stderr == f"mpipar submit: error: {problem['message']}\n"
+    assert problem["option"] == option
+    assert problem["what"] == what
+    assert left(slurm) == set()
+
+
+def test_json_is_for_dry_runs(slurm):
+    ended = slurm.submit("pi.toml", "--json")
+    assert (ended.code, ended.stdout) == (2, "")
+    assert ended.stderr == "mpipar submit: error: argument --json: needs --dry-run\n"
 
 
 def test_check_asks_slurm_and_submits_nothing(slurm):
