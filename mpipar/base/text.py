@@ -12,19 +12,30 @@ def printable(text: object) -> str:
     """Return a text as it can be printed in one line: what a user gave may have several, or odd
     characters.
     """
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(text))
+    return "".join(map(_printable_letter, str(text)))
+
+
+def _printable_letter(letter: str) -> str:
+    if letter.isprintable():
+        return letter
+    return repr(letter)[1:-1]
 
 
 def several(count: int, thing: str, things: str = "") -> str:
     """Return "1 rank", "2 ranks"; ``things`` is the plural, if it is more than an s."""
-    return f"{count} {thing if count == 1 else things or thing + 's'}"
+    if count == 1:
+        return f"{count} {thing}"
+    return f"{count} {things or thing + 's'}"
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return "; did you mean a, b?" with the names that are like ``name``, or nothing."""
     by_folded = {one.casefold(): one for one in known}
     matches = difflib.get_close_matches(name.casefold(), by_folded, n=3)
-    return f"; did you mean {', '.join(by_folded[match] for match in matches)}?" if matches else ""
+    if not matches:
+        return ""
+    meant = ", ".join(by_folded[match] for match in matches)
+    return f"; did you mean {meant}?"
 
 
 def items_in_blocks(n: int, n_blocks: int, block: int) -> str:

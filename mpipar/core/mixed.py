@@ -30,18 +30,23 @@ def table_of(rows: Sequence[Mapping[str, Array]]) -> Array:
     names: dict[str, None] = {}
     for row in rows:
         names |= dict.fromkeys(row)
-    columns = [_field(name, [row.get(name) for row in rows]) for name in names]
-    table = np.zeros(len(rows), [(name, values.dtype) for name, values in columns])
-    for name, values in columns:
-        table[name] = values
+    columns = {}
+    for name in names:
+        field, values = _field(name, [row.get(name) for row in rows])
+        columns[field] = values
+    types = [(field, values.dtype) for field, values in columns.items()]
+    table = np.zeros(len(rows), types)
+    for field, values in columns.items():
+        table[field] = values
     return table
 
 
 def _table_of_one(row: Mapping[str, Array]) -> Array:
     """Return the same of a single row, in less time."""
     types = tuple((name, cell.dtype) for name, cell in row.items())
+    values = [cell[()] for cell in row.values()]
     table = np.zeros(1, _dtype(types))
-    table[0] = tuple([cell[()] for cell in row.values()])
+    table[0] = tuple(values)
     return table
 
 
@@ -75,7 +80,8 @@ def values_in(table: Array) -> Iterator[tuple[str, Any, Array]]:
 
 
 def _values_by_type(
-    cells: list[str], types: list[DType | None]
+    cells: list[str],
+    types: list[DType | None],
 ) -> Iterator[tuple[list[int], Array]]:
     """Yield (rows, values) for each type in a column of several."""
     for number, dtype in enumerate(types):

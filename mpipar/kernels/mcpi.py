@@ -13,9 +13,7 @@ from mpipar.core.plan import Block
 
 
 def fused(block: Block, rng: Any, xp: Any, *, samples: int) -> Any:
-    """Return the same, to the point, by one kernel in CUDA that draws the numbers that rng
-    would.
-    """
+    """Return the same, to the point, by one kernel in CUDA that draws the numbers that rng would."""
     from mpipar.runtime.device import compiled
 
     threads = 256  # as in mcpi.cu
