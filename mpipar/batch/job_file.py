@@ -122,8 +122,12 @@ def read_job(document: Document, base: Path) -> Job:
 
 
 def _warning(document: Document, time: str) -> int:
-    """Return how many seconds before its end a job is warned. Raises BadInput if it doesn't take as
-    long.
+    """Return how many seconds before its end a job is warned.
+
+    Raises
+    ------
+    BadInput
+        If it doesn't take as long.
     """
     limit = seconds_of(time) or math.inf
     given = document.values.get("restart", {}).get("warn")

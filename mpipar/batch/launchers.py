@@ -1,11 +1,11 @@
 """How ranks are started on the nodes of a job: by mpirun, the scheduler, or in a site's way.
 
-==================================  =================================================
+==================================  =============================================================
 ``mpirun`` (``mpiexec``), options   the one of this environment, told how many ranks go where
-the scheduler's starter, options    that, told the same; which MPI it can start is the site's business
+the scheduler's starter, options    that, told the same, if it can start this MPI
 anything with ``{ranks}``           that, with ``{ranks}`` and ``{ranks_per_node}`` filled in
 anything else                       that, as it is, such as ``ibrun``
-==================================  =================================================
+==================================  =============================================================
 
 An mpirun starts one proxy on each node, by the scheduler's starter, and the proxy starts the ranks
 there: they have its cores and GPUs. What a job says of each rank would give the proxy those of one

@@ -57,9 +57,7 @@ def all_named(name: str, here: str) -> list[tuple[Submission, str]]:
 
 
 def latest_of_folder(one: Submission, here: str) -> list[tuple[Submission, str]]:
-    """Return the same of the folder of a submission, but for what was submitted to other
-    clusters.
-    """
+    """Return the same of a submission's folder, without what was submitted to other clusters."""
     every = record.of_folder(Path(one.folder))
     own = [each for each in every if record.may_be_of(each.cluster, here)]
     return latest_tasks(own or [one])

@@ -4,7 +4,7 @@ The scheduler knows of processes alone: one that was killed for its memory, and 
 job fail whose result is complete, and so does one that ends within the seconds of a time limit. Of
 what has ended, the first of these lines counts that fits:
 
-=========================================================  ==================================================
+=========================================================  =============
 the program's last word is 0                               done
 the result is complete, and there is no other last word    done
 the scheduler has it as cancelled                          cancelled
@@ -13,7 +13,7 @@ completed, and the program's last word is not 0            failed
 completed                                                  done
 its processes failed, with exit code 75                    stopped early
 anything else                                              failed
-=========================================================  ==================================================
+=========================================================  =============
 """
 
 from __future__ import annotations

@@ -42,9 +42,7 @@ def states_of(submissions: Iterable[Submission], wanted: Iterable[str] = ()) -> 
 
 
 def _of_this_cluster(submissions: Iterable[Submission]) -> dict[str, Submission]:
-    """Return {id: submission}; one that is known to be of this cluster goes before one that may
-    be.
-    """
+    """Return {id: submission}; what is known to be of this cluster goes before what may be."""
     here = scheduler().cluster()
     own: dict[str, Submission] = {}
     for one in submissions:
@@ -59,9 +57,7 @@ def _number(id: str) -> str:
 
 
 def is_of(state: JobState | None, one: Submission | None) -> bool:
-    """Return whether a state is that of a submission, rather than of another job with its
-    number.
-    """
+    """Return whether a state is a submission's, rather than another job's with its number."""
     if state is None or one is None or state.name.strip() != one.name.strip():
         return False
     return state.submitted is None or state.submitted >= one.time - _EARLIER

@@ -7,7 +7,8 @@
         submissions.jsonl        a Submission a line, the latest last
         pi-12.out                what the job printed: its name and number
         pi-12.journal            what happened to it (mpipar.runtime.journal)
-        pi.h5                    the result; and of a task of an array: pi-12_3.out, pi-12_3.journal, pi-3.h5
+        pi.h5                    the result
+        pi-12_3.out  …           the same of a task of an array: pi-12_3.journal, pi-3.h5
 
 Where the folders of jobs are is kept in the user's state folder, so that a job can be named by its
 number.
@@ -82,9 +83,8 @@ def add(submission: Submission) -> None:
     line = asdict(submission)
     append_line(Path(submission.folder) / _SUBMISSIONS, line, flush=True)
     index = _index()
-    with contextlib.suppress(
-        OSError
-    ):  # a home that can't be written to: the job can be named by its folder still
+    # A home that can't be written to: the job can be named by its folder still.
+    with contextlib.suppress(OSError):
         index.parent.mkdir(parents=True, exist_ok=True)
         append_line(index, line, flush=True)
 

@@ -62,8 +62,7 @@ class Site:
 
 
 def read_site(path: Path | None = None) -> Site:
-    """Return the profile in a file; by default the user's, or one with nothing special if there is
-    none.
+    """Return the profile in a file; by default the user's, or an empty one if there is none.
 
     Raises
     ------

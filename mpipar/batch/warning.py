@@ -25,9 +25,7 @@ _SHORTEST_WARNING = 10  # if it is a short one
 
 
 def usual_warning(limit: float | None) -> int:
-    """Return how many seconds before its end a job is warned that doesn't say; None is a long
-    one.
-    """
+    """Return how many seconds before its end a job is warned that doesn't say; None has no end."""
     if limit is None:
         return _WARNING
     return int(max(_SHORTEST_WARNING, min(_WARNING, limit // 4)))

@@ -46,8 +46,7 @@ class NoAnswer(SchedulerUnavailable):
 
 
 def environment() -> dict[str, str]:
-    """Return the environment for Slurm's programs: nothing in it of a job that this process is part
-    of.
+    """Return the environment for Slurm's programs, with nothing of a job around this process.
 
     What a user sets for sbatch (``SBATCH_ACCOUNT``) is kept outside of jobs; within, it may be
     Slurm's own. So is what a user sets for an MPI (``OMPI_MCA_…``) where there is no launcher,

@@ -74,10 +74,11 @@ _SHELL = """\
 # srun doesn't take this over from sbatch by itself.
 if [ -n "${SLURM_CPUS_PER_TASK:-}" ]; then export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK; fi
 """
-_HOW = """\
-# Options of sbatch come before this script, what follows python after it. When the time is nearly up, a
-# driver with --output commits what is done, and the job is requeued to go on from there.
-"""
+_HOW = (
+    "# Options of sbatch come before this script, what follows python after it."
+    " When the time is nearly up, a\n"
+    "# driver with --output commits what is done, and the job is requeued to go on from there.\n"
+)
 _PLACE = (
     "# Here is the place for what your site needs, such as: module load python; source"
     " venv/bin/activate"

@@ -80,9 +80,7 @@ def times(id: str) -> Times | None:
 
 
 def _not_in_queue(wanted: list[str], found: dict[str, JobState]) -> list[str]:
-    """Return what to ask the accounts for. The controller forgets the tasks of an array one by
-    one.
-    """
+    """Return what to ask the accounts for: the controller forgets tasks of an array one by one."""
     arrays = {id.partition("_")[0] for id in found if "_" in id}
     known = found.keys() | arrays
     forgotten = [id for id in wanted if id not in known]

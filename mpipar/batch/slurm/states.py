@@ -46,9 +46,7 @@ _CODE = re.compile(r"(\d+)(?::(\d+))?")
 
 
 def meaning_of(state: str, code: str = "") -> Meaning:
-    """Return what a state means, with the code of its end; what isn't known isn't taken for
-    ended.
-    """
+    """Return what a state means, with the code of its end; a new one isn't taken for ended."""
     if _could_not_open(state, code):
         return _NO_LOG
     return STATES.get(state) or Meaning("busy", state.lower().replace("_", " "))

@@ -45,9 +45,7 @@ def allocation(environment: Mapping[str, str] = os.environ) -> Allocation:
 
 
 def tasks_per_node(environment: Mapping[str, str], nodes: int) -> list[int]:
-    """Return how many ranks each node should have: what was asked for, or else how Slurm has spread
-    them.
-    """
+    """Return how many ranks each node should have: as asked for, or as Slurm has spread them."""
     asked = environment.get("SLURM_NTASKS_PER_NODE", "")
     total = environment.get("SLURM_NTASKS", "")
     if asked.isdigit() and (not total or int(total) == int(asked) * nodes):
