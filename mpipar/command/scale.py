@@ -19,7 +19,8 @@ from mpipar.base.arguments import Parser, named_path
 from mpipar.base.errors import StoppedEarly
 from mpipar.base.exit_codes import DONE
 from mpipar.command.entry import command
-from mpipar.command.scale_request import HERE, SLURM, Request
+from mpipar.command.scale_request import Request
+from mpipar.command.scale_sizes import CLUSTER, HERE
 from mpipar.study.folder import StudyFolder
 from mpipar.study.job_runner import JobRunner
 from mpipar.study.local_runner import LocalRunner
@@ -120,7 +121,7 @@ def _parser() -> Parser:
     )
     add(
         "--on",
-        choices=(HERE, SLURM),
+        choices=(HERE, CLUSTER),
         default=HERE,
         help="where to run: here (default), or, of a job file, as jobs",
     )

@@ -9,7 +9,7 @@ from typing import Any
 
 from mpipar.base.errors import BadInput
 from mpipar.batch.site import read_site
-from mpipar.command.scale_sizes import sizes
+from mpipar.command.scale_sizes import CLUSTER, sizes
 from mpipar.runtime.node import usable_cores
 from mpipar.study import machine
 from mpipar.study.design import (
@@ -28,9 +28,6 @@ from mpipar.study.local_runner import LocalRunner
 from mpipar.study.outcome import write_outcome
 from mpipar.study.target import Target, a_number, as_json, find_size, from_driver, from_job, look
 
-HERE, SLURM = "here", "slurm"
-"""Where a study runs."""
-
 _MOST_AT_ONCE = 1000
 _ONE_PROCESS = Size(STRONG, 1, 1)
 
@@ -48,7 +45,7 @@ class Request:
     target : Target
     sizes : list of Size
     repeats : int
-    on_slurm : bool
+    as_jobs : bool
         Whether each run is a job.
     at_once : int
         Jobs in the queue at a time.
@@ -63,7 +60,7 @@ class Request:
 
     def __init__(self, options: Any) -> None:
         self.options = options
-        self.on_slurm = options.on == SLURM
+        self.as_jobs = options.on == CLUSTER
         self.repeats = numbers(options.repeats, "--repeats", MOST_REPEATS)[-1]
         self.at_once = numbers(options.at_once or "1", "--at-once", _MOST_AT_ONCE)[-1]
         self.baseline: int | None = None
@@ -73,7 +70,7 @@ class Request:
         self._needs_output: bool | None = None
         self._name_size()
         self.sizes = sizes(
-            options, self._resources(), on_slurm=self.on_slurm, cores=self._own_cores()
+            options, self._resources(), as_jobs=self.as_jobs, cores=self._own_cores()
         )
         self._check()
 
@@ -81,14 +78,14 @@ class Request:
     def identity(self) -> dict[str, Any]:
         """What is measured, where."""
         where: dict[str, Any] = {"on": self.options.on}
-        if not self.on_slurm:
+        if not self.as_jobs:
             where |= machine.identity()
         return {**where, **self.target.identity()}
 
     def runner(self, notify: Callable[[str], None]) -> LocalRunner | JobRunner:
         """Return what carries out the runs."""
         folder = self.options.output
-        if self.on_slurm:
+        if self.as_jobs:
             site = read_site(self.options.site)
             return JobRunner(self.target, folder, site, self.at_once, notify)
         with_mpi = any(size.ranks > 1 for size in self.sizes)
@@ -96,7 +93,7 @@ class Request:
         return LocalRunner(self.target, folder, with_output=with_output, with_mpi=with_mpi)
 
     def look(self, runner: LocalRunner | JobRunner) -> None:
-        """Let the driver look at its options, and Slurm's part at its jobs. Raises BadInput."""
+        """Let the driver look at its options, and the scheduler at its jobs. Raises BadInput."""
         of_each_problem = {size.mode + size.items: size for size in self.sizes}
         for size in of_each_problem.values():
             look(self.target, size, self._output_option())
@@ -116,7 +113,7 @@ class Request:
             baseline=self.baseline,
             about=about,
             cores=self._own_cores(),
-            as_jobs=self.on_slurm,
+            as_jobs=self.as_jobs,
             write_text=folder.write_text,
         )
 
@@ -129,7 +126,7 @@ class Request:
 
     def _own_cores(self) -> int | None:
         """Return the cores of this machine, if the runs are here."""
-        return None if self.on_slurm else usable_cores()
+        return None if self.as_jobs else usable_cores()
 
     def _resources(self) -> dict[str, Any]:
         """Return what the job file asks for."""
@@ -142,8 +139,8 @@ class Request:
         options = self.options
         if options.target.endswith(".toml"):
             return from_job(Path(options.target), options.set, options.set_per_rank)
-        if self.on_slurm:
-            raise BadInput(f"slurm is for job files, got {options.target!r}", option="--on")
+        if self.as_jobs:
+            raise BadInput(f"{CLUSTER} is for job files, got {options.target!r}", option="--on")
         return from_driver(options.target, options.set, options.set_per_rank)
 
     def _name_size(self) -> None:
@@ -186,11 +183,11 @@ class Request:
 
     def _check(self) -> None:
         """Raise BadInput for options that don't go together."""
-        if not self.on_slurm:
+        if not self.as_jobs:
             refuse_too_many(self.sizes, usable_cores())
             for name, option in (("site", "--site"), ("at_once", "--at-once")):
                 if getattr(self.options, name) is not None:
-                    raise BadInput("is for jobs, with --on slurm", option=option)
+                    raise BadInput(f"is for jobs, with --on {CLUSTER}", option=option)
         if self.baseline is not None:
             self._check_baseline(self.baseline)
 

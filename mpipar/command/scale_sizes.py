@@ -8,7 +8,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from mpipar.base.errors import BadInput
+from mpipar.batch.schedulers import scheduler
 from mpipar.study.design import SIZES, STRONG, WEAK, Size, numbers, workers_of
+
+HERE, CLUSTER = "here", scheduler().name.lower()
+"""Where a study runs."""
 
 _LARGEST = 2**63 - 1  # items
 
@@ -22,7 +26,7 @@ class Place(NamedTuple):
 
 
 def sizes(
-    options: Any, resources: Mapping[str, Any], *, on_slurm: bool, cores: int | None
+    options: Any, resources: Mapping[str, Any], *, as_jobs: bool, cores: int | None
 ) -> list[Size]:
     """Return all sizes of a study, in order.
 
@@ -32,7 +36,7 @@ def sizes(
         What the command line says.
     resources : mapping
         What the job file says of them, if there is one.
-    on_slurm : bool
+    as_jobs : bool
         Whether each run is a job.
     cores : int or None
         Cores of this machine, if the runs are here.
@@ -43,21 +47,21 @@ def sizes(
         If options don't go together.
     """
     if options.nodes is not None:
-        _check_nodes(options, on_slurm)
+        _check_nodes(options, as_jobs)
     elif options.ranks is None:
         raise BadInput("needed, such as --ranks 1,2,4", option="--ranks")
     places = _places(options, resources, cores)
     found = [Size(mode, *place) for mode in _modes(options) for place in places]
     if options.sizes:
-        if on_slurm:
+        if as_jobs:
             raise BadInput("is for studies here", option="--sizes")
         found += _of_several_problems(options.sizes, places)
     return sorted(found, key=_order)
 
 
-def _check_nodes(options: Any, on_slurm: bool) -> None:
-    if not on_slurm:
-        raise BadInput("is for jobs, with --on slurm", option="--nodes")
+def _check_nodes(options: Any, as_jobs: bool) -> None:
+    if not as_jobs:
+        raise BadInput(f"is for jobs, with --on {CLUSTER}", option="--nodes")
     if options.ranks is not None:
         raise BadInput("not with --ranks", option="--nodes")
 
