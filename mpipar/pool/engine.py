@@ -18,16 +18,13 @@ import threading
 import traceback
 from collections import deque
 from collections.abc import Callable
-from queue import Empty, SimpleQueue
 from typing import Any
 
 from mpipar.base.errors import PoolTerminated, RunFailed
 from mpipar.pool import importing, inheritance, module_sharing, twins, worker
 from mpipar.pool.dispatch import Dispatch
-from mpipar.pool.jobs import Job, Raised, name_of
-from mpipar.pool.process_view import ProcessView, views
 from mpipar.pool.rendezvous import Patience, drain, meet
-from mpipar.pool.snapshot import Snapshots
+from mpipar.pool.session import Session
 from mpipar.pool.worker_manager import LEAVE, Event, Order, Station
 from mpipar.runtime.channel import Frames
 from mpipar.runtime.communicator import Comm
@@ -38,7 +35,6 @@ from mpipar.runtime.pinning import advice
 
 _environment_at_start = dict(os.environ)
 
-_CALLBACK_SECONDS = 0.2  # between looks whether a pool is over, and its callbacks, too
 _FAREWELL_SECONDS = 2.0  # that last messages to other ranks are given
 
 
@@ -54,136 +50,6 @@ def _changed_environment() -> dict[str, str | None]:
     changed |= {name: None for name in _environment_at_start if name not in os.environ}
     changed[NO_INIT] = os.environ.get(NO_INIT)  # tasks may use MPI, and see a world of one
     return changed
-
-
-class Session:
-    """A pool, for the script's threads.
-
-    Parameters
-    ----------
-    engine : Engine
-    dispatch : Dispatch
-        What the engine's thread knows of it.
-    """
-
-    def __init__(self, engine: Engine, dispatch: Dispatch) -> None:
-        self._engine, self._dispatch = engine, dispatch
-        self.size = dispatch.size
-        self.snapshots = Snapshots(dispatch.definitions)
-        self._callbacks: SimpleQueue[Callable[[], None]] = SimpleQueue()
-        self._callback_thread: threading.Thread | None = None
-
-    @property
-    def is_over(self) -> bool:
-        """Whether its workers have ended, or can't do anything any more."""
-        return self._dispatch.ended.is_set() or self._dispatch.error is not None
-
-    @property
-    def broken_by(self) -> BaseException | None:
-        """Return why its workers can't start, if that is so."""
-        return self._dispatch.broken_by
-
-    def processes(self) -> list[ProcessView]:
-        """Return the worker processes, when all have started."""
-        return views(self._dispatch)
-
-    @property
-    def unfinished(self) -> int:
-        """Return how many single tasks have no outcome yet."""
-        return self._dispatch.calls.unfinished
-
-    def _post(self, action: Callable[[], None]) -> None:
-        self._engine.post(self._dispatch, action)
-
-    def submit(self, job: Job, *, waits: bool = False) -> None:
-        """Have a job done.
-
-        Parameters
-        ----------
-        job : Job
-            Its items as they are now; see :attr:`snapshots`.
-        waits : bool
-            Whether the script waits for it, so that it can't change its function meanwhile.
-        """
-        job.number = self._engine.new_job_number()
-        try:
-            if waits:
-                job.function_frames, job.stamp, job.lent = self.snapshots.live(job.function)
-            else:
-                job.function_frames, job.stamp, job.lent = self.snapshots.function(job.function)
-        except Exception as error:
-            job.error = error
-        job.start()
-        self._post(lambda: self._dispatch.add(job))
-
-    def call(
-        self, function: Any, arguments: tuple[Any, ...], keywords: dict[str, Any], sink: Any
-    ) -> None:
-        """Have a single task done, with all as it is now."""
-        try:
-            call = self.snapshots.call(function, arguments, keywords)
-        except Exception as error:
-            call = Raised(error)
-        name = name_of(function)
-        self._post(lambda: self._dispatch.add_call(name, call, sink))
-
-    def later(self, action: Callable[[], None]) -> None:
-        """Call back, in a thread for that alone: it may take long, hand in more, or wait for other
-        pools.
-        """
-        if self._callback_thread is None:
-            self._callback_thread = threading.Thread(
-                target=self._call_back, name="mpipar callbacks", daemon=True
-            )
-            self._callback_thread.start()
-        self._callbacks.put(action)
-
-    def _call_back(self) -> None:
-        while not self.is_over or not self._callbacks.empty():
-            with contextlib.suppress(Empty):
-                action = self._callbacks.get(timeout=_CALLBACK_SECONDS)
-                try:
-                    action()
-                except BaseException:  # of the script's callback
-                    traceback.print_exc()
-        self._callback_thread = None
-        if not self._callbacks.empty():  # it has come just now
-            self.later(_nothing)
-
-    def wake(self) -> None:
-        """Have the engine look whether there are new tasks."""
-        self._post(_nothing)
-
-    def abandon(self, job: Job) -> None:
-        """Have a job ended that nobody waits for any more."""
-        self._post(lambda: self._dispatch.abandon(job))
-
-    def cancel_waiting(self) -> None:
-        """Cancel all single tasks that no worker has, and what is left of all other jobs."""
-        self._post(self._dispatch.cancel_waiting)
-
-    def close(self) -> None:
-        """End the workers when all is done."""
-        self._post(self._dispatch.close)
-
-    def terminate(self) -> None:
-        """End the workers at once, and wait for that."""
-        self._post(self._dispatch.terminate)
-        if threading.current_thread() is not self._engine:  # a future's callback
-            self._dispatch.ended.wait()
-
-    def wait(self) -> None:
-        """Wait until all is over, callbacks too; but don't in a callback."""
-        if threading.current_thread() not in (self._engine, self._callback_thread):
-            self._dispatch.ended.wait()
-            if self._callback_thread is not None:
-                done = threading.Event()
-                self.later(done.set)
-                done.wait()
-
-
-def _nothing() -> None:
-    """Do nothing."""
 
 
 class Engine(threading.Thread):
@@ -282,6 +148,10 @@ class Engine(threading.Thread):
     def new_job_number(self) -> int:
         """Return a number that no job has."""
         return next(self._job_numbers)
+
+    def is_current(self) -> bool:
+        """Return whether the thread that asks is this."""
+        return threading.current_thread() is self
 
     def post(self, dispatch: Dispatch, action: Callable[[], None]) -> None:
         """Have the engine do something for a pool."""

@@ -15,10 +15,10 @@ from multiprocessing.pool import RemoteTraceback  # type: ignore[attr-defined]
 from typing import Any
 
 from mpipar.base.errors import WorkerLost
-from mpipar.pool.engine import Session
 from mpipar.pool.jobs import Raised
 from mpipar.pool.pool_runtime import before_end, open_pool
 from mpipar.pool.process_view import ProcessView
+from mpipar.pool.session import Session
 from mpipar.pool.streaming_job import FedJob
 
 _open: set[Session] = set()

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from mpipar.pool import rank_agent, sharing, watched, worker_manager
-from mpipar.pool.engine import Engine, Session
+from mpipar.pool.engine import Engine
+from mpipar.pool.session import Session
 from mpipar.runtime import child
 from mpipar.runtime.comm import end, world
 from mpipar.runtime.communicator import Comm

@@ -204,25 +204,42 @@ class Workers:
         self._again.clear()
         while True:
             stopping = watch.stop()
-            for worker in self._workers:
-                if not stopping and worker.chunk is None and worker.cores:
-                    chunk = self._again.pop() if self._again else share.take()
-                    if chunk is not None:
-                        worker.give(chunk, self._spent())
-            # A worker that is ready has found nothing to take; those that have just been replaced
-            # haven't looked yet.
-            looked = any(worker.cores for worker in self._workers)
-            if not any(worker.chunk is not None for worker in self._workers) and (
-                stopping or looked
-            ):
+            if not stopping:
+                self._hand_out(share)
+            if self._is_idle() and (stopping or self._has_ready()):
                 return None
-            for worker in self._heard_of():
-                failure = self._take_from(worker, share, tally)
-                if failure is not None:
-                    return failure
-            failure = self._replace_overdue(tally) or watch.chunk_done(share.fraction_taken)
+            failure = (
+                self._take_in(share, tally)
+                or self._replace_overdue(tally)
+                or watch.chunk_done(share.fraction_taken)
+            )
             if failure is not None:
                 return failure
+
+    def _hand_out(self, share: Share) -> None:
+        """Give a chunk to each worker that is ready and has none, as far as there are any."""
+        for worker in self._workers:
+            if worker.chunk is None and worker.cores:
+                chunk = self._again.pop() if self._again else share.take()
+                if chunk is not None:
+                    worker.give(chunk, self._spent())
+
+    def _is_idle(self) -> bool:
+        return all(worker.chunk is None for worker in self._workers)
+
+    def _has_ready(self) -> bool:
+        """Return whether a worker has looked for a chunk: those that have just been replaced
+        haven't.
+        """
+        return any(worker.cores for worker in self._workers)
+
+    def _take_in(self, share: Share, tally: Tally) -> Failure | None:
+        """Wait a moment, and take in what workers have sent; return why the run can't go on."""
+        for worker in self._heard_of():
+            failure = self._take_from(worker, share, tally)
+            if failure is not None:
+                return failure
+        return None
 
     def _heard_of(self) -> list[Worker]:
         """Wait a moment; return the workers that have sent something or have died."""

@@ -16,7 +16,8 @@ from mpipar.pool import by_value
 from mpipar.pool.calls import Calls
 from mpipar.pool.constant import are_constant, is_constant
 from mpipar.pool.definitions import Definitions
-from mpipar.pool.snapshot import Snapshots, packed
+from mpipar.pool.snapshot import packed
+from mpipar.pool.snapshot_maker import Snapshots
 
 
 @pytest.fixture

@@ -1,0 +1,202 @@
+"""Makes snapshots of what the script hands in: in its own thread, and of no more than can change."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import BuiltinFunctionType, FunctionType
+from typing import Any
+
+from mpipar.pool import by_value
+from mpipar.pool.constant import are_constant, is_array, is_constant
+from mpipar.pool.definitions import Definitions, is_named
+from mpipar.pool.grouping import Grouping
+from mpipar.pool.main_names import Definition
+from mpipar.pool.snapshot import Copy, Kept, Snapshot, Stamped
+from mpipar.runtime.channel import Frames
+
+_CONTAINERS = (list, tuple, set, frozenset, dict, deque)
+_MOST_PLAIN = 256
+_LONGEST_NAME = 256  # bytes of a pickle that is no more than a name; code by itself has more
+_NO_STAMP: Mapping[str, Definition] = {}
+_COMPARED = 2**16  # bytes of a buffer, before the rest
+
+
+class Snapshots:
+    """Makes snapshots for a pool; in any thread.
+
+    Parameters
+    ----------
+    definitions : Definitions
+        Of the pool.
+    """
+
+    def __init__(self, definitions: Definitions) -> None:
+        self._definitions = definitions
+        self._of_thread = threading.local()
+        self._plain: dict[
+            int, tuple[Any, set[str], Stamped]
+        ] = {}  # functions that need no snapshot
+        self._named: dict[
+            int, tuple[Any, by_value.Pickled]
+        ] = {}  # functions that are pickled by their names
+        self._copies: weakref.WeakValueDictionary[tuple[int, int], Copy] = (
+            weakref.WeakValueDictionary()
+        )
+
+    def function(self, function: Any) -> tuple[Frames, Mapping[str, Definition], list[Any]]:
+        """Return a function as it is now, with its closure, its defaults, or the object that it is
+        bound to.
+
+        Returns
+        -------
+        frames, stamp, lent
+            Its pickle, what names of the script in it stand for, and what it needs of this process.
+
+        Raises
+        ------
+        Exception
+            If it can't be sent.
+        """
+        self._definitions.remember(function)
+        taken = self._taken(function)
+        return by_value.dumps(taken).frames, taken.stamp, taken.lent
+
+    def live(self, function: Any) -> tuple[Frames, Mapping[str, Definition], list[Any]]:
+        """Return the same of a function whose arrays don't change before it is over; they aren't
+        copied.
+        """
+        pickled = self._pickled_by_name(function)
+        if pickled is None:
+            self._definitions.remember(function)
+            pickled = self._definitions.dumps(function)
+        return pickled.frames, self._definitions.stamp(pickled.needed), pickled.lent
+
+    def _pickled_by_name(self, function: Any) -> by_value.Pickled | None:
+        """Return the pickle of a function that its module has a name for; None for others."""
+        if type(function) is not FunctionType or not is_named(function):
+            return None
+        known = self._named.get(id(function))
+        if known is None:
+            if len(self._named) >= _MOST_PLAIN:
+                self._named.clear()
+            pickled = self._definitions.dumps(function)
+            frames = [bytes(frame) for frame in pickled.frames]
+            if len(frames[0]) > _LONGEST_NAME:  # there is more in it
+                return None
+            known = self._named[id(function)] = function, pickled._replace(frames=frames)
+        return known[1]
+
+    def call(self, function: Any, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
+        """Return what a single task is, as it is now. Raises what pickling it raises."""
+        self._definitions.remember(function)
+        plain = type(function) is FunctionType or (
+            type(function) is BuiltinFunctionType and type(function.__self__) is type(sys)
+        )
+        if plain and are_constant(arguments) and are_constant(keywords.values()):
+            return self._stamped(function), arguments, keywords
+        return self._taken((function, arguments, keywords))
+
+    def _stamped(self, function: Any) -> Stamped:
+        _, needed, last = self._plain.get(id(function), (None, None, None))
+        if needed is None:
+            needed = (
+                self._definitions.dumps(function).needed
+                if type(function) is FunctionType
+                else set()
+            )
+        stamp = self._definitions.stamp(needed)
+        if last is None or last.stamp != stamp:
+            if len(self._plain) >= _MOST_PLAIN:
+                self._plain.clear()
+            named = self._pickled_by_name(function)
+            last = Stamped(function, stamp, None if named is None else bytes(named.frames[0]))
+            self._plain[id(function)] = function, needed, last
+        return last
+
+    def item(self, item: Any) -> Any:
+        """Return an item as it is now; or itself, if it can't be pickled, which will be told when
+        it is sent.
+        """
+        if is_constant(item):
+            return item
+        try:
+            return self._taken(item)
+        except Exception:
+            return item
+
+    def items(self, items: Sequence[Any]) -> Sequence[Any]:
+        """Return items as they are now: all themselves if nothing can change in them. The sequence
+        is nobody else's.
+        """
+        if isinstance(items, range) or are_constant(items):
+            return items
+        kept = Kept()
+        group = Grouping()
+        while len(kept) < len(items):
+            part = items[len(kept) : len(kept) + group.size]
+            try:
+                together = self._taken(part, by_value.loads_each)
+            except Exception:  # one of them can't be pickled
+                kept.add(list(map(self.item, part)), len(part))
+                continue
+            if group.is_good(len(part), together.weight):
+                kept.add(together, len(part))
+        return kept
+
+    def container(self, iterable: Iterable[Any]) -> tuple[Iterable[Any], bool]:
+        """Return what is in a container as it is now; another iterable as it is: what it yields is
+        still to come.
+
+        Returns
+        -------
+        iterable, bool
+            Whether it is the former.
+        """
+        if type(iterable) is range:
+            return iterable, True
+        if type(iterable) in _CONTAINERS or is_array(iterable):
+            return self.items(list(iterable)), True
+        return iterable, False
+
+    def _taken(self, value: Any, load: Callable[[Frames], Any] = by_value.loads) -> Snapshot:
+        pickled = self._small(value) or self._definitions.dumps(value)
+        stamp: Mapping[str, Definition] = _NO_STAMP
+        if pickled.needed or pickled.stamps:
+            stamp = {**self._definitions.stamp(pickled.needed), **_merged(pickled.stamps)}
+        if len(pickled.frames) == 1 and type(pickled.frames[0]) is bytes:
+            return Snapshot(pickled.frames[0], [], stamp, load, pickled.lent)
+        copies = [self._copy(memoryview(each)) for each in pickled.frames[1:]]
+        return Snapshot(bytes(pickled.frames[0]), copies, stamp, load, pickled.lent)
+
+    def _small(self, value: Any) -> by_value.Pickled | None:
+        """Pickle a value, if it is small."""
+        try:
+            reused = self._of_thread.reused
+        except AttributeError:
+            reused = self._of_thread.reused = self._definitions.reused()
+        return reused.dumps(value)  # type: ignore[no-any-return]
+
+    def _copy(self, view: memoryview) -> Copy:
+        """Return a copy of a buffer: the last one, if the buffer is as it was then."""
+        numpy = sys.modules.get("numpy")
+        if numpy is None:
+            return Copy(bytearray(view))
+        array = numpy.frombuffer(view, numpy.uint8)
+        key = array.__array_interface__["data"][0], array.nbytes
+        last = self._copies.get(key)
+        if (
+            last is not None
+            and bytes(view[:_COMPARED]) == last.data[:_COMPARED]
+            and numpy.array_equal(array, last.data)
+        ):
+            return last
+        copy = self._copies[key] = Copy(bytearray(view))
+        return copy
+
+
+def _merged(stamps: Iterable[Mapping[str, Definition]]) -> dict[str, Definition]:
+    return {name: each for stamp in stamps for name, each in stamp.items()}
