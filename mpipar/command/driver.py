@@ -185,7 +185,7 @@ def _preview(line: CommandLine) -> Preview:
         bound, _ = on_device(bound, AUTO, world())
         could_be = [bound.on(device) for device in DEVICES if bound.kernel.runs_on(device)]
     if options.output is not None:
-        from mpipar.store.output import preview  # HDF5 takes time to load
+        from mpipar.store.output_check import preview  # HDF5 takes time to load
 
         path = options.output.absolute()
         preview(path, could_be, resume=options.resume, anyway=options.anyway)

@@ -37,16 +37,13 @@ def decode(data: bytes) -> Any:
 
 
 def _plain(value: Any) -> Any:
+    """Return a value as what JSON has."""
     if value is None or isinstance(value, (bool, str)):
         return value
     if isinstance(value, np.generic) and not value.dtype.hasobject:
         return {"a": _npy(np.asarray(value)), "s": 1}
-    if isinstance(value, int):
-        return value if abs(value) < _EXACT_IN_JSON else {"i": hex(value)}
-    if isinstance(value, float):
-        return {"f": value.hex()}
-    if isinstance(value, complex):
-        return {"c": [value.real.hex(), value.imag.hex()]}
+    if isinstance(value, (int, float, complex)):
+        return _plain_number(value)
     if isinstance(value, bytes):
         return {"b": base64.b64encode(value).decode()}
     if isinstance(value, np.ndarray):
@@ -54,13 +51,29 @@ def _plain(value: Any) -> Any:
     if isinstance(value, ExactArray):
         state = (value.shape, value.low, value.words, value.special, value.additions, value.whole)
         return {"x": [_plain(item) for item in state]}
-    if type(value) is list:
+    return _plain_container(value)
+
+
+def _plain_number(value: complex) -> Any:
+    if isinstance(value, int):
+        return value if abs(value) < _EXACT_IN_JSON else {"i": hex(value)}
+    if isinstance(value, float):
+        return {"f": value.hex()}
+    return {"c": [value.real.hex(), value.imag.hex()]}
+
+
+def _plain_container(value: Any) -> Any:
+    """Return a list, tuple or dict, but not of a class made from these. Raises TypeError for all
+    else.
+    """
+    kind = type(value)
+    if kind is list:
         return [_plain(item) for item in value]
-    if type(value) is tuple:
+    if kind is tuple:
         return {"t": [_plain(item) for item in value]}
-    if type(value) is dict:
+    if kind is dict:
         return {"d": [[_plain(key), _plain(item)] for key, item in value.items()]}
-    raise TypeError(f"a {type(value).__name__} can't be stored")
+    raise TypeError(f"a {kind.__name__} can't be stored")
 
 
 def _plain_array(array: np.ndarray[Any, Any]) -> Any:
@@ -103,13 +116,8 @@ def _integers(plain: dict[str, Any]) -> Any:
 def _exact(plain: dict[str, Any]) -> ExactArray:
     shape, low, words, special, additions, whole = map(_value, plain["x"])
     exact = ExactArray(shape)
-    exact.low, exact.words, exact.special, exact.additions, exact.whole = (
-        low,
-        words,
-        special,
-        additions,
-        whole,
-    )
+    exact.low, exact.words, exact.special = low, words, special
+    exact.additions, exact.whole = additions, whole
     return exact
 
 

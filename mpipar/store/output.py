@@ -9,14 +9,10 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
-import re
 import shutil
-import stat
-import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +21,7 @@ import h5py
 from mpipar.base.errors import BadInput
 from mpipar.base.text import several
 from mpipar.core.kernel import BoundKernel
-from mpipar.runtime import journal
 from mpipar.runtime.communicator import Comm
-from mpipar.runtime.failure import one_line
 from mpipar.runtime.progress_state import Done
 from mpipar.runtime.result import Result
 from mpipar.store import rows as _rows
@@ -36,22 +30,20 @@ from mpipar.store.checkpoint import (
     Log,
     State,
     check_done,
-    check_state,
     get,
     logged,
     put,
     without_repeats,
 )
 from mpipar.store.files import flush_to_disk, write_hdf5
-from mpipar.store.identity import INPUTS, MIXED, check_identity, inputs_of_both, whole_identity
+from mpipar.store.identity import INPUTS, MIXED, inputs_of_both, whole_identity
+from mpipar.store.output_check import is_empty, may_write, reason_of, state_of
+from mpipar.store.output_folder import check_is_free, empty, locked
 from mpipar.store.result import fill
 from mpipar.store.row_checks import look_through, without
 from mpipar.store.seal import check_seal, seal
 
-_LOCK_PATIENCE = 3.0  # seconds that a run which is just ending is given
-_LOCK_PATIENCE_IN_JOB = (
-    60.0  # … in a batch job, whose ranks before may outlive a launcher that has lost a node
-)
+_LIMITS_OF_HDF5 = (OSError, RuntimeError, TypeError, ValueError, OverflowError)
 
 
 class OutputFile:
@@ -105,9 +97,8 @@ class OutputFile:
         anyway: bool = False,
         every: float = 60.0,
     ) -> None:
-        self._path = path = Path(
-            os.path.realpath(path)
-        )  # a kernel may change the folder; a link stays what it is
+        # A kernel may change the folder; a link stays what it is.
+        self._path = path = Path(os.path.realpath(path))
         self._folder = Path(f"{path}.parts")
         self._previous = Path(f"{path}.previous")
         self._bound = bound
@@ -129,14 +120,8 @@ class OutputFile:
                 self._start(compress, resume)
             except BadInput as error:
                 problem = str(error)
-            except (
-                OSError,
-                RuntimeError,
-                TypeError,
-                ValueError,
-                OverflowError,
-            ) as error:  # HDF5 has limits of its own
-                problem = f"output: {_reason(error)}: {str(path)!r}"
+            except _LIMITS_OF_HDF5 as error:
+                problem = f"output: {reason_of(error)}: {str(path)!r}"
             if problem is not None:
                 self._leave()
         try:
@@ -170,7 +155,7 @@ class OutputFile:
         self._is_root = is_root
         if is_root:
             if self._lock < 0:
-                self._lock = _locked(self._folder)
+                self._lock = locked(self._folder)
             with h5py.File(self._path, "r") as file:
                 state = get(self._path, file)
             self.base = without_repeats(self._logged(), state.done, self._bound.reduction)
@@ -194,56 +179,56 @@ class OutputFile:
             self._write(result)
         except (OSError, RuntimeError, TypeError, ValueError) as error:  # h5py raises all of these
             self._keep_folder = self.rows is not None
-            with contextlib.suppress(
-                OSError, RuntimeError, TypeError
-            ):  # what is done may take less room
+            # What is done may take less room.
+            with contextlib.suppress(OSError, RuntimeError, TypeError):
                 self._write_state(result.done)
-            return f"the result could not be written to {self._path}: {_reason(error)}"
+            return f"the result could not be written to {self._path}: {reason_of(error)}"
         self._written = True
         self._keep_folder = self.rows is not None and bool(result.skipped)
         self._previous.unlink(missing_ok=True)
         return None
 
     def _write(self, result: Result) -> None:
-        def put_all(file: h5py.File) -> None:
-            fill(file, result)
-            with contextlib.suppress(
-                TypeError
-            ):  # a total that can't be stored is no harm in the end
-                put(file, State(self._run, self._identity, result.done, finished=True))
-
-        aside = self._folder / "aside.h5"
         if self.rows is None:
-            write_hdf5(aside, put_all)
+            aside = self._folder / "aside.h5"
+            write_hdf5(aside, lambda file: self._put_all(file, result))
         else:
-            self.rows.reserve_room()
-            if result.skipped:
-                shutil.copyfile(
-                    self.rows.base, aside
-                )  # blocks that were skipped may still come, with their rows
-            else:
-                aside = self.rows.base
-            with h5py.File(aside, "r+") as file:
-                _rows.complete(
-                    self.rows, file, result.plan, [block.block for block in result.skipped]
-                )
-                put_all(file)
+            aside = self._write_with_rows(self.rows, result)
         seal(aside)
         self._replace_by(aside)
 
+    def _write_with_rows(self, rows: _rows.Rows, result: Result) -> Path:
+        """Make the result file of the one that has the rows, and return its path."""
+        rows.reserve_room()
+        aside = rows.base
+        if result.skipped:  # these blocks may still come, with their rows
+            aside = self._folder / "aside.h5"
+            shutil.copyfile(rows.base, aside)
+        skipped = [block.block for block in result.skipped]
+        with h5py.File(aside, "r+") as file:
+            _rows.complete(rows, file, result.plan, skipped)
+            self._put_all(file, result)
+        return aside
+
+    def _put_all(self, file: h5py.File, result: Result) -> None:
+        fill(file, result)
+        state = State(self._run, self._identity, result.done, finished=True)
+        with contextlib.suppress(TypeError):  # a total that can't be stored is no harm in the end
+            put(file, state)
+
     def _start(self, compress: bool, resume: bool) -> None:
-        there = _may_write(self._path, resume)
+        there = may_write(self._path, resume)
         self._identity = whole_identity(self._bound)
         resume = resume and there is not None
         if not resume:
-            _check_is_free(self._folder)
-        self._lock = _locked(self._folder)
+            check_is_free(self._folder)
+        self._lock = locked(self._folder)
         has_rows = bool(self._bound.reduction.datasets())
         if resume:
             self._keep_folder = True  # whatever happens
             self._resume(compress, has_rows)
             return
-        _empty(self._folder)
+        empty(self._folder)
         self.base = Done(self._bound.reduction.start())
         if has_rows:
             self.rows = _rows.begin(self._folder, self._bound, compress, self._run)
@@ -259,7 +244,7 @@ class OutputFile:
 
     def _resume(self, compress: bool, has_rows: bool) -> None:
         """Take up what a run has left."""
-        state, self.notes = _state_of(self._path, self._bound, self._identity, self._anyway)
+        state, self.notes = state_of(self._path, self._bound, self._identity, self._anyway)
         self._run = state.run
         mixed = [*state.identity.get(MIXED, []), *self.notes]
         if mixed:
@@ -326,212 +311,29 @@ class OutputFile:
         if self._lock < 0:
             return
         with contextlib.suppress(OSError, BadInput):
-            entries = list(self._folder.iterdir())
-            uncommitted = not self._written and any(entry.suffix == ".log" for entry in entries)
-            if not self._keep_folder and not uncommitted:
-                if _is_empty(
-                    self._path, self._run
-                ):  # nothing was done: as if it had not been begun
-                    self._path.unlink()
-                    if self._previous.exists():
-                        os.replace(self._previous, self._path)
-                for entry in entries:
-                    if _is_ours(entry) and entry.name != "lock":
-                        entry.unlink()
-            if all(entry.name == "lock" for entry in self._folder.iterdir()):
-                (self._folder / "lock").unlink(missing_ok=True)
-                self._folder.rmdir()
+            self._clean_up()
         with contextlib.suppress(OSError):
-            if self._previous.samefile(self._path):  # it has not been replaced
+            was_not_replaced = self._previous.samefile(self._path)
+            if was_not_replaced:
                 self._previous.unlink()
         os.close(self._lock)
         self._lock = -1
 
+    def _clean_up(self) -> None:
+        """Remove what nobody needs any more from the folder, and the folder itself."""
+        entries = list(self._folder.iterdir())
+        has_logs = any(entry.suffix == ".log" for entry in entries)
+        is_uncommitted = has_logs and not self._written
+        if not self._keep_folder and not is_uncommitted:
+            if is_empty(self._path, self._run):
+                self._undo_beginning()
+            empty(self._folder)
+        if all(entry.name == "lock" for entry in self._folder.iterdir()):
+            (self._folder / "lock").unlink(missing_ok=True)
+            self._folder.rmdir()
 
-def _reason(error: Exception) -> str:
-    """Return one line; HDF5 puts many around the system's error."""
-    found = re.search(r"error message = '([^']*)'", str(error))
-    if found is not None:
-        return found[1]
-    return getattr(error, "strerror", None) or one_line(error)
-
-
-def check(path: Path) -> str | None:
-    """Return what is at ``path``: None, "finished" or "unfinished". For the root.
-
-    Raises
-    ------
-    BadInput
-        If a result can't be written there, or would replace what mpipar has not written.
-    """
-    there = None
-    folder = path.parent
-    if not folder.is_dir():
-        raise BadInput(f"output: there is no folder {str(folder)!r}")
-    too_many = len(os.fsencode(f"{path.name}.previous")) - os.pathconf(folder, "PC_NAME_MAX")
-    if too_many > 0:  # what is beside it while a run goes on has a longer name
-        raise BadInput(f"output: the name is {too_many} bytes too long: {str(path)!r}")
-    try:
-        kind = path.stat().st_mode
-    except FileNotFoundError:
-        pass
-    except OSError as error:
-        raise BadInput(f"output: {error.strerror}: {str(path)!r}") from None
-    else:
-        if stat.S_ISDIR(kind):
-            raise BadInput(f"output: {str(path)!r} is a folder, expected a file")
-        if not stat.S_ISREG(kind):  # to open a pipe could take for ever
-            raise BadInput(f"output: {str(path)!r} is not a regular file")
-        there = _kind_of(path)
-        if there == "foreign":
-            raise BadInput(
-                f"output: {str(path)!r} exists and is not a result of mpipar; it is left as it is"
-            )
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise BadInput(f"output: the folder {str(folder)!r} can't be written to")
-    return there
-
-
-def preview(
-    path: Path, could_be: Sequence[BoundKernel], *, resume: bool, anyway: bool = False
-) -> None:
-    """Raise BadInput if no run of one of these kernels could have this output; nothing is
-    written.
-    """
-    try:
-        path = Path(os.path.realpath(path))
-        if _may_write(path, resume) is not None and resume:
-            for bound in could_be[:-1]:
-                with contextlib.suppress(BadInput):
-                    _state_of(path, bound, whole_identity(bound), anyway)
-                    return
-            _state_of(path, could_be[-1], whole_identity(could_be[-1]), anyway)
-    except (OSError, RuntimeError, KeyError) as error:
-        raise BadInput(f"output: {_reason(error)}: {str(path)!r}") from None
-
-
-def _may_write(path: Path, resume: bool) -> str | None:
-    """Return what is at ``path``, as :func:`check` does; what an unfinished run has left may be
-    resumed alone.
-    """
-    there = check(path)
-    if there == "unfinished" and not resume:
-        _check_is_idle(Path(f"{path}.parts"))
-        raise BadInput(
-            f"output: {str(path)!r} holds an unfinished run: --resume goes on with it; or remove it"
-        )
-    return there
-
-
-def _state_of(
-    path: Path, bound: BoundKernel, identity: dict[str, Any], anyway: bool
-) -> tuple[State, list[str]]:
-    """Return the state in a file, and what the user should know of it. Raises BadInput if it isn't
-    of the same run.
-    """
-    with h5py.File(path, "r") as file:
-        version = file.attrs["mpipar_format"]
-        if version != FORMAT:
-            raise BadInput(f"resume: {str(path)!r} is of format {version}, expected {FORMAT}")
-        state = get(path, file)
-    notes = check_identity(path, state.identity, identity, anyway)
-    check_state(path, state, bound)
-    return state, notes
-
-
-def _kind_of(path: Path) -> str | None:
-    """Return what is at ``path``: None, "foreign", "finished" or "unfinished"."""
-    if not path.exists():
-        return None
-    try:
-        with h5py.File(path, "r") as file:
-            if "mpipar_format" not in file.attrs:
-                return "foreign"
-            return "finished" if file.attrs.get("finished", True) else "unfinished"
-    except Exception:  # h5py raises many kinds for files that are damaged
-        return "foreign"
-
-
-def _is_empty(path: Path, run: str) -> bool:
-    """Return whether the file at ``path`` is the first state of this run."""
-    if _kind_of(path) != "unfinished":
-        return False
-    with h5py.File(path, "r") as file:
-        state = get(path, file)
-        return state.run == run and not state.done.count and not state.done.skipped
-
-
-def _locked(folder: Path) -> int:
-    """Return a descriptor that holds the lock of a folder, which is made. Raises BadInput if
-    another process has it.
-
-    The system takes the lock away with its process or node, so that none is ever stale.
-    """
-    deadline = time.monotonic() + (
-        _LOCK_PATIENCE_IN_JOB if journal.VARIABLE in os.environ else _LOCK_PATIENCE
-    )
-    while True:
-        folder.mkdir(exist_ok=True)
-        lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o666)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if os.fstat(lock).st_nlink:  # else its last holder has just removed it
-                with contextlib.suppress(OSError):  # no more than a message needs room
-                    os.ftruncate(lock, 0)
-                    os.pwrite(lock, f"process {os.getpid()} on {os.uname().nodename}".encode(), 0)
-                return lock
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                problem = _in_use(lock)
-                os.close(lock)
-                raise BadInput(problem) from None
-        os.close(lock)
-        time.sleep(0.05)
-
-
-def _check_is_idle(folder: Path) -> None:
-    """Raise BadInput if a run has the lock of a folder at the moment: its output is not to be
-    removed.
-    """
-    try:
-        lock = os.open(folder / "lock", os.O_RDONLY)
-    except OSError:
-        return
-    try:
-        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise BadInput(_in_use(lock)) from None
-    except OSError:  # a file system without locks
-        return
-    finally:
-        os.close(lock)
-
-
-def _in_use(lock: int) -> str:
-    holder = os.pread(lock, 200, 0).decode(errors="replace")
-    return f"output: another run is writing to it ({holder or 'on another node'})"
-
-
-def _check_is_free(folder: Path) -> None:
-    """Raise BadInput if a folder has files that are not of a run."""
-    for entry in folder.iterdir() if folder.exists() else ():
-        if not _is_ours(entry):
-            raise BadInput(
-                f"output: the folder {str(folder)!r} is needed, but has other files in it"
-                f" ({entry.name!r})"
-            )
-
-
-def _empty(folder: Path) -> None:
-    """Remove what a run that was killed has left."""
-    for entry in list(folder.iterdir()):
-        if _is_ours(entry) and entry.name != "lock":
-            entry.unlink()
-
-
-def _is_ours(entry: Path) -> bool:
-    return entry.name in ("lock", "rows.h5", "rows.skeleton", "aside.h5") or entry.suffix in (
-        ".part",
-        ".sums",
-        ".log",
-    )
+    def _undo_beginning(self) -> None:
+        """Leave all as if a run that has done nothing had not been begun."""
+        self._path.unlink()
+        if self._previous.exists():
+            os.replace(self._previous, self._path)

@@ -14,7 +14,7 @@ import importlib.util
 import os
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -22,14 +22,22 @@ from typing import Any
 import numpy as np
 
 from mpipar.base.own_files import MPIPAR, is_own
+from mpipar.store.syntax import (
+    DEFINITIONS,
+    bound_names,
+    concerns,
+    dump,
+    is_computed,
+    is_docstring,
+    is_guard,
+    used_names,
+)
 
 Digests = dict[str, str]
 """{"file.py:name": digest}, or {"file.py": digest} for what binds no name."""
 
 _DYNAMIC = {"globals", "eval", "exec", "vars", "__import__", "import_module", "locals"}
-_NO_EFFECT = {"run", "main", "print"}  # of what begins the run itself, which may be edited
 _LIBRARIES = (".so", ".dylib", ".dll", ".pyd")
-_DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _MOST_OBJECTS = 1000  # of objects that make others when they are looked at
 
 
@@ -62,8 +70,8 @@ class _Source:
         self.path, self.module = path, module
         text = Path(path).read_bytes()
         self.keep_docs = b"__doc__" in text
-        self.statements = [s for s in ast.parse(text).body if not _is_docstring(s)]
-        self.binds = [frozenset(_bound(s)) for s in self.statements]
+        self.statements = [s for s in ast.parse(text).body if not is_docstring(s)]
+        self.binds = [frozenset(bound_names(s)) for s in self.statements]
         nodes = ast.walk(ast.Module(self.statements, []))
         self.changing = {
             name for node in nodes if isinstance(node, ast.Global) for name in node.names
@@ -97,17 +105,23 @@ class _Walk:
         for inner in ("func", "__func__", "__wrapped__", "py_func", "function"):
             if callable(getattr(thing, inner, None)):
                 self.add_object(getattr(thing, inner))
-        name, module = getattr(thing, "__qualname__", None), getattr(thing, "__module__", None)
-        if not isinstance(name, str) or not isinstance(module, str):
-            name, module = type(thing).__qualname__, type(thing).__module__
+        name, module = _name_and_module(thing)
+        self._add_definition(thing, name, module)
+        self._add_closure(thing, name)
+
+    def _add_definition(self, thing: Any, name: str, module: str) -> None:
+        """Add what defines an object, if that is the user's own."""
         path = getattr(sys.modules.get(module), "__file__", None)
-        if path is not None and (is_own(path) or _is_driver(path)):
-            first = name.partition(".")[0]
-            self.add(
-                path, module, first, getattr(getattr(thing, "__code__", None), "co_firstlineno", 0)
-            )
-        elif path is None and hasattr(thing, "__code__"):
-            self._found[f"function:{name}"].append(_code(thing.__code__))
+        code = getattr(thing, "__code__", None)
+        if path is None:
+            if code is not None:
+                self._found[f"function:{name}"].append(_code(code))
+        elif is_own(path) or _is_driver(path):
+            line = getattr(code, "co_firstlineno", 0)
+            self.add(path, module, name.partition(".")[0], line)
+
+    def _add_closure(self, thing: Any, name: str) -> None:
+        """Add the values and functions that a function has taken from around it."""
         for number, cell in enumerate(getattr(thing, "__closure__", None) or ()):
             try:
                 value = cell.cell_contents
@@ -136,7 +150,7 @@ class _Walk:
     def _add_line(self, source: _Source, line: int) -> None:
         """Add the statement at a line, which has a function without a name."""
         for number, statement in enumerate(source.statements):
-            decorators = statement.decorator_list if isinstance(statement, _DEFINITIONS) else []
+            decorators = statement.decorator_list if isinstance(statement, DEFINITIONS) else []
             first = min([statement.lineno, *(d.lineno for d in decorators)])
             if first <= line <= (statement.end_lineno or first):
                 self._add_names(source, self._take(source, [number]))
@@ -148,7 +162,7 @@ class _Walk:
             new = [
                 number
                 for number, statement in enumerate(source.statements)
-                if number not in taken and _concerns(statement, source.binds[number], names)
+                if number not in taken and concerns(statement, source.binds[number], names)
             ]
             if not new:
                 return
@@ -164,7 +178,7 @@ class _Walk:
         taken = self._taken[source.path]
         for number in [number for number in numbers if number not in taken]:
             statement = source.statements[number]
-            if _is_guard(statement) and not source.binds[number]:
+            if is_guard(statement) and not source.binds[number]:
                 continue
             taken.add(number)
             names = sorted(source.binds[number])
@@ -173,11 +187,11 @@ class _Walk:
             self._add_imports(source, statement)
             self._add_libraries(source, statement)
             for name in names:
-                if _is_computed(statement) and name not in source.changing:
+                if is_computed(statement) and name not in source.changing:
                     self._add_value(
                         label, name, getattr(sys.modules.get(source.module), name, None)
                     )
-            used |= _used(statement)
+            used |= used_names(statement)
         return used
 
     def _add_value(self, label: str, name: str, value: Any) -> None:
@@ -192,28 +206,37 @@ class _Walk:
         self._found[label].append(f"{name}={told}")
 
     def _add_imports(self, source: _Source, statement: ast.stmt) -> None:
-        package = (
-            getattr(sys.modules.get(source.module), "__package__", None)
-            or source.module.rpartition(".")[0]
-        )
+        package = getattr(sys.modules.get(source.module), "__package__", None)
+        package = package or source.module.rpartition(".")[0]
         for node in ast.walk(statement):
             if isinstance(node, ast.Import):
                 for alias in node.names:
-                    parts = alias.name.split(".")
-                    for length in range(1, len(parts) + 1):
-                        self._add_module(".".join(parts[:length]), None)
+                    self._add_import(alias.name)
             elif isinstance(node, ast.ImportFrom):
-                base = "." * node.level + (node.module or "")
+                written = "." * node.level + (node.module or "")
                 try:
-                    base = importlib.util.resolve_name(base, package or None)
+                    base = importlib.util.resolve_name(written, package or None)
                 except ImportError:
                     continue
-                for alias in node.names:
-                    inner = f"{base}.{alias.name}"
-                    is_module = alias.name != "*" and inner in sys.modules
-                    self._add_module(base, None if alias.name == "*" else alias.name)
-                    if is_module:
-                        self._add_module(inner, None)
+                self._add_import_from(base, [alias.name for alias in node.names])
+
+    def _add_import(self, module: str) -> None:
+        """Add a module, and the packages that it is in."""
+        parts = module.split(".")
+        for length in range(1, len(parts) + 1):
+            self._add_module(".".join(parts[:length]), None)
+
+    def _add_import_from(self, base: str, names: list[str]) -> None:
+        """Add what is imported from a module, or package, under these names."""
+        for name in names:
+            if name == "*":
+                self._add_module(base, None)
+                continue
+            inner = f"{base}.{name}"
+            is_module = inner in sys.modules
+            self._add_module(base, name)
+            if is_module:
+                self._add_module(inner, None)
 
     def _add_module(self, module: str, name: str | None) -> None:
         """Add a module of the user's, or what it has under a name."""
@@ -242,145 +265,12 @@ class _Walk:
         return self._sources[path]
 
 
-def dump(node: Any, keep_docs: bool = False) -> str:
-    """Return a syntax tree as text that is the same in all versions of Python."""
-    if isinstance(node, list):
-        return "[" + ",".join(dump(item, keep_docs) for item in node) + "]"
-    if not isinstance(node, ast.AST):
-        return repr(node)
-    parts = []
-    for name, value in ast.iter_fields(node):
-        says_nothing = (
-            name in ("ctx", "kind", "type_comment", "type_ignores") or value is None or value == []
-        )
-        if says_nothing and not (isinstance(node, ast.Constant) and name == "value"):
-            continue
-        if (
-            name == "body"
-            and isinstance(node, _DEFINITIONS)
-            and not keep_docs
-            and _is_docstring(value[0])
-        ):
-            value = value[1:]
-        parts.append(f"{name}={dump(value, keep_docs)}")
-    return f"{type(node).__name__}({','.join(parts)})"
-
-
-def _bound(statement: ast.stmt) -> Iterator[str]:
-    """Yield the names of the module that a statement binds, or whose objects it changes."""
-    if isinstance(statement, _DEFINITIONS):
-        yield statement.name
-        return
-    for node in _outer(statement):
-        match node:
-            case (
-                ast.FunctionDef(name=name)
-                | ast.AsyncFunctionDef(name=name)
-                | ast.ClassDef(name=name)
-            ):
-                yield name
-            case ast.Import(names=names) | ast.ImportFrom(names=names):
-                yield from ((alias.asname or alias.name.partition(".")[0]) for alias in names)
-            case ast.Name(id=name, ctx=ast.Store() | ast.Del()):
-                yield name
-            case ast.Attribute(ctx=ast.Store()) | ast.Subscript(ctx=ast.Store()):
-                root: Any = node
-                while isinstance(root, (ast.Attribute, ast.Subscript)):
-                    root = root.value
-                if isinstance(root, ast.Name):
-                    yield root.id
-
-
-def _outer(node: ast.AST) -> Iterator[ast.AST]:
-    """Yield a node and all in it, but what is in functions and classes."""
-    yield node
-    if not isinstance(node, (*_DEFINITIONS, ast.Lambda)):
-        for child in ast.iter_child_nodes(node):
-            yield from _outer(child)
-
-
-def _concerns(statement: ast.stmt, binds: frozenset[str], names: set[str]) -> bool:
-    """Return whether a statement binds one of these names, is registered with one, or acts on one;
-    * may be any.
-    """
-    if binds & names or "*" in binds:
-        return True
-    if isinstance(statement, _DEFINITIONS):
-        decorators = statement.decorator_list
-        return any(
-            isinstance(node, ast.Name) and node.id in names
-            for d in decorators
-            for node in ast.walk(d)
-        )
-    if binds or _is_guard(statement):
-        return False
-    nodes = list(ast.walk(statement))
-    called = {
-        getattr(n.func, "attr", getattr(n.func, "id", "")) for n in nodes if isinstance(n, ast.Call)
-    }
-    return not called & _NO_EFFECT and bool(
-        {node.id for node in nodes if isinstance(node, ast.Name)} & names
-    )
-
-
-def _used(node: ast.AST) -> set[str]:
-    """Return the names that a statement uses and that aren't local to a function in it."""
-    if isinstance(node, ast.Name):
-        return {node.id}
-    used = set().union(*(_used(child) for child in ast.iter_child_nodes(node)))
-    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
-        outside = [
-            *node.args.defaults,
-            *node.args.kw_defaults,
-            *getattr(node, "decorator_list", []),
-        ]
-        inside = list(_within(node))
-        shared = {
-            name for n in inside if isinstance(n, (ast.Global, ast.Nonlocal)) for name in n.names
-        }
-        local = {n.id for n in inside if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
-        local |= {n.arg for n in ast.walk(node.args) if isinstance(n, ast.arg)}
-        used -= local - shared
-        used |= set().union(*(_used(part) for part in outside if part is not None))
-    return used
-
-
-def _within(function: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -> Iterator[ast.AST]:
-    """Yield all in the body of a function, but what is in functions within it and in
-    comprehensions.
-    """
-    rest: list[ast.AST] = (
-        list(function.body) if isinstance(function.body, list) else [function.body]
-    )
-    while rest:
-        node = rest.pop()
-        yield node
-        if not isinstance(
-            node,
-            (*_DEFINITIONS, ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp),
-        ):
-            rest.extend(ast.iter_child_nodes(node))
-
-
-def _is_computed(statement: ast.stmt) -> bool:
-    """Return whether values that a statement binds may be others than its text says."""
-    if isinstance(statement, (*_DEFINITIONS, ast.Import, ast.ImportFrom)):
-        return False
-    return any(
-        isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
-        for node in ast.walk(statement)
-    )
-
-
-def _is_guard(statement: ast.stmt) -> bool:
-    """Return whether this is ``if __name__ == "__main__":``."""
-    return isinstance(statement, ast.If) and any(
-        isinstance(node, ast.Name) and node.id == "__name__" for node in ast.walk(statement.test)
-    )
-
-
-def _is_docstring(statement: ast.stmt) -> bool:
-    return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+def _name_and_module(thing: Any) -> tuple[str, str]:
+    """Return what an object is called and where; of one without a name, its class."""
+    name, module = getattr(thing, "__qualname__", None), getattr(thing, "__module__", None)
+    if isinstance(name, str) and isinstance(module, str):
+        return name, module
+    return type(thing).__qualname__, type(thing).__module__
 
 
 def _is_plain(value: Any) -> bool:

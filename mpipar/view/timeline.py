@@ -16,17 +16,17 @@ import numpy as np
 
 from mpipar.base.text import printable, several
 from mpipar.store.summary import Summary
+from mpipar.view.lane_names import MOST_LANES, NAMED_LANES, name_lanes
 from mpipar.view.lanes import Lanes, cells, columns_for, share_busy
 from mpipar.view.style import METADATA, STYLE
 
 WIDE, NARROW = 9.6, 4.4
 """Widths in inches: of a slide or a page, and of a telephone."""
 
-_MOST_LANES, _MOST_SPANS_OF_A_LANE = 96, 300  # drawn one by one
+_MOST_SPANS_OF_A_LANE = 300  # drawn one by one
 _MOST_VECTORS = 4000  # beyond, SVG and PDF have an image inside
 _IMAGE_ROWS, _IMAGE_COLUMNS = 300, 900
 _PALEST = 0.25  # so that one process that works while its neighbours are idle is seen
-_NAMED_LANES, _NAMED_RANKS = 32, 16
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def draw_timeline(
         top, main = figure.subplots(2, 1, sharex=True, height_ratios=(0.55, tall))
         _share(top, lanes, theme)
         shades = _lanes(main, lanes, theme)
-        _name_lanes(main, lanes, summary, is_wide)
+        name_lanes(main, lanes, summary, is_wide)
         marks = _marks((top, main), lanes, summary, theme)
         main.set_xlabel("time since the barrier before the first block (s)")
         main.set_xlim(lanes.since, lanes.until * 1.004 or 1.0)
@@ -196,7 +196,7 @@ def _lanes(panel: Any, lanes: Lanes, theme: Theme) -> Any:
     panel.set_facecolor(theme.paper)
     panel.set_ylim(lanes.count, 0)
     panel.grid(visible=False)
-    if lanes.count > _MOST_LANES or len(lanes.lane) > _MOST_SPANS_OF_A_LANE * lanes.count:
+    if lanes.count > MOST_LANES or len(lanes.lane) > _MOST_SPANS_OF_A_LANE * lanes.count:
         return _image(panel, lanes, theme, colours, norm)
     gap = 0.08 if lanes.count <= 48 else 0.0
     for lane in range(lanes.count):
@@ -236,7 +236,8 @@ def _image(panel: Any, lanes: Lanes, theme: Theme, colours: Any, norm: Any) -> A
         interpolation="nearest",
         zorder=1,
     )
-    for lane in range(1, lanes.count if lanes.count <= _NAMED_LANES else 0):
+    parted = lanes.count if lanes.count <= NAMED_LANES else 0
+    for lane in range(1, parted):
         panel.axhline(lane, color=theme.paper, linewidth=2, zorder=2)
     return shades
 
@@ -261,54 +262,6 @@ def _colours(lanes: Lanes, theme: Theme) -> tuple[Any, Any]:
     return colours, Normalize(0.0, high, clip=True)
 
 
-def _name_lanes(panel: Any, lanes: Lanes, summary: Summary, is_wide: bool) -> None:
-    """Name the lanes, or some of them, and tell how busy each was where there is room."""
-    from matplotlib.ticker import MaxNLocator
-
-    firsts, hosts = lanes.firsts, summary.hosts
-    ranks = lanes.rank[firsts]
-    bounds = np.append(firsts, lanes.count)
-    if len(ranks) <= _NAMED_RANKS:
-        places = (bounds[:-1] + bounds[1:]) / 2
-        names = [str(rank) for rank in ranks]
-        if len(hosts) > 1:
-            host_of = dict(
-                zip(summary.per_rank["rank"].tolist(), summary.per_rank["host"], strict=True)
-            )
-            names = [f"{rank} · {printable(host_of.get(int(rank), ''))[:16]}" for rank in ranks]
-    else:
-        chosen = [
-            int(rank)
-            for rank in MaxNLocator(8, integer=True).tick_values(0, ranks[-1])
-            if 0 <= rank <= ranks[-1]
-        ]
-        at = np.minimum(np.searchsorted(ranks, chosen), len(ranks) - 1)
-        places, names = firsts[at] + 0.5, [str(rank) for rank in ranks[at]]
-    panel.set_yticks(places, names, parse_math=False)
-    panel.tick_params(axis="y", length=0)
-    grouped = len(firsts) < lanes.count
-    panel.set_ylabel("rank, with its workers" if grouped and lanes.count <= _MOST_LANES else "rank")
-    if grouped and len(firsts) <= 64:
-        for first in firsts[1:]:
-            panel.axhline(first, color=panel.xaxis.label.get_color(), linewidth=0.7, zorder=3)
-    if lanes.count <= _NAMED_LANES:
-        whole = (lanes.until - lanes.since) or 1.0
-        for lane, own in enumerate(lanes.busy):
-            panel.annotate(
-                f"{100 * own / whole:.0f} %",
-                (1, lane + 0.5),
-                (5, 0),
-                ("axes fraction", "data"),
-                "offset points",
-                va="center",
-                fontsize=7,
-            )
-        if is_wide:
-            panel.annotate(
-                "busy", (1, 1), (5, 3), "axes fraction", "offset points", va="bottom", fontsize=7
-            )
-
-
 def _marks(panels: tuple[Any, Any], lanes: Lanes, summary: Summary, theme: Theme) -> list[Any]:
     """Mark the longest block, the lower bound and the last finish; return what the legend has."""
     from matplotlib.lines import Line2D
@@ -320,7 +273,7 @@ def _marks(panels: tuple[Any, Any], lanes: Lanes, summary: Summary, theme: Theme
     what = f"longest block: no. {lanes.block[one]} ({seconds(lanes.each[one])})"
     if lanes.blocks[one] > 1:
         what = f"longest blocks: from no. {lanes.block[one]} on ({seconds(lanes.each[one])} each)"
-    if lanes.count <= _MOST_LANES:
+    if lanes.count <= MOST_LANES:
         mark: Any = Rectangle(
             (low, place + 0.04),
             length,
@@ -377,7 +330,7 @@ def _colour_bar(figure: Any, shades: Any, panel: Any, lanes: Lanes, is_wide: boo
     axis.set_minor_formatter(NullFormatter())
     bar.outline.set_visible(False)
     what = "time of a block" + (" (mean of a span)" if (lanes.blocks > 1).any() else "")
-    bar.set_label(f"longest {what} there" if lanes.count > _MOST_LANES else what)
+    bar.set_label(f"longest {what} there" if lanes.count > MOST_LANES else what)
 
 
 def seconds(value: float) -> str:

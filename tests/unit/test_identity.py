@@ -15,7 +15,7 @@ from mpipar.inputs import function, table
 from mpipar.runtime.communicator import Comm
 from mpipar.store.identity import check_identity, content, identity_of, whole_identity
 from mpipar.store.output import OutputFile
-from mpipar.store.source import dump
+from mpipar.store.syntax import dump
 from mpipar.sweep import sweep
 
 serial = itertools.count()

@@ -7,7 +7,8 @@ import pytest
 import mpipar
 from mpipar.pi import pi
 from mpipar.runtime.communicator import Comm
-from mpipar.store.output import OutputFile, preview
+from mpipar.store.output import OutputFile
+from mpipar.store.output_check import preview
 from mpipar.store.progress import progress
 
 
@@ -67,7 +68,7 @@ def test_these_are_not(name, tmp_path):
 
 
 def test_nobody_is_told_to_remove_an_output_in_use(tmp_path, monkeypatch):
-    monkeypatch.setattr("mpipar.store.output._LOCK_PATIENCE", 0.0)
+    monkeypatch.setattr("mpipar.store.output_folder._LOCK_PATIENCE", 0.0)
     path = tmp_path / "run.h5"
     bound = pi.bind({"steps": 1000})
     with OutputFile(path, bound, Comm()):

@@ -17,7 +17,8 @@ from mpipar.runtime.progress_state import Done, Record
 from mpipar.runtime.result import Result
 from mpipar.runtime.timeline import Span
 from mpipar.store.attributes import FORMAT
-from mpipar.store.output import OutputFile, check
+from mpipar.store.output import OutputFile
+from mpipar.store.output_check import check
 
 PARAMETERS = {
     "steps": 1000,
