@@ -26,9 +26,9 @@ from mpipar.batch.scheduler import SchedulerUnavailable
 from mpipar.batch.schedulers import scheduler
 from mpipar.command.entry import command, print_text
 from mpipar.command.flags import converter
-from mpipar.command.status import amount, some_ranges
 from mpipar.core.parameters import Parameter
 from mpipar.runtime import journal
+from mpipar.view.job_text import amount, some_ranges
 
 _PROGRAM = "mpipar cancel"
 _GRACE = Parameter("grace", float, minimum=0)

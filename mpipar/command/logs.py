@@ -21,9 +21,9 @@ from mpipar.batch.scheduler import SchedulerUnavailable
 from mpipar.batch.schedulers import scheduler
 from mpipar.command.entry import command
 from mpipar.command.flags import converter
-from mpipar.command.status import why
 from mpipar.core.parameters import Parameter
 from mpipar.runtime import journal
+from mpipar.view.job_text import why
 
 _PROGRAM = "mpipar logs"
 _LINES = Parameter("lines", int, minimum=0)

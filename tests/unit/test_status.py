@@ -17,9 +17,10 @@ from mpipar.batch.named_jobs import named
 from mpipar.batch.queue_states import open_states
 from mpipar.batch.record import Submission
 from mpipar.batch.task_numbers import tasks_of
-from mpipar.command.status import duration, main, some_ranges, why
+from mpipar.command.status import main
 from mpipar.runtime import journal
 from mpipar.store.progress import progress
+from mpipar.view.job_text import duration, some_ranges, why
 
 STEPS = ["--steps", "2e9", "--checkpoint", "0.1"]
 
