@@ -93,13 +93,18 @@ def test_without_a_gpu_it_is_refused_once(with_gpus, ranks, gpus, told):
 
 def test_a_job_for_gpus_can_be_checked_where_there_are_none(with_gpus):
     """As on the node that jobs are submitted from."""
-    finished = over(None)(*PI, "--device", "gpu", "--dry-run")
+    asked = ("--device", "gpu", "--dry-run")
+    finished = over(None)(*(word for word in PI if word != "--json"), *asked)
     assert (finished.code, finished.own_errors) == (0, [])
     assert finished.stdout.endswith(
         "would evaluate 1_000_001 items in 11 blocks of 100_000 on the GPU\n"
     )
+    finished = over(None)(*PI, *asked)
+    told = json.loads(finished.stdout)
+    assert (told["n_blocks"], told["device"]) == (11, "gpu")
     finished = with_gpus(0, 2, *PI, "--device", "auto", "--dry-run")
-    assert finished.stdout.endswith("would evaluate 1_000_001 items in 11 blocks of 100_000\n")
+    told = json.loads(finished.stdout)
+    assert (told["n_blocks"], told["device"]) == (11, "cpu")
 
 
 @pytest.mark.parametrize("ranks", [pytest.param(None, marks=pytest.mark.ci), *chosen_ranks(2)])
@@ -387,7 +392,8 @@ def test_doctor_tells_who_has_which(with_gpus):
     finished = with_gpus(4, 2, "-m", "mpipar", "doctor", "--device", "tpu", env=path)
     assert (finished.code, finished.stdout) == (2, "")
     assert finished.own_errors == [
-        "mpipar doctor: error: argument --device: expected cpu, gpu or auto, got tpu"
+        "mpipar doctor: error: argument --device: expected cpu, gpu or auto, got tpu;"
+        " did you mean gpu, cpu?"
     ]
 
 
