@@ -135,3 +135,14 @@ def test_lowest_versions_are_those_of_setup_cfg():
     for name in ("numpy", "h5py", "mpi4py", "cloudpickle", "pillow"):
         [version] = [line.partition("==")[2] for line in constraints if line.startswith(f"{name}=")]
         assert re.search(rf"^\s+(images = )?{name} >= {version}", read("setup.cfg"), re.MULTILINE)
+
+
+def test_the_glossary_is_short_and_says_where_each_word_lives():
+    glossary = read("docs/inside.md").partition("## Words")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| ([^|]+) \| [^|]+ \| ([^|]+) \|$", glossary, re.MULTILINE)
+    words = [word for word, places in rows if "`" in places]
+    assert 20 <= len(words) <= 40
+    assert len(set(words)) == len(words)
+    for word, places in rows:
+        for place in re.findall(r"`([^`]+)`", places):
+            assert (ROOT / "mpipar" / place).exists(), f"{word} doesn't live in {place}"
