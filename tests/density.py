@@ -45,6 +45,8 @@ LIMITS = {
     "longest": 400,
 }
 """What mpipar/ as a whole may have at most."""
+HELD = ("tokens a line", "ternaries", "comprehensions", "complex", "worst", "longest")
+"""What no package may have more of than tests/density.json says, if that is over a limit."""
 
 
 @dataclass
@@ -166,7 +168,7 @@ def grown(found: dict[str, Density]) -> list[str]:
     for package, density in found.items():
         for name, figure in density.figures().items():
             limit = max(LIMITS[name], most.get(package, {}).get(name, 0.0))
-            if figure > limit:
+            if name in HELD and figure > limit:
                 denser.append(f"{package}: {name} {figure:.4g}, where {limit:.4g} are allowed")
     return denser
 

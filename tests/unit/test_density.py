@@ -41,4 +41,4 @@ def test_what_is_counted(tmp_path):
     )
     counted = density.measure([module])
     assert (counted.lines, counted.ternaries, counted.comprehensions) == (2, 1, 1)
-    assert counted.tokens == 7 + 12
+    assert counted.tokens == 6 + 12
