@@ -11,7 +11,7 @@ from mpipar.core.kernel import SEED
 from mpipar.core.parameters import one_of, parse_int
 from mpipar.predict.costs import Costs, a_range, measured, sizes_to_measure
 from mpipar.predict.measured_run import MeasuredRun
-from mpipar.predict.simulation import Fetch
+from mpipar.predict.takers import Fetch
 from mpipar.runtime.launcher import launch
 from mpipar.runtime.node import usable_cores
 from mpipar.runtime.schedule import SCHEDULES

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 from mpipar.base.errors import RunFailed
 from mpipar.base.text import several
 from mpipar.core.reduction import ExactSum
-from mpipar.predict.simulation import Fetch
+from mpipar.predict.takers import Fetch
 from mpipar.runtime.mpirun import find_mpirun
 from mpipar.runtime.node import usable_cores
 from mpipar.runtime.progress_state import Done

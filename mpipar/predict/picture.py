@@ -1,17 +1,37 @@
-"""The picture of a prediction: efficiency and time over ranks. Matplotlib is loaded when it
-draws.
-"""
+"""The picture of a prediction: efficiency and time over ranks. Matplotlib is loaded when it draws."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from mpipar.predict.report import Prediction
+from mpipar.predict.rows import PredictedRow
 from mpipar.study.table import LOW
 from mpipar.view import axes
-from mpipar.view.style import COLOURS, GREY, HEIGHT, MARKERS, STYLE, WIDTH, save
+from mpipar.view.style import (
+    COLOURS,
+    GREY,
+    MARKERS,
+    STYLE,
+    figure_of_pairs,
+    mark_efficiencies,
+    save,
+)
+
+_MOST_TICKS = 9
+_MOST_WRITTEN_OUT = 1000  # ranks; more are powers of ten
+
+
+class _Line(NamedTuple):
+    """A schedule, and how it is drawn."""
+
+    schedule: str
+    colour: str
+    marker: str
+    ranks: list[int]
+    rows: list[PredictedRow]
 
 
 def draw(prediction: Prediction, stem: Path, kinds: Sequence[str]) -> list[Path]:
@@ -19,95 +39,77 @@ def draw(prediction: Prediction, stem: Path, kinds: Sequence[str]) -> list[Path]
     on.
     """
     import matplotlib
-    from matplotlib.figure import Figure
 
     with matplotlib.rc_context(STYLE):
-        figure: Any = Figure(figsize=(WIDTH, HEIGHT), layout="constrained")
-        figure.get_layout_engine().set(w_pad=0.08)
-        left, right = figure.subplots(1, 2)
+        figure, ((left, right),) = figure_of_pairs()
         left.set_title("(a) predicted efficiency")
         right.set_title("(b) predicted time")
-        _efficiency(left, prediction)
-        _time(right, prediction)
+        _draw_efficiencies(left, prediction)
+        _draw_times(right, prediction)
         for panel in (left, right):
-            _ranks_axis(panel, prediction.ranks)
+            _scale_ranks(panel, prediction.ranks)
         return save(figure, stem, kinds)
 
 
-def _efficiency(panel: Any, prediction: Prediction) -> None:
-    panel.axhline(1, color=GREY, linestyle="--", zorder=1, label="ideal")
-    panel.axhline(
-        LOW, color="k", linestyle="-.", linewidth=0.8, zorder=1, label=f"efficiency {LOW}"
-    )
-    for schedule, colour, marker in _styled(prediction):
+def _lines(prediction: Prediction) -> Iterator[_Line]:
+    styles = zip(prediction.schedules, COLOURS, MARKERS, strict=False)
+    for schedule, colour, marker in styles:
         rows = [row for row in prediction.rows if row.schedule == schedule]
-        ranks = [row.ranks for row in rows]
-        panel.plot(
-            ranks, [row.efficiency for row in rows], color=colour, marker=marker, label=schedule
-        )
-        low, high = [min(row.efficiencies) for row in rows], [max(row.efficiencies) for row in rows]
-        panel.fill_between(ranks, low, high, color=colour, alpha=0.18, linewidth=0)
+        yield _Line(schedule, colour, marker, [row.ranks for row in rows], rows)
+
+
+def _draw_line(panel: Any, line: _Line, middle: list[float], draws: list[Sequence[float]]) -> None:
+    """Draw one number of each row, and the range of its draws."""
+    look = {"color": line.colour, "marker": line.marker, "label": line.schedule}
+    panel.plot(line.ranks, middle, **look)
+    low, high = list(map(min, draws)), list(map(max, draws))
+    panel.fill_between(line.ranks, low, high, color=line.colour, alpha=0.18, linewidth=0)
+
+
+def _draw_efficiencies(panel: Any, prediction: Prediction) -> None:
+    mark_efficiencies(panel, LOW)
+    for line in _lines(prediction):
+        middle = [row.efficiency for row in line.rows]
+        _draw_line(panel, line, middle, [row.efficiencies for row in line.rows])
     panel.set_ylim(0, 1.1)
     panel.set_ylabel("efficiency (speedup / processes)")
-    panel.legend(loc="lower left" if prediction.rows[-1].efficiency > 0.5 else "best")
+    has_room_below = prediction.rows[-1].efficiency > 0.5
+    panel.legend(loc="lower left" if has_room_below else "best")
 
 
-def _time(panel: Any, prediction: Prediction) -> None:
-    first = [row for row in prediction.rows if row.schedule == prediction.schedules[0]]
-    ideal = [row.serial / row.processes for row in first]
-    panel.plot(
-        [row.ranks for row in first], ideal, color=GREY, linestyle="--", label="ideal", zorder=1
-    )
-    for schedule, colour, marker in _styled(prediction):
-        rows = [row for row in prediction.rows if row.schedule == schedule]
-        ranks = [row.ranks for row in rows]
-        panel.plot(
-            ranks, [row.seconds for row in rows], color=colour, marker=marker, label=schedule
-        )
-        panel.fill_between(
-            ranks,
-            [min(row.times) for row in rows],
-            [max(row.times) for row in rows],
-            color=colour,
-            alpha=0.18,
-            linewidth=0,
-        )
-    run = prediction.model.run
-    if (
-        prediction.own is not None
-        and run.blocks == prediction.model.blocks(run.ranks)
-        and run.ranks in prediction.ranks
-    ):
-        panel.plot(
-            run.ranks,
-            run.summary.elapsed,
-            "kx",
-            markersize=6,
-            label=f"measured, {run.schedule}",
-            zorder=4,
-        )
+def _draw_times(panel: Any, prediction: Prediction) -> None:
+    first = next(_lines(prediction))
+    ideal = [row.serial / row.processes for row in first.rows]
+    panel.plot(first.ranks, ideal, color=GREY, linestyle="--", label="ideal", zorder=1)
+    for line in _lines(prediction):
+        middle = [row.seconds for row in line.rows]
+        _draw_line(panel, line, middle, [row.times for row in line.rows])
+    if _is_among(prediction):
+        run = prediction.model.run
+        label = f"measured, {run.schedule}"
+        panel.plot(run.ranks, run.summary.elapsed, "kx", markersize=6, label=label, zorder=4)
         panel.legend(loc="best")
     panel.set_yscale("log")
     axes.decades(panel)
     panel.set_ylabel("time (s)")
 
 
-def _ranks_axis(panel: Any, ranks: Sequence[int]) -> None:
-    """Make a logarithmic axis of powers of ten, or of the numbers themselves where they are few and
-    small.
-    """
-    from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
+def _is_among(prediction: Prediction) -> bool:
+    """Whether the run that was measured is one of those that are predicted."""
+    run = prediction.model.run
+    is_plan = run.blocks == prediction.model.blocks(run.ranks)
+    return prediction.own is not None and is_plan and run.ranks in prediction.ranks
+
+
+def _scale_ranks(panel: Any, ranks: Sequence[int]) -> None:
+    """Make a logarithmic axis of powers of ten, or of the numbers of ranks, if few and small."""
+    from matplotlib.ticker import LogLocator, NullLocator
 
     panel.set_xlabel("ranks")
     if len(ranks) > 1:
         panel.set_xscale("log")
-    if max(ranks) <= 1000 and len(ranks) <= 9:
-        panel.xaxis.set_major_locator(FixedLocator(list(ranks)))
-        panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    if max(ranks) <= _MOST_WRITTEN_OUT and len(ranks) <= _MOST_TICKS:
+        axes.write_at(panel.xaxis, ranks)
     elif len(ranks) > 1:
-        panel.xaxis.set_major_locator(LogLocator(10, numticks=9))
+        panel.xaxis.set_major_locator(LogLocator(10, numticks=_MOST_TICKS))
     panel.xaxis.set_minor_locator(NullLocator())
-
-
-def _styled(prediction: Prediction) -> list[tuple[str, str, str]]:
-    return list(zip(prediction.schedules, COLOURS, MARKERS, strict=False))

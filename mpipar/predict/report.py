@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any
@@ -47,6 +47,15 @@ _HEADS = (
     "efficiency",
     "lost most to",
     "",
+)
+_ALIGNMENT = ("---:", "---", *("---:",) * 5, "---")
+_SCHEDULE = _HEADS.index("schedule")
+_TEXT_COLUMNS = (_SCHEDULE, 7, 8)
+_EXPLANATION = (
+    "Times are predicted, from the barrier before the first block to the end of the reduction;"
+    " speedup is relative to all blocks one after the other. The spread is from the fastest to the"
+    " slowest of some draws of the times of blocks, where these are drawn. The fastest schedule is"
+    " **bold**."
 )
 
 
@@ -92,10 +101,9 @@ class Prediction:
         """The schedule that is efficient up to the most ranks; of several the one that is best most
         often.
         """
-        wins = {
-            name: sum(self.is_best(row) for row in self.rows if row.schedule == name)
-            for name in self.schedules
-        }
+        wins = dict.fromkeys(self.schedules, 0)
+        for row in self.rows:
+            wins[row.schedule] += self.is_best(row)
         return max(self.schedules, key=lambda name: (self.most_ranks[name] or 0, wins[name]))
 
     @property
@@ -106,70 +114,74 @@ class Prediction:
     @property
     def verdicts(self) -> list[str]:
         """What the table tells, in sentences."""
-        said = [f"best schedule: {self.best}"] if len(self.schedules) > 1 else []
+        said = []
+        if len(self.schedules) > 1:
+            said.append(f"best schedule: {self.best}")
         for schedule in self.schedules:
-            most = self.most[schedule]
-            if most is None:
-                said.append(f"{schedule}: the efficiency is under {LOW} everywhere")
-            else:
-                far = "up to" if most.is_exact else "up to at least"
-                more = ", the most that were asked for" if most.ranks == max(self.ranks) else ""
-                ranks = f"{most.ranks:_} rank{'s' * (most.ranks > 1)}"
-                said.append(f"{schedule}: efficiency of {LOW} or more {far} {ranks}{more}")
+            said.append(f"{schedule}: {self._how_far(self.most[schedule])}")
         return said
+
+    def _how_far(self, most: MostRanks | None) -> str:
+        """Return up to how many ranks a schedule is efficient, in words."""
+        if most is None:
+            return f"the efficiency is under {LOW} everywhere"
+        far = "up to" if most.is_exact else "up to at least"
+        words = f"efficiency of {LOW} or more {far} {most.ranks:_} rank"
+        if most.ranks > 1:
+            words += "s"
+        if most.ranks == max(self.ranks):
+            words += ", the most that were asked for"
+        return words
 
 
 def as_text(prediction: Prediction) -> str:
     """Return the prediction as a table in plain text, with what it is from."""
-    cells = [_HEADS, *(_cells(prediction, row) for row in prediction.rows)]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(_HEADS))]
-    left = (1, 7, 8)
-    lines = [f"{name}: {text}" for name, text in about(prediction).items()] + [""]
-    last = prediction.rows[0].ranks if prediction.rows else 0
-    for index, row in enumerate(cells):
-        if index and prediction.rows[index - 1].ranks != last:
-            last = prediction.rows[index - 1].ranks
+    lines = [f"{name}: {text}" for name, text in about(prediction).items()]
+    lines += ["", *_aligned(prediction), "", *prediction.verdicts]
+    lines += [f"note: {note}" for note in prediction.notes]
+    return "\n".join(lines)
+
+
+def _aligned(prediction: Prediction) -> list[str]:
+    """Return the lines of the table, with a blank one before each other number of ranks."""
+    cells: list[tuple[str, ...]] = [_HEADS]
+    for row in prediction.rows:
+        cells.append(_cells(prediction, row))
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = [_padded(_HEADS, widths)]
+    before = None
+    for row, texts in zip(prediction.rows, cells[1:], strict=True):
+        if before is not None and row.ranks != before:
             lines.append("")
-        padded = (
-            text.ljust(width) if column in left else text.rjust(width)
-            for column, (text, width) in enumerate(zip(row, widths, strict=True))
-        )
-        lines.append("  ".join(padded).rstrip())
-    return "\n".join(
-        [*lines, "", *prediction.verdicts, *(f"note: {note}" for note in prediction.notes)]
-    )
+        before = row.ranks
+        lines.append(_padded(texts, widths))
+    return lines
+
+
+def _padded(texts: Sequence[str], widths: Sequence[int]) -> str:
+    padded = []
+    for column, (text, width) in enumerate(zip(texts, widths, strict=True)):
+        is_text = column in _TEXT_COLUMNS
+        padded.append(text.ljust(width) if is_text else text.rjust(width))
+    return "  ".join(padded).rstrip()
 
 
 def as_markdown(prediction: Prediction) -> str:
     """Return the prediction as a page."""
-    lines = [PAGE_HEAD + f"# What {escape(prediction.model.run.summary.driver)} would take", ""]
-    lines += [f"* {name}: {escape(text, quote=False)}" for name, text in about(prediction).items()]
-    lines += ["", markdown_row(_HEADS[:-1]), markdown_row(["---:", "---", *["---:"] * 5, "---"])]
+    title = f"# What {escape(prediction.model.run.summary.driver)} would take"
+    lines = [PAGE_HEAD + title, ""]
+    for name, text in about(prediction).items():
+        lines.append(f"* {name}: {escape(text, quote=False)}")
+    lines += ["", markdown_row(_HEADS[:-1]), markdown_row(_ALIGNMENT)]
     for row in prediction.rows:
         *cells, mark = _cells(prediction, row)
-        lines.append(
-            markdown_row(
-                [f"**{cell}**" if mark and index == 1 else cell for index, cell in enumerate(cells)]
-            )
-        )
-    lines += [
-        "",
-        *(f"* {line}" for line in prediction.verdicts),
-        *(f"* note: {note}" for note in prediction.notes),
-    ]
-    return "\n".join(
-        [
-            *lines,
-            "",
-            (
-                "Times are predicted, from the barrier before the first block to the end of the"
-                " reduction; speedup is relative to all blocks one after the other. The spread is"
-                " from the fastest to the slowest of some draws of the times of blocks, where these"
-                " are drawn. The fastest schedule is **bold**."
-            ),
-            "",
-        ]
-    )
+        if mark:
+            cells[_SCHEDULE] = f"**{cells[_SCHEDULE]}**"
+        lines.append(markdown_row(cells))
+    lines.append("")
+    lines += [f"* {line}" for line in prediction.verdicts]
+    lines += [f"* note: {note}" for note in prediction.notes]
+    return "\n".join([*lines, "", _EXPLANATION, ""])
 
 
 def as_csv(prediction: Prediction) -> str:
@@ -235,20 +247,10 @@ def about(prediction: Prediction) -> dict[str, str]:
     """Return {what: in words} of where a prediction is from."""
     model, run, costs = prediction.model, prediction.model.run, prediction.model.costs
     where = f"{several(run.ranks, 'rank')} × {several(run.workers, 'worker')}, {run.schedule}"
-    found = {
-        "from": (
-            f"{run.summary.path} ({run.summary.driver}, {several(run.blocks, 'block')}, {where})"
-        )
-    }
+    what = f"{run.summary.driver}, {several(run.blocks, 'block')}, {where}"
+    found = {"from": f"{run.summary.path} ({what})"}
     if prediction.own is not None:
-        off = (
-            f" ({100 * (prediction.own / run.summary.elapsed - 1):+.1f} %)"
-            if run.summary.elapsed
-            else ""
-        )
-        found["that run itself"] = (
-            f"measured {run.summary.elapsed:.4g} s, predicted {prediction.own:.4g} s{off}"
-        )
+        found["that run itself"] = _compared(run.summary.elapsed, prediction.own)
     if model.weak:
         a_process = f"{model.blocks(1) / model.workers:.0f} blocks for each process"
         found["plan"] = f"grows with the processes: {a_process}"
@@ -257,6 +259,13 @@ def about(prediction: Prediction) -> dict[str, str]:
     if costs.source:
         found["costs"] = f"{costs.source}: {told_costs(costs)}"
     return found
+
+
+def _compared(measured: float, predicted: float) -> str:
+    words = f"measured {measured:.4g} s, predicted {predicted:.4g} s"
+    if measured:
+        words += f" ({100 * (predicted / measured - 1):+.1f} %)"
+    return words
 
 
 def told_costs(costs: Costs) -> str:
@@ -270,6 +279,16 @@ def told_costs(costs: Costs) -> str:
 
 
 def _costs(costs: Costs) -> dict[str, Any]:
+    ends = []
+    for (schedule, ranks), one in costs.ends.items():
+        ends.append(
+            {
+                "schedule": schedule,
+                "ranks": ranks,
+                "reduction_s": one.reduction,
+                "counter_s": one.counter,
+            }
+        )
     return {
         "source": costs.source,
         "reduce_stage_s": costs.stage,
@@ -277,41 +296,36 @@ def _costs(costs: Costs) -> dict[str, Any]:
         "range_s": costs.a_range,
         "counter_latency_s": costs.fetch.latency,
         "counter_service_s": costs.fetch.service,
-        "ends": [
-            {
-                "schedule": schedule,
-                "ranks": ranks,
-                "reduction_s": one.reduction,
-                "counter_s": one.counter,
-            }
-            for (schedule, ranks), one in costs.ends.items()
-        ],
+        "ends": ends,
     }
 
 
 def _cells(prediction: Prediction, row: PredictedRow) -> tuple[str, ...]:
-    spread = f"{min(row.times):.4g} … {max(row.times):.4g}" if len(row.times) > 1 else ""
-    part = "" if row.limit == NOTHING else f" ({100 * _part(row):.0f} %)"
-    a_rank = f"{row.blocks_a_rank:.0f}" if row.blocks_a_rank >= 10 else f"{row.blocks_a_rank:.2g}"
-    speedup = f"{row.speedup:.4g}" if row.speedup < 1000 else f"{row.speedup:_.0f}"
+    limit = row.limit
+    if limit != NOTHING:
+        limit += f" ({100 * _part(row):.0f} %)"
+    has_rivals = len(prediction.schedules) > 1 and row.processes > 1
     return (
         f"{row.ranks:_}",
         row.schedule,
-        a_rank,
+        f"{row.blocks_a_rank:.0f}" if row.blocks_a_rank >= 10 else f"{row.blocks_a_rank:.2g}",
         f"{row.seconds:.4g}",
-        spread,
-        speedup,
+        _spread(row),
+        f"{row.speedup:.4g}" if row.speedup < 1000 else f"{row.speedup:_.0f}",
         f"{row.efficiency:.3f}",
-        f"{row.limit}{part}",
-        (
-            "best"
-            if prediction.is_best(row) and len(prediction.schedules) > 1 and row.processes > 1
-            else ""
-        ),
+        limit,
+        "best" if has_rivals and prediction.is_best(row) else "",
     )
 
 
+def _spread(row: PredictedRow) -> str:
+    if len(row.times) == 1:
+        return ""
+    return f"{min(row.times):.4g} … {max(row.times):.4g}"
+
+
 def _part(row: PredictedRow) -> float:
+    """Return the part of the processes' time that most is lost to."""
     return row.lost.get(row.limit, row.lost[IMBALANCE])
 
 
@@ -319,4 +333,6 @@ def _short(seconds: float) -> str:
     for unit, factor in (("s", 1.0), ("ms", 1e3), ("µs", 1e6)):
         if seconds * factor >= 1:
             return f"{seconds * factor:.3g} {unit}"
-    return f"{seconds * 1e9:.3g} ns" if seconds else "0 s"
+    if seconds:
+        return f"{seconds * 1e9:.3g} ns"
+    return "0 s"

@@ -22,13 +22,15 @@ from mpipar.command import model_files
 from mpipar.core.blocks import Blocks
 from mpipar.core.plan import slice_share
 from mpipar.load import load as kernel
-from mpipar.predict import block_times, costs, simulation
+from mpipar.predict import block_times, costs, pools, takers
 from mpipar.predict import model as predictions
 from mpipar.predict.block_times import BlockTimes, measurement, run_length
 from mpipar.predict.costs import Costs, Ends
 from mpipar.predict.measured_run import load
 from mpipar.predict.model import Model
-from mpipar.predict.simulation import Fetch, Takers, simulate, slice_bounds
+from mpipar.predict.pools import slice_bounds
+from mpipar.predict.simulation import simulate
+from mpipar.predict.takers import Fetch, Takers
 from mpipar.runtime.communicator import Comm
 from mpipar.runtime.counter import Counter
 from mpipar.runtime.progress_state import Done
@@ -127,8 +129,8 @@ def test_static_schedules_are_what_the_shares_of_the_runtime_do(schedule, second
     with (
         pytest.MonkeyPatch.context() as patch
     ):  # many pools are simulated all at once, in parts of bounded size
-        patch.setattr(simulation, "_FEW_POOLS", 0)
-        patch.setattr(simulation, "MOST_AT_ONCE", 40)
+        patch.setattr(pools, "_FEW_POOLS", 0)
+        patch.setattr(pools, "MOST_AT_ONCE", 40)
         at_once = simulate(schedule, times_of(seconds), ranks, workers, FREE, bool)
     assert at_once.seconds == pytest.approx(found.seconds, rel=1e-9, abs=1e-12)
     if workers == 1:
@@ -210,7 +212,7 @@ def test_the_middle_of_a_long_run_may_be_left_out(how, fetch, monkeypatch):
     times = BlockTimes(lognormal(40_000))
     whole = getattr(Takers(times, 8, 1, fetch), how)(bool)
     seen = []
-    monkeypatch.setattr(simulation, "_MANY_EVENTS", 1000)
+    monkeypatch.setattr(takers, "_MANY_EVENTS", 1000)
     monkeypatch.setattr(
         Takers, "_skip", lambda self, *a, _of=Takers._skip: seen.append(_of(self, *a)) or seen[-1]
     )

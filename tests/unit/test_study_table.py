@@ -140,7 +140,12 @@ def test_raw_times_with_units(tmp_path):
 
 
 def put(record, runs):
-    given = {"about": {"driver": "pi"}, "cores": 1, "slurm": False, "write_text": record.write_text}
+    given = {
+        "about": {"driver": "pi"},
+        "cores": 1,
+        "as_jobs": False,
+        "write_text": record.write_text,
+    }
     write_outcome(record.folder, "pi", runs, baseline=None, **given)
 
 
