@@ -34,7 +34,8 @@ def simulate_pools(
     if times.count // ranks > MOST_AT_ONCE or ranks < _FEW_POOLS:
         return _one_after_the_other(schedule, times, ranks, workers, tick)
     at_once = max(1, MOST_AT_ONCE // max(1, most))
-    slowest, chunks = 0.0, 0
+    slowest = 0.0
+    chunks = 0
     for start in range(0, ranks, at_once):
         stop = min(start + at_once, ranks)
         positions, shares = _shares(schedule, times.count, ranks, range(start, stop))
@@ -66,7 +67,8 @@ def _one_after_the_other(
     schedule: str, times: BlockTimes, ranks: int, workers: int, tick: Callable[[float], object]
 ) -> Simulated:
     """Return the same, for few ranks, or very many blocks of each."""
-    slowest, chunks = 0.0, 0
+    slowest = 0.0
+    chunks = 0
     for rank in range(ranks):
         if schedule == "stride":
             own = range(rank, times.count, ranks)
@@ -96,7 +98,8 @@ def _pools_of(seconds: Floats, shares: Whole, workers: int) -> tuple[float, int]
     before = np.concatenate([np.zeros((count, 1)), np.cumsum(seconds, axis=1)], axis=1)
     free = np.zeros((count, workers))
     blocks, spent = np.zeros(free.shape, np.int64), np.zeros(free.shape)  # of the last chunk
-    taken, mean = np.zeros(count, np.int64), np.full(count, np.nan)
+    taken = np.zeros(count, np.int64)
+    mean = np.full(count, np.nan)
     chunks = 0
     pools = np.arange(count)
     while len(pools := pools[taken[pools] < shares[pools]]):
@@ -106,7 +109,8 @@ def _pools_of(seconds: Floats, shares: Whole, workers: int) -> tuple[float, int]
         size = _sizes(left, mean[pools], chunk_seconds, workers)
         took = before[pools, taken[pools] + size] - before[pools, taken[pools]]
         free[pools, who] += took
-        blocks[pools, who], spent[pools, who] = size, took
+        blocks[pools, who] = size
+        spent[pools, who] = took
         taken[pools] += size
         chunks += len(pools)
     return float(free.max(initial=0.0)), chunks

@@ -87,11 +87,15 @@ class Takers:
         """Simulate each event in its turn."""
         # Runs once for each chunk, of which there may be a million: numbers are in locals and
         # lists, and little is called.
-        count, workers, takers = self._times.count, self._workers, self._takers
+        count = self._times.count
+        workers = self._workers
+        takers = self._takers
         mean: list[float | None] = [None] * len(self._mean)
         taken = [0] * len(mean)
         free = _all_free(takers)
-        ended, counter, sums = 0.0, 0, _Sums(self._times)
+        ended = 0.0
+        counter = 0
+        sums = _Sums(self._times)
         skip_from = self._head()
         while free:
             now, taker, blocks, seconds = free[0]
@@ -109,7 +113,8 @@ class Takers:
                 guided = (count - taken[rank]) // (2 * takers)
                 size = max(1, min(guided, int(self._chunk_seconds / max(known, 1e-9))))
             begin = now if self._is_fetch_free else self._answer(now)
-            first, counter = counter, counter + size
+            first = counter
+            counter += size
             taken[rank] = counter
             if first >= count:
                 ended = max(ended, begin)
@@ -142,12 +147,14 @@ class Takers:
         """Simulate the events of a window of time at once, in the order in which processes were
         free.
         """
-        count, takers = self._times.count, self._takers
+        count = self._times.count
+        takers = self._takers
         free = np.zeros(takers)  # when each is; infinite for those that are done
         blocks, seconds = np.zeros(takers, np.int64), np.zeros(takers)  # of its last chunk
         least = max(self._times.total / takers, self._times.longest, self._fetch.service * takers)
         width = least / _WINDOWS
-        ended, skip_from = 0.0, self._head()
+        ended = 0.0
+        skip_from = self._head()
         while True:
             begin = free.min()
             if np.isinf(begin):
@@ -159,7 +166,8 @@ class Takers:
             going = self._taken[ranks] < count
             ended = max(ended, float(free[now[~going]].max(initial=0.0)))
             free[now[~going]] = np.inf
-            now, ranks = now[going], ranks[going]
+            now = now[going]
+            ranks = ranks[going]
             starts = self._asked(free[now])
             bounds = self._counter + np.concatenate([[0], np.cumsum(self._sizes(ranks))])
             self._counter = int(bounds[-1])
@@ -167,7 +175,8 @@ class Takers:
             bounds = np.minimum(bounds, count)
             got = np.diff(bounds)
             self._chunks += int(np.count_nonzero(got))
-            seconds[now], blocks[now] = self._times.sums(bounds), got
+            seconds[now] = self._times.sums(bounds)
+            blocks[now] = got
             free[now] = np.where(got > 0, starts + seconds[now], np.inf)
             ended = max(ended, float(starts[got == 0].max(initial=0.0)))
             tick(min(1.0, self._counter / count))
