@@ -133,7 +133,7 @@ class PhiloxStream:
         count = math.prod(shape)
         halves = change(*self._doubles((count + 1) // 2))
         xp = self._xp
-        numbers = xp.concat(list(halves))
+        numbers = _joined(xp, list(halves))
         return xp.reshape(numbers[:count], shape)
 
     def _doubles(self, count: int) -> tuple[XArray, XArray]:
@@ -155,6 +155,13 @@ class PhiloxStream:
         xp = self._xp
         bits = ((high << 32) | low) >> 11
         return xp.asarray(bits, dtype=xp.float64) * 2.0**-53
+
+
+def _joined(xp: Any, arrays: list[XArray]) -> XArray:
+    """Return arrays one after the other; ``concat`` is new in NumPy 2.0 and CuPy 14."""
+    if hasattr(xp, "concat"):
+        return xp.concat(arrays)
+    return xp.concatenate(arrays)
 
 
 def _shape_of(size: Size) -> tuple[int, ...]:

@@ -3,6 +3,7 @@ stream promises.
 """
 
 import math
+import types
 
 import array_api_strict
 import numpy as np
@@ -76,6 +77,17 @@ def test_the_same_bits_with_each_library_and_by_hand(seed, index, shapes):
     assert [stream.take(0) for stream in streams] == [drawn, drawn]
     first = PhiloxStream(np, seed, index).random(7)
     assert first.tolist() == one_by_one(seed, index, 7)
+
+
+@pytest.mark.parametrize("name", ["concat", "concatenate"])
+def test_one_name_of_concatenation_will_do(name):
+    """NumPy 1.26 has no concat, the array API no concatenate."""
+    library = types.SimpleNamespace(**vars(np))
+    del library.concatenate
+    vars(library).pop("concat", None)
+    setattr(library, name, np.concatenate)
+    expected = PhiloxStream(np, 5, 6).random((2, 9))
+    assert PhiloxStream(library, 5, 6).random((2, 9)).tobytes() == expected.tobytes()
 
 
 def test_calls_don_t_repeat_numbers_and_rows_share_counters():
