@@ -161,7 +161,7 @@ def all_ranks(name: str, workers: int | str = 1) -> Comm:
         If they have something else to do.
     """
     if workers != 1:
-        from mpipar.runtime.pool_evaluator import prepare
+        from mpipar.runtime.pool_worker import prepare
 
         prepare()
     comm = world()

@@ -17,86 +17,25 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import io
-import os
-import pickle
-import traceback
 from collections import Counter
 from multiprocessing import connection
-from multiprocessing.connection import Connection
-from multiprocessing.reduction import ForkingPickler
 from types import TracebackType
 from typing import Any
 
 from mpipar.base.errors import BadInput
 from mpipar.core.blocks import Blocks
-from mpipar.core.kernel import Kernel
-from mpipar.runtime import child, main_module, node
+from mpipar.runtime import child
 from mpipar.runtime.between_blocks import Watch
-from mpipar.runtime.evaluate import POLL_SECONDS, Evaluator, Outcome, Task
+from mpipar.runtime.evaluate import POLL_SECONDS, Task
 from mpipar.runtime.failure import Failure, Skipped, items_of, one_line
 from mpipar.runtime.outlets import note
+from mpipar.runtime.pool_worker import Worker, prepare, task_as_bytes
 from mpipar.runtime.progress_state import Record, Tally
 from mpipar.runtime.schedule import Share
 from mpipar.runtime.stopwatch import Stopwatch
 
 MOST_DEATHS = 3
 """A block has failed when so many workers have died of it."""
-
-
-def prepare() -> None:
-    """Start the fork server for workers, unless it runs. To be called before MPI is initialised."""
-    child.prepare("numpy", __name__, "mpipar.runtime.ignore_signals")
-
-
-class Worker:
-    """One worker process, and the rank's end of its pipe.
-
-    Attributes
-    ----------
-    chunk : Blocks or None
-        What it evaluates.
-    since : float
-        When it got that, by the stopwatch of its rank.
-    cores : int
-        How many cores it may run on; 0 until it is ready.
-    """
-
-    def __init__(self, task: bytes, main: dict[str, str], rank: int, host: str) -> None:
-        self.connection, theirs = child.context.Pipe()
-        # The other end must be closed here, or the death of the worker could not be seen.
-        with theirs:
-            self.process = child.start(_serve, theirs, task, main)
-        assert self.process.pid is not None
-        self.stillborn = 0  # workers before it, in its place, that died before their first block
-        self.record = Record(rank, host, self.process.pid)
-        self.chunk: Blocks | None = None
-        self.since = 0.0
-        self.cores = 0
-
-    def give(self, chunk: Blocks, now: float) -> None:
-        """Send a chunk."""
-        self.chunk, self.since = chunk, now
-        # A worker that has died is noticed by what can be received from it.
-        with contextlib.suppress(OSError):
-            self.connection.send_bytes(pickle.dumps(chunk))
-
-    def receive(self) -> Any:
-        """Return what the worker sent: its number of cores, an Outcome or a Failure; or None if it
-        has died.
-        """
-        try:
-            if self.process.exitcode is not None and not self.connection.poll():
-                return None
-            return pickle.loads(self.connection.recv_bytes())
-        except (EOFError, OSError):
-            return None
-
-    def end(self) -> None:
-        """End the process, whatever it does, and wait for that."""
-        self.process.kill()
-        self.process.join()
-        self.connection.close()
 
 
 class Workers:
@@ -125,7 +64,7 @@ class Workers:
         self, task: Task, count: int, *, rank: int, host: str, block_timeout: float | None = None
     ) -> None:
         try:
-            self._pickled, self._main = _task_as_bytes(task)
+            self._pickled, self._main = task_as_bytes(task)
         except Exception as error:
             raise BadInput(
                 f"workers: the kernel can't be sent to workers ({one_line(error)})"
@@ -151,12 +90,10 @@ class Workers:
         try:
             worker = Worker(self._pickled, self._main, self._rank, self._host)
         except (OSError, EOFError) as error:
-            remedy = (
-                " (ulimit -n: the limit of open files)"
-                if getattr(error, "errno", 0) == errno.EMFILE
-                else ""
-            )
-            return Failure("starting a worker", one_line(error) + remedy)
+            reason = one_line(error)
+            if getattr(error, "errno", 0) == errno.EMFILE:
+                reason += " (ulimit -n: the limit of open files)"
+            return Failure("starting a worker", reason)
         self.records.append(worker.record)
         return worker
 
@@ -185,10 +122,7 @@ class Workers:
         for place in range(len(self._workers)):
             while self._problem is None and not self._workers[place].cores:
                 worker = self._workers[place]
-                hello = worker.receive()
-                self._problem = (
-                    self._replace_stillborn(worker) if hello is None else self._greet(worker, hello)
-                )
+                self._problem = self._meet(worker, worker.receive())
         return self._problem
 
     @property
@@ -253,23 +187,20 @@ class Workers:
     def _take_from(self, worker: Worker, share: Share, tally: Tally) -> Failure | None:
         message = worker.receive()
         if not worker.cores:
-            return (
-                self._greet(worker, message)
-                if message is not None
-                else self._replace_stillborn(worker)
-            )
+            return self._meet(worker, message)
         if message is None:
-            return self._replace_lost(
-                worker, tally, child.how_it_ended(worker.process), MOST_DEATHS
-            )
+            reason = child.how_it_ended(worker.process)
+            return self._replace_lost(worker, tally, reason, MOST_DEATHS)
         chunk, worker.chunk = worker.chunk, None
         assert chunk is not None
         share.note(message.handled, message.seconds)
         failure = tally.add(chunk, message, worker.record)
         return failure and failure._replace(where=f"worker {worker.record.pid}, {failure.where}")
 
-    def _greet(self, worker: Worker, hello: Any) -> Failure | None:
-        """Take the first message of a worker; return why it can't work."""
+    def _meet(self, worker: Worker, hello: Any) -> Failure | None:
+        """Take the first message of a worker, None if it has died; return why the run can't go on."""
+        if hello is None:
+            return self._replace_stillborn(worker)
         if isinstance(hello, Failure):
             return hello
         worker.cores = hello
@@ -354,64 +285,3 @@ class Workers:
         if isinstance(new, Worker):
             self._workers[self._workers.index(worker)] = new
         return new
-
-
-def _task_as_bytes(task: Task) -> tuple[bytes, dict[str, str]]:
-    """Return a task as bytes, and which main module must be imported where they are read."""
-    if main_module.may_be_imported():
-        with contextlib.suppress(
-            AttributeError, pickle.PicklingError
-        ):  # of a lambda, or a function in a function
-            return bytes(ForkingPickler.dumps(task)), main_module.description()
-    return _by_value(task), {}  # a notebook, or a script without a guard
-
-
-def _by_value(task: Task) -> bytes:
-    """Return a task as bytes, with all of the main module that it needs."""
-    import cloudpickle
-
-    class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
-        def reducer_override(self, thing: Any) -> Any:
-            if isinstance(thing, Kernel) and thing.__module__ == "__main__":
-                return thing.by_value()
-            return super().reducer_override(thing)
-
-    buffer = io.BytesIO()
-    Pickler(buffer).dump(task)
-    return buffer.getvalue()
-
-
-def _serve(pipe: Connection, task: bytes, main: dict[str, str]) -> None:
-    """Evaluate the chunks that come through ``pipe``, until an empty message: the life of a
-    worker.
-    """
-    with contextlib.suppress(BrokenPipeError, ConnectionResetError, EOFError):  # the rank has ended
-        _evaluate_all(pipe, task, main)
-
-
-def _evaluate_all(pipe: Connection, task: bytes, main: dict[str, str]) -> None:
-    try:
-        main_module.import_it(main)
-        evaluator = Evaluator(pickle.loads(task))
-    except (Exception, SystemExit) as error:
-        pipe.send(
-            Failure(
-                f"worker {os.getpid()}, before its first block",
-                one_line(error),
-                traceback.format_exc(),
-            )
-        )
-        return
-    pipe.send(len(node.affinity()))
-    while message := pipe.recv_bytes():
-        chunk: Blocks = pickle.loads(message)
-        pipe.send_bytes(_dumps(evaluator.evaluate(chunk)))
-
-
-def _dumps(outcome: Outcome) -> bytes:
-    """Return the outcome as bytes; if the kernel's partials can't be sent, that as a failure."""
-    try:
-        return bytes(ForkingPickler.dumps(outcome))
-    except Exception as error:
-        reason = f"the kernel's partial can't be sent to the rank: {one_line(error)}"
-        return pickle.dumps(Outcome(None, failure=Failure("sending partials", reason)))

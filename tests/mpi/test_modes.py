@@ -45,7 +45,7 @@ def test_hybrid_workers_are_no_forks_of_ranks_and_know_of_no_launcher(tmp_path):
 def test_the_fork_server_is_older_than_mpi():
     code = """
 import sys
-import mpipar.runtime.pool_evaluator as workers, mpipar.runtime.comm as comm
+import mpipar.runtime.pool_worker as workers, mpipar.runtime.comm as comm
 from multiprocessing.forkserver import _forkserver
 prepare, world = workers.prepare, comm.world.__wrapped__
 def watched_world():

@@ -471,7 +471,7 @@ def test_the_fork_server_of_workers_has_no_cupy(with_gpus):
     """A process that is forked after CUDA was initialised can't use it."""
     text = (
         "import importlib, multiprocessing.forkserver as server, sys\n"
-        "from mpipar.runtime.pool_evaluator import prepare\nprepare()\n"
+        "from mpipar.runtime.pool_worker import prepare\nprepare()\n"
         "for name in server._forkserver._preload_modules:\n    importlib.import_module(name)\n"
         "print(len(server._forkserver._preload_modules), 'cupy' in sys.modules)\n"
     )

@@ -170,7 +170,7 @@ def test_pickle_is_for_processes_of_one_run_alone():
     found = {module for module in MODULES if loads(module, "pickle", "cloudpickle")}
     others = {module for module in found if not module.startswith("mpipar.pool")}
     # study.costs measures what it takes; store.apart hears from a copy of its own process
-    assert others == {"mpipar.runtime.pool_evaluator", "mpipar.predict.costs", "mpipar.store.apart"}
+    assert others == {"mpipar.runtime.pool_worker", "mpipar.predict.costs", "mpipar.store.apart"}
 
 
 def calls_of(module: str) -> set[str]:
