@@ -24,7 +24,7 @@ from mpipar.core.kernel import BoundKernel
 from mpipar.runtime.communicator import Comm
 from mpipar.runtime.progress_state import Done
 from mpipar.runtime.result import Result
-from mpipar.store import rows as _rows
+from mpipar.store import row_layout
 from mpipar.store.attributes import FORMAT
 from mpipar.store.checkpoint import (
     Log,
@@ -41,6 +41,8 @@ from mpipar.store.output_check import is_empty, may_write, reason_of, state_of
 from mpipar.store.output_folder import check_is_free, empty, locked
 from mpipar.store.result import fill
 from mpipar.store.row_checks import look_through, without
+from mpipar.store.row_joining import complete
+from mpipar.store.rows import Rows
 from mpipar.store.seal import check_seal, seal
 
 _LIMITS_OF_HDF5 = (OSError, RuntimeError, TypeError, ValueError, OverflowError)
@@ -109,7 +111,7 @@ class OutputFile:
         self._lock = -1
         self._keep_folder = False
         self._written = False
-        self.rows: _rows.Rows | None = None
+        self.rows: Rows | None = None
         self.base: Done | None = None
         self.finished = False
         self.notes: list[str] = []
@@ -197,7 +199,7 @@ class OutputFile:
         seal(aside)
         self._replace_by(aside)
 
-    def _write_with_rows(self, rows: _rows.Rows, result: Result) -> Path:
+    def _write_with_rows(self, rows: Rows, result: Result) -> Path:
         """Make the result file of the one that has the rows, and return its path."""
         rows.reserve_room()
         aside = rows.base
@@ -206,7 +208,7 @@ class OutputFile:
             shutil.copyfile(rows.base, aside)
         skipped = [block.block for block in result.skipped]
         with h5py.File(aside, "r+") as file:
-            _rows.complete(rows, file, result.plan, skipped)
+            complete(rows, file, result.plan, skipped)
             self._put_all(file, result)
         return aside
 
@@ -231,7 +233,7 @@ class OutputFile:
         empty(self._folder)
         self.base = Done(self._bound.reduction.start())
         if has_rows:
-            self.rows = _rows.begin(self._folder, self._bound, compress, self._run)
+            self.rows = row_layout.begin(self._folder, self._bound, compress, self._run)
         if there is not None:
             self._keep_previous()
         self._write_state(self.base)
@@ -257,8 +259,8 @@ class OutputFile:
             self.base, self._keep_folder = state.done, False
             return
         if has_rows:
-            rows = _rows.resume(self._folder, self._bound, compress, state.run)
-            self.rows = rows or _rows.begin(self._folder, self._bound, compress, state.run)
+            rows = row_layout.resume(self._folder, self._bound, compress, state.run)
+            self.rows = rows or row_layout.begin(self._folder, self._bound, compress, state.run)
         self.base = without_repeats(self._logged(), state.done, self._bound.reduction)
         if self.rows is not None:
             self._leave_out_damaged(self.rows, self.base)
@@ -266,7 +268,7 @@ class OutputFile:
             self._keep_previous()
         self._write_state(self.base)
 
-    def _leave_out_damaged(self, rows: _rows.Rows, base: Done) -> None:
+    def _leave_out_damaged(self, rows: Rows, base: Done) -> None:
         """Have blocks evaluated again whose rows aren't what was written."""
         found = look_through(rows, self._bound.plan, base.ranges)
         if not found.damaged:

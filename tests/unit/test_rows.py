@@ -10,12 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import mpipar.store.rows
+import mpipar.store.row_joining
 from mpipar import BadInput, Dataset, Each, Estimate, ExactSum, NonNegativeInt, Plan, driver, run
 from mpipar.core.row_types import converted
 from mpipar.runtime.communicator import Comm
 from mpipar.store.output import OutputFile
-from mpipar.store.rows import RESERVED, Rows, begin, complete, resume
+from mpipar.store.row_joining import complete
+from mpipar.store.row_layout import begin, resume
+from mpipar.store.rows import RESERVED, Rows
 
 MODERATE = settings(max_examples=30, deadline=None)
 TABLE = np.dtype([("k", "i4"), ("x", float), ("name", "U5")])
@@ -439,7 +441,10 @@ def test_parts_of_many_processes_are_joined_with_few_open_files(path):
         return converted(*arguments)
 
     before = len(os.listdir("/proc/self/fd"))
-    with mock.patch.object(mpipar.store.rows, "converted", watched), folder.complete() as file:
+    with (
+        mock.patch.object(mpipar.store.row_joining, "converted", watched),
+        folder.complete() as file,
+    ):
         assert len(file["y"]) == 200
     assert max(opened) < before + 100
 

@@ -12,8 +12,8 @@ from conftest import python
 from mpipar import Block, Dataset, ExactSum, driver, run
 from mpipar.command.show import main as show
 from mpipar.inputs.table import read_table
+from mpipar.store.hdf5_types import check_type
 from mpipar.store.look import look
-from mpipar.store.rows import _check_type
 
 
 def columns(count):
@@ -78,8 +78,8 @@ def test_columns_that_no_group_can_have_are_refused_with_the_first_rows():
     with pytest.raises(
         TypeError, match=r"a table of 5000 columns if one has a slash in its name, as 'a/column_0'"
     ):
-        _check_type(np.dtype([(name, "f8") for name in names]))
-    _check_type(np.dtype([(name, "f8") for name in names[:90]]))
+        check_type(np.dtype([(name, "f8") for name in names]))
+    check_type(np.dtype([(name, "f8") for name in names[:90]]))
 
 
 @pytest.mark.ci
