@@ -10,10 +10,10 @@ import os
 import re
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, BinaryIO
 
 from mpipar.base.errors import BadInput
 from mpipar.core.devices.cpu import CPU
@@ -25,7 +25,7 @@ FUNCTIONS, INPUTS, MIXED = "functions", "inputs", "mixed"
 _OURS = (FUNCTIONS, INPUTS, MIXED)
 _FIXED = ("driver", "n", "block", "seed", "device")  # other ones would not even fit together
 _LARGE = 2**30
-_SAMPLES = 1024
+_SAMPLES, _SAMPLE = 1024, 4096  # of a large file: how many, and bytes of each
 _MOST_TOLD = 5
 
 
@@ -45,7 +45,7 @@ def identity_of(bound: BoundKernel) -> dict[str, Any]:
 def whole_identity(bound: BoundKernel) -> dict[str, Any]:
     """Return all that decides the result of a kernel, with digests of its functions and inputs."""
     kernel = bound.kernel
-    functions = [
+    parts = [
         kernel.function,
         kernel.n,
         kernel.default_block,
@@ -53,25 +53,32 @@ def whole_identity(bound: BoundKernel) -> dict[str, Any]:
         kernel._finish,
         kernel._enough,
     ]
-    functions += [*kernel._shared.values(), *kernel._variants.values()]
-    functions = [function for function in functions if callable(function)]
-    names: list[tuple[ModuleType, str]] = []
-    inputs: dict[str, str] = {}
-    for name, value in bound.parameters.items():
+    parts += [*kernel._shared.values(), *kernel._variants.values()]
+    functions = [part for part in parts if callable(part)]
+    named, files = _named_by(bound.parameters)
+    return {
+        **identity_of(bound),
+        FUNCTIONS: digests_of([*functions, *_classes(bound.reduction)], named),
+        INPUTS: files | kernel.inputs(),
+    }
+
+
+def _named_by(
+    parameters: Mapping[str, Any],
+) -> tuple[list[tuple[ModuleType, str]], dict[str, str]]:
+    """Return what parameters name: what modules have, as MODULE:NAME, and what is in files."""
+    named: list[tuple[ModuleType, str]] = []
+    files: dict[str, str] = {}
+    for parameter, value in parameters.items():
         for text in _texts(value):
             where, _, attribute = text.rpartition(":")
             module = _module(where)
             file = file_in(text)
             if module is not None and attribute:
-                names.append((module, attribute.partition(".")[0]))
+                named.append((module, attribute.partition(".")[0]))
             elif file is not None:
-                inputs[f"{name} {file}"] = content(file)
-    inputs |= kernel.inputs()
-    return {
-        **identity_of(bound),
-        FUNCTIONS: digests_of([*functions, *_classes(bound.reduction)], names),
-        INPUTS: inputs,
-    }
+                files[f"{parameter} {file}"] = content(file)
+    return named, files
 
 
 def _classes(reduction: Reduction) -> Iterator[Any]:
@@ -112,24 +119,18 @@ def check_identity(
         If the run isn't the one that the file has the state of, with the differences spelled out.
     """
     there = {"device": CPU.name, **there}  # which files of versions before GPUs don't say
-    names = [
-        name
-        for name in {**described(there), **described(here)}
-        if there.get(name) != here.get(name)
-    ]
+    names = _different(described(there), described(here))
     fixed = [name for name in names if name in _FIXED]
-    told = [
-        f"{name}: {there.get(name)!r} there, {here.get(name)!r} here"
-        for name in (names if not anyway else fixed)
-    ]
     changed = _changed(there, here)
-    if told or (changed and not anyway):
-        hint = "" if fixed or not changed else "; --resume --anyway goes on nevertheless"
-        raise BadInput(
-            f"resume: {str(path)!r} is of another run ({'; '.join([*told, *changed])}){hint}"
-        )
-    notes = [f"{name} was {there.get(name)!r}" for name in names] + changed
-    if notes:
+    refused = fixed if anyway else names
+    if refused or (changed and not anyway):
+        differences = [f"{name}: {_both(name, there, here)}" for name in refused] + changed
+        message = f"resume: {str(path)!r} is of another run ({'; '.join(differences)})"
+        if changed and not fixed:
+            message += "; --resume --anyway goes on nevertheless"
+        raise BadInput(message)
+    if names or changed:
+        notes = [f"{name} was {there.get(name)!r}" for name in names] + changed
         return [f"{path} goes on with what is done by another run: {'; '.join(notes)}"]
     if FUNCTIONS in here and FUNCTIONS not in there:
         return [
@@ -139,33 +140,47 @@ def check_identity(
     return []
 
 
+def _different(there: dict[str, Any], here: dict[str, Any]) -> list[str]:
+    """Return the names that one of both doesn't have, or has otherwise."""
+    return [name for name in {**there, **here} if there.get(name) != here.get(name)]
+
+
+def _both(name: str, there: dict[str, Any], here: dict[str, Any]) -> str:
+    return f"{there.get(name)!r} there, {here.get(name)!r} here"
+
+
 def inputs_of_both(there: dict[str, Any], here: dict[str, Any]) -> dict[str, str]:
     """Return the inputs of a run that goes on: what wasn't there when it began is its own work, as
     a log is.
     """
     known = there.get(INPUTS)
-    return {label: told for label, told in here[INPUTS].items() if known is None or label in known}
+    inputs: dict[str, str] = here[INPUTS]
+    if known is None:
+        return dict(inputs)
+    return {label: told for label, told in inputs.items() if label in known}
 
 
 def _changed(there: dict[str, Any], here: dict[str, Any]) -> list[str]:
     """Return what differs in functions and inputs, where both are known."""
     if FUNCTIONS not in there or FUNCTIONS not in here:
         return []
-    old, new = there[FUNCTIONS], here[FUNCTIONS]
-    functions = [label for label in sorted({**old, **new}) if old.get(label) != new.get(label)]
-    old, new = there[INPUTS], here[INPUTS]
-    inputs = [
-        label for label in sorted(old.keys() & new.keys()) if old[label] != new[label]
-    ]  # the run may make files
-    told = [f"input {label.partition(' ')[2]} was changed" for label in inputs[:_MOST_TOLD]]
+    functions = sorted(_different(there[FUNCTIONS], here[FUNCTIONS]))
+    # Only inputs of both: the run may make files.
+    kept = there[INPUTS].keys() & here[INPUTS].keys()
+    inputs = [label for label in sorted(kept) if there[INPUTS][label] != here[INPUTS][label]]
+    told = [_function_told(label) for label in functions]
+    for label in inputs[:_MOST_TOLD]:
+        told.append(f"input {label.partition(' ')[2]} was changed")
     if len(inputs) > _MOST_TOLD:
         told.append(f"so were {len(inputs) - _MOST_TOLD} more inputs")
-    return [_function_told(label) for label in functions] + told
+    return told
 
 
 def _function_told(label: str) -> str:
     file, _, name = label.partition(":")
-    return f"{name} of {file} was changed" if name else f"{file} was changed"
+    if name:
+        return f"{name} of {file} was changed"
+    return f"{file} was changed"
 
 
 def content(path: str) -> str:
@@ -177,13 +192,17 @@ def content(path: str) -> str:
         with open(path, "rb") as file:
             if about.st_size <= _LARGE:
                 return f"{about.st_size} {hashlib.file_digest(file, 'sha256').hexdigest()}"
-            digest = hashlib.sha256()
-            for number in range(_SAMPLES):
-                file.seek(number * (about.st_size - 4096) // (_SAMPLES - 1))
-                digest.update(file.read(4096))
-            return f"{about.st_size} {about.st_mtime_ns} {digest.hexdigest()}"
+            return f"{about.st_size} {about.st_mtime_ns} {_digest_of_samples(file, about.st_size)}"
     except OSError:
         return "unreadable"
+
+
+def _digest_of_samples(file: BinaryIO, size: int) -> str:
+    digest = hashlib.sha256()
+    for number in range(_SAMPLES):
+        file.seek(number * (size - _SAMPLE) // (_SAMPLES - 1))
+        digest.update(file.read(_SAMPLE))
+    return digest.hexdigest()
 
 
 def _texts(value: Any) -> Iterator[str]:
@@ -198,23 +217,22 @@ def _module(where: str) -> ModuleType | None:
     """Return the module that is meant, if it is loaded: what checked the parameter has done
     that.
     """
-    if where.endswith(".py"):
-        found = sys.modules.get(Path(where).stem)
-        path = getattr(found, "__file__", None)
-        same = (
-            path is not None
-            and os.path.exists(where)
-            and os.path.exists(path)
-            and os.path.samefile(path, where)
-        )
-        return found if same else None
-    return sys.modules.get(where)
+    if not where.endswith(".py"):
+        return sys.modules.get(where)
+    found = sys.modules.get(Path(where).stem)
+    path = getattr(found, "__file__", None)
+    if path is None or not os.path.exists(where) or not os.path.exists(path):
+        return None
+    return found if os.path.samefile(path, where) else None
 
 
 def file_in(text: str) -> str | None:
     """Return the regular file that a text names, also as FILE.h5:/NAME."""
     inside = re.match(r"(.+\.\w+):", text)
-    for name in (text, inside[1] if inside else ""):
+    names = [text]
+    if inside:
+        names.append(inside[1])
+    for name in names:
         try:
             if name and stat.S_ISREG(os.stat(name).st_mode):
                 return name
@@ -227,4 +245,6 @@ def _plain(value: Any) -> Any:
     """Return the value of a parameter as what JSON has."""
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
-    return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    return str(value)
