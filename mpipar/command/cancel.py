@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 import time
 from collections.abc import Iterable, Sequence
@@ -71,19 +72,33 @@ class _Target:
     def open(self, found: dict[str, JobState]) -> list[JobState]:
         """Return the states of it, or of its tasks, that have not ended."""
         wanted = [self.task] if self.task else tasks(self.one)
-        states = [state_of(found, self.one.id, task) for task in wanted]
-        return [
-            state
-            for state in states
-            if state is not None and is_of(state, self.one) and not state.ended
-        ]
+        states = []
+        for task in wanted:
+            state = state_of(found, self.one.id, task)
+            if state is not None and is_of(state, self.one) and not state.ended:
+                states.append(state)
+        return states
 
-    def told(self, state: JobState, *, now: bool) -> None:
+    def note(self, state: JobState, *, now: bool) -> None:
         """Note in the journal that the user has cancelled it: who is signalled, and asks why, reads
         that.
         """
-        task = state.id.partition("_")[2]
-        journal.append(self.one.journal(task), journal.CANCEL, **({"now": True} if now else {}))
+        _, _, task = state.id.partition("_")
+        details = {"now": True} if now else {}
+        journal.append(self.one.journal(task), journal.CANCEL, **details)
+
+    def needs_note(self, state: JobState) -> bool:
+        """Return whether its journal has to say so.
+
+        The thousands of tasks of an array that wait for their first start need no journal; but of
+        one that is cancelled by itself, the scheduler remembers nothing.
+        """
+        waits_in_array = state.kind == "waiting" and "_" in state.id
+        return bool(self.task) or not waits_in_array
+
+
+_Open = dict[_Target, list[JobState]]
+"""The states of each target that has not ended."""
 
 
 class _Cancelling:
@@ -100,25 +115,15 @@ class _Cancelling:
         left = self._open(_states(self._targets))
         for target in self._targets:
             if target not in left:
-                _say(
-                    f"job {target.id} has ended already, or {scheduler().name} doesn't remember it"
-                )
+                whose = scheduler().name
+                _say(f"job {target.id} has ended already, or {whose} doesn't remember it")
         wanted = list(left)
         hard: list[_Target] = []
         if grace > 0 and left:
-            self._ask(left)
-            if any(state.kind == "running" for states in left.values() for state in states):
-                _say(
-                    f"waiting up to {grace:g} s for {_names(left)} to commit what is done, and stop"
-                )
-            left = self._wait(left, grace, again=True)
-            if left:
-                hard = list(left)
-                _say(f"{_names(left)} did not stop within {grace:g} s; it is ended for good")
+            left = self._end_gently(left, grace)
+            hard = list(left)
         if left:
-            self._note(left, now=grace <= 0)
-            scheduler().cancel([target.id for target in left])
-            left = self._wait(left, _KILL_SECONDS, again=False)
+            left = self._end_at_once(left, now=grace <= 0)
         gone = [target for target in wanted if target not in left]
         for line in _kept(gone, hard):
             print_text(line)
@@ -126,53 +131,68 @@ class _Cancelling:
             _say(f"{_names(left)} was cancelled, but has not ended yet; mpipar status tells of it")
         return not left
 
-    def _open(self, found: dict[str, JobState]) -> dict[_Target, list[JobState]]:
-        states = {target: target.open(found) for target in self._targets}
-        return {target: of_target for target, of_target in states.items() if of_target}
+    def _end_gently(self, left: _Open, grace: float) -> _Open:
+        """Ask all to commit and stop, and wait for that; return what has not."""
+        self._ask(left)
+        if any(state.kind == "running" for state in _all_states(left)):
+            names = _names(left)
+            _say(f"waiting up to {grace:g} s for {names} to commit what is done, and stop")
+        left = self._wait(left, grace, again=True)
+        if left:
+            _say(f"{_names(left)} did not stop within {grace:g} s; it is ended for good")
+        return left
 
-    def _ask(self, left: dict[_Target, list[JobState]]) -> None:
+    def _end_at_once(self, left: _Open, *, now: bool) -> _Open:
+        """Have the scheduler end all, and wait for that; return what has not."""
+        self._note(left, now=now)
+        scheduler().cancel([target.id for target in left])
+        return self._wait(left, _KILL_SECONDS, again=False)
+
+    def _open(self, found: dict[str, JobState]) -> _Open:
+        left = {}
+        for target in self._targets:
+            states = target.open(found)
+            if states:
+                left[target] = states
+        return left
+
+    def _ask(self, left: _Open) -> None:
         """Take what waits out of the queue, and signal what runs, once for each time that it was
         started.
         """
         self._note(left)
-        waiting = [
-            target
-            for target, states in left.items()
-            if any(state.kind == "waiting" for state in states)
-        ]
-        if waiting:  # first, so that no more tasks of an array start
-            scheduler().cancel([target.id for target in waiting], waiting_only=True)
-        every = [state for states in left.values() for state in states]
-        stopped = [
-            state.id
-            for state in every
-            if state.phase == "suspended" and state.id not in self._ended
-        ]
+        _take_out_of_queue(left)  # first, so that no more tasks of an array start
+        self._end_suspended(left)
+        self._signal_running(left)
+
+    def _end_suspended(self, left: _Open) -> None:
+        stopped = []
+        for state in _all_states(left):
+            if state.phase == "suspended" and state.id not in self._ended:
+                stopped.append(state.id)
         if stopped:
             _say(f"job {', '.join(stopped)} is suspended, and can't commit: it is ended as it is")
             scheduler().cancel(stopped)
             self._ended.update(stopped)
-        running = [state for state in every if state.phase == "running"]
-        new = [state for state in running if (state.id, state.restarts) not in self._signalled]
-        if new:
-            scheduler().signal([state.id for state in new])
-            self._signalled |= {(state.id, state.restarts) for state in new}
 
-    def _note(self, left: dict[_Target, list[JobState]], *, now: bool = False) -> None:
+    def _signal_running(self, left: _Open) -> None:
+        new = []
+        for state in _all_states(left):
+            start = (state.id, state.restarts)
+            if state.phase == "running" and start not in self._signalled:
+                new.append(start)
+        if new:
+            scheduler().signal([id_ for id_, _ in new])
+            self._signalled.update(new)
+
+    def _note(self, left: _Open, *, now: bool = False) -> None:
         for target, states in left.items():
             for state in states:
-                # The thousands of tasks of an array that wait for their first start need no
-                # journal; but of one that is cancelled by itself, the scheduler remembers
-                # nothing.
-                if state.id not in self._told and (
-                    state.kind != "waiting" or "_" not in state.id or target.task
-                ):
-                    target.told(state, now=now)
+                if state.id not in self._told and target.needs_note(state):
+                    target.note(state, now=now)
                     self._told.add(state.id)
 
-    def _wait(
-        self, left: dict[_Target, list[JobState]], seconds: float, *, again: bool
-    ) -> dict[_Target, list[JobState]]:
+    def _wait(self, left: _Open, seconds: float, *, again: bool) -> _Open:
         """Wait until all have ended, or for so long; return what has not. Jobs may come back to the
         queue meanwhile.
         """
@@ -195,11 +215,25 @@ def _states(targets: Iterable[_Target]) -> dict[str, JobState]:
     return states_of([target.one for target in targets], [target.id for target in targets])
 
 
-def _words(left: dict[_Target, list[JobState]]) -> list[str]:
-    return list(dict.fromkeys(state.words for states in left.values() for state in states))
+def _all_states(left: _Open) -> list[JobState]:
+    return list(itertools.chain.from_iterable(left.values()))
 
 
-def _names(targets: dict[_Target, list[JobState]]) -> str:
+def _take_out_of_queue(left: _Open) -> None:
+    """Cancel what waits of all jobs, and leave what runs of them alone."""
+    waiting = []
+    for target, states in left.items():
+        if any(state.kind == "waiting" for state in states):
+            waiting.append(target.id)
+    if waiting:
+        scheduler().cancel(waiting, waiting_only=True)
+
+
+def _words(left: _Open) -> list[str]:
+    return list(dict.fromkeys(state.words for state in _all_states(left)))
+
+
+def _names(targets: _Open) -> str:
     return "job " + ", ".join(target.id for target in targets)
 
 
@@ -208,37 +242,45 @@ def _kept(gone: list[_Target], hard: list[_Target]) -> list[str]:
     examined, _ = examine((target.one, target.task) for target in gone)
     lines = []
     for target, facts in zip(gone, examined, strict=True):
-        how = "cancelled" if target not in hard else "cancelled by force"
-        lines.append(
-            f"job {target.id}"
-            f" {_kept_of(facts[0], how) if len(facts) == 1 else _kept_of_array(facts, how)}"
-        )
+        how = "cancelled by force" if target in hard else "cancelled"
+        if len(facts) == 1:
+            kept = _kept_of(facts[0], how)
+        else:
+            kept = _kept_of_array(facts, how)
+        lines.append(f"job {target.id} {kept}")
     return lines
 
 
 def _kept_of(fact: Facts, how: str) -> str:
-    if fact.outcome in ("done", "failed"):
-        return (
-            f"had {'finished' if fact.outcome == 'done' else 'failed'} before it could be cancelled"
-        )
-    if fact.blocks:
-        on = "" if fact.finished else ": the same submit goes on from there"
-        return f"{how}; {amount(fact)} are in {fact.output}{on}"
-    return f"{how}; nothing of it is done"
+    if fact.outcome == "done":
+        return "had finished before it could be cancelled"
+    if fact.outcome == "failed":
+        return "had failed before it could be cancelled"
+    if not fact.blocks:
+        return f"{how}; nothing of it is done"
+    kept = f"{how}; {amount(fact)} are in {fact.output}"
+    if fact.finished:
+        return kept
+    return f"{kept}: the same submit goes on from there"
 
 
 def _kept_of_array(facts: list[Facts], how: str) -> str:
-    done = some_ranges(fact.id.partition("_")[2] for fact in facts if fact.outcome == "done")
-    begun = sum(bool(fact.blocks) for fact in facts if fact.outcome != "done")
-    finished = f"; done: {done}" if done else ""
-    partly = (
-        f"; {begun} {'more tasks have' if done else 'tasks have'} committed some blocks"
-        if begun
-        else ""
-    )
-    return f"{how}{finished}{partly}" + (
-        ": the same submit goes on from there" if done or begun else ""
-    )
+    done = []
+    begun = 0
+    for fact in facts:
+        if fact.outcome == "done":
+            done.append(fact.id.partition("_")[2])
+        elif fact.blocks:
+            begun += 1
+    kept = how
+    if done:
+        kept += f"; done: {some_ranges(done)}"
+    if begun:
+        which = "more tasks have" if done else "tasks have"
+        kept += f"; {begun} {which} committed some blocks"
+    if done or begun:
+        kept += ": the same submit goes on from there"
+    return kept
 
 
 def _show(text: str) -> None:

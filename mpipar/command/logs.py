@@ -7,13 +7,13 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from mpipar.base.arguments import Parser
 from mpipar.base.errors import BadInput
 from mpipar.base.exit_codes import DONE, FAILED, INTERRUPTED, STOPPED_EARLY
 from mpipar.batch import record
-from mpipar.batch.job_state import state_of
+from mpipar.batch.job_state import JobState, state_of
 from mpipar.batch.named_jobs import all_named, latest_of_folder
 from mpipar.batch.queue_states import states_of
 from mpipar.batch.record import Submission
@@ -49,22 +49,7 @@ class Log:
         """Leave out all but the last lines."""
         try:
             with self.path.open("rb") as file:
-                place = file.seek(0, os.SEEK_END)
-                found, at_end = 0, True
-                while place > 0 and found <= lines:
-                    size = min(_CHUNK, place)
-                    place -= size
-                    file.seek(place)
-                    data = file.read(size)
-                    position = len(data)
-                    if at_end and data.endswith(b"\n"):  # ends the last line, and begins none
-                        position -= 1
-                    at_end = False
-                    while found < lines and (position := data.rfind(b"\n", 0, position)) >= 0:
-                        found += 1
-                    if found >= lines:
-                        self._place = place + position + 1 if lines else place + len(data)
-                        return
+                self._place = _start_of_last(lines, file)
         except OSError:
             return
 
@@ -102,6 +87,28 @@ def main(arguments: Sequence[str]) -> int:
         return _Speaker(wanted, given.lines).run(given.follow)
     except KeyboardInterrupt:  # as everybody ends --follow: no word of that
         return INTERRUPTED
+
+
+def _start_of_last(lines: int, file: BinaryIO) -> int:
+    """Return where the last lines of a file begin; 0 if it has no more than these."""
+    end = file.seek(0, os.SEEK_END)
+    if not lines:
+        return end
+    place, found = end, 0
+    while place > 0:
+        size = min(_CHUNK, place)
+        place -= size
+        file.seek(place)
+        data = file.read(size)
+        position = len(data)
+        is_last = place + size == end
+        if is_last and data.endswith(b"\n"):  # ends the last line, and begins none
+            position -= 1
+        while (position := data.rfind(b"\n", 0, position)) >= 0:
+            found += 1
+            if found == lines:
+                return place + position + 1
+    return 0
 
 
 class _Speaker:
@@ -145,11 +152,19 @@ class _Speaker:
         for log in self._logs:
             while data := log.news():
                 if log is not self._last and len(self._logs) > 1:
-                    gap = b"" if self._last is None else b"\n" if self._whole_line else b"\n\n"
-                    out.write(gap + f"==> {log.path.name} <==\n".encode(errors="surrogateescape"))
+                    out.write(self._head(log).encode(errors="surrogateescape"))
                 self._last, self._whole_line = log, data.endswith(b"\n")
                 out.write(data)
         out.flush()
+
+    def _head(self, log: Log) -> str:
+        """Return the line that tells whose lines follow, with an empty one before it."""
+        head = f"==> {log.path.name} <==\n"
+        if self._last is None:
+            return head
+        if self._whole_line:
+            return f"\n{head}"
+        return f"\n\n{head}"
 
     def _has_ended(self) -> bool:
         """Return whether there is nothing more to come: by the journals, which are at hand, or by
@@ -169,13 +184,18 @@ class _Speaker:
 
     def _last_code(self, one: Submission, task: str) -> int | None:
         """Return the exit code that a journal ends with; None if it goes on."""
-        last: dict[str, Any] = next(iter(journal.read(one.journal(task))[-1:]), {})
+        events = journal.read(one.journal(task))
+        last: dict[str, Any] = events[-1] if events else {}
+        has_ended = last.get("event") == journal.NEXT and last.get("what") in ("exit", "cancel")
         code = last.get("code")
-        ended = last.get("event") == journal.NEXT and last.get("what") in ("exit", "cancel")
-        return code if ended and isinstance(code, int) else None
+        if has_ended and isinstance(code, int):
+            return code
+        return None
 
     def _look_at_job(self) -> bool:
-        """Ask the scheduler, and say why there is no log yet, if so; return whether the job has ended."""
+        """Ask the scheduler, and say why there is no log yet, if so; return whether the job has
+        ended.
+        """
         here = scheduler().cluster()
         if not any(record.may_be_of(one.cluster, here) for one, _ in self._wanted):
             return False
@@ -187,18 +207,24 @@ class _Speaker:
         finally:
             self._asked = time.monotonic()
         states = [state_of(found, one.id, task) for one, task in self._wanted]
+        known = [state for state in states if state is not None]
+        if self._last is None:
+            self._say_what_waits(known)
+        return all(state.ended for state in known)
+
+    def _say_what_waits(self, states: list[JobState]) -> None:
+        """Say why there is no log yet, of the first job or task that waits."""
         for state in states:
-            if state is not None and state.kind == "waiting" and self._last is None:
-                self._say_once(
-                    f"job {state.id} has no log yet, as it is {state.words}: {why(state.reason)}"
-                )
-                break
-        return all(state is None or state.ended for state in states)
+            if state.kind == "waiting":
+                reason = why(state.reason)
+                self._say_once(f"job {state.id} has no log yet, as it is {state.words}: {reason}")
+                return
 
     def _ids(self) -> list[str]:
         """Return what to ask for: a task alone, or whole arrays."""
         if len(self._wanted) == 1:
-            return [f"{one.id}_{task}" if task else one.id for one, task in self._wanted]
+            [(one, task)] = self._wanted
+            return [f"{one.id}_{task}" if task else one.id]
         return list(dict.fromkeys(one.id for one, _ in self._wanted))
 
     def _say_once(self, message: str) -> None:

@@ -32,27 +32,39 @@ def check_target(option: str, path: Path, begins: Mapping[str, tuple[bytes, ...]
     """
     ending = path.suffix.lower()
     if ending not in begins:
-        raise BadInput(
-            f"{option}: expected a name that ends in {' or '.join(begins)}, got {str(path)!r}"
-        )
-    folder = path.parent
+        endings = " or ".join(begins)
+        raise BadInput(f"{option}: expected a name that ends in {endings}, got {str(path)!r}")
+    _check_folder(option, path.parent)
+    content = _content(option, path)
+    if ending in PICTURES:
+        what = "picture that mpipar drew"
+        is_ours = content.startswith(begins[ending]) and MAKER.encode() in content
+    else:
+        what = "file that mpipar made"
+        is_ours = content.startswith(begins[ending])
+    if content and not is_ours:
+        raise BadInput(f"{option}: {str(path)!r} exists and is not a {what}; it is left as it is")
+
+
+def _check_folder(option: str, folder: Path) -> None:
     if not folder.is_dir():
         raise BadInput(f"{option}: there is no folder {str(folder)!r}")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise BadInput(f"{option}: the folder {str(folder)!r} can't be written to")
+
+
+def _content(option: str, path: Path) -> bytes:
+    """Return what is in a file, or nothing if there is none. Raises BadInput for what is no regular
+    file, or can't be read.
+    """
     try:
         is_regular = stat.S_ISREG(path.stat().st_mode)
         content = path.read_bytes() if is_regular else b""
     except FileNotFoundError:
-        return
+        return b""
     except (OSError, ValueError) as error:  # a zero byte in a name is a ValueError
-        raise BadInput(
-            f"{option}: {getattr(error, 'strerror', None) or error}: {str(path)!r}"
-        ) from None
+        reason = getattr(error, "strerror", None) or error
+        raise BadInput(f"{option}: {reason}: {str(path)!r}") from None
     if not is_regular:
         raise BadInput(f"{option}: {str(path)!r} is not a regular file")
-    if content and not (
-        content.startswith(begins[ending]) and (ending not in PICTURES or MAKER.encode() in content)
-    ):
-        what = "picture that mpipar drew" if ending in PICTURES else "file that mpipar made"
-        raise BadInput(f"{option}: {str(path)!r} exists and is not a {what}; it is left as it is")
+    return content
