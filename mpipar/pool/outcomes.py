@@ -38,9 +38,20 @@ def outcomes_of(
         if type(outcomes[index]) is not Broken:
             outcomes[index] = Raised(explained(outcomes[index]))
     if has_broken:
-        outcomes = [_told(outcome) if type(outcome) is Broken else outcome for outcome in outcomes]
+        _tell_of_broken(outcomes)
     return outcomes, not (failed or has_broken)
 
 
-def _told(broken: Broken) -> Raised:
-    return Raised(MaybeEncodingError(broken.error, "a result, which can't be unpickled"))
+def _tell_of_broken(outcomes: list[Any]) -> None:
+    for index, outcome in enumerate(outcomes):
+        if type(outcome) is Broken:
+            error = MaybeEncodingError(outcome.error, "a result, which can't be unpickled")
+            outcomes[index] = Raised(error)
+
+
+def error_of_initializer(frames: Frames) -> BaseException:
+    """Return what an initializer raised, unpickled."""
+    try:
+        return by_value.loads(frames)  # type: ignore[no-any-return]
+    except Exception as error:
+        return RuntimeError(f"an initializer raised what can't be unpickled: {error!r}")

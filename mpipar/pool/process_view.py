@@ -73,7 +73,7 @@ class ProcessView:
 def views(dispatch: Dispatch) -> list[ProcessView]:
     """Return the processes of a pool; wait until all have started."""
     while not dispatch.ended.is_set() and dispatch.error is None:
-        slots = list(dispatch.slots.values())
+        slots = list(dispatch.slots.by_place.values())
         pids = [slot.pid for slot in slots]
         if slots and None not in pids:
             pairs = zip(slots, pids, strict=True)
