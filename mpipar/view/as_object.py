@@ -32,7 +32,12 @@ def as_object(found: Summary | Unfinished | Study) -> dict[str, Any]:
 
 
 def _result(found: Summary) -> dict[str, Any]:
-    made, finishes = found.provenance, found.finishes
+    made = found.provenance
+    mean_finish = last_finish = spans = None
+    if len(found.finishes):
+        mean_finish, last_finish = float(found.finishes.mean()), float(found.finishes.max())
+    if found.timeline is not None:
+        spans = len(found.timeline)
     return {
         "file": str(found.path),
         "kind": "result",
@@ -60,8 +65,8 @@ def _result(found: Summary) -> dict[str, Any]:
         "imbalance": found.imbalance,
         "lower_bound": found.lower_bound,
         "longest_block": found.longest_block,
-        "mean_finish": float(finishes.mean()) if len(finishes) else None,
-        "last_finish": float(finishes.max()) if len(finishes) else None,
+        "mean_finish": mean_finish,
+        "last_finish": last_finish,
         "parameters": plain(found.parameters),
         "versions": {
             "mpipar": made.mpipar,
@@ -75,7 +80,7 @@ def _result(found: Summary) -> dict[str, Any]:
         "per_worker": _objects(found.processes),
         "skipped": _objects(found.skipped),
         "datasets": [rows._asdict() for rows in found.rows],
-        "spans": None if found.timeline is None else len(found.timeline),
+        "spans": spans,
         "bytes": found.size,
     }
 

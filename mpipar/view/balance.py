@@ -12,9 +12,13 @@ import numpy as np
 
 from mpipar.base.text import several
 from mpipar.store.summary import Summary
-from mpipar.view.timeline import LIGHT, NARROW, Theme, saved, seconds
+from mpipar.view.themes import LIGHT, Theme
+from mpipar.view.timeline import NARROW, saved, seconds
+
+Array = np.ndarray[Any, Any]
 
 _MOST_BARS = 64
+_MOST_RANKS_NAMED = 16
 _BINS = 40
 _HEIGHT = 2.9
 
@@ -25,44 +29,39 @@ def draw_shares(summary: Summary, theme: Theme = LIGHT) -> bytes:
 
     def draw(panel: Any) -> None:
         busy, ranks = summary.processes["seconds"], summary.processes["rank"]
-        mean = float(busy.mean())
-        line, axis = (
-            (panel.axhline, panel.yaxis)
-            if len(busy) <= _MOST_BARS
-            else (panel.axvline, panel.xaxis)
-        )
+        mean, longest = float(busy.mean()), float(busy.max())
         if len(busy) <= _MOST_BARS:
-            order = np.argsort(ranks, kind="stable")
-            shades = [
-                (theme.work, theme.bound)[int(rank) % 2 if len(set(ranks)) < len(ranks) else 0]
-                for rank in ranks[order]
-            ]
-            panel.bar(np.arange(len(busy)), busy[order], color=shades, width=0.85)
-            firsts = np.flatnonzero(np.diff(ranks[order], prepend=-1))
-            shown = firsts[:: -(-len(firsts) // 16)]
-            middle = [
-                (first + np.searchsorted(ranks[order], ranks[order][first], "right") - 1) / 2
-                for first in shown
-            ]
-            panel.set_xticks(middle, [str(rank) for rank in ranks[order][shown]])
-            panel.set_xlabel("rank" if len(firsts) == len(busy) else "rank, with its workers")
-            panel.set_ylabel("time in kernels")
-            panel.set_ylim(0, busy.max() * 1.1 or 1.0)
+            _bars(panel, busy, ranks, theme)
+            line, axis = panel.axhline, panel.yaxis
         else:
             panel.hist(busy, bins=_BINS, color=theme.work)
             panel.set_xlabel("time in kernels")
             panel.set_ylabel("processes")
+            line, axis = panel.axvline, panel.xaxis
         line(mean, color=theme.ink, linestyle=(0, (4, 2)), label=f"mean: {seconds(mean)}")
-        line(
-            busy.max(),
-            color=theme.longest,
-            linewidth=1.4,
-            label=f"longest: {seconds(float(busy.max()))}",
-        )
+        line(longest, color=theme.longest, linewidth=1.4, label=f"longest: {seconds(longest)}")
         axis.set_major_locator(MaxNLocator(6))
         axis.set_major_formatter(lambda value, _: seconds(value))
 
     return _drawn(draw, theme)
+
+
+def _bars(panel: Any, busy: Array, ranks: Array, theme: Theme) -> None:
+    """Draw a bar for each process; the workers of a rank are beside each other, in one colour."""
+    order = np.argsort(ranks, kind="stable")
+    busy, ranks = busy[order], ranks[order]
+    firsts = np.flatnonzero(np.diff(ranks, prepend=-1))
+    has_workers = len(firsts) < len(busy)
+    shades = [theme.work] * len(busy)
+    if has_workers:
+        shades = [(theme.work, theme.bound)[int(rank) % 2] for rank in ranks]
+    panel.bar(np.arange(len(busy)), busy, color=shades, width=0.85)
+    shown = firsts[:: -(-len(firsts) // _MOST_RANKS_NAMED)]
+    lasts = np.searchsorted(ranks, ranks[shown], "right") - 1
+    panel.set_xticks((shown + lasts) / 2, [str(rank) for rank in ranks[shown]])
+    panel.set_xlabel("rank, with its workers" if has_workers else "rank")
+    panel.set_ylabel("time in kernels")
+    panel.set_ylim(0, busy.max() * 1.1 or 1.0)
 
 
 def draw_blocks(summary: Summary, theme: Theme = LIGHT) -> bytes:
@@ -74,34 +73,38 @@ def draw_blocks(summary: Summary, theme: Theme = LIGHT) -> bytes:
         assert summary.timeline is not None
         each, blocks = summary.block_seconds, summary.timeline["blocks"]
         there = each > 0
-        each, blocks = each[there], blocks[there]
-        low, high = (float(each.min()), float(each.max())) if len(each) else (0.0, 1.0)
-        wide = low > 0 and high > 30 * low
-        bins = (
-            np.geomspace(low, high, _BINS + 1)
-            if wide
-            else np.linspace(0.0, high * 1.0001, _BINS + 1)
-        )
-        panel.hist(each, bins=bins, weights=blocks, color=theme.work)
-        if wide:
-            panel.set_xscale("log")
-            panel.xaxis.set_minor_formatter(lambda *_: "")
-        if len(each):
-            mean = float(np.average(each, weights=blocks))
-            panel.axvline(
-                mean, color=theme.ink, linestyle=(0, (4, 2)), label=f"mean: {seconds(mean)}"
-            )
+        _histogram(panel, each[there], blocks[there], theme)
         longest = summary.longest_block
         panel.axvline(
             longest, color=theme.longest, linewidth=1.4, label=f"longest: {seconds(longest)}"
         )
         panel.xaxis.set_major_formatter(lambda value, _: seconds(value))
-        panel.set_xlabel(
-            "time of a block" + (" (mean of a span of several)" if (blocks > 1).any() else "")
-        )
-        panel.set_ylabel("blocks")
 
     return _drawn(draw, theme)
+
+
+def _histogram(panel: Any, each: Array, blocks: Array, theme: Theme) -> None:
+    """Draw how many blocks took how long, and the mean; on a logarithmic scale, where times are of
+    several magnitudes.
+    """
+    low, high = 0.0, 1.0
+    if len(each):
+        low, high = float(each.min()), float(each.max())
+    if low > 0 and high > 30 * low:
+        panel.hist(each, bins=np.geomspace(low, high, _BINS + 1), weights=blocks, color=theme.work)
+        panel.set_xscale("log")
+        panel.xaxis.set_minor_formatter(lambda *_: "")
+    else:
+        bins = np.linspace(0.0, high * 1.0001, _BINS + 1)
+        panel.hist(each, bins=bins, weights=blocks, color=theme.work)
+    if len(each):
+        mean = float(np.average(each, weights=blocks))
+        panel.axvline(mean, color=theme.ink, linestyle=(0, (4, 2)), label=f"mean: {seconds(mean)}")
+    has_spans = (blocks > 1).any()
+    panel.set_xlabel(
+        "time of a block (mean of a span of several)" if has_spans else "time of a block"
+    )
+    panel.set_ylabel("blocks")
 
 
 def about_shares(summary: Summary) -> str:

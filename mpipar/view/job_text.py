@@ -29,7 +29,10 @@ _OUTCOMES = (
 
 def text(facts: Sequence[Facts]) -> str:
     """Return what is known of a job as a few lines."""
-    lines = _lines(facts[0]) if len(facts) == 1 else _array_lines(facts)
+    if len(facts) == 1:
+        lines = _lines(facts[0])
+    else:
+        lines = _array_lines(facts)
     return "\n".join(map(printable, lines))
 
 
@@ -99,11 +102,13 @@ def _array_lines(facts: Sequence[Facts]) -> list[str]:
     numbers = sorted({_number(fact) for fact in facts}, key=lambda number: (len(number), number))
     outcomes = "; ".join(_outcomes(facts))
     lines = [f"job {', '.join(numbers)} ({first.name}), an array of {len(facts)} tasks: {outcomes}"]
-    reasons = dict.fromkeys(fact.reason for fact in facts if fact.outcome == "waiting")
-    lines += [f"  why: {why(reason)}" for reason in reasons]
+    waiting = [fact for fact in facts if fact.outcome == "waiting"]
+    for reason in dict.fromkeys(fact.reason for fact in waiting):
+        lines.append(f"  why: {why(reason)}")
     lines += _blocks_of_array(facts)
     failed = [fact for fact in facts if fact.outcome in ("failed", "ended without a word")]
-    lines += [f"  {_failed_task(fact)}" for fact in failed[:_FAILED_SHOWN]]
+    for fact in failed[:_FAILED_SHOWN]:
+        lines.append(f"  {_failed_task(fact)}")
     what = "folder" if os.path.isdir(first.folder) else "its folder is gone"
     return [*lines, f"  {what}: {first.folder}"]
 
@@ -135,8 +140,10 @@ def _blocks_of_array(facts: Iterable[Facts]) -> list[str]:
 
 
 def _failed_task(fact: Facts) -> str:
-    code = "" if fact.exit_code is None else f", exit code {fact.exit_code}"
-    return f"task {_task(fact)}: {fact.words}{code}; log: {fact.log}"
+    told = f"task {_task(fact)}: {fact.words}"
+    if fact.exit_code is not None:
+        told += f", exit code {fact.exit_code}"
+    return f"{told}; log: {fact.log}"
 
 
 def _number(fact: Facts) -> str:

@@ -78,7 +78,9 @@ def resume_command(found: Unfinished) -> str | None:
     for name, value in found.identity.items():
         words += _option(name, value)
     words += ["--output", str(found.path), "--resume"]
-    return shlex.join(words) if all(word.isprintable() for word in words) else None
+    if not all(map(str.isprintable, words)):
+        return None
+    return shlex.join(words)
 
 
 def _option(name: str, value: Any) -> list[str]:
@@ -90,8 +92,9 @@ def _option(name: str, value: Any) -> list[str]:
         return []
     if name not in ("block", "seed") and not name.startswith(_PARAMETER):
         return []
-    values = value if isinstance(value, list) else [value]
-    return [option, *map(str, values)]
+    if isinstance(value, list):
+        return [option, *map(str, value)]
+    return [option, str(value)]
 
 
 def _is_alive(writer: str) -> bool:
@@ -132,4 +135,6 @@ def study_lines(found: Study) -> list[str]:
 def _cell(value: Any) -> str:
     if not isinstance(value, float):
         return str(value)
-    return "" if math.isnan(value) else f"{value:.4g}"
+    if math.isnan(value):
+        return ""
+    return f"{value:.4g}"

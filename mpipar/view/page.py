@@ -18,8 +18,8 @@ HEAD = "<!DOCTYPE html>\n<!-- made by mpipar show -->\n"
 """How a page begins: what begins otherwise is somebody else's."""
 
 _MOST_SKIPPED = 50
-_NARROW = "(max-width: 640px)"
-_DARK = "(prefers-color-scheme: dark)"
+_NARROW_SCREEN = "(max-width: 640px)"
+_DARK_SCREEN = "(prefers-color-scheme: dark)"
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1a1a1a; --soft: #5b6066; --paper: #fff; --line: #dcdfe3; --card: #f5f6f8;
@@ -52,6 +52,8 @@ table.pairs th { width: 11rem; font-weight: 400; color: var(--soft); }
 
 Pairs = Sequence[tuple[str, str]]
 Sections = Sequence[tuple[str, Pairs]]
+Drawn = list[tuple[str, bytes]]
+"""Pictures, and which screens each is for; the last is for all."""
 Ranks = tuple[str, Sequence[str], Sequence[Sequence[str]]]
 
 
@@ -80,22 +82,21 @@ def page(
         A title, heads, and lines of cells.
     """
     title = f"{summary.driver}: {summary.path.name}"
+    about = f"{_text(summary.path.name)}, {_text(summary.provenance.created or '')}"
     body = [
         f"<h1>{_text(summary.driver)}</h1>",
-        (
-            f'<p class="soft">{_text(summary.path.name)},'
-            f" {_text(summary.provenance.created or '')}</p>"
-        ),
-        f'<p class="value">{chr(10).join(_text(line) for line in value.splitlines())}</p>',
-        *(f'<p class="warn">{_text(line)}</p>' for line in warnings),
-        '<div class="cards">',
-        *(f"<div><b>{_text(number)}</b>{_text(what)}</div>" for what, number in cards),
-        "</div>",
-        *_pictures(summary),
-        *(line for heading, pairs in sections if pairs for line in _pairs(heading, pairs)),
-        *_ranks(*ranks),
-        *_skipped(summary),
+        f'<p class="soft">{about}</p>',
+        f'<p class="value">{_lines(value)}</p>',
     ]
+    for line in warnings:
+        body.append(f'<p class="warn">{_text(line)}</p>')
+    body += _cards(cards)
+    body += _pictures(summary)
+    for heading, pairs in sections:
+        if pairs:
+            body += _pairs(heading, pairs)
+    body += _ranks(*ranks)
+    body += _skipped(summary)
     head = [
         '<html lang="en"><head><meta charset="utf-8">',
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">',
@@ -106,57 +107,78 @@ def page(
     return HEAD + "\n".join([*head, *body, "</body></html>", ""])
 
 
-def _pictures(summary: Summary) -> list[str]:
+def _lines(text: str) -> str:
+    return "\n".join(map(_text, text.splitlines()))
+
+
+def _cards(cards: Pairs) -> Iterable[str]:
+    yield '<div class="cards">'
+    for what, number in cards:
+        yield f"<div><b>{_text(number)}</b>{_text(what)}</div>"
+    yield "</div>"
+
+
+def _pictures(summary: Summary) -> Iterable[str]:
     if not is_possible():
-        return [
-            '<p class="soft">There are no pictures: matplotlib wasn\'t there (pip install'
-            " 'mpipar[plot]').</p>"
-        ]
-    from mpipar.view import balance
-    from mpipar.view.timeline import DARK, LIGHT, NARROW, WIDE, draw_timeline, titles
-
-    made = ["<h2>Who worked when</h2>"]
-    if not summary.why_no_timeline:
-        about = (
-            f"{'; '.join(titles(summary))}. A line for each process, over time; what is grey is"
-            " idle."
+        yield (
+            '<p class="soft">There are no pictures: matplotlib wasn\'t there'
+            " (pip install 'mpipar[plot]').</p>"
         )
-        themes = {_DARK: DARK, "": LIGHT}
-        drawn = [
-            (" and ".join(filter(None, (size, dark))), draw_timeline(summary, "png", theme, width))
-            for size, width in ((_NARROW, NARROW), ("", WIDE))
-            for dark, theme in themes.items()
-        ]
-        made.append(_figure("Timeline. " + about, "", drawn))
+        return
+    yield "<h2>Who worked when</h2>"
+    if summary.why_no_timeline:
+        yield f'<p class="soft">There is no timeline: {summary.why_no_timeline}.</p>'
     else:
-        made.append(f'<p class="soft">There is no timeline: {summary.why_no_timeline}.</p>')
-
-    def both(draw: Callable[..., bytes]) -> list[tuple[str, bytes]]:
-        return [(_DARK, draw(summary, DARK)), ("", draw(summary, LIGHT))]
-
+        yield _timeline(summary)
     if summary.busy > 0:
-        made += ["<h2>How the work was shared out</h2>", '<div class="pair">']
-        about = balance.about_shares(summary)
-        made.append(_figure(about, about, both(balance.draw_shares)))
-        if not summary.why_no_timeline:
-            made.append(
-                _figure(
-                    "Histogram of block times.", "How long blocks took.", both(balance.draw_blocks)
-                )
-            )
-        made.append("</div>")
-    return made
+        yield from _shares(summary)
 
 
-def _figure(about: str, caption: str, drawn: list[tuple[str, bytes]]) -> str:
+def _timeline(summary: Summary) -> str:
+    """Return the timeline on light and dark paper, for wide and narrow screens."""
+    from mpipar.view.themes import DARK, LIGHT
+    from mpipar.view.timeline import NARROW, WIDE, draw_timeline, titles
+
+    about = (
+        f"Timeline. {'; '.join(titles(summary))}."
+        " A line for each process, over time; what is grey is idle."
+    )
+    drawn = [
+        (f"{_NARROW_SCREEN} and {_DARK_SCREEN}", draw_timeline(summary, "png", DARK, NARROW)),
+        (_NARROW_SCREEN, draw_timeline(summary, "png", LIGHT, NARROW)),
+        (_DARK_SCREEN, draw_timeline(summary, "png", DARK, WIDE)),
+        ("", draw_timeline(summary, "png", LIGHT, WIDE)),
+    ]
+    return _figure(about, "", drawn)
+
+
+def _shares(summary: Summary) -> Iterable[str]:
+    from mpipar.view import balance
+    from mpipar.view.themes import DARK, LIGHT
+
+    def both(draw: Callable[..., bytes]) -> Drawn:
+        return [(_DARK_SCREEN, draw(summary, DARK)), ("", draw(summary, LIGHT))]
+
+    yield "<h2>How the work was shared out</h2>"
+    yield '<div class="pair">'
+    about = balance.about_shares(summary)
+    yield _figure(about, about, both(balance.draw_shares))
+    if not summary.why_no_timeline:
+        blocks = both(balance.draw_blocks)
+        yield _figure("Histogram of block times.", "How long blocks took.", blocks)
+    yield "</div>"
+
+
+def _figure(about: str, caption: str, drawn: Drawn) -> str:
     """Return pictures of which a browser shows the first that fits."""
     *others, (_, default) = drawn
-    sources = "".join(f'<source media="{media}" srcset="{_data(png)}">' for media, png in others)
-    words = f"<figcaption>{_text(caption)}</figcaption>" if caption else ""
-    return (
-        f'<figure><picture>{sources}<img src="{_data(default)}"'
-        f' alt="{_text(about)}"></picture>{words}</figure>'
-    )
+    figure = "<figure><picture>"
+    for media, png in others:
+        figure += f'<source media="{media}" srcset="{_data(png)}">'
+    figure += f'<img src="{_data(default)}" alt="{_text(about)}"></picture>'
+    if caption:
+        figure += f"<figcaption>{_text(caption)}</figcaption>"
+    return f"{figure}</figure>"
 
 
 def _data(png: bytes) -> str:
@@ -171,12 +193,14 @@ def _pairs(heading: str, pairs: Pairs) -> Iterable[str]:
 
 
 def _ranks(title: str, heads: Sequence[str], lines: Sequence[Sequence[str]]) -> Iterable[str]:
-    yield (
-        f"<h2>{_text(title)}</h2><table><tr>{''.join(f'<th>{_text(head)}</th>' for head in heads)}</tr>"
-    )
+    yield f"<h2>{_text(title)}</h2><table>{_row('th', heads)}"
     for line in lines:
-        yield f"<tr>{''.join(f'<td>{_text(cell)}</td>' for cell in line)}</tr>"
+        yield _row("td", line)
     yield "</table>"
+
+
+def _row(tag: str, cells: Sequence[str]) -> str:
+    return f"<tr>{''.join(f'<{tag}>{_text(cell)}</{tag}>' for cell in cells)}</tr>"
 
 
 def _skipped(summary: Summary) -> Iterable[str]:

@@ -61,15 +61,26 @@ def as_text(result: Result, *, device: bool = False) -> str:
     """Return a result as a few lines for people; ``device`` is whether to name the CPU, if it was
     that.
     """
-    plan, lines = result.plan, value_lines(result.name, result.value, result.error)
-    lines.append(
-        f"{items_in_blocks(plan.n, plan.n_blocks, plan.block)}, {result.schedule} schedule"
-    )
+    plan = result.plan
+    lines = value_lines(result.name, result.value, result.error)
+    problem = items_in_blocks(plan.n, plan.n_blocks, plan.block)
+    lines.append(f"{problem}, {result.schedule} schedule")
     if result.resumed_blocks:
-        lines.append(
-            f"{result.resumed_blocks:_} blocks were done before, {result.evaluated_blocks:_} in"
-            " this run"
-        )
+        before, here = result.resumed_blocks, result.evaluated_blocks
+        lines.append(f"{before:_} blocks were done before, {here:_} in this run")
+    took = f"{_where(result, device)}: {result.elapsed:.3f} s"
+    if result.elapsed > 0:
+        took += f", {plan.n / result.elapsed:.3g} items/s"
+    lines.append(took)
+    if len(result.records) > 1:
+        balance = f"imbalance {result.imbalance:.3f} (longest time in kernels over the mean)"
+        if result.lower_bound > 0:
+            balance += f", {result.elapsed / result.lower_bound:.3f} × the lower bound"
+        lines.append(balance)
+    return "\n".join(lines)
+
+
+def _where(result: Result, device: bool) -> str:
     where = f"{several(result.ranks, 'rank')} × {several(result.workers, 'worker')}"
     where += f" on {several(result.nodes, 'node')}"
     if result.gpus:
@@ -78,24 +89,15 @@ def as_text(result: Result, *, device: bool = False) -> str:
         where += f", on the {result.device.upper()}"
     if result.library:
         where += f" ({result.library})"
-    rate = f", {plan.n / result.elapsed:.3g} items/s" if result.elapsed > 0 else ""
-    lines.append(f"{where}: {result.elapsed:.3f} s{rate}")
-    if len(result.records) > 1:
-        over = (
-            f", {result.elapsed / result.lower_bound:.3f} × the lower bound"
-            if result.lower_bound > 0
-            else ""
-        )
-        lines.append(
-            f"imbalance {result.imbalance:.3f} (longest time in kernels over the mean){over}"
-        )
-    return "\n".join(lines)
+    return where
 
 
 def value_lines(name: str, value: Any, error: Any) -> list[str]:
     """Return a value, with its error if that is a number."""
     if isinstance(value, Mapping):
-        lines = [f"{name}:", *(f"  {key} = {shown(item)}" for key, item in value.items())]
+        lines = [f"{name}:"]
+        for key, item in value.items():
+            lines.append(f"  {key} = {shown(item)}")
     else:
         lines = [f"{name} = {shown(value)}"]
     if isinstance(error, float):
@@ -108,10 +110,10 @@ def skipped_lines(result: Result) -> list[str]:
     have.
     """
     first = result.skipped[:MOST_SKIPPED_SHOWN]
-    lines = [
-        f"skipped block {block.block} (items {block.start} to {block.stop - 1}): {block.reason}"
-        for block in first
-    ]
+    lines = []
+    for block in first:
+        items = f"items {block.start} to {block.stop - 1}"
+        lines.append(f"skipped block {block.block} ({items}): {block.reason}")
     if len(result.skipped) > len(first):
         more = result.skipped[len(first) :]
         lines.append(f"skipped {several(len(more), 'more block')}: items {_ranges(more)}")
@@ -126,10 +128,17 @@ def _ranges(skipped: Sequence[Skipped]) -> str:
             joined[-1][1] = block.stop
         else:
             joined.append([block.start, block.stop])
-    pairs = joined[:MOST_SKIPPED_SHOWN]
-    shown = [f"{start} to {stop - 1}" if stop - start > 1 else f"{start}" for start, stop in pairs]
-    left_out = len(joined) - len(pairs)
-    return ", ".join(shown) + (f" and {left_out} more ranges" if left_out else "")
+    told = ", ".join(_range(start, stop) for start, stop in joined[:MOST_SKIPPED_SHOWN])
+    left_out = len(joined) - MOST_SKIPPED_SHOWN
+    if left_out > 0:
+        told += f" and {left_out} more ranges"
+    return told
+
+
+def _range(start: int, stop: int) -> str:
+    if stop - start > 1:
+        return f"{start} to {stop - 1}"
+    return f"{start}"
 
 
 def plain(value: Any) -> Any:
@@ -144,9 +153,15 @@ def plain(value: Any) -> Any:
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
+    return _plain_scalar(value)
+
+
+def _plain_scalar(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
-    return value if value is None or isinstance(value, (bool, int, str)) else str(value)
+    if value is None or isinstance(value, (bool, int, str)):
+        return value
+    return str(value)
 
 
 def shown(value: Any) -> str:

@@ -18,7 +18,8 @@ from mpipar.base.text import printable, several
 from mpipar.store.summary import Summary
 from mpipar.view.lane_names import MOST_LANES, NAMED_LANES, name_lanes
 from mpipar.view.lanes import Lanes, cells, columns_for, share_busy
-from mpipar.view.style import METADATA, STYLE
+from mpipar.view.style import METADATA
+from mpipar.view.themes import LIGHT, Theme
 
 WIDE, NARROW = 9.6, 4.4
 """Widths in inches: of a slide or a page, and of a telephone."""
@@ -30,66 +31,40 @@ _PALEST = 0.25  # so that one process that works while its neighbours are idle i
 
 
 @dataclass(frozen=True)
-class Theme:
-    """Colours; all can be told apart by those who see fewer.
+class _Form:
+    """How a picture is laid out.
 
     Attributes
     ----------
-    ink, paper, idle, grid : str
-        Of text and lines, of the background, of time without work, of lines behind.
-    longest, bound : str
-        What marks the longest block, and the time that no schedule can beat.
-    work : str
-        Of the share of processes that work.
-    blocks : str
-        The colour map of block times.
-    ends : tuple of float
-        The part of it that is used, from short to long.
+    beside : float
+        Its height in inches beside that of the lanes.
+    heading : float
+        Size of the heading's letters.
+    legend_columns : int
+    bar : dict
+        Where the colour bar is.
     """
 
-    ink: str
-    paper: str
-    idle: str
-    grid: str
-    longest: str
-    bound: str
-    work: str
-    blocks: str
-    ends: tuple[float, float]
-
-    def style(self) -> Any:
-        """Return the settings of matplotlib."""
-        inks = ("text.color", "axes.labelcolor", "xtick.color", "ytick.color", "axes.edgecolor")
-        papers = ("figure.facecolor", "axes.facecolor", "savefig.facecolor")
-        return {
-            **STYLE,
-            **dict.fromkeys(inks, self.ink),
-            **dict.fromkeys(papers, self.paper),
-            "grid.color": self.grid,
-        }
+    is_wide: bool
+    beside: float
+    heading: float
+    legend_columns: int
+    bar: dict[str, Any]
 
 
-LIGHT = Theme(
-    "#1a1a1a",
-    "#ffffff",
-    "#ebebeb",
-    "#dddddd",
-    "#D55E00",
-    "#0072B2",
-    "#8a94a3",
-    "viridis",
-    (0.97, 0.0),
+_WIDE_FORM = _Form(
+    is_wide=True,
+    beside=2.25,
+    heading=11,
+    legend_columns=4,
+    bar={"pad": 0.01, "fraction": 0.05, "aspect": 25},
 )
-DARK = Theme(
-    "#e8e8e8",
-    "#17191c",
-    "#2a2d31",
-    "#3a3d41",
-    "#FF7F32",
-    "#56B4E9",
-    "#6b7684",
-    "viridis",
-    (0.22, 1.0),
+_NARROW_FORM = _Form(
+    is_wide=False,
+    beside=3.5,
+    heading=9.5,
+    legend_columns=1,
+    bar={"location": "bottom"},
 )
 
 
@@ -112,29 +87,27 @@ def draw_timeline(
     from matplotlib.figure import Figure
 
     lanes = Lanes.of(summary)
-    is_wide = width > NARROW
+    form = _WIDE_FORM if width > NARROW else _NARROW_FORM
     tall = float(np.clip(0.27 * lanes.count, 0.9, 4.6))
     with matplotlib.rc_context(theme.style()):
-        figure: Any = Figure(
-            figsize=(width, tall + (2.25 if is_wide else 3.5)), layout="constrained"
-        )
+        figure: Any = Figure(figsize=(width, tall + form.beside), layout="constrained")
         figure.get_layout_engine().set(h_pad=0.03, hspace=0.0)
         top, main = figure.subplots(2, 1, sharex=True, height_ratios=(0.55, tall))
         _share(top, lanes, theme)
         shades = _lanes(main, lanes, theme)
-        name_lanes(main, lanes, summary, is_wide)
+        name_lanes(main, lanes, summary, form.is_wide)
         marks = _marks((top, main), lanes, summary, theme)
         main.set_xlabel("time since the barrier before the first block (s)")
         main.set_xlim(lanes.since, lanes.until * 1.004 or 1.0)
-        _colour_bar(figure, shades, main, lanes, is_wide)
+        _colour_bar(figure, shades, main, lanes, form)
         heading, numbers = titles(summary)
-        if not is_wide:
+        if not form.is_wide:
             numbers = numbers.replace("; ", "\n")
         figure.suptitle(
             heading,
             x=0.008,
             ha="left",
-            fontsize=11 if is_wide else 9.5,
+            fontsize=form.heading,
             fontweight="bold",
             parse_math=False,
         )
@@ -142,7 +115,7 @@ def draw_timeline(
         figure.legend(
             handles=marks,
             loc="outside lower left",
-            ncols=4 if is_wide else 1,
+            ncols=form.legend_columns,
             fontsize=7.5,
             handlelength=1.6,
             columnspacing=1.4,
@@ -152,10 +125,12 @@ def draw_timeline(
 
 def titles(summary: Summary) -> tuple[str, str]:
     """Return what was run, and how well it was balanced."""
-    workers = f" × {several(summary.workers, 'worker')}" if summary.workers > 1 else ""
-    nodes = f" on {several(summary.nodes, 'node')}" if summary.nodes > 1 else ""
-    what = f"{printable(summary.driver)[:60]}: {printable(summary.schedule)[:20]} schedule, "
-    what += f"{several(summary.ranks, 'rank')}{workers}{nodes}"
+    what = f"{printable(summary.driver)[:60]}: {printable(summary.schedule)[:20]} schedule"
+    what += f", {several(summary.ranks, 'rank')}"
+    if summary.workers > 1:
+        what += f" × {several(summary.workers, 'worker')}"
+    if summary.nodes > 1:
+        what += f" on {several(summary.nodes, 'node')}"
     numbers = (
         f"imbalance {summary.imbalance:.3f} (longest time in kernels over the mean);"
         f" {seconds(summary.elapsed)}"
@@ -169,9 +144,8 @@ def saved(figure: Any, kind: str) -> bytes:
     """Return the bytes of a figure."""
     made = io.BytesIO()
     with warnings.catch_warnings():
-        warnings.filterwarnings(
-            "ignore", "Glyph .* missing"
-        )  # names in letters that the font hasn't
+        # Of names in letters that the font hasn't.
+        warnings.filterwarnings("ignore", "Glyph .* missing")
         figure.savefig(made, format=kind, dpi=200, metadata=METADATA[kind])
     return made.getvalue()
 
@@ -236,9 +210,9 @@ def _image(panel: Any, lanes: Lanes, theme: Theme, colours: Any, norm: Any) -> A
         interpolation="nearest",
         zorder=1,
     )
-    parted = lanes.count if lanes.count <= NAMED_LANES else 0
-    for lane in range(1, parted):
-        panel.axhline(lane, color=theme.paper, linewidth=2, zorder=2)
+    if lanes.count <= NAMED_LANES:
+        for lane in range(1, lanes.count):
+            panel.axhline(lane, color=theme.paper, linewidth=2, zorder=2)
     return shades
 
 
@@ -265,30 +239,37 @@ def _colours(lanes: Lanes, theme: Theme) -> tuple[Any, Any]:
 def _marks(panels: tuple[Any, Any], lanes: Lanes, summary: Summary, theme: Theme) -> list[Any]:
     """Mark the longest block, the lower bound and the last finish; return what the legend has."""
     from matplotlib.lines import Line2D
-    from matplotlib.patches import Patch, Rectangle
+    from matplotlib.patches import Patch
 
-    one, panel = lanes.longest, panels[1]
-    low, place = lanes.begin[one], lanes.lane[one]
-    length = max(lanes.end[one] - low, (lanes.until - lanes.since) / 400)
+    mark = _mark_longest(panels[1], lanes, theme)
+    bound, last = summary.lower_bound, float(summary.finishes.max())
+    at_bound: dict[str, Any] = {"color": theme.bound, "linestyle": (0, (4, 2)), "linewidth": 1.6}
+    at_last: dict[str, Any] = {"color": theme.ink, "linewidth": 1.4}
+    for panel in panels:
+        panel.axvline(bound, zorder=5, **at_bound)
+        panel.axvline(last, zorder=5, **at_last)
+    return [
+        Patch(facecolor=theme.idle, label="idle"),
+        Line2D([], [], label=f"no schedule can end before: {seconds(bound)}", **at_bound),
+        Line2D([], [], label=f"end of the last block: {seconds(last)}", **at_last),
+        mark,
+    ]
+
+
+def _mark_longest(panel: Any, lanes: Lanes, theme: Theme) -> Any:
+    """Mark the longest block by a frame, or where lanes are thin by a circle; return the mark."""
+    from matplotlib.patches import Rectangle
+
+    one = lanes.longest
+    begin, lane = lanes.begin[one], lanes.lane[one]
+    length = max(lanes.end[one] - begin, (lanes.until - lanes.since) / 400)
     what = f"longest block: no. {lanes.block[one]} ({seconds(lanes.each[one])})"
     if lanes.blocks[one] > 1:
         what = f"longest blocks: from no. {lanes.block[one]} on ({seconds(lanes.each[one])} each)"
-    if lanes.count <= MOST_LANES:
-        mark: Any = Rectangle(
-            (low, place + 0.04),
-            length,
-            0.92,
-            fill=False,
-            edgecolor=theme.longest,
-            linewidth=1.8,
-            zorder=4,
-            label=what,
-        )
-        panel.add_patch(mark)
-    else:
-        (mark,) = panel.plot(
-            low + length / 2,
-            place + 0.5,
+    if lanes.count > MOST_LANES:
+        (circle,) = panel.plot(
+            begin + length / 2,
+            lane + 0.5,
             "o",
             markersize=9,
             markerfacecolor="none",
@@ -297,40 +278,35 @@ def _marks(panels: tuple[Any, Any], lanes: Lanes, summary: Summary, theme: Theme
             zorder=4,
             label=what,
         )
-    bound, last = summary.lower_bound, float(summary.finishes.max())
-    for each in panels:
-        each.axvline(bound, color=theme.bound, linestyle=(0, (4, 2)), linewidth=1.6, zorder=5)
-        each.axvline(last, color=theme.ink, linewidth=1.4, zorder=5)
-    return [
-        Patch(facecolor=theme.idle, label="idle"),
-        Line2D(
-            [],
-            [],
-            color=theme.bound,
-            linestyle=(0, (4, 2)),
-            linewidth=1.6,
-            label=f"no schedule can end before: {seconds(bound)}",
-        ),
-        Line2D(
-            [], [], color=theme.ink, linewidth=1.4, label=f"end of the last block: {seconds(last)}"
-        ),
-        mark,
-    ]
+        return circle
+    frame = Rectangle(
+        (begin, lane + 0.04),
+        length,
+        0.92,
+        fill=False,
+        edgecolor=theme.longest,
+        linewidth=1.8,
+        zorder=4,
+        label=what,
+    )
+    panel.add_patch(frame)
+    return frame
 
 
-def _colour_bar(figure: Any, shades: Any, panel: Any, lanes: Lanes, is_wide: bool) -> None:
+def _colour_bar(figure: Any, shades: Any, panel: Any, lanes: Lanes, form: _Form) -> None:
     from matplotlib.ticker import FuncFormatter, NullFormatter
 
-    place: dict[str, Any] = (
-        {"pad": 0.01, "fraction": 0.05, "aspect": 25} if is_wide else {"location": "bottom"}
-    )
-    bar = figure.colorbar(shades, ax=panel, **place)
-    axis = bar.ax.yaxis if is_wide else bar.ax.xaxis
+    bar = figure.colorbar(shades, ax=panel, **form.bar)
+    axis = bar.ax.yaxis if form.is_wide else bar.ax.xaxis
     axis.set_major_formatter(FuncFormatter(lambda value, _: seconds(value)))
     axis.set_minor_formatter(NullFormatter())
     bar.outline.set_visible(False)
-    what = "time of a block" + (" (mean of a span)" if (lanes.blocks > 1).any() else "")
-    bar.set_label(f"longest {what} there" if lanes.count > MOST_LANES else what)
+    what = "time of a block"
+    if (lanes.blocks > 1).any():
+        what += " (mean of a span)"
+    if lanes.count > MOST_LANES:
+        what = f"longest {what} there"
+    bar.set_label(what)
 
 
 def seconds(value: float) -> str:

@@ -18,7 +18,7 @@ from mpipar.command.show import as_page, main
 from mpipar.runtime.timeline import Span
 from mpipar.store.look import look
 from mpipar.view import lanes as view_lanes
-from mpipar.view import timeline
+from mpipar.view import themes, timeline
 from mpipar.view.lanes import Lanes, cells, share_busy
 
 CHROMIUM = (
@@ -148,7 +148,7 @@ def test_idle_time_can_be_seen(tmp_path, ranks):
     )
 
 
-@pytest.mark.parametrize("theme", [timeline.LIGHT, timeline.DARK], ids=["light", "dark"])
+@pytest.mark.parametrize("theme", [themes.LIGHT, themes.DARK], ids=["light", "dark"])
 def test_colours_can_be_told_apart_by_all(theme):
     """The lightness of block colours rises or falls all the way, and idle time isn't one of
     them.
