@@ -24,17 +24,30 @@ class Calls:
     @classmethod
     def pickled(cls, items: Any) -> by_value.Pickled | None:
         """Pickle calls; return None if they aren't such."""
-        function = (
-            items[0][0] if type(items) is list and type(items[0]) is tuple and items[0] else None
-        )
+        if type(items) is not list or type(items[0]) is not tuple or not items[0]:
+            return None
+        function = items[0][0]
         if type(function) is not Stamped or function.name is None:
             return None
-        if not all(type(item) is tuple and item[0] is function for item in items):
+        arguments = _plain_arguments(function, items)
+        if arguments is None:
             return None
-        if not all(are_plain([*arguments, *keywords.values()]) for _, arguments, keywords in items):
+        pickled = pickle.dumps(cls(function, arguments))
+        return by_value.Pickled([pickled], set(), [function.stamp], [])
+
+
+def _plain_arguments(function: Stamped, items: list[Any]) -> list[Any] | None:
+    """Return what calls give a function; None if one is of another, or not all of it is plain."""
+    for item in items:
+        if type(item) is not tuple or item[0] is not function:
             return None
-        calls = cls(function, [item[1:] for item in items])
-        return by_value.Pickled([pickle.dumps(calls)], set(), [function.stamp], [])
+    found = []
+    for item in items:
+        _, arguments, keywords = item
+        if not are_plain([*arguments, *keywords.values()]):
+            return None
+        found.append(item[1:])
+    return found
 
 
 def _calls(name: bytes, arguments: list[Any]) -> list[Any]:

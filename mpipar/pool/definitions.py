@@ -21,11 +21,8 @@ from mpipar.pool.main_names import GIVEN, Definition, own_names
 from mpipar.pool.sharing import holds_shared
 
 _MOST_NAMELESS = 64  # functions without a name that are remembered
-
 _LAST = 2**31
-
 _SMALL = 2**16  # bytes
-
 _UNSEEN = "it is large, the main part of the script has set it, and no code of a task names it"
 
 _ABSENT = object()
@@ -98,9 +95,9 @@ class Definitions:
         bool
             Whether it has got a name, or has one but other contents than before.
         """
-        if type(function) is not FunctionType or (
-            "<locals>" not in function.__qualname__ and function.__name__ != "<lambda>"
-        ):
+        if type(function) is not FunctionType:
+            return False
+        if "<locals>" not in function.__qualname__ and function.__name__ != "<lambda>":
             return False
         with self._lock:
             return self._remember(function)
@@ -147,7 +144,9 @@ class Definitions:
         """Return the definitions of some names, and of what these need, as they are now; raises as
         :meth:`missing`.
         """
-        return {each.name: each for each in self.missing(needed, {})} if needed else {}
+        if not needed:
+            return {}
+        return {each.name: each for each in self.missing(needed, {})}
 
     def missing(self, needed: set[str], has: Mapping[str, int]) -> list[Definition]:
         """Return the definitions that a worker needs for some names, and hasn't.
@@ -198,8 +197,7 @@ class Definitions:
         """
         found = []
         for name, value in list(own_names().items()):
-            is_wanted = not name.startswith("__") if self.describe is None else _is_own(name, value)
-            if not is_wanted:
+            if not self._is_wanted(name, value):
                 continue
             with self._lock:
                 definition = self._small(name)
@@ -209,12 +207,20 @@ class Definitions:
                 found.append(definition)
         return found
 
+    def _is_wanted(self, name: str, value: Any) -> bool:
+        """Return whether workers that have nothing, or the imported script, may need a value."""
+        if self.describe is None:
+            return not name.startswith("__")
+        return _is_own(name, value)
+
     def _small(self, name: str) -> Definition | None:
         try:
             definition, _ = self._definition(name, _SMALL)
         except _TooLarge:
             return None
-        return definition if isinstance(definition, Definition) else None
+        if isinstance(definition, Definition):
+            return definition
+        return None
 
     def _definition(
         self, name: str, limit: int | None = None
@@ -224,38 +230,41 @@ class Definitions:
         if value is _ABSENT:  # perhaps a builtin, or not defined yet
             return None, set()
         known = self._known.get(name)
-        if known is None or known.value() is not value:
-            file = _Limited(limit)
-            pickler = Pickler(file, self._names, defined=name, lends=True)
-            try:
-                pickler.dump(value)
-                self.keep(pickler.lent or [])
-                definition: Definition | Exception = Definition(
-                    name, next(self._versions), _place(value), file.getvalue()
-                )
-            except _TooLarge:
-                raise
-            except Exception as error:
-                definition = error.with_traceback(
-                    None
-                )  # which would keep alive whatever opens the pool
-                if "changed size during iteration" in str(error):  # it may do the next time
-                    return error, set()
-                self._unsendable[name] = error
-                if self.describe is not None:
-                    definition = Definition(
-                        name, next(self._versions), _place(value), b"", repr(error)
-                    )
-            else:
-                self._unsendable.pop(name, None)
-            if (
-                self.describe is not None
-                and isinstance(definition, Definition)
-                and GIVEN not in name
-            ):
-                definition = self.describe(definition, value, self._lasting)
-            known = self._known[name] = _Made(_held(value), definition, pickler.needed)
-        return known.definition, known.needed
+        if known is not None and known.value() is value:
+            return known.definition, known.needed
+        file = _Limited(limit)
+        pickler = Pickler(file, self._names, defined=name, lends=True)
+        definition: Definition | Exception
+        try:
+            pickler.dump(value)
+        except _TooLarge:
+            raise
+        except Exception as error:
+            error.with_traceback(None)  # which would keep alive whatever opens the pool
+            if "changed size during iteration" in str(error):  # it may do the next time
+                return error, set()
+            self._unsendable[name] = error
+            definition = self._of_unsendable(name, value, error)
+        else:
+            self.keep(pickler.lent or [])
+            definition = Definition(name, next(self._versions), _place(value), file.getvalue())
+            self._unsendable.pop(name, None)
+        if isinstance(definition, Definition):
+            definition = self._described(definition, value)
+        self._known[name] = _Made(_held(value), definition, pickler.needed)
+        return definition, pickler.needed
+
+    def _described(self, definition: Definition, value: Any) -> Definition:
+        """Return a definition with what tells whether a worker has the same, where it may."""
+        if self.describe is None or GIVEN in definition.name:
+            return definition
+        return self.describe(definition, value, self._lasting)
+
+    def _of_unsendable(self, name: str, value: Any, error: Exception) -> Definition | Exception:
+        """Return the definition of what can't be sent; no more than why where workers have none."""
+        if self.describe is None:
+            return error
+        return Definition(name, next(self._versions), _place(value), b"", repr(error))
 
     def _lasting(self, value: Any) -> bytes:
         """Pickle what belongs to a definition."""
@@ -266,11 +275,12 @@ class Definitions:
         return file.getvalue()
 
     def _value(self, name: str) -> Any:
-        if GIVEN in name:
-            return next(
-                (function for function, its in self._nameless.values() if its == name), _ABSENT
-            )
-        return own_names().get(name, _ABSENT)
+        if GIVEN not in name:
+            return own_names().get(name, _ABSENT)
+        for function, given in self._nameless.values():
+            if given == name:
+                return function
+        return _ABSENT
 
 
 def is_named(function: FunctionType) -> bool:
@@ -321,7 +331,9 @@ def _is_own(name: str, value: Any) -> bool:
 def _place(value: Any) -> int:
     if isinstance(value, FunctionType):
         return 0
-    return len(value.__mro__) if isinstance(value, type) else _LAST
+    if isinstance(value, type):
+        return len(value.__mro__)
+    return _LAST
 
 
 def _contents(cell: Any) -> Any:
@@ -340,7 +352,5 @@ def definitions_of_main() -> list[Definition]:
     for name, value in list(own_names().items()):
         if isinstance(value, (FunctionType, type)) and value.__module__ == "__main__":
             with contextlib.suppress(Exception):
-                found.update(
-                    (definition.name, definition) for definition in table.missing({name}, {})
-                )
+                found |= table.stamp({name})
     return list(found.values())

@@ -203,14 +203,19 @@ class Executor(concurrent.futures.Executor):
             raise ValueError("buffersize must be None or > 0")
         deadline = None if timeout is None else time.monotonic() + timeout
         arguments: Iterable[Any] = zip(*iterables, strict=False)
+        window, snapshot = math.inf, None
+        if buffersize is None:
+            arguments = self._session.snapshots.items(list(arguments))
+        else:
+            window, snapshot = buffersize, self._session.snapshots.item
         job = FedJob(
             fn,
             "star",
-            self._session.snapshots.items(list(arguments)) if buffersize is None else arguments,
+            arguments,
             chunksize=chunksize,
             wake=self._session.wake,
-            snapshot=None if buffersize is None else self._session.snapshots.item,
-            window=math.inf if buffersize is None else buffersize,
+            snapshot=snapshot,
+            window=window,
             owner=self,
         )
         self._session.submit(job)
@@ -241,14 +246,18 @@ class Executor(concurrent.futures.Executor):
             raise _as_of_an_executor(self._session.broken_by, self._session)
 
 
+def _seconds_until(deadline: float | None) -> float | None:
+    if deadline is None:
+        return None
+    return max(0.0, deadline - time.monotonic())
+
+
 def _values(session: Session, job: FedJob, deadline: float | None) -> Iterator[Any]:
     """Yield the values of a job; cancel what is left of it when that is enough."""
     try:
         while True:
             try:
-                outcome = job.outcome(
-                    None if deadline is None else max(0.0, deadline - time.monotonic())
-                )
+                outcome = job.outcome(_seconds_until(deadline))
             except StopIteration:
                 return
             except PoolTimeoutError:

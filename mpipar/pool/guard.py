@@ -10,11 +10,8 @@ _WRITING = {  # modes
     *("w", "wb", "wt", "w+", "wb+", "w+b", "w-", "a", "ab", "at", "a+", "ab+"),
     *("r+", "rb+", "r+b", "x", "xb", "xt"),
 }
-_LATER = (
-    ast.FunctionDef,
-    ast.AsyncFunctionDef,
-    ast.Lambda,
-)  # what is in these isn't done when a script is imported
+_LATER = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+"""What is in these isn't done when a script is imported."""
 
 
 class Guarded(NamedTuple):
@@ -43,9 +40,9 @@ def guarded(source: str | bytes) -> Guarded | None:
         return None
     remover = _Remover()
     remover.visit(tree)  # changes it
-    return (
-        Guarded(tree, remover.lines, remover.bound | _globals_of(tree)) if remover.lines else None
-    )
+    if not remover.lines:
+        return None
+    return Guarded(tree, remover.lines, remover.bound | _globals_of(tree))
 
 
 def writes(tree: ast.Module) -> int | None:
@@ -53,16 +50,26 @@ def writes(tree: ast.Module) -> int | None:
     is plain to see.
     """
     for node in _done_at_import(tree):
-        if isinstance(node, ast.Call):
-            modes = [*node.args[1:2], *(each.value for each in node.keywords if each.arg == "mode")]
-            if any(isinstance(each, ast.Constant) and each.value in _WRITING for each in modes):
-                return node.lineno
+        if isinstance(node, ast.Call) and _opens_to_write(node):
+            return node.lineno
     return None
+
+
+def _opens_to_write(call: ast.Call) -> bool:
+    modes = call.args[1:2]
+    for keyword in call.keywords:
+        if keyword.arg == "mode":
+            modes.append(keyword.value)
+    return any(isinstance(mode, ast.Constant) and mode.value in _WRITING for mode in modes)
 
 
 def _globals_of(tree: ast.Module) -> set[str]:
     """Return the names that functions bind in the script."""
-    return {name for node in ast.walk(tree) if isinstance(node, ast.Global) for name in node.names}
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Global):
+            found.update(node.names)
+    return found
 
 
 def _done_at_import(node: ast.AST) -> Iterator[ast.AST]:
@@ -86,12 +93,9 @@ class _Remover(ast.NodeTransformer):
         if not isinstance(node, ast.If) or not _is_guard(node.test):
             return self.generic_visit(node)
         self.lines.append(range(node.lineno, (node.body[-1].end_lineno or node.lineno) + 1))
-        stored = (
-            each
-            for each in ast.walk(node)
-            if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store)
-        )
-        self.bound.update(each.id for each in stored)
+        for each in ast.walk(node):
+            if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store):
+                self.bound.add(each.id)
         self.bound.update(_globals_of(ast.Module([node], [])))
         return ast.copy_location(ast.Pass(), node)
 
@@ -99,12 +103,17 @@ class _Remover(ast.NodeTransformer):
 def _is_guard(test: ast.expr) -> bool:
     if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And):
         return any(map(_is_guard, test.values))
-    if not (
-        isinstance(test, ast.Compare) and len(test.ops) == 1 and isinstance(test.ops[0], ast.Eq)
-    ):
+    if not isinstance(test, ast.Compare) or len(test.ops) != 1:
+        return False
+    if not isinstance(test.ops[0], ast.Eq):
         return False
     sides = [test.left, *test.comparators]
-    has_name = any(isinstance(side, ast.Name) and side.id == "__name__" for side in sides)
-    return has_name and any(
-        isinstance(side, ast.Constant) and side.value == "__main__" for side in sides
-    )
+    return any(map(_is_name, sides)) and any(map(_is_main, sides))
+
+
+def _is_name(side: ast.expr) -> bool:
+    return isinstance(side, ast.Name) and side.id == "__name__"
+
+
+def _is_main(side: ast.expr) -> bool:
+    return isinstance(side, ast.Constant) and side.value == "__main__"

@@ -84,12 +84,19 @@ def _state(setting: Setting) -> Any:
         return state
     before = _at_start.get(setting.name)
     if isinstance(state, dict) and isinstance(before, dict):
-        return {
-            name: value
-            for name, value in state.items()
-            if name not in before or before[name] != value
-        } or None
-    return None if state == before else state
+        return _changed(state, before) or None
+    if state == before:
+        return None
+    return state
+
+
+def _changed(state: dict[Any, Any], before: dict[Any, Any]) -> dict[Any, Any]:
+    """Return what of a setting isn't as it was."""
+    found = {}
+    for name, value in state.items():
+        if name not in before or before[name] != value:
+            found[name] = value
+    return found
 
 
 def put_first(settings: list[Inherited], *, in_thread: bool = False) -> None:

@@ -77,11 +77,9 @@ class MpiparBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[mis
         """
         if n_jobs == 0:
             raise ValueError("n_jobs == 0 in Parallel has no meaning")
-        return (
-            1
-            if n_jobs == 1 or not worker_manager.may_have_children()
-            else sum(_workers(attend(), n_jobs))
-        )
+        if n_jobs == 1 or not worker_manager.may_have_children():
+            return 1
+        return sum(_workers(attend(), n_jobs))
 
     def configure(self, n_jobs: int | None = 1, parallel: Any = None, **options: Any) -> int:
         """Return how many workers there will be; they start with the first task."""
@@ -237,15 +235,19 @@ def _hire(n_jobs: int, retries: int) -> _Crew:
 
 def _workers(engine: Engine, n_jobs: int | None) -> list[int]:
     """Return how many workers each rank has when a call of Parallel asks for ``n_jobs``."""
-    is_all = n_jobs is None or n_jobs < 0
-    workers = workers_of_pool(engine, None if is_all else n_jobs)
-    count = sum(workers)
-    if n_jobs is not None:
-        count = min(n_jobs, count) if n_jobs > 0 else max(1, count + 1 + n_jobs)
-    chosen = sorted((number, rank) for rank, most in enumerate(workers) for number in range(most))[
-        :count
-    ]
-    counts = Counter(rank for _, rank in chosen)
+    if n_jobs is None:
+        workers = workers_of_pool(engine, None)
+        count = sum(workers)
+    elif n_jobs < 0:  # -1 is all, -2 all but one, …
+        workers = workers_of_pool(engine, None)
+        count = max(1, sum(workers) + 1 + n_jobs)
+    else:
+        workers = workers_of_pool(engine, n_jobs)
+        count = min(n_jobs, sum(workers))
+    places = []
+    for rank, most in enumerate(workers):
+        places += [(number, rank) for number in range(most)]
+    counts = Counter(rank for _, rank in sorted(places)[:count])
     return [counts[rank] for rank in range(len(workers))]
 
 

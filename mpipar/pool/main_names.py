@@ -85,15 +85,19 @@ class MainNames:
     @property
     def names(self) -> dict[str, Any]:
         """The names, and what they stand for."""
-        return vars(sys.modules["__main__"]) if self._own is None else self._own
+        if self._own is not None:
+            return self._own
+        return vars(sys.modules["__main__"])
 
     def define(self, definitions: Iterable[Definition]) -> None:
         """Take in definitions. One that can't be unpickled has no name: :meth:`why_missing` tells
         why.
         """
-        self._define_all(
-            each for each in definitions if self._found.pop(each.name, None) != each.version
-        )
+        news = []
+        for each in definitions:
+            if self._found.pop(each.name, None) != each.version:
+                news.append(each)
+        self._define_all(news)
 
     def define_when_looked_for(self, definitions: Iterable[Definition]) -> None:
         """Take in definitions of names that nobody may need."""
@@ -111,7 +115,9 @@ class MainNames:
     def why_missing(self, name: str) -> Exception | None:
         """Return why a name has no value in this worker, if that is known here alone."""
         error = self._failed.get(name)
-        return None if isinstance(error, Unsendable) else error
+        if isinstance(error, Unsendable):
+            return None
+        return error
 
     def _define_all(self, definitions: Iterable[Definition]) -> None:
         todo = sorted(definitions, key=lambda each: each.place)
@@ -146,7 +152,9 @@ class MainNames:
         self._begun.discard(name)
 
     def _table(self, name: str) -> dict[str, Any]:
-        return self._given if GIVEN in name else self.names
+        if GIVEN in name:
+            return self._given
+        return self.names
 
     def note_begun(self, name: str, value: Any) -> None:
         """Let a name mean a class or function that is being made: others may refer to it."""

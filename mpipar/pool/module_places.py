@@ -130,7 +130,7 @@ def _members(value: Any) -> Members | None:
     """Return what is in a value, with the step to each; None if it isn't looked into."""
     kind = type(value)  # isinstance would ask proxies what they stand for
     if issubclass(kind, type):
-        return _attributes(value) if _is_of_user(value) else None
+        return _of_class(value)
     if issubclass(kind, FunctionType):
         return _of_function(value)
     if kind is CellType:
@@ -141,16 +141,30 @@ def _members(value: Any) -> Members | None:
         return [(Step(ATTRIBUTE, name), getattr(value, name)) for name in _OF_PARTIAL]
     if issubclass(kind, _WRAPPERS):
         return _of_wrapper(value)
-    is_looked_into = kind in _ARE_LOOKED_INTO or any(map(_is_of_user, kind.__mro__))
-    found = _of_object(value) if is_looked_into else None
+    return _of_instance(value)
+
+
+def _of_class(kind: type) -> Members | None:
+    if not _is_of_user(kind):
+        return None
+    return _attributes(kind)
+
+
+def _of_instance(value: Any) -> Members | None:
+    """Return what is in an object, and in a container; None if it isn't looked into."""
+    kind = type(value)
+    found = None
+    if kind in _ARE_LOOKED_INTO or any(map(_is_of_user, kind.__mro__)):
+        found = _of_object(value)
     if issubclass(kind, _CONTAINERS) and len(value) <= _LONGEST:
         return (found or []) + _items(value)
     return found
 
 
 def _items(container: Any) -> Members:
-    is_dict = issubclass(type(container), dict)
-    pairs = container.items() if is_dict else enumerate(container)
+    pairs = enumerate(container)
+    if issubclass(type(container), dict):
+        pairs = container.items()
     return [(Step(ITEM, key), each) for key, each in list(pairs)]
 
 
@@ -190,7 +204,9 @@ def _of_object(value: Any) -> Members:
         found = _attributes(value)
     for kind in type(value).__mro__:
         slots = vars(kind).get("__slots__", ())
-        for name in (slots,) if isinstance(slots, str) else tuple(slots):
+        if isinstance(slots, str):
+            slots = (slots,)
+        for name in tuple(slots):
             inside = getattr(value, name, None)
             if inside is not None and name not in ("__dict__", "__weakref__"):
                 found.append((Step(ATTRIBUTE, name), inside))

@@ -114,7 +114,9 @@ _offered: list[Any] = []
 
 def offered_manager() -> Any:
     """Return the script's manager, for a module that is being imported and has it; else None."""
-    return _offered.pop(0) if _offered else None
+    if not _offered:
+        return None
+    return _offered.pop(0)
 
 
 def put_first(shared: list[Shared]) -> None:

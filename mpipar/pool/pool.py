@@ -73,15 +73,16 @@ class AsyncResult:
     def put(self, outcome: Any) -> None:
         """Take in the outcome; the engine calls this."""
         self._outcome = outcome
-        is_error = type(outcome) is Raised
-        callback = self._error_callback if is_error else self._callback
+        callback, argument = self._callback, outcome
+        if type(outcome) is Raised:
+            callback, argument = self._error_callback, outcome.error
         if callback is None:
             self._event.set()
             return
 
         def call_back() -> None:
             try:
-                callback(outcome.error if is_error else outcome)
+                callback(argument)
             finally:
                 self._event.set()
 
@@ -277,7 +278,11 @@ class Pool:
         waits: bool = False,
     ) -> AsyncResult:
         self._check_running()
-        items: Sequence[Any] = iterable if isinstance(iterable, range) else list(iterable)
+        items: Sequence[Any]
+        if isinstance(iterable, range):
+            items = iterable
+        else:
+            items = list(iterable)
         result = AsyncResult(self, callback, error_callback)
         if not items:
             result._outcome = []
@@ -327,6 +332,9 @@ class Pool:
         if chunksize < 1:
             raise ValueError(f"Chunksize must be 1+, not {chunksize:n}")
         items, are_kept = self._session.snapshots.container(iterable)
+        snapshot = None
+        if not are_kept:
+            snapshot = self._session.snapshots.item
         job = FedJob(
             func,
             "map",
@@ -334,7 +342,7 @@ class Pool:
             chunksize=chunksize,
             ordered=ordered,
             wake=self._session.wake,
-            snapshot=None if are_kept else self._session.snapshots.item,
+            snapshot=snapshot,
             owner=self,
         )
         self._session.submit(job)

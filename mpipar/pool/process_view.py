@@ -4,6 +4,7 @@ library.
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import time
@@ -47,7 +48,9 @@ class ProcessView:
     @property
     def exitcode(self) -> int | None:
         """Return None while it is alive; otherwise what ended it isn't known here."""
-        return None if self.is_alive() else -signal.SIGTERM
+        if self.is_alive():
+            return None
+        return -signal.SIGTERM
 
     def terminate(self) -> None:
         """End it. Raises OSError if it is on another node."""
@@ -65,8 +68,10 @@ class ProcessView:
 
     def join(self, timeout: float | None = None) -> None:
         """Wait until it has ended."""
-        deadline = None if timeout is None else time.monotonic() + timeout
-        while self.is_alive() and (deadline is None or time.monotonic() < deadline):
+        deadline = math.inf
+        if timeout is not None:
+            deadline = time.monotonic() + timeout
+        while self.is_alive() and time.monotonic() < deadline:
             time.sleep(_LOOK_SECONDS)
 
 
@@ -74,14 +79,13 @@ def views(dispatch: Dispatch) -> list[ProcessView]:
     """Return the processes of a pool; wait until all have started."""
     while not dispatch.ended.is_set() and dispatch.error is None:
         slots = list(dispatch.slots.by_place.values())
-        pids = [slot.pid for slot in slots]
-        if slots and None not in pids:
-            pairs = zip(slots, pids, strict=True)
-            return [
-                ProcessView(slot, pid, is_here=dispatch.is_here(slot.rank))
-                for slot, pid in pairs
-                if pid is not None
-            ]
+        found = []
+        for slot in slots:
+            pid = slot.pid  # the engine's thread may change it
+            if pid is not None:
+                found.append(ProcessView(slot, pid, is_here=dispatch.is_here(slot.rank)))
+        if slots and len(found) == len(slots):
+            return found
         time.sleep(_LOOK_SECONDS)
     return []
 

@@ -9,6 +9,7 @@ import mmap
 import sys
 import threading
 import types
+from collections.abc import Iterable, Iterator
 from contextvars import ContextVar
 from types import CodeType
 from typing import Any
@@ -56,13 +57,12 @@ def writable(array: Any) -> Any:
     """Reduce an array that is read-only to one that can be written to, as pickles of protocol 4
     do.
     """
-    flags = array.flags
-    if array.dtype.hasobject or not (flags.c_contiguous or flags.f_contiguous):
+    order = _order(array)
+    if array.dtype.hasobject or order is None:
         return NotImplemented
     if array.nbytes < _LARGE:
         return array.copy(order="K").__reduce_ex__(5)
     memory = sys.modules["numpy"].asarray(_Memory(array))  # nobody writes to it here
-    order = "C" if flags.c_contiguous else "F"
     return type(array)(array.shape, array.dtype, memory, order=order).__reduce_ex__(5)
 
 
@@ -79,23 +79,17 @@ def by_value(kind: type, reduced: Any) -> Any:
     if not isinstance(reduced, tuple) or reduced[0] is not _make_skeleton_class:
         return reduced
     constructor, name, bases, names, number, extra = reduced[1]
-    is_plain = (
-        tuple(types.resolve_bases(bases)) == kind.__bases__
-    )  # a NamedTuple isn't: it makes another class
+    # a NamedTuple isn't: it makes another class
+    is_plain = tuple(types.resolve_bases(bases)) == kind.__bases__
     if is_plain and "__slots__" in vars(kind):
         names["__slots__"] = vars(kind)["__slots__"]
     attributes, others = reduced[2]
-    attributes = {
-        key: value
-        for key, value in attributes.items()
-        if type(value) is not types.MemberDescriptorType
-    }
-    return (
-        _skeleton,
-        (constructor, name, bases, names, number, extra),
-        (attributes, others),
-        *reduced[3:],
-    )
+    own = {}
+    for key, value in attributes.items():
+        if type(value) is not types.MemberDescriptorType:
+            own[key] = value
+    skeleton = constructor, name, bases, names, number, extra
+    return _skeleton, skeleton, (own, others), *reduced[3:]
 
 
 def _skeleton(
@@ -103,22 +97,39 @@ def _skeleton(
 ) -> Any:
     """Return a class without its attributes, made by what its metaclass has from a library."""
     resolved = types.resolve_bases(bases)
-    ancestors = list(dict.fromkeys(each for base in resolved for each in base.__mro__))
-    hooks = [each for each in ancestors if _is_scripts(each) and _HOOK in vars(each)]
-    if not hooks and not (isinstance(kind, type) and _is_scripts(kind)):
+    hooked = _with_hooks(resolved)
+    has_own_kind = isinstance(kind, type) and _is_scripts(kind)
+    if not hooked and not has_own_kind:
         return _make_skeleton_class(kind, name, bases, names, number, extra)
-    makers = [each for each in kind.__mro__ if not _is_scripts(each)]
+    maker = next(each for each in kind.__mro__ if not _is_scripts(each))
     if resolved is not bases:
         names = {**names, "__orig_bases__": bases}
-    with contextlib.ExitStack() as stack:
-        for each in hooks:
-            stack.callback(setattr, each, _HOOK, vars(each)[_HOOK])
-            setattr(each, _HOOK, classmethod(_do_nothing))
-        made = makers[0].__new__(kind, name, tuple(resolved), dict(names))
+    with _hooks_off(hooked):
+        made = maker.__new__(kind, name, tuple(resolved), dict(names))
     return _lookup_class_or_track(number, made)
 
 
 _HOOK = "__init_subclass__"
+
+
+def _with_hooks(bases: Iterable[type]) -> list[type]:
+    """Return the classes of the script among some bases, and theirs, that are told of new ones."""
+    found: dict[type, None] = {}  # in this order, each once
+    for base in bases:
+        for each in base.__mro__:
+            if _is_scripts(each) and _HOOK in vars(each):
+                found[each] = None
+    return list(found)
+
+
+@contextlib.contextmanager
+def _hooks_off(kinds: list[type]) -> Iterator[None]:
+    """Tell some classes nothing of new ones meanwhile."""
+    with contextlib.ExitStack() as stack:
+        for each in kinds:
+            stack.callback(setattr, each, _HOOK, vars(each)[_HOOK])
+            setattr(each, _HOOK, classmethod(_do_nothing))
+        yield
 
 
 def _is_scripts(kind: type) -> bool:
@@ -132,7 +143,11 @@ def _do_nothing(*_: Any, **__: Any) -> None:
 def reduce_code(code: CodeType) -> Any:
     """Reduce code to what has its file, in which tracebacks and debuggers look for its lines."""
     make, arguments = _code_reduce(code)
-    return make, tuple(code.co_filename if each == "<dynamic-code>" else each for each in arguments)
+    own = list(arguments)
+    for index, each in enumerate(arguments):
+        if each == "<dynamic-code>":
+            own[index] = code.co_filename
+    return make, tuple(own)
 
 
 OF_TYPES: dict[type, Any] = {CodeType: reduce_code}
@@ -150,7 +165,9 @@ def of_global(value: Any) -> Any:
     """
     kind = type(value)
     if kind in _LOCKS:
-        return (_LOCKS[kind], ()) if _is_free(value) else None
+        if not _is_free(value):
+            return None
+        return _LOCKS[kind], ()
     if kind is threading.local:
         return threading.local, (), dict(vars(value)) or None
     if kind is ContextVar:
@@ -201,15 +218,18 @@ def _current(variable: ContextVar[Any]) -> tuple[Any, ...]:
 
 def _context_variable(name: str, *value: Any) -> ContextVar[Any]:
     """Return a context variable, with what it is in the script."""
-    return ContextVar(name, default=value[0]) if value else ContextVar(name)
+    if value:
+        return ContextVar(name, default=value[0])
+    return ContextVar(name)
 
 
 def _signatures(library: ctypes.CDLL) -> dict[str, tuple[Any, Any]]:
     """Return what the functions of a library that have been used return and take."""
-    functions = {
-        name: value for name, value in vars(library).items() if isinstance(value, library._FuncPtr)
-    }
-    return {name: (each.restype, each.argtypes) for name, each in functions.items()}
+    found = {}
+    for name, value in vars(library).items():
+        if isinstance(value, library._FuncPtr):
+            found[name] = value.restype, value.argtypes
+    return found
 
 
 def _library(kind: Any, name: str | None, signatures: dict[str, tuple[Any, Any]]) -> Any:
@@ -225,14 +245,21 @@ def _library(kind: Any, name: str | None, signatures: dict[str, tuple[Any, Any]]
 def _reduced_map(array: Any) -> Any:
     """Reduce a whole mapped file that isn't a private copy."""
     is_whole = isinstance(array.base, mmap.mmap) and array.filename is not None
-    order = "C" if array.flags.c_contiguous else "F"
-    if (
-        not is_whole
-        or array.mode == "c"
-        or not (array.flags.c_contiguous or array.flags.f_contiguous)
-    ):
+    order = _order(array)
+    if not is_whole or array.mode == "c" or order is None:
         return None
+    mode = "r"
     if array.mode != "r":
         array.flush()
-    mode = "r" if array.mode == "r" else "r+"
-    return type(array), (str(array.filename), array.dtype, mode, array.offset, array.shape, order)
+        mode = "r+"
+    name = str(array.filename)
+    return type(array), (name, array.dtype, mode, array.offset, array.shape, order)
+
+
+def _order(array: Any) -> str | None:
+    """Return the order of an array's elements in memory; None if there are gaps."""
+    if array.flags.c_contiguous:
+        return "C"
+    if array.flags.f_contiguous:
+        return "F"
+    return None

@@ -63,18 +63,17 @@ def meet(comm: Comm, bell: Doorbell, workers: int | str) -> tuple[Link | None, l
     process.authkey = comm.bcast(bytes(process.authkey))
     link = comm.link()
     count = node.workers_of_rank(comm, workers)
-    peers = comm.bcast(
-        comm.gather(Peer(comm.host, bell.name, count, place(comm.host, count), own_interfaces()))
-    )
+    own = Peer(comm.host, bell.name, count, place(comm.host, count), own_interfaces())
+    peers = list(comm.bcast(comm.gather(own)))
     if comm.size == 1:
         return link, peers
     root = peers[0]
     hears = root.host == comm.host and root.bell is not None and bell.ring(root.bell)
     all_hear = comm.bcast(comm.gather(hears))
-    return link, [
-        peer if hears else peer._replace(bell=None)
-        for peer, hears in zip(peers, all_hear, strict=True)
-    ]
+    for rank, is_heard in enumerate(all_hear):
+        if not is_heard:
+            peers[rank] = peers[rank]._replace(bell=None)
+    return link, peers
 
 
 class Patience:
@@ -99,12 +98,14 @@ class Patience:
     def seconds(self) -> float:
         """Return how long to sleep: not at all while a large message is on its way."""
         if self._link is not None and self._link.is_busy:
-            return 0.0 if self._link.is_streaming else ACTIVE_SECONDS
+            if self._link.is_streaming:
+                return 0.0
+            return ACTIVE_SECONDS
         if self._link is None or self._rung:
             return RUNG_SECONDS
-        return (
-            ACTIVE_SECONDS if time.monotonic() < self._last + ACTIVE_FOR_SECONDS else IDLE_SECONDS
-        )
+        if time.monotonic() < self._last + ACTIVE_FOR_SECONDS:
+            return ACTIVE_SECONDS
+        return IDLE_SECONDS
 
 
 def drain(link: Link, seconds: float) -> None:

@@ -19,7 +19,9 @@ def install() -> None:
     original = np.random.default_rng
 
     def default_rng(seed: Any = None) -> np.random.Generator:
-        return original(_current.spawn(1)[0] if seed is None else seed)
+        if seed is None:
+            seed = _current.spawn(1)[0]
+        return original(seed)
 
     default_rng.__doc__ = original.__doc__
     np.random.default_rng = np.random._generator.default_rng = default_rng

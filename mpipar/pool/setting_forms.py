@@ -74,7 +74,9 @@ def put_warnings(of: Any, state: tuple[list[Any], list[str]]) -> None:
         put()
 
     def look() -> Callable[[ModuleType], None]:
-        return again if of.filters == ours[0] else _leave
+        if of.filters != ours[0]:
+            return _leave
+        return again
 
     put()
     categories = {each[2][0] for each in filters if isinstance(each[2], tuple)}
@@ -164,7 +166,9 @@ def take_adapters(sqlite3: Any) -> tuple[list[Any], list[Any]] | None:
     converters = [
         (name, put) for name, put in sqlite3.converters.items() if not _is_of("sqlite3", put)
     ]
-    return (adapters, converters) if adapters or converters else None
+    if not adapters and not converters:
+        return None
+    return adapters, converters
 
 
 def put_adapters(sqlite3: Any, state: tuple[list[Any], list[Any]]) -> None:

@@ -158,7 +158,9 @@ def _view(owner: Any, offset: int, size: int, kind: str, shape: tuple[int, ...])
     """Return a view of shared memory: what such a pickle calls."""
     _used[id(owner)] = owner
     view = memoryview(_buffer(owner))[offset : offset + size]
-    return view if kind == "B" and shape == (size,) else view.cast("B").cast(kind, shape)  # type: ignore[call-overload]
+    if kind == "B" and shape == (size,):
+        return view
+    return view.cast("B").cast(kind, shape)  # type: ignore[call-overload, no-any-return]
 
 
 def _array(owner: Any, offset: int, shape: Any, dtype: Any, strides: Any) -> Any:
@@ -191,7 +193,9 @@ def _owners() -> Iterator[Any]:
 
 def _buffer(owner: Any) -> Any:
     """Return the memory of an arena, or of a block."""
-    return owner.buffer if hasattr(owner, "buffer") else owner.buf
+    if hasattr(owner, "buffer"):
+        return owner.buffer
+    return owner.buf
 
 
 def _address(view: Any) -> int:
@@ -205,7 +209,9 @@ def _address_of_buffer(buffer: Any) -> int:
 
 
 def _is_over_anonymous(view: Any) -> bool:
-    base = view if type(view) is memoryview else _base(view)
+    base = view
+    if type(view) is not memoryview:
+        base = _base(view)
     if isinstance(base, memoryview):
         base = base.obj
     return isinstance(base, mmap.mmap) and is_anonymous(base)

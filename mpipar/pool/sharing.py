@@ -86,9 +86,8 @@ def put_reducers(_: ModuleType, reducers: dict[Any, Any]) -> None:
     _REDUCERS.update(reducers)
 
 
-def _is_multiprocessings(
-    kind: type,
-) -> bool:  # remembering it would keep the script's classes, and so its objects
+def _is_multiprocessings(kind: type) -> bool:
+    # Remembering it would keep the script's classes, and so its objects.
     return any(base.__module__ in _MODULES for base in kind.__mro__)
 
 
@@ -96,12 +95,12 @@ def holds_shared(value: Any, depth: int = _DEEPEST) -> bool:
     """Return whether a value is shared between processes, or a container that has such values."""
     kind = type(value)
     if kind in (list, tuple, set, dict):
-        inner = value.values() if kind is dict else value
-        return (
-            depth > 0
-            and len(value) <= _LONGEST
-            and any(holds_shared(each, depth - 1) for each in list(inner))
-        )
+        if depth <= 0 or len(value) > _LONGEST:
+            return False
+        inner = value
+        if kind is dict:
+            inner = value.values()
+        return any(holds_shared(each, depth - 1) for each in list(inner))
     return is_shared_by_itself(value)
 
 
@@ -141,13 +140,23 @@ def reduced(value: Any, lent: list[Any] | None) -> Any:
     is_scripts = registered is not None and _package(registered) != "multiprocessing"
     if isinstance(made, str) or is_scripts:
         return made
-    make, arguments, *rest = made
     if _PIPES.isdisjoint(base.__module__ for base in type(value).__mro__):
         lent.append(value)  # else its name, or its place in memory, may soon be another's
+    return _made_once(value, made)
+
+
+def _made_once(value: Any, made: tuple[Any, ...]) -> Any:
+    """Return how a value is made such that it is one object where it arrives several times, if it
+    can be kept track of.
+    """
+    make, arguments, *rest = made
     token = _token(value)
     if token is None or any(each is not None for each in rest[1:]):
         return made
-    return _same, (lending.address(), token, make, arguments, rest[0] if rest else None)
+    state = None
+    if rest:
+        state = rest[0]
+    return _same, (lending.address(), token, make, arguments, state)
 
 
 def _is_alone(value: Any, registered: Any) -> bool:

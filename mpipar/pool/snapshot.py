@@ -11,7 +11,6 @@ import bisect
 import itertools
 import operator
 import pickle
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -19,11 +18,6 @@ from mpipar.pool.main_names import Definition
 from mpipar.pool.salvage import Broken
 from mpipar.runtime.channel import Frames
 
-_CONTAINERS = (list, tuple, set, frozenset, dict, deque)
-
-_MOST_PLAIN = 256
-_LONGEST_NAME = 256  # bytes of a pickle that is no more than a name; code by itself has more
-_NO_STAMP: Mapping[str, Definition] = {}
 _LARGE = 2**16  # bytes, which don't travel within another pickle
 
 
@@ -57,13 +51,11 @@ class Snapshot:
         load: Callable[[Frames], Any],
         lent: list[Any],
     ) -> None:
-        self._pickle, self._copies, self.stamp, self._load, self.lent = (
-            pickled,
-            copies,
-            stamp,
-            load,
-            lent,
-        )
+        self._pickle = pickled
+        self._copies = copies
+        self.stamp = stamp
+        self._load = load
+        self.lent = lent
 
     @property
     def weight(self) -> int:
@@ -73,13 +65,18 @@ class Snapshot:
     @property
     def small(self) -> bytes | None:
         """Return its pickle, if that is all there is, and small."""
-        return self._pickle if not self._copies and len(self._pickle) < _LARGE else None
+        if self._copies or len(self._pickle) >= _LARGE:
+            return None
+        return self._pickle
 
     def __reduce__(self) -> Any:
-        whole: Any = (
-            self._pickle if len(self._pickle) < _LARGE else pickle.PickleBuffer(self._pickle)
-        )
-        return self._load, ([whole, *(pickle.PickleBuffer(copy.data) for copy in self._copies)],)
+        whole: Any = self._pickle
+        if len(self._pickle) >= _LARGE:
+            whole = pickle.PickleBuffer(self._pickle)
+        frames = [whole]
+        for copy in self._copies:
+            frames.append(pickle.PickleBuffer(copy.data))
+        return self._load, (frames,)
 
 
 class Member:
@@ -160,9 +157,8 @@ class Kept(Sequence[Any]):
 
     def __init__(self) -> None:
         self._starts: list[int] = []
-        self._groups: list[
-            Snapshot | list[Any]
-        ] = []  # from there on: of several items, or the items
+        # from there on: of several items, or the items
+        self._groups: list[Snapshot | list[Any]] = []
         self._length = 0
 
     def add(self, group: Snapshot | list[Any], count: int) -> None:
@@ -188,11 +184,15 @@ class Kept(Sequence[Any]):
             raise IndexError(key)
         number = bisect.bisect_right(self._starts, key) - 1
         group, index = self._groups[number], key - self._starts[number]
-        return Member(group, index) if isinstance(group, Snapshot) else group[index]
+        if isinstance(group, Snapshot):
+            return Member(group, index)
+        return group[index]
 
     def _end(self, start: int) -> int:
         number = bisect.bisect_right(self._starts, start)
-        return self._starts[number] if number < len(self._starts) else self._length
+        if number == len(self._starts):
+            return self._length
+        return self._starts[number]
 
     def pieces(self, start: int, stop: int) -> Iterator[tuple[Snapshot | list[Any], int, int]]:
         """Yield groups, and from where to where items between start and stop are in them."""
@@ -228,7 +228,9 @@ class Slice:
 
 def packed(items: Any) -> Any:
     """Return what to pickle for some items: themselves, or a batch if they are snapshots."""
-    return Batch(items) if type(items) is list and type(items[0]) in (Snapshot, Member) else items
+    if type(items) is list and type(items[0]) in (Snapshot, Member):
+        return Batch(items)
+    return items
 
 
 def _unpacked(pieces: list[tuple[Any, ...]]) -> list[Any]:

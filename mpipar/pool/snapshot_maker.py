@@ -37,12 +37,10 @@ class Snapshots:
     def __init__(self, definitions: Definitions) -> None:
         self._definitions = definitions
         self._of_thread = threading.local()
-        self._plain: dict[
-            int, tuple[Any, set[str], Stamped]
-        ] = {}  # functions that need no snapshot
-        self._named: dict[
-            int, tuple[Any, by_value.Pickled]
-        ] = {}  # functions that are pickled by their names
+        # functions that need no snapshot
+        self._plain: dict[int, tuple[Any, set[str], Stamped]] = {}
+        # functions that are pickled by their names
+        self._named: dict[int, tuple[Any, by_value.Pickled]] = {}
         self._copies: weakref.WeakValueDictionary[tuple[int, int], Copy] = (
             weakref.WeakValueDictionary()
         )
@@ -103,17 +101,17 @@ class Snapshots:
     def _stamped(self, function: Any) -> Stamped:
         _, needed, last = self._plain.get(id(function), (None, None, None))
         if needed is None:
-            needed = (
-                self._definitions.dumps(function).needed
-                if type(function) is FunctionType
-                else set()
-            )
+            needed = set()
+            if type(function) is FunctionType:
+                needed = self._definitions.dumps(function).needed
         stamp = self._definitions.stamp(needed)
         if last is None or last.stamp != stamp:
             if len(self._plain) >= _MOST_PLAIN:
                 self._plain.clear()
+            last = Stamped(function, stamp)
             named = self._pickled_by_name(function)
-            last = Stamped(function, stamp, None if named is None else bytes(named.frames[0]))
+            if named is not None:
+                last.name = bytes(named.frames[0])
             self._plain[id(function)] = function, needed, last
         return last
 
@@ -199,4 +197,7 @@ class Snapshots:
 
 
 def _merged(stamps: Iterable[Mapping[str, Definition]]) -> dict[str, Definition]:
-    return {name: each for stamp in stamps for name, each in stamp.items()}
+    found: dict[str, Definition] = {}
+    for stamp in stamps:
+        found.update(stamp)
+    return found

@@ -316,12 +316,16 @@ class FedJob(Job):
     def _has_more(self) -> bool:
         if self._current or self._cancelled is not None or self._fetched == self._end:
             return True
-        return self._fetched in self._arrived if self._ordered else bool(self._arrived)
+        if self._ordered:
+            return self._fetched in self._arrived
+        return bool(self._arrived)
 
     def _take_next_batch(self) -> None:
         if self._fetched == self._end:
             raise StopIteration
-        key = self._fetched if self._ordered else next(iter(self._arrived), self._fetched)
+        key = self._fetched
+        if not self._ordered:
+            key = next(iter(self._arrived), key)
         outcomes = self._arrived.pop(key, None)
         if outcomes is None:
             assert self._cancelled is not None

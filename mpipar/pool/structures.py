@@ -10,9 +10,9 @@ _METACLASSES: dict[Any, Any] = {type(kind): kind for kind in (ctypes.Structure, 
 
 def metaclass(kind: Any) -> Any:
     """Reduce a metaclass of ctypes, which no name leads to; None for other objects."""
-    return (
-        (type, (_METACLASSES[kind],)) if isinstance(kind, type) and kind in _METACLASSES else None
-    )
+    if not isinstance(kind, type) or kind not in _METACLASSES:
+        return None
+    return type, (_METACLASSES[kind],)
 
 
 def without_fields(kind: Any, reduced: Any) -> Any:
@@ -21,6 +21,7 @@ def without_fields(kind: Any, reduced: Any) -> Any:
     """
     if type(kind) in _METACLASSES and isinstance(reduced, tuple):
         attributes, *_ = reduced[2]
-        for name in [name for name, each in attributes.items() if type(each).__name__ == "CField"]:
-            del attributes[name]
+        for name, each in list(attributes.items()):
+            if type(each).__name__ == "CField":
+                del attributes[name]
     return reduced

@@ -12,7 +12,7 @@ import enum
 import functools
 import hashlib
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import CodeType, FunctionType
 from typing import Any
 
@@ -123,13 +123,14 @@ def _is_data(name: str, value: Any) -> bool:
     return not is_pythons and not is_code
 
 
-_WRAPPERS = (staticmethod, classmethod, property, functools.cached_property, FunctionType, _Cached)
+_AROUND = (staticmethod, classmethod, property, functools.cached_property, _Cached)
+"""What functions are wrapped in."""
+_WRAPPERS = (FunctionType, *_AROUND)
 
 
 def _digest(value: Any, dumps: Dumps) -> str:
-    return hashlib.blake2b(
-        repr(_shape(value, dumps, {})).encode(errors="surrogatepass")
-    ).hexdigest()
+    text = repr(_shape(value, dumps, {}))
+    return hashlib.blake2b(text.encode(errors="surrogatepass")).hexdigest()
 
 
 def _shape(value: Any, dumps: Dumps, seen: dict[int, int]) -> Any:
@@ -142,14 +143,8 @@ def _shape(value: Any, dumps: Dumps, seen: dict[int, int]) -> Any:
     shape = functools.partial(_shape, dumps=dumps, seen=seen)
     if isinstance(value, FunctionType):
         return _shape_of_function(value, shape)
-    if isinstance(value, (staticmethod, classmethod)):
-        return type(value).__name__, shape(value.__func__)
-    if isinstance(value, property):
-        return "property", shape(value.fget), shape(value.fset), shape(value.fdel)
-    if isinstance(value, functools.cached_property):
-        return "cached_property", shape(value.func)
-    if isinstance(value, _Cached):
-        return "cached", shape(value.__wrapped__), sorted(value.cache_parameters().items())
+    if isinstance(value, _AROUND):
+        return _shape_of_wrapper(value, shape)
     if isinstance(value, CodeType):
         return _shape_of_code(value)
     if isinstance(value, type):
@@ -162,22 +157,29 @@ def _shape(value: Any, dumps: Dumps, seen: dict[int, int]) -> Any:
         return "object", _type_of(value)
 
 
+def _shape_of_wrapper(wrapper: Any, shape: Callable[[Any], Any]) -> Any:
+    if isinstance(wrapper, property):
+        return "property", shape(wrapper.fget), shape(wrapper.fset), shape(wrapper.fdel)
+    if isinstance(wrapper, functools.cached_property):
+        return "cached_property", shape(wrapper.func)
+    if isinstance(wrapper, _Cached):
+        parameters = sorted(wrapper.cache_parameters().items())
+        return "cached", shape(wrapper.__wrapped__), parameters
+    return type(wrapper).__name__, shape(wrapper.__func__)
+
+
 def _shape_of_function(function: FunctionType, shape: Callable[[Any], Any]) -> Any:
+    # In this order: what has been seen is numbered.
     closure = [shape(_contents(cell)) for cell in function.__closure__ or ()]
-    keywords = [
-        (name, shape(value)) for name, value in sorted((function.__kwdefaults__ or {}).items())
-    ]
-    attributes = [(name, shape(value)) for name, value in sorted(vars(function).items())]
+    keywords = _shapes(function.__kwdefaults__ or {}, shape)
+    attributes = _shapes(vars(function), shape)
     code = _shape_of_code(function.__code__)
-    return (
-        "function",
-        function.__qualname__,
-        code,
-        shape(function.__defaults__ or ()),
-        keywords,
-        closure,
-        attributes,
-    )
+    defaults = shape(function.__defaults__ or ())
+    return "function", function.__qualname__, code, defaults, keywords, closure, attributes
+
+
+def _shapes(table: Mapping[str, Any], shape: Callable[[Any], Any]) -> list[Any]:
+    return [(name, shape(value)) for name, value in sorted(table.items())]
 
 
 def _contents(cell: Any) -> Any:
@@ -220,12 +222,17 @@ def _shape_of_constant(constant: Any) -> Any:
 def _shape_of_class(kind: type, shape: Callable[[Any], Any]) -> Any:
     if kind.__module__ != "__main__":
         return "class", kind.__module__, kind.__qualname__
-    methods = [
-        (name, shape(value))
-        for name, value in sorted(vars(kind).items())
-        if isinstance(value, _WRAPPERS)
-        or (isinstance(value, type) and value.__module__ == "__main__")
-    ]
-    members = list(getattr(kind, "__members__", ())) if issubclass(kind, enum.Enum) else []
+    methods = {name: value for name, value in vars(kind).items() if _is_method(value)}
+    shapes = _shapes(methods, shape)
+    members: list[str] = []
+    if issubclass(kind, enum.Enum):
+        members = list(kind.__members__)
     bases = [shape(base) for base in kind.__bases__]
-    return "class", kind.__qualname__, shape(type(kind)), bases, methods, members
+    return "class", kind.__qualname__, shape(type(kind)), bases, shapes, members
+
+
+def _is_method(value: Any) -> bool:
+    """Return whether an attribute of a class is a method of it, or a class of the script's."""
+    if isinstance(value, type):
+        return value.__module__ == "__main__"
+    return isinstance(value, _WRAPPERS)

@@ -27,6 +27,8 @@ from mpipar.runtime.doorbell import Doorbell
 OPEN, SEND, RETIRE, CLOSE, KILL, LEAVE = "open", "send", "retire", "close", "kill", "leave"
 MESSAGE, LOST, BROKE = "message", "lost", "broke"
 
+_NOT_STARTED = (OSError, EOFError, MemoryError, RuntimeError)  # of processes, descriptors, …
+
 MOST_STILLBORN = 3
 """A pool is given up when so many workers in one place, one after the other, die before they are
 ready.
@@ -234,7 +236,9 @@ class Station:
         """Have the main script imported where workers come from, once, if it may be."""
         if script and not self._is_imported and may_have_children():
             self._is_imported = True
-            function = "import_script" if self._is_roots else "import_script_silently"
+            function = "import_script_silently"
+            if self._is_roots:
+                function = "import_script"
             child.send_on_errand("mpipar.pool.importing", function, script)
 
     def _start(self, crew: _Crew, slot: int) -> None:
@@ -242,15 +246,9 @@ class Station:
             return
         try:
             worker = crew.workers[slot] = _Worker(crew, slot)
-        except (
-            OSError,
-            EOFError,
-            MemoryError,
-            RuntimeError,
-        ) as error:  # of processes, descriptors, …
-            self._give_up(
-                crew, slot, [pickle.dumps(RuntimeError(f"a worker can't be started: {error!r}"))]
-            )
+        except _NOT_STARTED as error:
+            problem = RuntimeError(f"a worker can't be started: {error!r}")
+            self._give_up(crew, slot, [pickle.dumps(problem)])
             return
         for ear in worker.ears:
             self._selector.register(ear, selectors.EVENT_READ, worker)
@@ -261,7 +259,9 @@ class Station:
         wants_room = worker.channel.has_unsent
         if worker.waits_for_room != wants_room:
             worker.waits_for_room = wants_room
-            events = selectors.EVENT_READ | (selectors.EVENT_WRITE if wants_room else 0)
+            events = selectors.EVENT_READ
+            if wants_room:
+                events |= selectors.EVENT_WRITE
             self._selector.modify(worker.channel, events, worker)
 
     def _listen(self, worker: _Worker, *, has_ended: bool) -> None:
@@ -294,9 +294,10 @@ class Station:
         crew = worker.crew
         self._forget(worker)
         process = worker.process
-        reason = (
-            "the worker has ended" if isinstance(process, _Thread) else child.how_it_ended(process)
-        )
+        if isinstance(process, _Thread):
+            reason = "the worker has ended"
+        else:
+            reason = child.how_it_ended(process)
         worker.kill()
         if not worker.is_ready:
             crew.stillborn[worker.slot] += 1
