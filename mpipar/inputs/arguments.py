@@ -17,6 +17,7 @@ from mpipar.inputs.cells import TYPES, is_type
 from mpipar.inputs.common import listed
 
 _BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+_CAN_BE_NONE = ("int", "float", "bool")
 _KINDS = (
     ((bool, np.bool_), "bool"),
     ((int, np.integer), "int"),
@@ -29,16 +30,18 @@ _KINDS = (
 
 def types_of(text: str) -> dict[str, str]:
     """Return {column: type} of text such as ``id=str,x=float``. Raises BadInput."""
-    found = {}
-    for part in text.split(",") if text else ():
-        name, sign, kind = part.strip().rpartition("=")
-        if not sign or not name.strip() or not is_type(kind.strip()):
+    found: dict[str, str] = {}
+    if not text:
+        return found
+    for part in text.split(","):
+        name, sign, kind = map(str.strip, part.rpartition("="))
+        if not sign or not name or not is_type(kind):
             raise BadInput(
                 f"types: expected COLUMN=TYPE,… with types from {', '.join(TYPES)}, got {part!r}"
             )
-        if name.strip() in found:
-            raise BadInput(f"types: the column {name.strip()!r} is there twice")
-        found[name.strip()] = kind.strip()
+        if name in found:
+            raise BadInput(f"types: the column {name!r} is there twice")
+        found[name] = kind
     return found
 
 
@@ -55,33 +58,60 @@ def annotated_types(call: Callable[..., Any]) -> dict[str, str]:
 def check_arguments(
     call: Callable[..., Any], function: str, table: str, columns: tuple[str, ...]
 ) -> None:
-    """Raise BadInput unless a function can be called with the columns of a table, by their
-    names.
-    """
+    """Raise BadInput unless a function can be called with a table's columns, by their names."""
     parameters = _parameters_of(call)
     if not parameters and not _has_signature(call):
         return
-    by_name = [name for name, parameter in parameters.items() if parameter.kind in _BY_NAME]
-    takes_all = any(
-        parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()
-    )
+    _check_no_places(parameters, function)
+    kinds = {parameter.kind for parameter in parameters.values()}
+    if inspect.Parameter.VAR_KEYWORD not in kinds:
+        _check_all_taken(parameters, function, table, columns)
+    _check_all_given(parameters, function, table, columns)
+
+
+_Parameters = dict[str, inspect.Parameter]
+
+
+def _check_no_places(parameters: _Parameters, function: str) -> None:
+    """Raise BadInput if a value must be given by its place."""
     for name, parameter in parameters.items():
-        is_needed = parameter.default is inspect.Parameter.empty
-        if parameter.kind is inspect.Parameter.POSITIONAL_ONLY and is_needed:
+        if parameter.kind is inspect.Parameter.POSITIONAL_ONLY and _is_needed(parameter):
             raise BadInput(
                 f"{function!r} takes {name!r} by its place alone, and columns are given by name;"
                 " wrap it"
             )
-    unknown = [name for name in columns if name not in by_name]
-    if unknown and not takes_all:
-        hint = did_you_mean(unknown[0], by_name) or f"; it has {listed(by_name)}"
-        raise BadInput(
-            f"{function!r} has no parameter for the column {unknown[0]!r} of {table!r}{hint}"
-        )
-    for name in by_name:
-        if parameters[name].default is inspect.Parameter.empty and name not in columns:
+
+
+def _check_all_taken(
+    parameters: _Parameters, function: str, table: str, columns: tuple[str, ...]
+) -> None:
+    """Raise BadInput if there is a column without a parameter."""
+    by_name = _by_name(parameters)
+    for column in columns:
+        if column not in by_name:
+            hint = did_you_mean(column, by_name) or f"; it has {listed(by_name)}"
+            raise BadInput(
+                f"{function!r} has no parameter for the column {column!r} of {table!r}{hint}"
+            )
+
+
+def _check_all_given(
+    parameters: _Parameters, function: str, table: str, columns: tuple[str, ...]
+) -> None:
+    """Raise BadInput if there is no column for a parameter that needs one."""
+    for name in _by_name(parameters):
+        if _is_needed(parameters[name]) and name not in columns:
             hint = did_you_mean(name, columns) or f"; its columns are {listed(columns)}"
             raise BadInput(f"{function!r} needs {name!r}, and {table!r} has no such column{hint}")
+
+
+def _by_name(parameters: _Parameters) -> list[str]:
+    """Return the parameters that can be given by name."""
+    return [name for name, parameter in parameters.items() if parameter.kind in _BY_NAME]
+
+
+def _is_needed(parameter: inspect.Parameter) -> bool:
+    return parameter.default is inspect.Parameter.empty
 
 
 def _has_signature(call: Callable[..., Any]) -> bool:
@@ -93,8 +123,9 @@ def _has_signature(call: Callable[..., Any]) -> bool:
 
 
 def _parameters_of(call: Callable[..., Any]) -> dict[str, inspect.Parameter]:
-    """Return the parameters of a function, with annotations as objects where they can be had; of
-    some in C, none.
+    """Return the parameters of a function; of some in C, none.
+
+    Annotations are objects where they can be had.
     """
     for eval_str in (True, False):
         try:
@@ -107,14 +138,22 @@ def _parameters_of(call: Callable[..., Any]) -> dict[str, inspect.Parameter]:
 def _kind_of(annotation: Any) -> str:
     """Return the type of a column for an annotation, or nothing."""
     if typing.get_origin(annotation) in (typing.Union, types.UnionType):
-        members = [member for member in typing.get_args(annotation) if member is not type(None)]
-        kind = _kind_of(members[0]) if len(members) == 1 else ""
-        return f"{kind}?" if kind in ("int", "float", "bool") else kind
+        return _kind_of_union(typing.get_args(annotation))
     if not isinstance(annotation, type) or annotation is inspect.Parameter.empty:
         return ""
     for bases, kind in _KINDS:
-        if issubclass(annotation, bases) and (
-            annotation in bases or annotation.__module__ == "numpy"
-        ):
+        if not issubclass(annotation, bases):
+            continue
+        # A class of the user's own isn't made from a cell.
+        if annotation in bases or annotation.__module__ == "numpy":
             return kind
     return ""
+
+
+def _kind_of_union(members: tuple[Any, ...]) -> str:
+    """Return the type of a column for one type or None; for several there is none."""
+    kinds = [_kind_of(member) for member in members if member is not type(None)]
+    if len(kinds) != 1:
+        return ""
+    [kind] = kinds
+    return f"{kind}?" if kind in _CAN_BE_NONE else kind

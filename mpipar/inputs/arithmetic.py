@@ -21,15 +21,19 @@ TYPES = ("bool_", "int32", "int64", "uint64", "float32", "float64", "complex128"
 KEYWORDS = ("axis", "keepdims", "dtype", "ddof", "decimals", "deg", "posinf", "neginf")
 """Arguments that may be given by name: none that is an array to write into."""
 
+_MOMENTS = ("mean", "std", "var")
+_EXTREMES = ("min", "max", "argmin", "argmax")
+REDUCTIONS = ("sum", "prod", *_MOMENTS, "median", *_EXTREMES, "any", "all")
+"""Functions that make one value of those along an axis."""
+
+RUNNING = ("cumsum", "cumprod", "sort")
+"""Functions that mix the values along an axis, and give as many."""
+
 _UFUNCS = {name: f for name, f in vars(np).items() if isinstance(f, np.ufunc) and f.nout == 1}
+_OF_ONE = ("real", "imag", "sinc", "i0", "nan_to_num", "zeros_like", "ones_like", *TYPES)
 _OTHERS = {
-    **dict.fromkeys(
-        ("real", "imag", "sinc", "i0", "nan_to_num", "zeros_like", "ones_like", *TYPES), (1, 1)
-    ),
-    **dict.fromkeys(
-        ("sum", "prod", "mean", "std", "var", "median", "min", "max", "argmin", "argmax"), (1, 2)
-    ),
-    **dict.fromkeys(("any", "all", "cumsum", "cumprod", "sort", "round", "angle"), (1, 2)),
+    **dict.fromkeys(_OF_ONE, (1, 1)),
+    **dict.fromkeys((*REDUCTIONS, *RUNNING, "round", "angle"), (1, 2)),
     **dict.fromkeys(("full_like", "dot", "polyval"), (2, 2)),
     **dict.fromkeys(("where", "clip", "interp"), (3, 3)),
 }
@@ -37,41 +41,9 @@ _OTHERS = {
 ARITIES = {**{name: (ufunc.nin, ufunc.nin) for name, ufunc in _UFUNCS.items()}, **_OTHERS}
 """Fewest and most arguments by position; NumPy takes more of them as arrays to write into."""
 
-REDUCTIONS = (
-    "sum",
-    "prod",
-    "mean",
-    "std",
-    "var",
-    "median",
-    "min",
-    "max",
-    "argmin",
-    "argmax",
-    "any",
-    "all",
-)
-"""Functions that make one value of those along an axis."""
-
-RUNNING = ("cumsum", "cumprod", "sort")
-"""Functions that mix the values along an axis, and give as many."""
-
+_UFUNCS_OF_ITEMS = [name for name, ufunc in _UFUNCS.items() if ufunc.signature is None]
 ELEMENTWISE = frozenset(
-    {
-        *(name for name, ufunc in _UFUNCS.items() if ufunc.signature is None),
-        *(
-            "real",
-            "imag",
-            "sinc",
-            "i0",
-            "nan_to_num",
-            "zeros_like",
-            "ones_like",
-            "full_like",
-            *TYPES,
-        ),
-        *("round", "angle", "where", "clip"),
-    }
+    {*_UFUNCS_OF_ITEMS, *_OF_ONE, "full_like", "round", "angle", "where", "clip"}
 )
 """Functions whose value for an item depends on nothing but that item."""
 

@@ -12,15 +12,16 @@ from pathlib import Path
 from mpipar.base.errors import BadInput
 
 _HDF5_SUFFIXES = (".h5", ".hdf5", ".hdf", ".he5", ".nc")
-_IN_HDF5 = re.compile(
-    rf"(.*(?:{'|'.join(map(re.escape, _HDF5_SUFFIXES))})):(.*)", re.IGNORECASE | re.DOTALL
-)
+_ANY_SUFFIX = "|".join(map(re.escape, _HDF5_SUFFIXES))
+_IN_HDF5 = re.compile(rf"(.*(?:{_ANY_SUFFIX})):(.*)", re.IGNORECASE | re.DOTALL)
 
 
 def split_where(where: str) -> tuple[Path, str]:
     """Return the file and what is named in it, or "", of ``file.h5:/group/name``."""
     found = _IN_HDF5.fullmatch(where)
-    return (Path(found[1]), found[2]) if found else (Path(where), "")
+    if found is None:
+        return Path(where), ""
+    return Path(found[1]), found[2]
 
 
 def is_hdf5(where: str) -> bool:
@@ -44,21 +45,27 @@ def check_file(path: Path) -> None:
 
 
 def read_text(path: Path) -> str:
-    """Return the text of a file in UTF-8, with a line feed at each line end. Raises BadInput,
-    naming the line.
+    """Return the text of a file in UTF-8, with a line feed at each line end.
+
+    Raises BadInput, naming the line.
     """
     check_file(path)
     data = path.read_bytes().removeprefix(codecs.BOM_UTF8)
     if not data.strip():
         raise BadInput(f"{str(path)!r}: the file is empty")
-    where = data.find(b"\0")
-    reason = "there is a NUL byte"
-    if where < 0:
-        try:
-            return data.decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
-        except UnicodeDecodeError as error:
-            where, reason = error.start, "not UTF-8 text"
-    raise at_line(path, data.count(b"\n", 0, where) + 1, f"{reason}; save it as UTF-8")
+    nul = data.find(b"\0")
+    if nul >= 0:
+        raise _not_utf8(path, data, nul, "there is a NUL byte")
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise _not_utf8(path, data, error.start, "not UTF-8 text") from None
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _not_utf8(path: Path, data: bytes, where: int, reason: str) -> BadInput:
+    line = data.count(b"\n", 0, where) + 1
+    return at_line(path, line, f"{reason}; save it as UTF-8")
 
 
 def at_line(path: Path, line: int, what: object) -> BadInput:
@@ -68,27 +75,32 @@ def at_line(path: Path, line: int, what: object) -> BadInput:
 
 def one_line(error: BaseException) -> str:
     """Return the type and the first line of the message of an exception."""
-    return (
-        f"{type(error).__name__}: {reason}"
-        if (reason := reason_of(error))
-        else type(error).__name__
-    )
+    name = type(error).__name__
+    reason = reason_of(error)
+    return f"{name}: {reason}" if reason else name
 
 
 def reason_of(error: BaseException) -> str:
     """Return the first line of the message of an exception."""
-    text = (
-        error.args[0] if isinstance(error, KeyError) and error.args else error
-    )  # a KeyError quotes its message
-    return next(iter(str(text).splitlines()), "")
+    message: object = error
+    if isinstance(error, KeyError) and error.args:
+        message = error.args[0]  # unquoted
+    lines = str(message).splitlines()
+    return lines[0] if lines else ""
 
 
 def listed(names: Iterable[str], most: int = 10) -> str:
     """Return "a, b, c", with at most so many of the names."""
     first = list(itertools.islice(names, most + 1))
-    return ", ".join(first[:most]) + (", …" if len(first) > most else "") if first else "none"
+    if not first:
+        return "none"
+    if len(first) > most:
+        first[most] = "…"
+    return ", ".join(first)
 
 
 def shortened(text: str, most: int = 60) -> str:
     """Return ``text``, quoted, on one line, and cut if it is long."""
-    return repr(text if len(text) <= most else text[: most - 1] + "…")
+    if len(text) > most:
+        text = text[: most - 1] + "…"
+    return repr(text)

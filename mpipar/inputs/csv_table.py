@@ -75,20 +75,14 @@ class CsvTable:
         self.columns = cells.columns
         self.notes: list[str] = []
         self._path = path
-        types = dict(reading.types)
-        for name in types:
+        self._lines = cells.lines
+        self._decimal = reading.decimal
+        for name, _ in reading.types:
             check_column(path, name, self.columns)
-        types = dict(reading.hints) | types
-        by_column = zip(*cells.rows, strict=True)
+        types = dict(reading.hints) | dict(reading.types)
         self._values: dict[str, list[Any]] = {}
-        for name, texts in zip(self.columns, by_column, strict=True):
-            if name in types:
-                self._values[name] = self._converted(
-                    name, types[name], list(texts), cells.lines, reading.decimal
-                )
-            else:
-                self._values[name] = guessed(list(texts), reading.decimal)
-                self._note(name, list(texts), cells.lines)
+        for name, texts in zip(self.columns, zip(*cells.rows, strict=True), strict=True):
+            self._values[name] = self._values_of(name, list(texts), types.get(name))
 
     def __len__(self) -> int:
         return len(self._values[self.columns[0]])
@@ -102,116 +96,131 @@ class CsvTable:
         check_column(self._path, name, self.columns)
         return list(self._values[name])
 
-    def _converted(
-        self, name: str, kind: str, texts: list[str], lines: list[int], decimal: str
-    ) -> list[Any]:
-        """Return the values of a column whose type is known. Raises BadInput, with the line."""
-        values = []
-        for text, line in zip(texts, lines, strict=True):
-            try:
-                values.append(converted(text, kind, decimal))
-            except ValueError as error:
-                raise at_line(self._path, line, f"column {name!r}: {error}") from None
-        numbers = [value for value in values if value is not None]
-        if kind in ("int", "int?") and numbers and not fit_in_64_bits(numbers):
-            raise BadInput(
-                f"{str(self._path)!r}, column {name!r}: no type of 64 bits holds all of its numbers"
-            )
-        if (
-            kind == "int?"
-            and len(numbers) < len(values)
-            and max(map(abs, numbers), default=0) > 2**53
-        ):
-            raise BadInput(
-                f"{str(self._path)!r}, column {name!r}: with empty cells, numbers over 2**53 can't"
-                " be stored"
-            )
+    def _values_of(self, name: str, texts: list[str], kind: str | None) -> list[Any]:
+        """Return the values of a column, and note what to tell of it. Raises BadInput."""
+        if kind is None:
+            values = guessed(texts, self._decimal)
+            if isinstance(values[0], str):
+                self._note_text(name, texts)
+            return values
+        values = self._converted(name, kind, texts)
+        if kind in ("int", "int?"):
+            self._check_ints(name, values)
         return values
 
-    def _note(self, name: str, texts: list[str], lines: list[int]) -> None:
-        """Tell of a column that stays text, though most of it looks like numbers."""
-        if not isinstance(self._values[name][0], str):
+    def _converted(self, name: str, kind: str, texts: list[str]) -> list[Any]:
+        """Return the values of a column whose type is known. Raises BadInput, with the line."""
+        values = []
+        for text, line in zip(texts, self._lines, strict=True):
+            try:
+                values.append(converted(text, kind, self._decimal))
+            except ValueError as error:
+                raise at_line(self._path, line, f"column {name!r}: {error}") from None
+        return values
+
+    def _check_ints(self, name: str, values: list[Any]) -> None:
+        """Raise BadInput unless one type holds all whole numbers of a column, and its gaps."""
+        numbers = [value for value in values if value is not None]
+        if not numbers:
             return
+        where = f"{str(self._path)!r}, column {name!r}"
+        if not fit_in_64_bits(numbers):
+            raise BadInput(f"{where}: no type of 64 bits holds all of its numbers")
+        has_gaps = len(numbers) < len(values)
+        if has_gaps and max(map(abs, numbers)) > 2**53:
+            raise BadInput(f"{where}: with empty cells, numbers over 2**53 can't be stored")
+
+    def _note_text(self, name: str, texts: list[str]) -> None:
+        """Tell of a column that stays text, if most of it looks like numbers."""
         filled = [text for text in texts if text]
-        if 2 * sum(map(looks_like_number, filled)) < max(1, len(filled)):
+        like_numbers = sum(map(looks_like_number, filled))
+        if not filled or 2 * like_numbers < len(filled):
             return
-        odd = next((place for place, text in enumerate(texts) if not prints_back(text)), None)
-        if odd is None:
-            why = ""
-        elif texts[odd]:
-            why = (
-                f", as {shortened(texts[odd])} in line {lines[odd]} would not print back as it was"
-            )
-        else:
-            why = f", as the cell in line {lines[odd]} is empty"
-        has_comma = any("," in text for text in filled)
-        how = (
-            "--decimal , reads decimal commas"
-            if has_comma
-            else f"for numbers, --types {name}=float"
-        )
+        why = self._why_text(texts)
+        how = f"for numbers, --types {name}=float"
+        if "," in "".join(filled):
+            how = "--decimal , reads decimal commas"
         self.notes.append(f"{str(self._path)!r}: column {name!r} is text{why}; {how}")
+
+    def _why_text(self, texts: list[str]) -> str:
+        """Return which cell keeps a column from being numbers, or nothing if no single one does."""
+        for text, line in zip(texts, self._lines, strict=True):
+            if not text:
+                return f", as the cell in line {line} is empty"
+            if not prints_back(text):
+                return f", as {shortened(text)} in line {line} would not print back as it was"
+        return ""
 
 
 def check_column(path: Path, name: str, columns: tuple[str, ...]) -> None:
     """Raise BadInput if there is no such column."""
     if name not in columns:
-        hint = did_you_mean(name, columns)
-        raise BadInput(
-            f"{str(path)!r} has no column {name!r}{hint or f'; its columns are {listed(columns)}'}"
-        )
+        hint = did_you_mean(name, columns) or f"; its columns are {listed(columns)}"
+        raise BadInput(f"{str(path)!r} has no column {name!r}{hint}")
 
 
 def read_cells(path: Path, reading: Reading | None = None) -> Cells:
-    """Read a CSV file with a header line; empty lines are skipped. Raises BadInput, with the
-    line.
-    """
+    """Read a CSV file with a header line, and skip empty lines. Raises BadInput, with the line."""
     reading = reading or Reading()
     text = read_text(path)
     if reading.comment:
-        kept = [
-            "" if line.lstrip().startswith(reading.comment) else line for line in text.split("\n")
-        ]
-        text = "\n".join(kept)
+        text = _without_comments(text, reading.comment)
         if not text.strip():
             raise BadInput(f"{str(path)!r}: there are only comments in it")
-    delimiter = reading.delimiter or _delimiter_of(path, text)
+    rows, lines = _split(path, text, reading.delimiter or _delimiter_of(path, text))
+    columns = rows.pop(0)
+    _check_header(path, lines.pop(0), columns)
+    if not rows:
+        raise BadInput(f"{str(path)!r}: there are no rows under the header line")
+    return Cells(tuple(columns), rows, lines)
+
+
+def _without_comments(text: str, comment: str) -> str:
+    """Return a text in which lines of comments are empty, so that lines keep their numbers."""
+    kept = []
+    for line in text.split("\n"):
+        is_comment = line.lstrip().startswith(comment)
+        kept.append("" if is_comment else line)
+    return "\n".join(kept)
+
+
+def _split(path: Path, text: str, delimiter: str) -> tuple[list[list[str]], list[int]]:
+    """Return the rows, all of one length, and the line of each. Raises BadInput."""
     reader = csv.reader(io.StringIO(text), delimiter=delimiter, strict=True)
-    found: list[tuple[int, list[str]]] = []
+    rows: list[list[str]] = []
+    lines = []
     try:
-        for row in reader:
-            if row:
-                found.append((reader.line_num, [cell.strip() for cell in row]))
-                if len(row) != len(found[0][1]):
-                    raise at_line(
-                        path, reader.line_num, f"expected {len(found[0][1])} values, got {len(row)}"
-                    )
+        for row in filter(None, reader):
+            rows.append([cell.strip() for cell in row])
+            lines.append(reader.line_num)
+            expected = len(rows[0])
+            if len(row) != expected:
+                what = f"expected {expected} values, got {len(row)}"
+                raise at_line(path, reader.line_num, what)
     except csv.Error as error:
         raise at_line(path, reader.line_num, error) from None
-    line, columns = found.pop(0)
-    _check_header(path, line, columns)
-    if not found:
-        raise BadInput(f"{str(path)!r}: there are no rows under the header line")
-    return Cells(tuple(columns), [row for _, row in found], [line for line, _ in found])
+    return rows, lines
 
 
 def _delimiter_of(path: Path, text: str) -> str:
     """Return what separates the names in the header line. Raises BadInput if that can't be told."""
-    header = re.sub(r'"[^"]*"', "", text.lstrip().partition("\n")[0])
+    header = text.lstrip().partition("\n")[0]
+    header = re.sub(r'"[^"]*"', "", header)
     found = [delimiter for delimiter in ",;\t" if delimiter in header]
+    if not found:
+        return ","
     if len(found) > 1:
+        which = " or ".join(map(repr, found))
         raise BadInput(
-            f"{str(path)!r}: separated by {' or '.join(map(repr, found))}? Put names that have one"
-            " of them in quotes"
+            f"{str(path)!r}: separated by {which}? Put names that have one of them in quotes"
         )
-    return found[0] if found else ","
+    return found[0]
 
 
 def _check_header(path: Path, line: int, columns: list[str]) -> None:
     if all(parsed(name) is not None for name in columns):
-        raise at_line(
-            path, line, f"expected the names of the columns, got {columns[0]!r}; add a header line"
-        )
+        what = f"expected the names of the columns, got {columns[0]!r}; add a header line"
+        raise at_line(path, line, what)
     for name in columns:
         if not name:
             raise at_line(path, line, "a column has no name")

@@ -16,8 +16,9 @@ from mpipar.inputs.netcdf import Variable, check_signature, decoded, is_bare_dim
 
 @functools.cache
 def open_dataset(where: str, numeric: bool = True) -> h5py.Dataset | Variable:
-    """Return a dataset, open for reading, decoded if netCDF packed it; the same object at every
-    call in a process.
+    """Return a dataset, open for reading, decoded if netCDF packed it.
+
+    It is the same object at every call in a process.
 
     Parameters
     ----------
@@ -30,8 +31,7 @@ def open_dataset(where: str, numeric: bool = True) -> h5py.Dataset | Variable:
     ------
     BadInput
         If it can't be opened, or if it has no rows or no numbers. Whether all of it can be read is
-        not looked at; see
-        :func:`check_readable`.
+        not looked at; see :func:`check_readable`.
     """
     path, name = split_where(where)
     dataset = open_object(path, name or _sole_dataset(path))
@@ -75,13 +75,7 @@ def check_readable(dataset: h5py.Dataset | Variable) -> None:
         dataset[-1]
         if not dataset.is_virtual:
             return
-        # HDF5 gives fill values for what isn't there.
-        folder = Path(dataset.file.filename).parent
-        for file, name in {
-            (source.file_name, source.dset_name) for source in dataset.virtual_sources()
-        }:
-            if "%" not in file + name:  # patterns stand for as many files as there are
-                _check_source(dataset, folder, file, name)
+        _check_sources(dataset)
 
 
 @contextlib.contextmanager
@@ -93,20 +87,32 @@ def reading(dataset: h5py.Dataset | h5py.Group | Variable) -> Iterator[None]:
         raise BadInput(f"{_name_of(dataset)!r}: can't be read ({reason_of(error)})") from None
 
 
-def _check_source(dataset: h5py.Dataset, folder: Path, file: str, name: str) -> None:
-    """Check that a source of a virtual dataset is there."""
+def _check_sources(dataset: h5py.Dataset) -> None:
+    """Check that the sources of a virtual dataset are there: for others, HDF5 gives fill values."""
+    sources = {(source.file_name, source.dset_name) for source in dataset.virtual_sources()}
+    for file, name in sources:
+        is_pattern = "%" in file + name  # it stands for as many files as there are
+        if not is_pattern:
+            _check_source(dataset, file, name)
+
+
+def _check_source(dataset: h5py.Dataset, file: str, name: str) -> None:
     if file == ".":
-        there = name in dataset.file
+        is_there = name in dataset.file
     else:
-        path = next((path for path in (folder / file, Path(file)) if path.is_file()), None)
-        if path is None:
-            raise BadInput(f"{_name_of(dataset)!r}: its data is in {file!r}, which isn't there")
-        with h5py.File(path, "r") as source:
-            there = name in source
-    if not there:
-        raise BadInput(
-            f"{_name_of(dataset)!r}: its data is in {f'{file}:{name}'!r}, which isn't there"
-        )
+        with h5py.File(_source_file(dataset, file), "r") as source:
+            is_there = name in source
+    if not is_there:
+        where = f"{file}:{name}"
+        raise BadInput(f"{_name_of(dataset)!r}: its data is in {where!r}, which isn't there")
+
+
+def _source_file(dataset: h5py.Dataset, file: str) -> Path:
+    folder = Path(dataset.file.filename).parent
+    for path in (folder / file, Path(file)):
+        if path.is_file():
+            return path
+    raise BadInput(f"{_name_of(dataset)!r}: its data is in {file!r}, which isn't there")
 
 
 def _name_of(dataset: h5py.Dataset | h5py.Group | Variable) -> str:
@@ -129,19 +135,17 @@ def _sole_dataset(path: Path) -> str:
     """Return the name of the dataset of a file that has one."""
     names = _datasets(path, most=2)
     if len(names) != 1:
-        raise BadInput(
-            f"{str(path)!r}: which dataset? Write {f'{path}:NAME'!r}; {_what_there_is(path)}"
-        )
+        where = f"{path}:NAME"
+        raise BadInput(f"{str(path)!r}: which dataset? Write {where!r}; {_what_there_is(path)}")
     return names[0]
 
 
 def _what_there_is(path: Path) -> str:
     """Return the datasets of a file, in words."""
-    return (
-        f"datasets in it are {listed(names)}"
-        if (names := _datasets(path))
-        else "there are no datasets in it"
-    )
+    names = _datasets(path)
+    if not names:
+        return "there are no datasets in it"
+    return f"datasets in it are {listed(names)}"
 
 
 def _datasets(path: Path, most: int = 11) -> list[str]:
@@ -153,8 +157,7 @@ def _datasets(path: Path, most: int = 11) -> list[str]:
             names.append(f"/{name}")
         return True if len(names) >= most else None  # True ends the visit
 
-    with contextlib.suppress(
-        OSError, RuntimeError, KeyError
-    ):  # of a damaged file: those that were found
+    # Of a damaged file, those that were found.
+    with contextlib.suppress(OSError, RuntimeError, KeyError):
         _open_file(str(path)).visititems(note)
     return names

@@ -40,25 +40,27 @@ def check_each_alone(
     count = len(columns[0])
     try:
         together = _values(name, function, columns, count)
-        apart = [
-            _values(name, function, [column[item : item + 1] for column in columns], 1)[0]
-            for item in range(count)
-        ]
+        apart = [_value_alone(name, function, columns, item) for item in range(count)]
     except (BadInput, TypeError, ValueError) as error:
         raise _refusal(name, count, error) from error
     except Exception:  # for these values perhaps: the run will tell of it, or go on without them
         return
     if real and together.dtype.kind == "c":
-        raise BadInput(
-            f"f: the values of {shortened(name)} are complex; take real(f) and imag(f) apart"
-        )
+        what = f"the values of {shortened(name)} are complex"
+        raise BadInput(f"f: {what}; take real(f) and imag(f) apart")
     for item, alone in enumerate(apart):
         if not _is_same(alone, together[item]):
             raise BadInput(
-                f"f: the value of {shortened(name)} at a point depends on the other points of its"
-                f" block: {alone} alone, {together[item]} among {count}; let it take each point by"
-                " itself (np.maximum, not np.max)"
+                f"f: the value of {shortened(name)} at a point"
+                " depends on the other points of its block:"
+                f" {alone} alone, {together[item]} among {count};"
+                " let it take each point by itself (np.maximum, not np.max)"
             )
+
+
+def _value_alone(name: str, function: Callable[..., Any], columns: list[Any], item: int) -> Any:
+    alone = [column[item : item + 1] for column in columns]
+    return _values(name, function, alone, 1)[0]
 
 
 def _values(name: str, function: Callable[..., Any], columns: list[Any], count: int) -> Any:
@@ -67,24 +69,20 @@ def _values(name: str, function: Callable[..., Any], columns: list[Any], count: 
     if values.dtype.kind not in "biufc":
         raise BadInput(f"f: expected numbers of {shortened(name)}, got {values.dtype}")
     if values.shape[:1] not in ((), (count,)):
-        raise BadInput(
-            f"f: expected a value of {shortened(name)} for each of {count} points, got shape"
-            f" {values.shape}"
-        )
+        expected = f"a value of {shortened(name)} for each of {count} points"
+        raise BadInput(f"f: expected {expected}, got shape {values.shape}")
     return np.broadcast_to(values, (count, *values.shape[1:]))
 
 
 def _refusal(name: str, count: int, error: Exception) -> BadInput:
-    if isinstance(error, BadInput):
-        return (
-            BadInput(f"{shortened(name)}: ^ is not a power; write **")
-            if "bitwise_xor" in str(error)
-            else error
+    if not isinstance(error, BadInput):
+        return BadInput(
+            f"f: {shortened(name)} fails for arrays of {count} points: {one_line(error)};"
+            " if it takes one number, wrap it: numpy.vectorize(f)"
         )
-    return BadInput(
-        f"f: {shortened(name)} fails for arrays of {count} points: {one_line(error)}; if it takes"
-        " one number, wrap it: numpy.vectorize(f)"
-    )
+    if "bitwise_xor" in str(error):
+        return BadInput(f"{shortened(name)}: ^ is not a power; write **")
+    return error
 
 
 def _is_same(one: Any, other: Any) -> bool:

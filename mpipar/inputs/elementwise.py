@@ -28,9 +28,10 @@ class Kind(enum.Enum):
     LISTS = enum.auto()
 
 
+_OF_ITEMS = (Kind.ITEMS, Kind.LISTS)
 _WHY = (
-    "a formula is evaluated for each item alone, and {} takes together those that happen to be in"
-    " one block"
+    "a formula is evaluated for each item alone,"
+    " and {} takes together those that happen to be in one block"
 )
 
 _INSTEAD = {
@@ -58,8 +59,7 @@ def instead_of(name: str) -> str:
 def check_elementwise(
     levels: Sequence[Sequence[ast.AST]], variables: Collection[str], refusal: Refusal
 ) -> None:
-    """Raise BadInput unless the formula has one value for each item, which depends on nothing but
-    that item.
+    """Raise BadInput unless the formula has one value for each item, and that of it alone.
 
     Parameters
     ----------
@@ -131,21 +131,26 @@ class _Kinds:
     def _numbers_alone(
         self, node: ast.AST, name: str, parts: Sequence[ast.expr], kind: Kind
     ) -> Kind:
-        if any(self.of[part] in (Kind.ITEMS, Kind.LISTS) for part in parts):
+        kinds = {self.of[part] for part in parts}
+        if not kinds.isdisjoint(_OF_ITEMS):
             raise self.refusal(node, instead_of(name))
         return kind
 
     def _element(self, node: ast.Subscript, kind: Kind) -> Kind:
         if kind is Kind.ITEMS:
             raise self.refusal(node, instead_of("an index"))
-        indices = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
-        if len(indices) > 1:
-            raise self.refusal(node, "a list has one index")
-        if any(isinstance(part, ast.Slice) and _is_zero(part.step) for part in indices):
-            raise self.refusal(node, "the step of a slice can't be 0")
-        if isinstance(indices[0], ast.Slice):
+        index = node.slice
+        if isinstance(index, ast.Tuple):
+            if len(index.elts) > 1:
+                raise self.refusal(node, "a list has one index")
+            index = index.elts[0]
+        if isinstance(index, ast.Slice):
+            if _is_zero(index.step):
+                raise self.refusal(node, "the step of a slice can't be 0")
             return kind
-        return Kind.ITEMS if kind is Kind.LISTS else Kind.NUMBER
+        if kind is Kind.LISTS:
+            return Kind.ITEMS
+        return Kind.NUMBER
 
     def _called(self, node: ast.Call, name: str, arguments: list[ast.expr]) -> Kind:
         if name in REDUCTIONS or name in RUNNING:
@@ -157,39 +162,41 @@ class _Kinds:
             return self.of[arguments[0]]
         if name not in ELEMENTWISE:
             return self._numbers_alone(node, name, arguments, Kind.NUMBER)
-        named = [keyword.value for keyword in node.keywords if keyword.arg not in ("dtype", "axis")]
-        return self._together(node, [*arguments, *named])
+        parts = list(arguments)
+        for keyword in node.keywords:
+            if keyword.arg not in ("dtype", "axis"):
+                parts.append(keyword.value)
+        return self._together(node, parts)
 
     def _polynomial(self, node: ast.AST, coefficients: ast.expr, x: ast.expr) -> Kind:
-        if self.of[coefficients] is Kind.ITEMS:
-            raise self.refusal(
-                node,
-                instead_of("polyval") + "; its coefficients are a list, as in polyval([2, 1], x)",
-            )
-        if self.of[coefficients] is Kind.LISTS:
-            return (
-                self._together(node, [coefficients, x]) if self.of[x] is Kind.LISTS else Kind.ITEMS
-            )
-        return self.of[x]
+        kind = self.of[coefficients]
+        if kind is Kind.ITEMS:
+            hint = "; its coefficients are a list, as in polyval([2, 1], x)"
+            raise self.refusal(node, instead_of("polyval") + hint)
+        if kind is not Kind.LISTS:
+            return self.of[x]
+        if self.of[x] is not Kind.LISTS:
+            return Kind.ITEMS
+        return self._together(node, [coefficients, x])
 
     def _reduced(self, node: ast.Call, name: str, arguments: list[ast.expr]) -> Kind:
         """Return what is left of an argument along its first axis."""
-        kind = self.of[arguments[0]]
+        first, *others = arguments
         named = {keyword.arg: keyword.value for keyword in node.keywords}
-        axis = arguments[1] if len(arguments) > 1 else named.get("axis")
-        if kind is Kind.ITEMS and _is_of_one_item(axis):
-            return kind
-        if kind is Kind.ITEMS or any(
-            self.of.get(part) in (Kind.ITEMS, Kind.LISTS) for part in arguments[1:]
-        ):
+        axis = others[0] if others else named.get("axis")
+        keeps_list = name in RUNNING or "keepdims" in named
+        kind = self.of[first]
+        if kind is Kind.ITEMS:
+            if _is_of_one_item(axis):
+                return kind
             raise self.refusal(node, instead_of(name))
-        if kind is Kind.LISTS:
-            if not _is_zero(axis):
-                raise self.refusal(node, f"{instead_of(name)}; of a list of values write axis=0")
-            return Kind.LISTS if name in RUNNING or "keepdims" in named else Kind.ITEMS
-        if kind is Kind.NUMBERS and (name in RUNNING or "keepdims" in named):
-            return Kind.NUMBERS
-        return Kind.NUMBER
+        if any(self.of.get(part) in _OF_ITEMS for part in others):
+            raise self.refusal(node, instead_of(name))
+        if kind is Kind.LISTS and not _is_zero(axis):
+            raise self.refusal(node, f"{instead_of(name)}; of a list of values write axis=0")
+        if kind is Kind.NUMBER or keeps_list:
+            return kind
+        return Kind.ITEMS if kind is Kind.LISTS else Kind.NUMBER
 
 
 def _is_of_one_item(axis: ast.AST | None) -> bool:

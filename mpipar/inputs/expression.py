@@ -90,26 +90,26 @@ class Expression:
         if len(values) != len(self.variables):
             raise TypeError(f"{self!r} takes {len(self.variables)} values, got {len(values)}")
         arrays = dict(zip(self._names, map(xp.asarray, values), strict=True))
-        for name, array in arrays.items():
-            if (
-                xp is np and array.dtype.kind not in "biufc"
-            ):  # Python's whole numbers, which know no limit, are objects
-                raise BadInput(
-                    f"expression {shortened(self.text)}: {name} is not numbers but {array.dtype}"
-                )
+        if xp is np:
+            self._check_numbers(arrays)
         try:
             value = xp.asarray(eval(self._code, names, arrays))
             return value[()] if xp is np else value
         except MemoryError:
             raise
         except Exception as error:
-            if (
-                isinstance(error, NameError) and error.name in FUNCTIONS
-            ):  # what Python says: it isn't in ``names``
+            where = f"expression {shortened(self.text)}"
+            if isinstance(error, NameError) and error.name in FUNCTIONS:  # not in ``names``
+                raise BadInput(f"{where}: {error.name} is not to be had on a GPU") from None
+            raise BadInput(f"{where}: {one_line(error)}") from error
+
+    def _check_numbers(self, arrays: dict[str, Any]) -> None:
+        """Raise BadInput for objects, as Python's whole numbers are, which know no limit."""
+        for name, array in arrays.items():
+            if array.dtype.kind not in "biufc":
                 raise BadInput(
-                    f"expression {shortened(self.text)}: {error.name} is not to be had on a GPU"
-                ) from None
-            raise BadInput(f"expression {shortened(self.text)}: {one_line(error)}") from error
+                    f"expression {shortened(self.text)}: {name} is not numbers but {array.dtype}"
+                )
 
 
 def _compiled(text: str, names: Sequence[str]) -> CodeType:
@@ -133,9 +133,7 @@ def _compiled(text: str, names: Sequence[str]) -> CodeType:
 
 
 class _TypesByName(ast.NodeTransformer):
-    """Writes ``dtype=float64`` as ``dtype="float64"``, so that the name float64 stands for a
-    function alone.
-    """
+    """Writes ``dtype=float64`` as ``dtype="float64"``: the name stands for a function alone."""
 
     def visit_keyword(self, node: ast.keyword) -> ast.keyword:
         if node.arg == "dtype" and isinstance(node.value, ast.Name):
@@ -147,13 +145,15 @@ class _TypesByName(ast.NodeTransformer):
 @functools.cache
 def _names_of(xp: Any) -> dict[str, Any]:
     """Return what an expression may use of another array library."""
-    functions = {name: _with_lists(xp, name) for name in FUNCTIONS if hasattr(xp, name)}
-    # Other libraries' types are NumPy's, which would not keep the array where it is.
-    functions |= {
-        name: functools.partial(xp.asarray, dtype=getattr(xp, name))
-        for name in TYPES
-        if hasattr(xp, name)
-    }
+    functions: dict[str, Callable[..., Any]] = {}
+    for name in FUNCTIONS:
+        if not hasattr(xp, name):
+            continue
+        if name in TYPES:
+            # Other libraries' types are NumPy's, which would not keep the array where it is.
+            functions[name] = functools.partial(xp.asarray, dtype=getattr(xp, name))
+        else:
+            functions[name] = _with_lists(xp, name)
     # CuPy's own code imports modules in the name of the frame that calls it; an expression has no
     # word for that.
     return {"__builtins__": {"__import__": __import__}, **functions, **CONSTANTS}
@@ -161,22 +161,21 @@ def _names_of(xp: Any) -> dict[str, Any]:
 
 def _with_lists(xp: Any, name: str) -> Callable[..., Any]:
     """Return a function of another array library that takes lists for arrays, as NumPy's does."""
-    function, is_reduction = (
-        getattr(xp, name),
-        ARITIES[name] == (1, 2),
-    )  # whose second argument is an axis
+    function = getattr(xp, name)
+    is_reduction = ARITIES[name] == (1, 2)
 
     def call(*arguments: Any, **keywords: Any) -> Any:
-        read = (
-            one if number and is_reduction else arrayed(one) for number, one in enumerate(arguments)
-        )
-        return function(*read, **keywords)
+        if is_reduction:
+            first, *axis = arguments
+            return function(arrayed(first), *axis, **keywords)
+        return function(*map(arrayed, arguments), **keywords)
 
     def arrayed(value: Any) -> Any:
         if not isinstance(value, (list, tuple)):
             return value
-        parts = [xp.asarray(arrayed(part)) for part in value]
-        return xp.stack(parts) if parts else xp.asarray(())
+        if not value:
+            return xp.asarray(())
+        return xp.stack([xp.asarray(arrayed(part)) for part in value])
 
     return call
 
@@ -188,8 +187,7 @@ def function_of(text: str, variables: Sequence[str], xp: Any = None) -> Callable
     ----------
     text : str
         ``package.module:name`` or ``path/to/file.py:name``, see
-        :func:`mpipar.inputs.function.load`; or a formula, see
-        :class:`Expression`.
+        :func:`mpipar.inputs.function.load`; or a formula, see :class:`Expression`.
     variables : sequence of str
         Variables of the formula.
     xp : module, optional
@@ -208,4 +206,6 @@ def function_of(text: str, variables: Sequence[str], xp: Any = None) -> Callable
 
 @functools.cache
 def _function_of(text: str, variables: tuple[str, ...]) -> Callable[..., Any]:
-    return load_callable(text) if _FUNCTION_NAME.fullmatch(text) else Expression(text, variables)
+    if _FUNCTION_NAME.fullmatch(text):
+        return load_callable(text)
+    return Expression(text, variables)

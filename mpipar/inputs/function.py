@@ -1,6 +1,4 @@
-"""Functions that are given by name: ``package.module:attribute`` or
-``path/to/file.py:attribute``.
-"""
+"""Functions that are given by name: ``package.module:name`` or ``path/to/file.py:name``."""
 
 from __future__ import annotations
 
@@ -22,9 +20,7 @@ _loading = 0
 
 
 def is_loading() -> bool:
-    """Return whether a user's file is being imported for what is in it, and should not run
-    anything.
-    """
+    """Return whether a user's file is being imported for what is in it, and should run nothing."""
     return _loading > 0
 
 
@@ -61,8 +57,9 @@ def load(name: str) -> Any:
 
 
 def load_callable(name: str) -> Callable[..., Any]:
-    """Return the function, or whatever can be called, that ``name`` names; see :func:`load`. Raises
-    BadInput.
+    """Return the function, or whatever can be called, that ``name`` names; see :func:`load`.
+
+    Raises BadInput.
     """
     loaded: Callable[..., Any] = load(name)
     if not callable(loaded):

@@ -25,8 +25,9 @@ _KINDS = (bool, int, float, str)
 
 
 class Grid:
-    """All combinations of values, as a :class:`~mpipar.inputs.table.Table`; a row is made when it
-    is asked for.
+    """All combinations of values, as a :class:`~mpipar.inputs.table.Table`.
+
+    A row is made when it is asked for.
     """
 
     def __init__(self, path: Path) -> None:
@@ -74,14 +75,11 @@ def _axis(path: Path, key: str, value: Any) -> list[Any]:
         raise BadInput(f"{str(path)!r}: {key!r} is an empty list")
     kinds = {type(item) for item in axis}
     for kind in kinds - set(_KINDS):
-        raise BadInput(
-            f"{str(path)!r}: {key!r}: expected a number, text, true or false, or a list, got a"
-            f" {kind.__name__}"
-        )
+        expected = "a number, text, true or false, or a list"
+        raise BadInput(f"{str(path)!r}: {key!r}: expected {expected}, got a {kind.__name__}")
     if kinds == {int, float}:
-        return [float(item) for item in axis]
+        return list(map(float, axis))
     if len(kinds) > 1:
-        raise BadInput(
-            f"{str(path)!r}: {key!r} mixes {' and '.join(sorted(kind.__name__ for kind in kinds))}"
-        )
+        names = sorted(kind.__name__ for kind in kinds)
+        raise BadInput(f"{str(path)!r}: {key!r} mixes {' and '.join(names)}")
     return axis

@@ -51,7 +51,9 @@ def read_numbers(
     numbers = [_number(Path(path), kind, line, text) for line, text in texts]
     if not numbers:
         raise BadInput(f"{path!r}: there are no numbers in it")
-    return np.array(numbers, np.float64) if kind is float else _integers(path, numbers)
+    if kind is float:
+        return np.array(numbers, np.float64)
+    return _integers(path, numbers)
 
 
 def _texts_in_lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -67,16 +69,20 @@ def _texts_in_csv(path: Path, column: str | None) -> Iterator[tuple[int, str]]:
     name = cells.columns[0] if column is None else column
     check_column(path, name, cells.columns)
     place = cells.columns.index(name)
-    return ((line, row[place]) for line, row in zip(cells.lines, cells.rows, strict=True))
+    for line, row in zip(cells.lines, cells.rows, strict=True):
+        yield line, row[place]
 
 
 def _number(path: Path, kind: type[int] | type[float], line: int, text: str) -> int | float:
+    if kind is int:
+        try:
+            return parse_int(text)
+        except ValueError as error:
+            raise at_line(path, line, error) from None
     try:
-        return parse_int(text) if kind is int else float(text)
-    except ValueError as error:
-        raise at_line(
-            path, line, error if kind is int else f"expected a number, got {text!r}"
-        ) from None
+        return float(text)
+    except ValueError:
+        raise at_line(path, line, f"expected a number, got {text!r}") from None
 
 
 def _integers(path: str, numbers: list[Any]) -> npt.NDArray[Any]:
@@ -93,17 +99,18 @@ def _from_hdf5(path: str, kind: type[int] | type[float], column: str | None) -> 
 
     if column is not None:
         raise BadInput(
-            f"{path!r}: only CSV files have columns, such as {column!r}; write the dataset's name"
-            " after a colon"
+            f"{path!r}: only CSV files have columns, such as {column!r};"
+            " write the dataset's name after a colon"
         )
     dataset = open_dataset(path)
-    if dataset.dtype.kind not in ("iu" if kind is int else "iuf"):
-        raise BadInput(
-            f"{path!r}: expected {'whole numbers' if kind is int else 'numbers'}, got"
-            f" {dataset.dtype}"
-        )
+    if kind is int and dataset.dtype.kind not in "iu":
+        raise BadInput(f"{path!r}: expected whole numbers, got {dataset.dtype}")
+    if dataset.dtype.kind not in "iuf":
+        raise BadInput(f"{path!r}: expected numbers, got {dataset.dtype}")
     with reading(dataset):
         numbers: npt.NDArray[Any] = dataset[()].ravel()
     if kind is float:
         return numbers.astype(np.float64)
-    return numbers.astype(np.uint64 if numbers.max() > np.iinfo(np.int64).max else np.int64)
+    if numbers.max() > np.iinfo(np.int64).max:
+        return numbers.astype(np.uint64)
+    return numbers.astype(np.int64)

@@ -8,8 +8,9 @@ bits, since its whole numbers know no limit: ``9**9**9**9`` would never end.
 from __future__ import annotations
 
 import ast
+import itertools
 import operator
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 from mpipar.base.errors import BadInput
@@ -65,58 +66,18 @@ _HINTS: dict[type, str] = {
     ast.List: "a list is allowed as an argument of a function only",
 }
 
-_OF_WHOLE_ARRAYS = frozenset(
-    {
-        *(
-            "average",
-            "convolve",
-            "corrcoef",
-            "correlate",
-            "count_nonzero",
-            "cross",
-            "cumulative_sum",
-            "diff",
-        ),
-        *(
-            "ediff1d",
-            "einsum",
-            "fft",
-            "flip",
-            "gradient",
-            "inner",
-            "kron",
-            "len",
-            "linspace",
-            "nanmax",
-            "nanmean",
-        ),
-        *(
-            "nanmedian",
-            "nanmin",
-            "nanstd",
-            "nansum",
-            "nanvar",
-            "norm",
-            "outer",
-            "percentile",
-            "ptp",
-            "quantile",
-        ),
-        *(
-            "ravel",
-            "reshape",
-            "roll",
-            "shape",
-            "size",
-            "sorted",
-            "tensordot",
-            "trapezoid",
-            "trapz",
-            "unique",
-        ),
-    }
-)
+_NAMES_OF_WHOLE_ARRAYS = """
+    average convolve corrcoef correlate count_nonzero cross cumulative_sum diff ediff1d einsum fft
+    flip gradient inner kron len linspace nanmax nanmean nanmedian nanmin nanstd nansum nanvar norm
+    outer percentile ptp quantile ravel reshape roll shape size sorted tensordot trapezoid trapz
+    unique
+"""
+_OF_WHOLE_ARRAYS = frozenset(_NAMES_OF_WHOLE_ARRAYS.split())
 """Functions that people know, and that are for all items together."""
+
+_CANNOT_BE_CALLED = "this can't be called; write * to multiply"
+_TOO_LONG = "a whole number of more than 64 bits"
+_WITH_POINT = "write it with a point, as 10.0**30"
 
 _HARMLESS = (ast.Slice, ast.keyword, ast.expr_context, ast.operator, ast.unaryop, ast.cmpop)
 
@@ -136,40 +97,66 @@ def _attribute_hint(attribute: ast.Attribute, variables: Collection[str]) -> str
     return _HINTS[ast.Attribute]
 
 
+def _wrong_count(name: str, count: int) -> str:
+    """Return how many arguments a function takes, and that there are others."""
+    fewest, most = ARITIES[name]
+    takes = f"{fewest} to {most}" if fewest < most else f"{most}"
+    noun = "argument" if most == 1 else "arguments"
+    hint = "; write where(condition, a, b)" if name == "where" else ""
+    return f"{name} takes {takes} {noun}, got {count}{hint}"
+
+
 class _Checker:
-    """Looks at the nodes of a tree level by level, without recursion, so that none is too deep for
-    it.
+    """Looks at the nodes of a tree level by level, without recursion: none is too deep for it.
+
+    Attributes
+    ----------
+    text : str
+    variables : collection of str
+    functions : set of ast.AST
+        Names that are where a function or a type is expected.
+    arguments : set of ast.AST
+        Nodes where a list is allowed.
+    values : dict
+        {node: value} of nodes with no array in them.
     """
 
     def __init__(self, text: str, variables: Collection[str]) -> None:
         self.text = text
         self.variables = variables
-        self.functions: set[ast.AST] = (
-            set()
-        )  # names that are where a function or a type is expected
-        self.arguments: set[ast.AST] = set()  # where a list is allowed
-        self.values: dict[ast.AST, Any] = {}  # of nodes with no array in them
+        self.functions: set[ast.AST] = set()
+        self.arguments: set[ast.AST] = set()
+        self.values: dict[ast.AST, Any] = {}
 
     def check(self, tree: ast.Expression) -> None:
-        levels: list[Sequence[ast.AST]] = [[tree.body]]
-        while levels[-1]:
-            if len(levels) > DEEPEST:
-                raise BadInput(f"nested more than {DEEPEST} levels deep")
-            for node in levels[-1]:
-                self._check_node(node)
-            levels.append([child for node in levels[-1] for child in ast.iter_child_nodes(node)])
+        levels = self._checked_levels(tree)
         for level in reversed(levels):
             for node in level:
                 self._compute(node)
         for node in ast.walk(tree):
             if isinstance(node, ast.Subscript):
                 self._check_subscript(node)
-        check_elementwise(levels[:-1], self.variables, self.refusal)
+        check_elementwise(levels, self.variables, self.refusal)
+
+    def _checked_levels(self, tree: ast.Expression) -> list[Sequence[ast.AST]]:
+        """Return the whole, its parts, their parts and so on."""
+        levels: list[Sequence[ast.AST]] = []
+        level: list[ast.AST] = [tree.body]
+        while level:
+            levels.append(level)
+            if len(levels) > DEEPEST:
+                raise BadInput(f"nested more than {DEEPEST} levels deep")
+            for node in level:
+                self._check_node(node)
+            level = list(itertools.chain.from_iterable(map(ast.iter_child_nodes, level)))
+        return levels
 
     def refusal(self, node: ast.AST, why: str) -> BadInput:
         """Return the exception that names a part of the text."""
         part = ast.get_source_segment(self.text, node)
-        return BadInput(f"{shortened(part)}: {why}" if part and part != self.text else why)
+        if not part or part == self.text:
+            return BadInput(why)
+        return BadInput(f"{shortened(part)}: {why}")
 
     def _check_node(self, node: ast.AST) -> None:
         """Check what can be said before the nodes below are looked at."""
@@ -179,28 +166,29 @@ class _Checker:
             case ast.Call():
                 self._check_call(node)
             case ast.Constant():
-                if type(node.value) not in (int, float, complex, bool):
-                    raise self.refusal(
-                        node,
-                        "text is not allowed" if isinstance(node.value, str) else "not a number",
-                    )
+                self._check_constant(node)
             case ast.Compare(ops=[_, _, *_]):
-                raise self.refusal(
-                    node, "comparisons can't be chained on arrays; write (a < b) & (b < c)"
-                )
+                why = "comparisons can't be chained on arrays; write (a < b) & (b < c)"
+                raise self.refusal(node, why)
             case ast.Compare(ops=[symbol]) | ast.UnaryOp(op=symbol) | ast.BinOp(op=symbol):
-                if type(symbol) not in _OPERATORS:
-                    raise self.refusal(
-                        node, _HINTS.get(type(symbol), "this comparison is not allowed")
-                    )
+                self._check_operator(node, type(symbol))
             case ast.Tuple() | ast.List() if node in self.arguments:
                 self.arguments.update(node.elts)
             case ast.Subscript():
                 self.arguments.add(node.slice)
             case _ if not isinstance(node, _HARMLESS):
-                raise self.refusal(
-                    node, _HINTS.get(type(node), "this is not allowed in an expression")
-                )
+                why = _HINTS.get(type(node), "this is not allowed in an expression")
+                raise self.refusal(node, why)
+
+    def _check_constant(self, node: ast.Constant) -> None:
+        if isinstance(node.value, str):
+            raise self.refusal(node, "text is not allowed")
+        if type(node.value) not in (int, float, complex, bool):
+            raise self.refusal(node, "not a number")
+
+    def _check_operator(self, node: ast.AST, symbol: type) -> None:
+        if symbol not in _OPERATORS:
+            raise self.refusal(node, _HINTS.get(symbol, "this comparison is not allowed"))
 
     def _check_name(self, node: ast.Name) -> None:
         name = node.id
@@ -209,34 +197,35 @@ class _Checker:
         if name in FUNCTIONS:
             raise self.refusal(node, f"a function; write {name}(…)")
         hint = did_you_mean(name, {*self.variables, *ARITHMETIC_NAMES})
-        raise BadInput(
-            f"there is no {name!r}{hint or f'; its variables are {listed(self.variables)}'}"
-        )
+        if not hint:
+            hint = f"; its variables are {listed(self.variables)}"
+        raise BadInput(f"there is no {name!r}{hint}")
 
     def _check_call(self, node: ast.Call) -> None:
-        if isinstance(node.func, ast.Attribute):
-            raise self.refusal(node.func, _attribute_hint(node.func, self.variables))
-        name = node.func.id if isinstance(node.func, ast.Name) else None
-        if name is None or name in self.variables or name in CONSTANTS:
-            raise self.refusal(node, "this can't be called; write * to multiply")
-        if name not in FUNCTIONS:
-            reason = (
-                f"; {instead_of(name)}"
-                if name in _OF_WHOLE_ARRAYS
-                else did_you_mean(name, FUNCTIONS)
-            )
-            raise BadInput(f"there is no function {name!r}{reason}")
+        name = self._function_called(node)
         fewest, most = ARITIES[name]
         if not fewest <= len(node.args) <= most:
-            takes = f"{fewest}" if fewest == most else f"{fewest} to {most}"
-            hint = "; write where(condition, a, b)" if name == "where" else ""
-            raise self.refusal(
-                node, f"{name} takes {takes} argument{'s' * (most > 1)}, got {len(node.args)}{hint}"
-            )
+            raise self.refusal(node, _wrong_count(name, len(node.args)))
         self.functions.add(node.func)
         self.arguments.update(node.args)
         for keyword in node.keywords:
             self._check_keyword(keyword)
+
+    def _function_called(self, node: ast.Call) -> str:
+        """Return the name of the function of a call. Raises BadInput."""
+        function = node.func
+        if isinstance(function, ast.Attribute):
+            raise self.refusal(function, _attribute_hint(function, self.variables))
+        if not isinstance(function, ast.Name):
+            raise self.refusal(node, _CANNOT_BE_CALLED)
+        name = function.id
+        if name in self.variables or name in CONSTANTS:
+            raise self.refusal(node, _CANNOT_BE_CALLED)
+        if name in FUNCTIONS:
+            return name
+        if name in _OF_WHOLE_ARRAYS:
+            raise BadInput(f"there is no function {name!r}; {instead_of(name)}")
+        raise BadInput(f"there is no function {name!r}{did_you_mean(name, FUNCTIONS)}")
 
     def _check_keyword(self, keyword: ast.keyword) -> None:
         if keyword.arg not in KEYWORDS:
@@ -267,45 +256,52 @@ class _Checker:
     def _computed(self, node: ast.AST, symbol: ast.AST, *values: Any) -> Any:
         """Return what Python gives for numbers, if that is no problem."""
         if all(isinstance(value, int) for value in values):
-            match symbol, values:
-                case ast.Pow(), (base, power) if (
-                    power > 0 and abs(base) > 1 and power * base.bit_length() > 128
-                ):
-                    raise self.refusal(
-                        node,
-                        "a whole number of more than 64 bits; write it with a point, as 10.0**30",
-                    )
-                case ast.LShift(), (_, shift) if shift > 64:
-                    raise self.refusal(node, "a whole number of more than 64 bits")
-                case ast.Invert(), (bool(),):
-                    raise self.refusal(node, "~ is for arrays; write True or False")
+            self._check_whole(node, symbol, values)
         try:
             return self._bounded(node, _OPERATORS[type(symbol)](*values))
+        except BadInput:
+            raise
         except (ArithmeticError, TypeError, ValueError) as error:
-            if isinstance(error, BadInput):
-                raise
             raise self.refusal(node, one_line(error)) from None
+
+    def _check_whole(self, node: ast.AST, symbol: ast.AST, values: Sequence[int]) -> None:
+        """Refuse, before it is computed, what would take long or means something else."""
+        match symbol, values:
+            case ast.Pow(), (base, power) if _is_large_power(base, power):
+                raise self.refusal(node, f"{_TOO_LONG}; {_WITH_POINT}")
+            case ast.LShift(), (_, shift) if shift > 64:
+                raise self.refusal(node, _TOO_LONG)
+            case ast.Invert(), (bool(),):
+                raise self.refusal(node, "~ is for arrays; write True or False")
 
     def _bounded(self, node: ast.AST, value: Any) -> Any:
         if isinstance(value, int) and not -(2**63) <= value < 2**64:
-            raise self.refusal(
-                node, "a whole number of more than 64 bits; write it with a point, as 10.0**30"
-            )
+            raise self.refusal(node, f"{_TOO_LONG}; {_WITH_POINT}")
         return value
 
     def _check_subscript(self, node: ast.Subscript) -> None:
-        """Check that an index is whole numbers: arrays in it could make large arrays of small
-        ones.
-        """
+        """Check that an index is whole numbers: arrays could make large arrays of small ones."""
         if node.value in self.values:
             raise self.refusal(node, "a number has no elements")
-        for part in node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]:
-            indices = [part.lower, part.upper, part.step] if isinstance(part, ast.Slice) else [part]
-            if any(
-                index is not None and type(self.values.get(index)) is not int for index in indices
-            ):
+        for index in _indices_of(node.slice):
+            if type(self.values.get(index)) is not int:
                 raise self.refusal(
                     node,
-                    "an index is a whole number or a slice; to choose, write where(condition,"
-                    " a, b)",
+                    "an index is a whole number or a slice;"
+                    " to choose, write where(condition, a, b)",
                 )
+
+
+def _is_large_power(base: int, power: int) -> bool:
+    """Return whether a power surely has more than 64 bits."""
+    return power > 0 and abs(base) > 1 and power * base.bit_length() > 128
+
+
+def _indices_of(node: ast.expr) -> Iterator[ast.expr]:
+    """Yield what is in [], and in the slices there."""
+    parts = node.elts if isinstance(node, ast.Tuple) else [node]
+    for part in parts:
+        if isinstance(part, ast.Slice):
+            yield from filter(None, (part.lower, part.upper, part.step))
+        else:
+            yield part

@@ -1,19 +1,20 @@
 """Tables in files: CSV, HDF5, and grids in TOML.
 
-=================  =====================================================================================================
-``.csv``           a header line, then rows; separated by comma, semicolon or tab. A column is int, float (an empty cell
-                   is nan), bool (true, false) or str as a whole: numbers where one format prints
-                   all of them back as they were, or where the type is named
-``.toml``          a grid of all combinations of the lists in it; see :mod:`mpipar.inputs.grid`
-``.h5:/name``      a one-dimensional dataset of a compound type, or a group of equally long one-dimensional datasets;
-                   without a name, the whole file is the group; netCDF is decoded, see
-                   :mod:`mpipar.inputs.netcdf`
-=================  =====================================================================================================
+=============  ==================================================================================
+``.csv``       a header line, then rows; separated by comma, semicolon or tab. A column is int,
+               float (an empty cell is nan), bool (true, false) or str as a whole: numbers where
+               one format prints all of them back as they were, or where the type is named
+``.toml``      a grid of all combinations of the lists in it; see :mod:`mpipar.inputs.grid`
+``.h5:/name``  a one-dimensional dataset of a compound type, or a group of equally long
+               one-dimensional datasets; without a name, the whole file is the group; netCDF is
+               decoded, see :mod:`mpipar.inputs.netcdf`
+=============  ==================================================================================
 """
 
 from __future__ import annotations
 
 import functools
+import re
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -27,8 +28,9 @@ __all__ = ["Reading", "Table", "read_numbers", "read_table", "rows_in_slice"]
 
 
 class Table(Protocol):
-    """Rows with named columns. Values are plain int, float, bool, str, or date or datetime if asked
-    for.
+    """Rows with named columns.
+
+    Values are plain int, float, bool, str, or date or datetime if asked for.
     """
 
     columns: tuple[str, ...]
@@ -68,14 +70,16 @@ def read_table(path: Path | str, reading: Reading | None = None) -> Table:
 @functools.lru_cache(maxsize=10)
 def rows_in_slice(count: int, text: str) -> range:
     """Return the numbers of the rows in one of N near-equal slices of so many, such as ``"3/10"``.
+
     Raises BadInput.
     """
-    part, _, parts = text.partition("/")
-    if not (
-        text.isascii() and part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= int(parts)
-    ):
+    found = re.fullmatch("([0-9]+)/([0-9]+)", text)
+    part, parts = map(int, found.groups()) if found else (0, 0)
+    if not 1 <= part <= parts:
         raise BadInput(f"slice: expected I/N with I from 1 to N, such as 3/10, got {text!r}")
-    return range(count * (int(part) - 1) // int(parts), count * int(part) // int(parts))
+    first = count * (part - 1) // parts
+    end = count * part // parts
+    return range(first, end)
 
 
 @functools.cache
@@ -92,7 +96,5 @@ def _read_table(where: str, reading: Reading | None) -> Table:
         case ".toml":
             return Grid(path)
         case suffix:
-            raise BadInput(
-                f"{where!r}: expected a .csv, .toml or .h5 file, got"
-                f" {suffix or 'a name without an ending'}"
-            )
+            got = suffix or "a name without an ending"
+            raise BadInput(f"{where!r}: expected a .csv, .toml or .h5 file, got {got}")
