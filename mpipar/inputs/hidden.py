@@ -7,22 +7,18 @@ tell where to look.
 
 from __future__ import annotations
 
-import ast
-import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from types import CodeType
+import itertools
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from mpipar.core.reduction import Array
-from mpipar.inputs.expression import Expression
+from mpipar.inputs.constants import constants_of
 
-_MOST_CONSTANTS = 40
 _MOST_PLACES = 400
-_AROUND = np.array(
-    [-3.0, -2.0, -1.5, -1.0, 1.0, 1.5, 2.0, 3.0]
-)  # where points are, in their distances
+# Where points are, in their distances.
+_AROUND = np.array([-3.0, -2.0, -1.5, -1.0, 1.0, 1.5, 2.0, 3.0])
 _NEARER = 0.5 * 10.0 ** -np.arange(1.0, 14.0)
 _GENERIC = 0.6180339887498949  # where in the bounds of other variables
 _POLE = 0.9  # the exponent from which a function grows about as fast as 1/x
@@ -45,7 +41,7 @@ def near_constants(f: Callable[..., Any], over: Sequence[float], step: float) ->
     step : float
         The distance of points, as a part of the bounds.
     """
-    bounds = np.reshape(np.asarray(over, dtype=float), (-1, 2))
+    bounds = _bounds_of(over)
     constants = list(constants_of(f))
     for axis, (low, high) in enumerate(bounds):
         for place in _within(constants, low, high):
@@ -74,22 +70,42 @@ def at_peak(
     step : float
         The distance of points, as a part of the bounds.
     """
-    bounds = np.reshape(np.asarray(over, dtype=float), (-1, 2))
-    low, high, where = bounds[:, :1], bounds[:, 1:], np.asarray(place, dtype=float)
-    first = best = _magnitude(f, where[:, None])[0]
-    radius, least = step * (high - low), 4.0 * np.spacing(np.abs(where))[:, None]
-    for _ in range(_MOST_ZOOMS):
-        near = np.clip(where[:, None] + radius * _directions(len(bounds)), low, high)
-        heights = _magnitude(f, near)
-        if np.nanmax(heights, initial=0.0) > best:
-            best, where = np.nanmax(heights), near[:, np.nanargmax(heights)]
-        radius = radius / 4.0
-        if np.all(radius < least):
-            break
+    bounds = _bounds_of(over)
+    start = np.asarray(place, dtype=float)
+    first = _magnitude(f, start[:, None])[0]
+    best, where = _climbed(f, bounds, start, first, step)
     if not best > 1.3 * first:
         return None, ""
     axes = list(range(len(bounds)))
     return _growth(f, bounds, where, step), _at(f, bounds, axes, where, step)
+
+
+def _bounds_of(over: Sequence[float]) -> Array:
+    """Return a row of two bounds for each variable."""
+    bounds = np.asarray(over, dtype=float)
+    return bounds.reshape(-1, 2)
+
+
+def _climbed(
+    f: Callable[..., Any], bounds: Array, where: Array, best: float, step: float
+) -> tuple[float, Array]:
+    """Return how large |f| is, and where, as one looks nearer and nearer from a place."""
+    low = bounds[:, :1]
+    high = bounds[:, 1:]
+    radius = step * (high - low)
+    least = 4.0 * np.spacing(np.abs(where))[:, None]
+    for _ in range(_MOST_ZOOMS):
+        near = where[:, None] + radius * _directions(len(bounds))
+        near = np.clip(near, low, high)
+        heights = _magnitude(f, near)
+        highest = np.nanmax(heights, initial=0.0)
+        if highest > best:
+            best = highest
+            where = near[:, np.nanargmax(heights)]
+        radius = radius / 4.0
+        if np.all(radius < least):
+            break
+    return best, where
 
 
 def _growth(f: Callable[..., Any], bounds: Array, where: Array, step: float) -> float:
@@ -99,73 +115,23 @@ def _growth(f: Callable[..., Any], bounds: Array, where: Array, step: float) -> 
         view = _View(f, bounds, [axis], where, step)
         for sign in (1.0, -1.0):
             heights = np.abs(view.values(sign * view.nearer))
-            heights = heights[np.isfinite(heights) & (heights > 0)]
+            is_of_use = np.isfinite(heights) & (heights > 0)
+            heights = heights[is_of_use]
             if len(heights) > 1:
-                growth = max(growth, float(np.log10(heights[-1] / heights[0])) / (len(heights) - 1))
+                decades = float(np.log10(heights[-1] / heights[0]))
+                growth = max(growth, decades / (len(heights) - 1))
     return growth
 
 
 def _directions(dimensions: int) -> Array:
-    """Return places in a cube of half width 1, more of them near its centre, and those on its
-    axes.
-    """
+    """Return places in a cube of half width 1: anywhere, and on its axes."""
     line = np.linspace(-1.0, 1.0, 21)
     if dimensions == 1:
         return line[None, :]
-    anywhere = np.random.default_rng(0).uniform(-1.0, 1.0, (dimensions, 100))
-    axes = np.concatenate([np.outer(axis, line) for axis in np.eye(dimensions)], axis=1)
-    return np.concatenate([anywhere, axes], axis=1)
-
-
-def constants_of(f: Callable[..., Any]) -> Iterator[float]:
-    """Yield numbers that a function's special places may be made of, each once."""
-    own = list(dict.fromkeys(x for x in _numbers_of(f) if math.isfinite(x)))[:_MOST_CONSTANTS]
-    seen: set[float] = set()
-    for number in (*own, *_made_of(own)):
-        for signed in (number, -number):
-            if signed not in seen:
-                seen.add(signed)
-                yield signed
-
-
-def _made_of(own: list[float]) -> Iterator[float]:
-    """Yield roots of linear and quadratic terms with these coefficients."""
-    yield from (0.0, 1.0)
-    yield from (math.sqrt(abs(x)) for x in own)
-    yield from (one / other for one in own for other in own if other)
-    yield from (
-        one * math.pi / other for one in (*own[:8], 1.0) for other in (*own[:8], 1.0, 2.0) if other
-    )
-
-
-def _numbers_of(f: Callable[..., Any]) -> Iterator[float]:
-    if isinstance(f, Expression):
-        yield from _numbers_in(f)
-        return
-    codes = [getattr(f, "__code__", None)]
-    while codes:
-        code = codes.pop()
-        if isinstance(code, CodeType):
-            codes += [one for one in code.co_consts if isinstance(one, CodeType)]
-            yield from (
-                float(one)
-                for one in code.co_consts
-                if isinstance(one, (int, float)) and abs(one) < 1e300
-            )
-
-
-def _numbers_in(f: Expression) -> Iterator[float]:
-    """Yield the values of all parts of a formula that have no variable."""
-    for node in ast.walk(ast.parse(f.text, mode="eval").body):
-        names = {one.id for one in ast.walk(node) if isinstance(one, ast.Name)}
-        if not isinstance(node, ast.expr) or names & {*f.variables}:
-            continue
-        try:
-            value = np.asarray(Expression(ast.unparse(node), ())())
-        except Exception:  # a name alone, of a function perhaps
-            continue
-        if value.ndim == 0 and value.dtype.kind in "iuf":
-            yield float(value)
+    random = np.random.default_rng(0)
+    anywhere = random.uniform(-1.0, 1.0, (dimensions, 100))
+    on_axes = [np.outer(axis, line) for axis in np.eye(dimensions)]
+    return np.concatenate([anywhere, *on_axes], axis=1)
 
 
 def _within(constants: Iterable[float], low: float, high: float) -> list[float]:
@@ -175,23 +141,25 @@ def _within(constants: Iterable[float], low: float, high: float) -> list[float]:
 
 def _others(bounds: Array, axis: int, place: float) -> Array:
     """Return a place on one axis, and any on the others."""
-    where = bounds[:, 0] + _GENERIC * (bounds[:, 1] - bounds[:, 0])
+    low = bounds[:, 0]
+    high = bounds[:, 1]
+    where = low + _GENERIC * (high - low)
     where[axis] = place
     return where
 
 
 def _at_corners(f: Callable[..., Any], bounds: Array, constants: list[float], step: float) -> str:
     """Look where all variables have special values."""
-    most = max(2, int(_MOST_PLACES ** (1 / len(bounds))))
-    axes = [_within(constants, low, high)[:most] for low, high in bounds]
-    places = np.stack([x.ravel() for x in np.meshgrid(*axes, indexing="ij")], axis=1)[
-        : 2 * _MOST_PLACES
-    ]
-    every_axis = list(range(len(bounds)))
-    for where in places:
-        found = _at(f, bounds, every_axis, where, step)
+    dimensions = len(bounds)
+    most = max(2, int(_MOST_PLACES ** (1 / dimensions)))
+    special = [_within(constants, low, high)[:most] for low, high in bounds]
+    corners = itertools.islice(itertools.product(*special), 2 * _MOST_PLACES)
+    axes = list(range(dimensions))
+    for corner in corners:
+        where = np.array(corner)
+        found = _at(f, bounds, axes, where, step)
         # Not the border of something that the diagonal alone touches.
-        if found and all(_at(f, bounds, [axis], where, step, len(bounds)) for axis in every_axis):
+        if found and all(_at(f, bounds, [axis], where, step, dimensions) for axis in axes):
             return found
     return ""
 
@@ -202,19 +170,23 @@ class _View:
     def __init__(
         self, f: Callable[..., Any], bounds: Array, axes: list[int], where: Array, step: float
     ) -> None:
-        self.f, self.bounds, self.where = f, bounds, where
+        self.f = f
+        self.low = bounds[:, :1]
+        self.high = bounds[:, 1:]
+        self.where = where
         self.direction = np.zeros(len(bounds))
         self.direction[axes] = step * (bounds[axes, 1] - bounds[axes, 0])
         # So that at least some digits of the distance are right.
-        least = 1e3 * max(np.spacing(np.abs(where[axes])) / np.abs(self.direction[axes]))
+        rounding = np.spacing(np.abs(where[axes]))
+        least = 1e3 * max(rounding / np.abs(self.direction[axes]))
         self.nearer = _NEARER[least < _NEARER]
 
     def values(self, distances: Array) -> Array:
         """Return the values at distances, in those of points; nan out of bounds."""
         places = self.where[:, None] + self.direction[:, None] * distances
-        low, high = self.bounds[:, :1], self.bounds[:, 1:]
-        is_inside = np.all((places >= low) & (places <= high), axis=0)
-        return np.where(is_inside, _values(self.f, np.clip(places, low, high)), np.nan)
+        inside = np.clip(places, self.low, self.high)
+        is_inside = np.all((places >= self.low) & (places <= self.high), axis=0)
+        return np.where(is_inside, _values(self.f, inside), np.nan)
 
 
 def _at(
@@ -225,45 +197,70 @@ def _at(
     step: float,
     power: int | None = None,
 ) -> str:
-    """Return what a function has at a place, seen from points along some axes; a pole is 1/r to a
-    power.
+    """Return what a function has at a place, seen from points along some axes.
+
+    A pole is 1/r to a power, by default the number of axes.
     """
     power = power or len(axes)
     view = _View(f, bounds, axes, where, step)
-    seen = view.values(_AROUND)
-    seen = seen[np.isfinite(seen)]
+    seen = _finite(view.values(_AROUND))
     if len(seen) < 3:
         return ""
-    smallest, largest = seen.min(), seen.max()
-    far = _values(f, bounds[:, :1] + (bounds[:, 1:] - bounds[:, :1]) * _FAR)
-    scale = max(abs(smallest), abs(largest), np.abs(far[np.isfinite(far)]).max(initial=0.0))
+    scale = max(np.abs(seen).max(), _size(f, bounds))
     place = ", ".join(f"{x:.9g}" for x in where[axes])
     for sign in (1.0, -1.0):
-        hidden = view.values(sign * view.nearer)
-        hidden = hidden[np.isfinite(hidden)]
+        hidden = _finite(view.values(sign * view.nearer))
         if len(hidden) < 4:
             continue
-        heights = np.abs(hidden[-4:])
-        if heights.min() > 0 and np.all(np.diff(np.log10(heights)) >= _POLE * power):
+        if _is_pole(hidden, power):
             form = "1/x" if power == 1 else f"1/r**{power}"
             return f"it grows about as fast as {form} near {place}, as what has no integral does"
-        beyond = np.maximum(smallest - hidden, hidden - largest)
-        is_settled = abs(beyond[-1] - beyond[-2]) <= _SETTLED * abs(beyond[-1])
-        if is_settled and beyond[-1] > _BEYOND * (largest - smallest) + _NOTICED * scale:
+        if _is_peak(hidden, seen, scale):
             distance = step * np.ptp(bounds[axes], axis=1).max()
-            return (
-                f"it has a peak near {place} that is narrower than {distance:.1g}, the distance of"
-                " points"
-            )
+            width = f"narrower than {distance:.1g}, the distance of points"
+            return f"it has a peak near {place} that is {width}"
     return ""
 
 
+def _is_pole(hidden: Array, power: int) -> bool:
+    """Return whether values, each a tenth as far from a place as the last, grow as 1/r**power."""
+    heights = np.abs(hidden[-4:])
+    if not heights.min() > 0:
+        return False
+    growth = np.diff(np.log10(heights))
+    return bool(np.all(growth >= _POLE * power))
+
+
+def _is_peak(hidden: Array, seen: Array, scale: float) -> bool:
+    """Return whether values near a place settle far beyond those that points see around it."""
+    smallest = seen.min()
+    largest = seen.max()
+    beyond = np.maximum(smallest - hidden, hidden - largest)
+    last = beyond[-1]
+    is_settled = abs(last - beyond[-2]) <= _SETTLED * abs(last)
+    return bool(is_settled and last > _BEYOND * (largest - smallest) + _NOTICED * scale)
+
+
+def _size(f: Callable[..., Any], bounds: Array) -> float:
+    """Return the largest of some values from all over the bounds, without their signs."""
+    low = bounds[:, :1]
+    high = bounds[:, 1:]
+    far = _finite(_values(f, low + (high - low) * _FAR))
+    return float(np.abs(far).max(initial=0.0))
+
+
+def _finite(values: Array) -> Array:
+    return values[np.isfinite(values)]
+
+
 def _values(f: Callable[..., Any], x: Array) -> Array:
+    count = x.shape[1]
     try:
         with np.errstate(all="ignore"):
-            return np.broadcast_to(np.asarray(f(*x), dtype=float), (x.shape[1],))
+            values = np.asarray(f(*x), dtype=float)
+        return np.broadcast_to(values, (count,))
     except Exception:  # the run will tell of what fails at its points
-        return np.full(x.shape[1], np.nan)
+        return np.full(count, np.nan)
 
 
 def _magnitude(f: Callable[..., Any], x: Array) -> Array:
