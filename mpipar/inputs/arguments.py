@@ -6,7 +6,6 @@ import datetime
 import inspect
 import types
 import typing
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ import numpy as np
 from mpipar.base.errors import BadInput
 from mpipar.base.text import did_you_mean
 from mpipar.inputs.cells import TYPES, is_type
-from mpipar.inputs.common import listed
+from mpipar.inputs.common import Function, listed
 
 _BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 _CAN_BE_NONE = ("int", "float", "bool")
@@ -45,7 +44,7 @@ def types_of(text: str) -> dict[str, str]:
     return found
 
 
-def annotated_types(call: Callable[..., Any]) -> dict[str, str]:
+def annotated_types(call: Function) -> dict[str, str]:
     """Return {parameter: type of its column} of a function, as far as its annotations tell."""
     found = {}
     for name, parameter in _parameters_of(call).items():
@@ -55,9 +54,7 @@ def annotated_types(call: Callable[..., Any]) -> dict[str, str]:
     return found
 
 
-def check_arguments(
-    call: Callable[..., Any], function: str, table: str, columns: tuple[str, ...]
-) -> None:
+def check_arguments(call: Function, function: str, table: str, columns: tuple[str, ...]) -> None:
     """Raise BadInput unless a function can be called with a table's columns, by their names."""
     parameters = _parameters_of(call)
     if not parameters and not _has_signature(call):
@@ -114,7 +111,7 @@ def _is_needed(parameter: inspect.Parameter) -> bool:
     return parameter.default is inspect.Parameter.empty
 
 
-def _has_signature(call: Callable[..., Any]) -> bool:
+def _has_signature(call: Function) -> bool:
     try:
         inspect.signature(call)
     except (ValueError, TypeError):
@@ -122,7 +119,7 @@ def _has_signature(call: Callable[..., Any]) -> bool:
     return True
 
 
-def _parameters_of(call: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+def _parameters_of(call: Function) -> dict[str, inspect.Parameter]:
     """Return the parameters of a function; of some in C, none.
 
     Annotations are objects where they can be had.

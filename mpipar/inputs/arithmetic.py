@@ -29,7 +29,8 @@ REDUCTIONS = ("sum", "prod", *_MOMENTS, "median", *_EXTREMES, "any", "all")
 RUNNING = ("cumsum", "cumprod", "sort")
 """Functions that mix the values along an axis, and give as many."""
 
-_UFUNCS = {name: f for name, f in vars(np).items() if isinstance(f, np.ufunc) and f.nout == 1}
+_ALL_UFUNCS = {name: found for name, found in vars(np).items() if isinstance(found, np.ufunc)}
+_UFUNCS = {name: ufunc for name, ufunc in _ALL_UFUNCS.items() if ufunc.nout == 1}
 _OF_ONE = ("real", "imag", "sinc", "i0", "nan_to_num", "zeros_like", "ones_like", *TYPES)
 _OTHERS = {
     **dict.fromkeys(_OF_ONE, (1, 1)),
@@ -38,7 +39,8 @@ _OTHERS = {
     **dict.fromkeys(("where", "clip", "interp"), (3, 3)),
 }
 
-ARITIES = {**{name: (ufunc.nin, ufunc.nin) for name, ufunc in _UFUNCS.items()}, **_OTHERS}
+_OF_UFUNCS = {name: (ufunc.nin, ufunc.nin) for name, ufunc in _UFUNCS.items()}
+ARITIES = _OF_UFUNCS | _OTHERS
 """Fewest and most arguments by position; NumPy takes more of them as arrays to write into."""
 
 _UFUNCS_OF_ITEMS = [name for name, ufunc in _UFUNCS.items() if ufunc.signature is None]

@@ -6,10 +6,14 @@ import codecs
 import itertools
 import re
 import stat
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 from mpipar.base.errors import BadInput
+
+Function = Callable[..., Any]
+"""What a user's function is."""
 
 _HDF5_SUFFIXES = (".h5", ".hdf5", ".hdf", ".he5", ".nc")
 _ANY_SUFFIX = "|".join(map(re.escape, _HDF5_SUFFIXES))

@@ -5,12 +5,12 @@ from __future__ import annotations
 import ast
 import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from types import CodeType
-from typing import Any
 
 import numpy as np
 
+from mpipar.inputs.common import Function
 from mpipar.inputs.expression import Expression
 
 _MOST_CONSTANTS = 40
@@ -18,7 +18,7 @@ _MOST_WITH_PI = 8
 _LARGEST = 1e300
 
 
-def constants_of(f: Callable[..., Any]) -> Iterator[float]:
+def constants_of(f: Function) -> Iterator[float]:
     """Yield numbers that a function's special places may be made of, each once."""
     finite = filter(math.isfinite, _numbers_of(f))
     own = list(dict.fromkeys(finite))[:_MOST_CONSTANTS]
@@ -44,7 +44,7 @@ def _made_of(own: list[float]) -> Iterator[float]:
             yield one * math.pi / other
 
 
-def _numbers_of(f: Callable[..., Any]) -> Iterator[float]:
+def _numbers_of(f: Function) -> Iterator[float]:
     if isinstance(f, Expression):
         yield from _numbers_in(f)
     else:

@@ -21,6 +21,8 @@ from mpipar.inputs.cells import (
 )
 from mpipar.inputs.common import at_line, listed, read_text, shortened
 
+_Rows = list[list[str]]
+
 
 @dataclass(frozen=True, slots=True)
 class Cells:
@@ -36,7 +38,7 @@ class Cells:
     """
 
     columns: tuple[str, ...]
-    rows: list[list[str]]
+    rows: _Rows
     lines: list[int]
 
 
@@ -81,8 +83,10 @@ class CsvTable:
             check_column(path, name, self.columns)
         types = dict(reading.hints) | dict(reading.types)
         self._values: dict[str, list[Any]] = {}
-        for name, texts in zip(self.columns, zip(*cells.rows, strict=True), strict=True):
-            self._values[name] = self._values_of(name, list(texts), types.get(name))
+        by_column = zip(*cells.rows, strict=True)
+        for name, texts in zip(self.columns, by_column, strict=True):
+            kind = types.get(name)
+            self._values[name] = self._values_of(name, list(texts), kind)
 
     def __len__(self) -> int:
         return len(self._values[self.columns[0]])
@@ -167,7 +171,8 @@ def read_cells(path: Path, reading: Reading | None = None) -> Cells:
         text = _without_comments(text, reading.comment)
         if not text.strip():
             raise BadInput(f"{str(path)!r}: there are only comments in it")
-    rows, lines = _split(path, text, reading.delimiter or _delimiter_of(path, text))
+    delimiter = reading.delimiter or _delimiter_of(path, text)
+    rows, lines = _split(path, text, delimiter)
     columns = rows.pop(0)
     _check_header(path, lines.pop(0), columns)
     if not rows:
@@ -184,10 +189,10 @@ def _without_comments(text: str, comment: str) -> str:
     return "\n".join(kept)
 
 
-def _split(path: Path, text: str, delimiter: str) -> tuple[list[list[str]], list[int]]:
+def _split(path: Path, text: str, delimiter: str) -> tuple[_Rows, list[int]]:
     """Return the rows, all of one length, and the line of each. Raises BadInput."""
     reader = csv.reader(io.StringIO(text), delimiter=delimiter, strict=True)
-    rows: list[list[str]] = []
+    rows: _Rows = []
     lines = []
     try:
         for row in filter(None, reader):

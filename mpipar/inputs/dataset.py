@@ -11,7 +11,9 @@ import h5py
 
 from mpipar.base.errors import BadInput
 from mpipar.inputs.common import check_file, listed, reason_of, split_where
-from mpipar.inputs.netcdf import Variable, check_signature, decoded, is_bare_dimension
+from mpipar.inputs.netcdf import check_signature, decoded
+from mpipar.inputs.netcdf_attributes import is_bare_dimension
+from mpipar.inputs.packed import Variable
 
 
 @functools.cache

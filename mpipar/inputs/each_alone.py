@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from mpipar.base.errors import BadInput
-from mpipar.inputs.common import one_line, shortened
+from mpipar.inputs.common import Function, one_line, shortened
 
 _RELATIVE = 1e-6  # functions may round otherwise for other numbers of items, as sums of vectors do
 
 
 def check_each_alone(
-    name: str, function: Callable[..., Any], columns: list[Any], *, real: bool = False
+    name: str, function: Function, columns: list[Any], *, real: bool = False
 ) -> None:
     """Refuse a function whose value at an item depends on what else is in the block.
 
@@ -58,12 +57,12 @@ def check_each_alone(
             )
 
 
-def _value_alone(name: str, function: Callable[..., Any], columns: list[Any], item: int) -> Any:
+def _value_alone(name: str, function: Function, columns: list[Any], item: int) -> Any:
     alone = [column[item : item + 1] for column in columns]
     return _values(name, function, alone, 1)[0]
 
 
-def _values(name: str, function: Callable[..., Any], columns: list[Any], count: int) -> Any:
+def _values(name: str, function: Function, columns: list[Any], count: int) -> Any:
     with np.errstate(all="ignore"):
         values = np.asarray(function(*columns))
     if values.dtype.kind not in "biufc":

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import ast
 import enum
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from mpipar.base.errors import BadInput
 from mpipar.inputs.arithmetic import ELEMENTWISE, REDUCTIONS, RUNNING
@@ -92,8 +92,10 @@ class _Kinds:
         match node:
             case ast.Constant():
                 self.of[node] = Kind.NUMBER
-            case ast.Name(name):
-                self.of[node] = Kind.ITEMS if name in self.variables else Kind.NUMBER
+            case ast.Name(name) if name in self.variables:
+                self.of[node] = Kind.ITEMS
+            case ast.Name():
+                self.of[node] = Kind.NUMBER
             case ast.Tuple(elts) | ast.List(elts):
                 self.of[node] = self._list(node, elts)
             case ast.BinOp(left, ast.MatMult(), right):
@@ -148,9 +150,7 @@ class _Kinds:
             if _is_zero(index.step):
                 raise self.refusal(node, "the step of a slice can't be 0")
             return kind
-        if kind is Kind.LISTS:
-            return Kind.ITEMS
-        return Kind.NUMBER
+        return _element_of(kind)
 
     def _called(self, node: ast.Call, name: str, arguments: list[ast.expr]) -> Kind:
         if name in REDUCTIONS or name in RUNNING:
@@ -181,28 +181,47 @@ class _Kinds:
 
     def _reduced(self, node: ast.Call, name: str, arguments: list[ast.expr]) -> Kind:
         """Return what is left of an argument along its first axis."""
-        first, *others = arguments
         named = {keyword.arg: keyword.value for keyword in node.keywords}
-        axis = others[0] if others else named.get("axis")
-        keeps_list = name in RUNNING or "keepdims" in named
-        kind = self.of[first]
-        if kind is Kind.ITEMS:
-            if _is_of_one_item(axis):
-                return kind
-            raise self.refusal(node, instead_of(name))
-        if any(self.of.get(part) in _OF_ITEMS for part in others):
+        axis = _axis_of(arguments, named)
+        kind = self.of[arguments[0]]
+        if kind is Kind.ITEMS and _is_of_one_item(axis):
+            return kind
+        others = {self.of.get(part) for part in arguments[1:]}
+        if kind is Kind.ITEMS or not others.isdisjoint(_OF_ITEMS):
             raise self.refusal(node, instead_of(name))
         if kind is Kind.LISTS and not _is_zero(axis):
             raise self.refusal(node, f"{instead_of(name)}; of a list of values write axis=0")
-        if kind is Kind.NUMBER or keeps_list:
+        if name in RUNNING or "keepdims" in named:
             return kind
-        return Kind.ITEMS if kind is Kind.LISTS else Kind.NUMBER
+        return _element_of(kind)
+
+
+def _axis_of(
+    arguments: Sequence[ast.expr], named: Mapping[str | None, ast.expr]
+) -> ast.expr | None:
+    if len(arguments) > 1:
+        return arguments[1]
+    return named.get("axis")
+
+
+def _element_of(kind: Kind) -> Kind:
+    """Return what an element of a list is; a number stays one."""
+    if kind is Kind.LISTS:
+        return Kind.ITEMS
+    return Kind.NUMBER
 
 
 def _is_of_one_item(axis: ast.AST | None) -> bool:
     """Return whether an axis, counted from the first, is one that items of several numbers have."""
-    return isinstance(axis, ast.Constant) and type(axis.value) is int and axis.value >= 1
+    number = _whole_number(axis)
+    return number is not None and number >= 1
 
 
 def _is_zero(node: ast.AST | None) -> bool:
-    return isinstance(node, ast.Constant) and type(node.value) is int and node.value == 0
+    return _whole_number(node) == 0
+
+
+def _whole_number(node: ast.AST | None) -> int | None:
+    if isinstance(node, ast.Constant) and type(node.value) is int:
+        return node.value
+    return None

@@ -11,7 +11,7 @@ import functools
 import re
 import unicodedata
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from types import CodeType
 from typing import Any
 
@@ -19,7 +19,7 @@ import numpy as np
 
 from mpipar.base.errors import BadInput
 from mpipar.inputs.arithmetic import ARITIES, CONSTANTS, FUNCTIONS, TYPES
-from mpipar.inputs.common import one_line, reason_of, shortened
+from mpipar.inputs.common import Function, one_line, reason_of, shortened
 from mpipar.inputs.function import load_callable
 from mpipar.inputs.syntax import check_syntax
 
@@ -145,7 +145,7 @@ class _TypesByName(ast.NodeTransformer):
 @functools.cache
 def _names_of(xp: Any) -> dict[str, Any]:
     """Return what an expression may use of another array library."""
-    functions: dict[str, Callable[..., Any]] = {}
+    functions: dict[str, Function] = {}
     for name in FUNCTIONS:
         if not hasattr(xp, name):
             continue
@@ -159,7 +159,7 @@ def _names_of(xp: Any) -> dict[str, Any]:
     return {"__builtins__": {"__import__": __import__}, **functions, **CONSTANTS}
 
 
-def _with_lists(xp: Any, name: str) -> Callable[..., Any]:
+def _with_lists(xp: Any, name: str) -> Function:
     """Return a function of another array library that takes lists for arrays, as NumPy's does."""
     function = getattr(xp, name)
     is_reduction = ARITIES[name] == (1, 2)
@@ -180,7 +180,7 @@ def _with_lists(xp: Any, name: str) -> Callable[..., Any]:
     return call
 
 
-def function_of(text: str, variables: Sequence[str], xp: Any = None) -> Callable[..., Any]:
+def function_of(text: str, variables: Sequence[str], xp: Any = None) -> Function:
     """Return the function that ``text`` names or is; the same object at every call in a process.
 
     Parameters
@@ -205,7 +205,7 @@ def function_of(text: str, variables: Sequence[str], xp: Any = None) -> Callable
 
 
 @functools.cache
-def _function_of(text: str, variables: tuple[str, ...]) -> Callable[..., Any]:
+def _function_of(text: str, variables: tuple[str, ...]) -> Function:
     if _FUNCTION_NAME.fullmatch(text):
         return load_callable(text)
     return Expression(text, variables)

@@ -7,14 +7,13 @@ import functools
 import importlib
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from mpipar.base.errors import BadInput
 from mpipar.base.text import did_you_mean
-from mpipar.inputs.common import check_file, one_line
+from mpipar.inputs.common import Function, check_file, one_line
 
 _loading = 0
 
@@ -56,12 +55,12 @@ def load(name: str) -> Any:
     return _attribute(module, where, attribute)
 
 
-def load_callable(name: str) -> Callable[..., Any]:
+def load_callable(name: str) -> Function:
     """Return the function, or whatever can be called, that ``name`` names; see :func:`load`.
 
     Raises BadInput.
     """
-    loaded: Callable[..., Any] = load(name)
+    loaded: Function = load(name)
     if not callable(loaded):
         raise BadInput(
             f"{name!r}: expected a function, got an object of type {type(loaded).__name__}"
@@ -81,12 +80,16 @@ def _from_file(where: str) -> ModuleType:
     importlib.invalidate_caches()  # the file may be newer than what Python knows of its folder
     module = _import(path.stem, where)
     origin = getattr(module, "__file__", None)
-    if origin is None or not os.path.exists(origin) or not os.path.samefile(origin, path):
-        raise BadInput(
-            f"{where!r}: its name is taken by another module, {origin or 'built into Python'};"
-            " rename it"
-        )
+    if not _is_same_file(origin, path):
+        other = origin or "built into Python"
+        raise BadInput(f"{where!r}: its name is taken by another module, {other}; rename it")
     return module
+
+
+def _is_same_file(origin: str | None, path: Path) -> bool:
+    if origin is None or not os.path.exists(origin):
+        return False
+    return os.path.samefile(origin, path)
 
 
 def _from_module(where: str) -> ModuleType:

@@ -8,12 +8,12 @@ tell where to look.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from mpipar.core.reduction import Array
+from mpipar.inputs.common import Function
 from mpipar.inputs.constants import constants_of
 
 _MOST_PLACES = 400
@@ -29,7 +29,7 @@ _NOTICED = 1e-9  # of the function's size
 _SETTLED = 0.01  # how much the last two values of a peak may differ
 
 
-def near_constants(f: Callable[..., Any], over: Sequence[float], step: float) -> str:
+def near_constants(f: Function, over: Sequence[float], step: float) -> str:
     """Return what a function has near its constants and bounds that points ``step`` apart don't
     see, or nothing.
 
@@ -54,7 +54,7 @@ def near_constants(f: Callable[..., Any], over: Sequence[float], step: float) ->
 
 
 def at_peak(
-    f: Callable[..., Any], over: Sequence[float], place: Sequence[float], step: float
+    f: Function, over: Sequence[float], place: Sequence[float], step: float
 ) -> tuple[float | None, str]:
     """Return how |f| grows near the place where it is largest on a grid, and what no point of it
     has seen there.
@@ -77,7 +77,8 @@ def at_peak(
     if not best > 1.3 * first:
         return None, ""
     axes = list(range(len(bounds)))
-    return _growth(f, bounds, where, step), _at(f, bounds, axes, where, step)
+    unseen = _at(f, bounds, axes, where, step)
+    return _growth(f, bounds, where, step), unseen
 
 
 def _bounds_of(over: Sequence[float]) -> Array:
@@ -87,7 +88,7 @@ def _bounds_of(over: Sequence[float]) -> Array:
 
 
 def _climbed(
-    f: Callable[..., Any], bounds: Array, where: Array, best: float, step: float
+    f: Function, bounds: Array, where: Array, best: float, step: float
 ) -> tuple[float, Array]:
     """Return how large |f| is, and where, as one looks nearer and nearer from a place."""
     low = bounds[:, :1]
@@ -108,7 +109,7 @@ def _climbed(
     return best, where
 
 
-def _growth(f: Callable[..., Any], bounds: Array, where: Array, step: float) -> float:
+def _growth(f: Function, bounds: Array, where: Array, step: float) -> float:
     """Return the exponent by which |f| grows towards a place along the axes."""
     growth = 0.0
     for axis in range(len(bounds)):
@@ -148,7 +149,7 @@ def _others(bounds: Array, axis: int, place: float) -> Array:
     return where
 
 
-def _at_corners(f: Callable[..., Any], bounds: Array, constants: list[float], step: float) -> str:
+def _at_corners(f: Function, bounds: Array, constants: list[float], step: float) -> str:
     """Look where all variables have special values."""
     dimensions = len(bounds)
     most = max(2, int(_MOST_PLACES ** (1 / dimensions)))
@@ -159,7 +160,8 @@ def _at_corners(f: Callable[..., Any], bounds: Array, constants: list[float], st
         where = np.array(corner)
         found = _at(f, bounds, axes, where, step)
         # Not the border of something that the diagonal alone touches.
-        if found and all(_at(f, bounds, [axis], where, step, dimensions) for axis in axes):
+        along_each = (_at(f, bounds, [axis], where, step, dimensions) for axis in axes)
+        if found and all(along_each):
             return found
     return ""
 
@@ -168,7 +170,7 @@ class _View:
     """A function along a line through a place: ``values(distances)``, and how near one can look."""
 
     def __init__(
-        self, f: Callable[..., Any], bounds: Array, axes: list[int], where: Array, step: float
+        self, f: Function, bounds: Array, axes: list[int], where: Array, step: float
     ) -> None:
         self.f = f
         self.low = bounds[:, :1]
@@ -190,7 +192,7 @@ class _View:
 
 
 def _at(
-    f: Callable[..., Any],
+    f: Function,
     bounds: Array,
     axes: list[int],
     where: Array,
@@ -241,7 +243,7 @@ def _is_peak(hidden: Array, seen: Array, scale: float) -> bool:
     return bool(is_settled and last > _BEYOND * (largest - smallest) + _NOTICED * scale)
 
 
-def _size(f: Callable[..., Any], bounds: Array) -> float:
+def _size(f: Function, bounds: Array) -> float:
     """Return the largest of some values from all over the bounds, without their signs."""
     low = bounds[:, :1]
     high = bounds[:, 1:]
@@ -253,7 +255,7 @@ def _finite(values: Array) -> Array:
     return values[np.isfinite(values)]
 
 
-def _values(f: Callable[..., Any], x: Array) -> Array:
+def _values(f: Function, x: Array) -> Array:
     count = x.shape[1]
     try:
         with np.errstate(all="ignore"):
@@ -263,6 +265,6 @@ def _values(f: Callable[..., Any], x: Array) -> Array:
         return np.full(count, np.nan)
 
 
-def _magnitude(f: Callable[..., Any], x: Array) -> Array:
+def _magnitude(f: Function, x: Array) -> Array:
     values = np.abs(_values(f, x))
     return np.where(np.isfinite(values), values, np.nan)

@@ -14,10 +14,10 @@ from mpipar.core.parameters import parse_int
 from mpipar.inputs.common import at_line, is_hdf5, listed, read_text
 from mpipar.inputs.csv_table import check_column, read_cells
 
+_Kind = type[int] | type[float]
 
-def read_numbers(
-    path: str, kind: type[int] | type[float], column: str | None = None
-) -> npt.NDArray[Any]:
+
+def read_numbers(path: str, kind: _Kind, column: str | None = None) -> npt.NDArray[Any]:
     """Return the numbers in a file.
 
     Parameters
@@ -48,7 +48,9 @@ def read_numbers(
         raise BadInput(f"{path!r}: only CSV files have columns, such as {column!r}")
     else:
         texts = _texts_in_lines(Path(path))
-    numbers = [_number(Path(path), kind, line, text) for line, text in texts]
+    numbers = []
+    for line, text in texts:
+        numbers.append(_number(Path(path), kind, line, text))
     if not numbers:
         raise BadInput(f"{path!r}: there are no numbers in it")
     if kind is float:
@@ -73,7 +75,7 @@ def _texts_in_csv(path: Path, column: str | None) -> Iterator[tuple[int, str]]:
         yield line, row[place]
 
 
-def _number(path: Path, kind: type[int] | type[float], line: int, text: str) -> int | float:
+def _number(path: Path, kind: _Kind, line: int, text: str) -> int | float:
     if kind is int:
         try:
             return parse_int(text)
@@ -89,12 +91,13 @@ def _integers(path: str, numbers: list[Any]) -> npt.NDArray[Any]:
     """Return whole numbers as an array in which none loses a bit."""
     smallest, largest = min(numbers), max(numbers)
     for kind in (np.int64, np.uint64):
-        if np.iinfo(kind).min <= smallest and largest <= np.iinfo(kind).max:
+        limits = np.iinfo(kind)
+        if limits.min <= smallest and largest <= limits.max:
             return np.array(numbers, kind)
     raise BadInput(f"{path!r}: no type of 64 bits holds both {smallest} and {largest}")
 
 
-def _from_hdf5(path: str, kind: type[int] | type[float], column: str | None) -> npt.NDArray[Any]:
+def _from_hdf5(path: str, kind: _Kind, column: str | None) -> npt.NDArray[Any]:
     from mpipar.inputs.dataset import open_dataset, reading  # HDF5 takes time to load
 
     if column is not None:

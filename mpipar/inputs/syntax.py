@@ -89,8 +89,9 @@ def check_syntax(text: str, tree: ast.Expression, variables: Collection[str]) ->
 
 def _attribute_hint(attribute: ast.Attribute, variables: Collection[str]) -> str:
     """Return what is wrong with a call as x.mean(), or np.sin(x)."""
+    numpy_names = {"np", "numpy"}.difference(variables)
     of = attribute.value
-    if isinstance(of, ast.Name) and of.id in {"np", "numpy"} - {*variables}:
+    if isinstance(of, ast.Name) and of.id in numpy_names:
         return _HINTS[ast.Attribute]
     if attribute.attr in {*REDUCTIONS, *RUNNING, *_OF_WHOLE_ARRAYS}:
         return f"attributes are not allowed; {instead_of(attribute.attr)}"
