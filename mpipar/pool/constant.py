@@ -31,7 +31,9 @@ def is_constant(item: Any) -> bool:
     """Return whether nothing can change in a value, as far as that is told quickly."""
     kind = type(item)
     if kind is tuple:
-        return all(map(is_constant, item)) if len(item) < 10 else are_constant(item)
+        if len(item) >= 10:
+            return are_constant(item)
+        return all(map(is_constant, item))
     return kind in _CONSTANT or _is_constant_kind(kind)
 
 

@@ -42,14 +42,19 @@ def _changed_environment() -> dict[str, str | None]:
     """Return what the script has changed in its environment; None is a variable that it has
     removed.
     """
-    changed: dict[str, str | None] = {
-        name: value
-        for name, value in os.environ.items()
-        if _environment_at_start.get(name) != value and not is_launchers(name)
-    }
-    changed |= {name: None for name in _environment_at_start if name not in os.environ}
+    changed: dict[str, str | None] = {}
+    for name, value in os.environ.items():
+        if _environment_at_start.get(name) != value and not is_launchers(name):
+            changed[name] = value
+    for name in _environment_at_start:
+        if name not in os.environ:
+            changed[name] = None
     changed[NO_INIT] = os.environ.get(NO_INIT)  # tasks may use MPI, and see a world of one
     return changed
+
+
+def _networks(host: str, addresses: list[str]) -> str:
+    return f"{host}: {', '.join(addresses) or 'none'}"
 
 
 class Engine(threading.Thread):
@@ -195,13 +200,10 @@ class Engine(threading.Thread):
             return None
         address = shared_address(own.networks, list(others.values()))
         if address is None:
-            told = "; ".join(
-                f"{host}: {', '.join(found) or 'none'}" for host, found in others.items()
-            )
-            raise RunFailed(
-                f"the nodes share no network ({own.host}: {', '.join(own.networks) or 'none'};"
-                f" {told})"
-            )
+            told = [_networks(own.host, own.networks)]
+            for host, found in others.items():
+                told.append(_networks(host, found))
+            raise RunFailed(f"the nodes share no network ({'; '.join(told)})")
         return address
 
     # What the engine's own thread does.
@@ -225,7 +227,10 @@ class Engine(threading.Thread):
 
     def _turn(self) -> None:
         self._is_sleeping = True
-        self._station.wait(0.0 if self._actions or self._is_ending else self._patience.seconds())
+        seconds = 0.0
+        if not self._actions and not self._is_ending:
+            seconds = self._patience.seconds()
+        self._station.wait(seconds)
         self._is_sleeping = False
         for _ in range(len(self._actions)):
             dispatch, action = self._actions.popleft()

@@ -194,13 +194,12 @@ class Evaluation:
     ) -> None:
         self.batch = batch
         self._call, self._takes_exit = call, takes_exit
-        self._waiting = deque(
-            items
-        )  # two threads take from its ends; each task goes to one of them
-        first_ones: Iterator[Any] = map(
-            deque.popleft, repeat(self._waiting, len(items))
-        )  # IndexError at an early end
-        self._source = first_ones if seed is None else self._seeded(first_ones, seed)
+        # two threads take from its ends; each task goes to one of them
+        self._waiting = deque(items)
+        # raises IndexError at an early end
+        self._source: Iterator[Any] = map(deque.popleft, repeat(self._waiting, len(items)))
+        if seed is not None:
+            self._source = self._seeded(self._source, seed)
         if has_broken:
             self._source = map(checked, self._source)
         self._lock = threading.Lock()  # of what follows

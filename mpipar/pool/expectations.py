@@ -17,9 +17,8 @@ class Expectations:
     """
 
     def __init__(self) -> None:
-        self._seconds: dict[
-            Hashable, float
-        ] = {}  # {which function: seconds that a task of it takes}
+        # {which function: seconds that a task of it takes}
+        self._seconds: dict[Hashable, float] = {}
 
     def of(self, job: Job) -> float | None:
         """Return how many seconds a task of a job may take; None if that isn't known."""

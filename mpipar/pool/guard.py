@@ -6,10 +6,13 @@ import ast
 from collections.abc import Iterator
 from typing import NamedTuple
 
-_WRITING = {  # modes
-    *("w", "wb", "wt", "w+", "wb+", "w+b", "w-", "a", "ab", "at", "a+", "ab+"),
-    *("r+", "rb+", "r+b", "x", "xb", "xt"),
+_WRITING = {
+    *("w", "wb", "wt", "w+", "wb+", "w+b", "w-"),
+    *("a", "ab", "at", "a+", "ab+"),
+    *("r+", "rb+", "r+b"),
+    *("x", "xb", "xt"),
 }
+"""Modes in which a file is opened to write to it."""
 _LATER = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 """What is in these isn't done when a script is imported."""
 

@@ -86,14 +86,11 @@ class Job(ABC):
         self.returned: deque[int] = deque()
         self.deaths: defaultdict[int, int] = defaultdict(int)
         self.function_frames: Any = ()  # its pickle
-        self.stamp: Mapping[
-            str, Any
-        ] = {}  # what it uses of the script, as that was when the job was handed in
+        # what it uses of the script, as that was when the job was handed in
+        self.stamp: Mapping[str, Any] = {}
         self.lent: list[Any] = []  # what its function needs of this process
         self.error: BaseException | None = None  # why it can't be sent
-        self.expected: float | None = (
-            None  # seconds of a task, from earlier jobs with this function
-        )
+        self.expected: float | None = None  # seconds of a task, from earlier jobs like this
         self.noted, self.took = 0, 0.0  # tasks that have been done, and how many seconds they took
         self._seconds: float | None = None  # of a task, about
         self._largest = 1  # batch so far
@@ -148,7 +145,10 @@ class Job(ABC):
         mean = seconds / max(1, count)
         self.noted += count
         self.took += seconds
-        self._seconds = mean if self._seconds is None else (self._seconds + mean) / 2
+        if self._seconds is None:
+            self._seconds = mean
+        else:
+            self._seconds = (self._seconds + mean) / 2
         self._largest = max(self._largest, count)
 
     def batch_size(self, workers: int) -> int:
@@ -162,10 +162,11 @@ class Job(ABC):
         if self._seconds is None:
             return self.chunksize or self._first_batch(workers)
         wanted = self.target(workers) / max(self._seconds, 1e-8)
-        share = max(
-            math.ceil(left / (2 * workers)), min(int(wanted * _SMALLEST), math.ceil(left / workers))
-        )
-        return max(smallest, int(min(wanted, share, _GROWTH * max(self._largest, smallest))))
+        # half of what there is for each worker, or all of it if that is little
+        little = min(int(wanted * _SMALLEST), math.ceil(left / workers))
+        share = max(math.ceil(left / (2 * workers)), little)
+        most = _GROWTH * max(self._largest, smallest)
+        return max(smallest, int(min(wanted, share, most)))
 
     def _first_batch(self, workers: int) -> int:
         """Return how many tasks a batch should have of which none has come back: all, if they are

@@ -17,7 +17,9 @@ from mpipar.pool.arrivals import on_arrival
 
 def dotted(path: str) -> Callable[[Any], Any]:
     """Return what looks a path of attributes up; an empty one is the object itself."""
-    return operator.attrgetter(path) if path else lambda of: of
+    if not path:
+        return lambda of: of
+    return operator.attrgetter(path)
 
 
 # Python itself
@@ -31,7 +33,10 @@ def take_collection(gc: Any) -> tuple[bool, tuple[int, int, int], int]:
 def put_collection(gc: Any, state: tuple[bool, tuple[int, int, int], int]) -> None:
     """Collect garbage as the script does."""
     is_enabled, thresholds, debug = state
-    (gc.enable if is_enabled else gc.disable)()
+    if is_enabled:
+        gc.enable()
+    else:
+        gc.disable()
     gc.set_threshold(*thresholds)
     gc.set_debug(debug)
 
@@ -131,13 +136,8 @@ def put_locale(locale: Any, wanted: str) -> None:
 
 
 _OF_DIALECTS = (
-    "delimiter",
-    "doublequote",
-    "escapechar",
-    "lineterminator",
-    "quotechar",
-    "quoting",
-    "skipinitialspace",
+    *("delimiter", "doublequote", "escapechar", "lineterminator"),
+    *("quotechar", "quoting", "skipinitialspace", "strict"),
 )
 
 
@@ -146,7 +146,7 @@ def take_dialects(csv: Any) -> dict[str, dict[str, Any]]:
     found = {}
     for name in csv.list_dialects():
         dialect = csv.get_dialect(name)
-        found[name] = {each: getattr(dialect, each) for each in (*_OF_DIALECTS, "strict")}
+        found[name] = {each: getattr(dialect, each) for each in _OF_DIALECTS}
     return found
 
 
@@ -160,12 +160,14 @@ def put_dialects(csv: Any, dialects: dict[str, dict[str, Any]]) -> None:
 
 def take_adapters(sqlite3: Any) -> tuple[list[Any], list[Any]] | None:
     """Return the adapters and converters of sqlite3 that aren't its own."""
-    adapters = [
-        (kind, put) for (kind, _), put in sqlite3.adapters.items() if not _is_of("sqlite3", put)
-    ]
-    converters = [
-        (name, put) for name, put in sqlite3.converters.items() if not _is_of("sqlite3", put)
-    ]
+    adapters = []
+    for (kind, _), adapt in sqlite3.adapters.items():
+        if not _is_of("sqlite3", adapt):
+            adapters.append((kind, adapt))
+    converters = []
+    for name, convert in sqlite3.converters.items():
+        if not _is_of("sqlite3", convert):
+            converters.append((name, convert))
     if not adapters and not converters:
         return None
     return adapters, converters
@@ -204,10 +206,11 @@ def put_reducers(copyreg: Any, reducers: dict[Any, Any]) -> None:
 
 def take_gmpy2(gmpy2: Any) -> dict[str, Any]:
     """Return the context of gmpy2."""
+    context = gmpy2.get_context()
     found = {}
-    for name, value in re.findall(r"(\w+)=(\w+|-\w+)", repr(gmpy2.get_context())):
-        if hasattr(gmpy2.get_context(), name) and value not in ("Default",):
-            found[name] = getattr(gmpy2.get_context(), name)
+    for name, value in re.findall(r"(\w+)=(\w+|-\w+)", repr(context)):
+        if value != "Default" and hasattr(context, name):
+            found[name] = getattr(context, name)
     return found
 
 
@@ -227,9 +230,10 @@ def take_sympy(parameters: Any) -> dict[str, Any]:
 
 def put_sympy(parameters: Any, options: dict[str, Any]) -> None:
     """Change the global parameters of SymPy."""
+    current = parameters.global_parameters
     for name, value in options.items():
-        if getattr(parameters.global_parameters, name) != value:
-            setattr(parameters.global_parameters, name, value)
+        if getattr(current, name) != value:
+            setattr(current, name, value)
 
 
 _OF_TORCH = {  # getter: setter
@@ -243,7 +247,11 @@ _OF_TORCH = {  # getter: setter
 
 def take_torch(torch: Any) -> dict[str, Any]:
     """Return the defaults of torch."""
-    return {put: getattr(torch, take)() for take, put in _OF_TORCH.items() if hasattr(torch, take)}
+    found = {}
+    for take, put in _OF_TORCH.items():
+        if hasattr(torch, take):
+            found[put] = getattr(torch, take)()
+    return found
 
 
 def put_torch(torch: Any, options: dict[str, Any]) -> None:

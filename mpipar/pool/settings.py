@@ -60,9 +60,14 @@ def _by_keywords(
     name: str, module: str, getter: str, setter: str, kind: str = OF_LIBRARY
 ) -> Setting:
     """Return settings that one function returns as a dict and another takes as keywords."""
-    get, put = forms.dotted(getter), forms.dotted(setter)
+    get = forms.dotted(getter)
+    put = forms.dotted(setter)
     return Setting(
-        name, module, lambda of: dict(get(of)()), lambda of, value: put(of)(**value), kind
+        name,
+        module,
+        lambda of: dict(get(of)()),
+        lambda of, value: put(of)(**value),
+        kind,
     )
 
 
@@ -71,8 +76,12 @@ def _attributes(name: str, module: str, owner: str, *attributes: str) -> Setting
     find = forms.dotted(owner)
 
     def take(of: ModuleType) -> dict[str, Any]:
-        found = find(of)
-        return {each: getattr(found, each) for each in attributes if hasattr(found, each)}
+        owned = find(of)
+        found = {}
+        for each in attributes:
+            if hasattr(owned, each):
+                found[each] = getattr(owned, each)
+        return found
 
     def put(of: ModuleType, values: dict[str, Any]) -> None:
         for each, value in values.items():
@@ -104,11 +113,11 @@ def _umask(_: Any) -> int:
 
 
 def _limits(resource: Any) -> dict[str, Any]:
-    return {
-        name: resource.getrlimit(getattr(resource, name))
-        for name in dir(resource)
-        if name.startswith("RLIMIT_")
-    }
+    found = {}
+    for name in dir(resource):
+        if name.startswith("RLIMIT_"):
+            found[name] = resource.getrlimit(getattr(resource, name))
+    return found
 
 
 def _set_limits(resource: Any, limits: dict[str, Any]) -> None:
@@ -119,21 +128,19 @@ def _set_limits(resource: Any, limits: dict[str, Any]) -> None:
                 resource.setrlimit(number, limit)
 
 
+_KEPT_SIGNALS = {signal.SIGINT, signal.SIGCHLD, signal.SIGKILL, signal.SIGSTOP}
+
+
 def _handlers(_: Any) -> dict[int, Any]:
     """Return what is done at signals; at Ctrl-C and the end of children workers do what they
     must.
     """
-    numbers = signal.valid_signals() - {
-        signal.SIGINT,
-        signal.SIGCHLD,
-        signal.SIGKILL,
-        signal.SIGSTOP,
-    }
-    return {
-        int(number): signal.getsignal(number)
-        for number in numbers
-        if signal.getsignal(number) is not None
-    }
+    found = {}
+    for number in signal.valid_signals() - _KEPT_SIGNALS:
+        handler = signal.getsignal(number)
+        if handler is not None:
+            found[int(number)] = handler
+    return found
 
 
 def _set_handlers(_: Any, handlers: dict[int, Any]) -> None:

@@ -7,7 +7,7 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from types import BuiltinFunctionType, FunctionType
+from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any
 
 from mpipar.pool import by_value
@@ -91,10 +91,8 @@ class Snapshots:
     def call(self, function: Any, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
         """Return what a single task is, as it is now. Raises what pickling it raises."""
         self._definitions.remember(function)
-        plain = type(function) is FunctionType or (
-            type(function) is BuiltinFunctionType and type(function.__self__) is type(sys)
-        )
-        if plain and are_constant(arguments) and are_constant(keywords.values()):
+        is_plain = type(function) is FunctionType or _is_of_module(function)
+        if is_plain and are_constant(arguments) and are_constant(keywords.values()):
             return self._stamped(function), arguments, keywords
         return self._taken((function, arguments, keywords))
 
@@ -186,14 +184,17 @@ class Snapshots:
         array = numpy.frombuffer(view, numpy.uint8)
         key = array.__array_interface__["data"][0], array.nbytes
         last = self._copies.get(key)
-        if (
-            last is not None
-            and bytes(view[:_COMPARED]) == last.data[:_COMPARED]
-            and numpy.array_equal(array, last.data)
-        ):
-            return last
+        if last is not None:
+            begins_alike = bytes(view[:_COMPARED]) == last.data[:_COMPARED]
+            if begins_alike and numpy.array_equal(array, last.data):
+                return last
         copy = self._copies[key] = Copy(bytearray(view))
         return copy
+
+
+def _is_of_module(function: Any) -> bool:
+    """Return whether a function is a builtin one of a module, and not a method of an object."""
+    return type(function) is BuiltinFunctionType and type(function.__self__) is ModuleType
 
 
 def _merged(stamps: Iterable[Mapping[str, Definition]]) -> dict[str, Definition]:
