@@ -59,7 +59,11 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
 """Functions that may be called. None gives whole numbers of Python, nor a tuple or a list."""
 
 CONSTANTS: dict[str, float] = {
-    name: getattr(np, name) for name in ("pi", "e", "euler_gamma", "inf", "nan")
+    "pi": np.pi,
+    "e": np.e,
+    "euler_gamma": np.euler_gamma,
+    "inf": np.inf,
+    "nan": np.nan,
 }
 """Constants that may be named."""
 

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import ast
 import enum
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from mpipar.base.errors import BadInput
 from mpipar.inputs.arithmetic import ELEMENTWISE, REDUCTIONS, RUNNING
 
 Refusal = Callable[[ast.AST, str], BadInput]
+_Parts = Sequence[ast.expr]
 
 
 class Kind(enum.Enum):
@@ -89,27 +90,34 @@ class _Kinds:
         self.of: dict[ast.AST, Kind] = {}
 
     def note(self, node: ast.AST) -> None:
+        """Find out what a part is. Raises BadInput."""
+        kind = self._kind(node)
+        if kind is not None:
+            self.of[node] = kind
+
+    def _kind(self, node: ast.AST) -> Kind | None:
+        """Return what a part is; of an operator or a keyword, None."""
         match node:
             case ast.Constant():
-                self.of[node] = Kind.NUMBER
-            case ast.Name(name) if name in self.variables:
-                self.of[node] = Kind.ITEMS
-            case ast.Name():
-                self.of[node] = Kind.NUMBER
-            case ast.Tuple(elts) | ast.List(elts):
-                self.of[node] = self._list(node, elts)
+                return Kind.NUMBER
+            case ast.Name(name):
+                return Kind.ITEMS if name in self.variables else Kind.NUMBER
+            case ast.Tuple(elements) | ast.List(elements):
+                return self._list(node, elements)
             case ast.BinOp(left, ast.MatMult(), right):
-                self.of[node] = self._numbers_alone(node, "@", [left, right], Kind.NUMBER)
+                self._check_numbers(node, "@", [left, right])
+                return Kind.NUMBER
             case ast.UnaryOp(_, operand):
-                self.of[node] = self.of[operand]
+                return self.of[operand]
             case ast.BinOp(left, _, right) | ast.Compare(left, _, [right]):
-                self.of[node] = self._together(node, [left, right])
+                return self._together(node, [left, right])
             case ast.Subscript(value):
-                self.of[node] = self._element(node, self.of[value])
+                return self._element(node, self.of[value])
             case ast.Call(ast.Name(name), arguments):
-                self.of[node] = self._called(node, name, arguments)
+                return self._called(node, name, arguments)
+        return None
 
-    def _list(self, node: ast.AST, elements: list[ast.expr]) -> Kind:
+    def _list(self, node: ast.AST, elements: _Parts) -> Kind:
         kinds = {self.of[element] for element in elements if element in self.of}
         if kinds <= {Kind.NUMBER}:
             return Kind.NUMBERS
@@ -119,9 +127,9 @@ class _Kinds:
             raise self.refusal(node, "numbers and values of items in one list; write 0*x + 1 for 1")
         raise self.refusal(node, "a list in a list is not allowed")
 
-    def _together(self, node: ast.AST, parts: Sequence[ast.expr]) -> Kind:
+    def _together(self, node: ast.AST, parts: _Parts) -> Kind:
         """Return what is made element by element."""
-        kinds = {self.of[part] for part in parts}
+        kinds = self._kinds_of(parts)
         if Kind.NUMBERS in kinds and kinds & {Kind.ITEMS, Kind.LISTS}:
             why = "a list of numbers together with values of items: which would belong to which?"
             raise self.refusal(node, why)
@@ -130,13 +138,13 @@ class _Kinds:
                 return kind
         return Kind.NUMBER
 
-    def _numbers_alone(
-        self, node: ast.AST, name: str, parts: Sequence[ast.expr], kind: Kind
-    ) -> Kind:
-        kinds = {self.of[part] for part in parts}
-        if not kinds.isdisjoint(_OF_ITEMS):
+    def _check_numbers(self, node: ast.AST, name: str, parts: _Parts) -> None:
+        """Refuse values of items, where a function may have numbers alone."""
+        if not self._kinds_of(parts).isdisjoint(_OF_ITEMS):
             raise self.refusal(node, instead_of(name))
-        return kind
+
+    def _kinds_of(self, parts: _Parts) -> set[Kind]:
+        return {self.of[part] for part in parts}
 
     def _element(self, node: ast.Subscript, kind: Kind) -> Kind:
         if kind is Kind.ITEMS:
@@ -152,16 +160,17 @@ class _Kinds:
             return kind
         return _element_of(kind)
 
-    def _called(self, node: ast.Call, name: str, arguments: list[ast.expr]) -> Kind:
+    def _called(self, node: ast.Call, name: str, arguments: _Parts) -> Kind:
         if name in REDUCTIONS or name in RUNNING:
             return self._reduced(node, name, arguments)
         if name == "polyval":
             return self._polynomial(node, *arguments)
         if name == "interp":
-            self._numbers_alone(node, name, arguments[1:], Kind.NUMBER)
+            self._check_numbers(node, name, arguments[1:])
             return self.of[arguments[0]]
         if name not in ELEMENTWISE:
-            return self._numbers_alone(node, name, arguments, Kind.NUMBER)
+            self._check_numbers(node, name, arguments)
+            return Kind.NUMBER
         parts = list(arguments)
         for keyword in node.keywords:
             if keyword.arg not in ("dtype", "axis"):
@@ -179,29 +188,21 @@ class _Kinds:
             return Kind.ITEMS
         return self._together(node, [coefficients, x])
 
-    def _reduced(self, node: ast.Call, name: str, arguments: list[ast.expr]) -> Kind:
+    def _reduced(self, node: ast.Call, name: str, arguments: _Parts) -> Kind:
         """Return what is left of an argument along its first axis."""
         named = {keyword.arg: keyword.value for keyword in node.keywords}
-        axis = _axis_of(arguments, named)
+        axis = arguments[1] if len(arguments) > 1 else named.get("axis")
         kind = self.of[arguments[0]]
-        if kind is Kind.ITEMS and _is_of_one_item(axis):
+        if kind is Kind.ITEMS:
+            if not _is_of_one_item(axis):
+                raise self.refusal(node, instead_of(name))
             return kind
-        others = {self.of.get(part) for part in arguments[1:]}
-        if kind is Kind.ITEMS or not others.isdisjoint(_OF_ITEMS):
-            raise self.refusal(node, instead_of(name))
+        self._check_numbers(node, name, arguments[1:])
         if kind is Kind.LISTS and not _is_zero(axis):
             raise self.refusal(node, f"{instead_of(name)}; of a list of values write axis=0")
         if name in RUNNING or "keepdims" in named:
             return kind
         return _element_of(kind)
-
-
-def _axis_of(
-    arguments: Sequence[ast.expr], named: Mapping[str | None, ast.expr]
-) -> ast.expr | None:
-    if len(arguments) > 1:
-        return arguments[1]
-    return named.get("axis")
 
 
 def _element_of(kind: Kind) -> Kind:

@@ -53,19 +53,25 @@ class Grid:
         """Return the values of a row: the digits of its number, where each axis is a place."""
         if not -self._rows <= index < self._rows:
             raise IndexError(f"row {index} of {self._rows}")
-        values = {}
+        values = []
         for key in reversed(self.columns):
-            index, place = divmod(index, len(self._axes[key]))
-            values[key] = self._axes[key][place]
-        return {key: values[key] for key in self.columns}
+            axis = self._axes[key]
+            index, place = divmod(index, len(axis))
+            values.append(axis[place])
+        values.reverse()
+        return dict(zip(self.columns, values, strict=True))
 
     def column(self, name: str) -> list[Any]:
         """Return the values of a column, one for each row."""
         check_column(self._path, name, self.columns)
-        later = self.columns[self.columns.index(name) + 1 :]
-        times = math.prod(len(self._axes[key]) for key in later)
-        axis = self._axes[name]
-        return [axis[index // times % len(axis)] for index in range(self._rows)]
+        place = self.columns.index(name)
+        lengths = list(map(len, self._axes.values()))
+        before = math.prod(lengths[:place])
+        after = math.prod(lengths[place + 1 :])
+        once: list[Any] = []
+        for value in self._axes[name]:
+            once += [value] * after
+        return once * before
 
 
 def _axis(path: Path, key: str, value: Any) -> list[Any]:
