@@ -14,12 +14,12 @@ from mpipar.base.text import did_you_mean
 from mpipar.inputs.cells import (
     converted,
     fit_in_64_bits,
-    guessed,
     looks_like_number,
     parsed,
     prints_back,
 )
 from mpipar.inputs.common import at_line, listed, read_text, shortened
+from mpipar.inputs.guesses import guessed
 
 _Rows = list[list[str]]
 

@@ -7,9 +7,9 @@ from typing import Any, TypeAlias, TypeGuard
 
 import h5py
 import numpy as np
-import numpy.typing as npt
 
 from mpipar.base.errors import BadInput
+from mpipar.core.reduction import Array
 from mpipar.inputs.common import split_where
 from mpipar.inputs.csv_table import check_column
 from mpipar.inputs.dataset import check_readable, open_object, reading
@@ -85,7 +85,7 @@ class Hdf5Table:
                 values = dataset[rows]
         return self._plain(name, values)
 
-    def _plain(self, name: str, values: npt.NDArray[Any]) -> list[Any]:
+    def _plain(self, name: str, values: Array) -> list[Any]:
         return _plain(values, f"{self._where}, {name}")
 
 
@@ -167,7 +167,7 @@ def _check_type(where: str, name: str, dtype: np.dtype[Any]) -> None:
         )
 
 
-def _plain(values: npt.NDArray[Any], where: str) -> list[Any]:
+def _plain(values: Array, where: str) -> list[Any]:
     """Return values as those of Python."""
     if values.dtype.kind == "f":
         values = values.astype(np.float64)  # a long double would stay one

@@ -7,7 +7,8 @@ from typing import Any
 
 import h5py
 import numpy as np
-import numpy.typing as npt
+
+from mpipar.core.reduction import Array
 
 _BARE_DIMENSION = "This is a netCDF dimension but not a netCDF variable"
 _OWN = ("_Netcdf4Dimid", "_Netcdf4Coordinates", "DIMENSION_LIST")
@@ -26,7 +27,7 @@ _DEFAULT_FILLS = {
 }
 
 
-def attribute_of(dataset: h5py.Dataset, name: str) -> npt.NDArray[Any]:
+def attribute_of(dataset: h5py.Dataset, name: str) -> Array:
     """Return the values of an attribute that is there."""
     value = dataset.attrs[name]
     if isinstance(value, h5py.Empty):

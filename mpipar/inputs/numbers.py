@@ -7,17 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from mpipar.base.errors import BadInput
 from mpipar.core.parameters import parse_int
+from mpipar.core.reduction import Array
 from mpipar.inputs.common import at_line, is_hdf5, listed, read_text
 from mpipar.inputs.csv_table import check_column, read_cells
 
 _Kind = type[int] | type[float]
 
 
-def read_numbers(path: str, kind: _Kind, column: str | None = None) -> npt.NDArray[Any]:
+def read_numbers(path: str, kind: _Kind, column: str | None = None) -> Array:
     """Return the numbers in a file.
 
     Parameters
@@ -87,7 +87,7 @@ def _number(path: Path, kind: _Kind, line: int, text: str) -> int | float:
         raise at_line(path, line, f"expected a number, got {text!r}") from None
 
 
-def _integers(path: str, numbers: list[Any]) -> npt.NDArray[Any]:
+def _integers(path: str, numbers: list[Any]) -> Array:
     """Return whole numbers as an array in which none loses a bit."""
     smallest, largest = min(numbers), max(numbers)
     for kind in (np.int64, np.uint64):
@@ -97,7 +97,7 @@ def _integers(path: str, numbers: list[Any]) -> npt.NDArray[Any]:
     raise BadInput(f"{path!r}: no type of 64 bits holds both {smallest} and {largest}")
 
 
-def _from_hdf5(path: str, kind: _Kind, column: str | None) -> npt.NDArray[Any]:
+def _from_hdf5(path: str, kind: _Kind, column: str | None) -> Array:
     from mpipar.inputs.dataset import open_dataset, reading  # HDF5 takes time to load
 
     if column is not None:
@@ -111,7 +111,7 @@ def _from_hdf5(path: str, kind: _Kind, column: str | None) -> npt.NDArray[Any]:
     if dataset.dtype.kind not in "iuf":
         raise BadInput(f"{path!r}: expected numbers, got {dataset.dtype}")
     with reading(dataset):
-        numbers: npt.NDArray[Any] = dataset[()].ravel()
+        numbers: Array = dataset[()].ravel()
     if kind is float:
         return numbers.astype(np.float64)
     if numbers.max() > np.iinfo(np.int64).max:

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mpipar.base.errors import BadInput
+from mpipar.core.reduction import Array
 from mpipar.inputs.netcdf_attributes import attribute_of, default_fill, is_true_or_false
 
 PAGE = 2**16
@@ -51,7 +52,7 @@ class Variable:
     def __len__(self) -> int:
         return len(self.raw)
 
-    def __getitem__(self, rows: Any) -> npt.NDArray[Any]:
+    def __getitem__(self, rows: Any) -> Array:
         """Return decoded values. Raises BadInput where it isn't sure what they stand for."""
         values = np.asarray(self.raw[rows])
         if self._stored.kind in "iu" and self._stored != values.dtype:
@@ -149,13 +150,13 @@ class Variable:
             return None, value.flat[0]
         return value.flat[0], value.flat[1]
 
-    def _as_stored(self, value: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    def _as_stored(self, value: Array) -> Array:
         """Return an attribute, which is in the type of the file, signed or not as values are."""
         if not self._is_signed_anew:
             return value
         return value.astype(self.raw.dtype.newbyteorder("=")).view(self._stored)
 
-    def _missing(self, values: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    def _missing(self, values: Array) -> npt.NDArray[np.bool_]:
         missing = np.zeros(values.shape, bool)
         if values.dtype.kind not in "iuf":
             return missing
@@ -167,7 +168,7 @@ class Variable:
             missing |= np.isnan(values)
         return missing
 
-    def _check(self, present: npt.NDArray[Any]) -> None:
+    def _check(self, present: Array) -> None:
         """Raise BadInput if it isn't sure what values that aren't missing stand for."""
         if self._fill is not None and (present == self._fill).any():
             raise self._refusal(
@@ -179,7 +180,7 @@ class Variable:
         if self.dtype == np.float64 and self._stored in (np.int64, np.uint64):
             self._check_exact(present)
 
-    def _check_range(self, present: npt.NDArray[Any], least: Any, greatest: Any) -> None:
+    def _check_range(self, present: Array, least: Any, greatest: Any) -> None:
         outside = np.zeros(present.shape, bool)
         if least is not None:
             outside |= present < least
@@ -193,7 +194,7 @@ class Variable:
                 " mark such values by '_FillValue', or remove the attributes"
             )
 
-    def _check_exact(self, present: npt.NDArray[Any]) -> None:
+    def _check_exact(self, present: Array) -> None:
         """Raise BadInput for whole numbers of 64 bits that floats can't hold."""
         if not present.size:
             return
@@ -210,7 +211,7 @@ class Variable:
         return BadInput(f"{self.where!r}: {why}")
 
 
-def _stored_type(dtype: np.dtype[Any], unsigned: npt.NDArray[Any] | None) -> np.dtype[Any]:
+def _stored_type(dtype: np.dtype[Any], unsigned: Array | None) -> np.dtype[Any]:
     """Return the type of what is stored, signed or not as ``_Unsigned`` says."""
     if unsigned is None or dtype.kind not in "iu":
         return dtype.newbyteorder("=")
@@ -222,7 +223,7 @@ def _stored_type(dtype: np.dtype[Any], unsigned: npt.NDArray[Any] | None) -> np.
     raise BadInput(f'the attribute \'_Unsigned\' should be "true" or "false", got {word!r}')
 
 
-def _first_word(attribute: npt.NDArray[Any]) -> str:
+def _first_word(attribute: Array) -> str:
     if not attribute.size:
         return ""
     [word] = attribute.ravel()[:1].tolist()
