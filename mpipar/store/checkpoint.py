@@ -2,7 +2,8 @@
 
 ::
 
-    run.h5              /checkpoint: the state of the run when it was last written as a whole, with a checksum
+    run.h5              /checkpoint: the state of the run when it was last written as a whole, with
+                        a checksum
     run.h5.parts/       while the run goes on, or after it was killed
         lock            held by the root
         *.log           what each rank has done since then: a record with a checksum for each commit
@@ -29,6 +30,7 @@ import numpy as np
 from mpipar.base.errors import BadInput
 from mpipar.core.blocks import Blocks, united
 from mpipar.core.kernel import BoundKernel
+from mpipar.core.plan import Plan
 from mpipar.runtime.failure import Skipped, one_line
 from mpipar.runtime.progress_state import Done
 from mpipar.store.codec import decode, encode
@@ -72,26 +74,7 @@ def put(file: h5py.File, state: State) -> None:
 def get(path: Path, file: h5py.File) -> State:
     """Return the state in a file. Raises BadInput if there is none, or it is damaged."""
     try:
-        if not isinstance(file.get("checkpoint", getlink=True), h5py.HardLink):
-            raise ValueError("there is none in this file itself")
-        stored = file["checkpoint"]
-        if (
-            stored.dtype != np.uint8
-            or stored.external
-            or stored.id.get_storage_size() != stored.nbytes
-        ):
-            raise ValueError("it is not made of bytes in this file")
-        data = stored[...].tobytes()
-        if not has_text(stored, "sha256", hashlib.sha256(data).hexdigest()):
-            raise ValueError("the checksum is wrong")
-        run, identity, *packed, finished = decode(data)
-        if (
-            not isinstance(run, str)
-            or not isinstance(identity, dict)
-            or not isinstance(finished, bool)
-        ):
-            raise ValueError("it is not of a run")
-        return State(run, identity, _unpacked(packed), finished)
+        return _state_in(_stored_bytes(file))
     except (KeyError, ValueError, TypeError, OSError, RuntimeError, AttributeError) as error:
         reason = " ".join(str(error).split())[:100]
         raise BadInput(
@@ -99,37 +82,72 @@ def get(path: Path, file: h5py.File) -> State:
         ) from None
 
 
+def _stored_bytes(file: h5py.File) -> bytes:
+    """Return the bytes of a state. Raises ValueError if they aren't those that were written."""
+    if not isinstance(file.get("checkpoint", getlink=True), h5py.HardLink):
+        raise ValueError("there is none in this file itself")
+    stored = file["checkpoint"]
+    is_bytes = stored.dtype == np.uint8
+    is_here = not stored.external and stored.id.get_storage_size() == stored.nbytes
+    if not is_bytes or not is_here:
+        raise ValueError("it is not made of bytes in this file")
+    data: bytes = stored[...].tobytes()
+    if not has_text(stored, "sha256", hashlib.sha256(data).hexdigest()):
+        raise ValueError("the checksum is wrong")
+    return data
+
+
+def _state_in(data: bytes) -> State:
+    run, identity, *packed, finished = decode(data)
+    are_as_written = (
+        isinstance(run, str) and isinstance(identity, dict) and isinstance(finished, bool)
+    )
+    if not are_as_written:
+        raise ValueError("it is not of a run")
+    return State(run, identity, _unpacked(packed), finished)
+
+
 def check_state(path: Path, state: State, bound: BoundKernel) -> None:
     """Raise BadInput if blocks are done that the run hasn't, or if it is finished without being
     so.
     """
     check_done(path, state.done, bound)
+    if not state.finished or state.done.skipped:
+        return
     done = united(state.done.ranges)
-    if state.finished and not state.done.skipped:
-        whole = [range(bound.plan.n_blocks)] if bound.plan.n_blocks else []
-        if done != whole and not (bound.may_end_early and [r.start for r in done] == [0]):
-            raise BadInput(
-                f"resume: the checkpoint in {str(path)!r} is damaged (blocks are missing)"
-            )
+    is_whole = done == united([range(bound.plan.n_blocks)])
+    ended_early = bound.may_end_early and [r.start for r in done] == [0]
+    if not is_whole and not ended_early:
+        raise BadInput(f"resume: the checkpoint in {str(path)!r} is damaged (blocks are missing)")
 
 
 def check_done(path: Path, done: Done, bound: BoundKernel) -> None:
     """Raise BadInput if blocks are done that the run hasn't."""
-    plan = bound.plan
-    inside = all(r.step > 0 and r[0] >= 0 and r[-1] < plan.n_blocks for r in done.ranges if r)
-    if not inside or Blocks(united(done.ranges)).count != done.count:
-        raise BadInput(
-            f"resume: the checkpoint of {str(path)!r} is damaged (there are no such blocks)"
-        )
+    damaged = f"resume: the checkpoint of {str(path)!r} is damaged"
+    n_blocks = bound.plan.n_blocks
+    are_there = all(_is_within(r, n_blocks) for r in done.ranges)
+    if not are_there or Blocks(united(done.ranges)).count != done.count:
+        raise BadInput(f"{damaged} (there are no such blocks)")
     for skipped in done.skipped:
-        index = skipped.block
-        block = plan[index] if type(index) is int and 0 <= index < plan.n_blocks else None
-        texts = isinstance(skipped.reason, str) and isinstance(skipped.details, str)
-        if block is None or (block.start, block.stop) != (skipped.start, skipped.stop) or not texts:
-            raise BadInput(
-                f"resume: the checkpoint of {str(path)!r} is damaged (there is no such skipped"
-                " block)"
-            )
+        if not _is_block_of(bound.plan, skipped):
+            raise BadInput(f"{damaged} (there is no such skipped block)")
+
+
+def _is_within(blocks: range, n_blocks: int) -> bool:
+    if not blocks:
+        return True
+    return blocks.step > 0 and blocks[0] >= 0 and blocks[-1] < n_blocks
+
+
+def _is_block_of(plan: Plan, skipped: Skipped) -> bool:
+    """Return whether a plan has a block that was skipped, and what is told of it is text."""
+    index = skipped.block
+    is_index = type(index) is int and 0 <= index < plan.n_blocks
+    if not is_index:
+        return False
+    block = plan[index]
+    has_texts = isinstance(skipped.reason, str) and isinstance(skipped.details, str)
+    return has_texts and (block.start, block.stop) == (skipped.start, skipped.stop)
 
 
 class Log:

@@ -135,11 +135,10 @@ class _Describer(Dumper):
             ) from None
         if isinstance(reduced, str):
             return ["global", full_name(type(value)), reduced]
-        makers, rest = reduced[:3], reduced[3:5]
-        return [
-            self.plain(part)
-            for part in (*makers, *(list(part) if part is not None else None for part in rest))
-        ]
+        parts = list(reduced[:3])
+        for items in reduced[3:5]:  # iterators over those of a list, and of a dict
+            parts.append(None if items is None else list(items))
+        return [self.plain(part) for part in parts]
 
     def sorted(self, values: Any) -> list[Any]:
         return sorted((["digest", digest(value)] for value in values), key=json.dumps)

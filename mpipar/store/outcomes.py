@@ -28,7 +28,9 @@ class ItemTraceback(Exception):
     """Where in the function an item's exception was raised: the cause of that."""
 
     def __str__(self) -> str:
-        return f"\n\n{self.args[0].rstrip()}" if self.args else ""
+        if not self.args:
+            return ""
+        return f"\n\n{self.args[0].rstrip()}"
 
 
 def result_as_bytes(item: int, result: Any) -> bytes:
@@ -48,7 +50,8 @@ def exception_as_bytes(item: int, error: BaseException, below: int = 1) -> bytes
     """
     trace = error.__traceback__
     for _ in range(below):
-        trace = trace.tb_next if trace is not None else None
+        if trace is not None:
+            trace = trace.tb_next
     kind = type(error)
     told = {
         "module": kind.__module__.replace("__mp_main__", "__main__"),
@@ -75,7 +78,10 @@ def outcomes_of(data: bytes) -> Iterator[tuple[int, Any, bool]]:
         if len(stored) != length or _checksum(item, kind, stored) != checksum:
             raise ValueError(f"the outcome of item {item} is damaged")
         value = load(stored)
-        yield item, _made_again(value) if kind == _EXCEPTION else value, kind == _EXCEPTION
+        is_exception = kind == _EXCEPTION
+        if is_exception:
+            value = _made_again(value)
+        yield item, value, is_exception
         position += length
 
 
@@ -113,8 +119,12 @@ def _made_again(told: dict[str, Any]) -> BaseException:
     kind = _class(told["module"], told["name"])
     error: BaseException | None = None
     if kind is not None:
-        arguments = (told["text"],) if told["args"] is None else load(told["args"])
-        error = _new(kind, arguments, {} if told["state"] is None else load(told["state"]))
+        arguments, state = (told["text"],), {}
+        if told["args"] is not None:
+            arguments = load(told["args"])
+        if told["state"] is not None:
+            state = load(told["state"])
+        error = _new(kind, arguments, state)
     if error is None:
         error = ItemFailed(f"{told['name']}: {told['text']}")
     error.__cause__ = ItemTraceback(told["traceback"])
@@ -142,6 +152,9 @@ def _class(module: str, name: str) -> type[BaseException] | None:
     """Return a class of exceptions that is loaded, or None."""
     found: Any = sys.modules.get(module)
     for part in name.split("."):
-        found = vars(found).get(part) if hasattr(found, "__dict__") else None
-    is_exception = isinstance(found, type) and issubclass(found, BaseException)
-    return found if is_exception else None
+        if not hasattr(found, "__dict__"):
+            return None
+        found = vars(found).get(part)
+    if isinstance(found, type) and issubclass(found, BaseException):
+        return found
+    return None

@@ -10,7 +10,7 @@ import contextlib
 import os
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,18 +18,12 @@ import h5py
 
 from mpipar.base.errors import BadInput
 from mpipar.core.blocks import Blocks, united
-from mpipar.store.checkpoint import get, logged
+from mpipar.runtime.failure import Skipped
+from mpipar.store.checkpoint import State, get, logged
 
 ATTEMPTS = 5
-_BROKEN = (
-    OSError,
-    ValueError,
-    TypeError,
-    KeyError,
-    RuntimeError,
-    OverflowError,
-    BadInput,
-)  # what is damaged raises
+# What is damaged raises one of these.
+_BROKEN = (OSError, ValueError, TypeError, KeyError, RuntimeError, OverflowError, BadInput)
 
 
 class Progress(NamedTuple):
@@ -95,46 +89,49 @@ def progress(path: Path, seconds: float = 5.0) -> Progress | None:
 
 
 def _read(path: Path, until: float) -> Progress | None:
-    with h5py.File(
-        path, "r", locking=False
-    ) as file:  # HDF5 would lock the file, and be refused on some file systems
+    # HDF5 would lock the file, and be refused on some file systems.
+    with h5py.File(path, "r", locking=False) as file:
         if "mpipar_format" not in file.attrs:
             return None
         committed = path.stat().st_mtime
         if file.attrs.get("finished", True):
             return _of_result(path, file, committed)
         state = get(path, file)
+    return _of_state(path, state, committed, until)
+
+
+def _of_state(path: Path, state: State, committed: float, until: float) -> Progress:
+    """Return the progress of a run that goes on: its state, and what its ranks have logged since."""
     n_blocks = -(-_number(state.identity["n"]) // _number(state.identity["block"]))
-    folder, before = (
-        Path(f"{os.path.realpath(path)}.parts"),
-        Blocks(united(state.done.ranges)).count,
-    )
-    ranges, skipped, whole = (
-        list(state.done.ranges),
-        {block.block for block in state.done.skipped},
-        True,
-    )
+    before = Blocks(united(state.done.ranges)).count
+    folder = Path(f"{os.path.realpath(path)}.parts")
+    ranges = list(state.done.ranges)
+    skipped = _blocks_of(state.done.skipped)
+    whole = True
     try:
         for part in logged(folder, state.run):
             ranges += part.ranges
-            skipped |= {block.block for block in part.skipped}
+            skipped |= _blocks_of(part.skipped)
             if time.monotonic() > until:
                 whole = False
                 break
     except _BROKEN:
         whole = False
     done = united(ranges)
-    skipped -= {index for index in skipped if any(index in r for r in done)}
+    for blocks in done:  # which failed, and were done after all
+        skipped.difference_update([index for index in skipped if index in blocks])
     committed = max([committed, *_times(folder)])
     return Progress(Blocks(done).count, n_blocks, len(skipped), False, committed, whole, before)
 
 
+def _blocks_of(skipped: Iterable[Skipped]) -> set[int]:
+    return {block.block for block in skipped}
+
+
 def _of_result(path: Path, file: h5py.File, committed: float) -> Progress:
     """Return the progress of a run that is complete, but perhaps for skipped blocks."""
-    n_blocks, skipped = (
-        _number(file.attrs["n_blocks"]),
-        _number(file.attrs.get("skipped_blocks", 0)),
-    )
+    n_blocks = _number(file.attrs["n_blocks"])
+    skipped = _number(file.attrs.get("skipped_blocks", 0))
     done = n_blocks - skipped
     with contextlib.suppress(BadInput):  # totals that can't be stored leave none
         done = Blocks(united(get(path, file).done.ranges)).count
@@ -159,4 +156,6 @@ def signature(path: Path) -> tuple[int, int, int] | None:
         found = path.stat()
     except (OSError, ValueError):
         return None
-    return (found.st_ino, found.st_mtime_ns, found.st_size) if stat.S_ISREG(found.st_mode) else None
+    if not stat.S_ISREG(found.st_mode):
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_size

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -36,21 +37,24 @@ def look_through(rows: Rows, plan: Plan, done: Sequence[range]) -> Found:
 
     Raises OSError.
     """
-    blocks = [index for r in united(list(done)) for index in r]
+    blocks = _indices(done)
     good, told = _records_that_hold(rows), _sums(rows)
     missing: set[int] = set()
     counts = {}
     for number, dataset in enumerate(rows.datasets):
         place = rows.places.get(dataset.name)
-        if place is None:
-            missing |= {index for index in blocks if (index, number) not in good}
-            counts = {
-                index: good[index, number].shape[0] for index in blocks if (index, number) in good
-            }
+        if place is not None:
+            counts = {index: plan[index].size for index in blocks}
+            if rows.has_checksums:
+                missing.update(_changed(rows, dataset, number, place, plan, blocks, told))
             continue
-        counts = {index: plan[index].size for index in blocks}
-        if rows.has_checksums:
-            missing |= set(_changed(rows, dataset, number, place, plan, blocks, told))
+        counts = {}
+        for index in blocks:
+            record = good.get((index, number))
+            if record is None:
+                missing.add(index)
+            else:
+                counts[index] = record.shape[0]
     return Found(sorted(missing), counts)
 
 
@@ -61,9 +65,14 @@ def without(done: Done, found: Found, reduction: Reduction) -> Done:
     if not isinstance(reduction, Dataset):
         return Done(reduction.start())
     damaged = set(found.damaged)
-    kept = [index for r in united(done.ranges) for index in r if index not in damaged]
+    kept = [index for index in _indices(done.ranges) if index not in damaged]
     total = sum(found.counts[index] for index in kept)
     return Done(total, united([range(index, index + 1) for index in kept]), done.skipped)
+
+
+def _indices(ranges: Sequence[range]) -> list[int]:
+    """Return the numbers of blocks, each once."""
+    return list(itertools.chain.from_iterable(united(ranges)))
 
 
 def _records_that_hold(rows: Rows) -> dict[tuple[int, int], Record]:
@@ -119,6 +128,6 @@ def _changed(
             size = row_bytes * block.size
             file.seek(place + block.start * row_bytes)
             data = np.frombuffer(file.read(size), np.uint8)
-            known = told.get((index, number), [])
-            if size and not any(one.size == size and one.is_of(data, rows.run) for one in known):
+            known = [one for one in told.get((index, number), []) if one.size == size]
+            if size and not any(one.is_of(data, rows.run) for one in known):
                 yield index

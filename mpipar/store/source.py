@@ -72,11 +72,11 @@ class _Source:
         self.keep_docs = b"__doc__" in text
         self.statements = [s for s in ast.parse(text).body if not is_docstring(s)]
         self.binds = [frozenset(bound_names(s)) for s in self.statements]
-        nodes = ast.walk(ast.Module(self.statements, []))
-        self.changing = {
-            name for node in nodes if isinstance(node, ast.Global) for name in node.names
-        }
-        self.known: set[str] = set().union(*self.binds) if self.binds else set()
+        self.changing: set[str] = set()
+        for node in ast.walk(ast.Module(self.statements, [])):
+            if isinstance(node, ast.Global):
+                self.changing.update(node.names)
+        self.known: set[str] = set().union(*self.binds)
 
 
 class _Walk:
@@ -90,10 +90,10 @@ class _Walk:
 
     def digests(self) -> Digests:
         """Return the digest of each thing found."""
-        return {
-            label: _hash("\0".join(sorted(set(parts))))
-            for label, parts in sorted(self._found.items())
-        }
+        digests = {}
+        for label, parts in sorted(self._found.items()):
+            digests[label] = _hash("\0".join(sorted(set(parts))))
+        return digests
 
     def add_object(self, thing: Any) -> None:
         """Add a function, or what is called through partial, a method, a wrapper or a callable
@@ -150,8 +150,9 @@ class _Walk:
     def _add_line(self, source: _Source, line: int) -> None:
         """Add the statement at a line, which has a function without a name."""
         for number, statement in enumerate(source.statements):
-            decorators = statement.decorator_list if isinstance(statement, DEFINITIONS) else []
-            first = min([statement.lineno, *(d.lineno for d in decorators)])
+            first = statement.lineno
+            if isinstance(statement, DEFINITIONS):
+                first = min([first, *(d.lineno for d in statement.decorator_list)])
             if first <= line <= (statement.end_lineno or first):
                 self._add_names(source, self._take(source, [number]))
 
@@ -159,11 +160,10 @@ class _Walk:
         """Add all that binds or changes these names, the names used there, and so on."""
         taken = self._taken[source.path]
         while True:
-            new = [
-                number
-                for number, statement in enumerate(source.statements)
-                if number not in taken and concerns(statement, source.binds[number], names)
-            ]
+            new = []
+            for number, statement in enumerate(source.statements):
+                if number not in taken and concerns(statement, source.binds[number], names):
+                    new.append(number)
             if not new:
                 return
             used = self._take(source, new)
@@ -176,23 +176,30 @@ class _Walk:
         """Add statements, with what they import, and return the names that they use."""
         used: set[str] = set()
         taken = self._taken[source.path]
-        for number in [number for number in numbers if number not in taken]:
+        new = [number for number in numbers if number not in taken]
+        for number in new:  # modules that import each other may take some of these meanwhile
             statement = source.statements[number]
             if is_guard(statement) and not source.binds[number]:
                 continue
             taken.add(number)
             names = sorted(source.binds[number])
-            label = os.path.basename(source.path) + (f":{names[0]}" if names else "")
+            label = os.path.basename(source.path)
+            if names:
+                label += f":{names[0]}"
             self._found[label].append(dump(statement, source.keep_docs))
             self._add_imports(source, statement)
             self._add_libraries(source, statement)
-            for name in names:
-                if is_computed(statement) and name not in source.changing:
-                    self._add_value(
-                        label, name, getattr(sys.modules.get(source.module), name, None)
-                    )
+            if is_computed(statement):
+                self._add_values(source, label, names)
             used |= used_names(statement)
         return used
+
+    def _add_values(self, source: _Source, label: str, names: Iterable[str]) -> None:
+        """Add what names have in a module, but for those that functions give other values."""
+        module = sys.modules.get(source.module)
+        for name in names:
+            if name not in source.changing:
+                self._add_value(label, name, getattr(module, name, None))
 
     def _add_value(self, label: str, name: str, value: Any) -> None:
         """Add a plain value: a constant may come from a file or the environment."""
@@ -247,14 +254,12 @@ class _Walk:
     def _add_libraries(self, source: _Source, statement: ast.stmt) -> None:
         """Add the bytes of shared libraries that are named in a statement."""
         for node in ast.walk(statement):
-            if (
-                isinstance(node, ast.Constant)
-                and isinstance(node.value, str)
-                and node.value.endswith(_LIBRARIES)
-            ):
-                for path in (Path(node.value), Path(source.path).parent / node.value):
-                    if path.is_file():
-                        self._found[path.name].append(_bytes(str(path)))
+            text = node.value if isinstance(node, ast.Constant) else None
+            if not isinstance(text, str) or not text.endswith(_LIBRARIES):
+                continue
+            for path in (Path(text), Path(source.path).parent / text):
+                if path.is_file():
+                    self._found[path.name].append(_bytes(str(path)))
 
     def _source(self, path: str, module: str) -> _Source | None:
         if path not in self._sources:
@@ -278,9 +283,7 @@ def _is_plain(value: Any) -> bool:
         return all(_is_plain(item) for item in value)
     if isinstance(value, dict):
         return all(_is_plain(item) for pair in value.items() for item in pair)
-    return value is not None and isinstance(
-        value, (bool, int, float, complex, str, bytes, np.generic)
-    )
+    return isinstance(value, (bool, int, float, complex, str, bytes, np.generic))
 
 
 def _file_of(module: str) -> str | None:

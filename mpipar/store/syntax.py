@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+_COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+_WITH_NAMES_OF_THEIR_OWN = (*DEFINITIONS, ast.Lambda, *_COMPREHENSIONS)
 _SAYS_NOTHING = ("ctx", "kind", "type_comment", "type_ignores")
 _NO_EFFECT = {"run", "main", "print"}  # of what begins the run itself, which may be edited
 
@@ -19,9 +21,7 @@ def dump(node: Any, keep_docs: bool = False) -> str:
         return repr(node)
     parts = []
     for name, value in ast.iter_fields(node):
-        is_value_of_constant = isinstance(node, ast.Constant) and name == "value"
-        is_empty = value is None or value == []
-        if (name in _SAYS_NOTHING or is_empty) and not is_value_of_constant:
+        if not _says_something(node, name, value):
             continue
         is_body = name == "body" and isinstance(node, DEFINITIONS)
         if is_body and not keep_docs and is_docstring(value[0]):
@@ -30,29 +30,38 @@ def dump(node: Any, keep_docs: bool = False) -> str:
     return f"{type(node).__name__}({','.join(parts)})"
 
 
+def _says_something(node: ast.AST, name: str, value: Any) -> bool:
+    """Return whether a field of a node is part of what the source says."""
+    if isinstance(node, ast.Constant) and name == "value":
+        return True
+    is_empty = value is None or value == []
+    return not is_empty and name not in _SAYS_NOTHING
+
+
 def bound_names(statement: ast.stmt) -> Iterator[str]:
     """Yield the names of the module that a statement binds, or whose objects it changes."""
     if isinstance(statement, DEFINITIONS):
         yield statement.name
         return
     for node in _outer(statement):
-        match node:
-            case (
-                ast.FunctionDef(name=name)
-                | ast.AsyncFunctionDef(name=name)
-                | ast.ClassDef(name=name)
-            ):
-                yield name
-            case ast.Import(names=names) | ast.ImportFrom(names=names):
-                yield from ((alias.asname or alias.name.partition(".")[0]) for alias in names)
-            case ast.Name(id=name, ctx=ast.Store() | ast.Del()):
-                yield name
-            case ast.Attribute(ctx=ast.Store()) | ast.Subscript(ctx=ast.Store()):
-                root: Any = node
-                while isinstance(root, (ast.Attribute, ast.Subscript)):
-                    root = root.value
-                if isinstance(root, ast.Name):
-                    yield root.id
+        if isinstance(node, DEFINITIONS):
+            yield node.name
+        elif isinstance(node, (ast.Import, ast.ImportFrom)):
+            for alias in node.names:
+                yield alias.asname or alias.name.partition(".")[0]
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, (ast.Store, ast.Del)):
+            yield node.id
+        elif isinstance(node, (ast.Attribute, ast.Subscript)) and isinstance(node.ctx, ast.Store):
+            yield from _root_name(node)
+
+
+def _root_name(node: ast.Attribute | ast.Subscript) -> Iterator[str]:
+    """Yield the name that an attribute or item is of: x for ``x.y[0]``; nothing for ``f().y``."""
+    root: ast.expr = node
+    while isinstance(root, (ast.Attribute, ast.Subscript)):
+        root = root.value
+    if isinstance(root, ast.Name):
+        yield root.id
 
 
 def _outer(node: ast.AST) -> Iterator[ast.AST]:
@@ -125,16 +134,15 @@ def _within(function: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -> It
     """Yield all in the body of a function, but what is in functions within it and in
     comprehensions.
     """
-    rest: list[ast.AST] = (
-        list(function.body) if isinstance(function.body, list) else [function.body]
-    )
+    rest: list[ast.AST] = []
+    if isinstance(function, ast.Lambda):
+        rest.append(function.body)
+    else:
+        rest.extend(function.body)
     while rest:
         node = rest.pop()
         yield node
-        if not isinstance(
-            node,
-            (*DEFINITIONS, ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp),
-        ):
+        if not isinstance(node, _WITH_NAMES_OF_THEIR_OWN):
             rest.extend(ast.iter_child_nodes(node))
 
 
@@ -142,17 +150,16 @@ def is_computed(statement: ast.stmt) -> bool:
     """Return whether values that a statement binds may be others than its text says."""
     if isinstance(statement, (*DEFINITIONS, ast.Import, ast.ImportFrom)):
         return False
-    return any(
-        isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
-        for node in ast.walk(statement)
-    )
+    return any(_is_read(node) for node in ast.walk(statement))
+
+
+def _is_read(node: ast.AST) -> bool:
+    return isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
 
 
 def is_guard(statement: ast.stmt) -> bool:
     """Return whether this is ``if __name__ == "__main__":``."""
-    return isinstance(statement, ast.If) and any(
-        isinstance(node, ast.Name) and node.id == "__name__" for node in ast.walk(statement.test)
-    )
+    return isinstance(statement, ast.If) and "__name__" in _named(statement.test)
 
 
 def is_docstring(statement: ast.stmt) -> bool:

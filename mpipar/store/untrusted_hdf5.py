@@ -54,21 +54,7 @@ def opened(path: Path, *, is_checked: bool = False) -> Iterator[h5py.File]:
 
     Its seal is compared before, unless that is known to have been done.
     """
-    try:
-        kind = path.stat().st_mode
-        if stat.S_ISDIR(kind):
-            raise BadInput(f"{str(path)!r} is a folder, expected a result file")
-        if not stat.S_ISREG(kind):  # to open a pipe could take for ever
-            raise BadInput(f"{str(path)!r} is not a regular file")
-        with path.open("rb") as raw:
-            begins = raw.read(len(SIGNATURE))
-    except FileNotFoundError:
-        raise BadInput(f"there is no file {str(path)!r}") from None
-    except BadInput:
-        raise
-    except (OSError, ValueError) as error:  # a zero byte in a name is a ValueError
-        raise BadInput(f"{getattr(error, 'strerror', None) or error}: {str(path)!r}") from None
-    if begins != SIGNATURE:
+    if _first_bytes(path) != SIGNATURE:
         raise BadInput(f"{str(path)!r} is not an HDF5 file")
     try:
         if not is_checked:
@@ -79,6 +65,25 @@ def opened(path: Path, *, is_checked: bool = False) -> Iterator[h5py.File]:
         raise
     except BROKEN as error:
         raise BadInput(f"{str(path)!r} is damaged ({_reason(error)})") from None
+
+
+def _first_bytes(path: Path) -> bytes:
+    """Return how a file begins. Raises BadInput if there is none, or it can't be read."""
+    try:
+        kind = path.stat().st_mode
+        if stat.S_ISDIR(kind):
+            raise BadInput(f"{str(path)!r} is a folder, expected a result file")
+        if not stat.S_ISREG(kind):  # to open a pipe could take for ever
+            raise BadInput(f"{str(path)!r} is not a regular file")
+        with path.open("rb") as raw:
+            return raw.read(len(SIGNATURE))
+    except FileNotFoundError:
+        raise BadInput(f"there is no file {str(path)!r}") from None
+    except BadInput:
+        raise
+    except (OSError, ValueError) as error:  # a zero byte in a name is a ValueError
+        reason = getattr(error, "strerror", None) or error
+        raise BadInput(f"{reason}: {str(path)!r}") from None
 
 
 def _without_lock(path: Path) -> h5py.File:
@@ -105,9 +110,8 @@ def group(file: h5py.File, name: str) -> h5py.Group:
     """Return a group that lies in this file itself. Raises ValueError if there is none of this
     name.
     """
-    if not isinstance(file.get(name, getlink=True), h5py.HardLink) or not isinstance(
-        file[name], h5py.Group
-    ):
+    is_here = isinstance(file.get(name, getlink=True), h5py.HardLink)
+    if not is_here or not isinstance(file[name], h5py.Group):
         raise ValueError(f"there is no group {name!r}")
     return file[name]
 
@@ -204,8 +208,12 @@ def numbers(group: h5py.Group, name: str, met: set[int] | None = None) -> int:
     found = group[name]
     if isinstance(found, h5py.Group):
         met = set() if met is None else met
-        return sum(numbers(found, key, met) for key in found) if _is_new(found, met) else 0
-    return int(found.size or 0) if dataset(group, name) is not None else 0
+        if not _is_new(found, met):
+            return 0
+        return sum(numbers(found, key, met) for key in found)
+    if dataset(group, name) is None:
+        return 0
+    return int(found.size or 0)
 
 
 def attributes(item: h5py.HLObject) -> dict[str, Any]:

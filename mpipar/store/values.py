@@ -3,9 +3,11 @@
 The bytes are JSON and, after a NUL, the numbers of its arrays as they are. What JSON hasn't is a
 list that begins with a letter::
 
-    ["l", …]  list   ["t", …]  tuple   ["d", [key, value], …]  dict   ["s", …]  set   ["F", …]  frozenset
-    ["i", "0x…"]  integers beyond 53 bits   ["f", "0x1.8p+1"]  float   ["c", real, imaginary]   ["b", "base 64"]
-    ["a", descr, shape, position, bytes]  array   ["g", array]  NumPy's scalars   ["m", data, mask, fill value]
+    ["l", …]  list   ["t", …]  tuple   ["d", [key, value], …]  dict
+    ["s", …]  set   ["F", …]  frozenset   ["i", "0x…"]  integers beyond 53 bits
+    ["f", "0x1.8p+1"]  float   ["c", real, imaginary]   ["b", "base 64"]
+    ["a", descr, shape, position, bytes]  array   ["g", array]  NumPy's scalars
+    ["m", data, mask, fill value]
     ["n", name of one of _TEXTS, text]  dates, decimals, fractions, paths, …
 
 A value comes back as the type that it had, or is refused: subclasses, which may mean more, are.
@@ -63,7 +65,9 @@ class Dumper:
             raise Unstorable(
                 f"{_a(value)} that has itself in it, or is nested too deeply, can't be stored"
             ) from None
-        return b"\0".join([text, b"".join(self._arrays)]) if self._arrays else text
+        if not self._arrays:
+            return text
+        return b"\0".join([text, b"".join(self._arrays)])
 
     def plain(self, value: Any) -> Any:
         """Return a value as what JSON has."""
@@ -77,13 +81,10 @@ class Dumper:
         maker = _MAKERS.get(kind)
         if maker is not None:
             return maker(self, value)
-        if (
-            isinstance(value, np.generic)
-            and kind.__module__ == "numpy"
-            and value.dtype.kind in _ARRAY_KINDS
-        ):
+        if _is_scalar_of_numpy(value):
             return ["g", self.array(np.asarray(value))]
-        if kind in _TEXTS and (text := _text_of(value)) is not None:
+        text = _text_of(value) if kind in _TEXTS else None
+        if text is not None:
             return ["n", kind.__name__, text]
         return self.other(value)
 
@@ -96,7 +97,8 @@ class Dumper:
         dtype = array.dtype
         if dtype.kind not in _ARRAY_KINDS or dtype.hasobject:
             return self.other(array)
-        descr = np.lib.format.dtype_to_descr(dtype.newbyteorder("=") if dtype.isnative else dtype)
+        written = dtype.newbyteorder("=") if dtype.isnative else dtype
+        descr = np.lib.format.dtype_to_descr(written)
         if np.lib.format.descr_to_dtype(descr) != dtype:
             return self.other(array)
         data = array.tobytes()
@@ -107,6 +109,12 @@ class Dumper:
     def sorted(self, values: Any) -> list[Any]:
         """Return what stands for values without an order, in one that depends on nothing else."""
         return sorted((self.plain(value) for value in values), key=json.dumps)
+
+
+def _is_scalar_of_numpy(value: Any) -> bool:
+    if not isinstance(value, np.generic):
+        return False
+    return type(value).__module__ == "numpy" and value.dtype.kind in _ARRAY_KINDS
 
 
 class _Loader:
@@ -141,7 +149,9 @@ def _as_tuples(descr: Any, *, inside: bool = False) -> Any:
     if not inside:
         return [_as_tuples(field, inside=True) for field in descr]
     name, kind, *shape = descr
-    return (tuple(name) if isinstance(name, list) else name, _as_tuples(kind), *map(tuple, shape))
+    if isinstance(name, list):  # with a title
+        name = tuple(name)
+    return (name, _as_tuples(kind), *map(tuple, shape))
 
 
 def _masked(dumper: Dumper, value: Any) -> Any:
@@ -214,24 +224,29 @@ def _text_of(value: Any) -> str | None:
     if isinstance(value, datetime.timedelta):
         return f"{value.days} {value.seconds} {value.microseconds}"
     if isinstance(value, (datetime.date, datetime.time)):
-        text = value.isoformat()
-        zone = getattr(
-            value, "tzinfo", None
-        )  # one by name has rules, which a difference to UTC hasn't
-        is_plain = zone is None or (type(zone) is datetime.timezone and repr(zone).count("'") == 0)
-        return text if is_plain and not getattr(value, "fold", 0) else None
+        is_folded = getattr(value, "fold", 0)
+        if is_folded or not _is_difference_to_utc(getattr(value, "tzinfo", None)):
+            return None
+        return value.isoformat()
     return str(value)
+
+
+def _is_difference_to_utc(zone: Any) -> bool:
+    """Return whether a zone, or none, is no more than that: one by name has rules."""
+    if zone is None:
+        return True
+    return type(zone) is datetime.timezone and "'" not in repr(zone)
 
 
 def _a(value: Any) -> str:
     kind = type(value)
-    of = f" of {value.dtype}" if isinstance(value, np.ndarray) else ""
-    name = (
-        kind.__qualname__
-        if kind.__module__ in ("builtins", "__main__", "__mp_main__")
-        else full_name(kind)
-    )
-    return f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}{of}"
+    name = full_name(kind)
+    if kind.__module__ in ("builtins", "__main__", "__mp_main__"):
+        name = kind.__qualname__
+    article = "an" if name[0] in "aeiouAEIOU" else "a"
+    if isinstance(value, np.ndarray):
+        return f"{article} {name} of {value.dtype}"
+    return f"{article} {name}"
 
 
 def full_name(kind: Any) -> str:
