@@ -49,7 +49,10 @@ def load(name: str) -> Any:
     global _loading
     _loading += 1
     try:
-        module = _from_file(where) if where.endswith(".py") else _from_module(where)
+        if where.endswith(".py"):
+            module = _from_file(where)
+        else:
+            module = _from_module(where)
     finally:
         _loading -= 1
     return _attribute(module, where, attribute)

@@ -38,7 +38,8 @@ class Hdf5Table:
         else:
             self._datasets = _of_group(where, found)
         self.columns = tuple(self._datasets)
-        self._rows: int = self._datasets[self.columns[0]].shape[0]
+        first = self._datasets[self.columns[0]]
+        self._rows: int = first.shape[0]
         self._number = -1
         self._page: dict[str, list[Any]] = {}
         for dataset in set(self._datasets.values()):

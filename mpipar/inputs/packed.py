@@ -38,7 +38,10 @@ class Variable:
         self.size: int = raw.size
         self.name: str = raw.name
         self.file: h5py.File = raw.file
-        self._attributes = {name: attribute_of(raw, name) for name in CODING if name in raw.attrs}
+        self._attributes: dict[str, Array] = {}
+        for name in CODING:
+            if name in raw.attrs:
+                self._attributes[name] = attribute_of(raw, name)
         self._stored = _stored_type(raw.dtype, self._attributes.get("_Unsigned"))
         self._is_signed_anew = self._stored != raw.dtype and self._stored.kind in "iu"
         self._scale = self._number("scale_factor")
@@ -56,7 +59,7 @@ class Variable:
         """Return decoded values. Raises BadInput where it isn't sure what they stand for."""
         values = np.asarray(self.raw[rows])
         if self._stored.kind in "iu" and self._stored != values.dtype:
-            values = values.astype(values.dtype.newbyteorder("=")).view(self._stored)
+            values = _native(values).view(self._stored)
         missing = self._missing(values)
         self._check(values[~missing])
         decoded = values.astype(self.dtype)
@@ -86,7 +89,9 @@ class Variable:
             return self._unpacked_type()
         if not self._marks or self._stored.kind == "f":
             return self._stored
-        return np.dtype(np.float32 if self._stored.itemsize <= 2 else np.float64)
+        if self._stored.itemsize <= 2:
+            return np.dtype(np.float32)
+        return np.dtype(np.float64)
 
     def _unpacked_type(self) -> np.dtype[Any]:
         if self._stored.kind == "f" and self._is_marked_by_nan():
@@ -154,7 +159,8 @@ class Variable:
         """Return an attribute, which is in the type of the file, signed or not as values are."""
         if not self._is_signed_anew:
             return value
-        return value.astype(self.raw.dtype.newbyteorder("=")).view(self._stored)
+        in_file = value.astype(self.raw.dtype)
+        return _native(in_file).view(self._stored)
 
     def _missing(self, values: Array) -> npt.NDArray[np.bool_]:
         missing = np.zeros(values.shape, bool)
@@ -177,7 +183,8 @@ class Variable:
             )
         for least, greatest in self._ranges:
             self._check_range(present, least, greatest)
-        if self.dtype == np.float64 and self._stored in (np.int64, np.uint64):
+        is_of_64_bits = self._stored in (np.int64, np.uint64)
+        if is_of_64_bits and self.dtype == np.float64:
             self._check_exact(present)
 
     def _check_range(self, present: Array, least: Any, greatest: Any) -> None:
@@ -221,6 +228,11 @@ def _stored_type(dtype: np.dtype[Any], unsigned: Array | None) -> np.dtype[Any]:
     if word == "false":
         return np.dtype(f"i{dtype.itemsize}")
     raise BadInput(f'the attribute \'_Unsigned\' should be "true" or "false", got {word!r}')
+
+
+def _native(values: Array) -> Array:
+    """Return values in the byte order of this machine."""
+    return values.astype(values.dtype.newbyteorder("="))
 
 
 def _first_word(attribute: Array) -> str:

@@ -229,37 +229,43 @@ class _Checker:
         raise BadInput(f"there is no function {name!r}{did_you_mean(name, FUNCTIONS)}")
 
     def _check_keyword(self, keyword: ast.keyword) -> None:
+        value = keyword.value
         if keyword.arg not in KEYWORDS:
             raise self.refusal(keyword, f"arguments that have names are {', '.join(KEYWORDS)}")
         if keyword.arg == "dtype":
-            if not isinstance(keyword.value, ast.Name) or keyword.value.id not in TYPES:
+            is_type = isinstance(value, ast.Name) and value.id in TYPES
+            if not is_type:
                 raise self.refusal(keyword, f"dtype is one of {', '.join(TYPES)}")
-            self.functions.add(keyword.value)
-        self.arguments.add(keyword.value)
+            self.functions.add(value)
+        self.arguments.add(value)
 
     def _compute(self, node: ast.AST) -> None:
-        """Note the value of a node if there is no array in it; the nodes below have been
-        computed.
-        """
+        """Note the value of a node with no array in it; the nodes below have been computed."""
         match node:
             case ast.Constant(value):
                 self.values[node] = self._bounded(node, value)
             case ast.Name(name) if name in CONSTANTS and name not in self.variables:
                 self.values[node] = CONSTANTS[name]
-            case ast.UnaryOp(symbol, operand) if operand in self.values:
-                self.values[node] = self._computed(node, symbol, self.values[operand])
+            case ast.UnaryOp(symbol, operand):
+                self._compute_of(node, symbol, operand)
             case ast.BinOp(left, symbol, right) | ast.Compare(left, [symbol], [right]):
-                if left in self.values and right in self.values:
-                    self.values[node] = self._computed(
-                        node, symbol, self.values[left], self.values[right]
-                    )
+                self._compute_of(node, symbol, left, right)
 
-    def _computed(self, node: ast.AST, symbol: ast.AST, *values: Any) -> Any:
+    def _compute_of(self, node: ast.AST, symbol: ast.AST, *operands: ast.AST) -> None:
+        values = []
+        for operand in operands:
+            if operand not in self.values:
+                return
+            values.append(self.values[operand])
+        self.values[node] = self._computed(node, symbol, values)
+
+    def _computed(self, node: ast.AST, symbol: ast.AST, values: list[Any]) -> Any:
         """Return what Python gives for numbers, if that is no problem."""
         if all(isinstance(value, int) for value in values):
             self._check_whole(node, symbol, values)
+        compute = _OPERATORS[type(symbol)]
         try:
-            return self._bounded(node, _OPERATORS[type(symbol)](*values))
+            return self._bounded(node, compute(*values))
         except BadInput:
             raise
         except (ArithmeticError, TypeError, ValueError) as error:

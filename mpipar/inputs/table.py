@@ -73,8 +73,9 @@ def rows_in_slice(count: int, text: str) -> range:
 
     Raises BadInput.
     """
-    found = re.fullmatch("([0-9]+)/([0-9]+)", text)
-    part, parts = map(int, found.groups()) if found else (0, 0)
+    part = parts = 0
+    if re.fullmatch("[0-9]+/[0-9]+", text):
+        part, parts = map(int, text.split("/"))
     if not 1 <= part <= parts:
         raise BadInput(f"slice: expected I/N with I from 1 to N, such as 3/10, got {text!r}")
     first = count * (part - 1) // parts
