@@ -45,7 +45,9 @@ class _Finder:
 
     @staticmethod
     def find_spec(
-        name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+        name: str,
+        path: Sequence[str] | None = None,
+        target: ModuleType | None = None,
     ) -> ModuleSpec | None:
         """Return the spec of a module that is awaited, and None for all others."""
         if name not in _awaited:
@@ -72,7 +74,9 @@ class _Finder:
 
 
 def _found_by_others(
-    name: str, path: Sequence[str] | None, target: ModuleType | None
+    name: str,
+    path: Sequence[str] | None,
+    target: ModuleType | None,
 ) -> ModuleSpec | None:
     for finder in sys.meta_path:
         if finder is _Finder:

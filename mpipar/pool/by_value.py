@@ -161,13 +161,17 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
 
     def _reduced_sentinel(self, obj: Any) -> Any:
         """Reduce an object that is nothing but itself: to its name, if it has one."""
-        name = next(
-            (name for name, value in list(self._main.items()) if value is obj), self._defined
-        )
+        name = self._name_of(obj)
         if name is None or name == self._defined:
             return NotImplemented
         self.needed.add(name)
         return main_names.named, (name,)
+
+    def _name_of(self, obj: Any) -> str | None:
+        for name, value in list(self._main.items()):
+            if value is obj:
+                return name
+        return None
 
     def _path(self, obj: Any) -> str | None:
         """Return the name of a function or class, if it is in the main script and has one there."""
@@ -249,9 +253,8 @@ def dumps(
     file, buffers = io.BytesIO(), _Buffers()
     pickler = Pickler(file, given, defined, lends=lends, buffer_callback=buffers.keep_apart)
     _dump(pickler, value)
-    return Pickled(
-        [file.getbuffer(), *buffers.found], pickler.needed, pickler.stamps, pickler.lent or []
-    )
+    frames: Frames = [file.getbuffer(), *buffers.found]
+    return Pickled(frames, pickler.needed, pickler.stamps, pickler.lent or [])
 
 
 class _Buffers:
@@ -318,7 +321,9 @@ class Reused:
         self._file.truncate()
         self._pickler.clear_memo()
         self._pickler.globals_ref.clear()
-        self._pickler.needed, self._pickler.stamps, self._pickler.lent = set(), [], []
+        self._pickler.needed = set()
+        self._pickler.stamps = []
+        self._pickler.lent = []
 
 
 def loads(frames: Frames) -> Any:

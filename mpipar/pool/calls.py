@@ -24,9 +24,12 @@ class Calls:
     @classmethod
     def pickled(cls, items: Any) -> by_value.Pickled | None:
         """Pickle calls; return None if they aren't such."""
-        if type(items) is not list or type(items[0]) is not tuple or not items[0]:
+        if type(items) is not list:
             return None
-        function = items[0][0]
+        first = items[0]
+        if type(first) is not tuple or not first:
+            return None
+        function = first[0]
         if type(function) is not Stamped or function.name is None:
             return None
         arguments = _plain_arguments(function, items)

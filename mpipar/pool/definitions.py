@@ -104,7 +104,8 @@ class Definitions:
 
     def _remember(self, function: FunctionType) -> bool:
         contents = [_contents(cell) for cell in function.__closure__ or ()]
-        contents += [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
+        contents += function.__defaults__ or ()
+        contents += (function.__kwdefaults__ or {}).values()
         known = self._nameless.get(id(function))
         if known is not None:
             self._nameless.move_to_end(id(function))
@@ -223,7 +224,9 @@ class Definitions:
         return None
 
     def _definition(
-        self, name: str, limit: int | None = None
+        self,
+        name: str,
+        limit: int | None = None,
     ) -> tuple[Definition | Exception | None, set[str]]:
         """Return the definition of a name, or why there is none, and what else it needs."""
         value = self._value(name)

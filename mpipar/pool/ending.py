@@ -50,7 +50,9 @@ class Ending:
         hook = sys.excepthook
 
         def print_traceback(
-            kind: type[BaseException], error: BaseException, trace: TracebackType | None
+            kind: type[BaseException],
+            error: BaseException,
+            trace: TracebackType | None,
         ) -> object:
             sys.excepthook = hook
             return hook(kind, error.with_traceback(script_trace), script_trace)

@@ -145,7 +145,8 @@ class Engine(threading.Thread):
             if self._error is not None:
                 return
             self._pools[dispatch.number] = dispatch
-            dispatch.open({rank: workers[rank] for rank in self._ranks()}, setup, script)
+            in_ranks = {rank: workers[rank] for rank in self._ranks()}
+            dispatch.open(in_ranks, setup, script)
 
         self.post(dispatch, open_pool)
         return Session(self, dispatch)
@@ -195,7 +196,10 @@ class Engine(threading.Thread):
             If there is none.
         """
         own = self._peers[0]
-        others = {peer.host: peer.networks for peer in self._peers if peer.host != own.host}
+        others = {}
+        for peer in self._peers:
+            if peer.host != own.host:
+                others[peer.host] = peer.networks
         if not others:
             return None
         address = shared_address(own.networks, list(others.values()))

@@ -161,7 +161,11 @@ class Executor(concurrent.futures.Executor):
         return dict.fromkeys(range(self._session.unfinished))
 
     def submit(
-        self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any
+        self,
+        fn: Callable[..., Any],
+        /,
+        *args: Any,
+        **kwargs: Any,
     ) -> concurrent.futures.Future[Any]:
         """Have ``fn(*args, **kwargs)`` done, and return a future. Raises RuntimeError after
         :meth:`shutdown`.

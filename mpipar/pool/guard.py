@@ -95,7 +95,8 @@ class _Remover(ast.NodeTransformer):
             return node
         if not isinstance(node, ast.If) or not _is_guard(node.test):
             return self.generic_visit(node)
-        self.lines.append(range(node.lineno, (node.body[-1].end_lineno or node.lineno) + 1))
+        last = node.body[-1].end_lineno or node.lineno
+        self.lines.append(range(node.lineno, last + 1))
         for each in ast.walk(node):
             if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store):
                 self.bound.add(each.id)

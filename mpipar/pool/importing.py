@@ -105,7 +105,9 @@ _rebound: set[str] = set()
 
 
 def script_of_main(
-    environment: dict[str, str | None], stand_in: Callable[[], None] | None, cpus: int
+    environment: dict[str, str | None],
+    stand_in: Callable[[], None] | None,
+    cpus: int,
 ) -> tuple[bytes, str | None]:
     """Return the main script for :func:`import_script`, or nothing if it isn't to be imported.
 

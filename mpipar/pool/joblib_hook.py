@@ -43,7 +43,9 @@ class _Finder:
 
     @staticmethod
     def find_spec(
-        name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+        name: str,
+        path: Sequence[str] | None = None,
+        target: ModuleType | None = None,
     ) -> ModuleSpec | None:
         """Return the spec of the one module, and None for all others."""
         spec = PathFinder.find_spec(name, path, target) if name == _PLACE else None

@@ -95,7 +95,9 @@ def address() -> str:
             name = tempfile.mktemp(prefix="lent-", dir=util.get_temp_dir())
             sock.bind(name)
             sock.listen(_BACKLOG)
-            threading.Thread(target=_serve, args=(sock,), name="mpipar lender", daemon=True).start()
+            server = threading.Thread(target=_serve, args=(sock,), name="mpipar lender")
+            server.daemon = True
+            server.start()
             _address = name
         return _address
 

@@ -90,7 +90,8 @@ def shared_in_modules(dumps: Callable[[Any], Pickled]) -> SharedInModules:
         needed = steps.needed | value.needed
         frames = _as_bytes(steps), _as_bytes(value)
         is_manager = type(place.value).__module__ == "mpipar.pool.manager"
-        found.values.append(Shared(place.module, place.name, *frames, "", bool(needed), is_manager))
+        shared = Shared(place.module, place.name, *frames, "", bool(needed), is_manager)
+        found.values.append(shared)
         found.needed.update(needed)
         found.lent.extend(value.lent)
     return found

@@ -13,7 +13,10 @@ from mpipar.runtime.channel import Frames
 
 
 def outcomes_of(
-    frames: Frames, tasks: int, failed: Iterable[int], explained: Callable[[Any], BaseException]
+    frames: Frames,
+    tasks: int,
+    failed: Iterable[int],
+    explained: Callable[[Any], BaseException],
 ) -> tuple[list[Any], bool]:
     """Return the outcomes of some tasks, and whether all are values.
 

@@ -21,7 +21,10 @@ class AsyncResult:
     """The result of ``apply_async``, ``map_async`` or ``starmap_async``, once there is one."""
 
     def __init__(
-        self, pool: Pool, callback: Callback | None, error_callback: Callback | None
+        self,
+        pool: Pool,
+        callback: Callback | None,
+        error_callback: Callback | None,
     ) -> None:
         self._pool = pool  # which lives as long as there is something to come
         self._callback, self._error_callback = callback, error_callback
@@ -195,7 +198,10 @@ class Pool:
             raise ValueError("Pool not running")
 
     def apply(
-        self, func: Callable[..., Any], args: Iterable[Any] = (), kwds: dict[str, Any] | None = None
+        self,
+        func: Callable[..., Any],
+        args: Iterable[Any] = (),
+        kwds: dict[str, Any] | None = None,
     ) -> Any:
         """Return ``func(*args, **kwds)``, done by a worker."""
         return self.apply_async(func, args, kwds).get()
@@ -215,7 +221,10 @@ class Pool:
         return result
 
     def map(
-        self, func: Callable[[Any], Any], iterable: Iterable[Any], chunksize: int | None = None
+        self,
+        func: Callable[[Any], Any],
+        iterable: Iterable[Any],
+        chunksize: int | None = None,
     ) -> list[Any]:
         """Return ``[func(item) for item in iterable]``; see :meth:`map_async`."""
         return self._map(func, "map", iterable, chunksize, None, None, waits=True).get()  # type: ignore[no-any-return]
@@ -296,7 +305,10 @@ class Pool:
         return result
 
     def imap(
-        self, func: Callable[[Any], Any], iterable: Iterable[Any], chunksize: int = 1
+        self,
+        func: Callable[[Any], Any],
+        iterable: Iterable[Any],
+        chunksize: int = 1,
     ) -> FedJob:
         """Return an iterator over ``func(item)`` in the order of the items.
 
@@ -320,13 +332,21 @@ class Pool:
         return self._imap(func, iterable, chunksize, ordered=True)
 
     def imap_unordered(
-        self, func: Callable[[Any], Any], iterable: Iterable[Any], chunksize: int = 1
+        self,
+        func: Callable[[Any], Any],
+        iterable: Iterable[Any],
+        chunksize: int = 1,
     ) -> FedJob:
         """Return an iterator over ``func(item)`` in any order, as values come; see :meth:`imap`."""
         return self._imap(func, iterable, chunksize, ordered=False)
 
     def _imap(
-        self, func: Callable[[Any], Any], iterable: Iterable[Any], chunksize: int, *, ordered: bool
+        self,
+        func: Callable[[Any], Any],
+        iterable: Iterable[Any],
+        chunksize: int,
+        *,
+        ordered: bool,
     ) -> FedJob:
         self._check_running()
         if chunksize < 1:

@@ -93,7 +93,12 @@ def by_value(kind: type, reduced: Any) -> Any:
 
 
 def _skeleton(
-    kind: Any, name: str, bases: tuple[type, ...], names: dict[str, Any], number: str, extra: Any
+    kind: Any,
+    name: str,
+    bases: tuple[type, ...],
+    names: dict[str, Any],
+    number: str,
+    extra: Any,
 ) -> Any:
     """Return a class without its attributes, made by what its metaclass has from a library."""
     resolved = types.resolve_bases(bases)

@@ -45,7 +45,10 @@ def prepare(target: str, is_module: bool, workers: int | str | None, seed: int |
     if not is_module and not os.path.exists(target):
         raise BadInput(f"there is no file {target!r}")
     # As Python itself does; a worker finds the modules beside the script, too.
-    sys.path[0] = os.getcwd() if is_module else os.path.dirname(os.path.realpath(target))
+    if is_module:
+        sys.path[0] = os.getcwd()
+    else:
+        sys.path[0] = os.path.dirname(os.path.realpath(target))
     outlive_warning()
     pool_runtime.configure(workers, seed, patch_multiprocessing.install)
     comm = pool_runtime.enter()

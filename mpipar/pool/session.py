@@ -91,7 +91,11 @@ class Session:
         self._post(lambda: self._dispatch.add(job))
 
     def call(
-        self, function: Any, arguments: tuple[Any, ...], keywords: dict[str, Any], sink: Any
+        self,
+        function: Any,
+        arguments: tuple[Any, ...],
+        keywords: dict[str, Any],
+        sink: Any,
     ) -> None:
         """Have a single task done, with all as it is now."""
         try:

@@ -110,7 +110,8 @@ def _let_append(handler: Any) -> None:
     with contextlib.suppress(OSError, ValueError, AttributeError):
         stream.flush()
         number = stream.fileno()
-        fcntl.fcntl(number, fcntl.F_SETFL, fcntl.fcntl(number, fcntl.F_GETFL) | os.O_APPEND)
+        flags = fcntl.fcntl(number, fcntl.F_GETFL)
+        fcntl.fcntl(number, fcntl.F_SETFL, flags | os.O_APPEND)
 
 
 def _name_of(stream: Any) -> str | None:

@@ -49,7 +49,11 @@ class Setting(NamedTuple):
 
 
 def _by_functions(
-    name: str, module: str, getter: str, setter: str, kind: str = OF_LIBRARY
+    name: str,
+    module: str,
+    getter: str,
+    setter: str,
+    kind: str = OF_LIBRARY,
 ) -> Setting:
     """Return a setting that one function returns and another takes."""
     get, put = forms.dotted(getter), forms.dotted(setter)
@@ -57,7 +61,11 @@ def _by_functions(
 
 
 def _by_keywords(
-    name: str, module: str, getter: str, setter: str, kind: str = OF_LIBRARY
+    name: str,
+    module: str,
+    getter: str,
+    setter: str,
+    kind: str = OF_LIBRARY,
 ) -> Setting:
     """Return settings that one function returns as a dict and another takes as keywords."""
     get = forms.dotted(getter)
@@ -94,7 +102,10 @@ def _contents(name: str, module: str, owner: str) -> Setting:
     """Return settings that are the values of a dict."""
     find = forms.dotted(owner)
     return Setting(
-        name, module, lambda of: dict(find(of)), lambda of, values: find(of).update(values)
+        name,
+        module,
+        lambda of: dict(find(of)),
+        lambda of, values: find(of).update(values),
     )
 
 

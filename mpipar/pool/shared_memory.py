@@ -225,8 +225,8 @@ def is_anonymous(mapping: mmap.mmap) -> bool:
         return False
     with open("/proc/self/maps") as maps:
         for line in maps:
-            start, end = (int(each, 16) for each in line.split(" ", 1)[0].split("-"))
-            if start <= address < end:
+            start, _, end = line.partition(" ")[0].partition("-")
+            if int(start, 16) <= address < int(end, 16):
                 return "/dev/zero" in line
     return False
 

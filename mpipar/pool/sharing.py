@@ -218,7 +218,11 @@ def _note(token: str, value: Any) -> None:
 
 
 def _same(
-    address: str, token: str, make: Callable[..., Any], arguments: tuple[Any, ...], state: Any
+    address: str,
+    token: str,
+    make: Callable[..., Any],
+    arguments: tuple[Any, ...],
+    state: Any,
 ) -> Any:
     """Return what this process has of an object of the script's, or make it: what its pickle
     calls.

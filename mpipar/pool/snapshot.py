@@ -104,7 +104,10 @@ class Stamped:
     __slots__ = ("function", "name", "stamp")
 
     def __init__(
-        self, function: Any, stamp: Mapping[str, Definition], name: bytes | None = None
+        self,
+        function: Any,
+        stamp: Mapping[str, Definition],
+        name: bytes | None = None,
     ) -> None:
         self.function, self.stamp, self.name = function, stamp, name
 

@@ -144,7 +144,11 @@ def work_in_thread(sock: socket.socket) -> None:
 
 
 def _work(
-    sock: socket.socket, set_up: SetUp, define: Callable[[Any], None], *, in_thread: bool = False
+    sock: socket.socket,
+    set_up: SetUp,
+    define: Callable[[Any], None],
+    *,
+    in_thread: bool = False,
 ) -> None:
     sock.setblocking(True)  # the script may have set a default timeout
     try:
@@ -206,7 +210,12 @@ def _set_up_process(setup: Setup, number: int) -> None:
 
 class _Worker:
     def __init__(
-        self, sock: socket.socket, set_up: SetUp, define: Callable[[Any], None], *, in_thread: bool
+        self,
+        sock: socket.socket,
+        set_up: SetUp,
+        define: Callable[[Any], None],
+        *,
+        in_thread: bool,
     ) -> None:
         self._mailbox = Mailbox(sock)
         self._in_thread = in_thread

@@ -61,7 +61,13 @@ class Workers:
     """
 
     def __init__(
-        self, task: Task, count: int, *, rank: int, host: str, block_timeout: float | None = None
+        self,
+        task: Task,
+        count: int,
+        *,
+        rank: int,
+        host: str,
+        block_timeout: float | None = None,
     ) -> None:
         try:
             self._pickled, self._main = task_as_bytes(task)
