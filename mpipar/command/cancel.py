@@ -53,7 +53,9 @@ def main(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         left = "this no longer waits; what was told to stop goes on doing so"
         raise KeyboardInterrupt(left) from None
-    return DONE if ended else FAILED
+    if ended:
+        return DONE
+    return FAILED
 
 
 class _Target:

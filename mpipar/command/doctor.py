@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import contextlib
 import importlib.metadata
+import itertools
 import os
 import shutil
 import sys
 import tempfile
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -143,15 +143,14 @@ def examine(workers: int | str, device: str = "auto", clean: bool = False) -> Fi
     try:
         comm = world()
     except BadInput as error:  # copies that don't know of each other
-        if launched is not None and launched.rank:
-            return None
-        asked = launched.size if launched is not None else 1
-        facts = [*_programs(), ("ranks", f"1 seen of {asked}")]
-        return facts, [Problem(error.what, error.remedy)]
+        return _alone(launched, Problem(error.what, error.remedy))
     ranks = _ranks(comm, workers, device)
     if not comm.is_root:
         return None
-    seats = [(rank.place.host, rank.seat) for rank in ranks if rank.seat is not None]
+    seats = []
+    for rank in ranks:
+        if rank.seat is not None:
+            seats.append((rank.place.host, rank.seat))
     facts = [
         *_programs(),
         *_launch_facts(comm, launched),
@@ -165,11 +164,21 @@ def examine(workers: int | str, device: str = "auto", clean: bool = False) -> Fi
     of_gpus = gpus.problems(seats, wanted=device == GPU.name, launched=launched is not None)
     problems = [
         *_problems(ranks),
-        *(Problem(*one) for one in of_gpus),
+        *itertools.starmap(Problem, of_gpus),
         *_several_mpis(),
         *_unshared(ranks),
     ]
     return facts, problems
+
+
+def _alone(launched: Launch | None, problem: Problem) -> Findings | None:
+    """Return what one of several copies finds that don't know of each other: the first alone."""
+    asked = 1
+    if launched is not None:
+        if launched.rank:
+            return None
+        asked = launched.size
+    return [*_programs(), ("ranks", f"1 seen of {asked}")], [problem]
 
 
 def _launch_facts(comm: Comm, launched: Launch | None) -> Iterator[tuple[str, str]]:
@@ -235,38 +244,28 @@ def _left_behind(clean: bool) -> Iterator[tuple[str, str]]:
         yield "removed", _listed(gone)
         found = [leftover for leftover in found if leftover not in gone]
     if found:
-        yield (
-            "left behind",
-            (
-                f"{_listed(found)}, of killed runs, and nobody has it (remove it: mpipar doctor"
-                " --clean)"
-            ),
-        )
+        remedy = "remove it: mpipar doctor --clean"
+        yield "left behind", f"{_listed(found)}, of killed runs, and nobody has it ({remedy})"
 
 
 def _listed(found: list[Leftover]) -> str:
     """Return what is left in a line: how many, how large, and the first names."""
     size = sum(leftover.size for leftover in found)
-    names = [str(leftover.path) for leftover in found[:_MOST_NAMED]]
-    listed = ", ".join(names) or "nothing"
+    listed = ", ".join(str(leftover.path) for leftover in found[:_MOST_NAMED]) or "nothing"
     if len(found) > _MOST_NAMED:
         listed += f" and {len(found) - _MOST_NAMED} more"
     return f"{listed} ({size / 2**20:.1f} MiB)"
 
 
 def _by_host(ranks: list[Rank]) -> Iterator[tuple[str, str]]:
-    places = [rank.place for rank in ranks]
-    for host, count in Counter(one.host for one in places).items():
-        here = [one for one in places if one.host == host]
-        cores = sorted({len(one.cores) for one in here})
+    places: dict[str, list[Place]] = {}
+    for rank in ranks:
+        places.setdefault(rank.place.host, []).append(rank.place)
+    for host, here in places.items():
+        count, workers = several(len(here), "rank"), several(here[0].workers, "worker")
+        cores = sorted({len(place.cores) for place in here})
         listed = " or ".join(map(str, cores))
-        yield (
-            f"host {host}",
-            (
-                f"{several(count, 'rank')} with {several(here[0].workers, 'worker')} each, on"
-                f" {listed} cores"
-            ),
-        )
+        yield f"host {host}", f"{count} with {workers} each, on {listed} cores"
 
 
 def _problems(ranks: list[Rank]) -> Iterator[Problem]:
@@ -317,7 +316,8 @@ def page(facts: list[tuple[str, str]], problems: list[Problem]) -> str:
     """Return the page as text."""
     width = max(len(name) for name, _ in facts)
     lines = [f"{name:{width}}  {value}" for name, value in facts]
-    lines += [f"\nproblem: {problem.what}\n remedy: {problem.remedy}" for problem in problems]
+    for problem in problems:
+        lines.append(f"\nproblem: {problem.what}\n remedy: {problem.remedy}")
     if not problems:
         lines.append("\nno problem found")
     return "\n".join(lines)

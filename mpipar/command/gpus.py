@@ -16,14 +16,19 @@ _MOST_NAMED = 8  # ranks
 def facts(seats: Seats) -> Iterator[tuple[str, str]]:
     """Yield a line for each host."""
     for host in dict.fromkeys(host for host, _ in seats):
-        listed = [
-            f"{gpu.name} ({gpu.memory / 2**30:.0f} GiB, {gpu.uuid[:12]}): {_named(ranks)}"
-            for gpu, ranks in _takers(seats, host)
-        ]
-        reason = next(
-            (seat.problem for other, seat in seats if other == host and seat.problem), None
-        )
-        yield f"GPUs of {host}", "; ".join(listed) or f"none ({reason})"
+        listed = []
+        for gpu, ranks in _takers(seats, host):
+            about = f"{gpu.name} ({gpu.memory / 2**30:.0f} GiB, {gpu.uuid[:12]})"
+            listed.append(f"{about}: {_named(ranks)}")
+        yield f"GPUs of {host}", "; ".join(listed) or f"none ({_why_none(seats, host)})"
+
+
+def _why_none(seats: Seats, host: str) -> object:
+    """Return the first reason that a rank of a host has no GPU."""
+    for other, seat in seats:
+        if other == host and seat.problem:
+            return seat.problem
+    return None
 
 
 def problems(seats: Seats, *, wanted: bool, launched: bool) -> Iterator[tuple[str, str]]:
@@ -56,11 +61,10 @@ def problems(seats: Seats, *, wanted: bool, launched: bool) -> Iterator[tuple[st
 
 def _without_one(seats: Seats, wanted: bool) -> Iterator[tuple[str, str]]:
     """Yield which rank has no GPU, if it is wrong that it has none: others may have one."""
-    without = [
-        (rank, host, seat.problem)
-        for rank, (host, seat) in enumerate(seats)
-        if seat.problem is not None
-    ]
+    without = []
+    for rank, (host, seat) in enumerate(seats):
+        if seat.problem is not None:
+            without.append((rank, host, seat.problem))
     if without and (wanted or len(without) < len(seats)):
         rank, host, problem = without[0]
         whose = f"rank {rank} on host {host}"

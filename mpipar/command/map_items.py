@@ -25,17 +25,20 @@ def listed(items: Iterable[Any], comm: Comm) -> list[Any]:
         if isinstance(error, TypeError) and not hasattr(items, "__iter__"):
             problem = BadInput(f"map: expected items, such as a list, got {items!r:.60}")
     reasons = comm.gather(None if problem is None else one_line(problem))
-    others = [
-        f"rank {rank} could not list its items: {reason}"
-        for rank, reason in enumerate(reasons)
-        if reason
-    ]
-    first = comm.bcast(others[0] if others else None)
+    first = comm.bcast(_first_of(reasons))
     if problem is not None:
         raise problem
     if first is not None:
         raise RunFailed(f"map: {first}")
     return found
+
+
+def _first_of(reasons: Sequence[str | None]) -> str | None:
+    """Return which rank is the first without items, and why; None if all have theirs."""
+    for rank, reason in enumerate(reasons):
+        if reason:
+            return f"rank {rank} could not list its items: {reason}"
+    return None
 
 
 def digests(items: Sequence[Any]) -> dict[str, str]:
@@ -88,9 +91,9 @@ def _what_differs(
 def files(item: Any) -> set[str]:
     """Return the files that an item names, by itself or in a tuple, list or dict."""
     if isinstance(item, dict):
-        return {file for value in item.values() for file in files(value)}
+        return set().union(*map(files, item.values()))
     if isinstance(item, (list, tuple)):
-        return {file for value in item for file in files(value)}
+        return set().union(*map(files, item))
     if isinstance(item, (str, Path)):
         found = file_in(str(item))
         if found is not None:

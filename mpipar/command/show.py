@@ -65,17 +65,14 @@ def text(found: Summary | Unfinished | Study, options: Any) -> str:
     else:
         lines = [*view_text.value_text(found).splitlines(), ""]
         pairs = [
-            pair
-            for about in (
-                view_text.about_problem,
-                view_text.about_run,
-                view_text.about_time,
-                view_text.about_trouble,
-                view_text.about_file,
-            )
-            for pair in about(found)
+            *view_text.about_problem(found),
+            *view_text.about_run(found),
+            *view_text.about_time(found),
+            *view_text.about_trouble(found),
+            *view_text.about_file(found),
         ]
-        lines += [f"{name:{_LABEL}}{words}" for name, words in pairs]
+        for name, words in pairs:
+            lines.append(f"{name:{_LABEL}}{words}")
         lines += ["", *rank_table(found, full=options.ranks)]
         if options.workers:
             lines += ["", *worker_table(found)]
@@ -87,10 +84,8 @@ def _write(found: Summary, options: Any) -> None:
     if options.timeline is not None:
         from mpipar.view.timeline import draw_timeline
 
-        write_bytes(
-            options.timeline,
-            draw_timeline(found, options.timeline.suffix.lower().removeprefix(".")),
-        )
+        kind = options.timeline.suffix.lower().removeprefix(".")
+        write_bytes(options.timeline, draw_timeline(found, kind))
     if options.html is not None:
         write_text(options.html, as_page(found))
 
@@ -104,9 +99,9 @@ def as_page(found: Summary) -> str:
     if found.lower_bound > 0:
         cards.append(("× what no schedule can beat", f"{found.elapsed / found.lower_bound:.3f}"))
     cards.append(("longest block", f"{found.longest_block:.4g} s"))
-    trouble = [
-        f"{name}: {words}" if name else words for name, words in view_text.about_trouble(found)
-    ]
+    trouble = []
+    for name, words in view_text.about_trouble(found):
+        trouble.append(f"{name}: {words}" if name else words)
     given = [(name, one_line(value)) for name, value in found.parameters.items()]
     sections = [
         (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 import time
@@ -57,20 +58,17 @@ def main(arguments: Sequence[str]) -> int:
     given = _parser().parse_args(arguments)
     here = scheduler().cluster()
     only_recent = not given.jobs and not given.all
-    jobs = [_Job(all_named(name, here)) for name in given.jobs]
-    if not given.jobs:
+    if given.jobs:
+        jobs = [_Job(all_named(name, here)) for name in given.jobs]
+    else:
         jobs = _all_jobs(here, only_recent=only_recent)
     examined, problem = _examined(jobs)
     if problem is not None:
-        _say(
-            f"{scheduler().name} can't be asked ({problem}): this is what journals and results say"
-        )
+        whose = scheduler().name
+        _say(f"{whose} can't be asked ({problem}): this is what journals and results say")
         if jobs and not _anything_is_known(examined):
             return FAILED
-    found = []
-    for job, facts in zip(jobs, examined, strict=True):
-        if job.is_told_of(facts, only_recent=only_recent):
-            found.append((job.latest, facts))
+    found = _told_of(jobs, examined, only_recent=only_recent)
     if given.json:
         print(_as_json(found, is_one=len(given.jobs) == 1))
     else:
@@ -78,31 +76,42 @@ def main(arguments: Sequence[str]) -> int:
     return DONE
 
 
+def _told_of(
+    jobs: Sequence[_Job], examined: Sequence[list[Facts]], *, only_recent: bool
+) -> list[tuple[Submission, list[Facts]]]:
+    """Return the jobs that were asked for, each by its latest submission, with what is known."""
+    found = []
+    for job, facts in zip(jobs, examined, strict=True):
+        if job.is_told_of(facts, only_recent=only_recent):
+            found.append((job.latest, facts))
+    return found
+
+
 def _all_jobs(here: str, *, only_recent: bool) -> list[_Job]:
     """Return all jobs that are known, or those of them that may be recent."""
     known = record.known(here)
     if only_recent:
         known = [one for one in known if may_be_recent(one)]
+    jobs = [_Job(latest_of_folder(one, here)) for one in known]
     since = time.time() - _LONGEST_JOB
-    removed = [one for one in record.removed(here) if one.time > since]
-    return [
-        *(_Job(latest_of_folder(one, here)) for one in known),
-        *(_Job(latest_tasks([one]), is_removed=True) for one in removed),
-    ]
+    for one in record.removed(here):
+        if one.time > since:
+            jobs.append(_Job(latest_tasks([one]), is_removed=True))
+    return jobs
 
 
 def _examined(jobs: Sequence[_Job]) -> tuple[list[list[Facts]], Exception | None]:
     """Return what is known of each task of each job, and why the scheduler could not be asked, if
     so.
     """
-    found, problem = examine(task for job in jobs for task in job.tasks)
-    facts = iter(fact for of_task in found for fact in of_task)
-    return [[next(facts) for _ in job.tasks] for job in jobs], problem
+    found, problem = examine(itertools.chain.from_iterable(job.tasks for job in jobs))
+    facts = itertools.chain.from_iterable(found)
+    return [list(itertools.islice(facts, len(job.tasks))) for job in jobs], problem
 
 
 def _anything_is_known(examined: Sequence[list[Facts]]) -> bool:
     """Return whether journals or results say anything."""
-    facts = [fact for of_job in examined for fact in of_job]
+    facts = itertools.chain.from_iterable(examined)
     return any(fact.last or fact.blocks is not None for fact in facts)
 
 

@@ -186,7 +186,9 @@ def _read(options: Any) -> _Wanted:
 def _number(text: str) -> int | str:
     """Return a whole number, or the text as it is, which the schema then refuses or not."""
     is_number = text.isascii() and text.isdecimal() and len(text) < 19
-    return int(text) if is_number else text
+    if is_number:
+        return int(text)
+    return text
 
 
 def _flag(name: str) -> str:
@@ -230,8 +232,10 @@ def _as_object(
 
 def _tell(submission: Submission, preview: Preview | None) -> None:
     print_text(submission.id)
-    tasks = f", tasks {submission.tasks}" if submission.tasks else ""
-    _say(f"job {submission.id} ({submission.name}{tasks}) in {submission.folder}")
+    name = submission.name
+    if submission.tasks:
+        name += f", tasks {submission.tasks}"
+    _say(f"job {submission.id} ({name}) in {submission.folder}")
     if preview is not None:
         _say(f"it evaluates {preview.words}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -55,7 +56,7 @@ def _is_to_come(number: str, states: Iterable[JobState], here: str) -> bool:
         If it has not.
     """
     facts = _facts_of(number, here)
-    failed = next((fact for fact in facts if _has_failed(fact)), None)
+    failed = next(filter(_has_failed, facts), None)
     if failed is not None and failed.state is not None:
         raise _unfit(f"job {failed.id} has not ended well: {failed.state}, {failed.words}")
     bad = next((state for state in states if state.ended and not state.good), None)
@@ -80,7 +81,7 @@ def _facts_of(number: str, here: str) -> list[Facts]:
     if one is None:
         return []
     examined, _ = examine([(one, task) for task in tasks(one)])
-    return [fact for of_task in examined for fact in of_task]
+    return list(itertools.chain.from_iterable(examined))
 
 
 def _unfit(what: str) -> BadInput:

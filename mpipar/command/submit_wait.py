@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Iterable
 
@@ -58,7 +59,7 @@ def _ending(
 ) -> int:
     """Say how a job has ended, and return the exit code."""
     examined, _ = examine([(submission, task) for task in tasks(submission)])
-    facts = [fact for of_task in examined for fact in of_task]
+    facts = list(itertools.chain.from_iterable(examined))
     for words in _worth_telling(facts):
         notify(f"job {submission.id}: {words}")
     is_good = all(fact.outcome == "done" for fact in facts)
@@ -66,7 +67,9 @@ def _ending(
     asks_for_results = bool(job.output) or was_forgotten
     if is_good and asks_for_results:
         is_good = not unfinished_tasks(job)
-    return DONE if is_good else FAILED
+    if is_good:
+        return DONE
+    return FAILED
 
 
 def _worth_telling(facts: Iterable[Facts]) -> list[str]:
