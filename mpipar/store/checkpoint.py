@@ -239,5 +239,7 @@ def _packed(done: Done) -> list[Any]:
 
 
 def _unpacked(packed: list[Any]) -> Done:
-    total, ranges, skipped = packed
-    return Done(total, [range(*ends) for ends in ranges], [Skipped(*block) for block in skipped])
+    total, ends, blocks = packed
+    ranges = [range(*of_range) for of_range in ends]
+    skipped = [Skipped(*block) for block in blocks]
+    return Done(total, ranges, skipped)

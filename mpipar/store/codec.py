@@ -78,7 +78,8 @@ def _plain_container(value: Any) -> Any:
 
 def _plain_array(array: np.ndarray[Any, Any]) -> Any:
     if array.dtype == object and all(isinstance(item, int) for item in array.flat):
-        return {"o": [list(array.shape), [_plain(int(item)) for item in array.flat]]}
+        items = [_plain(int(item)) for item in array.flat]
+        return {"o": [list(array.shape), items]}
     if array.dtype.hasobject:
         raise TypeError(f"an array of {array.dtype} can't be stored")
     return {"a": _npy(array)}

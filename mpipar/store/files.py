@@ -58,7 +58,8 @@ def has_text(item: h5py.HLObject, name: str, text: str) -> bool:
     """Return whether an attribute is this text, of fixed length. Raises KeyError if there is
     none.
     """
-    return bool(item.attrs.get_id(name).dtype.kind == "S" and item.attrs[name] == text.encode())
+    is_bytes = item.attrs.get_id(name).dtype.kind == "S"
+    return bool(is_bytes and item.attrs[name] == text.encode())
 
 
 def write_text(path: Path, text: str) -> None:

@@ -134,7 +134,8 @@ def check_identity(
 
 def _notes(path: Path, there: dict[str, Any], here: dict[str, Any]) -> list[str]:
     """Return what a run that goes on should know: what differs, or couldn't be compared."""
-    names, changed = _different(described(there), described(here)), _changed(there, here)
+    names = _different(described(there), described(here))
+    changed = _changed(there, here)
     if names or changed:
         notes = [f"{name} was {there.get(name)!r}" for name in names] + changed
         return [f"{path} goes on with what is done by another run: {'; '.join(notes)}"]

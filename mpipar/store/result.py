@@ -94,19 +94,18 @@ def _put_tables(file: h5py.File, result: Result) -> None:
         ("seconds", "f8"),
         ("longest", "f8"),
     ]
-    rows = np.array(
-        [(r.rank, r.host, r.pid, r.blocks, r.seconds, r.longest) for r in result.records],
-        np.dtype(processes),
-    )
+    rows = np.zeros(len(result.records), np.dtype(processes))
+    for row, one in enumerate(result.records):
+        who = (one.rank, one.host, one.pid)
+        rows[row] = (*who, one.blocks, one.seconds, one.longest)
     table = file.create_dataset("workers", data=rows)
     table.attrs["description"] = (
         "processes that evaluated blocks, and for how long they were in kernels"
     )
     table.attrs["units"] = "blocks: 1, seconds: s, longest: s"
 
-    ranks = np.zeros(
-        result.ranks, np.dtype([field for field in processes if field[0] not in ("pid", "longest")])
-    )
+    of_rank = [column for column in processes if column[0] not in ("pid", "longest")]
+    ranks = np.zeros(result.ranks, np.dtype(of_rank))
     for rank, host in enumerate(result.hosts):
         own = rows[rows["rank"] == rank]
         ranks[rank] = (rank, host, own["blocks"].sum(), own["seconds"].sum())
@@ -118,10 +117,17 @@ def _put_tables(file: h5py.File, result: Result) -> None:
 
 
 def _put_timeline(file: h5py.File, result: Result) -> None:
-    columns = [("worker", "i4"), ("block", "i8"), ("blocks", "i8"), ("begin", "f8"), ("end", "f8")]
-    rows = [
-        (worker, *span) for worker, timeline in enumerate(result.timelines) for span in timeline
+    columns = [
+        ("worker", "i4"),
+        ("block", "i8"),
+        ("blocks", "i8"),
+        ("begin", "f8"),
+        ("end", "f8"),
     ]
+    rows = []
+    for worker, timeline in enumerate(result.timelines):
+        for span in timeline:
+            rows.append((worker, *span))
     if rows:
         table = file.create_dataset("timeline", data=np.array(rows, np.dtype(columns)))
         table.attrs["description"] = (

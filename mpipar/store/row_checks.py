@@ -38,7 +38,8 @@ def look_through(rows: Rows, plan: Plan, done: Sequence[range]) -> Found:
     Raises OSError.
     """
     blocks = _indices(done)
-    good, told = _records_that_hold(rows), _sums(rows)
+    good = _records_that_hold(rows)
+    told = _sums(rows)
     missing: set[int] = set()
     counts = {}
     for number, dataset in enumerate(rows.datasets):

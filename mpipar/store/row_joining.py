@@ -88,7 +88,8 @@ def _join(
     if dtype is None:
         dtype = _type_of_all(found, rows.run)
     stand_ins = {index: dataset.missing(plan[index], dtype) for index in skipped}
-    n = sum(record.shape[0] for record in found.values()) + sum(map(len, stand_ins.values()))
+    n = sum(record.shape[0] for record in found.values())
+    n += sum(map(len, stand_ins.values()))
     stored = in_hdf5(dtype)
     settings = _settings(compress=rows.compress and n > 0)
     if fits_one_type(stored):

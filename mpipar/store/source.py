@@ -272,7 +272,8 @@ class _Walk:
 
 def _name_and_module(thing: Any) -> tuple[str, str]:
     """Return what an object is called and where; of one without a name, its class."""
-    name, module = getattr(thing, "__qualname__", None), getattr(thing, "__module__", None)
+    name = getattr(thing, "__qualname__", None)
+    module = getattr(thing, "__module__", None)
     if isinstance(name, str) and isinstance(module, str):
         return name, module
     return type(thing).__qualname__, type(thing).__module__
@@ -299,7 +300,8 @@ def _file_of(module: str) -> str | None:
 
 def _is_driver(path: str) -> bool:
     """Return whether a file is a driver of mpipar's own, or has the fast forms of one."""
-    folder, ours = os.path.dirname(os.path.realpath(path)), os.path.realpath(MPIPAR)
+    folder = os.path.dirname(os.path.realpath(path))
+    ours = os.path.realpath(MPIPAR)
     return folder in (ours, os.path.join(ours, "kernels"))
 
 

@@ -281,4 +281,6 @@ def _is_stored(found: h5py.Dataset) -> bool:
 
 def _reason(error: BaseException) -> str:
     """Return one line; HDF5 puts the place in brackets."""
-    return " ".join(str(error).split()).partition(" (")[0][:100] or type(error).__name__
+    line = " ".join(str(error).split())
+    reason, _, _ = line.partition(" (")
+    return reason[:100] or type(error).__name__

@@ -60,7 +60,8 @@ class Dumper:
     def dump(self, value: Any) -> bytes:
         """Return a value as bytes. Raises Unstorable."""
         try:
-            text = json.dumps(self.plain(value), separators=(",", ":"), allow_nan=False).encode()
+            plain = self.plain(value)
+            text = json.dumps(plain, separators=(",", ":"), allow_nan=False).encode()
         except RecursionError:
             raise Unstorable(
                 f"{_a(value)} that has itself in it, or is nested too deeply, can't be stored"

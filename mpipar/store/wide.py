@@ -71,7 +71,8 @@ class StoredColumns:
 
     def __init__(self, group: h5py.Group) -> None:
         self._columns = {name: group[name] for name in group}
-        self.dtype = np.dtype([(name, column.dtype) for name, column in self._columns.items()])
+        types = [(name, column.dtype) for name, column in self._columns.items()]
+        self.dtype = np.dtype(types)
         self.shape: tuple[int, ...] = next(iter(self._columns.values())).shape
 
     def __getitem__(self, selection: Any) -> npt.NDArray[Any]:
@@ -91,9 +92,8 @@ def fits_one_type(dtype: np.dtype[Any]) -> bool:
     if len(dtype.names or ()) <= _MOST_SURE_COLUMNS:
         return True
     try:
-        with h5py.File(
-            "columns.h5", "w", driver="core", backing_store=False
-        ) as file:  # of the longest form of types
+        # In memory, and with the longest form of types.
+        with h5py.File("columns.h5", "w", driver="core", backing_store=False) as file:
             file.create_dataset("rows", (0,), dtype)
     except (ValueError, RuntimeError, OSError):
         return False
