@@ -96,8 +96,9 @@ def test_the_timeline_has_every_block_once_in_its_time(ranks, workers, schedule,
         own = spans[spans["worker"] == worker]
         assert own["blocks"].sum() == process["blocks"]
         assert (own["begin"][1:] >= own["end"][:-1]).all(), "one after the other"
+        # On a busy machine a process may wait for its core between two looks at the clock.
         assert (own["end"] - own["begin"]).sum() == pytest.approx(
-            process["seconds"], rel=0.1, abs=0.002
+            process["seconds"], rel=0.1, abs=0.05
         )
     alone = spans[spans["blocks"] == 1]
     assert (alone["end"] - alone["begin"] >= times[alone["block"]]).all(), (
