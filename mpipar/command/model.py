@@ -18,7 +18,7 @@ from mpipar.base.errors import BadInput
 from mpipar.base.exit_codes import DONE
 from mpipar.command.entry import command, print_text
 from mpipar.command.model_files import write
-from mpipar.command.model_request import NO_LAUNCHER, Request
+from mpipar.command.model_request import NO_LAUNCHER, PredictionRequest
 from mpipar.command.progress import Progress
 from mpipar.predict.costs import MOST_NUMBERS, Costs
 from mpipar.predict.measured_run import load
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str]) -> int:
     if launched is not None and launched.size > 1:
         raise BadInput(NO_LAUNCHER)
     options = _parser().parse_args(arguments)
-    request = Request(options)
+    request = PredictionRequest(options)
     prediction = _predict(options, request)
     if options.json:
         print_text(json.dumps(as_json(prediction), allow_nan=False))
@@ -116,7 +116,7 @@ def _parser() -> Parser:
     return parser
 
 
-def _predict(options: Any, request: Request) -> Prediction:
+def _predict(options: Any, request: PredictionRequest) -> Prediction:
     """Return what is predicted. Raises BadInput if that can't be."""
     run = load(options.run)
     workers = run.workers if request.workers is None else request.workers
@@ -147,7 +147,7 @@ def _predict(options: Any, request: Request) -> Prediction:
     return Prediction(model, rows, own, most, _notes(model, request))
 
 
-def _notes(model: Model, request: Request) -> list[str]:
+def _notes(model: Model, request: PredictionRequest) -> list[str]:
     """Return what a reader of the prediction has to know of it."""
     run = model.run
     has_several_ranks = max(request.ranks) > 1

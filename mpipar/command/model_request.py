@@ -23,7 +23,7 @@ _MOST_A_CORE = 64  # ranks of --here
 _MOST_SECONDS = 3600.0  # of a cost
 
 
-class Request:
+class PredictionRequest:
     """What is to be predicted, how, and where it goes.
 
     Parameters

@@ -19,7 +19,7 @@ from mpipar.base.arguments import Parser, named_path
 from mpipar.base.errors import StoppedEarly
 from mpipar.base.exit_codes import DONE
 from mpipar.command.entry import command
-from mpipar.command.scale_request import Request
+from mpipar.command.scale_request import StudyRequest
 from mpipar.command.scale_sizes import CLUSTER, HERE
 from mpipar.study.folder import StudyFolder
 from mpipar.study.job_runner import JobRunner
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str]) -> int:
     runner: LocalRunner | JobRunner | None = None
     try:
         options = _parser().parse_args(arguments)
-        study = Request(options)
+        study = StudyRequest(options)
         for number in (signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup does with the second
                 signal.signal(number, _interrupt)

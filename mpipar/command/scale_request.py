@@ -32,7 +32,7 @@ _MOST_AT_ONCE = 1000
 _ONE_PROCESS = Size(STRONG, 1, 1)
 
 
-class Request:
+class StudyRequest:
     """A study, as a command line describes it.
 
     Parameters
