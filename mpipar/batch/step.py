@@ -210,12 +210,16 @@ class Step:
         is_sure = is_exact or last_word is not None
         if not is_sure or code != 0 or last_word not in (None, 0):
             is_preempted = self._is_preempted()
-        if is_preempted and not is_sure and code == 0:
+        is_doubtful = code == 0 and not is_sure
+        if is_preempted and is_doubtful:
             code = -signal.SIGTERM  # Open MPI's mpirun may end well though its ranks were ended
         lost: set[str] = set()
-        if is_resumable and last_word in (None, FAILED):
+        may_go_on = is_resumable and last_word in (None, FAILED)
+        if may_go_on or (is_doubtful and not is_preempted):
             lost = self._lost_nodes()
             self._lost |= lost
+        if is_doubtful and not lost:
+            is_exact = True
         return Ending(
             code=code if code >= 0 else 128 - code,
             last_word=last_word,
