@@ -9,7 +9,6 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from mpipar._version import __version__
-from mpipar.pool.joblib_hook import introduce
 
 if TYPE_CHECKING:
     from mpipar.base.errors import (
@@ -122,9 +121,6 @@ __all__ = [
     "run",
     "stream",
 ]  # and map, which "from mpipar import *" must not put in the place of Python's
-
-
-introduce()  # to joblib, which may come later, or never
 
 
 def __getattr__(name: str) -> Any:

@@ -12,7 +12,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import NoReturn
 
-from mpipar.pool import pool_runtime, sharing
+from mpipar.pool import sharing
+from mpipar.pool.pool_runtime import process_runtime
 from mpipar.runtime.comm import finalize, leave
 from mpipar.runtime.journal import ENDED, tell
 from mpipar.runtime.launcher import launch
@@ -66,7 +67,7 @@ class Ending:
         ):  # a copy made by os.fork, which has come to the end of the script
             self._end_copy()
             return
-        pool_runtime.finish()
+        process_runtime.finish()
         leave(self.code)
 
     def _end_copy(self) -> None:
@@ -91,7 +92,7 @@ class Ending:
         _exit_at_once(status)
 
     def _dismiss(self, status: int) -> None:
-        pool_runtime.dismiss()
+        process_runtime.dismiss()
         tell(ENDED, code=status)
         finalize()
         if launch() is not None and status:

@@ -16,7 +16,7 @@ from typing import Any
 
 from mpipar.base.errors import WorkerLost
 from mpipar.pool.jobs import Raised
-from mpipar.pool.pool_runtime import before_end, open_pool
+from mpipar.pool.pool_runtime import process_runtime
 from mpipar.pool.process_view import ProcessView
 from mpipar.pool.session import Session
 from mpipar.pool.streaming_job import FedJob
@@ -127,7 +127,7 @@ class Executor(concurrent.futures.Executor):
             raise ValueError("max_workers must be greater than 0")
         if max_tasks_per_child is not None and max_tasks_per_child <= 0:
             raise ValueError("max_tasks_per_child must be >= 1")
-        self._session = open_pool(
+        self._session = process_runtime.open_pool(
             max_workers, initializer, initargs, max_tasks_per_child, retries, takes_exit=True
         )
         self._is_shut_down = False
@@ -294,7 +294,7 @@ def _end_with_script() -> None:
     _shut_down_all()
 
 
-before_end(_shut_down_all)
+process_runtime.before_end(_shut_down_all)
 # As concurrent.futures does: before other threads are waited for, which may wait for futures.
 with contextlib.suppress(RuntimeError):  # it is too late
     threading._register_atexit(_end_with_script)  # type: ignore[attr-defined]

@@ -32,7 +32,7 @@ from joblib.parallel import (
 from mpipar.pool import worker_manager
 from mpipar.pool.engine import Engine
 from mpipar.pool.jobs import Raised
-from mpipar.pool.pool_runtime import attend, workers_of_pool
+from mpipar.pool.pool_runtime import process_runtime
 
 _idle: list[_Crew] = []  # at most one: the next Parallel is likely to want the same
 
@@ -79,7 +79,7 @@ class MpiparBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[mis
             raise ValueError("n_jobs == 0 in Parallel has no meaning")
         if n_jobs == 1 or not worker_manager.may_have_children():
             return 1
-        return sum(_workers(attend(), n_jobs))
+        return sum(_workers(process_runtime.attend(), n_jobs))
 
     def configure(self, n_jobs: int | None = 1, parallel: Any = None, **options: Any) -> int:
         """Return how many workers there will be; they start with the first task."""
@@ -221,7 +221,7 @@ class _Crew:
 
 def _hire(n_jobs: int, retries: int) -> _Crew:
     """Return so many workers that nobody else uses."""
-    engine = attend()
+    engine = process_runtime.attend()
     workers = _workers(engine, n_jobs)
     try:
         crew = _idle.pop()
@@ -236,13 +236,13 @@ def _hire(n_jobs: int, retries: int) -> _Crew:
 def _workers(engine: Engine, n_jobs: int | None) -> list[int]:
     """Return how many workers each rank has when a call of Parallel asks for ``n_jobs``."""
     if n_jobs is None:
-        workers = workers_of_pool(engine, None)
+        workers = process_runtime.workers_of_pool(engine, None)
         count = sum(workers)
     elif n_jobs < 0:  # -1 is all, -2 all but one, …
-        workers = workers_of_pool(engine, None)
+        workers = process_runtime.workers_of_pool(engine, None)
         count = max(1, sum(workers) + 1 + n_jobs)
     else:
-        workers = workers_of_pool(engine, n_jobs)
+        workers = process_runtime.workers_of_pool(engine, n_jobs)
         count = min(n_jobs, sum(workers))
     places = []
     for rank, most in enumerate(workers):

@@ -9,7 +9,7 @@ from mpipar.pool.definitions import definitions_of_main
 from mpipar.pool.main_names import begin_and_define
 from mpipar.pool.module_sharing import offered_manager
 from mpipar.pool.pool import Pool
-from mpipar.pool.pool_runtime import attend
+from mpipar.pool.pool_runtime import process_runtime
 from mpipar.runtime import child
 from mpipar.runtime.interfaces import connect_without_delay
 
@@ -50,7 +50,7 @@ def Manager() -> SyncManager:  # noqa: N802 (as in multiprocessing)
     offered = offered_manager()
     if offered is not None:  # a worker imports what has made one in the script
         return offered  # type: ignore[no-any-return]
-    engine = attend()
+    engine = process_runtime.attend()
     address = engine.address()
     manager = _Manager(None if address is None else (address, 0), ctx=child.context)
     connect_without_delay()

@@ -11,22 +11,25 @@ import sys
 from types import ModuleType
 from typing import Any
 
-from mpipar.pool import importing, pool_runtime, watched
+from mpipar.pool import importing, watched
+from mpipar.pool.arrivals import on_arrival
 from mpipar.pool.executor import Executor
+from mpipar.pool.joblib_hook import register
 from mpipar.pool.manager import Manager
 from mpipar.pool.pool import AsyncResult, Pool
+from mpipar.pool.pool_runtime import process_runtime
 
 
 def install() -> None:
     """Let the names that scripts take from multiprocessing and concurrent.futures stand for
-    mpipar's.
+    mpipar's, and joblib know its backend.
     """
 
     def cpu_count() -> int:
         """Return the number of workers of all ranks."""
         if watched.is_watching():
             return importing.cpu_count()
-        return sum(pool_runtime.workers_of_pool(pool_runtime.attend(), None))
+        return sum(process_runtime.workers_of_pool(process_runtime.attend(), None))
 
     stand_ins: list[tuple[Any, dict[str, Any]]] = [
         (multiprocessing, {"Pool": Pool, "Manager": Manager, "cpu_count": cpu_count}),
@@ -48,6 +51,7 @@ def install() -> None:
     for place, names in stand_ins:
         for name, value in names.items():
             setattr(place, name, value)
+    on_arrival("joblib.parallel", lambda _: register())
 
 
 def _copy_of_pool_module() -> ModuleType:

@@ -10,7 +10,7 @@ from multiprocessing import TimeoutError as PoolTimeoutError
 from typing import Any, NoReturn
 
 from mpipar.pool.jobs import ListJob, Raised
-from mpipar.pool.pool_runtime import is_ending, open_pool
+from mpipar.pool.pool_runtime import process_runtime
 from mpipar.pool.process_view import ProcessView
 from mpipar.pool.streaming_job import FedJob
 
@@ -60,7 +60,7 @@ class AsyncResult:
         if not self._event.wait(timeout):
             raise PoolTimeoutError
         if type(self._outcome) is Raised:
-            if is_ending() and threading.current_thread().daemon:
+            if process_runtime.is_ending and threading.current_thread().daemon:
                 # as with multiprocessing: it ends with the process, silently
                 threading.Event().wait()
             raise self._outcome.error
@@ -146,7 +146,9 @@ class Pool:
             not isinstance(maxtasksperchild, int) or maxtasksperchild <= 0
         ):
             raise ValueError("maxtasksperchild must be a positive int or None")
-        self._session = open_pool(processes, initializer, initargs, maxtasksperchild, retries)
+        self._session = process_runtime.open_pool(
+            processes, initializer, initargs, maxtasksperchild, retries
+        )
         self._state = "RUN"
         self._finalizer = weakref.finalize(self, self._session.close)
         self._finalizer.atexit = False  # the engine looks after that

@@ -12,8 +12,9 @@ from pathlib import Path
 from types import ModuleType
 
 from mpipar.base.errors import BadInput
-from mpipar.pool import patch_multiprocessing, pool_runtime, rank_agent
+from mpipar.pool import patch_multiprocessing, rank_agent
 from mpipar.pool.ending import Ending
+from mpipar.pool.pool_runtime import process_runtime
 from mpipar.runtime.comm import leave
 from mpipar.runtime.interrupt import outlive_warning
 from mpipar.runtime.launcher import launch
@@ -50,13 +51,13 @@ def prepare(target: str, is_module: bool, workers: int | str | None, seed: int |
     else:
         sys.path[0] = os.path.dirname(os.path.realpath(target))
     outlive_warning()
-    pool_runtime.configure(workers, seed, patch_multiprocessing.install)
-    comm = pool_runtime.enter()
+    process_runtime.configure(workers, seed, patch_multiprocessing.install)
+    comm = process_runtime.enter()
     if not comm.is_root:
         rank_agent.serve(comm, workers or 1)
         leave(0)
         return False
-    pool_runtime.attend()
+    process_runtime.attend()
     patch_multiprocessing.install()
     return True
 

@@ -256,6 +256,7 @@ SETTINGS = [
     _contents("xarray", "xarray.core.options", "OPTIONS"),
     _by_keywords("scikit-learn", "sklearn", "get_config", "set_config", OF_THREAD),
     _contents("dask", "dask.config", "config"),
+    _contents("backends of joblib", "joblib.parallel", "BACKENDS"),
 ]
 
 

@@ -40,7 +40,8 @@ print(found.nfev == serial.nfev > 100, found.fun == serial.fun, (found.x == seri
 """
 
 SKLEARN = """
-import mpipar, joblib
+import joblib
+import mpipar.joblib
 from sklearn.datasets import load_iris
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
@@ -56,6 +57,7 @@ def scores(n_jobs):
     return found.tolist(), search.best_params_, search.cv_results_["mean_test_score"].tolist()
 
 serial = scores(None)
+mpipar.joblib.register()
 with joblib.parallel_config(backend="mpipar"):
     found = scores(-1)
 print(len(serial[0]), found == serial)

@@ -12,7 +12,9 @@ from suite.rings import in_ci
 HEAD = """
 import os, sys, time, warnings
 from joblib import Parallel, delayed, effective_n_jobs, parallel_backend, parallel_config
-import mpipar
+import mpipar.joblib
+
+mpipar.joblib.register()
 
 FACTOR = {"value": 1}
 
@@ -51,32 +53,33 @@ def printed(finished) -> list[str]:
     return finished.stdout.splitlines()
 
 
-@pytest.mark.parametrize(
-    "imports",
-    ["import mpipar, joblib", *in_ci("import joblib, mpipar", "import joblib.parallel, mpipar")],
-)
-def test_the_name_is_known_whichever_is_imported_first(imports):
-    code = (
-        f"{imports}; print(joblib.Parallel(n_jobs=2, backend='mpipar')(joblib.delayed(abs)(-i) for"
-        " i in range(4)))"
-    )
+def test_one_line_makes_the_name_known():
+    code = "import joblib, mpipar.joblib; mpipar.joblib.register(); mpipar.joblib.register();"
+    code += "print(joblib.Parallel(2, backend='mpipar')(joblib.delayed(abs)(-i) for i in range(4)))"
     assert printed(python("-c", code, cold=True)) == ["[0, 1, 2, 3]"]
 
 
-def test_joblib_is_not_loaded_for_it_nor_changed_but_for_the_name():
-    code = (
-        "import sys, mpipar; print('joblib' in sys.modules); import joblib.parallel as p;"
-        " print(p.DEFAULT_BACKEND);"
-    )
-    code += (
-        "print(p.__spec__.loader.get_source('joblib.parallel') is not None, 'mpipar' in"
-        " p.BACKENDS);"
-    )
-    code += (
-        "import importlib; importlib.reload(p); print('mpipar' in p.BACKENDS, 'mpipar.pool.engine'"
-        " in sys.modules)"
-    )
-    assert printed(python("-c", code, cold=True)) == ["False", "loky", "True True", "True False"]
+def test_joblib_is_loaded_by_that_line_alone_and_not_changed_but_for_the_name():
+    code = """
+import sys, mpipar.joblib
+print("joblib" in sys.modules)
+mpipar.joblib.register()
+import joblib.parallel as p
+print(p.DEFAULT_BACKEND, "mpipar" in p.BACKENDS, "mpipar.pool.engine" in sys.modules)
+"""
+    assert printed(python("-c", code, cold=True)) == ["False", "loky True False"]
+
+
+def test_a_task_of_a_pool_may_use_the_name_in_a_worker_that_has_not_run_the_script():
+    code = """
+import joblib, mpipar.joblib
+mpipar.joblib.register()
+def inner(x):
+    return sum(joblib.Parallel(2, backend="mpipar")(joblib.delayed(abs)(-i) for i in range(x)))
+with mpipar.Pool(2) as pool:
+    print(pool.map(inner, range(4)))
+"""
+    assert printed(python("-c", code, cold=True)) == ["[0, 0, 1, 3]"]
 
 
 @pytest.mark.each_mpi
