@@ -98,7 +98,12 @@ class PhiloxStream:
         """Return doubles in [0, 1), multiples of 2⁻⁵³."""
         return self._shaped(size, lambda first, second: (first, second))
 
-    def uniform(self, low: float = 0.0, high: float = 1.0, size: Size = None) -> XArray:
+    def uniform(
+        self,
+        low: float = 0.0,
+        high: float = 1.0,
+        size: Size = None,
+    ) -> XArray:
         """Return doubles in [low, high)."""
         return low + (high - low) * self.random(size)
 
@@ -117,7 +122,12 @@ class PhiloxStream:
 
         return self._shaped(size, normal)
 
-    def normal(self, loc: float = 0.0, scale: float = 1.0, size: Size = None) -> XArray:
+    def normal(
+        self,
+        loc: float = 0.0,
+        scale: float = 1.0,
+        size: Size = None,
+    ) -> XArray:
         """Return doubles of the normal distribution with this mean and standard deviation."""
         return loc + scale * self.standard_normal(size)
 

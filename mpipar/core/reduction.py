@@ -361,7 +361,11 @@ class Dataset(Reduction):
     @override
     def rows(self, partial: Any) -> dict[str, Array]:
         who = f"the dataset {self.name!r}"
-        rows = plain(partial, who, "write .filled() with what stands for them, nan perhaps")
+        rows = plain(
+            partial,
+            who,
+            "write .filled() with what stands for them, nan perhaps",
+        )
         if rows is None:
             raise TypeError(f"{who} needs rows of one shape, got {describe(partial)}")
         return {self.name: np.atleast_1d(rows)}

@@ -310,7 +310,11 @@ _LEAST_SQUARE = 1e-290  # sums of squares that are smaller have lost digits, or 
 _to_fixed_each: Callable[[Any], Any] = np.frompyfunc(lambda x: to_fixed(float(x)), 1, 1)
 
 
-_shift_each: Callable[[Any, Any], Any] = np.frompyfunc(lambda x, bits: shifted(x, int(bits)), 2, 1)
+def _shifted(x: int, bits: Any) -> int:
+    return shifted(x, int(bits))
+
+
+_shift_each: Callable[[Any, Any], Any] = np.frompyfunc(_shifted, 2, 1)
 
 
 def _root(numerator: int, denominator: int) -> float:

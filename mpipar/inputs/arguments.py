@@ -54,7 +54,12 @@ def annotated_types(call: Function) -> dict[str, str]:
     return found
 
 
-def check_arguments(call: Function, function: str, table: str, columns: tuple[str, ...]) -> None:
+def check_arguments(
+    call: Function,
+    function: str,
+    table: str,
+    columns: tuple[str, ...],
+) -> None:
     """Raise BadInput unless a function can be called with a table's columns, by their names."""
     parameters = _parameters_of(call)
     if not parameters and not _has_signature(call):

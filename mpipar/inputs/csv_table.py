@@ -100,7 +100,12 @@ class CsvTable:
         check_column(self._path, name, self.columns)
         return list(self._values[name])
 
-    def _values_of(self, name: str, texts: list[str], kind: str | None) -> list[Any]:
+    def _values_of(
+        self,
+        name: str,
+        texts: list[str],
+        kind: str | None,
+    ) -> list[Any]:
         """Return the values of a column, and note what to tell of it. Raises BadInput."""
         if kind is None:
             values = guessed(texts, self._decimal)

@@ -57,12 +57,22 @@ def check_each_alone(
             )
 
 
-def _value_alone(name: str, function: Function, columns: list[Any], item: int) -> Any:
+def _value_alone(
+    name: str,
+    function: Function,
+    columns: list[Any],
+    item: int,
+) -> Any:
     alone = [column[item : item + 1] for column in columns]
     return _values(name, function, alone, 1)[0]
 
 
-def _values(name: str, function: Function, columns: list[Any], count: int) -> Any:
+def _values(
+    name: str,
+    function: Function,
+    columns: list[Any],
+    count: int,
+) -> Any:
     with np.errstate(all="ignore"):
         values = np.asarray(function(*columns))
     if values.dtype.kind not in "biufc":

@@ -177,7 +177,12 @@ class _Kinds:
                 parts.append(keyword.value)
         return self._together(node, parts)
 
-    def _polynomial(self, node: ast.AST, coefficients: ast.expr, x: ast.expr) -> Kind:
+    def _polynomial(
+        self,
+        node: ast.AST,
+        coefficients: ast.expr,
+        x: ast.expr,
+    ) -> Kind:
         kind = self.of[coefficients]
         if kind is Kind.ITEMS:
             hint = "; its coefficients are a list, as in polyval([2, 1], x)"

@@ -160,11 +160,21 @@ def _have_same_style(numbers: list[re.Match[str]]) -> bool:
     return any(_are_written(numbers, *style) for style in _STYLES)
 
 
-def _are_written(numbers: list[re.Match[str]], letter: str, plus: str, width: int) -> bool:
+def _are_written(
+    numbers: list[re.Match[str]],
+    letter: str,
+    plus: str,
+    width: int,
+) -> bool:
     return all(_is_written(number, letter, plus, width) for number in numbers)
 
 
-def _is_written(number: re.Match[str], letter: str, plus: str, width: int) -> bool:
+def _is_written(
+    number: re.Match[str],
+    letter: str,
+    plus: str,
+    width: int,
+) -> bool:
     """Return whether a number is printed as it is, in a style of writing the exponent."""
     text = number[0]
     decimals = len(number["decimals"] or "")

@@ -160,7 +160,12 @@ class _Search:
                     growth = max(growth, decades / (len(heights) - 1))
         return growth
 
-    def at(self, where: Array, axes: list[int], power: int | None = None) -> str:
+    def at(
+        self,
+        where: Array,
+        axes: list[int],
+        power: int | None = None,
+    ) -> str:
         """Return what a function has at a place, seen from points along some axes.
 
         A pole is 1/r to a power, by default the number of axes.

@@ -82,7 +82,11 @@ _WITH_POINT = "write it with a point, as 10.0**30"
 _HARMLESS = (ast.Slice, ast.keyword, ast.expr_context, ast.operator, ast.unaryop, ast.cmpop)
 
 
-def check_syntax(text: str, tree: ast.Expression, variables: Collection[str]) -> None:
+def check_syntax(
+    text: str,
+    tree: ast.Expression,
+    variables: Collection[str],
+) -> None:
     """Raise BadInput unless ``tree``, parsed from ``text``, may be evaluated."""
     _Checker(text, variables).check(tree)
 
@@ -251,7 +255,12 @@ class _Checker:
             case ast.BinOp(left, symbol, right) | ast.Compare(left, [symbol], [right]):
                 self._compute_of(node, symbol, left, right)
 
-    def _compute_of(self, node: ast.AST, symbol: ast.AST, *operands: ast.AST) -> None:
+    def _compute_of(
+        self,
+        node: ast.AST,
+        symbol: ast.AST,
+        *operands: ast.AST,
+    ) -> None:
         values = []
         for operand in operands:
             if operand not in self.values:
@@ -259,7 +268,12 @@ class _Checker:
             values.append(self.values[operand])
         self.values[node] = self._computed(node, symbol, values)
 
-    def _computed(self, node: ast.AST, symbol: ast.AST, values: list[Any]) -> Any:
+    def _computed(
+        self,
+        node: ast.AST,
+        symbol: ast.AST,
+        values: list[Any],
+    ) -> Any:
         """Return what Python gives for numbers, if that is no problem."""
         if all(isinstance(value, int) for value in values):
             self._check_whole(node, symbol, values)
@@ -271,7 +285,12 @@ class _Checker:
         except (ArithmeticError, TypeError, ValueError) as error:
             raise self.refusal(node, one_line(error)) from None
 
-    def _check_whole(self, node: ast.AST, symbol: ast.AST, values: Sequence[int]) -> None:
+    def _check_whole(
+        self,
+        node: ast.AST,
+        symbol: ast.AST,
+        values: Sequence[int],
+    ) -> None:
         """Refuse, before it is computed, what would take long or means something else."""
         match symbol, values:
             case ast.Pow(), (base, power) if _is_large_power(base, power):

@@ -184,7 +184,13 @@ def _on_white(image: Image.Image, kind: str) -> Image.Image:
     return white
 
 
-def _save(image: Image.Image, target: Path, kind: str, quality: int, profile: Any) -> None:
+def _save(
+    image: Image.Image,
+    target: Path,
+    kind: str,
+    quality: int,
+    profile: Any,
+) -> None:
     """Write an image aside, and then put it in its place."""
     options: dict[str, Any] = dict(compression_of(image, kind))
     if kind in ("JPEG", "MPO", "WEBP") or options.get("compression") == "jpeg":

@@ -93,7 +93,11 @@ def fitting(image: Image.Image, kind: str, original: str | None) -> Image.Image:
     return image
 
 
-def turned(image: Image.Image, rotate: float, size: tuple[int, int] | None) -> Image.Image:
+def turned(
+    image: Image.Image,
+    rotate: float,
+    size: tuple[int, int] | None,
+) -> Image.Image:
     """Return an image, rotated around its centre, or scaled to a size. Raises ValueError."""
     if is_deep(image) and not _is_exact(image, rotate, size):
         return _deep_turned(image, rotate, size)
@@ -113,21 +117,33 @@ def compression_of(image: Image.Image, kind: str) -> dict[str, str]:
     return {"compression": method if fits else "tiff_lzw"}
 
 
-def _by_pillow(image: Image.Image, rotate: float, size: tuple[int, int] | None) -> Image.Image:
+def _by_pillow(
+    image: Image.Image,
+    rotate: float,
+    size: tuple[int, int] | None,
+) -> Image.Image:
     if size is not None:
         return image.resize(size, Image.Resampling.LANCZOS)
     black = _BLACK.get(image.mode)
     return image.rotate(rotate, Image.Resampling.BICUBIC, expand=True, fillcolor=black)
 
 
-def _is_exact(image: Image.Image, rotate: float, size: tuple[int, int] | None) -> bool:
+def _is_exact(
+    image: Image.Image,
+    rotate: float,
+    size: tuple[int, int] | None,
+) -> bool:
     """Return whether pixels are moved at most, and none is interpolated."""
     if size is None:
         return rotate % 90 == 0
     return size == image.size
 
 
-def _deep_turned(image: Image.Image, rotate: float, size: tuple[int, int] | None) -> Image.Image:
+def _deep_turned(
+    image: Image.Image,
+    rotate: float,
+    size: tuple[int, int] | None,
+) -> Image.Image:
     """Interpolate in floats, as Pillow takes 16-bit pixels for bytes."""
     if "transparency" in image.info:
         raise ValueError(f"a transparent value among {image.mode} pixels can't be interpolated")

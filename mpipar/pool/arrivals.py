@@ -14,7 +14,12 @@ Before: TypeAlias = Callable[[], Action]
 _awaited: dict[str, list[tuple[Before | None, Action]]] = {}
 
 
-def on_arrival(name: str, action: Action, *, before: Before | None = None) -> None:
+def on_arrival(
+    name: str,
+    action: Action,
+    *,
+    before: Before | None = None,
+) -> None:
     """Call an action with a module: now if it has been imported, or else as soon as it is.
 
     Parameters

@@ -251,7 +251,13 @@ def dumps(
         If it can't be pickled.
     """
     file, buffers = io.BytesIO(), _Buffers()
-    pickler = Pickler(file, given, defined, lends=lends, buffer_callback=buffers.keep_apart)
+    pickler = Pickler(
+        file,
+        given,
+        defined,
+        lends=lends,
+        buffer_callback=buffers.keep_apart,
+    )
     _dump(pickler, value)
     frames: Frames = [file.getbuffer(), *buffers.found]
     return Pickled(frames, pickler.needed, pickler.stamps, pickler.lent or [])

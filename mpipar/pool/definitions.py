@@ -203,7 +203,13 @@ class Definitions:
             with self._lock:
                 definition = self._small(name)
                 if definition is None and name in rebound:
-                    definition = Definition(name, next(self._versions), _LAST, b"", _UNSEEN)
+                    definition = Definition(
+                        name,
+                        next(self._versions),
+                        _LAST,
+                        b"",
+                        _UNSEEN,
+                    )
             if definition is not None and (definition.pickled or self.describe is not None):
                 found.append(definition)
         return found
@@ -250,7 +256,12 @@ class Definitions:
             definition = self._of_unsendable(name, value, error)
         else:
             self.keep(pickler.lent or [])
-            definition = Definition(name, next(self._versions), _place(value), file.getvalue())
+            definition = Definition(
+                name,
+                next(self._versions),
+                _place(value),
+                file.getvalue(),
+            )
             self._unsendable.pop(name, None)
         if isinstance(definition, Definition):
             definition = self._described(definition, value)
@@ -263,7 +274,12 @@ class Definitions:
             return definition
         return self.describe(definition, value, self._lasting)
 
-    def _of_unsendable(self, name: str, value: Any, error: Exception) -> Definition | Exception:
+    def _of_unsendable(
+        self,
+        name: str,
+        value: Any,
+        error: Exception,
+    ) -> Definition | Exception:
         """Return the definition of what can't be sent; no more than why where workers have none."""
         if self.describe is None:
             return error

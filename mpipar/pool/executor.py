@@ -256,7 +256,11 @@ def _seconds_until(deadline: float | None) -> float | None:
     return max(0.0, deadline - time.monotonic())
 
 
-def _values(session: Session, job: FedJob, deadline: float | None) -> Iterator[Any]:
+def _values(
+    session: Session,
+    job: FedJob,
+    deadline: float | None,
+) -> Iterator[Any]:
     """Yield the values of a job; cancel what is left of it when that is enough."""
     try:
         while True:

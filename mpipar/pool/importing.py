@@ -97,7 +97,11 @@ def identity_of_main() -> Identity:
     spec = getattr(main, "__spec__", None)
     name = None if spec is None else spec.name
     file = getattr(main, "__file__", None)
-    return Identity(file and os.path.abspath(file), getattr(main, "__package__", None), name)
+    return Identity(
+        file and os.path.abspath(file),
+        getattr(main, "__package__", None),
+        name,
+    )
 
 
 _script: bytes | None = None
@@ -244,7 +248,12 @@ def _executed(script: Script) -> ModuleType:
     assert found is not None
     if script.identity.package:
         importlib.import_module(script.identity.package)
-    code: CodeType = compile(found.rest, script.identity.file or "", "exec", dont_inherit=True)
+    code: CodeType = compile(
+        found.rest,
+        script.identity.file or "",
+        "exec",
+        dont_inherit=True,
+    )
     main = new_main(script.identity)
     sys.modules["__main__"] = sys.modules["__mp_main__"] = main
     if script.stand_in is not None:

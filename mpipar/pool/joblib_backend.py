@@ -81,7 +81,12 @@ class MpiparBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[mis
             return 1
         return sum(_workers(process_runtime.attend(), n_jobs))
 
-    def configure(self, n_jobs: int | None = 1, parallel: Any = None, **options: Any) -> int:
+    def configure(
+        self,
+        n_jobs: int | None = 1,
+        parallel: Any = None,
+        **options: Any,
+    ) -> int:
         """Return how many workers there will be; they start with the first task."""
         self._n_jobs = self.effective_n_jobs(n_jobs)
         if self._n_jobs == 1:
@@ -154,7 +159,11 @@ class _Batch:
     def __init__(self, tasks: Any) -> None:
         self.__qualname__ = getattr(tasks.items[0][0], "__qualname__", "a task")  # for messages
         self._buffers: list[Any] = []
-        self._pickled = cloudpickle.dumps(tasks, protocol=5, buffer_callback=self._buffers.append)
+        self._pickled = cloudpickle.dumps(
+            tasks,
+            protocol=5,
+            buffer_callback=self._buffers.append,
+        )
 
     def __call__(self) -> Any:
         return pickle.loads(self._pickled, buffers=self._buffers)()
@@ -186,7 +195,12 @@ class _Crew:
     That may itself wait for other calls of Parallel, and so may no thread that they need.
     """
 
-    def __init__(self, engine: Engine, workers: list[int], retries: int) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        workers: list[int],
+        retries: int,
+    ) -> None:
         self.key = engine, workers, retries
         self.session = engine.session(workers=workers, retries=retries, takes_exit=True)
         self.done: SimpleQueue[tuple[Callable[[Any], object], Any] | None] = SimpleQueue()

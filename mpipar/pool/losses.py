@@ -33,7 +33,13 @@ class Losses:
                 flush=True,
             )
 
-    def blame(self, job: Job, task: int, slot: Slot, reason: str) -> Raised | None:
+    def blame(
+        self,
+        job: Job,
+        task: int,
+        slot: Slot,
+        reason: str,
+    ) -> Raised | None:
         """Note that a task has ended a worker; return its outcome if it is not tried again."""
         job.deaths[task] += 1
         deaths = job.deaths[task]

@@ -262,7 +262,11 @@ def function(code: Any, closure: Any) -> FunctionType:
     return FunctionType(code, own_names(), None, None, closure)
 
 
-def begun(name: str, make: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+def begun(
+    name: str,
+    make: Callable[..., Any],
+    arguments: tuple[Any, ...],
+) -> Any:
     """Return a class or function that is being made, and let its name mean it already."""
     value = make(*arguments)
     _current.note_begun(name, value)

@@ -70,7 +70,12 @@ class Packing:
         return error  # type: ignore[no-any-return]
 
 
-def message(batch: Handed, slot: Slot, stamp: Mapping[str, Definition], items: Frames) -> list[Any]:
+def message(
+    batch: Handed,
+    slot: Slot,
+    stamp: Mapping[str, Definition],
+    items: Frames,
+) -> list[Any]:
     """Return what tells a worker of a batch, and note what it has been told by that.
 
     Parameters

@@ -237,7 +237,11 @@ def _signatures(library: ctypes.CDLL) -> dict[str, tuple[Any, Any]]:
     return found
 
 
-def _library(kind: Any, name: str | None, signatures: dict[str, tuple[Any, Any]]) -> Any:
+def _library(
+    kind: Any,
+    name: str | None,
+    signatures: dict[str, tuple[Any, Any]],
+) -> Any:
     library = kind(name)
     for function, (returned, taken) in signatures.items():
         found = getattr(library, function)

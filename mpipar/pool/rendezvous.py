@@ -45,7 +45,11 @@ class Peer(NamedTuple):
     networks: list[str]
 
 
-def meet(comm: Comm, bell: Doorbell, workers: int | str) -> tuple[Link | None, list[Peer]]:
+def meet(
+    comm: Comm,
+    bell: Doorbell,
+    workers: int | str,
+) -> tuple[Link | None, list[Peer]]:
     """Return the messages between ranks, and all ranks. Collective over comm.
 
     All ranks take the root's key for connections of :mod:`multiprocessing`, so that proxies of a

@@ -20,7 +20,12 @@ from mpipar.runtime.interrupt import outlive_warning
 from mpipar.runtime.launcher import launch
 
 
-def prepare(target: str, is_module: bool, workers: int | str | None, seed: int | None) -> bool:
+def prepare(
+    target: str,
+    is_module: bool,
+    workers: int | str | None,
+    seed: int | None,
+) -> bool:
     """Start the workers of all ranks for a script; return whether this rank is the root, which runs
     it. Collective.
 

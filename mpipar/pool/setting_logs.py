@@ -84,7 +84,14 @@ def _logger(logging: Any, logger: Any) -> _Logger:
         _handler(logging, each) for each in logger.handlers if type(each) is not logging.NullHandler
     ]
     filters = [each for each in logger.filters if _can_be_sent(each)]
-    return _Logger(logger.name, logger.level, logger.propagate, logger.disabled, filters, handlers)
+    return _Logger(
+        logger.name,
+        logger.level,
+        logger.propagate,
+        logger.disabled,
+        filters,
+        handlers,
+    )
 
 
 def _handler(logging: Any, handler: Any) -> _Handler | None:

@@ -57,7 +57,13 @@ def _by_functions(
 ) -> Setting:
     """Return a setting that one function returns and another takes."""
     get, put = forms.dotted(getter), forms.dotted(setter)
-    return Setting(name, module, lambda of: get(of)(), lambda of, value: put(of)(value), kind)
+    return Setting(
+        name,
+        module,
+        lambda of: get(of)(),
+        lambda of, value: put(of)(value),
+        kind,
+    )
 
 
 def _by_keywords(
@@ -79,7 +85,12 @@ def _by_keywords(
     )
 
 
-def _attributes(name: str, module: str, owner: str, *attributes: str) -> Setting:
+def _attributes(
+    name: str,
+    module: str,
+    owner: str,
+    *attributes: str,
+) -> Setting:
     """Return settings that are attributes of an object."""
     find = forms.dotted(owner)
 

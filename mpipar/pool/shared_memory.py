@@ -154,7 +154,13 @@ def _attached(kind: Any, name: str) -> Any:
         resource_tracker.register = register
 
 
-def _view(owner: Any, offset: int, size: int, kind: str, shape: tuple[int, ...]) -> memoryview:
+def _view(
+    owner: Any,
+    offset: int,
+    size: int,
+    kind: str,
+    shape: tuple[int, ...],
+) -> memoryview:
     """Return a view of shared memory: what such a pickle calls."""
     _used[id(owner)] = owner
     view = memoryview(_buffer(owner))[offset : offset + size]
@@ -163,7 +169,13 @@ def _view(owner: Any, offset: int, size: int, kind: str, shape: tuple[int, ...])
     return view.cast("B").cast(kind, shape)  # type: ignore[call-overload, no-any-return]
 
 
-def _array(owner: Any, offset: int, shape: Any, dtype: Any, strides: Any) -> Any:
+def _array(
+    owner: Any,
+    offset: int,
+    shape: Any,
+    dtype: Any,
+    strides: Any,
+) -> Any:
     """Return an array over memory that is shared: what such a pickle calls."""
     numpy = sys.modules.get("numpy") or __import__("numpy")
     _used[id(owner)] = owner  # a block that nobody refers to would be closed

@@ -35,7 +35,13 @@ class Handed:
 class Slot:
     """A place for a worker process, as the engine sees it: the process there may change."""
 
-    def __init__(self, rank: int, number: int, names: dict[str, int], units: float) -> None:
+    def __init__(
+        self,
+        rank: int,
+        number: int,
+        names: dict[str, int],
+        units: float,
+    ) -> None:
         self.rank, self.number = rank, number
         self.batches: deque[Handed] = deque()
         self.is_over = False  # whether there is no process any more
@@ -90,7 +96,12 @@ class Slots:
         self.free: deque[Slot] = deque()
         self.almost_free: deque[Slot] = deque()
 
-    def open(self, workers: dict[int, int], names: dict[str, int], units: float) -> None:
+    def open(
+        self,
+        workers: dict[int, int],
+        names: dict[str, int],
+        units: float,
+    ) -> None:
         """Have so many places in each rank, and all of them free."""
         for number in range(max(workers.values())):  # few tasks go to different ranks
             for rank, count in workers.items():

@@ -88,7 +88,12 @@ class Snapshots:
             known = self._named[id(function)] = function, pickled._replace(frames=frames)
         return known[1]
 
-    def call(self, function: Any, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
+    def call(
+        self,
+        function: Any,
+        arguments: tuple[Any, ...],
+        keywords: dict[str, Any],
+    ) -> Any:
         """Return what a single task is, as it is now. Raises what pickling it raises."""
         self._definitions.remember(function)
         is_plain = type(function) is FunctionType or _is_of_module(function)

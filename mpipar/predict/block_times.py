@@ -232,7 +232,13 @@ def _notes(summary: Summary, blocks: Whole, values: Floats) -> list[str]:
     return notes
 
 
-def _spread_out(first: Whole, blocks: Whole, means: Floats, apart: int, n_blocks: int) -> Floats:
+def _spread_out(
+    first: Whole,
+    blocks: Whole,
+    means: Floats,
+    apart: int,
+    n_blocks: int,
+) -> Floats:
     """Return the time of each block.
 
     A span names its first block alone. The others are as far apart as a rank's neighbours are, or

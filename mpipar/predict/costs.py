@@ -140,7 +140,11 @@ def sizes_to_measure(cores: int) -> list[int]:
     return [size for size in _SIZES if size <= max(2, cores)]
 
 
-def measured(sizes: Sequence[int], numbers: int, say: Callable[[str], None]) -> Costs | None:
+def measured(
+    sizes: Sequence[int],
+    numbers: int,
+    say: Callable[[str], None],
+) -> Costs | None:
     """Measure costs here with some numbers of ranks, and return them; None if there is no mpirun.
 
     Parameters

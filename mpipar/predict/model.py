@@ -140,7 +140,16 @@ class Model:
         useful = efficiency(serials[middle], seconds[middle], ranks * self.workers)
         lost = _lost(runs[middle], useful)
         limit = _limit(lost, runs[middle], useful, draws[middle])
-        return PredictedRow(ranks, self.workers, schedule, blocks, seconds, serials, lost, limit)
+        return PredictedRow(
+            ranks,
+            self.workers,
+            schedule,
+            blocks,
+            seconds,
+            serials,
+            lost,
+            limit,
+        )
 
     def own(self) -> float:
         """Return what is predicted for the run itself, as it was."""
@@ -176,7 +185,12 @@ class Model:
                 high = middle
         return low
 
-    def _once(self, times: BlockTimes, ranks: int, schedule: str) -> _PredictedRun:
+    def _once(
+        self,
+        times: BlockTimes,
+        ranks: int,
+        schedule: str,
+    ) -> _PredictedRun:
         fetch = self.costs.fetch_of(schedule, ranks)
         simulated = simulate(schedule, times, ranks, self.workers, fetch, self._tick)
         ends = self.costs.of(schedule, ranks, simulated.chunks)
@@ -212,7 +226,12 @@ def _lost(run: _PredictedRun, useful: float) -> dict[str, float]:
     return {IMBALANCE: imbalance, COUNTER: counter, REDUCTION: reduction}
 
 
-def _limit(lost: dict[str, float], run: _PredictedRun, useful: float, times: BlockTimes) -> str:
+def _limit(
+    lost: dict[str, float],
+    run: _PredictedRun,
+    useful: float,
+    times: BlockTimes,
+) -> str:
     """Return what most is lost to."""
     if useful > _IDEAL:
         return NOTHING

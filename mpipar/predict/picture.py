@@ -34,7 +34,11 @@ class _Line(NamedTuple):
     rows: list[PredictedRow]
 
 
-def draw(prediction: Prediction, stem: Path, kinds: Sequence[str]) -> list[Path]:
+def draw(
+    prediction: Prediction,
+    stem: Path,
+    kinds: Sequence[str],
+) -> list[Path]:
     """Draw efficiency and time of each schedule over ranks; return the files: stem.png and so
     on.
     """
@@ -58,12 +62,24 @@ def _lines(prediction: Prediction) -> Iterator[_Line]:
         yield _Line(schedule, colour, marker, [row.ranks for row in rows], rows)
 
 
-def _draw_line(panel: Any, line: _Line, middle: list[float], draws: list[Sequence[float]]) -> None:
+def _draw_line(
+    panel: Any,
+    line: _Line,
+    middle: list[float],
+    draws: list[Sequence[float]],
+) -> None:
     """Draw one number of each row, and the range of its draws."""
     look = {"color": line.colour, "marker": line.marker, "label": line.schedule}
     panel.plot(line.ranks, middle, **look)
     low, high = list(map(min, draws)), list(map(max, draws))
-    panel.fill_between(line.ranks, low, high, color=line.colour, alpha=0.18, linewidth=0)
+    panel.fill_between(
+        line.ranks,
+        low,
+        high,
+        color=line.colour,
+        alpha=0.18,
+        linewidth=0,
+    )
 
 
 def _draw_efficiencies(panel: Any, prediction: Prediction) -> None:
@@ -87,7 +103,14 @@ def _draw_times(panel: Any, prediction: Prediction) -> None:
     if _is_among(prediction):
         run = prediction.model.run
         label = f"measured, {run.schedule}"
-        panel.plot(run.ranks, run.summary.elapsed, "kx", markersize=6, label=label, zorder=4)
+        panel.plot(
+            run.ranks,
+            run.summary.elapsed,
+            "kx",
+            markersize=6,
+            label=label,
+            zorder=4,
+        )
         panel.legend(loc="best")
     panel.set_yscale("log")
     axes.decades(panel)

@@ -48,7 +48,12 @@ def simulate_pools(
     return Simulated(slowest, chunks=chunks)
 
 
-def _shares(schedule: str, count: int, ranks: int, chosen: range) -> tuple[Whole, Whole]:
+def _shares(
+    schedule: str,
+    count: int,
+    ranks: int,
+    chosen: range,
+) -> tuple[Whole, Whole]:
     """Return where in the plan the blocks of some ranks are, and how many each of them has.
 
     The first is of shape (ranks, most blocks); in a rank that has fewer, the last ones are not its
@@ -81,7 +86,11 @@ def _one_after_the_other(
     return Simulated(slowest, chunks=chunks)
 
 
-def _pools_of(seconds: Floats, shares: Whole, workers: int) -> tuple[float, int]:
+def _pools_of(
+    seconds: Floats,
+    shares: Whole,
+    workers: int,
+) -> tuple[float, int]:
     """Return when the last of some pools ends, and how many chunks there were.
 
     Parameters
@@ -123,7 +132,12 @@ def _new_means(old: Floats, blocks: Whole, seconds: Floats) -> Floats:
     return np.where(blocks > 0, smoothed, old)
 
 
-def _sizes(left: Whole, mean: Floats, chunk_seconds: float, workers: int) -> Whole:
+def _sizes(
+    left: Whole,
+    mean: Floats,
+    chunk_seconds: float,
+    workers: int,
+) -> Whole:
     """Return how many blocks the next worker of each pool takes."""
     is_known = ~np.isnan(mean)
     known = np.where(is_known, mean, 1.0)

@@ -69,7 +69,13 @@ class Takers:
     fetch : Fetch
     """
 
-    def __init__(self, times: BlockTimes, ranks: int, workers: int, fetch: Fetch) -> None:
+    def __init__(
+        self,
+        times: BlockTimes,
+        ranks: int,
+        workers: int,
+        fetch: Fetch,
+    ) -> None:
         self._times = times
         self._fetch = fetch
         self._is_fetch_free = not any(fetch)
@@ -151,7 +157,11 @@ class Takers:
         takers = self._takers
         free = np.zeros(takers)  # when each is; infinite for those that are done
         blocks, seconds = np.zeros(takers, np.int64), np.zeros(takers)  # of its last chunk
-        least = max(self._times.total / takers, self._times.longest, self._fetch.service * takers)
+        least = max(
+            self._times.total / takers,
+            self._times.longest,
+            self._fetch.service * takers,
+        )
         width = least / _WINDOWS
         ended = 0.0
         skip_from = self._head()
@@ -193,7 +203,11 @@ class Takers:
         told = blocks > 0
         ranks, new = ranks[told], seconds[told] / blocks[told]
         old = self._mean[ranks]
-        self._mean[ranks] = np.where(np.isnan(old), new, OLD_WEIGHT * old + (1 - OLD_WEIGHT) * new)
+        self._mean[ranks] = np.where(
+            np.isnan(old),
+            new,
+            OLD_WEIGHT * old + (1 - OLD_WEIGHT) * new,
+        )
 
     def _sizes(self, ranks: Whole) -> Whole:
         """Return how many blocks each takes."""

@@ -175,7 +175,11 @@ class Log:
         record = _HEAD.pack(_MARK, len(data), zlib.crc32(data)) + data
         new = self._file < 0
         if new:
-            self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+            self._file = os.open(
+                self._path,
+                os.O_WRONLY | os.O_CREAT | os.O_EXCL,
+                0o666,
+            )
         try:
             write_at(self._file, record, self._length)
             os.fsync(self._file)

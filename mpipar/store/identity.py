@@ -132,7 +132,11 @@ def check_identity(
     return _notes(path, there, here)
 
 
-def _notes(path: Path, there: dict[str, Any], here: dict[str, Any]) -> list[str]:
+def _notes(
+    path: Path,
+    there: dict[str, Any],
+    here: dict[str, Any],
+) -> list[str]:
     """Return what a run that goes on should know: what differs, or couldn't be compared."""
     names = _different(described(there), described(here))
     changed = _changed(there, here)

@@ -88,7 +88,11 @@ def _result(path: Path, file: h5py.File) -> Summary:
     timeline = _table_if_any(file, "timeline", _SPANS)
     skipped = _table_if_any(file, "skipped", _SKIPPED)
     parameters = _parameters(untrusted_hdf5.group(file, "parameters"))
-    run, provenance = attributes.read(untrusted_hdf5.attributes(file), parameters, processes)
+    run, provenance = attributes.read(
+        untrusted_hdf5.attributes(file),
+        parameters,
+        processes,
+    )
     summary = Summary(
         path=path,
         size=path.stat().st_size,

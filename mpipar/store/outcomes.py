@@ -44,7 +44,11 @@ def result_as_bytes(item: int, result: Any) -> bytes:
     return _framed(item, _RESULT, data)
 
 
-def exception_as_bytes(item: int, error: BaseException, below: int = 1) -> bytes:
+def exception_as_bytes(
+    item: int,
+    error: BaseException,
+    below: int = 1,
+) -> bytes:
     """Return an exception that an item's function raised as bytes; ``below`` frames of ours are
     left out.
     """

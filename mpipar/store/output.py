@@ -160,7 +160,11 @@ class OutputFile:
                 self._lock = locked(self._folder)
             with h5py.File(self._path, "r") as file:
                 state = get(self._path, file)
-            self.base = without_repeats(self._logged(), state.done, self._bound.reduction)
+            self.base = without_repeats(
+                self._logged(),
+                state.done,
+                self._bound.reduction,
+            )
 
     def commit(self, done: Done) -> None:
         """Commit all that is done as one file. For the root. Raises OSError, RuntimeError,
@@ -246,7 +250,12 @@ class OutputFile:
 
     def _resume(self, compress: bool, has_rows: bool) -> None:
         """Take up what a run has left."""
-        state, self.notes = state_of(self._path, self._bound, self._identity, self._anyway)
+        state, self.notes = state_of(
+            self._path,
+            self._bound,
+            self._identity,
+            self._anyway,
+        )
         self._run = state.run
         mixed = [*state.identity.get(MIXED, []), *self.notes]
         if mixed:
@@ -295,7 +304,11 @@ class OutputFile:
         aside = self._folder / "aside.h5"
 
         def put_state(file: h5py.File) -> None:
-            file.attrs.update(mpipar_format=FORMAT, finished=False, driver=self._bound.kernel.name)
+            file.attrs.update(
+                mpipar_format=FORMAT,
+                finished=False,
+                driver=self._bound.kernel.name,
+            )
             put(file, State(self._run, self._identity, done, finished=False))
 
         write_hdf5(aside, put_state)

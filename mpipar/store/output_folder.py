@@ -34,7 +34,11 @@ def locked(folder: Path) -> int:
             if os.fstat(lock).st_nlink:  # else its last holder has just removed it
                 with contextlib.suppress(OSError):  # no more than a message needs room
                     os.ftruncate(lock, 0)
-                    os.pwrite(lock, f"process {os.getpid()} on {os.uname().nodename}".encode(), 0)
+                    os.pwrite(
+                        lock,
+                        f"process {os.getpid()} on {os.uname().nodename}".encode(),
+                        0,
+                    )
                 return lock
         except BlockingIOError:
             if time.monotonic() > deadline:

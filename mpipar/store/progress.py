@@ -100,7 +100,12 @@ def _read(path: Path, until: float) -> Progress | None:
     return _of_state(path, state, committed, until)
 
 
-def _of_state(path: Path, state: State, committed: float, until: float) -> Progress:
+def _of_state(
+    path: Path,
+    state: State,
+    committed: float,
+    until: float,
+) -> Progress:
     """Return the progress of a run that goes on: its state, and what its ranks have logged since."""
     n_blocks = -(-_number(state.identity["n"]) // _number(state.identity["block"]))
     before = Blocks(united(state.done.ranges)).count
@@ -121,7 +126,15 @@ def _of_state(path: Path, state: State, committed: float, until: float) -> Progr
     for blocks in done:  # which failed, and were done after all
         skipped.difference_update([index for index in skipped if index in blocks])
     committed = max([committed, *_times(folder)])
-    return Progress(Blocks(done).count, n_blocks, len(skipped), False, committed, whole, before)
+    return Progress(
+        Blocks(done).count,
+        n_blocks,
+        len(skipped),
+        False,
+        committed,
+        whole,
+        before,
+    )
 
 
 def _blocks_of(skipped: Iterable[Skipped]) -> set[int]:

@@ -68,7 +68,11 @@ def without(done: Done, found: Found, reduction: Reduction) -> Done:
     damaged = set(found.damaged)
     kept = [index for index in _indices(done.ranges) if index not in damaged]
     total = sum(found.counts[index] for index in kept)
-    return Done(total, united([range(index, index + 1) for index in kept]), done.skipped)
+    return Done(
+        total,
+        united([range(index, index + 1) for index in kept]),
+        done.skipped,
+    )
 
 
 def _indices(ranges: Sequence[range]) -> list[int]:

@@ -31,7 +31,12 @@ _LEAST_PIECE = 256  # what a block's rows take in memory, beside their bytes
 _GZIP_LEVEL = 4
 
 
-def complete(rows: Rows, file: h5py.File, plan: Plan, skipped: list[int]) -> None:
+def complete(
+    rows: Rows,
+    file: h5py.File,
+    plan: Plan,
+    skipped: list[int],
+) -> None:
     """Put all rows into ``file``, which is ``rows.base`` opened: those in place are there, the
     others are joined.
 
@@ -54,7 +59,12 @@ def complete(rows: Rows, file: h5py.File, plan: Plan, skipped: list[int]) -> Non
         made.attrs.update(units=dataset.units, description=dataset.description)
 
 
-def _fill_gaps(made: h5py.Dataset, dataset: Dataset, plan: Plan, skipped: list[int]) -> None:
+def _fill_gaps(
+    made: h5py.Dataset,
+    dataset: Dataset,
+    plan: Plan,
+    skipped: list[int],
+) -> None:
     for index in skipped:
         block = plan[index]
         made[block.start : block.stop] = dataset.missing(block, made.dtype)
@@ -93,7 +103,12 @@ def _join(
     stored = in_hdf5(dtype)
     settings = _settings(compress=rows.compress and n > 0)
     if fits_one_type(stored):
-        made: Any = file.create_dataset(dataset.name, (n, *dataset.row), stored, **settings)
+        made: Any = file.create_dataset(
+            dataset.name,
+            (n, *dataset.row),
+            stored,
+            **settings,
+        )
         at_once = _JOINED_AT_ONCE
     else:
         made = ColumnGroup(file, dataset.name, n, stored, settings)

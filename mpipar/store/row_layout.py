@@ -62,7 +62,12 @@ def _check(dataset: Dataset) -> None:
         check_type(dataset.dtype)
 
 
-def resume(folder: Path, bound: BoundKernel, compress: bool, run: str) -> Rows | None:
+def resume(
+    folder: Path,
+    bound: BoundKernel,
+    compress: bool,
+    run: str,
+) -> Rows | None:
     """Return the rows of a run that was begun in this folder; None if they are damaged. For the
     root.
 

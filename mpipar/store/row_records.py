@@ -189,12 +189,26 @@ def _next(path: Path, file: BinaryIO, length: int) -> Record | None:
     return Record(path, start, offset, block, number, header, size, checksum, in_place)
 
 
-def _head(mark: bytes, block: int, number: int, header: bytes, rows: Bytes, run: str) -> bytes:
+def _head(
+    mark: bytes,
+    block: int,
+    number: int,
+    header: bytes,
+    rows: Bytes,
+    run: str,
+) -> bytes:
     checksum = _checksum(mark, block, number, header, rows, run)
     return _HEAD.pack(mark, block, number, len(header), len(rows), checksum)
 
 
-def _checksum(mark: bytes, block: int, number: int, header: bytes, rows: Bytes, run: str) -> int:
+def _checksum(
+    mark: bytes,
+    block: int,
+    number: int,
+    header: bytes,
+    rows: Bytes,
+    run: str,
+) -> int:
     known = (
         _WITHOUT_CHECKSUM.pack(mark, block, number, len(header), len(rows)) + header + run.encode()
     )

@@ -129,7 +129,13 @@ class _Writer:
             place = self._rows.places.get(dataset.name)
             if place is None:
                 check_type(array.dtype)
-                self._part.append(block.index, number, _bytes_of(array), array.dtype, array.shape)
+                self._part.append(
+                    block.index,
+                    number,
+                    _bytes_of(array),
+                    array.dtype,
+                    array.shape,
+                )
             elif array.size:
                 flat = _bytes_of(array)
                 row_bytes = array.nbytes // len(array)

@@ -116,7 +116,11 @@ def group(file: h5py.File, name: str) -> h5py.Group:
     return file[name]
 
 
-def table(file: h5py.File, name: str, columns: Mapping[str, str]) -> np.ndarray[Any, Any]:
+def table(
+    file: h5py.File,
+    name: str,
+    columns: Mapping[str, str],
+) -> np.ndarray[Any, Any]:
     """Return columns of a table.
 
     Parameters
@@ -148,7 +152,12 @@ def table(file: h5py.File, name: str, columns: Mapping[str, str]) -> np.ndarray[
     return made
 
 
-def value(group: h5py.Group, name: str, most_bytes: int, met: set[int] | None = None) -> Any:
+def value(
+    group: h5py.Group,
+    name: str,
+    most_bytes: int,
+    met: set[int] | None = None,
+) -> Any:
     """Return what is stored under a name: a number, an array, text, or a dict of such; None if
     there is nothing.
 

@@ -13,7 +13,12 @@ from mpipar.store.attributes import MOST_SECONDS
 Table = np.ndarray[Any, Any]
 
 
-def check_tables(run: RunRecord, processes: Table, per_rank: Table, timeline: Table | None) -> None:
+def check_tables(
+    run: RunRecord,
+    processes: Table,
+    per_rank: Table,
+    timeline: Table | None,
+) -> None:
     """Raise ValueError if tables can't be of this run."""
     ranks = run.placement.ranks
     if ranks != len(per_rank):

@@ -130,7 +130,13 @@ class _Loader:
     def values(self, *plain: Any) -> list[Any]:
         return [self.value(item) for item in plain]
 
-    def array(self, descr: Any, shape: list[int], position: int, length: int) -> Any:
+    def array(
+        self,
+        descr: Any,
+        shape: list[int],
+        position: int,
+        length: int,
+    ) -> Any:
         dtype = np.lib.format.descr_to_dtype(_as_tuples(descr))
         data = bytearray(self._numbers[position : position + length])
         if not dtype.itemsize:

@@ -132,7 +132,11 @@ def compare(runs: Mapping[Run, Measured]) -> list[Comparison]:
     return comparisons
 
 
-def _point(items: int, serial: Sequence[Measured], parallel: Sequence[Measured]) -> Point:
+def _point(
+    items: int,
+    serial: Sequence[Measured],
+    parallel: Sequence[Measured],
+) -> Point:
     return Point(
         items,
         serial=_median_wall(serial),

@@ -35,7 +35,13 @@ def draw_crossover(comparisons: Sequence[Comparison], stem: Path) -> list[Path]:
 
 def _draw_serial(times: Any, ratios: Any, points: Sequence[Point]) -> None:
     items = [point.items for point in points]
-    times.plot(items, [point.serial for point in points], "k--", marker="x", label="serial")
+    times.plot(
+        items,
+        [point.serial for point in points],
+        "k--",
+        marker="x",
+        label="serial",
+    )
     ratios.axhline(1, color="k", linestyle="--", linewidth=0.9, zorder=1)
 
 
@@ -63,7 +69,11 @@ def _mark_crossover(times: Any, ratios: Any, items: float, colour: str) -> None:
     )
 
 
-def _scale_axes(times: Any, ratios: Any, comparisons: Sequence[Comparison]) -> None:
+def _scale_axes(
+    times: Any,
+    ratios: Any,
+    comparisons: Sequence[Comparison],
+) -> None:
     for panel in (times, ratios):
         panel.set_xscale("log")
         panel.set_xlabel("problem size (items)")

@@ -68,7 +68,13 @@ def write_data(
     os.replace(aside, path)
 
 
-def _put(file: Any, name: str, rows: np.ndarray[Any, Any], description: str, units: str) -> None:
+def _put(
+    file: Any,
+    name: str,
+    rows: np.ndarray[Any, Any],
+    description: str,
+    units: str,
+) -> None:
     dataset = file.create_dataset(name, data=rows)
     dataset.attrs["description"] = description
     dataset.attrs["units"] = units

@@ -136,7 +136,11 @@ class StudyFolder:
                     f"--output: {str(self.folder)!r} has other files in it ({names[0]!r}),"
                     " and no study"
                 )
-            return os.open(self.folder / RUNS, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+            return os.open(
+                self.folder / RUNS,
+                os.O_RDWR | os.O_CREAT | os.O_APPEND,
+                0o666,
+            )
         except FileExistsError:
             raise BadInput(
                 f"--output: expected a folder, and {str(self.folder)!r} is none"
@@ -199,7 +203,13 @@ def _measured(line: Mapping[str, Any]) -> Measured:
     for name in ("nodes", "n"):
         int(report.get(name) or 0)
     datetime.datetime.fromtimestamp(line["ended"], datetime.UTC)
-    return Measured(line["elapsed"], line["wall"], report, list(line["hosts"]), line["ended"])
+    return Measured(
+        line["elapsed"],
+        line["wall"],
+        report,
+        list(line["hosts"]),
+        line["ended"],
+    )
 
 
 def _digest(data: bytes) -> str:

@@ -118,7 +118,11 @@ def speedup(time: npt.ArrayLike, base_time: float, base: float = 1) -> Doubles:
     return np.asarray(base * base_time / np.asarray(time, float))
 
 
-def scaled_speedup(time: npt.ArrayLike, p: npt.ArrayLike, base_time: float) -> Doubles:
+def scaled_speedup(
+    time: npt.ArrayLike,
+    p: npt.ArrayLike,
+    base_time: float,
+) -> Doubles:
     """Return the scaled speedup of a problem that grows with p, p T(b) / T(p) (Gustafson, 1988)."""
     return np.asarray(np.asarray(p, float) * base_time / np.asarray(time, float))
 
@@ -128,7 +132,11 @@ def efficiency(speedups: npt.ArrayLike, p: npt.ArrayLike) -> Doubles:
     return np.asarray(np.asarray(speedups, float) / np.asarray(p, float))
 
 
-def karp_flatt(speedups: npt.ArrayLike, p: npt.ArrayLike, baseline: float = 1) -> Doubles:
+def karp_flatt(
+    speedups: npt.ArrayLike,
+    p: npt.ArrayLike,
+    baseline: float = 1,
+) -> Doubles:
     """Return the serial fraction that each speedup means by Amdahl's law; nan at the baseline.
 
     For a baseline of 1 it is (1/S − 1/p) / (1 − 1/p). If it grows with p, the loss is overhead that

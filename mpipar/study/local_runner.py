@@ -40,7 +40,14 @@ class LocalRunner:
         If that can't be here.
     """
 
-    def __init__(self, target: Target, folder: Path, *, with_output: bool, with_mpi: bool) -> None:
+    def __init__(
+        self,
+        target: Target,
+        folder: Path,
+        *,
+        with_output: bool,
+        with_mpi: bool,
+    ) -> None:
         self._target = target
         self._with_output = with_output
         self._scratch = folder.absolute() / SCRATCH
@@ -62,7 +69,11 @@ class LocalRunner:
             shutil.rmtree(self._scratch, ignore_errors=True)
             self._scratch.mkdir()
             command.append(f"--output={self._scratch / 'run.h5'}")
-        environment = environment_for(self._mpirun, size.ranks, with_workers=size.workers > 1)
+        environment = environment_for(
+            self._mpirun,
+            size.ranks,
+            with_workers=size.workers > 1,
+        )
         try:
             ended = timed(command, environment)
         finally:

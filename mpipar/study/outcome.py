@@ -73,7 +73,11 @@ def _where(folder: Path, tables: Sequence[ScalingTable]) -> str:
     return line
 
 
-def _draw(folder: Path, tables: Sequence[ScalingTable], comparisons: Sequence[Comparison]) -> str:
+def _draw(
+    folder: Path,
+    tables: Sequence[ScalingTable],
+    comparisons: Sequence[Comparison],
+) -> str:
     """Draw what there is, if matplotlib is here; return which pictures there are."""
     from mpipar.study.crossover_picture import draw_crossover
     from mpipar.study.scaling_picture import draw_scaling

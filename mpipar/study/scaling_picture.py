@@ -92,7 +92,14 @@ def _draw_efficiencies(panel: Any, table: ScalingTable) -> None:
     for series, look in _looks(table):
         for fit in series.fits:
             dash = _DASHES[fit.law]
-            panel.plot(grid, fit(grid) / grid, dash, color=look.colour, linewidth=1, zorder=2)
+            panel.plot(
+                grid,
+                fit(grid) / grid,
+                dash,
+                color=look.colour,
+                linewidth=1,
+                zorder=2,
+            )
         _draw_points(panel, series, look, is_efficiency=True)
     highest = float(np.max(_column(table.rows, "fastest") / processes))
     panel.set_ylim(0, max(1.1, highest * 1.05))
@@ -101,7 +108,13 @@ def _draw_efficiencies(panel: Any, table: ScalingTable) -> None:
     panel.legend(loc="best")
 
 
-def _draw_points(panel: Any, series: Series, look: _Look, *, is_efficiency: bool) -> None:
+def _draw_points(
+    panel: Any,
+    series: Series,
+    look: _Look,
+    *,
+    is_efficiency: bool,
+) -> None:
     """Draw each size's median with a bar from its slowest to its fastest run.
 
     Oversubscribed sizes are hollow.

@@ -199,7 +199,11 @@ def _row(
     )
 
 
-def _all_series(mode: str, rows: Sequence[ScalingRow], baseline: int) -> list[Series]:
+def _all_series(
+    mode: str,
+    rows: Sequence[ScalingRow],
+    baseline: int,
+) -> list[Series]:
     by_workers: dict[int, list[ScalingRow]] = {}
     for row in rows:
         by_workers.setdefault(row.size.workers, []).append(row)
@@ -209,7 +213,11 @@ def _all_series(mode: str, rows: Sequence[ScalingRow], baseline: int) -> list[Se
     return found
 
 
-def _fits(mode: str, rows: Sequence[ScalingRow], baseline: int) -> list[laws.Fit]:
+def _fits(
+    mode: str,
+    rows: Sequence[ScalingRow],
+    baseline: int,
+) -> list[laws.Fit]:
     """Return the laws that there are points enough for, but those of oversubscribed sizes."""
     usable = [row for row in rows if not row.oversubscribed]
     processes = [row.processes for row in usable]

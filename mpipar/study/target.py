@@ -119,7 +119,11 @@ def _digest(file: str) -> str:
     return hashlib.sha256(Path(file).read_bytes()).hexdigest()
 
 
-def from_driver(name: str, sets: Sequence[str], per_rank: Sequence[str]) -> Target:
+def from_driver(
+    name: str,
+    sets: Sequence[str],
+    per_rank: Sequence[str],
+) -> Target:
     """Return a driver by name, or FILE.py:KERNEL.
 
     Raises
@@ -140,7 +144,11 @@ def from_driver(name: str, sets: Sequence[str], per_rank: Sequence[str]) -> Targ
     return _with_per_rank(Target(name, name, options=dict(given)), per_rank, given)
 
 
-def from_job(path: Path, sets: Sequence[str], per_rank: Sequence[str]) -> Target:
+def from_job(
+    path: Path,
+    sets: Sequence[str],
+    per_rank: Sequence[str],
+) -> Target:
     """Return what a job file runs; ``--set`` with a dot in its key is one of the file's keys.
 
     Raises
@@ -188,7 +196,11 @@ def _check_job(document: Document) -> None:
         raise document.error(("run", "driver"), f"there is no driver {driver!r}")
 
 
-def _with_per_rank(target: Target, per_rank: Sequence[str], given: Mapping[str, Any]) -> Target:
+def _with_per_rank(
+    target: Target,
+    per_rank: Sequence[str],
+    given: Mapping[str, Any],
+) -> Target:
     own = _options(per_rank, "--set-per-rank")
     target.per_rank |= own
     for name, value in target.per_rank.items():

@@ -47,7 +47,11 @@ class Timed(NamedTuple):
         return said[-1]
 
 
-def timed(command: Sequence[str], environment: dict[str, str], limit: float | None = None) -> Timed:
+def timed(
+    command: Sequence[str],
+    environment: dict[str, str],
+    limit: float | None = None,
+) -> Timed:
     """Run a command in a group of its own.
 
     Raises
@@ -79,7 +83,12 @@ def timed(command: Sequence[str], environment: dict[str, str], limit: float | No
     return Timed(process.returncode, time.perf_counter() - begun, stdout, stderr)
 
 
-def environment_for(mpirun: str | None, ranks: int, *, with_workers: bool) -> dict[str, str]:
+def environment_for(
+    mpirun: str | None,
+    ranks: int,
+    *,
+    with_workers: bool,
+) -> dict[str, str]:
     """Return the environment of a command that has so many ranks, and options of its own."""
     environment = {**settings_for(ranks, with_workers=with_workers), **os.environ}
     environment.pop("MPIPAR_WORKERS", None)

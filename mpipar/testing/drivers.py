@@ -83,21 +83,36 @@ def check_driver(
         )
 
     def result_of(kernel: Kernel, **options: Any) -> Result:
-        result = run(kernel, block=block, seed=seed, progress=False, **options, **parameters)
+        result = run(
+            kernel,
+            block=block,
+            seed=seed,
+            progress=False,
+            **options,
+            **parameters,
+        )
         assert result is not None  # as everybody gets it
         return result
 
     expected = result_of(driver, schedule="slice")
     if not bound.may_end_early:
         in_order = list(range(bound.plan.n_blocks))
-        check_same(_by_hand(bound, in_order), expected.outcome, f"{driver.name}: by hand")
+        check_same(
+            _by_hand(bound, in_order),
+            expected.outcome,
+            f"{driver.name}: by hand",
+        )
         disorder = random.Random(seed).sample(in_order, len(in_order))
         check_same(
             _by_hand(bound, disorder), expected.outcome, f"{driver.name}: blocks in another order"
         )
     for count, schedule in itertools.product(workers, schedules):
         got = result_of(driver, schedule=schedule, workers=count)
-        _check_results(got, expected, f"{driver.name}: schedule {schedule}, workers {count}")
+        _check_results(
+            got,
+            expected,
+            f"{driver.name}: schedule {schedule}, workers {count}",
+        )
     _check_resumed(driver, result_of, expected)
     return expected.value
 
@@ -122,7 +137,11 @@ def _by_hand(bound: BoundKernel, indices: Sequence[int]) -> Any:
     return bound.result(total)
 
 
-def _check_resumed(driver: Kernel, result_of: Callable[..., Result], expected: Result) -> None:
+def _check_resumed(
+    driver: Kernel,
+    result_of: Callable[..., Result],
+    expected: Result,
+) -> None:
     """Compare what comes of a run that is stopped when each rank has evaluated a block, and
     resumed.
     """

@@ -82,7 +82,12 @@ def check_reduction(
 class _Check:
     """One reduction, and the partials of a plan."""
 
-    def __init__(self, reduction: Reduction, plan: Plan, partials: Partials) -> None:
+    def __init__(
+        self,
+        reduction: Reduction,
+        plan: Plan,
+        partials: Partials,
+    ) -> None:
         self.reduction = reduction
         self.plan = plan
         self.partials = partials
@@ -100,9 +105,17 @@ class _Check:
         check_same(twice, result, "finish() of the same total, a second time")
 
         before = self.reduction.merge(self.reduction.start(), self._copy(total))
-        self._check_total(before, result, "merging the total of no block before all others")
+        self._check_total(
+            before,
+            result,
+            "merging the total of no block before all others",
+        )
         after = self.reduction.merge(self._copy(total), self.reduction.start())
-        self._check_total(after, result, "merging the total of no block after all others")
+        self._check_total(
+            after,
+            result,
+            "merging the total of no block after all others",
+        )
         return result
 
     def in_disorder(self, chance: random.Random, expected: Any) -> None:
@@ -118,7 +131,11 @@ class _Check:
             other = totals.pop(chance.randrange(len(totals)))
             into = chance.randrange(len(totals))
             totals[into] = self.reduction.merge(totals[into], other)
-        self._check_total(totals[0], expected, "merging the blocks one by one in a random order")
+        self._check_total(
+            totals[0],
+            expected,
+            "merging the blocks one by one in a random order",
+        )
 
     def _check_merges(self, groups: Sequence[Sequence[int]], expected: Any) -> None:
         """Compare what comes of three totals, merged in other orders."""
