@@ -9,12 +9,13 @@ The way of a run through the layers::
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mpipar.base.errors import BadInput
+from mpipar.base.named_files import named_files
 from mpipar.command.progress import Progress
 from mpipar.core.devices import before_looking
 from mpipar.core.devices.gpu import GPU
@@ -80,6 +81,7 @@ def execution(
         told = notify if comm.is_root else _unheard
         for words in bound.kernel.notes:
             told(words)
+        _check_inputs(bound, comm)
         bound, gpu, no_gpu = _on_device(bound, options, comm, notify)
         if bound.plan.n == 0:
             told("there are no items: nothing is to be evaluated")
@@ -97,6 +99,39 @@ def execution(
                 options, gpu = replace(options, workers=1), None
         result = _evaluate(bound, comm, options, output, gpu, interruption, notify)
         yield comm, result, output
+
+
+def _check_inputs(bound: BoundKernel, comm: Comm) -> None:
+    """Look at result files that are inputs. Collective over comm.
+
+    Raises
+    ------
+    BadInput
+        On all ranks, if one is damaged.
+    """
+    values = bound.parameters.values()
+    if not any(isinstance(value, (str, Path, list, tuple)) for value in values):
+        return
+    problem = None
+    if comm.is_root:
+        problem = _damaged(named_files(values))
+    problem = comm.bcast(problem)
+    if problem is not None:
+        raise BadInput(problem)
+
+
+def _damaged(paths: Iterable[Path]) -> str | None:
+    """Return what is to be said of files, if one has a seal and isn't what was sealed."""
+    for path in paths:
+        from mpipar.store.seal import check_seal  # HDF5 takes time to load
+
+        try:
+            check_seal(path)
+        except BadInput as error:
+            return str(error)
+        except OSError:
+            continue  # told by what reads it
+    return None
 
 
 def _evaluate(

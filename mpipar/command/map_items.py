@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from mpipar.base.errors import BadInput, RunFailed
+from mpipar.base.named_files import file_in
 from mpipar.runtime.communicator import Comm
 from mpipar.runtime.failure import one_line
-from mpipar.store.identity import file_in
 from mpipar.store.likeness import digests_of_items
 from mpipar.store.values import Unstorable
 

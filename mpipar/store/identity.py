@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
-import stat
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -16,6 +14,7 @@ from types import ModuleType
 from typing import Any, BinaryIO
 
 from mpipar.base.errors import BadInput
+from mpipar.base.named_files import file_in, texts
 from mpipar.core.devices.cpu import CPU
 from mpipar.core.kernel import BoundKernel
 from mpipar.core.reduction import Each, Reduction
@@ -70,7 +69,7 @@ def _named_by(
     named: list[tuple[ModuleType, str]] = []
     files: dict[str, str] = {}
     for parameter, value in parameters.items():
-        for text in _texts(value):
+        for text in texts(value):
             where, _, attribute = text.rpartition(":")
             module = _module(where)
             file = file_in(text)
@@ -216,14 +215,6 @@ def _digest_of_samples(file: BinaryIO, size: int) -> str:
     return digest.hexdigest()
 
 
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, (str, Path)):
-        yield str(value)
-    elif isinstance(value, (list, tuple)):
-        for item in value:
-            yield from _texts(item)
-
-
 def _module(where: str) -> ModuleType | None:
     """Return the module that is meant, if it is loaded: what checked the parameter has done
     that.
@@ -235,21 +226,6 @@ def _module(where: str) -> ModuleType | None:
     if path is None or not os.path.exists(where) or not os.path.exists(path):
         return None
     return found if os.path.samefile(path, where) else None
-
-
-def file_in(text: str) -> str | None:
-    """Return the regular file that a text names, also as FILE.h5:/NAME."""
-    inside = re.match(r"(.+\.\w+):", text)
-    names = [text]
-    if inside:
-        names.append(inside[1])
-    for name in names:
-        try:
-            if name and stat.S_ISREG(os.stat(name).st_mode):
-                return name
-        except (OSError, ValueError):
-            continue
-    return None
 
 
 def _plain(value: Any) -> Any:

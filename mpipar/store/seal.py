@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import h5py
 import numpy as np
 
 from mpipar.base.errors import BadInput
@@ -60,6 +59,8 @@ def check_seal(path: Path) -> bool:
 
 def _large_rows(path: Path) -> list[list[int]]:
     """Return [place, bytes] of datasets that are stored in one piece, and large."""
+    import h5py  # takes time to load; a seal is read without it
+
     found = []
     with h5py.File(path, "r", locking=False) as file:
         for name in file:

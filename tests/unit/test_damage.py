@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from mpipar import BadInput, Concatenate, Dataset, Each, ExactSum, RunFailed, driver, run
+from mpipar.inputs.dataset import open_dataset
+from mpipar.roots import roots
 from mpipar.store.look import look
 
 ITEMS, BLOCK, LAST = 4000, 40, 70  # blocks from LAST on are done by the resumed run
@@ -206,3 +208,17 @@ def test_a_finished_result_is_shown_as_it_was_or_refused(outputs, kind, damage, 
         assert repr(getattr(found, name)) == repr(getattr(before, name))
     for name in ("processes", "per_rank", "timeline", "skipped"):
         assert np.array_equal(getattr(found, name), getattr(before, name))
+
+
+@pytest.mark.parametrize("place", [0.0, 0.2, 0.5, 0.8])
+def test_a_damaged_result_is_refused_as_an_input(tmp_path, monkeypatch, place):
+    monkeypatch.chdir(tmp_path)
+    run(in_place, output="run.h5")
+    assert run(roots, f="x", input="run.h5:/rows").value == ITEMS
+    data = bytearray(Path("run.h5").read_bytes())
+    rows = data.index(np.float64(values_of(range(1)).item()).tobytes())
+    data[rows + int(place * ITEMS) * 8] ^= 1
+    Path("run.h5").write_bytes(data)
+    open_dataset.cache_clear()
+    with pytest.raises(BadInput, match=r"run\.h5.* is damaged"):
+        run(roots, f="x", input="run.h5:/rows")
