@@ -25,7 +25,7 @@ from typing import Any
 
 from mpipar.base.arguments import Parser
 from mpipar.base.errors import BadInput
-from mpipar.base.exit_codes import BAD_INPUT, FAILED, STOPPED_EARLY
+from mpipar.base.exit_codes import BAD_INPUT, DONE, FAILED, STOPPED_EARLY
 from mpipar.base.text import several
 from mpipar.batch import verdict as _verdict
 from mpipar.batch import warning
@@ -206,20 +206,16 @@ class Step:
         """
         last_word = self._last_word()
         is_resumable = self._output.path() is not None
-        is_preempted = False
         is_sure = is_exact or last_word is not None
-        if not is_sure or code != 0 or last_word not in (None, 0):
-            is_preempted = self._is_preempted()
         is_doubtful = code == 0 and not is_sure
-        if is_preempted and is_doubtful:
-            code = -signal.SIGTERM  # Open MPI's mpirun may end well though its ranks were ended
+        has_ended_well = code == 0 and is_sure and last_word in (None, DONE)
+        is_preempted = not has_ended_well and self._is_preempted()
         lost: set[str] = set()
         may_go_on = is_resumable and last_word in (None, FAILED)
         if may_go_on or (is_doubtful and not is_preempted):
             lost = self._lost_nodes()
-            self._lost |= lost
-        if is_doubtful and not lost:
-            is_exact = True
+        if is_doubtful:
+            code, is_exact = _settled(is_preempted=is_preempted, has_lost=bool(lost))
         return Ending(
             code=code if code >= 0 else 128 - code,
             last_word=last_word,
@@ -251,9 +247,11 @@ class Step:
         return self._events.has_started(tells=self._manners.tells)
 
     def _lost_nodes(self) -> set[str]:
-        """Return the nodes that have been lost since the last start."""
+        """Return the nodes that have been lost since the last start, and note them."""
         others = [node for node in self._given.nodes[1:] if node not in self._lost]
-        return scheduler().lost_nodes(others)
+        lost = scheduler().lost_nodes(others)
+        self._lost |= lost
+        return lost
 
     def _end_by(self, ask: Callable[[], Answer], found: Verdict, done: str = "") -> int:
         """Have the scheduler end this job, and wait for that: whatever this process returned would
@@ -299,6 +297,15 @@ class Step:
 
     def _say(self, text: str) -> None:
         print(f"mpipar: job {self._given.label}: {text}", file=sys.stderr, flush=True)
+
+
+def _settled(*, is_preempted: bool, has_lost: bool) -> tuple[int, bool]:
+    """Return the exit code of a launcher that has ended with 0, and whether it is that of all
+    ranks: Open MPI's may end well though its ranks were ended, or their node was lost.
+    """
+    if is_preempted:
+        return -signal.SIGTERM, False
+    return DONE, not has_lost
 
 
 if __name__ == "__main__":
