@@ -61,7 +61,8 @@ def images(
     base, names, mark = listing(input)
     done = 0
     for name in names[block.start : block.stop]:
-        source, target = os.path.join(base, name), into / renamed(name, format)
+        source = os.path.join(base, name)
+        target = into / renamed(name, format)
         if skip_existing and target.exists():
             continue
         try:

@@ -44,7 +44,9 @@ class BadInput(MpiparError, ValueError):
     ) -> None:
         facts = [fact for fact in (option, what, remedy) if fact]
         super().__init__(message or ": ".join(facts))
-        self.what, self.option, self.remedy = what, option, remedy
+        self.what = what
+        self.option = option
+        self.remedy = remedy
 
     def within(self, place: str) -> BadInput:
         """Return the same, with the place where it is before the message."""

@@ -136,7 +136,8 @@ class Document:
         """Return the line, from 1, where the value of a key begins, or of the table that should
         have it.
         """
-        lines, cuts = self.text.split("\n"), self._cuts
+        lines = self.text.split("\n")
+        cuts = self._cuts
 
         def is_within(count: int) -> bool:
             return _has(tomllib.loads("\n".join(lines[:count])), key)
@@ -152,7 +153,9 @@ class Document:
         """The numbers of lines after which the file can be cut: not within a value of several
         lines.
         """
-        lines, cuts, left = self.text.split("\n"), [0], _PARSED
+        lines = self.text.split("\n")
+        cuts = [0]
+        left = _PARSED
         for count in range(1, len(lines) + 1):
             part = "\n".join(lines[cuts[-1] : count])
             left -= len(part)
@@ -245,7 +248,8 @@ def _walk(value: Any, key: Key) -> Iterator[tuple[Key, Any]]:
 def _told(error: Any) -> tuple[Key, str]:
     """Return the key that an error of jsonschema is about, and what is wrong with it."""
     key: Key = tuple(error.absolute_path)
-    schema, got = error.schema, error.instance
+    schema = error.schema
+    got = error.instance
     if error.validator == "additionalProperties":
         known = list(schema["properties"])
         name = _first_not_in(known, got)

@@ -21,7 +21,8 @@ class DriverOutput:
     """
 
     def __init__(self, program: list[str], events: JobJournal) -> None:
-        self._program, self._events = program, events
+        self._program = program
+        self._events = events
         self._path: Path | None = None  # remembered, should the journal be removed
         self._done_at_starts: list[int] = []
 

@@ -39,7 +39,9 @@ class Heard:
     """
 
     def __init__(self, id: str, events: JobJournal, say: Callable[[str], None]) -> None:
-        self._id, self._events, self._say = id, events, say
+        self._id = id
+        self._events = events
+        self._say = say
         self.pending: list[signal.Signals] = []
         self.first_at = 0.0
         self.told_to_stop = self.is_leaving = False

@@ -160,7 +160,8 @@ def _resources(document: Document) -> dict[str, Any]:
     for key in table.keys() & numbers.keys():
         numbers[key] = int(table[key])
     _check_ranks(document, numbers["nodes"], numbers["ranks_per_node"], numbers["ranks"])
-    workers, time = table.get("workers"), table.get("time", "")
+    workers = table.get("workers")
+    time = table.get("time", "")
     cores = numbers["cores_per_rank"]
     if cores and isinstance(workers, int) and cores < workers:
         told = f"expected at least as many as workers ({workers}), got {cores}"

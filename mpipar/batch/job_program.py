@@ -48,8 +48,10 @@ class Program:
     """
 
     def __init__(self, document: Document, folder: Path, ranks: int, tasks: int) -> None:
-        self._document, self._folder = document, folder
-        self._ranks, self._tasks = ranks, tasks
+        self._document = document
+        self._folder = folder
+        self._ranks = ranks
+        self._tasks = tasks
         self._run = document.values["run"]
         self._output = document.values.get("output", {})
         self.is_driver = "driver" in self._run

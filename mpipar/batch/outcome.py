@@ -148,7 +148,8 @@ def _without_scheduler(
 def _by_journal(
     events: Sequence[dict[str, Any]], *, is_finished: bool, is_known: bool
 ) -> tuple[str, int | None]:
-    ended, code = last_next(events), last_code(events)
+    ended = last_next(events)
+    code = last_code(events)
     if last_word(events) == DONE:
         return "done", DONE
     if ended.get("what") == "exit" and code is not None:

@@ -31,12 +31,14 @@ class Pace(NamedTuple):
 def pace(events: list[dict[str, Any]], reached: Progress) -> Pace:
     """Return how fast a job that runs gets on, from its journal and its result so far."""
     start = last(events, journal.ALLOCATION)
-    since, before = time_of(start), number(start, "done")
+    since = time_of(start)
+    before = number(start, "done")
     if reached.finished or since is None:
         return Pace()
     if before is None:  # of the first start the step knows no output yet
         before = reached.before
-    seconds, blocks = reached.committed - since, reached.done - before
+    seconds = reached.committed - since
+    blocks = reached.done - before
     if seconds < _SHORTEST or blocks <= 0:
         return Pace()
     rate = blocks / seconds

@@ -13,7 +13,8 @@ from mpipar.base.errors import BadInput
 def split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     """Return own options, and what follows ``python`` on the command line of each rank."""
     words = iter(arguments)
-    own, program = list(itertools.takewhile(lambda word: word != "--", words)), list(words)
+    own = list(itertools.takewhile(lambda word: word != "--", words))
+    program = list(words)
     if not program:
         raise BadInput(
             "expected what follows python on the command line, such as -m mpipar.pi --steps 1e9"

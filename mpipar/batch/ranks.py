@@ -15,7 +15,8 @@ from mpipar.batch.job_journal import JobJournal
 from mpipar.runtime import journal
 from mpipar.runtime.stopwatch import Stopwatch
 
-_POLL_SECONDS, _SLOW_POLL_SECONDS = 0.2, 1.0
+_POLL_SECONDS = 0.2
+_SLOW_POLL_SECONDS = 1.0
 _LONG_SECONDS = 60.0  # after which the ranks are looked at less often
 _HOLD_SECONDS = 30.0  # that a signal is kept for ranks that can't take it yet
 _KILL_SECONDS = 10.0  # that a launcher is given to end its ranks
@@ -65,8 +66,11 @@ class Ranks:
         output: DriverOutput,
         manners: Manners,
     ) -> None:
-        self._process, self._manners = process, manners
-        self._events, self._heard, self._output = events, heard, output
+        self._process = process
+        self._manners = manners
+        self._events = events
+        self._heard = heard
+        self._output = output
         self._is_starting = manners.tells
         self.warned = False
 

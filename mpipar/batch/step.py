@@ -101,7 +101,9 @@ class Step:
     """
 
     def __init__(self, options: Any, given: Allocation, site: Site) -> None:
-        self._options, self._given, self._site = options, given, site
+        self._options = options
+        self._given = given
+        self._site = site
         program = [word.replace("{task}", given.task) for word in options.program]
         folder = options.folder or Path(given.folder)
         self._events = JobJournal(folder / f"{given.label}.journal", self._say)
@@ -143,7 +145,8 @@ class Step:
         left = self._given
         if self._lost:
             left = left.without(self._lost)
-        program, done = self._output.command(), self._output.begin()
+        program = self._output.command()
+        done = self._output.begin()
         starter = self._starter(left)
         command = [*starter.command, sys.executable, *program]
         self._events.tell(

@@ -7,7 +7,11 @@ from typing import NamedTuple
 from mpipar.base.exit_codes import DONE, FAILED, STOPPED_EARLY
 from mpipar.base.text import several
 
-EXIT, REQUEUE, AGAIN, CANCEL, WAIT = "exit", "requeue", "again", "cancel", "wait"
+EXIT = "exit"
+REQUEUE = "requeue"
+AGAIN = "again"
+CANCEL = "cancel"
+WAIT = "wait"
 """End the job; have it run again, in a new allocation; start the ranks again in this one; end it as
 cancelled; wait for the scheduler, which is about to end it or run it again.
 """
@@ -134,7 +138,8 @@ class _Case(NamedTuple):
 def verdict(ending: Ending) -> Verdict:
     """Return what to do: the first of these rules that fits."""
     case = _case(ending)
-    code, why = case.code, _reason(ending)
+    code = case.code
+    why = _reason(ending)
     if case.must_make_room:
         what = REQUEUE if case.may_go_on else WAIT
         return Verdict(what, code, "ended to make room for another job")

@@ -62,7 +62,8 @@ class _Target:
     """A job, or one task of an array, that is to end."""
 
     def __init__(self, one: Submission, task: str) -> None:
-        self.one, self.task = one, task
+        self.one = one
+        self.task = task
         self.id = f"{one.id}_{task}" if task else one.id
 
     def __hash__(self) -> int:

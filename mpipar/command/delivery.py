@@ -34,11 +34,13 @@ class Delivery:
     """
 
     def __init__(self, line: CommandLine, notify: Callable[[str], None]) -> None:
-        self._line, self._notify = line, notify
+        self._line = line
+        self._notify = notify
 
     def store(self, result: Result, output: OutputFile | None) -> int:
         """Write the result to its files, on the root. Return the exit code."""
-        problem, csv = None, self._line.options.csv
+        problem = None
+        csv = self._line.options.csv
         if output is not None:
             problem = output.write(result)
         if problem is None and csv is not None:

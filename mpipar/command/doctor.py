@@ -76,7 +76,8 @@ def main(arguments: Sequence[str]) -> int:
     """Print the page; return the exit code: 1 if there is a problem. Collective over all ranks."""
     given = _parser().parse_args(arguments)
     findings = examine(given.workers, given.device, given.clean)
-    code, text = DONE, ""
+    code = DONE
+    text = ""
     if findings is not None:
         facts, problems = findings
         text = page(facts, problems)
@@ -231,7 +232,8 @@ def _programs() -> list[tuple[str, str]]:
 
 
 def _memory() -> str:
-    pages, size = os.sysconf("SC_AVPHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
+    pages = os.sysconf("SC_AVPHYS_PAGES")
+    size = os.sysconf("SC_PAGE_SIZE")
     whole = os.sysconf("SC_PHYS_PAGES") * size
     return f"{pages * size / 2**30:.1f} of {whole / 2**30:.1f} GiB free on {os.uname().nodename}"
 
@@ -262,7 +264,8 @@ def _by_host(ranks: list[Rank]) -> Iterator[tuple[str, str]]:
     for rank in ranks:
         places.setdefault(rank.place.host, []).append(rank.place)
     for host, here in places.items():
-        count, workers = several(len(here), "rank"), several(here[0].workers, "worker")
+        count = several(len(here), "rank")
+        workers = several(here[0].workers, "worker")
         cores = sorted({len(place.cores) for place in here})
         listed = " or ".join(map(str, cores))
         yield f"host {host}", f"{count} with {workers} each, on {listed} cores"

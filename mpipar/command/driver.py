@@ -179,7 +179,8 @@ def _preview(line: CommandLine) -> Preview:
     Whether there are GPUs is not asked: this may be the node from which a job is submitted to those
     that have them.
     """
-    bound, options = line.bound, line.options
+    bound = line.bound
+    options = line.options
     could_be = [bound]
     if options.device == AUTO:
         bound, _ = on_device(bound, AUTO, world())

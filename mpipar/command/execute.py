@@ -96,7 +96,8 @@ def execution(
                 begun(options.output.absolute())
                 _tell_of_output(output, options.output, notify)
             if output.finished:
-                options, gpu = replace(options, workers=1), None
+                options = replace(options, workers=1)
+                gpu = None
         result = _evaluate(bound, comm, options, output, gpu, interruption, notify)
         yield comm, result, output
 
@@ -246,7 +247,8 @@ def on_device(
     BadInput
         On all ranks, if GPUs are wanted and any rank has none.
     """
-    gpu, device = None, before_looking(wanted)
+    gpu = None
+    device = before_looking(wanted)
     if bound.kernel.runs_on(GPU.name):
         gpu = chosen(comm, wanted, notify)
     if gpu is not None:

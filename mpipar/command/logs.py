@@ -94,7 +94,8 @@ def _start_of_last(lines: int, file: BinaryIO) -> int:
     end = file.seek(0, os.SEEK_END)
     if not lines:
         return end
-    place, found = end, 0
+    place = end
+    found = 0
     while place > 0:
         size = min(_CHUNK, place)
         place -= size

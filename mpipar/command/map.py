@@ -153,7 +153,9 @@ def _outcomes(bound: BoundKernel, options: RunOptions) -> Outcomes:
     """Run a map, and return what came out of it. Collective over all ranks."""
     path = Path(os.path.realpath(options.output or ""))  # the function may change the folder
     with execution(bound, options, _notify) as (comm, result, file):
-        problem, rows, run = None, None, None
+        problem = None
+        rows = None
+        run = None
         if result is not None:
             problem, rows = _rows(result, file, path)
             run = replace(result, datasets={}, partials={})

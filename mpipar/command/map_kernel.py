@@ -29,10 +29,13 @@ class _Calls:
     def __init__(
         self, function: Callable[[Any], Any], items: Sequence[Any], on_error: OnError
     ) -> None:
-        self.function, self.items, self.on_error = function, items, on_error
+        self.function = function
+        self.items = items
+        self.on_error = on_error
 
     def __call__(self, block: Block) -> dict[str, Any]:
-        outcomes, failed = [], 0
+        outcomes = []
+        failed = 0
         for item in block:
             outcome, is_result = self._outcome(item)
             outcomes.append(outcome)

@@ -51,7 +51,8 @@ def mapped(path: str | Path) -> Outcomes:
 def outcomes_in_order(rows: Array, n: int, skipped: Sequence[Skipped]) -> Outcomes:
     """Return the outcomes of all items. Raises ValueError if any isn't there."""
     found: list[Any] = [None] * n
-    missing, failed = set(range(n)), {}
+    missing = set(range(n))
+    failed = {}
     for item, outcome, is_exception in outcomes_of(rows.tobytes()):
         missing.discard(item)
         found[item] = outcome

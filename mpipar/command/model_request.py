@@ -119,7 +119,8 @@ class PredictionRequest:
         """Return costs with those that are given in their place."""
         if self.stage is None and self.fetch is None:
             return costs
-        stage, fetch = costs.stage, costs.fetch
+        stage = costs.stage
+        fetch = costs.fetch
         if self.stage is not None:
             stage = self.stage
         if self.fetch is not None:

@@ -57,7 +57,8 @@ def parse(kernel: Kernel, arguments: Sequence[str], program: str) -> CommandLine
         If it asks for help or the version.
     """
     given = vars(_parser(kernel, program).parse_args(arguments))
-    json, dry_run = given.pop("json"), given.pop("dry_run")
+    json = given.pop("json")
+    dry_run = given.pop("dry_run")
     of_run = {name: given.pop(name) for name in _options_of(kernel)}
     options = RunOptions(**of_run)
     line = CommandLine(options.bind(kernel, given), options, json, dry_run)

@@ -11,7 +11,8 @@ from mpipar.base.errors import BadInput
 from mpipar.batch.schedulers import scheduler
 from mpipar.study.design import SIZES, STRONG, WEAK, Size, numbers, workers_of
 
-HERE, CLUSTER = "here", scheduler().name.lower()
+HERE = "here"
+CLUSTER = scheduler().name.lower()
 """Where a study runs."""
 
 _LARGEST = 2**63 - 1  # items

@@ -16,7 +16,8 @@ from mpipar.batch.record import Submission
 from mpipar.batch.scheduler import SchedulerUnavailable
 from mpipar.batch.submit import unfinished_tasks
 
-_POLL_SECONDS, _LONGEST_PAUSE = 2.0, 30.0
+_POLL_SECONDS = 2.0
+_LONGEST_PAUSE = 30.0
 _PATIENCE = 600.0  # that a controller is given which doesn't answer
 
 
@@ -28,7 +29,9 @@ def wait(submission: Submission, job: Job, notify: Callable[[str], None]) -> int
     SchedulerUnavailable
         If the scheduler doesn't answer for long.
     """
-    before, pause, heard = None, _POLL_SECONDS, time.monotonic()
+    before = None
+    pause = _POLL_SECONDS
+    heard = time.monotonic()
     while True:
         try:
             states = list(states_of([submission]).values())

@@ -79,7 +79,8 @@ def parsed(text: str) -> float | None:
 
 def fit_in_64_bits(numbers: list[int]) -> bool:
     """Return whether one type of whole numbers of 64 bits holds all numbers."""
-    smallest, largest = min(numbers), max(numbers)
+    smallest = min(numbers)
+    largest = max(numbers)
     if smallest < 0:
         return smallest >= -(2**63) and largest < 2**63
     return largest < 2**64

@@ -89,7 +89,8 @@ def _number(path: Path, kind: _Kind, line: int, text: str) -> int | float:
 
 def _integers(path: str, numbers: list[Any]) -> Array:
     """Return whole numbers as an array in which none loses a bit."""
-    smallest, largest = min(numbers), max(numbers)
+    smallest = min(numbers)
+    largest = max(numbers)
     for kind in (np.int64, np.uint64):
         limits = np.iinfo(kind)
         if limits.min <= smallest and largest <= limits.max:

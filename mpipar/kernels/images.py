@@ -79,7 +79,8 @@ def _matches(pattern: str) -> list[str]:
     found = re.match(r"(.*?)(?:^|(?<=/))\*\*(?:/+(.*))?$", pattern, re.DOTALL)
     if found is None:
         return glob.glob(pattern)
-    first, rest = found[1], found[2] or "*"
+    first = found[1]
+    rest = found[2] or "*"
     paths: list[str] = []
     for base in glob.glob(first) if first else [""]:
         for folder, folders, _ in os.walk(base or ".", onerror=refuse):

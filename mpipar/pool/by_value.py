@@ -250,7 +250,8 @@ def dumps(
     Exception
         If it can't be pickled.
     """
-    file, buffers = io.BytesIO(), _Buffers()
+    file = io.BytesIO()
+    buffers = _Buffers()
     pickler = Pickler(
         file,
         given,
@@ -309,7 +310,8 @@ class Reused:
         """Pickle a value; None if this is pickling already."""
         if self._is_busy:
             return None
-        pickler, self._is_busy = self._pickler, True
+        pickler = self._pickler
+        self._is_busy = True
         try:
             _dump(pickler, value)
             frames: Frames = [self._file.getvalue(), *self._buffers.found]

@@ -16,7 +16,8 @@ class Calls:
     """
 
     def __init__(self, function: Stamped, arguments: list[Any]) -> None:
-        self._function, self._arguments = function, arguments
+        self._function = function
+        self._arguments = arguments
 
     def __reduce__(self) -> Any:
         return _calls, (self._function.name, self._arguments)

@@ -138,7 +138,8 @@ class Definitions:
             pickled = [bytes(frame) for frame in self.dumps(contents).frames]
         except Exception:  # which will be told when it is sent
             return False
-        before, self._pickles[name] = self._pickles.get(name), pickled
+        before = self._pickles.get(name)
+        self._pickles[name] = pickled
         return before == pickled
 
     def stamp(self, needed: set[str]) -> dict[str, Definition]:
@@ -169,7 +170,8 @@ class Definitions:
 
     def _missing(self, needed: set[str], has: Mapping[str, int]) -> list[Definition]:
         found: list[Definition] = []
-        todo, seen = list(needed), set(needed)
+        todo = list(needed)
+        seen = set(needed)
         while todo:
             name = todo.pop()
             definition, more = self._definition(name)

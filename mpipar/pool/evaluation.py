@@ -25,8 +25,13 @@ from mpipar.pool.plain import are_plain
 from mpipar.pool.salvage import checked
 from mpipar.runtime.channel import Message, Receiver, send
 
-BATCH, END = "batch", "end"
-READY, BROKEN, DONE, PART, LINGER = "ready", "broken", "done", "part", "linger"
+BATCH = "batch"
+END = "end"
+READY = "ready"
+BROKEN = "broken"
+DONE = "done"
+PART = "part"
+LINGER = "linger"
 
 _OVERDUE_SECONDS = 0.02  # a batch that takes longer is looked after
 
@@ -193,7 +198,8 @@ class Evaluation:
         has_broken: bool = False,
     ) -> None:
         self.batch = batch
-        self._call, self._takes_exit = call, takes_exit
+        self._call = call
+        self._takes_exit = takes_exit
         # two threads take from its ends; each task goes to one of them
         self._waiting = deque(items)
         # raises IndexError at an early end

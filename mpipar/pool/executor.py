@@ -53,7 +53,8 @@ class _Sink:
     __slots__ = ("_future", "_session")
 
     def __init__(self, future: concurrent.futures.Future[Any], session: Session) -> None:
-        self._future, self._session = future, session
+        self._future = future
+        self._session = session
 
     def start(self) -> bool:
         """Return whether the future was not cancelled."""
@@ -207,11 +208,13 @@ class Executor(concurrent.futures.Executor):
             raise ValueError("buffersize must be None or > 0")
         deadline = None if timeout is None else time.monotonic() + timeout
         arguments: Iterable[Any] = zip(*iterables, strict=False)
-        window, snapshot = math.inf, None
+        window = math.inf
+        snapshot = None
         if buffersize is None:
             arguments = self._session.snapshots.items(list(arguments))
         else:
-            window, snapshot = buffersize, self._session.snapshots.item
+            window = buffersize
+            snapshot = self._session.snapshots.item
         job = FedJob(
             fn,
             "star",

@@ -140,7 +140,8 @@ def script_of_main(
         cpus,
         seconds,
     )
-    _script, _rebound = pickle.dumps(script), found.rebound
+    _script = pickle.dumps(script)
+    _rebound = found.rebound
     return _script, None
 
 
@@ -267,8 +268,11 @@ def _as_in_script(script: Script) -> Iterator[None]:
     """Let this process be like the script's inside the context, without output, input, or what is
     done at the end.
     """
-    folder, environment = os.getcwd(), dict(os.environ)
-    path, argv, stdin = list(sys.path), list(sys.argv), sys.stdin
+    folder = os.getcwd()
+    environment = dict(os.environ)
+    path = list(sys.path)
+    argv = list(sys.argv)
+    stdin = sys.stdin
     handlers = {
         number: signal.getsignal(number) for number in signal.valid_signals() - _KEPT_SIGNALS
     }

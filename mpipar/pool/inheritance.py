@@ -58,7 +58,8 @@ def inherited(dumps: Callable[[Any], Pickled]) -> tuple[list[Inherited], set[str
     dumps : callable
         Pickles a value for workers.
     """
-    found, needed = [], set()
+    found = []
+    needed = set()
     for setting in SETTINGS:
         try:
             state = _state(setting)

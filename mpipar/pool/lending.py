@@ -136,7 +136,8 @@ def _answer(asker: socket.socket) -> None:
 def _forget() -> None:
     """Forget the lender in a forked child: its thread is the parent's."""
     global _address, _lock
-    _address, _lock = None, threading.Lock()
+    _address = None
+    _lock = threading.Lock()
 
 
 os.register_at_fork(after_in_child=_forget)

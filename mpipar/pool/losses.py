@@ -22,7 +22,8 @@ class Losses:
     """
 
     def __init__(self, hosts: list[str], retries: int) -> None:
-        self._hosts, self._retries = hosts, retries
+        self._hosts = hosts
+        self._retries = retries
 
     def tell(self, slot: Slot, reason: str) -> None:
         """Say that a worker is replaced."""

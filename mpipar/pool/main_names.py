@@ -214,7 +214,8 @@ def begin(main: ModuleType | None = None, kept: IsKept | None = None) -> MainNam
     """
     global _current
     if main is None:
-        main, kept = _Main("__main__"), None
+        main = _Main("__main__")
+        kept = None
     sys.modules["__main__"] = main  # for what is pickled by other means
     vars(main)["__builtins__"] = builtins
     _current = MainNames(main, kept)

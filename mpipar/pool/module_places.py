@@ -36,7 +36,8 @@ _WRAPPERS = (staticmethod, classmethod, property, functools.cached_property, _Ca
 _WRAPPED = ("__func__", "fget", "fset", "fdel", "func", "__wrapped__")
 _OF_PARTIAL = ("func", "args", "keywords")
 
-ATTRIBUTE, ITEM = "attribute", "item"
+ATTRIBUTE = "attribute"
+ITEM = "item"
 
 
 class Step(NamedTuple):

@@ -31,7 +31,8 @@ class ProcessView:
     daemon = True
 
     def __init__(self, slot: Slot, pid: int, *, is_here: bool) -> None:
-        self._slot, self._is_here = slot, is_here
+        self._slot = slot
+        self._is_here = is_here
         self.pid = self.ident = pid
         self.rank = slot.rank
         self.name = f"mpipar worker {slot.number} of rank {slot.rank}"

@@ -13,7 +13,8 @@ from mpipar.runtime.interfaces import own_interfaces
 from mpipar.runtime.link import Link
 from mpipar.runtime.pinning import Place, place
 
-ACTIVE_SECONDS, IDLE_SECONDS = 1e-3, 0.02
+ACTIVE_SECONDS = 1e-3
+IDLE_SECONDS = 0.02
 """Between looks at MPI where nobody can ring: soon after a message, and later. The first, too,
 while one is sent.
 """
@@ -92,7 +93,8 @@ class Patience:
     """
 
     def __init__(self, link: Link | None, *, rung: bool) -> None:
-        self._link, self._rung = link, rung
+        self._link = link
+        self._rung = rung
         self._last = 0.0
 
     def note(self) -> None:

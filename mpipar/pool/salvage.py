@@ -94,7 +94,8 @@ def _put_into(count: int, step: _Step) -> _Step:
 
     def careful(self: Any) -> None:
         depth = len(self.stack) - count
-        values, target = self.stack[depth:], self.stack[depth - 1]
+        values = self.stack[depth:]
+        target = self.stack[depth - 1]
         is_root = depth == 1 and not self.metastack and type(target) is list
         broken = None if is_root else _first_broken((target, *values))
         if broken is None:

@@ -139,7 +139,8 @@ def _can_be_sent(value: Any) -> bool:
 def _put(logging: Any, wanted: _Logger) -> None:
     logger = logging.root if wanted.name == "root" else logging.getLogger(wanted.name)
     logger.setLevel(wanted.level)
-    logger.propagate, logger.disabled = wanted.propagate, wanted.disabled
+    logger.propagate = wanted.propagate
+    logger.disabled = wanted.disabled
     logger.filters[:] = wanted.filters
     kept = [each for each in logger.handlers if type(each) is logging.NullHandler]
     made = [_made(logging, each) for each in wanted.handlers if each is not None]

@@ -20,7 +20,9 @@ from mpipar.pool import setting_forms as forms
 from mpipar.pool import setting_logs as logs
 from mpipar.pool import sharing
 
-OF_LIBRARY, OF_THREAD, OF_PROCESS = "library", "thread", "process"
+OF_LIBRARY = "library"
+OF_THREAD = "thread"
+OF_PROCESS = "process"
 
 
 class Setting(NamedTuple):
@@ -56,7 +58,8 @@ def _by_functions(
     kind: str = OF_LIBRARY,
 ) -> Setting:
     """Return a setting that one function returns and another takes."""
-    get, put = forms.dotted(getter), forms.dotted(setter)
+    get = forms.dotted(getter)
+    put = forms.dotted(setter)
     return Setting(
         name,
         module,

@@ -141,7 +141,8 @@ def _attached(kind: Any, name: str) -> Any:
     """
     from multiprocessing import resource_tracker
 
-    register, thread = resource_tracker.register, threading.get_ident()
+    register = resource_tracker.register
+    thread = threading.get_ident()
 
     def register_others(name: Any, rtype: str) -> None:
         if threading.get_ident() != thread:

@@ -42,7 +42,8 @@ class Slot:
         names: dict[str, int],
         units: float,
     ) -> None:
-        self.rank, self.number = rank, number
+        self.rank = rank
+        self.number = number
         self.batches: deque[Handed] = deque()
         self.is_over = False  # whether there is no process any more
         self.begin(names, units)

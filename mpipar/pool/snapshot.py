@@ -85,7 +85,8 @@ class Member:
     __slots__ = ("index", "together")
 
     def __init__(self, together: Snapshot, index: int) -> None:
-        self.together, self.index = together, index
+        self.together = together
+        self.index = index
 
     def __reduce__(self) -> Any:
         return operator.getitem, (self.together, self.index)
@@ -109,7 +110,9 @@ class Stamped:
         stamp: Mapping[str, Definition],
         name: bytes | None = None,
     ) -> None:
-        self.function, self.stamp, self.name = function, stamp, name
+        self.function = function
+        self.stamp = stamp
+        self.name = name
 
     def __reduce__(self) -> Any:
         return _same, (self.function,)
@@ -186,7 +189,8 @@ class Kept(Sequence[Any]):
         if not 0 <= key < self._length:
             raise IndexError(key)
         number = bisect.bisect_right(self._starts, key) - 1
-        group, index = self._groups[number], key - self._starts[number]
+        group = self._groups[number]
+        index = key - self._starts[number]
         if isinstance(group, Snapshot):
             return Member(group, index)
         return group[index]
@@ -214,7 +218,9 @@ class Slice:
     stamps: Sequence[Mapping[str, Definition]] = ()
 
     def __init__(self, kept: Kept, start: int, stop: int) -> None:
-        self._kept, self._start, self._stop = kept, start, stop
+        self._kept = kept
+        self._start = start
+        self._stop = stop
 
     def __len__(self) -> int:
         return max(0, self._stop - self._start)

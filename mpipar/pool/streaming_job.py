@@ -131,7 +131,9 @@ class FedJob(Job):
             self._source, self._iterator = _Known(iterable), iter(())
         else:
             self._source, self._iterator = _Stream(), iter(iterable)
-        self._ordered, self._wake, self._snapshot = ordered, wake, snapshot
+        self._ordered = ordered
+        self._wake = wake
+        self._snapshot = snapshot
         self._owner = owner
         self._fixed_window = window
         self._window: float = window or 64

@@ -219,7 +219,8 @@ class _Worker:
     ) -> None:
         self._mailbox = Mailbox(sock)
         self._in_thread = in_thread
-        self._set_up, self._define = set_up, define
+        self._set_up = set_up
+        self._define = define
         self._functions: dict[int, Any] = {}  # {number of a job: its function}
         self._seed: int | None = None
         self._takes_exit = False
@@ -228,7 +229,8 @@ class _Worker:
         packed, number = self._mailbox.receive()
         setup = pickle.loads(packed)
         try:
-            self._seed, self._takes_exit = setup.seed, setup.takes_exit
+            self._seed = setup.seed
+            self._takes_exit = setup.takes_exit
             self._set_up(setup, int(bytes(number)))
             self._define(setup.definitions)
             inheritance.put_rest(setup.settings, in_thread=self._in_thread)

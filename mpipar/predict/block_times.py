@@ -154,7 +154,8 @@ class ShareTimes(BlockTimes):
 
     def __init__(self, whole: BlockTimes, positions: range) -> None:
         super().__init__(np.empty(0), len(positions))
-        self._whole, self._positions = whole, positions
+        self._whole = whole
+        self._positions = positions
 
     def at(self, positions: Whole) -> Floats:  # noqa: D102
         return self._whole.at(self._positions.start + positions * self._positions.step)
@@ -194,7 +195,8 @@ def measurement(summary: Summary) -> Measurement:
     BadInput
         If it has nothing that can be used.
     """
-    path, spans = summary.path, summary.timeline
+    path = summary.path
+    spans = summary.timeline
     n_blocks = summary.plan.n_blocks
     if spans is None:
         raise BadInput(f"{path} has no timeline: {summary.why_no_timeline}")
@@ -203,7 +205,8 @@ def measurement(summary: Summary) -> Measurement:
             f"{path} is of {n_blocks:_} blocks;"
             f" expected at most {MOST_MEASURED:_}, as --block makes larger"
         )
-    blocks, seconds = spans["blocks"], spans["end"] - spans["begin"]
+    blocks = spans["blocks"]
+    seconds = spans["end"] - spans["begin"]
     apart = summary.ranks if summary.schedule == "stride" else 1
     values = _spread_out(spans["block"], blocks, seconds / blocks, apart, n_blocks)
     return Measurement(values, run_length(values), _notes(summary, blocks, values))
@@ -215,7 +218,8 @@ def _notes(summary: Summary, blocks: Whole, values: Floats) -> list[str]:
     """
     notes = []
     n_blocks = len(values)
-    most, known = int(blocks.max()), int(blocks.sum())
+    most = int(blocks.max())
+    known = int(blocks.sum())
     if most > 1:
         at_once = several(most, "block")
         notes.append(f"of up to {at_once} at once there is one time: their mean is used")
@@ -246,7 +250,8 @@ def _spread_out(
     are left.
     """
     values = np.full(n_blocks, np.nan)
-    start, mean = np.repeat(first, blocks), np.repeat(means, blocks)
+    start = np.repeat(first, blocks)
+    mean = np.repeat(means, blocks)
     within = np.arange(len(start)) - np.repeat(np.cumsum(blocks) - blocks, blocks)
     for distance in (apart, 1):
         positions = start + within * distance
@@ -255,7 +260,9 @@ def _spread_out(
         places, own = np.unique(positions[free], return_index=True)
         values[places] = mean[free[own]]
         rest = np.setdiff1d(np.arange(len(start)), free[own], assume_unique=True)
-        start, mean, within = start[rest], mean[rest], within[rest]
+        start = start[rest]
+        mean = mean[rest]
+        within = within[rest]
     left = np.flatnonzero(np.isnan(values))
     values[left] = np.average(means, weights=blocks)
     values[left[: len(mean)]] = mean[: len(left)]

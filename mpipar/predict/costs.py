@@ -123,7 +123,8 @@ def a_range() -> float:
 
 def _merging(count: int) -> float:
     """Return the seconds that it takes to send and merge so many ranges of each of two ranks."""
-    own, sent = _every_fourth(0, count), _every_fourth(2, count)
+    own = _every_fourth(0, count)
+    sent = _every_fourth(2, count)
     began = time.perf_counter()
     merged = pickle.loads(pickle.dumps(own))
     merged.merge(pickle.loads(pickle.dumps(sent)), ExactSum())
@@ -222,7 +223,9 @@ def _costs(reports: Sequence[Mapping[str, Any]]) -> Costs:
 
 def _ends_of(seconds: Mapping[str, float]) -> dict[str, Ends]:
     """Return what each schedule pays, from the seconds of runs that do next to nothing."""
-    stride, sliced, dynamic = seconds["stride"], seconds["slice"], seconds["dynamic"]
+    stride = seconds["stride"]
+    sliced = seconds["slice"]
+    dynamic = seconds["dynamic"]
     reduction = min(dynamic, (stride + sliced) / 2)
     return {
         "stride": Ends(stride, 0.0),

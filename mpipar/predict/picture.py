@@ -71,7 +71,8 @@ def _draw_line(
     """Draw one number of each row, and the range of its draws."""
     look = {"color": line.colour, "marker": line.marker, "label": line.schedule}
     panel.plot(line.ranks, middle, **look)
-    low, high = list(map(min, draws)), list(map(max, draws))
+    low = list(map(min, draws))
+    high = list(map(max, draws))
     panel.fill_between(
         line.ranks,
         low,

@@ -68,7 +68,8 @@ def counter(comm: Comm) -> tuple[float, float]:
     comm.
     """
     shared = comm.shared_counter()
-    alone, together = [], []
+    alone = []
+    together = []
     for _ in range(REPEATS):
         comm.barrier()
         is_last = comm.rank == comm.size - 1  # not the root, in whose memory the counter is

@@ -195,7 +195,8 @@ def as_csv(prediction: Prediction) -> str:
 
 def as_json(prediction: Prediction) -> dict[str, Any]:
     """Return the prediction as what JSON has."""
-    run, costs = prediction.model.run, prediction.model.costs
+    run = prediction.model.run
+    costs = prediction.model.costs
     rows = [values(prediction, row) for row in prediction.rows]
     return {
         "run": str(run.summary.path),
@@ -245,7 +246,9 @@ def values(prediction: Prediction, row: PredictedRow) -> dict[str, Any]:
 
 def about(prediction: Prediction) -> dict[str, str]:
     """Return {what: in words} of where a prediction is from."""
-    model, run, costs = prediction.model, prediction.model.run, prediction.model.costs
+    model = prediction.model
+    run = prediction.model.run
+    costs = prediction.model.costs
     where = f"{several(run.ranks, 'rank')} × {several(run.workers, 'worker')}, {run.schedule}"
     what = f"{run.summary.driver}, {several(run.blocks, 'block')}, {where}"
     found = {"from": f"{run.summary.path} ({what})"}

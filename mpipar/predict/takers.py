@@ -107,7 +107,8 @@ class Takers:
             now, taker, blocks, seconds = free[0]
             rank = taker // workers
             if blocks:
-                new, old = seconds / blocks, mean[rank]
+                new = seconds / blocks
+                old = mean[rank]
                 mean[rank] = new if old is None else OLD_WEIGHT * old + (1 - OLD_WEIGHT) * new
             if taken[rank] >= count:
                 ended = max(ended, now)
@@ -201,7 +202,8 @@ class Takers:
     def _note(self, ranks: Whole, blocks: Whole, seconds: Floats) -> None:
         """Take in how long chunks took."""
         told = blocks > 0
-        ranks, new = ranks[told], seconds[told] / blocks[told]
+        ranks = ranks[told]
+        new = seconds[told] / blocks[told]
         old = self._mean[ranks]
         self._mean[ranks] = np.where(
             np.isnan(old),
@@ -290,7 +292,8 @@ class _Sums:
 
     def __init__(self, times: BlockTimes) -> None:
         self._times = times
-        self._start, self._before = 0, [0.0]
+        self._start = 0
+        self._before = [0.0]
 
     def __call__(self, first: int, size: int) -> float:
         if first + size >= self._start + len(self._before):

@@ -57,7 +57,9 @@ class Provenance:
 
 def write(file: h5py.File, run: RunRecord) -> None:
     """Write the record of a run, but for its parameters and what each process did."""
-    made, placement, trouble = Provenance.of_this_process(), run.placement, run.trouble
+    made = Provenance.of_this_process()
+    placement = run.placement
+    trouble = run.trouble
     file.attrs.update(
         mpipar_format=FORMAT,
         finished=True,

@@ -220,7 +220,8 @@ def without_repeats(parts: Iterator[Done], base: Done, reduction: Any) -> Done:
     left out.
     """
     for part in parts:
-        known, new = Blocks(united(base.ranges)).count, Blocks(united(part.ranges)).count
+        known = Blocks(united(base.ranges)).count
+        new = Blocks(united(part.ranges)).count
         together = Blocks(united(base.ranges + part.ranges)).count
         if together == known + new:
             try:

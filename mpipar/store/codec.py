@@ -117,8 +117,11 @@ def _integers(plain: dict[str, Any]) -> Any:
 def _exact(plain: dict[str, Any]) -> ExactArray:
     shape, low, words, special, additions, whole = map(_value, plain["x"])
     exact = ExactArray(shape)
-    exact.low, exact.words, exact.special = low, words, special
-    exact.additions, exact.whole = additions, whole
+    exact.low = low
+    exact.words = words
+    exact.special = special
+    exact.additions = additions
+    exact.whole = whole
     return exact
 
 

@@ -25,7 +25,8 @@ def write_at(descriptor: int, data: Any, offset: int) -> None:
     view = memoryview(data).cast("B")
     while view:
         written = os.pwrite(descriptor, view, offset)
-        view, offset = view[written:], offset + written
+        view = view[written:]
+        offset = offset + written
 
 
 def write_hdf5(path: Path, fill: Callable[[h5py.File], None]) -> None:

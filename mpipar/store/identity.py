@@ -20,7 +20,9 @@ from mpipar.core.kernel import BoundKernel
 from mpipar.core.reduction import Each, Reduction
 from mpipar.store.source import digests_of
 
-FUNCTIONS, INPUTS, MIXED = "functions", "inputs", "mixed"
+FUNCTIONS = "functions"
+INPUTS = "inputs"
+MIXED = "mixed"
 _OURS = (FUNCTIONS, INPUTS, MIXED)
 _FIXED = ("driver", "n", "block", "seed", "device")  # other ones would not even fit together
 _LARGE = 2**30

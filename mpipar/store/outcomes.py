@@ -21,7 +21,8 @@ from mpipar.base.errors import ItemFailed, UnfitResult
 from mpipar.store.values import Unstorable, dump, load
 
 _HEAD = struct.Struct("<QQcI")
-_RESULT, _EXCEPTION = b"R", b"E"
+_RESULT = b"R"
+_EXCEPTION = b"E"
 
 
 class ItemTraceback(Exception):
@@ -123,7 +124,8 @@ def _made_again(told: dict[str, Any]) -> BaseException:
     kind = _class(told["module"], told["name"])
     error: BaseException | None = None
     if kind is not None:
-        arguments, state = (told["text"],), {}
+        arguments = (told["text"],)
+        state = {}
         if told["args"] is not None:
             arguments = load(told["args"])
         if told["state"] is not None:

@@ -265,7 +265,8 @@ class OutputFile:
         if state.finished:
             check_seal(self._path)
         if self.finished:
-            self.base, self._keep_folder = state.done, False
+            self.base = state.done
+            self._keep_folder = False
             return
         if has_rows:
             rows = row_layout.resume(self._folder, self._bound, compress, state.run)

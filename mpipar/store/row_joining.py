@@ -167,7 +167,8 @@ def _in_pieces(blocks: Iterable[Array], at_once: int) -> Iterator[Array]:
         size += rows.nbytes + _LEAST_PIECE
         if size > at_once:
             yield joined(waiting, waiting[0].dtype)
-            waiting, size = [], 0
+            waiting = []
+            size = 0
     if waiting:
         yield joined(waiting, waiting[0].dtype)
 

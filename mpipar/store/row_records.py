@@ -103,7 +103,9 @@ class Records:
     """
 
     def __init__(self, folder: Path, kind: str, run: str) -> None:
-        self._folder, self._kind, self._run = folder, kind, run
+        self._folder = folder
+        self._kind = kind
+        self._run = run
         self._file = -1
         self._length = 0
         self._noted = b""
@@ -156,7 +158,8 @@ def spoil(record: Record) -> None:
 
 def cut(path: Path) -> None:
     """Cut off what follows the records of a file, if anything does. Raises OSError."""
-    end, length = 0, path.stat().st_size
+    end = 0
+    length = path.stat().st_size
     with path.open("rb") as file:
         while _next(path, file, length) is not None:
             end = file.tell()

@@ -47,7 +47,8 @@ def check_seal(path: Path) -> bool:
         about = _seal_of(file)
         if about is None:
             return False
-        length, left_out = about["length"], about["left_out"]
+        length = about["length"]
+        left_out = about["left_out"]
         size = file.seek(0, os.SEEK_END)
         if size < length or _digest(file, length, left_out) != about["digest"]:
             raise BadInput(
@@ -76,7 +77,8 @@ def _large_rows(path: Path) -> list[list[int]]:
 
 def _digest(file: BinaryIO, length: int, left_out: list[list[int]]) -> int:
     """Return the checksum of so many bytes, but for places that are left out."""
-    checksum, position = 0, 0
+    checksum = 0
+    position = 0
     for place, size in [*left_out, [length, 0]]:
         for piece in _pieces(file, position, place):
             checksum = digest(piece, checksum)

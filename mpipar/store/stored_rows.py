@@ -33,7 +33,8 @@ class LazyRows(ABC):
     """
 
     def __init__(self, path: Path, name: str) -> None:
-        self.path, self.name = path, name
+        self.path = path
+        self.name = name
 
     @abstractmethod
     def _stored(self) -> AbstractContextManager[Stored]:
@@ -112,7 +113,8 @@ class StoredDatasets(Mapping[str, StoredRows]):
     """
 
     def __init__(self, path: str | Path, names: tuple[str, ...]) -> None:
-        self.path, self._names = Path(os.path.abspath(path)), names
+        self.path = Path(os.path.abspath(path))
+        self._names = names
 
     def __getitem__(self, name: str) -> StoredRows:
         if name not in self._names:

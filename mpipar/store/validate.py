@@ -47,7 +47,9 @@ def _check_numbers(spans: Table, processes: int, n_blocks: int) -> None:
     """
     if len(spans) > processes * MOST_SPANS:
         raise ValueError(f"the timeline has {len(spans)} spans")
-    worker, block, blocks = spans["worker"], spans["block"], spans["blocks"]
+    worker = spans["worker"]
+    block = spans["block"]
+    blocks = spans["blocks"]
     can_be = (
         all((np.abs(spans[name]) <= MOST_SECONDS).all() for name in ("begin", "end"))
         and worker.min() >= 0

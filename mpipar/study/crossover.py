@@ -107,8 +107,10 @@ class Comparison:
 
 def crossing(below: tuple[float, float], above: tuple[float, float]) -> float:
     """Return where a speedup is 1, between two points (size, speedup), on logarithmic scales."""
-    log_x0, log_x1 = math.log(max(below[0], 1)), math.log(max(above[0], 1))
-    y0, y1 = below[1], above[1]
+    log_x0 = math.log(max(below[0], 1))
+    log_x1 = math.log(max(above[0], 1))
+    y0 = below[1]
+    y1 = above[1]
     share = 1.0
     if y1 != y0:
         share = -math.log(y0) / (math.log(y1) - math.log(y0))

@@ -83,6 +83,7 @@ def _scale_axes(
     low = high = 1.0
     for comparison in comparisons:
         for point in comparison.points:
-            low, high = min(low, point.speedup), max(high, point.speedup)
+            low = min(low, point.speedup)
+            high = max(high, point.speedup)
     axes.double(ratios.yaxis, axes.powers_of_two(low, high))
     ratios.set_ylim(low / 1.2, high * 1.2)

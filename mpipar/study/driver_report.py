@@ -55,7 +55,8 @@ def measured(text: str, wall: float, hosts: list[str], run: Run) -> Measured:
 
 def _check(report: Mapping[str, Any], run: Run) -> None:
     """Raise RunFailed if a driver did something else than it was asked for."""
-    ranks, workers = report["ranks"], report["workers"]
+    ranks = report["ranks"]
+    workers = report["workers"]
     if ranks != run.size.ranks or workers != run.size.workers:
         got = f"{several(ranks, 'rank')} × {several(workers, 'worker')}"
         raise RunFailed(f"{run.size.words}: the driver ran with {got}")

@@ -221,5 +221,6 @@ def _difference(before: Any, now: dict[str, Any]) -> str:
     if not isinstance(before, dict):
         return "it is of another version"
     name = next(name for name in (*now, *before) if before.get(name) != now.get(name))
-    was, is_now = json.dumps(before.get(name)), json.dumps(now.get(name))
+    was = json.dumps(before.get(name))
+    is_now = json.dumps(now.get(name))
     return f"{name} was {was[:200]}, and is {is_now[:200]} now"

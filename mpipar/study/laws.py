@@ -107,7 +107,8 @@ class Fit(NamedTuple):
         """
         if self.law != "USL":
             return None
-        s, k = self.value("s"), self.value("k")
+        s = self.value("s")
+        k = self.value("k")
         if k <= 0:
             return None
         return float(np.sqrt(max(1 - s, 0.0) / k))
@@ -148,7 +149,8 @@ def karp_flatt(
     A. H. Karp and H. P. Flatt, "Measuring parallel processor performance", Communications of the
     ACM 33 (1990) 539.
     """
-    s, p = np.asarray(speedups, float), np.asarray(p, float)
+    s = np.asarray(speedups, float)
+    p = np.asarray(p, float)
     below = s - s / p - baseline + 1
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(p == baseline, np.nan, (1 - s / p) / below)
@@ -238,10 +240,13 @@ def fit(
         If there are fewer points than parameters.
     """
     model = _LAWS[law]
-    processes, measured = np.asarray(p, float), np.asarray(speedups, float)
+    processes = np.asarray(p, float)
+    measured = np.asarray(speedups, float)
     sigma = measured * _RELATIVE_ERROR if errors is None else np.asarray(errors, float)
     use = processes != baseline
-    processes, measured, sigma = processes[use], measured[use], sigma[use]
+    processes = processes[use]
+    measured = measured[use]
+    sigma = sigma[use]
     if len(processes) < len(model.parameters):
         raise ValueError(
             f"{law} has {len(model.parameters)} parameters,"
@@ -311,7 +316,8 @@ def _least_squares(
     Levenberg's and Marquardt's damped steps; values at a bound that the squares press against are
     held there.
     """
-    values, damping = start, 1e-3
+    values = start
+    damping = 1e-3
     rest = residuals(values)
     free = np.ones(len(values), bool)
     for _ in range(_STEPS):
@@ -328,7 +334,9 @@ def _least_squares(
         new = residuals(tried)
         if new @ new <= rest @ rest:
             moved = float(np.abs(tried - values).max())
-            values, rest, damping = tried, new, damping / 10
+            values = tried
+            rest = new
+            damping = damping / 10
             if moved <= 1e-13 * float(np.abs(values).max() + 1e-6):
                 break
         else:
@@ -358,7 +366,8 @@ def _half_widths(
     residuals: Callable[[Doubles], Doubles], values: Doubles, free: list[bool]
 ) -> list[float | None]:
     """Return half the width of the 95 % confidence interval of each value."""
-    slopes, rest = _slopes(residuals, values)[:, free], residuals(values)
+    slopes = _slopes(residuals, values)[:, free]
+    rest = residuals(values)
     widths: list[float | None] = [None] * len(values)
     freedom = len(rest) - sum(free)
     if freedom < 1 or not any(free):

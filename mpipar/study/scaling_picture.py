@@ -57,7 +57,8 @@ def draw_scaling(tables: Sequence[ScalingTable], stem: Path) -> list[Path]:
 
 def _draw_speedups(panel: Any, table: ScalingTable) -> None:
     processes = _column(table.rows, "processes")
-    fewest, most = processes.min(), processes.max()
+    fewest = processes.min()
+    most = processes.max()
     axes.double(panel.xaxis, processes.tolist())
     grid = np.geomspace(fewest, most, 200)
     panel.plot(grid, grid, color=GREY, linestyle="--", label="ideal", zorder=1)

@@ -35,7 +35,8 @@ def _result(found: Summary) -> dict[str, Any]:
     made = found.provenance
     mean_finish = last_finish = spans = None
     if len(found.finishes):
-        mean_finish, last_finish = float(found.finishes.mean()), float(found.finishes.max())
+        mean_finish = float(found.finishes.mean())
+        last_finish = float(found.finishes.max())
     if found.timeline is not None:
         spans = len(found.timeline)
     return {

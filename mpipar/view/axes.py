@@ -44,7 +44,8 @@ def write_at(axis: Any, ticks: Sequence[float]) -> None:
 
 def powers_of_two(low: float, high: float) -> list[float]:
     """Return the powers of two from the last that is at most ``low`` to the first over ``high``."""
-    first, last = math.floor(math.log2(low)), math.floor(math.log2(high)) + 1
+    first = math.floor(math.log2(low))
+    last = math.floor(math.log2(high)) + 1
     return [2.0**power for power in range(first, last + 1)]
 
 

@@ -28,16 +28,20 @@ def draw_shares(summary: Summary, theme: Theme = LIGHT) -> bytes:
     from matplotlib.ticker import MaxNLocator
 
     def draw(panel: Any) -> None:
-        busy, ranks = summary.processes["seconds"], summary.processes["rank"]
-        mean, longest = float(busy.mean()), float(busy.max())
+        busy = summary.processes["seconds"]
+        ranks = summary.processes["rank"]
+        mean = float(busy.mean())
+        longest = float(busy.max())
         if len(busy) <= _MOST_BARS:
             _bars(panel, busy, ranks, theme)
-            line, axis = panel.axhline, panel.yaxis
+            line = panel.axhline
+            axis = panel.yaxis
         else:
             panel.hist(busy, bins=_BINS, color=theme.work)
             panel.set_xlabel("time in kernels")
             panel.set_ylabel("processes")
-            line, axis = panel.axvline, panel.xaxis
+            line = panel.axvline
+            axis = panel.xaxis
         line(mean, color=theme.ink, linestyle=(0, (4, 2)), label=f"mean: {seconds(mean)}")
         line(longest, color=theme.longest, linewidth=1.4, label=f"longest: {seconds(longest)}")
         axis.set_major_locator(MaxNLocator(6))
@@ -49,7 +53,8 @@ def draw_shares(summary: Summary, theme: Theme = LIGHT) -> bytes:
 def _bars(panel: Any, busy: Array, ranks: Array, theme: Theme) -> None:
     """Draw a bar for each process; the workers of a rank are beside each other, in one colour."""
     order = np.argsort(ranks, kind="stable")
-    busy, ranks = busy[order], ranks[order]
+    busy = busy[order]
+    ranks = ranks[order]
     firsts = np.flatnonzero(np.diff(ranks, prepend=-1))
     has_workers = len(firsts) < len(busy)
     shades = [theme.work] * len(busy)
@@ -71,7 +76,8 @@ def draw_blocks(summary: Summary, theme: Theme = LIGHT) -> bytes:
 
     def draw(panel: Any) -> None:
         assert summary.timeline is not None
-        each, blocks = summary.block_seconds, summary.timeline["blocks"]
+        each = summary.block_seconds
+        blocks = summary.timeline["blocks"]
         there = each > 0
         _histogram(panel, each[there], blocks[there], theme)
         longest = summary.longest_block
@@ -87,9 +93,11 @@ def _histogram(panel: Any, each: Array, blocks: Array, theme: Theme) -> None:
     """Draw how many blocks took how long, and the mean; on a logarithmic scale, where times are of
     several magnitudes.
     """
-    low, high = 0.0, 1.0
+    low = 0.0
+    high = 1.0
     if len(each):
-        low, high = float(each.min()), float(each.max())
+        low = float(each.min())
+        high = float(each.max())
     if low > 0 and high > 30 * low:
         panel.hist(each, bins=np.geomspace(low, high, _BINS + 1), weights=blocks, color=theme.work)
         panel.set_xscale("log")

@@ -89,7 +89,8 @@ def _progress_line(fact: Facts) -> str:
 
 def amount(fact: Facts) -> str:
     """Return how much is done: "6100 of 10000 blocks (61 %)"."""
-    done, n_blocks = fact.blocks or 0, fact.n_blocks or 0
+    done = fact.blocks or 0
+    n_blocks = fact.n_blocks or 0
     if fact.finished and done < n_blocks:
         return f"finished, {done} blocks of {n_blocks}"
     if fact.finished:

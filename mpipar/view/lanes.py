@@ -52,7 +52,8 @@ class Lanes:
     def of(cls, summary: Summary) -> Lanes:
         """Return the spans of a summary that has a timeline; those of a process don't overlap."""
         assert summary.timeline is not None
-        spans, ranks = summary.timeline, summary.processes["rank"]
+        spans = summary.timeline
+        ranks = summary.processes["rank"]
         order = np.argsort(ranks, kind="stable")
         lane_of = np.empty(len(order), int)
         lane_of[order] = np.arange(len(order))

@@ -66,7 +66,8 @@ def as_text(result: Result, *, device: bool = False) -> str:
     problem = items_in_blocks(plan.n, plan.n_blocks, plan.block)
     lines.append(f"{problem}, {result.schedule} schedule")
     if result.resumed_blocks:
-        before, here = result.resumed_blocks, result.evaluated_blocks
+        before = result.resumed_blocks
+        here = result.evaluated_blocks
         lines.append(f"{before:_} blocks were done before, {here:_} in this run")
     took = f"{_where(result, device)}: {result.elapsed:.3f} s"
     if result.elapsed > 0:

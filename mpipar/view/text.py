@@ -10,7 +10,8 @@ from mpipar.store.summary import Rows, Summary
 from mpipar.view.result_text import shown, value_lines
 from mpipar.view.words import one_line, size
 
-_FEW_HOSTS, _FEW_SKIPPED = 6, 5
+_FEW_HOSTS = 6
+_FEW_SKIPPED = 5
 
 Pairs = list[tuple[str, str]]
 
@@ -91,7 +92,8 @@ def about_time(summary: Summary) -> Pairs:
 
 
 def _elapsed(summary: Summary) -> str:
-    elapsed, processes = summary.elapsed, len(summary.processes)
+    elapsed = summary.elapsed
+    processes = len(summary.processes)
     took = f"{elapsed:.3f} s"
     if elapsed <= 0:
         return took
@@ -133,7 +135,8 @@ def about_trouble(summary: Summary) -> Pairs:
     trouble = summary.run.trouble
     pairs = []
     if trouble.resumed_blocks:
-        before, here = trouble.resumed_blocks, summary.evaluated_blocks
+        before = trouble.resumed_blocks
+        here = summary.evaluated_blocks
         words = f"{before:_} blocks were done before, {here:_} in this run, which all times are of"
         pairs.append(("resumed", words))
     if trouble.retried_blocks:

@@ -21,12 +21,14 @@ from mpipar.view.lanes import Lanes, cells, columns_for, share_busy
 from mpipar.view.style import METADATA
 from mpipar.view.themes import LIGHT, Theme
 
-WIDE, NARROW = 9.6, 4.4
+WIDE = 9.6
+NARROW = 4.4
 """Widths in inches: of a slide or a page, and of a telephone."""
 
 _MOST_SPANS_OF_A_LANE = 300  # drawn one by one
 _MOST_VECTORS = 4000  # beyond, SVG and PDF have an image inside
-_IMAGE_ROWS, _IMAGE_COLUMNS = 300, 900
+_IMAGE_ROWS = 300
+_IMAGE_COLUMNS = 900
 _PALEST = 0.25  # so that one process that works while its neighbours are idle is seen
 
 
@@ -175,7 +177,8 @@ def _lanes(panel: Any, lanes: Lanes, theme: Theme) -> Any:
     gap = 0.08 if lanes.count <= 48 else 0.0
     for lane in range(lanes.count):
         panel.axhspan(lane + gap, lane + 1 - gap, color=theme.idle, linewidth=0, zorder=0)
-    low, high = lanes.lane + gap, lanes.lane + 1 - gap
+    low = lanes.lane + gap
+    high = lanes.lane + 1 - gap
     corners = [(lanes.begin, low), (lanes.end, low), (lanes.end, high), (lanes.begin, high)]
     vertices = np.stack([np.stack(corner, axis=-1) for corner in corners], axis=1)
     lane_seconds = (lanes.until - lanes.since) or 1.0
@@ -230,7 +233,8 @@ def _colours(lanes: Lanes, theme: Theme) -> tuple[Any, Any]:
     each = lanes.each[lanes.each > 0]
     if not len(each):
         return colours, Normalize(0.0, 1.0)
-    low, high = float(np.percentile(each, 5)), float(each.max())
+    low = float(np.percentile(each, 5))
+    high = float(each.max())
     if high > 30 * low:
         return colours, LogNorm(low, high, clip=True)
     return colours, Normalize(0.0, high, clip=True)
@@ -242,7 +246,8 @@ def _marks(panels: tuple[Any, Any], lanes: Lanes, summary: Summary, theme: Theme
     from matplotlib.patches import Patch
 
     mark = _mark_longest(panels[1], lanes, theme)
-    bound, last = summary.lower_bound, float(summary.finishes.max())
+    bound = summary.lower_bound
+    last = float(summary.finishes.max())
     at_bound: dict[str, Any] = {"color": theme.bound, "linestyle": (0, (4, 2)), "linewidth": 1.6}
     at_last: dict[str, Any] = {"color": theme.ink, "linewidth": 1.4}
     for panel in panels:
@@ -261,7 +266,8 @@ def _mark_longest(panel: Any, lanes: Lanes, theme: Theme) -> Any:
     from matplotlib.patches import Rectangle
 
     one = lanes.longest
-    begin, lane = lanes.begin[one], lanes.lane[one]
+    begin = lanes.begin[one]
+    lane = lanes.lane[one]
     length = max(lanes.end[one] - begin, (lanes.until - lanes.since) / 400)
     what = f"longest block: no. {lanes.block[one]} ({seconds(lanes.each[one])})"
     if lanes.blocks[one] > 1:

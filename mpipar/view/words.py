@@ -45,7 +45,8 @@ def size(count: int) -> str:
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     """Return lines whose columns are under each other: numbers to the right, words to the left."""
     rows = [[printable(cell) for cell in row] for row in rows]
-    widths, are_numbers = [], []
+    widths = []
+    are_numbers = []
     for column in range(max(map(len, rows))):
         cells = [row[column] for row in rows if column < len(row)]
         widths.append(max(map(len, cells)))

@@ -112,7 +112,8 @@ def _options(ids: list[str], fields: tuple[str, ...], between: str) -> list[str]
 
 
 def _state(record: dict[str, str], between: str) -> JobState:
-    state, reason = record["State"], record["Reason"]
+    state = record["State"]
+    reason = record["Reason"]
     return JobState(
         id=record["JobArrayID"],
         name=record["Name"].removesuffix(between),
