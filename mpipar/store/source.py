@@ -63,6 +63,18 @@ def digests_of(functions: Iterable[Any], names: Iterable[tuple[ModuleType, str]]
     return walk.digests()
 
 
+def digests_of_import(module: str, names: Iterable[str] = ()) -> Digests:
+    """Return the digests of what is imported from a module, or of all of it, as its source says;
+    none if it isn't the user's own.
+    """
+    walk = _Walk(with_values=False)
+    if names:
+        walk.add_import_from(module, list(names))
+    else:
+        walk.add_import(module)
+    return walk.digests()
+
+
 class _Source:
     """The statements of a module, and which names they bind."""
 
@@ -82,7 +94,8 @@ class _Source:
 class _Walk:
     """What has been found so far."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, with_values: bool = True) -> None:
+        self._with_values = with_values
         self._found: dict[str, list[str]] = defaultdict(list)
         self._sources: dict[str, _Source | None] = {}
         self._taken: dict[str, set[int]] = defaultdict(set)
@@ -189,7 +202,7 @@ class _Walk:
             self._found[label].append(dump(statement, source.keep_docs))
             self._add_imports(source, statement)
             self._add_libraries(source, statement)
-            if is_computed(statement):
+            if self._with_values and is_computed(statement):
                 self._add_values(source, label, names)
             used |= used_names(statement)
         return used
@@ -218,22 +231,22 @@ class _Walk:
         for node in ast.walk(statement):
             if isinstance(node, ast.Import):
                 for alias in node.names:
-                    self._add_import(alias.name)
+                    self.add_import(alias.name)
             elif isinstance(node, ast.ImportFrom):
                 written = "." * node.level + (node.module or "")
                 try:
                     base = importlib.util.resolve_name(written, package or None)
                 except ImportError:
                     continue
-                self._add_import_from(base, [alias.name for alias in node.names])
+                self.add_import_from(base, [alias.name for alias in node.names])
 
-    def _add_import(self, module: str) -> None:
+    def add_import(self, module: str) -> None:
         """Add a module, and the packages that it is in."""
         parts = module.split(".")
         for length in range(1, len(parts) + 1):
             self._add_module(".".join(parts[:length]), None)
 
-    def _add_import_from(self, base: str, names: list[str]) -> None:
+    def add_import_from(self, base: str, names: list[str]) -> None:
         """Add what is imported from a module, or package, under these names."""
         for name in names:
             if name == "*":

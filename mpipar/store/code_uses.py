@@ -1,0 +1,129 @@
+"""What code of functions uses of what is around it, told from its instructions."""
+
+from __future__ import annotations
+
+import dis
+import importlib.util
+from collections.abc import Iterator
+from types import CodeType
+from typing import Any, NamedTuple
+
+Path = tuple[str, ...]
+
+_LOADS = {"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"}
+_ATTRIBUTES = {"LOAD_ATTR", "LOAD_METHOD"}
+_SAYS_NOTHING = {"CACHE", "EXTENDED_ARG", "NOP", "PRECALL", "PUSH_NULL"}
+_SUBSCRIPTS = {"BINARY_SUBSCR", "BINARY_OP"}
+
+
+class Import(NamedTuple):
+    """An import within a function: ``from ..module import names``, or ``import module``."""
+
+    level: int
+    module: str
+    names: tuple[str, ...]
+
+    def resolved(self, package: str | None) -> str:
+        """Return the whole name of the module."""
+        return importlib.util.resolve_name("." * self.level + self.module, package)
+
+
+class Mention(NamedTuple):
+    """A global name in a function.
+
+    Attributes
+    ----------
+    name : str
+    path : tuple of str
+        The attributes that are looked up one after the other: ``("b", "c")`` for ``name.b.c``.
+    key : str or None
+        The text that it is looked up by: ``"HOME"`` for ``name["HOME"]`` and ``name.get("HOME")``.
+    """
+
+    name: str
+    path: Path
+    key: str | None
+
+
+class Uses(NamedTuple):
+    """What code uses, with all code within it."""
+
+    mentions: tuple[Mention, ...]
+    imports: tuple[Import, ...]
+
+
+def uses(code: CodeType) -> Uses:
+    """Return what code uses, in an order that other versions of Python give it, too."""
+    mentions: set[Mention] = set()
+    imports: set[Import] = set()
+    for each in all_code(code):
+        instructions = _instructions(each)
+        mentions.update(_mentions(instructions))
+        imports.update(_imports(instructions))
+    return Uses(
+        tuple(sorted(mentions, key=_order)),
+        tuple(sorted(imports)),
+    )
+
+
+def _order(mention: Mention) -> tuple[str, Path, str]:
+    return mention.name, mention.path, mention.key or ""
+
+
+def all_code(code: CodeType) -> Iterator[CodeType]:
+    """Yield code, and all that is within it."""
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from all_code(constant)
+
+
+def _instructions(code: CodeType) -> list[dis.Instruction]:
+    return [each for each in dis.get_instructions(code) if each.opname not in _SAYS_NOTHING]
+
+
+def _mentions(instructions: list[dis.Instruction]) -> Iterator[Mention]:
+    for number, instruction in enumerate(instructions):
+        if instruction.opname in _LOADS:
+            path = _path(instructions, number + 1)
+            yield Mention(instruction.argval, path, _key(instructions, number + len(path)))
+
+
+def _path(instructions: list[dis.Instruction], start: int) -> Path:
+    """Return the names of the attributes that are looked up one after the other."""
+    found = []
+    for instruction in instructions[start:]:
+        if instruction.opname not in _ATTRIBUTES:
+            break
+        found.append(instruction.argval)
+    return tuple(found)
+
+
+def _key(instructions: list[dis.Instruction], number: int) -> str | None:
+    """Return the text in ``x["text"]`` and ``x("text", …)``, if the instruction of this number
+    gives x.
+    """
+    following = instructions[number + 1 : number + 3]
+    if len(following) < 2 or following[0].opname != "LOAD_CONST":
+        return None
+    text: Any = following[0].argval
+    if type(text) is str and (_is_subscript(following[1]) or _is_called(instructions[number])):
+        return text
+    return None
+
+
+def _is_subscript(instruction: dis.Instruction) -> bool:
+    is_other_operation = instruction.opname == "BINARY_OP" and instruction.argrepr != "[]"
+    return instruction.opname in _SUBSCRIPTS and not is_other_operation
+
+
+def _is_called(instruction: dis.Instruction) -> bool:
+    """Return whether what an instruction loads is called with what follows."""
+    return instruction.opname == "LOAD_METHOD" or "NULL" in instruction.argrepr
+
+
+def _imports(instructions: list[dis.Instruction]) -> Iterator[Import]:
+    for number, instruction in enumerate(instructions):
+        if instruction.opname == "IMPORT_NAME":
+            level, names = (each.argval for each in instructions[number - 2 : number])
+            yield Import(level, instruction.argval, tuple(names or ()))

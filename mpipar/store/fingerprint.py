@@ -1,0 +1,204 @@
+"""Fingerprints of functions and items: what tells whether a task is one that was done before.
+
+What has the same fingerprint does the same, whatever the process: of a function, its code and all
+of the user's own that it uses, as it is now; of an item, what pickle would make of it, with the
+classes of the user's that are in it. When in doubt, fingerprints differ: a task is evaluated again,
+but no outcome is that of another.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import marshal
+import types
+import weakref
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mpipar.store.checks import Checks
+from mpipar.store.data_writer import DataWriter, write_name
+from mpipar.store.function_writer import FunctionWriter
+from mpipar.store.own_code import OwnCode
+from mpipar.store.value_writer import DEFINED, PLAIN, Unfingerprintable, ValueWriter, digest
+
+__all__ = ["Fingerprints", "Unfingerprintable"]
+
+_MOST_KNOWN = 256  # functions and classes; those made anew for each call are many
+_SIZE = 16
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A function or class that was looked at: its digest, without the salt and with it."""
+
+    value: Any
+    digest: bytes
+    salted: bytes
+    checks: Checks
+
+
+class Fingerprints:
+    """Fingerprints of what is handed to a pool.
+
+    Parameters
+    ----------
+    salt : bytes
+        What all tasks of the pool depend on beside their functions: settings, an initializer.
+
+    Attributes
+    ----------
+    packages : dict of str to str
+        {installed package that a function used: version}, so far.
+    """
+
+    def __init__(self, salt: bytes = b"") -> None:
+        self._salt = salt
+        self._own = OwnCode()
+        self._known: dict[int, _Known] = {}
+        self._first: dict[int, tuple[Callable[[], Any], bytes]] = {}
+
+    @property
+    def packages(self) -> dict[str, str]:  # noqa: D102 (documented above)
+        return self._own.packages
+
+    def function(self, function: Any) -> bytes:
+        """Return the fingerprint of a function, or of anything that can be called, with all of the
+        user's own that it uses, as that is now.
+
+        Global data that was changed in place since this first saw it has another fingerprint than
+        new data like it: workers may have it as it was.
+
+        Returns
+        -------
+        bytes
+            16 of them.
+
+        Raises
+        ------
+        Unfingerprintable
+            If something that it uses can't be told from others.
+        """
+        try:
+            if isinstance(function, (types.FunctionType, type)):
+                return self._looked_at(function).salted
+            return digest(self._salt + self._of_item(function))
+        except Unfingerprintable:
+            raise
+        except Exception as error:
+            raise _unfingerprintable(function, error) from error
+
+    def item(self, item: Any) -> bytes:
+        """Return the fingerprint of an item, 16 bytes. Raises Unfingerprintable."""
+        kind = type(item)
+        if kind in PLAIN or (kind is tuple and PLAIN.issuperset(map(type, item))):
+            return hashlib.blake2b(marshal.dumps(item, 2), digest_size=_SIZE).digest()
+        try:
+            return self._of_item(item)
+        except Unfingerprintable:
+            raise
+        except Exception as error:
+            raise _unfingerprintable(item, error) from error
+
+    def items(self, items: Sequence[Any]) -> list[bytes]:
+        """Return the fingerprints of items. Raises Unfingerprintable."""
+        return [self.item(item) for item in items]
+
+    def block(self, items: Sequence[Any]) -> bytes | None:
+        """Return one fingerprint of many items, or None if that takes as long as one of each."""
+        kinds = set(map(type, items))
+        if kinds <= PLAIN:
+            return digest(marshal.dumps(list(items), 2))
+        if len(kinds) > 1:
+            return None
+        kind = kinds.pop()
+        if kind is tuple:
+            return _of_tuples(items)
+        return _of_scalars(items, kind)
+
+    def _of_item(self, item: Any) -> bytes:
+        writer = _ItemWriter(self, self._own)
+        writer.write(item)
+        return writer.digest()
+
+    def definition(self, value: Any) -> bytes:
+        """Return the digest of a function or class, without the salt."""
+        return self._looked_at(value).digest
+
+    def _looked_at(self, value: Any) -> _Known:
+        known = self._known.get(id(value))
+        if known is None or known.value is not value:
+            return self._look_at(value)
+        if not known.checks.hold(self._of_data):
+            return self._look_at(value)
+        return known
+
+    def _look_at(self, value: Any) -> _Known:
+        writer = FunctionWriter(self._own, self._first_digest)
+        writer.write_all(value)
+        found = writer.digest()
+        known = _Known(value, found, digest(self._salt + found), writer.checks)
+        self._known.pop(id(value), None)
+        if len(self._known) >= _MOST_KNOWN:
+            self._known.pop(next(iter(self._known)), None)
+        self._known[id(value)] = known
+        return known
+
+    def _of_data(self, value: Any) -> bytes:
+        writer = DataWriter(self._own)
+        writer.write(value)
+        return writer.digest()
+
+    def _first_digest(self, value: Any, now: bytes) -> bytes:
+        """Return the digest that data had when this first saw it."""
+        known = self._first.get(id(value))
+        if known is not None and known[0]() is value:
+            return known[1]
+        self._first[id(value)] = _held(value), now
+        return now
+
+
+class _ItemWriter(ValueWriter):
+    """Writes an item, with digests of functions and classes in it."""
+
+    def __init__(self, fingerprints: Fingerprints, own: OwnCode) -> None:
+        super().__init__()
+        self._fingerprints, self._own = fingerprints, own
+
+    def define(self, value: Any) -> None:
+        if not write_name(self, self._own, value):
+            self.put(DEFINED, self._fingerprints.definition(value))
+
+    def inner(self) -> ValueWriter:
+        return _ItemWriter(self._fingerprints, self._own)
+
+
+def _unfingerprintable(value: Any, error: Exception) -> Unfingerprintable:
+    """Return what to raise for whatever an object's own code raises when it is pickled."""
+    return Unfingerprintable(type(value), f": {error!r}")
+
+
+def _held(value: Any) -> Callable[[], Any]:
+    """Return what gives a value, if possible without keeping it alive."""
+    try:
+        return weakref.ref(value)
+    except TypeError:
+        return lambda: value
+
+
+def _of_tuples(items: Sequence[Any]) -> bytes | None:
+    """Return the fingerprint of tuples, if what is in them is plain."""
+    kinds = set(map(type, itertools.chain.from_iterable(items)))
+    if kinds <= PLAIN:
+        return digest(marshal.dumps(list(items), 2))
+    return None
+
+
+def _of_scalars(items: Sequence[Any], kind: type) -> bytes | None:
+    """Return the fingerprint of scalars of NumPy of one kind, as an array gives them."""
+    if kind not in (np.float64, np.float32, np.int64, np.int32):
+        return None  # those that NumPy makes arrays of without a look at each
+    return digest(f"{kind.__name__} ".encode() + np.array(items).tobytes())
