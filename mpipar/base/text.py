@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import sys
 from collections.abc import Iterable
 
@@ -30,6 +29,8 @@ def several(count: int, thing: str, things: str = "") -> str:
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return "; did you mean a, b?" with the names that are like ``name``, or nothing."""
+    import difflib  # for mistakes alone
+
     by_folded = {one.casefold(): one for one in known}
     matches = difflib.get_close_matches(name.casefold(), by_folded, n=3)
     if not matches:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-import traceback
 from types import TracebackType
 
 from mpipar.runtime.comm import world
@@ -31,6 +30,8 @@ def end_all_ranks(program: str, error: BaseException, code: int, comm: Comm | No
 
 
 def _tell_of_bug(program: str, error: BaseException, comm: Comm) -> None:
+    import traceback  # for bugs alone
+
     trace = trace_of_user(error)
     lines = traceback.format_exception(type(error), error, trace or error.__traceback__)
     note("".join(lines).rstrip("\n"))

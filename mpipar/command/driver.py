@@ -9,7 +9,6 @@ The way of a command through the layers::
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -21,14 +20,12 @@ from mpipar.base.arguments import HelpWanted
 from mpipar.base.errors import BadInput, MpiparError
 from mpipar.base.exit_codes import DONE, FAILED
 from mpipar.base.text import suit_any_encoding
-from mpipar.command.crash import end_all_ranks
 from mpipar.command.delivery import Delivery
 from mpipar.command.entry import flushed, say_once, tell_ending
 from mpipar.command.execute import execution, on_device
 from mpipar.command.options import CommandLine, parse
 from mpipar.core.devices import AUTO, DEVICES
 from mpipar.core.kernel import AnyReduction, BlockSize, Kernel
-from mpipar.core.preview import Preview
 from mpipar.inputs.function import is_loading, load
 from mpipar.runtime.comm import leave, world
 from mpipar.runtime.communicator import Comm, RankLost
@@ -38,7 +35,7 @@ from mpipar.runtime.outlets import note, open_missing
 from mpipar.runtime.result import Result
 
 if TYPE_CHECKING:
-    pass
+    from mpipar.core.preview import Preview
 
 
 class Driver(Kernel):
@@ -122,6 +119,8 @@ def run_command(kernel: Kernel, arguments: Sequence[str], program: str) -> int:
     except (MpiparError, HelpWanted) as ending:
         return tell_ending(program, ending, arguments, by_all_ranks=True)
     except BaseException as error:
+        from mpipar.command.crash import end_all_ranks
+
         end_all_ranks(program, error, FAILED)
         return FAILED
 
@@ -169,6 +168,8 @@ def _previewed(line: CommandLine, program: str) -> str:
     """Return what would be run, in words or as JSON. Raises BadInput. Collective over all ranks."""
     preview = _preview(line)
     if line.json:
+        import json
+
         return json.dumps(preview.as_object())
     return f"{program}: would evaluate {preview.words}"
 
@@ -179,6 +180,8 @@ def _preview(line: CommandLine) -> Preview:
     Whether there are GPUs is not asked: this may be the node from which a job is submitted to those
     that have them.
     """
+    from mpipar.core.preview import Preview
+
     bound = line.bound
     options = line.options
     could_be = [bound]

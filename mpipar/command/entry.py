@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -79,6 +78,8 @@ def tell_ending(
     if isinstance(ending, HelpWanted):
         return say_once(str(ending), sys.stdout, DONE)
     if {"--dry-run", "--json"} <= set(arguments):
+        import json
+
         problem = ending if isinstance(ending, BadInput) else BadInput(str(ending))
         say_once(json.dumps({"problems": [problem.as_object()]}), sys.stdout, DONE)
     code = ending.exit_code if isinstance(ending, MpiparError) else FAILED

@@ -106,9 +106,10 @@ def _parser(kernel: Kernel, program: str) -> RanksParser:
         # An example is to be pasted: one line.
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
+        add_help=False,
     )
     parser._negative_number_matcher = _BEGINS_OPTION
-    parser.add_argument("--version", action="version", version=f"mpipar {__version__}")
+    _add_texts(parser.add_argument_group("options"))
     own = parser.add_argument_group(f"parameters of {kernel.name}")
     common = parser.add_argument_group("options of every driver")
     described = parameters_of_runs()
@@ -131,6 +132,15 @@ def _parser(kernel: Kernel, program: str) -> RanksParser:
                 f" {flag_of(parameter)} already"
             ) from None
     return parser
+
+
+def _add_texts(group: argparse._ArgumentGroup) -> None:
+    """Add the options that ask for a text.
+
+    To a group, not to the parser, which would look for the size of the terminal with each.
+    """
+    group.add_argument("-h", "--help", action="help", help="show this help message and exit")
+    group.add_argument("--version", action="version", version=f"mpipar {__version__}")
 
 
 def _description(kernel: Kernel) -> str | None:

@@ -13,12 +13,10 @@ arrays, are
 from __future__ import annotations
 
 import math
-from typing import Any, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
-Doubles: TypeAlias = npt.NDArray[np.float64]
+from mpipar.core.partials import Array, Doubles
 
 FRACTION_BITS = 1074
 """The smallest positive double is 2 to the minus this."""
@@ -71,12 +69,12 @@ class ExactArray:
     def __init__(self, shape: tuple[int, ...]) -> None:
         self.shape = shape
         self.low = 0
-        self.words: npt.NDArray[np.int64] = np.zeros((0, math.prod(shape)), np.int64)
+        self.words: Array = np.zeros((0, math.prod(shape)), np.int64)
         self.special: Doubles | None = None
         self.additions = 0
         self.whole = True  # whether all that was added is of integers
 
-    def add(self, values: npt.NDArray[Any]) -> None:
+    def add(self, values: Array) -> None:
         """Add ``values``, real and of this shape."""
         if values.shape != self.shape:
             raise ValueError(f"partials must have one shape: got {values.shape} after {self.shape}")
@@ -128,7 +126,7 @@ class ExactArray:
             self.words[first : first + length] += other.words
             self._count(other.additions)
 
-    def value(self) -> npt.NDArray[Any]:
+    def value(self) -> Array:
         """Return the sums, each rounded once to the nearest double (ties to even).
 
         If all that was added is of integers, and one of the sums is no double, they are integers.
@@ -143,7 +141,7 @@ class ExactArray:
             return self._integers(rounded).reshape(self.shape)
         return rounded.reshape(self.shape)
 
-    def _integers(self, rounded: Doubles) -> npt.NDArray[Any]:
+    def _integers(self, rounded: Doubles) -> Array:
         """Return the sums, which are whole numbers, as such if one of them isn't the double that it
         is rounded to.
         """

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
-Array: TypeAlias = npt.NDArray[Any]
+Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+Doubles: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 DType: TypeAlias = np.dtype[Any]
 
 LARGEST_EXACT = 2**53
@@ -89,7 +89,7 @@ def has_large(array: Array) -> bool:
     return largest > LARGEST_EXACT or least < -LARGEST_EXACT
 
 
-def doubles(array: Array, who: str) -> npt.NDArray[np.float64]:
+def doubles(array: Array, who: str) -> Doubles:
     """Return real numbers as doubles. Raises TypeError if that changes one."""
     if has_large(array) and not same_integers(array, array.astype(np.float64)):
         raise TypeError(

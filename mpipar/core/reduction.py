@@ -17,10 +17,9 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from mpipar.base.overriding import override
 from mpipar.core.casting import change
@@ -29,6 +28,10 @@ from mpipar.core.partials import Array as Array
 from mpipar.core.partials import check_real, describe, has_whole_numbers, plain
 from mpipar.core.plan import Block
 from mpipar.core.row_types import blank_rows, can_be_stored, is_of_numbers
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
 
 _FILL = "write .filled(0), or .filled() with what is to be added"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Mapping
 from typing import Any
 
@@ -43,6 +42,8 @@ def as_line(what: str, rows: Mapping[str, str]) -> str:
 
 def as_html(rows: Mapping[str, str]) -> str:
     """Return what notebooks show: a table of two columns."""
+    import html  # for notebooks alone
+
     lines = []
     for name, words in rows.items():
         lines.append(f"<tr><th>{html.escape(name)}</th><td>{html.escape(words)}</td></tr>")

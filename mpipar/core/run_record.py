@@ -13,14 +13,12 @@ All that has such a record tells the same of it by the same names: see :class:`O
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from mpipar.core.plan import Plan
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Placement:
+class Placement(NamedTuple):
     """Where a run was, and who took which blocks.
 
     Attributes
@@ -53,8 +51,7 @@ class Placement:
         return sorted(set(self.gpus))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trouble:
+class Trouble(NamedTuple):
     """What a run had to get over.
 
     Attributes
@@ -94,8 +91,7 @@ class Worked(Protocol):
         """The time of its longest block."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Timing:
+class Timing(NamedTuple):
     """How long a run took, and how its work was shared; lists have an item for each process.
 
     Attributes
@@ -155,8 +151,7 @@ class Timing:
         return max(equal_share, self.longest_block)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunRecord:
+class RunRecord(NamedTuple):
     """What was run, and how that went.
 
     Attributes

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mpipar.base.overriding import override
-from mpipar.core.exact import FRACTION_BITS, Doubles, shifted, to_fixed
-from mpipar.core.partials import Array, check_real, doubles, has_large, split_mask
+from mpipar.core.exact import FRACTION_BITS, shifted, to_fixed
+from mpipar.core.partials import Array, Doubles, check_real, doubles, has_large, split_mask
 from mpipar.core.plan import Block
 from mpipar.core.reduction import Reduction
 

@@ -10,15 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from mpipar.core.partials import Doubles
 from mpipar.core.plan import Block
 
 if TYPE_CHECKING:
     from fractions import Fraction
-
-
-Doubles = npt.NDArray[np.float64]
 
 
 def radius(steps: int) -> float:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from mpipar.base.errors import RunFailed
 from mpipar.runtime.communicator import FAILING, GOING_ON, STOPPING, Comm
-from mpipar.runtime.failure import Failure, one_line
+from mpipar.runtime.failure import Failure
 from mpipar.runtime.outlets import note
 
 
@@ -86,6 +85,6 @@ def guarded(merge: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
         try:
             return merge(total, other)
         except Exception as error:
-            return Failure("combining the totals of ranks", one_line(error), traceback.format_exc())
+            return Failure.of("combining the totals of ranks", error)
 
     return guarded

@@ -8,11 +8,13 @@ system call, and read by one.
 
 from __future__ import annotations
 
-import socket
 import struct
 from collections import deque
 from collections.abc import Iterator, Sequence
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    import socket
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
 Frames: TypeAlias = Sequence[Buffer]

@@ -11,14 +11,16 @@ import os
 import time
 from array import array
 from collections.abc import Callable
-from typing import Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from mpipar.base.overriding import override
 from mpipar.runtime.counter import Counter, SharedCounter
 from mpipar.runtime.journal import ENDED, tell
-from mpipar.runtime.link import Link
 from mpipar.runtime.mismatch import library_name
 from mpipar.runtime.outlets import flush
+
+if TYPE_CHECKING:
+    from mpipar.runtime.link import Link
 
 T = TypeVar("T")
 
@@ -223,6 +225,8 @@ class MPIComm(Comm):
 
     @override
     def link(self) -> Link | None:
+        from mpipar.runtime.link import Link  # pools alone have one
+
         comm = self._comm.Dup()
         if self.survives:
             comm.Set_errhandler(self._mpi.ERRORS_RETURN)

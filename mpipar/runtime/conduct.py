@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from mpipar.runtime.between_blocks import Checkpoint
 from mpipar.runtime.device import Gpu
@@ -26,8 +26,7 @@ def _no_interruption() -> None:
     """Go on."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Conduct:
+class Conduct(NamedTuple):
     """How a run is conducted; nothing here changes the value of its result.
 
     Attributes
@@ -55,7 +54,7 @@ class Conduct:
         Called on the root with what the user should know.
     """
 
-    options: RunOptions = field(default_factory=RunOptions)
+    options: RunOptions = RunOptions()
     output: Output | None = None
     checkpoint: Checkpoint | None = None
     keep_partials: bool = False

@@ -7,7 +7,7 @@ import copy
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -101,8 +101,7 @@ class Outcome:
         return self.blocks + len(self.skipped)
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
+class Task(NamedTuple):
     """What a process needs to evaluate blocks. Can be sent to a worker.
 
     Attributes
@@ -122,7 +121,7 @@ class Task:
     """
 
     bound: BoundKernel
-    shared: Mapping[str, NodeArray] = field(default_factory=dict)
+    shared: Mapping[str, NodeArray] = {}
     output: Output | None = None
     on_error: OnError = STOP
     keep_partials: bool = False

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import traceback
 from types import TracebackType
 from typing import NamedTuple
 
@@ -72,6 +71,11 @@ class Failure(NamedTuple):
     reason: str
     details: str = ""
 
+    @classmethod
+    def of(cls, where: str, error: BaseException) -> Failure:
+        """Return the failure of an exception, with its whole traceback."""
+        return cls(where, one_line(error), _traceback(error, error.__traceback__))
+
     def message(self, rank: int, host: str) -> str:
         """Return what the user is told: one line, then the traceback if there is one."""
         return f"rank {rank} on host {host}, {self.where}: {self.reason}\n{self.details}".strip()
@@ -118,7 +122,7 @@ def block_failure(block: Block, error: BaseException) -> Failure:
     if not _is_refusal(error):
         trace = error.__traceback__
         below_us = _below_us(trace.tb_next if trace else None)
-        details = "".join(traceback.format_exception(type(error), error, below_us))
+        details = _traceback(error, below_us)
     return Failure(items_of(block), reason, details)
 
 
@@ -144,6 +148,12 @@ def _below_us(trace: TracebackType | None) -> TracebackType | None:
     if below is None:
         return trace
     return below
+
+
+def _traceback(error: BaseException, trace: TracebackType | None) -> str:
+    import traceback  # for failures alone
+
+    return "".join(traceback.format_exception(type(error), error, trace))
 
 
 def one_line(error: BaseException) -> str:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import traceback
 from typing import Any
 
 from mpipar.base.errors import RunFailed
 from mpipar.core.kernel import BoundKernel
-from mpipar.runtime.failure import Failure, one_line
+from mpipar.runtime.failure import Failure
 
 
 def finished(bound: BoundKernel, total: Any) -> Any:
@@ -17,7 +16,7 @@ def finished(bound: BoundKernel, total: Any) -> Any:
     except RunFailed as error:  # what the kernel says by itself
         return Failure("making the result", str(error))
     except Exception as error:
-        return Failure("making the result", one_line(error), traceback.format_exc())
+        return Failure.of("making the result", error)
 
 
 def is_enough(bound: BoundKernel, outcome: Any) -> bool | Failure:
@@ -27,4 +26,4 @@ def is_enough(bound: BoundKernel, outcome: Any) -> bool | Failure:
     try:
         return bound.is_enough(outcome)
     except Exception as error:
-        return Failure("asking whether it is enough", one_line(error), traceback.format_exc())
+        return Failure.of("asking whether it is enough", error)

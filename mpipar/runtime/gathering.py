@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from mpipar.core.kernel import BoundKernel
@@ -30,8 +30,7 @@ class Told(NamedTuple):
     gpu: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gathering:
+class Gathering(NamedTuple):
     """What a run was, for those who tell of it and who put that together.
 
     Attributes

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import traceback
 
 from mpipar.runtime.between_blocks import Watch
 from mpipar.runtime.communicator import Comm
 from mpipar.runtime.evaluate import Evaluator, Task
-from mpipar.runtime.failure import Failure, one_line
+from mpipar.runtime.failure import Failure
 from mpipar.runtime.progress_state import Record, Tally
 from mpipar.runtime.schedule import Share
 
@@ -36,7 +35,7 @@ class InRank:
         try:
             self._evaluator = Evaluator(self._task)
         except Exception as error:
-            return Failure("before its first block", one_line(error), traceback.format_exc())
+            return Failure.of("before its first block", error)
         return None
 
     def evaluate(self, share: Share, tally: Tally, watch: Watch) -> Failure | None:

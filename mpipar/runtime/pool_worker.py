@@ -9,7 +9,6 @@ import contextlib
 import io
 import os
 import pickle
-import traceback
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import ForkingPickler
 from typing import Any
@@ -113,7 +112,7 @@ def _evaluate_all(pipe: Connection, task: bytes, main: dict[str, str]) -> None:
         evaluator = Evaluator(pickle.loads(task))
     except (Exception, SystemExit) as error:
         where = f"worker {os.getpid()}, before its first block"
-        pipe.send(Failure(where, one_line(error), traceback.format_exc()))
+        pipe.send(Failure.of(where, error))
         return
     pipe.send(len(node.affinity()))
     while message := pipe.recv_bytes():

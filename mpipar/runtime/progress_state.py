@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import traceback
 from dataclasses import dataclass, field
 from typing import Any
 
 from mpipar.core.blocks import Blocks, united
 from mpipar.core.reduction import Array, Reduction
 from mpipar.runtime.evaluate import Outcome
-from mpipar.runtime.failure import Failure, Skipped, one_line
+from mpipar.runtime.failure import Failure, Skipped
 from mpipar.runtime.timeline import Timeline
 
 
@@ -120,9 +119,7 @@ class Tally:
             self.new = Done(
                 self._reduction.start()
             )  # its total may have something of the chunk in it
-            return Failure(
-                "combining the partials of blocks", one_line(error), traceback.format_exc()
-            )
+            return Failure.of("combining the partials of blocks", error)
         left_out = {block.block for block in outcome.skipped}
         handled = chunk[0 : outcome.handled]
         if left_out:
@@ -148,9 +145,7 @@ class Tally:
         try:
             self.kept = self.kept.merge(self.new, self._reduction)
         except Exception as error:
-            self._spoilt = Failure(
-                "combining the partials of blocks", one_line(error), traceback.format_exc()
-            )
+            self._spoilt = Failure.of("combining the partials of blocks", error)
             return self._spoilt
         self.new = Done(self._reduction.start())
         return self.kept

@@ -12,7 +12,6 @@ import contextlib
 import functools
 import mmap
 import os
-import traceback
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -22,7 +21,7 @@ from mpipar.core.kernel import BoundKernel
 from mpipar.core.reduction import Array
 from mpipar.runtime.agreement import all_well
 from mpipar.runtime.communicator import Comm
-from mpipar.runtime.failure import Failure, one_line
+from mpipar.runtime.failure import Failure
 
 
 class NodeArray(NamedTuple):
@@ -82,7 +81,7 @@ def shared_arrays(bound: BoundKernel, comm: Comm) -> Iterator[Mapping[str, NodeA
                     made.append(make(functools.partial(bound.make_shared, name)))
                 except Exception as error:
                     where = f"making the shared array {name!r}"
-                    failure = Failure(where, one_line(error), traceback.format_exc())
+                    failure = Failure.of(where, error)
             all_well(comm, failure)
             own = made[-1:] if makes else []
             _, of_node = comm.node_neighbours(own)

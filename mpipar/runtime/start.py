@@ -13,13 +13,15 @@ import ctypes
 import errno
 import os
 import signal
-import socket
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    import socket
 
 VARIABLE = "MPIPAR_START_SECONDS"
 """The environment variable with a limit for the start of MPI."""
@@ -201,6 +203,8 @@ def _end(message: str) -> NoReturn:
 
 def _lock() -> socket.socket | None:
     """Return what one rank of a job has on a node, as long as it lives; None if another has it."""
+    import socket  # for this alone
+
     job = os.environ.get("PMIX_NAMESPACE") or os.getppid()
     lock = socket.socket(socket.AF_UNIX)
     try:

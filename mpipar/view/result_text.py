@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -24,6 +23,8 @@ def as_json(result: Result) -> str:
     """Return a result as one line of JSON. Floats round-trip; NaN and infinities, which JSON
     hasn't, are null.
     """
+    import json  # text is what most ask for
+
     return json.dumps(
         {
             "driver": result.name,

@@ -198,10 +198,10 @@ def test_core_is_free_of_mpi_files_processes_and_printing(module):
     assert not calls_of(module) & {"print", "open", "input", "exec", "eval"}
 
 
-def loaded_by(statement: str) -> set[str]:
-    """Return the modules that a new process loads for a statement."""
+def loaded_by(*arguments: str) -> set[str]:
+    """Return the modules that a new process of Python loads, by its arguments."""
     ended = subprocess.run(
-        [sys.executable, "-X", "importtime", "-c", statement],
+        [sys.executable, "-X", "importtime", *arguments],
         capture_output=True,
         text=True,
         check=True,
@@ -215,7 +215,7 @@ def loaded_by(statement: str) -> set[str]:
 
 
 def test_import_of_mpipar_loads_nothing_heavy():
-    loaded = loaded_by("import mpipar")
+    loaded = loaded_by("-c", "import mpipar")
     assert "mpipar._version" in loaded
     assert not loaded & {
         "mpi4py",
@@ -227,6 +227,36 @@ def test_import_of_mpipar_loads_nothing_heavy():
         "multiprocessing",
         "argparse",
     }
+
+
+MOST_MODULES_OF_A_PLAIN_RUN = 70
+MOST_OTHERS_OF_A_PLAIN_RUN = 30  # Python's and libraries'
+
+
+def test_a_plain_run_loads_what_it_needs():
+    """Each module takes some 0.3 ms of the start of each rank; those named here took longest."""
+    without_us = loaded_by("-c", "import numpy, runpy")
+    loaded = loaded_by("-m", "mpipar.pi", "--steps", "1e4") - without_us
+    assert not loaded & {
+        "concurrent.futures",
+        "difflib",
+        "h5py",
+        "html",
+        "json",
+        "logging",
+        "mpi4py.MPI",
+        "multiprocessing",
+        "numpy.random",
+        "numpy.typing",
+        "shutil",
+        "socket",
+        "subprocess",
+        "tqdm",
+        "traceback",
+    }
+    of_mpipar = {name for name in loaded if name.startswith("mpipar")}
+    assert len(of_mpipar) <= MOST_MODULES_OF_A_PLAIN_RUN
+    assert len(loaded - of_mpipar) <= MOST_OTHERS_OF_A_PLAIN_RUN
 
 
 def test_names_of_mpipar_are_loaded_when_they_are_used():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mpipar.base.overriding import override
@@ -40,7 +39,6 @@ class _Gpu(Device):
         return has_own_function or "xp" in arguments
 
 
-@dataclass(frozen=True)
 class Accelerator(Opened):
     """A GPU that this process uses.
 
@@ -53,8 +51,9 @@ class Accelerator(Opened):
         computed.
     """
 
-    xp: Any
-    to_host: Callable[[Any], Any]
+    def __init__(self, xp: Any, to_host: Callable[[Any], Any]) -> None:
+        self.xp = xp
+        self.to_host = to_host
 
     @override
     def library(self) -> Any:
