@@ -34,8 +34,11 @@ _ADDITIONS = 2**28  # a word takes this many digits before it could overflow; se
 
 def to_fixed(x: float) -> int:
     """Return the finite ``x`` as a whole number of 2⁻¹⁰⁷⁴."""
-    numerator, denominator = x.as_integer_ratio()
-    return numerator << (FRACTION_BITS + 1 - denominator.bit_length())
+    fraction, exponent = math.frexp(x)
+    places = exponent + (FRACTION_BITS - _MANTISSA_BITS)
+    if places < 0:  # below the normal range a double has fewer bits
+        return int(math.ldexp(x, FRACTION_BITS))
+    return int(fraction * _LEAST_ROUNDED) << places
 
 
 def from_fixed(total: int) -> float:

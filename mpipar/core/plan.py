@@ -7,6 +7,7 @@ that is the first half of "the same bits whatever the number of ranks" (the seco
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from mpipar.base.errors import BadInput
@@ -61,6 +62,14 @@ class Plan:
             raise IndexError(f"block {index} is not one of the plan's {self.n_blocks}")
         stop = min(start + self.block, self.n)
         return Block(index, start, stop)
+
+    def blocks(self, indices: Iterable[int]) -> Iterator[Block]:
+        """Yield blocks of the plan, in the time that a loop takes."""
+        n, size = self.n, self.block
+        for index in indices:
+            start = index * size
+            stop = start + size
+            yield Block(index, start, stop if stop < n else n)
 
 
 def slice_share(n: int, rank: int, size: int) -> range:

@@ -100,10 +100,12 @@ class ExactSum(Reduction):
 
     @override
     def add(self, total: Any, partial: Any, block: Block) -> Any:
+        if isinstance(partial, float):  # np.float64 is one
+            if isinstance(total, tuple) and math.isfinite(partial):  # the same as below, sooner
+                return total[0] + to_fixed(partial), total[1], False
+            return self.merge(total, self._scalar(partial))
         if isinstance(partial, int):
             return self.merge(total, (int(partial) << FRACTION_BITS, 0.0, True))
-        if isinstance(partial, float):  # np.float64 is one
-            return self.merge(total, self._scalar(partial))
         array = check_real(plain(partial, "ExactSum", _FILL), partial, "ExactSum")
         if array.ndim == 0:
             number = array.item()

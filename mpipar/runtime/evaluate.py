@@ -165,32 +165,34 @@ class Evaluator:
 
         All of it in one loop, as blocks may be of some ten microseconds.
         """
-        plan = self._task.bound.plan
-        outcome = Outcome(self._task.bound.reduction.start())
+        reduction = self._task.bound.reduction
+        outcome = Outcome(reduction.start())
         began = before = last_poll = last_mark = time.perf_counter()
         outcome.marks.append((0, began))
-        function, add = self._function, self._task.bound.reduction.add
-        for index in chunk:
-            block = plan[index]
-            if self._is_plain:
+        clock, function, add = time.perf_counter, self._function, reduction.add
+        is_plain = self._is_plain
+        total = outcome.total
+        longest = 0.0
+        for done, block in enumerate(self._task.bound.plan.blocks(chunk), start=1):
+            if is_plain:
                 try:
                     partial = function(block)
                 except (Exception, SystemExit) as error:
                     outcome.failure = block_failure(block, error)
                     break
                 try:
-                    outcome.total = add(outcome.total, partial, block)
+                    total = add(total, partial, block)
                 except (Exception, SystemExit) as error:
                     self._spoil(outcome, block_failure(block, error))
                     break
-                outcome.blocks += 1
+                outcome.blocks = done
             else:
                 self._evaluate_block(block, outcome)
                 if outcome.failure is not None:
                     break
-            now = time.perf_counter()
-            if now - before > outcome.longest:
-                outcome.longest = now - before
+            now = clock()
+            if now - before > longest:
+                longest = now - before
             if now - last_mark > SHORTEST_SPAN:
                 _mark(outcome, last_mark, before, now)
                 last_mark = now
@@ -199,6 +201,9 @@ class Evaluator:
                 last_poll = now
                 if stop():
                     break
+        outcome.longest = longest
+        if is_plain and outcome.blocks:
+            outcome.total = total
         end = time.perf_counter()
         outcome.seconds = end - began
         outcome.marks.append((outcome.handled, end))
