@@ -23,5 +23,6 @@ def stream(seed: int, index: int) -> Generator:
 
 def words(seed: int, index: int) -> tuple[int, int, int, int]:
     """Return four words of 32 bits for block ``index`` in a run with this ``seed`` (both ≥ 0)."""
-    first, second, third, fourth = SeedSequence(seed, spawn_key=(index,)).generate_state(4).tolist()
+    sequence = SeedSequence(seed, spawn_key=(index,))
+    first, second, third, fourth = sequence.generate_state(4).tolist()
     return first, second, third, fourth

@@ -51,7 +51,11 @@ class BlockTimes:
     """
 
     def __init__(
-        self, values: Floats, count: int | None = None, run: int = 0, seed: int = 0
+        self,
+        values: Floats,
+        count: int | None = None,
+        run: int = 0,
+        seed: int = 0,
     ) -> None:
         self._values = values
         self.count = len(values) if count is None else count
@@ -67,12 +71,13 @@ class BlockTimes:
         """Return the times of the blocks at these positions of the plan."""
         n = len(self._values)
         if not self.drawn:
-            if n == self.count:
-                return self._values[positions]
-            return self._values[_scaled(positions, n, self.count)]
+            if n != self.count:
+                positions = _scaled(positions, n, self.count)
+            return self._values[positions]
         runs, within = np.divmod(positions, self._run)
-        starts = (_uniform(runs, self._seed) * n).astype(np.int64)
-        return self._values[(starts + within) % n]
+        starts = _uniform(runs, self._seed) * n
+        places = starts.astype(np.int64) + within
+        return self._values[places % n]
 
     def between(self, start: int, stop: int) -> Floats:
         """Return the times of consecutive blocks."""
@@ -88,22 +93,26 @@ class BlockTimes:
         first = 0
         while first < len(found):
             # As many of the intervals as make up a piece, or one that is longer.
-            stop = int(np.searchsorted(bounds, bounds[first] + _PIECE, "right")) - 1
+            end = bounds[first] + _PIECE
+            stop = int(np.searchsorted(bounds, end, "right")) - 1
             if stop > first + 1:
                 found[first:stop] = self._sums_of_piece(bounds[first : stop + 1])
             else:
                 stop = first + 1
-                found[first] = self._sum(int(bounds[first]), int(bounds[stop]))
+                start = int(bounds[first])
+                found[first] = self._sum(start, int(bounds[stop]))
             first = stop
         return found
 
     def _sums_of_piece(self, bounds: Whole) -> Floats:
-        times = self.between(int(bounds[0]), int(bounds[-1]))
+        first = int(bounds[0])
+        times = self.between(first, int(bounds[-1]))
         before = np.concatenate([[0.0], np.cumsum(times)])
-        return np.diff(before[bounds - bounds[0]])
+        return np.diff(before[bounds - first])
 
     def _sum(self, start: int, stop: int) -> float:
-        return float(sum(piece.sum() for piece in self._pieces(start, stop)))
+        pieces = self._pieces(start, stop)
+        return float(sum(piece.sum() for piece in pieces))
 
     def _pieces(self, start: int, stop: int) -> Iterator[Floats]:
         """Yield the times of consecutive blocks, of so many at once that memory isn't filled."""
@@ -114,12 +123,14 @@ class BlockTimes:
         """Return, of shape (size,), the time of each ``size``-th block, from each of the first ones
         on.
         """
-        rows = max(1, _PIECE // size)
+        at_once = max(1, _PIECE // size) * size
         found = np.zeros(size)
-        for start in range(0, self.count, rows * size):
-            piece = self.between(start, min(start + rows * size, self.count))
+        for start in range(0, self.count, at_once):
+            stop = min(start + at_once, self.count)
+            piece = self.between(start, stop)
             whole = len(piece) // size * size
-            found += piece[:whole].reshape(-1, size).sum(axis=0)
+            rows = piece[:whole].reshape(-1, size)
+            found += rows.sum(axis=0)
             found[: len(piece) - whole] += piece[whole:]
         return found
 
@@ -131,7 +142,8 @@ class BlockTimes:
     @cached_property
     def longest(self) -> float:
         """The time of the longest block."""
-        return max((float(piece.max()) for piece in self._pieces(0, self.count)), default=0.0)
+        pieces = self._pieces(0, self.count)
+        return max((float(piece.max()) for piece in pieces), default=0.0)
 
     @cached_property
     def _all(self) -> Floats:
@@ -158,7 +170,8 @@ class ShareTimes(BlockTimes):
         self._positions = positions
 
     def at(self, positions: Whole) -> Floats:  # noqa: D102
-        return self._whole.at(self._positions.start + positions * self._positions.step)
+        own = self._positions
+        return self._whole.at(own.start + positions * own.step)
 
 
 @dataclass(frozen=True)
@@ -223,7 +236,8 @@ def _notes(summary: Summary, blocks: Whole, values: Floats) -> list[str]:
     if most > 1:
         at_once = several(most, "block")
         notes.append(f"of up to {at_once} at once there is one time: their mean is used")
-    if summary.longest_block > max(SHORTEST_SPAN, 1.1 * float(values.max())):
+    longest_known = 1.1 * float(values.max())
+    if summary.longest_block > max(SHORTEST_SPAN, longest_known):
         notes.append(
             f"the longest block took {summary.longest_block:.3g} s, but no span tells which it was:"
             " where it matters, predictions are too short"
@@ -252,14 +266,18 @@ def _spread_out(
     values = np.full(n_blocks, np.nan)
     start = np.repeat(first, blocks)
     mean = np.repeat(means, blocks)
-    within = np.arange(len(start)) - np.repeat(np.cumsum(blocks) - blocks, blocks)
+    before = np.cumsum(blocks) - blocks
+    within = np.arange(len(start)) - np.repeat(before, blocks)
     for distance in (apart, 1):
         positions = start + within * distance
-        inside = np.flatnonzero((positions >= 0) & (positions < n_blocks))
+        is_inside = (positions >= 0) & (positions < n_blocks)
+        inside = np.flatnonzero(is_inside)
         free = inside[np.isnan(values[positions[inside]])]
         places, own = np.unique(positions[free], return_index=True)
-        values[places] = mean[free[own]]
-        rest = np.setdiff1d(np.arange(len(start)), free[own], assume_unique=True)
+        placed = free[own]
+        values[places] = mean[placed]
+        everyone = np.arange(len(start))
+        rest = np.setdiff1d(everyone, placed, assume_unique=True)
         start = start[rest]
         mean = mean[rest]
         within = within[rest]
@@ -282,7 +300,8 @@ def run_length(values: Floats) -> int:
     if n < 16 or not deviations.any():
         return 1
     lags = _autocovariance(deviations)
-    most = math.ceil(min(3 * math.sqrt(n), n / 3))
+    most = min(3 * math.sqrt(n), n / 3)
+    most = math.ceil(most)
     last = _last_correlated_lag(lags, most)
     if last is None:
         return 0
@@ -300,7 +319,8 @@ def _last_correlated_lag(lags: Floats, most: int) -> int | None:
     """
     n = len(lags)
     needed = max(5, math.ceil(math.log10(n)))  # so many lags in a row that are small
-    is_small = np.abs(lags[1:] / lags[0]) < 2 * math.sqrt(math.log10(n) / n)
+    correlations = np.abs(lags[1:] / lags[0])
+    is_small = correlations < 2 * math.sqrt(math.log10(n) / n)
     for lag in range(min(most, len(is_small) - needed)):
         if is_small[lag : lag + needed].all():
             return lag
@@ -309,19 +329,24 @@ def _last_correlated_lag(lags: Floats, most: int) -> int | None:
 
 def _best_length(lags: Floats, last: int, most: int) -> float:
     """Return the length of runs with the least error; ``most`` where the rule gives none."""
-    k = np.arange(1, min(2 * last, len(lags) - 1) + 1)
+    widest = min(2 * last, len(lags) - 1)
+    k = np.arange(1, widest + 1)
     window = np.clip(2 * (1 - k / (2 * last)), 0, 1)
     slope = 2 * float((window * k * lags[k]).sum())
-    density = float(lags[0] + 2 * (window * lags[k]).sum())
+    weighted = (window * lags[k]).sum()
+    density = float(lags[0] + 2 * weighted)
     if density <= 0:
         return most
-    return float((2 * slope**2 / (4 / 3 * density**2) * len(lags)) ** (1 / 3))
+    variance = 4 / 3 * density**2
+    cube = 2 * slope**2 / variance * len(lags)
+    return float(cube ** (1 / 3))
 
 
 def _autocovariance(deviations: Floats) -> Floats:
     n = len(deviations)
     spectrum = np.fft.rfft(deviations, 2 * n)
-    found: Floats = np.fft.irfft(np.abs(spectrum) ** 2)[:n] / n
+    power = np.abs(spectrum) ** 2
+    found: Floats = np.fft.irfft(power)[:n] / n
     return found
 
 
@@ -339,8 +364,11 @@ def _uniform(keys: Whole, seed: int) -> Floats:
     start = np.uint64(seed * 0xD1342543DE82EF95 % 2**64)
     with np.errstate(over="ignore"):
         z = (z + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15) + start
-        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        z ^= z >> np.uint64(30)
+        z *= np.uint64(0xBF58476D1CE4E5B9)
+        z ^= z >> np.uint64(27)
+        z *= np.uint64(0x94D049BB133111EB)
         z ^= z >> np.uint64(31)
-    found: Floats = (z >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    mantissa = (z >> np.uint64(11)).astype(np.float64)
+    found: Floats = mantissa * 2.0**-53
     return found

@@ -184,7 +184,8 @@ def _probe(mpirun: str, size: int, numbers: int) -> dict[str, Any]:
         raise RunFailed(f"{what}: took more than {limit:g} s; {_HINT}") from None
     except OSError as error:
         raise RunFailed(f"{what}: {mpirun}: {error.strerror}; {_HINT}") from None
-    lines = [line for line in ended.stdout.splitlines() if line.startswith("{")]
+    printed = ended.stdout.splitlines()
+    lines = [line for line in printed if line.startswith("{")]
     if ended.code != 0 or len(lines) != 1:
         complaint = ended.complaint[:_LONGEST_COMPLAINT]
         raise RunFailed(f"{what}: exit code {ended.code}: {complaint}; {_HINT}")
@@ -239,6 +240,8 @@ def _a_stage(sizes: Sequence[int], seconds: Sequence[float]) -> float:
 
     ``seconds`` are those of all sizes, once or several times.
     """
-    stages = [math.log2(size) for size in sizes] * (len(seconds) // len(sizes))
-    products = sum(a * b for a, b in zip(stages, seconds, strict=True))
+    repeats = len(seconds) // len(sizes)
+    stages = [math.log2(size) for size in sizes] * repeats
+    pairs = zip(stages, seconds, strict=True)
+    products = sum(stage * time for stage, time in pairs)
     return products / sum(a * a for a in stages)

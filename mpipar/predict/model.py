@@ -102,7 +102,8 @@ class Model:
         if blocks is not None:
             self._blocks = blocks
         elif weak:
-            self._blocks = max(1, round(run.blocks / (run.ranks * run.workers)))
+            processes = run.ranks * run.workers
+            self._blocks = max(1, round(run.blocks / processes))
         else:
             self._blocks = run.blocks
         self._kept: dict[int, list[BlockTimes]] = {}

@@ -27,20 +27,27 @@ def slice_bounds(count: int, ranks: int) -> Whole:
 
 
 def simulate_pools(
-    schedule: str, times: BlockTimes, ranks: int, workers: int, tick: Callable[[float], object]
+    schedule: str,
+    times: BlockTimes,
+    ranks: int,
+    workers: int,
+    tick: Callable[[float], object],
 ) -> Simulated:
     """Return what a run takes whose ranks have workers; arguments are those of ``simulate``."""
     most = -(-times.count // ranks)
-    if times.count // ranks > MOST_AT_ONCE or ranks < _FEW_POOLS:
+    has_many_blocks = times.count // ranks > MOST_AT_ONCE
+    if has_many_blocks or ranks < _FEW_POOLS:
         return _one_after_the_other(schedule, times, ranks, workers, tick)
     at_once = max(1, MOST_AT_ONCE // max(1, most))
     slowest = 0.0
     chunks = 0
     for start in range(0, ranks, at_once):
         stop = min(start + at_once, ranks)
-        positions, shares = _shares(schedule, times.count, ranks, range(start, stop))
+        chosen = range(start, stop)
+        positions, shares = _shares(schedule, times.count, ranks, chosen)
         is_own = np.arange(positions.shape[1]) < shares[:, None]
-        seconds = np.where(is_own, times.at(np.where(is_own, positions, 0)), 0.0)
+        positions = np.where(is_own, positions, 0)
+        seconds = np.where(is_own, times.at(positions), 0.0)
         ended, taken = _pools_of(seconds, shares, workers)
         slowest = max(slowest, ended)
         chunks += taken
@@ -62,14 +69,20 @@ def _shares(
     if schedule == "slice":
         bounds = slice_bounds(count, ranks)[chosen.start : chosen.stop + 1]
         shares = np.diff(bounds)
-        return bounds[:-1, None] + np.arange(int(shares.max())), shares
+        firsts = bounds[:-1, None]
+        return firsts + np.arange(int(shares.max())), shares
     numbers = np.arange(chosen.start, chosen.stop)
     shares = np.maximum(0, -(-(count - numbers) // ranks))
-    return numbers[:, None] + np.arange(int(shares.max())) * ranks, shares
+    steps = np.arange(int(shares.max())) * ranks
+    return numbers[:, None] + steps, shares
 
 
 def _one_after_the_other(
-    schedule: str, times: BlockTimes, ranks: int, workers: int, tick: Callable[[float], object]
+    schedule: str,
+    times: BlockTimes,
+    ranks: int,
+    workers: int,
+    tick: Callable[[float], object],
 ) -> Simulated:
     """Return the same, for few ranks, or very many blocks of each."""
     slowest = 0.0
@@ -79,7 +92,8 @@ def _one_after_the_other(
             own = range(rank, times.count, ranks)
         else:
             own = slice_share(times.count, rank, ranks)
-        pool = Takers(ShareTimes(times, own), 1, workers, Fetch()).one_by_one(bool)
+        takers = Takers(ShareTimes(times, own), 1, workers, Fetch())
+        pool = takers.one_by_one(bool)
         slowest = max(slowest, pool.seconds)
         chunks += pool.chunks
         tick((rank + 1) / ranks)
@@ -104,19 +118,27 @@ def _pools_of(
     """
     count = len(shares)
     chunk_seconds = max(CHUNK_SECONDS, SECONDS_A_TAKER * workers)
-    before = np.concatenate([np.zeros((count, 1)), np.cumsum(seconds, axis=1)], axis=1)
+    none = np.zeros((count, 1))
+    before = np.concatenate([none, np.cumsum(seconds, axis=1)], axis=1)
     free = np.zeros((count, workers))
-    blocks, spent = np.zeros(free.shape, np.int64), np.zeros(free.shape)  # of the last chunk
+    # Of the last chunk of each worker.
+    blocks = np.zeros(free.shape, np.int64)
+    spent = np.zeros(free.shape)
     taken = np.zeros(count, np.int64)
     mean = np.full(count, np.nan)
     chunks = 0
     pools = np.arange(count)
     while len(pools := pools[taken[pools] < shares[pools]]):
         who = free[pools].argmin(axis=1)
-        mean[pools] = _new_means(mean[pools], blocks[pools, who], spent[pools, who])
-        left = shares[pools] - taken[pools]
+        mean[pools] = _new_means(
+            mean[pools],
+            blocks[pools, who],
+            spent[pools, who],
+        )
+        first = taken[pools]
+        left = shares[pools] - first
         size = _sizes(left, mean[pools], chunk_seconds, workers)
-        took = before[pools, taken[pools] + size] - before[pools, taken[pools]]
+        took = before[pools, first + size] - before[pools, first]
         free[pools, who] += took
         blocks[pools, who] = size
         spent[pools, who] = took
@@ -128,8 +150,9 @@ def _pools_of(
 def _new_means(old: Floats, blocks: Whole, seconds: Floats) -> Floats:
     """Return what pools know of the time of a block, as some workers tell of their chunks."""
     new = seconds / np.maximum(1, blocks)
-    smoothed = np.where(np.isnan(old), new, OLD_WEIGHT * old + (1 - OLD_WEIGHT) * new)
-    return np.where(blocks > 0, smoothed, old)
+    smoothed = OLD_WEIGHT * old + (1 - OLD_WEIGHT) * new
+    known = np.where(np.isnan(old), new, smoothed)
+    return np.where(blocks > 0, known, old)
 
 
 def _sizes(
@@ -141,7 +164,9 @@ def _sizes(
     """Return how many blocks the next worker of each pool takes."""
     is_known = ~np.isnan(mean)
     known = np.where(is_known, mean, 1.0)
-    timely = np.minimum(chunk_seconds / np.maximum(known, 1e-9), 2.0**40).astype(np.int64)
+    timely = chunk_seconds / np.maximum(known, 1e-9)
+    timely = np.minimum(timely, 2.0**40).astype(np.int64)
     guided = np.minimum(left // (2 * workers), timely)
-    sizes: Whole = np.minimum(np.where(is_known, np.maximum(1, guided), 1), left)
+    wanted = np.where(is_known, np.maximum(1, guided), 1)
+    sizes: Whole = np.minimum(wanted, left)
     return sizes

@@ -157,7 +157,9 @@ class Takers:
         count = self._times.count
         takers = self._takers
         free = np.zeros(takers)  # when each is; infinite for those that are done
-        blocks, seconds = np.zeros(takers, np.int64), np.zeros(takers)  # of its last chunk
+        # Of the last chunk of each.
+        blocks = np.zeros(takers, np.int64)
+        seconds = np.zeros(takers)
         least = max(
             self._times.total / takers,
             self._times.longest,
@@ -175,12 +177,14 @@ class Takers:
             ranks = now // self._workers
             self._note(ranks, blocks[now], seconds[now])
             going = self._taken[ranks] < count
-            ended = max(ended, float(free[now[~going]].max(initial=0.0)))
-            free[now[~going]] = np.inf
+            done = now[~going]
+            ended = max(ended, float(free[done].max(initial=0.0)))
+            free[done] = np.inf
             now = now[going]
             ranks = ranks[going]
             starts = self._asked(free[now])
-            bounds = self._counter + np.concatenate([[0], np.cumsum(self._sizes(ranks))])
+            ends = np.cumsum(self._sizes(ranks))
+            bounds = self._counter + np.concatenate([[0], ends])
             self._counter = int(bounds[-1])
             self._taken[ranks] = bounds[1:]
             bounds = np.minimum(bounds, count)
@@ -189,7 +193,8 @@ class Takers:
             seconds[now] = self._times.sums(bounds)
             blocks[now] = got
             free[now] = np.where(got > 0, starts + seconds[now], np.inf)
-            ended = max(ended, float(starts[got == 0].max(initial=0.0)))
+            last = starts[got == 0].max(initial=0.0)
+            ended = max(ended, float(last))
             tick(min(1.0, self._counter / count))
             if self._counter >= skip_from:
                 skip_from = math.inf
@@ -213,13 +218,16 @@ class Takers:
 
     def _sizes(self, ranks: Whole) -> Whole:
         """Return how many blocks each takes."""
-        guided = (self._times.count - self._taken[ranks]) // (2 * self._takers)
+        left = self._times.count - self._taken[ranks]
+        guided = left // (2 * self._takers)
         mean = self._mean[ranks]
-        timely = np.minimum(self._chunk_seconds / np.maximum(mean, 1e-9), 2.0**40)
+        timely = self._chunk_seconds / np.maximum(mean, 1e-9)
+        timely = np.minimum(timely, 2.0**40)
         known = ~np.isnan(mean)
         timely = np.where(known, timely, 1.0).astype(np.int64)
-        sizes: Whole = np.where(known, np.maximum(1, np.minimum(guided, timely)), 1)
-        return sizes
+        sizes = np.minimum(guided, timely)
+        found: Whole = np.where(known, np.maximum(1, sizes), 1)
+        return found
 
     def _asked(self, when: Floats) -> Floats:
         """Return when each has its answer from the counter, asked in this order; it serves one
@@ -229,11 +237,13 @@ class Takers:
         if self._is_fetch_free or not len(when):
             return when
         before = service * np.arange(len(when))
-        begun = np.maximum.accumulate(np.maximum(when, self._busy_until) - before) + before
+        earliest = np.maximum(when, self._busy_until)
+        begun = np.maximum.accumulate(earliest - before) + before
         served = begun + service
         # Not the last of these: some of a window are simulated after it, but ask before, and must
         # not wait for it.
-        self._busy_until = max(self._busy_until, float(when[0])) + service * len(when)
+        begin = max(self._busy_until, float(when[0]))
+        self._busy_until = begin + service * len(when)
         answered: Floats = np.maximum(served + latency - service, when + latency)
         self._waited += float((answered - when).sum())
         return answered
@@ -245,7 +255,8 @@ class Takers:
         """Return how many blocks are simulated before some are left out: all, if there aren't too
         many chunks.
         """
-        chunk = self._chunk(self._times.total / max(1, self._times.count))
+        mean = self._times.total / max(1, self._times.count)
+        chunk = self._chunk(mean)
         many = max(_MANY_EVENTS, 2 * (_HEAD + _TAIL) * self._takers)
         if self._times.count / chunk <= many:
             return math.inf
@@ -256,11 +267,13 @@ class Takers:
         busy.
         """
         chunk = self._chunk(float(np.nanmean(mean)))
-        blocks = self._times.count - counter - (_TAIL + 4) * self._takers * chunk
+        tail = (_TAIL + 4) * self._takers * chunk
+        blocks = self._times.count - counter - tail
         if blocks <= 0:
             return 0, 0.0
         chunks = blocks // chunk
-        work = float(self._times.sums(np.array([counter, counter + blocks]))[0])
+        bounds = np.array([counter, counter + blocks])
+        work = float(self._times.sums(bounds)[0])
         evaluating = work / self._takers
         asking = self._fetch.latency * chunks / self._takers
         queueing = self._fetch.service * chunks - evaluating
@@ -299,5 +312,7 @@ class _Sums:
         if first + size >= self._start + len(self._before):
             stop = min(self._times.count, first + max(size, 2**16))
             self._start = first
-            self._before = [0.0, *np.cumsum(self._times.between(first, stop)).tolist()]
-        return self._before[first + size - self._start] - self._before[first - self._start]
+            sums = np.cumsum(self._times.between(first, stop))
+            self._before = [0.0, *sums.tolist()]
+        place = first - self._start
+        return self._before[place + size] - self._before[place]

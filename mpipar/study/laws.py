@@ -22,14 +22,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-Doubles = npt.NDArray[np.float64]
+from mpipar.study.least_squares import Doubles, half_widths, least_squares
 
-_STUDENT = (
-    *(12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228),
-    *(2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086),
-)
-"""By degrees of freedom from 1 on: 95 % of Student's distribution is within plus or minus this."""
-_STEPS = 200  # of the search for the least squares
 _RELATIVE_ERROR = 0.01  # of all speedups, where theirs aren't known: any gives the same fit
 
 
@@ -55,7 +49,9 @@ class FittedParameter(NamedTuple):
     @property
     def is_positive(self) -> bool:
         """Whether all of its confidence interval is above 0."""
-        return not self.at_bound and self.half_width is not None and self.value > self.half_width
+        if self.at_bound or self.half_width is None:
+            return False
+        return self.value > self.half_width
 
 
 class Fit(NamedTuple):
@@ -81,7 +77,8 @@ class Fit(NamedTuple):
     def __call__(self, p: npt.ArrayLike) -> Doubles:
         """Return the speedups that the law says for numbers of processes."""
         values = np.array([parameter.value for parameter in self.parameters])
-        return _LAWS[self.law].speedup(values, np.asarray(p, float), self.baseline)
+        law = _LAWS[self.law]
+        return law.speedup(values, np.asarray(p, float), self.baseline)
 
     def value(self, name: str) -> float:
         """Return the value of a parameter."""
@@ -116,7 +113,8 @@ class Fit(NamedTuple):
 
 def speedup(time: npt.ArrayLike, base_time: float, base: float = 1) -> Doubles:
     """Return the speedup of a problem of fixed size, b T(b) / T(p)."""
-    return np.asarray(base * base_time / np.asarray(time, float))
+    seconds = np.asarray(time, float)
+    return np.asarray(base * base_time / seconds)
 
 
 def scaled_speedup(
@@ -125,12 +123,15 @@ def scaled_speedup(
     base_time: float,
 ) -> Doubles:
     """Return the scaled speedup of a problem that grows with p, p T(b) / T(p) (Gustafson, 1988)."""
-    return np.asarray(np.asarray(p, float) * base_time / np.asarray(time, float))
+    processes = np.asarray(p, float)
+    seconds = np.asarray(time, float)
+    return np.asarray(processes * base_time / seconds)
 
 
 def efficiency(speedups: npt.ArrayLike, p: npt.ArrayLike) -> Doubles:
     """Return speedup / p: 1 is ideal."""
-    return np.asarray(np.asarray(speedups, float) / np.asarray(p, float))
+    processes = np.asarray(p, float)
+    return np.asarray(np.asarray(speedups, float) / processes)
 
 
 def karp_flatt(
@@ -192,7 +193,9 @@ def usl(s: float, k: float, p: npt.ArrayLike, baseline: float = 1) -> Doubles:
 
 def _amdahl(values: Doubles, p: Doubles, b: float) -> Doubles:
     (f,) = values
-    return np.asarray((1 + f * (b - 1)) / (f + (1 - f) / p))
+    at_baseline = 1 + f * (b - 1)
+    seconds = f + (1 - f) / p
+    return np.asarray(at_baseline / seconds)
 
 
 def _gustafson(values: Doubles, p: Doubles, b: float) -> Doubles:
@@ -202,7 +205,9 @@ def _gustafson(values: Doubles, p: Doubles, b: float) -> Doubles:
 
 def _usl(values: Doubles, p: Doubles, b: float) -> Doubles:
     s, k = values
-    return np.asarray(p * (1 + s * (b - 1) + k * b * (b - 1)) / (1 + s * (p - 1) + k * p * (p - 1)))
+    at_baseline = 1 + s * (b - 1) + k * b * (b - 1)
+    slower_by = 1 + s * (p - 1) + k * p * (p - 1)
+    return np.asarray(p * at_baseline / slower_by)
 
 
 def fit(
@@ -242,7 +247,10 @@ def fit(
     model = _LAWS[law]
     processes = np.asarray(p, float)
     measured = np.asarray(speedups, float)
-    sigma = measured * _RELATIVE_ERROR if errors is None else np.asarray(errors, float)
+    if errors is None:
+        sigma = measured * _RELATIVE_ERROR
+    else:
+        sigma = np.asarray(errors, float)
     use = processes != baseline
     processes = processes[use]
     measured = measured[use]
@@ -254,11 +262,13 @@ def fit(
         )
 
     def residuals(values: Doubles) -> Doubles:
-        return np.asarray((model.speedup(values, processes, baseline) - measured) / sigma)
+        expected = model.speedup(values, processes, baseline)
+        return np.asarray((expected - measured) / sigma)
 
-    start = np.clip(model.start(processes, measured, baseline), 0.0, model.upper)
-    values, free = _least_squares(residuals, start, model.upper)
-    widths = _half_widths(residuals, values, free)
+    start = model.start(processes, measured, baseline)
+    start = np.clip(start, 0.0, model.upper)
+    values, free = least_squares(residuals, start, model.upper)
+    widths = half_widths(residuals, values, free)
     found = []
     for name, value, width, is_free in zip(model.parameters, values, widths, free, strict=True):
         found.append(FittedParameter(name, float(value), width, at_bound=not is_free))
@@ -266,19 +276,22 @@ def fit(
 
 
 def _start_of_amdahl(p: Doubles, s: Doubles, b: float) -> Doubles:
-    return np.array([np.median(karp_flatt(s, p, b))])
+    fractions = karp_flatt(s, p, b)
+    return np.array([np.median(fractions)])
 
 
 def _start_of_gustafson(p: Doubles, s: Doubles, b: float) -> Doubles:
-    return np.array([np.median((p - s) / (p - b))])
+    parts = (p - s) / (p - b)
+    return np.array([np.median(parts)])
 
 
 def _start_of_usl(p: Doubles, s: Doubles, b: float) -> Doubles:
     """Return the solution of the law times its denominator, which is linear in both parameters."""
     of_contention = p * (b - 1) - s * (p - 1)
     of_coherency = p * b * (b - 1) - s * p * (p - 1)
-    matrix = np.stack([of_contention, of_coherency], axis=1) / p[:, None]
-    return np.asarray(np.linalg.lstsq(matrix, (s - p) / p, rcond=None)[0])
+    matrix = np.stack([of_contention, of_coherency], axis=1)
+    solution, *_ = np.linalg.lstsq(matrix / p[:, None], (s - p) / p, rcond=None)
+    return np.asarray(solution)
 
 
 class _Law(NamedTuple):
@@ -306,83 +319,3 @@ _LAWS = {
     "Gustafson": _Law(_gustafson, ("a",), 1.0, _start_of_gustafson),
     "USL": _Law(_usl, ("s", "k"), np.inf, _start_of_usl),
 }
-
-
-def _least_squares(
-    residuals: Callable[[Doubles], Doubles], start: Doubles, upper: float
-) -> tuple[Doubles, list[bool]]:
-    """Return the values in [0, upper] with the least squares, and which of them are at no bound.
-
-    Levenberg's and Marquardt's damped steps; values at a bound that the squares press against are
-    held there.
-    """
-    values = start
-    damping = 1e-3
-    rest = residuals(values)
-    free = np.ones(len(values), bool)
-    for _ in range(_STEPS):
-        slopes = _slopes(residuals, values)
-        gradient = slopes.T @ rest
-        held_below = (values <= 0) & (gradient > 0)
-        held_above = (values >= upper) & (gradient < 0)
-        free = ~(held_below | held_above)
-        if not free.any():
-            break
-        step = np.zeros(len(values))
-        step[free] = _damped_step(slopes[:, free], gradient[free], damping)
-        tried = np.clip(values + step, 0.0, upper)
-        new = residuals(tried)
-        if new @ new <= rest @ rest:
-            moved = float(np.abs(tried - values).max())
-            values = tried
-            rest = new
-            damping = damping / 10
-            if moved <= 1e-13 * float(np.abs(values).max() + 1e-6):
-                break
-        else:
-            damping *= 10
-            if damping > 1e12:
-                break
-    return values, free.tolist()
-
-
-def _damped_step(slopes: Doubles, gradient: Doubles, damping: float) -> Doubles:
-    squares = slopes.T @ slopes
-    damped = squares + damping * np.diag(np.maximum(np.diag(squares), 1e-300))
-    return np.asarray(np.linalg.lstsq(damped, -gradient, rcond=None)[0])
-
-
-def _slopes(residuals: Callable[[Doubles], Doubles], values: Doubles) -> Doubles:
-    columns = []
-    for index in range(len(values)):
-        change = np.zeros(len(values))
-        change[index] = 1e-6 * max(abs(float(values[index])), 1e-3)
-        difference = residuals(values + change) - residuals(values - change)
-        columns.append(difference / (2 * change[index]))
-    return np.stack(columns, axis=1)
-
-
-def _half_widths(
-    residuals: Callable[[Doubles], Doubles], values: Doubles, free: list[bool]
-) -> list[float | None]:
-    """Return half the width of the 95 % confidence interval of each value."""
-    slopes = _slopes(residuals, values)[:, free]
-    rest = residuals(values)
-    widths: list[float | None] = [None] * len(values)
-    freedom = len(rest) - sum(free)
-    if freedom < 1 or not any(free):
-        return widths
-    spread = np.linalg.pinv(slopes.T @ slopes) * float(rest @ rest) / freedom
-    half = _student(freedom) * np.sqrt(np.maximum(np.diag(spread), 0.0))
-    for place, width in zip(np.flatnonzero(free), half, strict=True):
-        widths[place] = float(width)
-    return widths
-
-
-def _student(freedom: int) -> float:
-    """Return half the width, in standard errors, of a 95 % interval with so many degrees of
-    freedom.
-    """
-    if freedom <= len(_STUDENT):
-        return _STUDENT[freedom - 1]
-    return 1.96 + 2.5 / freedom

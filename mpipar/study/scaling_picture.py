@@ -11,7 +11,8 @@ import numpy as np
 
 from mpipar.base.text import several
 from mpipar.study.design import STRONG
-from mpipar.study.laws import Doubles, Fit
+from mpipar.study.laws import Fit
+from mpipar.study.least_squares import Doubles
 from mpipar.study.table import LOW, ScalingRow, ScalingTable, Series
 from mpipar.view import axes
 from mpipar.view.style import (
