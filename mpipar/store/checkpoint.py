@@ -17,9 +17,6 @@ Nothing here is pickled.
 from __future__ import annotations
 
 import hashlib
-import os
-import struct
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -34,9 +31,9 @@ from mpipar.core.plan import Plan
 from mpipar.runtime.failure import Skipped, one_line
 from mpipar.runtime.progress_state import Done
 from mpipar.store.codec import decode, encode
-from mpipar.store.files import flush_to_disk, has_text, own_name, put_text, write_at
+from mpipar.store.files import has_text, own_name, put_text
+from mpipar.store.record_file import RecordFile, records
 
-_HEAD = struct.Struct("<8sQI")  # mark, bytes of what follows, its CRC-32
 _MARK = b"mpipar-2"
 
 
@@ -162,38 +159,18 @@ class Log:
     """
 
     def __init__(self, folder: Path, run: str) -> None:
-        self._path = folder / own_name("log")
         self._run = run
-        self._file = -1
-        self._length = 0
+        self._file = RecordFile(folder / own_name("log"), _MARK)
 
     def append(self, done: Done) -> None:
         """Commit some blocks. Raises OSError, and TypeError if a total can't be stored; then
         nothing has changed.
         """
-        data = encode([self._run, *_packed(done)])
-        record = _HEAD.pack(_MARK, len(data), zlib.crc32(data)) + data
-        new = self._file < 0
-        if new:
-            self._file = os.open(
-                self._path,
-                os.O_WRONLY | os.O_CREAT | os.O_EXCL,
-                0o666,
-            )
-        try:
-            write_at(self._file, record, self._length)
-            os.fsync(self._file)
-        except OSError:
-            os.ftruncate(self._file, self._length)
-            raise
-        if new:
-            flush_to_disk(self._path.parent)
-        self._length += len(record)
+        self._file.append_and_sync(encode([self._run, *_packed(done)]))
 
     def close(self) -> None:
         """Close the file."""
-        if self._file >= 0:
-            os.close(self._file)
+        self._file.close()
 
 
 def logged(folder: Path, run: str) -> Iterator[Done]:
@@ -201,18 +178,11 @@ def logged(folder: Path, run: str) -> Iterator[Done]:
     whole doesn't count.
     """
     for path in sorted(folder.glob("*.log")):
-        with path.open("rb") as file:
-            while len(head := file.read(_HEAD.size)) == _HEAD.size:
-                mark, size, checksum = _HEAD.unpack(head)
-                if mark != _MARK or size > path.stat().st_size:
-                    break
-                data = file.read(size)
-                if len(data) < size or zlib.crc32(data) != checksum:
-                    break
-                of_run, *packed = decode(data)
-                if of_run != run:
-                    break
-                yield _unpacked(packed)
+        for data in records(path, _MARK):
+            of_run, *packed = decode(data)
+            if of_run != run:
+                break
+            yield _unpacked(packed)
 
 
 def without_repeats(parts: Iterator[Done], base: Done, reduction: Any) -> Done:

@@ -26,10 +26,13 @@ _AT_ONCE = 2**24
 _LARGE = 2**26  # bytes of rows that are left out, as reading them takes long
 
 
-def seal(path: Path) -> None:
-    """Put a seal on a file that HDF5 has closed. Raises OSError."""
+def seal(path: Path, *, all_of_it: bool = False) -> None:
+    """Put a seal on a file that HDF5 has closed; on large rows, too, if ``all_of_it`` is to be
+    sealed. Raises OSError.
+    """
     length = path.stat().st_size
-    left_out = _large_rows(path) if length > _LARGE else []
+    has_large = length > _LARGE and not all_of_it
+    left_out = _large_rows(path) if has_large else []
     with path.open("r+b") as file:
         about = {"length": length, "left_out": left_out, "digest": _digest(file, length, left_out)}
         data = json.dumps(about).encode()

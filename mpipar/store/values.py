@@ -6,9 +6,11 @@ list that begins with a letter::
     ["l", …]  list   ["t", …]  tuple   ["d", [key, value], …]  dict
     ["s", …]  set   ["F", …]  frozenset   ["i", "0x…"]  integers beyond 53 bits
     ["f", "0x1.8p+1"]  float   ["c", real, imaginary]   ["b", "base 64"]
+    ["u", "base 64"]  text with surrogates   ["S", start, stop, step]  slice   ["q", "…", "…"]  fraction
     ["a", descr, shape, position, bytes]  array   ["g", array]  NumPy's scalars
-    ["m", data, mask, fill value]
-    ["n", name of one of _TEXTS, text]  dates, decimals, fractions, paths, …
+    ["m", data, mask, fill value]   ["y", bytes or text]  NumPy's, with zeros at their end
+    ["n", name of one of TEXTS, text]  dates, decimals, paths, …
+    ["z", name of one of TEXTS, text, fold, zone]  times in a zone that has a name
 
 A value comes back as the type that it had, or is refused: subclasses, which may mean more, are.
 """
@@ -16,19 +18,28 @@ A value comes back as the type that it had, or is refused: subclasses, which may
 from __future__ import annotations
 
 import base64
-import datetime
-import decimal
 import enum
 import fractions
 import json
-import pathlib
-import uuid
+import struct
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from mpipar.store.value_texts import (
+    TEXTS,
+    TIMES,
+    is_plain_time,
+    made_of_text,
+    text_of,
+    time_of,
+    zone_as_texts,
+)
+
 _EXACT_IN_JSON = 2**53
+_NAN = struct.pack(">d", float("nan"))
+_ODD_NAN = "nan:"  # begins what stands for a NaN with other bits
 _ARRAY_KINDS = "biufcSUVmM"
 
 
@@ -45,7 +56,7 @@ def load(data: bytes) -> Any:
     """Return the value that :func:`dump` got. Raises ValueError for anything else."""
     text, _, numbers = data.partition(b"\0")
     try:
-        return _Loader(numbers).value(json.loads(text))
+        return Loader(numbers).value(json.loads(text))
     except Exception as error:  # NumPy's reader alone raises half a dozen kinds
         raise ValueError(f"not a stored value: {error!r}") from None
 
@@ -73,21 +84,34 @@ class Dumper:
     def plain(self, value: Any) -> Any:
         """Return a value as what JSON has."""
         kind = type(value)
-        if value is None or kind is bool or kind is str:
+        if value is None or kind is bool:
             return value
-        if kind is int:
-            return value if abs(value) < _EXACT_IN_JSON else ["i", hex(value)]
-        if kind is float:
-            return ["f", value.hex()]
         maker = _MAKERS.get(kind)
         if maker is not None:
             return maker(self, value)
         if _is_scalar_of_numpy(value):
-            return ["g", self.array(np.asarray(value))]
-        text = _text_of(value) if kind in _TEXTS else None
-        if text is not None:
-            return ["n", kind.__name__, text]
+            return self._scalar(value)
+        if kind in TIMES and not is_plain_time(value):
+            return self._time(value)
+        if kind in TEXTS:
+            return ["n", kind.__name__, text_of(value)]
         return self.other(value)
+
+    def _scalar(self, value: Any) -> Any:
+        array = np.asarray(value)
+        kind = value.dtype.kind
+        is_text = kind in "SU"
+        if is_text and len(array[()]) != len(value):  # arrays drop zeros at the end
+            text = bytes(value) if kind == "S" else str(value)
+            return ["y", self.plain(text)]
+        return ["g", self.array(array)]
+
+    def _time(self, value: Any) -> Any:
+        zone = zone_as_texts(value.tzinfo)
+        if zone is None:
+            return self.other(value)
+        text = value.replace(tzinfo=None, fold=0).isoformat()
+        return ["z", type(value).__name__, text, value.fold, zone]
 
     def other(self, value: Any) -> Any:
         """Return what stands for a value of another kind."""
@@ -118,17 +142,67 @@ def _is_scalar_of_numpy(value: Any) -> bool:
     return type(value).__module__ == "numpy" and value.dtype.kind in _ARRAY_KINDS
 
 
-class _Loader:
+def _is_text(value: str) -> bool:
+    """Return whether a string has no surrogates, two of which JSON would make one letter of."""
+    if value.isascii():
+        return True
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _with_surrogates(value: str) -> bytes:
+    return value.encode("utf-8", "surrogatepass")
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def _float_as_text(value: float) -> str:
+    if value != value:
+        bits = struct.pack(">d", value)
+        if bits != _NAN:
+            return _ODD_NAN + bits.hex()
+    return value.hex()
+
+
+def _float_of(text: str) -> float:
+    if not text.startswith(_ODD_NAN):
+        return float.fromhex(text)
+    (value,) = struct.unpack(">d", bytes.fromhex(text.removeprefix(_ODD_NAN)))
+    return float(value)
+
+
+class Loader:
+    """Makes values of what stands for them; a subclass may know more kinds.
+
+    Parameters
+    ----------
+    numbers : bytes
+        The numbers of all arrays.
+    """
+
     def __init__(self, numbers: bytes) -> None:
         self._numbers = numbers
 
     def value(self, plain: Any) -> Any:
+        """Return the value that something stands for. Raises what NumPy and Python do for
+        nonsense.
+        """
         if not isinstance(plain, list):
             return plain
         return _READERS[plain[0]](self, *plain[1:])
 
     def values(self, *plain: Any) -> list[Any]:
+        """Return several values."""
         return [self.value(item) for item in plain]
+
+    def scalar(self, array: list[Any]) -> Any:
+        """Return one of NumPy's scalars."""
+        return self.array(*array[1:])[()]
 
     def array(
         self,
@@ -136,17 +210,19 @@ class _Loader:
         shape: list[int],
         position: int,
         length: int,
+        order: str = "C",
     ) -> Any:
+        """Return an array."""
         dtype = np.lib.format.descr_to_dtype(_as_tuples(descr))
         data = bytearray(self._numbers[position : position + length])
         if not dtype.itemsize:
             return np.zeros(shape, dtype)
-        return np.frombuffer(data, dtype).reshape(shape)
+        return np.frombuffer(data, dtype).reshape(shape, order="F" if order == "F" else "C")
 
     def masked(self, data: Any, mask: Any, fill: Any) -> Any:
-        return np.ma.MaskedArray(
-            self.value(data), mask=self.value(mask), fill_value=self.value(fill)
-        )
+        """Return an array with a mask."""
+        parts = [self.array(*part[1:]) for part in (data, mask, fill)]
+        return np.ma.MaskedArray(parts[0], mask=parts[1], fill_value=parts[2])
 
 
 def _as_tuples(descr: Any, *, inside: bool = False) -> Any:
@@ -171,78 +247,79 @@ def _masked(dumper: Dumper, value: Any) -> Any:
     ]
 
 
-_MAKERS: dict[type, Callable[[Dumper, Any], Any]] = {
+def _text(_: Dumper, value: str) -> Any:
+    if _is_text(value):
+        return value
+    return ["u", _base64(_with_surrogates(value))]
+
+
+def _int(_: Dumper, value: int) -> Any:
+    if abs(value) < _EXACT_IN_JSON:
+        return value
+    return ["i", hex(value)]
+
+
+def _dict(dumper: Dumper, value: dict[Any, Any]) -> Any:
+    pairs = []
+    for key, item in value.items():
+        pairs.append([dumper.plain(key), dumper.plain(item)])
+    return ["d", *pairs]
+
+
+def _ends(dumper: Dumper, value: Any) -> list[Any]:
+    ends = (value.start, value.stop, value.step)
+    return list(map(dumper.plain, ends))
+
+
+_MAKERS: dict[type, Callable[[Any, Any], Any]] = {
+    str: _text,
+    int: _int,
+    float: lambda _, value: ["f", _float_as_text(value)],
     list: lambda dumper, value: ["l", *map(dumper.plain, value)],
     tuple: lambda dumper, value: ["t", *map(dumper.plain, value)],
-    dict: lambda dumper, value: [
-        "d",
-        *([dumper.plain(key), dumper.plain(item)] for key, item in value.items()),
-    ],
+    dict: _dict,
     set: lambda dumper, value: ["s", *dumper.sorted(value)],
     frozenset: lambda dumper, value: ["F", *dumper.sorted(value)],
-    complex: lambda dumper, value: ["c", value.real.hex(), value.imag.hex()],
-    bytes: lambda dumper, value: ["b", base64.b64encode(value).decode()],
-    bytearray: lambda dumper, value: ["B", base64.b64encode(value).decode()],
-    range: lambda dumper, value: ["r", *map(dumper.plain, (value.start, value.stop, value.step))],
+    complex: lambda _, value: ["c", *map(_float_as_text, (value.real, value.imag))],
+    bytes: lambda _, value: ["b", _base64(value)],
+    bytearray: lambda _, value: ["B", _base64(value)],
+    range: lambda dumper, value: ["r", *_ends(dumper, value)],
+    slice: lambda dumper, value: ["S", *_ends(dumper, value)],
+    fractions.Fraction: lambda _, value: ["q", hex(value.numerator), hex(value.denominator)],
     np.ndarray: lambda dumper, value: dumper.array(value),
     np.ma.MaskedArray: _masked,
 }
 
 _READERS: dict[str, Callable[..., Any]] = {
+    "u": lambda loader, text: _bytes_of(text).decode("utf-8", "surrogatepass"),
+    "S": lambda loader, *ends: slice(*loader.values(*ends)),
+    "q": lambda loader, *parts: fractions.Fraction(*(int(part, 16) for part in parts)),
+    "y": lambda loader, text: _with_zeros(loader.value(text)),
+    "z": lambda loader, *parts: time_of(*parts),
     "l": lambda loader, *items: loader.values(*items),
     "t": lambda loader, *items: tuple(loader.values(*items)),
     "d": lambda loader, *pairs: {loader.value(key): loader.value(item) for key, item in pairs},
     "s": lambda loader, *items: set(loader.values(*items)),
     "F": lambda loader, *items: frozenset(loader.values(*items)),
     "i": lambda loader, text: int(text, 16),
-    "f": lambda loader, text: float.fromhex(text),
-    "c": lambda loader, *parts: complex(*map(float.fromhex, parts)),
-    "b": lambda loader, text: base64.b64decode(text, validate=True),
-    "B": lambda loader, text: bytearray(base64.b64decode(text, validate=True)),
+    "f": lambda loader, text: _float_of(text),
+    "c": lambda loader, *parts: complex(*map(_float_of, parts)),
+    "b": lambda loader, text: _bytes_of(text),
+    "B": lambda loader, text: bytearray(_bytes_of(text)),
     "r": lambda loader, *ends: range(*loader.values(*ends)),
-    "a": _Loader.array,
-    "g": lambda loader, array: loader.value(array)[()],
-    "m": _Loader.masked,
-    "n": lambda loader, name, text: _made_of_text(name, text),
-}
-
-_TEXTS: dict[type, Callable[[str], Any]] = {
-    datetime.datetime: datetime.datetime.fromisoformat,
-    datetime.date: datetime.date.fromisoformat,
-    datetime.time: datetime.time.fromisoformat,
-    datetime.timedelta: lambda text: datetime.timedelta(*map(int, text.split())),
-    decimal.Decimal: decimal.Decimal,
-    fractions.Fraction: fractions.Fraction,
-    pathlib.PosixPath: pathlib.PosixPath,
-    pathlib.PurePosixPath: pathlib.PurePosixPath,
-    uuid.UUID: uuid.UUID,
-}
-_FROM_TEXT: dict[str, Callable[[str], Any]] = {
-    kind.__name__: reader for kind, reader in _TEXTS.items()
+    "a": lambda loader, *parts: loader.array(*parts),
+    "g": lambda loader, array: loader.scalar(array),
+    "m": lambda loader, *parts: loader.masked(*parts),
+    "n": lambda loader, name, text: made_of_text(name, text),
 }
 
 
-def _made_of_text(name: str, text: str) -> Any:
-    return _FROM_TEXT[name](text)
+def _bytes_of(text: str) -> bytes:
+    return base64.b64decode(text, validate=True)
 
 
-def _text_of(value: Any) -> str | None:
-    """Return a text that a value can be made from again, or None."""
-    if isinstance(value, datetime.timedelta):
-        return f"{value.days} {value.seconds} {value.microseconds}"
-    if isinstance(value, (datetime.date, datetime.time)):
-        is_folded = getattr(value, "fold", 0)
-        if is_folded or not _is_difference_to_utc(getattr(value, "tzinfo", None)):
-            return None
-        return value.isoformat()
-    return str(value)
-
-
-def _is_difference_to_utc(zone: Any) -> bool:
-    """Return whether a zone, or none, is no more than that: one by name has rules."""
-    if zone is None:
-        return True
-    return type(zone) is datetime.timezone and "'" not in repr(zone)
+def _with_zeros(value: Any) -> Any:
+    return np.bytes_(value) if isinstance(value, bytes) else np.str_(value)
 
 
 def _a(value: Any) -> str:

@@ -24,7 +24,16 @@ MADE = {
 }
 """How objects of a class are made, where it isn't by calling it."""
 
-NAMED_BY_PYTHON = {"_asdict", "_exit", "_fields", "_getframe", "_make", "_replace"}  # documented
+NAMED_BY_PYTHON = {  # documented
+    "_asdict",
+    "_exit",
+    "_fields",
+    "_getframe",
+    "_make",
+    "_name_",
+    "_replace",
+    "_value_",
+}
 OTHERS = {  # of numpy, pandas and scikit-learn, whose settings are told in one line if they fail
     "_generator",
     "_global_config",

@@ -49,6 +49,8 @@ VALUES = [
     TIME.replace(tzinfo=datetime.timezone(datetime.timedelta(hours=2))),
     *(decimal.Decimal("1.10"), decimal.Decimal("NaN"), fractions.Fraction(1, 3)),
     *(pathlib.Path("/a b"), uuid.UUID(int=7)),
+    *(TIME.replace(tzinfo=zoneinfo.ZoneInfo("Europe/Berlin")), TIME.replace(fold=1)),
+    *(TIME.time().replace(fold=1), slice(1, None, (2,)), np.bytes_(b"a\0"), np.str_("b\0")),
 ]
 ARRAYS = [
     np.arange(6).reshape(2, 3),
@@ -75,6 +77,12 @@ class Level(enum.IntEnum):
 
 
 Pair = collections.namedtuple("Pair", "x y")
+
+
+class Summer(datetime.tzinfo):
+    pass
+
+
 ROUND: list = []
 ROUND.append(ROUND)
 
@@ -116,8 +124,7 @@ def test_a_mask_comes_back():
         (np.zeros(2).view(np.recarray), "a numpy.rec.recarray of float64 can't"),
         (iter([1]), r"a list_iterator can't .*return list\(\) of it"),
         (ValueError(1), "a ValueError can't"),
-        (TIME.replace(tzinfo=zoneinfo.ZoneInfo("Europe/Berlin")), "a datetime.datetime can't"),
-        (TIME.replace(fold=1), "a datetime.datetime can't"),
+        (TIME.replace(tzinfo=Summer()), "a datetime.datetime can't"),
         ([{"a": (object(),)}], "an object can't"),
     ],
 )

@@ -1,0 +1,149 @@
+"""The calls of a script that have stored outcomes: which tasks, and what came out of them."""
+
+from __future__ import annotations
+
+import pickle
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mpipar.store.outcome_blocks import unpacked
+from mpipar.store.outcome_codec import ABSENT, Classes, loaded_class
+
+Array = np.ndarray[Any, Any]
+
+DIGEST = 16
+"""Bytes of a digest."""
+
+NO_DIGEST = bytes(DIGEST)
+"""Stands for a digest that nobody has made."""
+
+EARLIER, ELSEWHERE = -1, -2
+"""Who evaluated a task: some worker of an earlier run, or of another file's."""
+
+
+class Piece(NamedTuple):
+    """Outcomes of one form.
+
+    Attributes
+    ----------
+    data : bytes
+        As :mod:`mpipar.store.outcome_blocks` has them.
+    outcomes : int
+        How many.
+    checksum : int
+        Their CRC-32.
+    """
+
+    data: bytes
+    outcomes: int
+    checksum: int
+
+
+@dataclass
+class StoredCall:
+    """A call of map, or of a function, in a script, with the outcomes that are stored.
+
+    Attributes
+    ----------
+    number : int or None
+        In the file of this run; None for a call in another file.
+    function : bytes
+        Digest of the function.
+    name : str
+        Name of the function.
+    block_digests : list of bytes
+        Of 4096 of its items at a time; none where these were handed in one by one.
+    item_digests : bytes
+        Of all its items, one after the other; NO_DIGEST where there is none.
+    row_indices, row_workers : numpy.ndarray
+        Index of each task with an outcome, and who evaluated it (the number of a worker, or EARLIER
+        or ELSEWHERE), in the order of the pieces.
+    pieces : list of Piece
+        The outcomes.
+    begin, end : float
+        When it was begun, and when its last outcome came, in seconds since 1970.
+    busy : float
+        Seconds that workers were with its tasks.
+    pickled : mapping
+        {index: outcome}, pickled, of the user's own file.
+    """
+
+    number: int | None
+    function: bytes
+    name: str
+    block_digests: list[bytes] = field(default_factory=list)
+    item_digests: bytes = b""
+    row_indices: Array = field(default_factory=lambda: np.empty(0, "<i8"))
+    row_workers: Array = field(default_factory=lambda: np.empty(0, "<i4"))
+    pieces: list[Piece] = field(default_factory=list)
+    begin: float = 0.0
+    end: float = 0.0
+    busy: float = 0.0
+    pickled: Mapping[int, bytes] = field(default_factory=dict)
+
+    @property
+    def tasks(self) -> int:
+        """How many tasks it has."""
+        return len(self.item_digests) // DIGEST
+
+    @property
+    def done(self) -> int:
+        """How many of them have an outcome."""
+        return len(self.row_indices)
+
+    @property
+    def known(self) -> int:
+        """How many outcomes are of another file's."""
+        return int((self.row_workers == ELSEWHERE).sum())
+
+    def values(self, find: Classes = loaded_class) -> list[Any]:
+        """Return the outcomes of all tasks, ABSENT where there is none that can be had here.
+
+        Parameters
+        ----------
+        find : callable
+            ``find(module, name)``: a class that is loaded, or None.
+        """
+        found: list[Any] = []
+        for piece in self.pieces:
+            found += _values_of(piece, find)
+        are_all_in_order = np.array_equal(self.row_indices, np.arange(self.tasks))
+        values = found
+        if not are_all_in_order:
+            values = [ABSENT] * self.tasks
+            for index, value in zip(self.row_indices.tolist(), found, strict=True):
+                values[index] = value
+        for index, data in self.pickled.items():
+            if values[index] is ABSENT:
+                values[index] = _unpickled(data)
+        return values
+
+
+def check_rows(call: StoredCall) -> None:
+    """Raise ValueError if a call has outcomes of tasks that it hasn't."""
+    count = sum(piece.outcomes for piece in call.pieces)
+    if count != len(call.row_indices) or count != len(call.row_workers):
+        raise ValueError(f"{call.name} has {count} outcomes of {len(call.row_indices)} tasks")
+    if count and not 0 <= call.row_indices.min() <= call.row_indices.max() < call.tasks:
+        raise ValueError(f"{call.name} has outcomes of tasks that it hasn't")
+
+
+def _unpickled(data: bytes) -> Any:
+    try:
+        return pickle.loads(data)
+    except Exception:  # its class is gone
+        return ABSENT
+
+
+def _values_of(piece: Piece, find: Classes) -> list[Any]:
+    """Return the outcomes of a piece; ABSENT, if it is damaged."""
+    if zlib.crc32(piece.data) == piece.checksum:
+        try:
+            return unpacked(piece.data, piece.outcomes, find)
+        except ValueError:
+            pass
+    return [ABSENT] * piece.outcomes

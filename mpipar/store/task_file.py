@@ -1,0 +1,369 @@
+"""The file of ``mpipar run --output``, from the start of a script to its end.
+
+::
+
+    start ─▶ (resume: what is there) ─▶ tasks: begin_call, append, commit ─▶ finish, or stop
+                                        run.h5.parts/tasks-N.log                run.h5
+
+``run.h5`` is written as a whole, aside and then renamed; it names the first log that isn't in it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mpipar.base.errors import BadInput
+from mpipar.runtime.timeline import MOST_SPANS_OF_ALL
+from mpipar.store import task_tables
+from mpipar.store.files import flush_to_disk, write_hdf5
+from mpipar.store.outcome_blocks import packed
+from mpipar.store.output_check import may_write
+from mpipar.store.output_folder import check_is_free, empty, locked
+from mpipar.store.seal import seal
+from mpipar.store.stored_calls import EARLIER, Array, StoredCall
+from mpipar.store.task_log import Logged, Span, TaskLog, TaskSpan, read_log
+from mpipar.store.task_tables import SPANS, WORKERS, Tasks
+
+__all__ = ["Span", "TaskStore"]
+
+
+class TaskStore:
+    """What is known of a script's tasks, and what they come to; on the root alone.
+
+    Parameters
+    ----------
+    path : Path or None
+        The output; None to keep nothing.
+    about : mapping
+        What JSON has: ``script``, ``arguments``, ``ranks``, ``workers``, ``hosts`` (the node of each
+        rank), ``packages``.
+    resume : bool
+        Whether to go on with what is there.
+    known : sequence of Path
+        Files of other scripts, or of other runs.
+    keep_pickled : bool
+        Whether to keep outcomes of other types, pickled, in a file of the user's own.
+
+    Attributes
+    ----------
+    calls : list of StoredCall
+        Of this file and the known ones, when the script begins.
+    about : dict
+        More may be put into it until the end.
+    is_kept : bool
+        Whether there is an output.
+
+    Raises
+    ------
+    BadInput
+        If the output can't be written, or a file can't be read.
+    """
+
+    def __init__(
+        self,
+        path: Path | None,
+        *,
+        about: Mapping[str, Any],
+        resume: bool = False,
+        known: Sequence[Path] = (),
+        keep_pickled: bool = False,
+    ) -> None:
+        self.is_kept = path is not None
+        self.about = dict(about)
+        self.calls: list[StoredCall] = []
+        self._keep_pickled = keep_pickled
+        self._begin = time.time()
+        self._own: list[StoredCall] = []
+        self._next = 0
+        self._lock = -1
+        self._is_begun = self._is_written = False
+        foreign = [call for one in known for call in _foreign_calls(one)]
+        if path is not None:
+            self._open(Path(os.path.realpath(path)), resume)
+        self.calls = [*self._own, *foreign]
+
+    def _open(self, path: Path, resume: bool) -> None:
+        self._path = path
+        self._folder = Path(f"{path}.parts")
+        self._previous = Path(f"{path}.previous")
+        there = _may_write(path, resume)
+        if there is None:
+            check_is_free(self._folder)
+        try:
+            self._lock = locked(self._folder)
+            self._start(resume and there is not None, there)
+        except BaseException as error:
+            self._leave()
+            if isinstance(error, (OSError, ValueError)) and not isinstance(error, BadInput):
+                reason = getattr(error, "strerror", None) or error
+                raise BadInput(f"output: {reason}: {str(path)!r}") from None
+            raise
+
+    def _start(self, resume: bool, there: str | None) -> None:
+        tasks = Tasks({"run": uuid.uuid4().hex, "log": 0}, finished=False)
+        if resume:
+            tasks = task_tables.read(self._path)
+            for call in tasks.calls:
+                call.row_workers = np.minimum(call.row_workers, EARLIER)
+        self._run, self._log_number = str(tasks.about["run"]), int(tasks.about["log"])
+        self._own = tasks.calls
+        if resume:
+            self._take_up_logs()
+        else:
+            empty(self._folder)
+        self._next = len(self._own)
+        if not resume:
+            self._keep_previous()
+            self._write(finished=False)
+        self._log = TaskLog(self._log_path(self._log_number), self._run, self._begin)
+
+    def _keep_previous(self) -> None:
+        """Keep a finished file until there is a new one."""
+        self._previous.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # there is none, or the file system has no links
+            os.link(self._path, self._previous)
+        self._is_begun = True
+
+    def _log_path(self, number: int) -> Path:
+        return self._folder / f"tasks-{number}.log"
+
+    def _take_up_logs(self) -> None:
+        """Take in what a run has left that was killed; its logs stay until the file has it."""
+        while True:
+            logged = self._logged()
+            if logged is None:
+                return
+            self._own = [logged.calls[number] for number in sorted(logged.calls)]
+            for call in self._own:
+                call.row_workers = np.minimum(call.row_workers, EARLIER)
+            self._log_number += 1
+
+    def _logged(self) -> Logged | None:
+        """Return what is in the current log with all before it, or None if there is none."""
+        path = self._log_path(self._log_number)
+        try:
+            logged = read_log(path, self._own)
+        except FileNotFoundError:
+            return None
+        except ValueError as error:
+            raise BadInput(f"resume: {error}") from None
+        if logged is not None and logged.run != self._run:
+            raise BadInput(f"resume: {str(path)!r} is of another run")
+        return logged
+
+    def begin_call(
+        self, function: bytes, name: str, block_digests: Sequence[bytes], item_digests: bytes
+    ) -> int:
+        """Note a call, and return its number.
+
+        Parameters
+        ----------
+        function : bytes
+            Digest of the function.
+        name : str
+        block_digests : sequence of bytes
+            Of its items, 4096 at a time.
+        item_digests : bytes
+            Of its items, one after the other; nothing, if they come with outcomes.
+
+        Raises
+        ------
+        OSError
+            If the disk is full; what has been noted stays.
+        """
+        number, self._next = self._next, self._next + 1
+        blocks = list(block_digests)
+        call = StoredCall(number, function, name, blocks, item_digests, begin=time.time())
+        if self.is_kept:
+            self._log.begin_call(call)
+        return number
+
+    def append(
+        self,
+        call: int,
+        indices: Sequence[int],
+        digests: Iterable[bytes] | None,
+        outcomes: Sequence[Any],
+        span: Span | None,
+    ) -> set[type]:
+        """Note what some tasks of a call have come to; it is on the disk after :meth:`commit`.
+
+        Parameters
+        ----------
+        call : int
+            Its number.
+        indices : sequence of int
+            Of the tasks.
+        digests : iterable of bytes, optional
+            Of their items, where the call was begun without.
+        outcomes : sequence
+            One for each.
+        span : Span, optional
+            Who evaluated them; None for what another file had.
+
+        Returns
+        -------
+        set of type
+            Of outcomes that can't be kept, and weren't.
+
+        Raises
+        ------
+        OSError
+            If the disk is full; what has been noted stays.
+        """
+        if not self.is_kept or not outcomes:
+            return set()
+        data, unkept = packed(outcomes)
+        self._log.append(call, indices, digests, data, span)
+        return set(unkept.values())
+
+    def commit(self) -> None:
+        """Wait until all that was noted is on the disk. Raises OSError."""
+        if self.is_kept:
+            self._log.sync()
+
+    def finish(self) -> None:
+        """Write all as one file: the script has come to its end. Raises OSError; then all that was
+        noted stays where it is, for a resume.
+        """
+        self._end(finished=True)
+
+    def stop(self, reason: str) -> None:
+        """Write all as one file that can be resumed. Raises OSError; then all that was noted stays
+        where it is, for a resume.
+        """
+        self.about["stopped"] = reason
+        self._end(finished=False)
+
+    def _end(self, *, finished: bool) -> None:
+        if not self.is_kept or self._lock < 0:
+            return
+        try:
+            self._log.sync()
+            self._log.close()
+            self._write(finished=finished)
+            self._is_written = True
+            if finished:
+                self._previous.unlink(missing_ok=True)
+        finally:
+            self._leave()
+
+    def _write(self, *, finished: bool) -> None:
+        """Write the file: what it has, and what is in the current log."""
+        tasks = Tasks(self._about(), finished, self._own)
+        logged = self._logged()
+        if logged is not None:
+            self._log_number += 1
+            tasks.calls = [logged.calls[number] for number in sorted(logged.calls)]
+            tasks.workers = _workers(logged)
+            tasks.timeline = _timeline(logged)
+        tasks.about["log"] = self._log_number
+        for number, call in enumerate(tasks.calls):
+            call.number = number
+        aside = self._folder / "aside.h5"
+        write_hdf5(aside, lambda file: task_tables.put(file, tasks))
+        seal(aside, all_of_it=True)
+        flush_to_disk(aside)
+        os.replace(aside, self._path)
+        flush_to_disk(self._path.parent)
+        self._own = tasks.calls
+        for log in self._folder.glob("tasks-*.log"):
+            log.unlink()
+
+    def _about(self) -> dict[str, Any]:
+        now = time.time()
+        return {**self.about, "run": self._run, "begin": self._begin, "end": now}
+
+    def _leave(self) -> None:
+        """Let others have the file; the folder goes, if nothing is in it."""
+        if self._lock < 0:
+            return
+        with contextlib.suppress(OSError):
+            self._undo_beginning()
+            if all(entry.name == "lock" for entry in self._folder.iterdir()):
+                (self._folder / "lock").unlink(missing_ok=True)
+                self._folder.rmdir()
+        os.close(self._lock)
+        self._lock = -1
+
+    def _undo_beginning(self) -> None:
+        """Leave all as if a run that has noted nothing had not been begun."""
+        is_needed = self._is_written or not self._is_begun or any(self._folder.glob("*.log"))
+        if is_needed:
+            return
+        self._path.unlink(missing_ok=True)
+        if self._previous.exists():
+            os.replace(self._previous, self._path)
+
+
+def _may_write(path: Path, resume: bool) -> str | None:
+    """Return what is at a path. Raises BadInput if a script can't have its outcomes there."""
+    there = may_write(path, resume)
+    if there is not None and resume:
+        task_tables.read(path)
+    return there
+
+
+def _foreign_calls(path: Path) -> list[StoredCall]:
+    """Return the calls of another file."""
+    calls = task_tables.read(path).calls
+    for call in calls:
+        call.number = None
+    return calls
+
+
+def _workers(logged: Logged) -> Array:
+    """Return what each worker of a run did."""
+    rows = np.zeros(len(logged.workers), [*WORKERS.items()])
+    for row, (rank, worker) in zip(rows, logged.workers, strict=True):
+        row["rank"], row["worker"] = rank, worker
+    for span in logged.spans:
+        row = rows[span.worker]
+        row["tasks"] += span.tasks
+        row["seconds"] += span.seconds
+        row["longest"] = max(row["longest"], span.seconds / span.tasks)
+    return rows
+
+
+def _timeline(logged: Logged) -> Array:
+    """Return when each worker of a run did what, with times from its begin on."""
+    spans = sorted(logged.spans, key=lambda span: (span.worker, span.end))
+    shortest = 0.001
+    while len(spans) > MOST_SPANS_OF_ALL:
+        spans = _thinned(spans, shortest)
+        shortest *= 2
+    rows = np.zeros(len(spans), [*SPANS.items()])
+    for row, span in zip(rows, spans, strict=True):
+        end = span.end - logged.begin
+        row["worker"], row["call"], row["first"], row["tasks"] = span[:4]
+        row["begin"], row["end"] = end - span.seconds, end
+    return rows
+
+
+def _thinned(spans: Sequence[TaskSpan], shortest: float) -> list[TaskSpan]:
+    """Return fewer spans: short ones that follow each other are made one."""
+    fewer: list[TaskSpan] = []
+    for span in spans:
+        if fewer and _are_one(fewer[-1], span, shortest):
+            last = fewer.pop()
+            begin = last.end - last.seconds
+            span = last._replace(
+                tasks=last.tasks + span.tasks, end=span.end, seconds=span.end - begin
+            )
+        fewer.append(span)
+    return fewer
+
+
+def _are_one(last: TaskSpan, span: TaskSpan, shortest: float) -> bool:
+    if last.worker != span.worker:
+        return False
+    between = span.end - span.seconds - last.end
+    return max(last.seconds, span.seconds) < shortest and between < shortest / 10
