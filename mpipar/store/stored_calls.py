@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import pickle
 import zlib
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -12,6 +10,7 @@ import numpy as np
 
 from mpipar.store.outcome_blocks import unpacked
 from mpipar.store.outcome_codec import ABSENT, Classes, loaded_class
+from mpipar.store.pickled_outcomes import unpickled
 
 Array = np.ndarray[Any, Any]
 
@@ -68,7 +67,7 @@ class StoredCall:
         When it was begun, and when its last outcome came, in seconds since 1970.
     busy : float
         Seconds that workers were with its tasks.
-    pickled : mapping
+    pickled : dict
         {index: outcome}, pickled, of the user's own file.
     """
 
@@ -83,7 +82,7 @@ class StoredCall:
     begin: float = 0.0
     end: float = 0.0
     busy: float = 0.0
-    pickled: Mapping[int, bytes] = field(default_factory=dict)
+    pickled: dict[int, bytes] = field(default_factory=dict)
 
     @property
     def tasks(self) -> int:
@@ -119,7 +118,7 @@ class StoredCall:
                 values[index] = value
         for index, data in self.pickled.items():
             if values[index] is ABSENT:
-                values[index] = _unpickled(data)
+                values[index] = unpickled(data)
         return values
 
 
@@ -130,13 +129,6 @@ def check_rows(call: StoredCall) -> None:
         raise ValueError(f"{call.name} has {count} outcomes of {len(call.row_indices)} tasks")
     if count and not 0 <= call.row_indices.min() <= call.row_indices.max() < call.tasks:
         raise ValueError(f"{call.name} has outcomes of tasks that it hasn't")
-
-
-def _unpickled(data: bytes) -> Any:
-    try:
-        return pickle.loads(data)
-    except Exception:  # its class is gone
-        return ABSENT
 
 
 def _values_of(piece: Piece, find: Classes) -> list[Any]:

@@ -14,23 +14,24 @@ import contextlib
 import os
 import time
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mpipar.base.errors import BadInput
-from mpipar.runtime.timeline import MOST_SPANS_OF_ALL
 from mpipar.store import task_tables
 from mpipar.store.files import flush_to_disk, write_hdf5
 from mpipar.store.outcome_blocks import packed
 from mpipar.store.output_check import may_write
 from mpipar.store.output_folder import check_is_free, empty, locked
+from mpipar.store.pickled_outcomes import PickledLog, PickledTask, pickled, signed_outcomes
 from mpipar.store.seal import seal
-from mpipar.store.stored_calls import EARLIER, Array, StoredCall
-from mpipar.store.task_log import Logged, Span, TaskLog, TaskSpan, read_log
-from mpipar.store.task_tables import SPANS, WORKERS, Tasks
+from mpipar.store.stored_calls import EARLIER, StoredCall
+from mpipar.store.task_log import Logged, Span, TaskLog, read_log
+from mpipar.store.task_tables import Tasks
+from mpipar.store.task_timeline import timeline_of, workers_of
 
 __all__ = ["Span", "TaskStore"]
 
@@ -84,8 +85,11 @@ class TaskStore:
         self._own: list[StoredCall] = []
         self._next = 0
         self._lock = -1
+        self._pickled: PickledLog | None = None
         self._is_begun = self._is_written = False
-        foreign = [call for one in known for call in _foreign_calls(one)]
+        foreign: list[StoredCall] = []
+        for one in known:
+            foreign += _foreign_calls(one, keep_pickled)
         if path is not None:
             self._open(Path(os.path.realpath(path)), resume)
         self.calls = [*self._own, *foreign]
@@ -122,8 +126,40 @@ class TaskStore:
         self._next = len(self._own)
         if not resume:
             self._keep_previous()
+            Path(f"{self._path}.pickled").unlink(missing_ok=True)
             self._write(finished=False)
         self._log = TaskLog(self._log_path(self._log_number), self._run, self._begin)
+        if self._keep_pickled:
+            self._take_up_pickled()
+            path = self._folder / f"pickled-{self._log_number}.log"
+            self._pickled = PickledLog(path, self._run)
+
+    def _take_up_pickled(self) -> None:
+        """Take in the outcomes that take pickle, of a file of the user's own."""
+        for task in self._signed():
+            if task.call < len(self._own):
+                self._own[task.call].pickled[task.task] = task.data
+
+    def _signed(self) -> Iterator[PickledTask]:
+        """Yield the pickled outcomes of all runs."""
+        yield from signed_outcomes(Path(f"{self._path}.pickled"), self._run)
+        for path in sorted(self._folder.glob("pickled-*.log")):
+            yield from signed_outcomes(path, self._run)
+
+    def _write_pickled(self) -> None:
+        """Write the outcomes that take pickle as one file of the user's own."""
+        if self._pickled is None:
+            return
+        self._pickled.close()
+        aside = self._folder / "pickled.part"
+        aside.unlink(missing_ok=True)
+        file = PickledLog(aside, self._run)
+        for task in self._signed():
+            file.append(task)
+        file.sync()
+        file.close()
+        if aside.exists():
+            os.replace(aside, f"{self._path}.pickled")
 
     def _keep_previous(self) -> None:
         """Keep a finished file until there is a new one."""
@@ -179,11 +215,11 @@ class TaskStore:
         OSError
             If the disk is full; what has been noted stays.
         """
-        number, self._next = self._next, self._next + 1
-        blocks = list(block_digests)
+        number, blocks = self._next, list(block_digests)
         call = StoredCall(number, function, name, blocks, item_digests, begin=time.time())
         if self.is_kept:
             self._log.begin_call(call)
+        self._next += 1
         return number
 
     def append(
@@ -223,12 +259,37 @@ class TaskStore:
             return set()
         data, unkept = packed(outcomes)
         self._log.append(call, indices, digests, data, span)
-        return set(unkept.values())
+        if not unkept:
+            return set()
+        if self._pickled is None:
+            return set(unkept.values())
+        return self._pickle(self._pickled, call, indices, outcomes, unkept)
+
+    def _pickle(
+        self,
+        log: PickledLog,
+        call: int,
+        indices: Sequence[int],
+        outcomes: Sequence[Any],
+        unkept: Mapping[int, type],
+    ) -> set[type]:
+        """Note outcomes that take pickle; return the types of those that can't be had with it."""
+        left = set()
+        for position, kind in unkept.items():
+            data = pickled(outcomes[position])
+            if data is None:
+                left.add(kind)
+            else:
+                log.append(PickledTask(call, indices[position], data))
+        return left
 
     def commit(self) -> None:
         """Wait until all that was noted is on the disk. Raises OSError."""
-        if self.is_kept:
-            self._log.sync()
+        if not self.is_kept:
+            return
+        if self._pickled is not None:
+            self._pickled.sync()
+        self._log.sync()
 
     def finish(self) -> None:
         """Write all as one file: the script has come to its end. Raises OSError; then all that was
@@ -247,8 +308,9 @@ class TaskStore:
         if not self.is_kept or self._lock < 0:
             return
         try:
-            self._log.sync()
+            self.commit()
             self._log.close()
+            self._write_pickled()
             self._write(finished=finished)
             self._is_written = True
             if finished:
@@ -263,8 +325,8 @@ class TaskStore:
         if logged is not None:
             self._log_number += 1
             tasks.calls = [logged.calls[number] for number in sorted(logged.calls)]
-            tasks.workers = _workers(logged)
-            tasks.timeline = _timeline(logged)
+            tasks.workers = workers_of(logged)
+            tasks.timeline = timeline_of(logged)
         tasks.about["log"] = self._log_number
         for number, call in enumerate(tasks.calls):
             call.number = number
@@ -275,7 +337,7 @@ class TaskStore:
         os.replace(aside, self._path)
         flush_to_disk(self._path.parent)
         self._own = tasks.calls
-        for log in self._folder.glob("tasks-*.log"):
+        for log in self._folder.glob("*.log"):
             log.unlink()
 
     def _about(self) -> dict[str, Any]:
@@ -312,58 +374,13 @@ def _may_write(path: Path, resume: bool) -> str | None:
     return there
 
 
-def _foreign_calls(path: Path) -> list[StoredCall]:
+def _foreign_calls(path: Path, with_pickled: bool) -> list[StoredCall]:
     """Return the calls of another file."""
-    calls = task_tables.read(path).calls
-    for call in calls:
+    tasks = task_tables.read(path)
+    if with_pickled:
+        run = str(tasks.about["run"])
+        for task in signed_outcomes(Path(f"{path}.pickled"), run):
+            tasks.calls[task.call].pickled[task.task] = task.data
+    for call in tasks.calls:
         call.number = None
-    return calls
-
-
-def _workers(logged: Logged) -> Array:
-    """Return what each worker of a run did."""
-    rows = np.zeros(len(logged.workers), [*WORKERS.items()])
-    for row, (rank, worker) in zip(rows, logged.workers, strict=True):
-        row["rank"], row["worker"] = rank, worker
-    for span in logged.spans:
-        row = rows[span.worker]
-        row["tasks"] += span.tasks
-        row["seconds"] += span.seconds
-        row["longest"] = max(row["longest"], span.seconds / span.tasks)
-    return rows
-
-
-def _timeline(logged: Logged) -> Array:
-    """Return when each worker of a run did what, with times from its begin on."""
-    spans = sorted(logged.spans, key=lambda span: (span.worker, span.end))
-    shortest = 0.001
-    while len(spans) > MOST_SPANS_OF_ALL:
-        spans = _thinned(spans, shortest)
-        shortest *= 2
-    rows = np.zeros(len(spans), [*SPANS.items()])
-    for row, span in zip(rows, spans, strict=True):
-        end = span.end - logged.begin
-        row["worker"], row["call"], row["first"], row["tasks"] = span[:4]
-        row["begin"], row["end"] = end - span.seconds, end
-    return rows
-
-
-def _thinned(spans: Sequence[TaskSpan], shortest: float) -> list[TaskSpan]:
-    """Return fewer spans: short ones that follow each other are made one."""
-    fewer: list[TaskSpan] = []
-    for span in spans:
-        if fewer and _are_one(fewer[-1], span, shortest):
-            last = fewer.pop()
-            begin = last.end - last.seconds
-            span = last._replace(
-                tasks=last.tasks + span.tasks, end=span.end, seconds=span.end - begin
-            )
-        fewer.append(span)
-    return fewer
-
-
-def _are_one(last: TaskSpan, span: TaskSpan, shortest: float) -> bool:
-    if last.worker != span.worker:
-        return False
-    between = span.end - span.seconds - last.end
-    return max(last.seconds, span.seconds) < shortest and between < shortest / 10
+    return tasks.calls

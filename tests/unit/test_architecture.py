@@ -170,7 +170,13 @@ def test_pickle_is_for_processes_of_one_run_alone():
     found = {module for module in MODULES if loads(module, "pickle", "cloudpickle")}
     others = {module for module in found if not module.startswith("mpipar.pool")}
     # study.costs measures what it takes; store.apart hears from a copy of its own process
-    assert others == {"mpipar.runtime.pool_worker", "mpipar.predict.costs", "mpipar.store.apart"}
+    # store.pickled_outcomes has what the user alone may have written, signed: --keep-pickled
+    assert others == {
+        "mpipar.runtime.pool_worker",
+        "mpipar.predict.costs",
+        "mpipar.store.apart",
+        "mpipar.store.pickled_outcomes",
+    }
 
 
 def calls_of(module: str) -> set[str]:
