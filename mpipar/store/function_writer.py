@@ -297,7 +297,7 @@ class FunctionWriter(ValueWriter):
         self.put(OTHER, *options)
 
     def _write_members(self, kind: Any) -> None:
-        for name, member in kind._member_map_.items():
+        for name, member in kind.__members__.items():
             self.put(NAMED, name)
             self._write_attribute(member._value_)
 
