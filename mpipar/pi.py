@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mpipar import Block, ExactSum, PositiveInt, driver
-from mpipar.kernels.pi import fused, passes, radius
+from mpipar.kernels.pi import fused, passes, radius, tiles
 
 
 def block_on_gpu(steps: int) -> int:
@@ -32,6 +32,7 @@ def pi(block: Block, xp: Any, *, steps: PositiveInt = 10**9) -> Any:
 
 
 pi.on("cpu")(passes)
+pi.on("compiled", boundscheck=False, error_model="numpy")(tiles)
 pi.on("gpu")(fused)
 
 

@@ -1,4 +1,4 @@
-"""Private names of Python and of cloudpickle that mpipar leans on, and what for.
+"""Private names of Python, cloudpickle and Numba that mpipar leans on, and what for.
 
 No promise holds for these. So they are listed here, a test tells whether a version has them all, and
 that no others are used, and setup.cfg allows no version of cloudpickle that hasn't been tried.
@@ -51,3 +51,9 @@ PYTHON = {
     "warnings:_filters_mutated": "new filters are looked at",
 }
 """The same of Python itself."""
+
+NUMBA = {
+    "numba.core.compiler:CompileResult._rebuild": "machine code that was kept on disk",
+    "numba.core.compiler:CompileResult._reduce": "keeping machine code on disk",
+}
+"""The same of Numba, where it is installed."""

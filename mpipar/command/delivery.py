@@ -13,6 +13,7 @@ from mpipar.base.exit_codes import DONE, FAILED
 from mpipar.command.entry import print_text
 from mpipar.command.options import CommandLine
 from mpipar.core.devices import AUTO
+from mpipar.core.devices.compiled import COMPILED
 from mpipar.core.devices.gpu import GPU
 from mpipar.runtime.comm import world
 from mpipar.runtime.communicator import RankLost
@@ -86,7 +87,9 @@ class Delivery:
         for words in skipped_lines(result):
             self._notify(words)
         line = self._line
-        had_choice = line.options.device == AUTO and line.bound.kernel.runs_on(GPU.name)
+        kernel = line.bound.kernel
+        may_choose = kernel.runs_on(GPU.name) or kernel.runs_on(COMPILED.name)
+        had_choice = line.options.device == AUTO and may_choose
         try:
             text = as_json(result) if line.json else as_text(result, device=had_choice)
             print_text(text)

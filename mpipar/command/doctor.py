@@ -25,13 +25,14 @@ from mpipar.batch.schedulers import scheduler
 from mpipar.command import gpus
 from mpipar.command.entry import command, say_once
 from mpipar.command.flags import converter
+from mpipar.core.devices import AUTO
 from mpipar.core.devices.cpu import CPU
 from mpipar.core.devices.gpu import GPU
 from mpipar.core.parameters import Parameter
 from mpipar.runtime import node
 from mpipar.runtime.comm import world
 from mpipar.runtime.communicator import Comm
-from mpipar.runtime.device import CHOICES, Seat, take_seat
+from mpipar.runtime.device import Seat, take_seat
 from mpipar.runtime.launcher import Launch, launch
 from mpipar.runtime.leftovers import Leftover, leftovers, remove
 from mpipar.runtime.mpirun import vendor_of
@@ -39,7 +40,7 @@ from mpipar.runtime.pinning import Place, place, shortages
 from mpipar.runtime.run_options import WORKERS
 from mpipar.store.files import about_hdf5
 
-_DEVICE = Parameter("device", str, "auto", choices=CHOICES)
+_DEVICE = Parameter("device", str, "auto", choices=(CPU.name, GPU.name, AUTO))
 _MOST_NAMED = 3  # of what killed runs have left
 
 
@@ -113,7 +114,7 @@ def _parser() -> RanksParser:
         "--device",
         type=converter(_DEVICE.parse),
         default=_DEVICE.default,
-        metavar="{" + ",".join(CHOICES) + "}",
+        metavar="{" + ",".join(_DEVICE.choices) + "}",
         help="cpu: don't look at GPUs; gpu: it is wrong that a rank has none (default: auto)",
     )
     parser.add_argument(

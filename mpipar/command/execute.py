@@ -17,13 +17,17 @@ from typing import TYPE_CHECKING
 from mpipar.base.errors import BadInput
 from mpipar.base.named_files import named_files
 from mpipar.command.progress import Progress
-from mpipar.core.devices import before_looking
+from mpipar.core.devices import AUTO, before_looking
+from mpipar.core.devices.compiled import COMPILED
+from mpipar.core.devices.cpu import CPU
 from mpipar.core.devices.gpu import GPU
-from mpipar.core.kernel import BoundKernel
+from mpipar.core.devices.port import Place
+from mpipar.core.kernel import BoundKernel, Kernel
 from mpipar.runtime.comm import world
 from mpipar.runtime.communicator import Comm
+from mpipar.runtime.compiling import DOOR, chosen_compiler
 from mpipar.runtime.conduct import Conduct
-from mpipar.runtime.device import Gpu, chosen
+from mpipar.runtime.device import chosen
 from mpipar.runtime.interrupt import Interruption
 from mpipar.runtime.node import one_thread
 from mpipar.runtime.result import Result
@@ -77,12 +81,14 @@ def execution(
     """
     with one_thread(), contextlib.ExitStack() as stack:
         if comm is None:
-            comm = all_ranks(bound.kernel.name, options.workers)
+            comm = all_ranks(
+                bound.kernel.name, options.workers, _loaded_ahead(bound.kernel, options)
+            )
         told = notify if comm.is_root else _unheard
         for words in bound.kernel.notes:
             told(words)
         _check_inputs(bound, comm)
-        bound, gpu, no_gpu = _on_device(bound, options, comm, notify)
+        bound, place, missing = _on_device(bound, options, comm, notify)
         if bound.plan.n == 0:
             told("there are no items: nothing is to be evaluated")
         interruption = Interruption(options.stop_before, told)  # says nothing until it is entered
@@ -90,15 +96,15 @@ def execution(
         if options.output is not None:
             stack.enter_context(interruption)  # HDF5 takes time to load, in which a signal may come
             output = stack.enter_context(_output_file(options, bound, comm))
-            if no_gpu is not None and not output.finished:
-                raise no_gpu
+            if missing is not None and not output.finished:
+                raise missing
             if comm.is_root:
                 begun(options.output.absolute())
                 _tell_of_output(output, options.output, notify)
             if output.finished:
                 options = replace(options, workers=1)
-                gpu = None
-        result = _evaluate(bound, comm, options, output, gpu, interruption, notify)
+                place = None
+        result = _evaluate(bound, comm, options, output, place, interruption, notify)
         yield comm, result, output
 
 
@@ -140,7 +146,7 @@ def _evaluate(
     comm: Comm,
     options: RunOptions,
     output: OutputFile | None,
-    gpu: Gpu | None,
+    place: Place | None,
     interruption: Interruption,
     notify: Notify,
 ) -> Result | None:
@@ -156,7 +162,7 @@ def _evaluate(
             checkpoint=output,
             keep_partials=output is not None,
             keep_timeline=output is not None,
-            gpu=gpu,
+            place=place,
             interruption=interruption,
             progress=progress,
             notify=notify,
@@ -188,8 +194,16 @@ def _output_file(options: RunOptions, bound: BoundKernel, comm: Comm) -> OutputF
     )
 
 
-def all_ranks(name: str, workers: int | str = 1) -> Comm:
-    """Return the ranks that the launcher started, for what has this name. Collective over them.
+def _loaded_ahead(kernel: Kernel, options: RunOptions) -> tuple[str, ...]:
+    """Return the modules that the fork server is to load for all workers."""
+    if options.device in (COMPILED.name, AUTO) and kernel.runs_on(COMPILED.name):
+        return (DOOR,)
+    return ()
+
+
+def all_ranks(name: str, workers: int | str = 1, loaded: tuple[str, ...] = ()) -> Comm:
+    """Return the ranks that the launcher started, for what has this name; workers find some modules
+    loaded. Collective over them.
 
     Raises
     ------
@@ -199,7 +213,7 @@ def all_ranks(name: str, workers: int | str = 1) -> Comm:
     if workers != 1:
         from mpipar.runtime.pool_worker import prepare
 
-        prepare()
+        prepare(*loaded)
     comm = world()
     if comm.is_lent:
         raise BadInput(f"{name}: the other ranks serve pools here; run it without `mpipar run`")
@@ -208,14 +222,15 @@ def all_ranks(name: str, workers: int | str = 1) -> Comm:
 
 def _on_device(
     bound: BoundKernel, options: RunOptions, comm: Comm, notify: Notify
-) -> tuple[BoundKernel, Gpu | None, BadInput | None]:
-    """Return the kernel as bound to the device that is wanted, this rank's GPU, and why there is
-    none although one is wanted: a run that is finished needs none. Collective over comm.
+) -> tuple[BoundKernel, Place | None, BadInput | None]:
+    """Return the kernel as bound to the device that is wanted, this rank's GPU or compiler, and why
+    there is none although one is wanted: a run that is finished needs none. Collective over comm.
 
     Raises
     ------
     BadInput
-        On all ranks, if GPUs are wanted, any rank has none, and the run can't be finished.
+        On all ranks, if GPUs or compilers are wanted, any rank has none, and the run can't be
+        finished.
     """
     may_be_finished = options.output is not None and options.resume
     try:
@@ -228,8 +243,9 @@ def _on_device(
 
 def on_device(
     bound: BoundKernel, wanted: str, comm: Comm, notify: Notify | None = None
-) -> tuple[BoundKernel, Gpu | None]:
-    """Return the kernel as bound to the device that is wanted, and the GPU of this rank.
+) -> tuple[BoundKernel, Place | None]:
+    """Return the kernel as bound to the device that is wanted, and the GPU or compiler of this
+    rank.
 
     Collective over comm.
 
@@ -237,7 +253,8 @@ def on_device(
     ----------
     bound : BoundKernel
     wanted : str
-        cpu, gpu, or auto: a GPU if the kernel can use one and all ranks have one.
+        cpu, compiled, gpu, or auto: a GPU if the kernel can use one and all ranks have one, or
+        else compiled code, if it has such a function and all ranks have Numba.
     comm : Comm
     notify : callable, optional
         Called on the root with why it is the CPU, if that is not what was asked for.
@@ -245,14 +262,20 @@ def on_device(
     Raises
     ------
     BadInput
-        On all ranks, if GPUs are wanted and any rank has none.
+        On all ranks, if GPUs or compilers are wanted and any rank has none.
     """
-    gpu = None
+    place: Place | None = None
     device = before_looking(wanted)
+    why_not: list[str] = []
     if bound.kernel.runs_on(GPU.name):
-        gpu = chosen(comm, wanted, notify)
-    if gpu is not None:
+        place = chosen(comm, wanted, why_not.append)
+    if place is not None:
         device = GPU.name
+    elif wanted in (COMPILED.name, AUTO) and bound.kernel.runs_on(COMPILED.name):
+        place = chosen_compiler(comm, wanted == COMPILED.name, why_not.append)
+        device = CPU.name if place is None else COMPILED.name
+    if why_not and notify is not None:
+        notify("; ".join(why_not))
     if bound.device != device:
         bound = bound.on(device)
-    return bound, gpu
+    return bound, place

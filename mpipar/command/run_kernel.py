@@ -73,7 +73,8 @@ def run(
     progress : bool, optional
         Whether to show progress on stderr; by default on a terminal.
     device : str
-        cpu, gpu, or auto: a GPU if the kernel can use one and all ranks have one.
+        cpu, compiled, gpu, or auto: a GPU if the kernel can use one and all ranks have one, or
+        else compiled code, if it has such a function and all ranks have Numba.
     everywhere : bool
         Whether all ranks get the result, or else the root alone.
     comm : mpi4py.MPI.Intracomm, optional

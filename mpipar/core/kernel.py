@@ -18,7 +18,8 @@ from mpipar.core.devices.port import Evaluate, Opened
 from mpipar.core.parameters import Parameter, parameters_of, unknown_parameter, values_of
 from mpipar.core.plan import Plan
 from mpipar.core.reduction import Array, Reduction
-from mpipar.core.signature import GIVEN, arrays_wanted, call, check_keywords, fitting, keywords_of
+from mpipar.core.signature import GIVEN, arrays_wanted, call, fitting, keywords_of
+from mpipar.core.variants import check_device, check_variant
 
 Hook: TypeAlias = Callable[..., Any]
 AnyReduction: TypeAlias = Reduction | type[Reduction] | Callable[..., Reduction]
@@ -120,8 +121,7 @@ class BoundKernel:
         for name in keywords_of(function):
             if name in self.parameters:
                 given[name] = self.parameters[name]
-        ready = functools.partial(function, **given)
-        return device.evaluator(ready, self.seed, draws="rng" in wanted)
+        return device.evaluator(function, given, self.seed, draws="rng" in wanted)
 
     @property
     def shared_names(self) -> tuple[str, ...]:
@@ -239,21 +239,19 @@ class Kernel:
         """
         return _by_value, (type(self), self.__dict__)
 
-    def on(self, device: str) -> Callable[[Hook], Hook]:
-        """Use a function ``(block, …, *, …)`` on this device ("cpu" or "gpu") instead of the
-        kernel's; a decorator.
+    def on(self, device: str, **jit: Any) -> Callable[[Hook], Hook]:
+        """Use a function ``(block, …, *, …)`` on this device ("cpu", "compiled" or "gpu") instead
+        of the kernel's; a decorator.
 
         It returns the same partial, but for rounding, in a way that is faster there. It may take
-        the positional parameters that the kernel may, and some of its keyword-only ones.
+        the positional parameters that the kernel may, and some of its keyword-only ones. What is
+        compiled is in Numba's subset of Python, as :mod:`mpipar.core.devices.compiled` says, with
+        the options ``jit``: boundscheck (by default True), error_model.
         """
-        if device not in DEVICES:
-            there_are = " and ".join(DEVICES)
-            hint = did_you_mean(device, DEVICES)
-            raise BadKernel(f"{self.name}: there is no device {device!r}, but {there_are}{hint}")
+        check_device(device, self.name, jit)
 
         def use(function: Hook) -> Hook:
-            arrays_wanted(function)
-            check_keywords(function, f"variant on the {device}", self.name, self._known)
+            check_variant(function, device, self.name, self._known, jit)
             self._variants[device] = function
             return function
 
@@ -379,7 +377,7 @@ class Kernel:
     def _plan(self, values: dict[str, Any], n: int, block: int | None, device: str) -> Plan:
         size: Any = self.default_block if block is None else block
         if isinstance(size, Mapping):
-            size = size.get(device)
+            size = DEVICES[device].block_among(size)
         if callable(size):
             size = call(size, **values)
         plan = Plan.by_default(n, device) if size is None else Plan(n, BLOCK.check_all(size))

@@ -45,6 +45,11 @@ class Plan:
     def check_on(self, device: str) -> None:
         """Raise BadInput if a device can't have blocks of this size."""
         there = DEVICES[device]
+        if there.most_items is not None and self.n > there.most_items:
+            raise BadInput(
+                f"{there.one} counts to {there.most_items}, and there are {self.n} items",
+                option="device",
+            )
         if there.largest_block is None or min(self.block, self.n) <= there.largest_block:
             return
         most = f"{there.largest_block:_} items on {there.one}"

@@ -30,7 +30,7 @@ class Placement(NamedTuple):
     workers : int
         Worker processes in each rank; 1 is the rank itself.
     device : str
-        cpu or gpu.
+        cpu, compiled or gpu.
     gpus : sequence of str
         The models of the GPUs, if that is the device: of each rank, or each model once.
     library : str
@@ -233,7 +233,7 @@ class OfRun:
 
     @property
     def device(self) -> str:
-        """The device that evaluated blocks: cpu or gpu."""
+        """The device that evaluated blocks: cpu, compiled or gpu."""
         return self.run.placement.device
 
     @property

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from fractions import Fraction
 
 
+TILE = 512  # sums of four steps, 4 KiB
+offsets = np.arange(0.0, 4.0 * TILE, 4.0)
+
+
 def radius(steps: int) -> float:
     """Return the length that the kernel gives to the unit interval: about ``steps``, with an exact
     square.
@@ -61,6 +65,53 @@ def odd_one(block: Block, steps: int) -> float:
     n = radius(steps)
     y = (block.stop - 0.5) * n / steps
     return 1.0 / (n * n + y**2)
+
+
+def tiles(block: Block, *, steps: int) -> float:
+    """Return the same, but for rounding, in compiled code: four neighbours share one division.
+
+    Tile by tile, the sums of four are put into a buffer in the first-level cache, each half of which
+    is then added to the other, until one number is left: loops that a compiler makes vectors of
+    without changing the order of a sum.
+    """
+    n = np.float64(np.float32(steps))  # the radius
+    n2 = n * n + 0.25
+    step = n / steps
+    fours = np.empty(TILE)
+    total = rest = 0.0
+    whole = block.size // 4
+    for first in range(0, whole, TILE):
+        count = min(TILE, whole - first)
+        left = (block.start + 4 * first + 1) * step
+        for i in range(count):
+            # The middles of two pairs of neighbours, and of each pair 2 s / b.
+            c = left + offsets[i] * step
+            d = c + 2.0 * step
+            c2 = c * c
+            d2 = d * d
+            s = n2 + c2
+            t = n2 + d2
+            a = s * s - c2
+            b = t * t - d2
+            fours[i] = (s * b + t * a) / (a * b)
+        for i in range(count, TILE):
+            fours[i] = 0.0
+        half = TILE // 2
+        while half:
+            for i in range(half):
+                fours[i] += fours[i + half]
+            half //= 2
+        # As if the sum of the tiles had twice the digits.
+        tile = fours[0]
+        before = total
+        total += tile
+        part = total - before
+        rest += (before - (total - part)) + (tile - part)
+    alone = 0.0
+    for item in range(block.start + 4 * whole, block.stop):
+        y = (item + 0.5) * step
+        alone += 1.0 / (n * n + y * y)
+    return 2.0 * (total + rest) + alone
 
 
 def fused(block: Block, xp: Any, *, steps: int) -> Any:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+from mpipar.core.devices.port import Place
 from mpipar.runtime.between_blocks import Checkpoint
-from mpipar.runtime.device import Gpu
 from mpipar.runtime.evaluate import Output
 from mpipar.runtime.run_options import RunOptions
 
@@ -44,8 +44,9 @@ class Conduct(NamedTuple):
         blocks without rows.
     keep_timeline : bool
         Whether to keep when each process evaluated which blocks.
-    gpu : Gpu, optional
-        What this rank and its workers evaluate blocks on, if the kernel is bound to a GPU.
+    place : Place, optional
+        What this rank and its workers evaluate blocks on, if the kernel is bound to a GPU or to
+        compiled code.
     interruption : callable
         Returns what says that this rank is to stop early, or None.
     progress : callable
@@ -59,7 +60,7 @@ class Conduct(NamedTuple):
     checkpoint: Checkpoint | None = None
     keep_partials: bool = False
     keep_timeline: bool = False
-    gpu: Gpu | None = None
+    place: Place | None = None
     interruption: Callable[[], str | None] = _no_interruption
     progress: Callable[[float], None] = _no_progress
     notify: Callable[[str], None] = _no_notice

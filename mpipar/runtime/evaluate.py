@@ -13,10 +13,10 @@ import numpy as np
 
 from mpipar.base.errors import UnfitResult
 from mpipar.core.blocks import Blocks
+from mpipar.core.devices.port import Place
 from mpipar.core.kernel import BoundKernel
 from mpipar.core.plan import Block
 from mpipar.core.reduction import Array
-from mpipar.runtime.device import Gpu
 from mpipar.runtime.failure import (
     STOP,
     Failure,
@@ -116,8 +116,8 @@ class Task(NamedTuple):
         What is done about an exception in the kernel.
     keep_partials : bool
         Whether the outcome has the partial of each block beside the total.
-    gpu : Gpu or None
-        The GPU that the kernel runs on, if it does.
+    place : Place or None
+        What evaluates blocks, if it isn't Python itself: a GPU, or compiled code.
     """
 
     bound: BoundKernel
@@ -125,7 +125,7 @@ class Task(NamedTuple):
     output: Output | None = None
     on_error: OnError = STOP
     keep_partials: bool = False
-    gpu: Gpu | None = None
+    place: Place | None = None
 
 
 class Evaluator:
@@ -134,9 +134,9 @@ class Evaluator:
     def __init__(self, task: Task) -> None:
         self._task = task
         shared = {name: array.attach() for name, array in task.shared.items()}
-        opened = None if task.gpu is None else task.gpu.open()
+        opened = None if task.place is None else task.place.open()
         self._function = task.bound.evaluator(shared, opened)
-        if opened is not None and task.bound.plan.n > 0:
+        if opened is not None and opened.is_slow_at_first and task.bound.plan.n > 0:
             self._rehearse()
         self._has_rows = bool(task.bound.reduction.datasets())
         self._is_plain = task.on_error == STOP and not self._has_rows and not task.keep_partials

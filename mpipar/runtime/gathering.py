@@ -12,6 +12,7 @@ from mpipar.core.reduction import Array
 from mpipar.core.run_record import Placement, RunRecord, Timing, Trouble
 from mpipar.runtime.communicator import Comm
 from mpipar.runtime.conduct import Conduct
+from mpipar.runtime.device import Gpu
 from mpipar.runtime.progress_state import Done, Record, Tally
 from mpipar.runtime.result import Result, joined_rows
 from mpipar.runtime.timeline import Span, Timeline, most_of_each
@@ -56,6 +57,9 @@ class Gathering(NamedTuple):
     def told(self, tally: Tally) -> Told:
         """Return what this rank tells the root."""
         timelines = []
+        gpu = None
+        if isinstance(self.conduct.place, Gpu):
+            gpu = self.conduct.place.name
         if self.conduct.keep_timeline:
             most = most_of_each(self.comm.size * self.workers)
             timelines = [record.timeline.since(self.began, most) for record in tally.records]
@@ -67,7 +71,7 @@ class Gathering(NamedTuple):
             rows=tally.rows,
             retried=tally.retried,
             lost_workers=tally.lost_workers,
-            gpu=None if self.conduct.gpu is None else self.conduct.gpu.name,
+            gpu=gpu,
         )
 
     def result(

@@ -21,9 +21,11 @@ from mpipar.runtime.failure import Failure, one_line
 from mpipar.runtime.progress_state import Record
 
 
-def prepare() -> None:
-    """Start the fork server for workers, unless it runs. To be called before MPI is initialised."""
-    child.prepare("numpy", __name__, "mpipar.runtime.ignore_signals")
+def prepare(*also: str) -> None:
+    """Start the fork server for workers, unless it runs, with further modules loaded. To be called
+    before MPI is initialised.
+    """
+    child.prepare("numpy", __name__, "mpipar.runtime.ignore_signals", *also)
 
 
 class Worker:

@@ -22,6 +22,7 @@ from mpipar.runtime import node
 from mpipar.runtime.agreement import Verdict, agree, all_well, guarded
 from mpipar.runtime.between_blocks import Checkpoint, Watch
 from mpipar.runtime.communicator import Comm, RankLost
+from mpipar.runtime.compiling import Compiler, compile_on_each_node
 from mpipar.runtime.conduct import MOST_KEPT_PARTIALS, Conduct
 from mpipar.runtime.evaluate import Task
 from mpipar.runtime.failure import Failure, one_line
@@ -77,8 +78,10 @@ def run(bound: BoundKernel, comm: Comm, conduct: Conduct | None = None) -> Resul
     is_small = bound.plan.n_blocks <= MOST_KEPT_PARTIALS and not bound.reduction.datasets()
     with shared_arrays(bound, comm) as arrays:
         keep_partials = conduct.keep_partials and is_small
+        if isinstance(conduct.place, Compiler):
+            compile_on_each_node(bound, arrays, comm, conduct.notify)
         task = Task(
-            bound, arrays, conduct.output, conduct.options.on_error, keep_partials, conduct.gpu
+            bound, arrays, conduct.output, conduct.options.on_error, keep_partials, conduct.place
         )
         with _evaluator(task, comm, workers, conduct) as evaluator:
             all_well(comm, evaluator.wait_until_ready())

@@ -151,7 +151,7 @@ class RunOptions:
             choices=CHOICES,
             help=(
                 "what evaluates blocks; auto: GPUs, if the kernel can use them and each rank has"
-                " one"
+                " one, or else compiled code, if it has that and each rank has Numba"
             ),
         )
     )

@@ -10,6 +10,7 @@ import numpy as np
 
 from mpipar._version import __version__
 from mpipar.base.text import items_in_blocks, several
+from mpipar.core.devices.compiled import COMPILED
 from mpipar.runtime.failure import Skipped
 from mpipar.runtime.result import Result
 
@@ -87,6 +88,8 @@ def _where(result: Result, device: bool) -> str:
     where += f" on {several(result.nodes, 'node')}"
     if result.gpus:
         where += f", on GPUs ({', '.join(sorted(set(result.gpus)))})"
+    elif result.device == COMPILED.name:
+        where += COMPILED.where
     elif device:
         where += f", on the {result.device.upper()}"
     if result.library:

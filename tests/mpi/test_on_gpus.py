@@ -409,7 +409,7 @@ def test_from_python(with_gpus, tmp_path):
     first, refused = finished.stdout.splitlines()
     assert json.loads(first)[0] == "gpu"
     assert json.loads(first)[1] == pytest.approx(1250, rel=0.15)
-    assert refused == "device: expected cpu, gpu or auto, got tpu; did you mean gpu, cpu?"
+    assert refused == "device: expected cpu, compiled, gpu or auto, got tpu; did you mean gpu, cpu?"
 
 
 COMPARE = str(TESTS.parent / "benchmarks/gpu/compare.py")

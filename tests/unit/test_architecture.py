@@ -159,6 +159,15 @@ def test_one_module_alone_imports_mpi():
     assert [module for module in MODULES if loads(module, "mpi4py")] == ["mpipar.runtime.comm"]
 
 
+def test_one_module_alone_imports_numba():
+    """What asks whether it is there imports it by its name, where compiled code is wanted."""
+    doors = {"mpipar.runtime.numba_compiler", "mpipar.runtime.compiling"}
+    assert {module for module in MODULES if loads(module, "numba", "llvmlite")} == doors
+    assert not [
+        module for module in MODULES if "mpipar.runtime.numba_compiler" in imports_of(module)
+    ]
+
+
 def test_files_are_the_business_of_the_store_and_of_inputs():
     assert {module.split(".")[1] for module in MODULES if loads(module, "h5py")} == {
         "store",
@@ -171,11 +180,13 @@ def test_pickle_is_for_processes_of_one_run_alone():
     others = {module for module in found if not module.startswith("mpipar.pool")}
     # study.costs measures what it takes; store.apart hears from a copy of its own process
     # store.pickled_outcomes has what the user alone may have written, signed: --keep-pickled
+    # machine code is kept in a folder that the user alone can write to
     assert others == {
         "mpipar.runtime.pool_worker",
         "mpipar.predict.costs",
         "mpipar.store.apart",
         "mpipar.store.pickled_outcomes",
+        "mpipar.runtime.numba_compiler",
     }
 
 

@@ -377,7 +377,7 @@ def evaluator_of(function, items=100, device="gpu", **task) -> Evaluator:
     """Return what evaluates blocks of a kernel of two, on the stand-in or not."""
     kernel = driver(n="items", reduction=ExactSum, block=2)(function)
     card = Gpu(0, "", "", 0) if device == "gpu" else None
-    return Evaluator(Task(kernel.bind({"items": items}, device=device), gpu=card, **task))
+    return Evaluator(Task(kernel.bind({"items": items}, device=device), place=card, **task))
 
 
 @pytest.mark.parametrize(
@@ -493,7 +493,9 @@ def test_variants_have_the_rules_of_kernels():
     def plain(block, xp, *, items: int = 3, scale: float = 1.0):
         return scale
 
-    with pytest.raises(TypeError, match="plain: there is no device 'tpu', but cpu and gpu"):
+    with pytest.raises(
+        TypeError, match="plain: there is no device 'tpu', but cpu, compiled and gpu"
+    ):
         plain.on("tpu")
     with pytest.raises(
         TypeError, match="plain: its variant on the cpu takes other, which the kernel doesn't"

@@ -359,7 +359,7 @@ def test_options_are_described_by_parameters_of_their_names():
         ({"resume": "no"}, "resume: expected true or false, got 'no'"),
         ({"on_error": "stopp"}, "on_error: expected stop, skip or retry:N"),
         ({"output": "a.txt"}, "output: expected a file of .h5 or .hdf5"),
-        ({"device": "tpu"}, "device: expected cpu, gpu or auto, got tpu"),
+        ({"device": "tpu"}, "device: expected cpu, compiled, gpu or auto, got tpu"),
     ],
 )
 def test_a_value_that_can_not_be_used_is_refused_by_name(given, said):

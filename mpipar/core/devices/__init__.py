@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from mpipar.core.devices.compiled import COMPILED
 from mpipar.core.devices.cpu import CPU
 from mpipar.core.devices.gpu import GPU
 from mpipar.core.devices.port import Device
 
-DEVICES: dict[str, Device] = {device.name: device for device in (CPU, GPU)}
+DEVICES: dict[str, Device] = {device.name: device for device in (CPU, COMPILED, GPU)}
 
 AUTO = "auto"
-"""For what a user may ask: the GPU if all ranks have one and the kernel can use it."""
+"""For what a user may ask: the first of GPU, compiled code and CPU that the kernel can use and all
+ranks have.
+"""
 
 
 def before_looking(wanted: str) -> str:

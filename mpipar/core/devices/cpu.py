@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from mpipar.base.overriding import override
@@ -45,14 +47,17 @@ class _Host(Opened):
         return array
 
     @override
-    def evaluator(self, function: Function, seed: int, *, draws: bool) -> Evaluate:
+    def evaluator(
+        self, function: Function, given: Mapping[str, Any], seed: int, *, draws: bool
+    ) -> Evaluate:
+        ready = functools.partial(function, **given)
         if not draws:
-            return function
+            return ready
         # numpy.random takes time to load, and most kernels do without.
         from mpipar.core.streams import stream
 
         def evaluate(block: Block) -> object:
-            return function(block, rng=stream(seed, block.index))
+            return ready(block, rng=stream(seed, block.index))
 
         return evaluate
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+import functools
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from mpipar.base.overriding import override
 from mpipar.core.block import Block
@@ -51,6 +52,8 @@ class Accelerator(Opened):
         computed.
     """
 
+    is_slow_at_first: ClassVar[bool] = True
+
     def __init__(self, xp: Any, to_host: Callable[[Any], Any]) -> None:
         self.xp = xp
         self.to_host = to_host
@@ -64,16 +67,19 @@ class Accelerator(Opened):
         return self.xp.asarray(array)
 
     @override
-    def evaluator(self, function: Function, seed: int, *, draws: bool) -> Evaluate:
+    def evaluator(
+        self, function: Function, given: Mapping[str, Any], seed: int, *, draws: bool
+    ) -> Evaluate:
+        ready = functools.partial(function, **given)
         to_host = self.to_host
         if not draws:
-            return lambda block: to_host(function(block))
+            return lambda block: to_host(ready(block))
         from mpipar.core.philox import PhiloxStream
 
         xp = self.xp
 
         def evaluate(block: Block) -> Any:
-            return to_host(function(block, rng=PhiloxStream(xp, seed, block.index)))
+            return to_host(ready(block, rng=PhiloxStream(xp, seed, block.index)))
 
         return evaluate
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias
 
 from mpipar.core.block import Block
 
@@ -28,6 +28,10 @@ class Device(ABC):
         What a kernel must have to be evaluated on it.
     largest_block : int or None
         Items that a block may have.
+    most_items : int or None
+        Items that all blocks together may have.
+    takes_library : bool
+        Whether a function for it may take xp, the array library.
     """
 
     name: ClassVar[str]
@@ -35,10 +39,16 @@ class Device(ABC):
     where: ClassVar[str] = ""
     needs: ClassVar[str] = ""
     largest_block: ClassVar[int | None] = None
+    most_items: ClassVar[int | None] = None
+    takes_library: ClassVar[bool] = True
 
     @abstractmethod
     def default_block(self, n: int) -> int:
         """Return how many items a block has by default: it depends on ``n`` alone."""
+
+    def block_among(self, sizes: Mapping[str, Any]) -> Any:
+        """Return the block size of a kernel that has several, by names of devices, or None."""
+        return sizes.get(self.name)
 
     @abstractmethod
     def suits(self, arguments: tuple[str, ...], has_own_function: bool) -> bool:
@@ -54,7 +64,15 @@ class Device(ABC):
 
 
 class Opened(ABC):
-    """A device that this process uses: arrays, random numbers and kernels on it."""
+    """A device that this process uses: arrays, random numbers and kernels on it.
+
+    Attributes
+    ----------
+    is_slow_at_first : bool
+        Whether a function takes long, or may fail, when it is first evaluated.
+    """
+
+    is_slow_at_first: ClassVar[bool] = False
 
     @abstractmethod
     def library(self) -> Any:
@@ -65,15 +83,31 @@ class Opened(ABC):
         """Return an array in the memory of the host as the kernel sees it."""
 
     @abstractmethod
-    def evaluator(self, function: Function, seed: int, *, draws: bool) -> Evaluate:
+    def evaluator(
+        self,
+        function: Function,
+        given: Mapping[str, Any],
+        seed: int,
+        *,
+        draws: bool,
+    ) -> Evaluate:
         """Return what evaluates a block to its partial, and waits until that is in the memory of
         the host.
 
         Parameters
         ----------
         function : callable
-            The kernel's, with all arguments but block and rng.
+            The kernel's.
+        given : mapping
+            Its arguments but block and rng, by their names.
         seed : int
         draws : bool
             Whether it takes rng, the random stream of the block.
         """
+
+
+class Place(Protocol):
+    """What a process is told of the device that it is to use. Can be sent to a worker."""
+
+    def open(self) -> Opened:
+        """Use it in this process and thread from now on."""

@@ -1,0 +1,125 @@
+"""The cores of the host, with machine code that Numba makes of a kernel's Python.
+
+Decorate a function with ``@kernel.on("compiled")``, or a kernel's one and only function::
+
+    @driver(n="terms", reduction=ExactSum)
+    def basel(block, *, terms: int = 10**6):
+        total = 0.0
+        for i in block:
+            total += 1.0 / (i + 1.0) ** 2
+        return total
+
+    basel.on("compiled")(basel.function)
+
+It is in Numba's subset of Python, and takes what any kernel does: block (with ``index``, ``start``,
+``stop``, ``size``, ``len`` and iteration), rng (the block's own generator of NumPy), shared arrays,
+and options after the ``*``; a list comes as an array. Functions of Python's that it calls are
+compiled with it. It says nothing of Numba: that is imported where ``--device compiled`` is asked for.
+
+Whole numbers have 64 bits there, and none is checked for that. No sum is reordered and no product
+fused with a sum, so that the bits are those of the source on each processor.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from mpipar.base.overriding import override
+from mpipar.core.block import Block
+from mpipar.core.devices.cpu import CPU
+from mpipar.core.devices.port import Device, Evaluate, Function, Opened
+
+if TYPE_CHECKING:
+    from mpipar.core.partials import Array
+
+Compile: TypeAlias = Callable[[Function, list[Any]], Function]
+"""Returns the machine code of a function for arguments of the types that these have."""
+
+JIT_OPTIONS = ("error_model", "boundscheck")
+"""Options of Numba's that a kernel may choose, with ``kernel.on("compiled", boundscheck=False)``: none
+of those that let the compiler choose how to round.
+"""
+
+JIT = "__mpipar_jit__"
+"""The attribute of a function that has the options which were chosen."""
+
+
+class _Compiled(Device):
+    name = "compiled"
+    one = "compiled code"
+    where = ", compiled"
+    needs = 'one is in Numba\'s subset of Python, decorated with kernel.on("compiled")'
+    most_items = 2**63 - 1
+    takes_library = False
+
+    @override
+    def default_block(self, n: int) -> int:
+        # With the blocks of the CPU, a kernel has the same random numbers as there.
+        return CPU.default_block(n)
+
+    @override
+    def block_among(self, sizes: Mapping[str, Any]) -> Any:
+        return sizes.get(self.name, CPU.block_among(sizes))
+
+    @override
+    def suits(self, arguments: tuple[str, ...], has_own_function: bool) -> bool:
+        return has_own_function
+
+
+class Compiling(Opened):
+    """The compiler, as this process uses it.
+
+    Attributes
+    ----------
+    compile : callable
+        See :data:`Compile`.
+    """
+
+    def __init__(self, compile: Compile) -> None:
+        self.compile = compile
+
+    @override
+    def library(self) -> Any:
+        raise AssertionError("no compiled function takes xp")
+
+    @override
+    def shared(self, array: Array) -> Array:
+        return array
+
+    @override
+    def evaluator(
+        self, function: Function, given: Mapping[str, Any], seed: int, *, draws: bool
+    ) -> Evaluate:
+        from mpipar.core.streams import stream
+
+        _, *names = inspect.signature(function).parameters
+        values = dict(given)
+        if draws:
+            values["rng"] = stream(seed, 0)
+        arguments = [_as_compiled(values[name]) for name in names]
+        compiled = self.compile(function, [Block(0, 0, 0), *arguments])
+        if not draws:
+            return lambda block: compiled(block, *arguments)
+        place = names.index("rng")
+        before, after = arguments[:place], arguments[place + 1 :]
+
+        def evaluate(block: Block) -> object:
+            return compiled(block, *before, stream(seed, block.index), *after)
+
+        return evaluate
+
+
+def _as_compiled(value: Any) -> Any:
+    """Return the value of an argument as compiled code takes it."""
+    if not isinstance(value, list):
+        return value
+    import numpy as np
+
+    array = np.array(value)
+    array.flags.writeable = False
+    return array
+
+
+COMPILED = _Compiled()

@@ -1,0 +1,298 @@
+"""Compiled code: the port, what is kept on disk, what is refused, and whether it is what the readable
+form says."""
+
+import math
+import os
+import subprocess
+import sys
+from collections import namedtuple
+from concurrent.futures import ThreadPoolExecutor
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mpipar import BadInput, BadKernel, ExactSum
+from mpipar.core.block import Block
+from mpipar.core.devices.compiled import COMPILED
+from mpipar.core.devices.cpu import CPU
+from mpipar.core.kernel import Kernel
+from mpipar.kernels.pi import radius, tiles
+from mpipar.runtime import code_cache, compiling, frozen_code
+
+numba = pytest.importorskip("numba")
+numba_compiler = pytest.importorskip("mpipar.runtime.numba_compiler")
+
+SCALE = 3.0
+
+
+@pytest.fixture(autouse=True)
+def _own_folder(tmp_path_factory, monkeypatch):
+    monkeypatch.setenv(code_cache.VARIABLE, str(tmp_path_factory.mktemp("code", numbered=True)))
+    monkeypatch.setattr(numba_compiler, "_made", {})
+
+
+def scaled(x):
+    return x * SCALE
+
+
+def series(block, weights, rng, *, terms: int = 1000, power: float = 2.0, xs: list[float] = [1.0]):  # noqa: B006
+    total = weights[0]
+    for i in block:
+        total += scaled(rng.random()) + 1.0 / (i + 1.0) ** power + xs[i % len(xs)]
+    return total + len(block) + block.size + block.index + block.start - block.stop
+
+
+def kernel_of(function, **jit):
+    kernel = Kernel(function, n="terms", reduction=ExactSum)
+    if "weights" in kernel.arrays:
+        kernel.shared(weights)
+    kernel.on("compiled", **jit)(function)
+    return kernel
+
+
+def weights(empty):
+    array = empty((2,), float)
+    array[:] = 0.5
+    return array
+
+
+def evaluators(kernel, block=None, arrays=None, **parameters):
+    """Return what evaluates blocks, readable and compiled, and the plan."""
+    bound = kernel.bind(parameters, block=block, device="compiled")
+    readable = kernel.bind(parameters, block=block)
+    assert bound.plan == readable.plan
+    return (
+        readable.evaluator(arrays),
+        bound.evaluator(arrays, compiling.compiler().open()),
+        bound.plan,
+    )
+
+
+def test_a_compiled_function_is_given_what_any_kernel_is():
+    array = np.full(2, 0.5)
+    array.flags.writeable = False
+    kernel = kernel_of(series)
+    readable, compiled, plan = evaluators(
+        kernel, arrays={"weights": array}, terms=1000, block=300, xs=[1.0, 2.5]
+    )
+    assert plan.n_blocks == 4
+    for index in range(plan.n_blocks):
+        assert compiled(plan[index]) == readable(plan[index])
+
+
+def item_sum(block, *, terms: int = 10) -> float:
+    return float(sum(block))
+
+
+def test_it_has_the_blocks_of_the_cpu_unless_it_says_otherwise():
+    for sizes, expected in (({"cpu": 10, "gpu": 20}, 10), ({"cpu": 10, "compiled": 30}, 30)):
+        kernel = Kernel(item_sum, n="terms", reduction=ExactSum, block=sizes)
+        kernel.on("compiled")(item_sum)
+        assert kernel.bind({"terms": 100}, device="compiled").plan.block == expected
+    assert COMPILED.default_block(10**6) == CPU.default_block(10**6)
+
+
+def test_what_can_not_be_compiled_is_said_where_it_is_decorated():
+    kernel = Kernel(item_sum, n="terms", reduction=ExactSum)
+    with pytest.raises(BadKernel, match="compiled code can't take xp; import NumPy"):
+        kernel.on("compiled")(lambda block, xp: 0.0)
+    with pytest.raises(BadKernel, match="without Numba's own decorator"):
+        kernel.on("compiled")(numba.njit(item_sum))
+    with pytest.raises(BadKernel, match="compiled code has no option 'fastmath'"):
+        kernel.on("compiled", fastmath=True)
+    with pytest.raises(BadKernel, match="there is no device 'compield', but cpu, compiled and gpu"):
+        kernel.on("compield")
+    with pytest.raises(BadInput, match="item_sum has no kernel for compiled code: one is in Numba"):
+        kernel.bind({}, device="compiled")
+
+
+def reads_beyond(block, *, terms: int = 10) -> float:
+    return np.zeros(3)[block.stop]
+
+
+def divides(block, *, terms: int = 10) -> float:
+    return 1.0 / block.start
+
+
+def test_indices_and_divisors_are_checked_as_in_python():
+    for function, error in ((reads_beyond, IndexError), (divides, ZeroDivisionError)):
+        _, compiled, plan = evaluators(kernel_of(function), block=10)
+        with pytest.raises(error):
+            compiled(plan[0])
+
+
+def opens_files(block, *, terms: int = 10) -> float:
+    return len(open("x").read())
+
+
+def adds_text(block, *, terms: int = 10) -> float:
+    return "a" + block.start
+
+
+def needs_more(block, *, terms: int = 10, big: int = 2**70) -> float:
+    return float(big)
+
+
+@pytest.mark.parametrize(
+    ("function", "told"),
+    [
+        (opens_files, r"^Numba refuses opens_files: .*'open'.* \(test_compiled.py, line \d+\)$"),
+        (adds_text, r"^Numba refuses adds_text: No implementation of .* add\(.*line \d+\)$"),
+        (
+            needs_more,
+            r"^big: compiled code has whole numbers of 64 bits, got 1180591620717411303424$",
+        ),
+    ],
+)
+def test_what_numba_refuses_is_told_in_one_line(function, told):
+    with pytest.raises(BadInput, match=told):
+        evaluators(kernel_of(function))
+
+
+def test_more_items_than_64_bits_count_are_refused():
+    kernel = Kernel(item_sum, n=lambda terms: terms**2, reduction=ExactSum)
+    kernel.on("compiled")(item_sum)
+    with pytest.raises(BadInput, match="compiled code counts to 9223372036854775807"):
+        kernel.bind({"terms": 2**40}, device="compiled")
+
+
+# What is kept on disk
+
+
+def compile_anew(function=scaled):
+    numba_compiler._made.clear()
+    return numba_compiler.compiled(function, [1.0])
+
+
+def test_machine_code_is_kept_and_never_stale(monkeypatch):
+    assert not compile_anew().was_kept
+    again = compile_anew()
+    assert again.was_kept
+    assert again.function(2.0) == 6.0
+    monkeypatch.setitem(globals(), "SCALE", 5.0)
+    other = compile_anew()
+    assert not other.was_kept
+    assert other.function(2.0) == 10.0
+    monkeypatch.setitem(globals(), "SCALE", 3.0)
+    assert compile_anew().was_kept
+    monkeypatch.setattr(numba, "__version__", "0.0.1")
+    numba_compiler._surroundings.cache_clear()
+    assert not compile_anew().was_kept
+    monkeypatch.setattr(numba_compiler, "_processor", lambda: ("x86_64", "another", "+avx"))
+    assert not compile_anew().was_kept
+    monkeypatch.undo()
+    numba_compiler._surroundings.cache_clear()
+
+
+def test_files_that_are_damaged_or_of_others_are_not_read():
+    compile_anew()
+    (path,) = code_cache.folder().iterdir()
+    data = path.read_bytes()
+    for damaged in (b"", data[:-1], data[:40] + bytes([data[40] ^ 1]) + data[41:]):
+        path.write_bytes(damaged)
+        made = compile_anew()
+        assert not made.was_kept
+        assert made.function(2.0) == 6.0
+        assert compile_anew().was_kept
+    code_cache.folder().chmod(0o777)
+    made = compile_anew()
+    assert not made.was_kept
+    assert "others can write to" in made.problem
+
+
+def test_whoever_reads_meanwhile_has_all_or_nothing():
+    contents = [bytes([number]) * 10**6 for number in range(8)]
+
+    def write_and_read(content):
+        code_cache.write("key", content)
+        return code_cache.read("key")
+
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(write_and_read, contents * 4)) <= set(contents)
+    assert len(list(code_cache.folder().iterdir())) == 1
+
+
+def test_what_nobody_has_used_for_long_is_removed():
+    code_cache.write("old", b"1")
+    (path,) = code_cache.folder().iterdir()
+    os.utime(path, (0, 0))
+    code_cache.write("new", b"2")
+    assert code_cache.read("old") is None
+    assert code_cache.read("new") == b"2"
+
+
+def test_there_need_be_no_folder(monkeypatch):
+    monkeypatch.setenv(code_cache.VARIABLE, "/proc/none")
+    made = compile_anew()
+    assert made.problem
+    assert made.function(2.0) == 6.0
+
+
+def uses(value, monkeypatch):
+    monkeypatch.setitem(globals(), "SCALE", value)
+    return frozen_code.digest_of(scaled)
+
+
+def test_a_digest_is_of_values_and_of_functions(monkeypatch):
+    namespace = {}
+    exec("def inner(x): return x + 1", namespace)
+    exec("def other(x): return x + 2", namespace)
+    inner, other = namespace["inner"], namespace["other"]
+    values = [3.0, 3, True, "3", np.float32(3), np.array([3.0]), np.array([3]), (3.0,), None]
+    values += [inner, other, numba.njit(inner), numba.njit(fastmath=True)(inner), math.sqrt, np]
+    values += [np.sum, np.sqrt, numba.float64, namedtuple("Pair", "a b"), namedtuple("Pair", "a c")]
+    digests = [uses(value, monkeypatch) for value in values]
+    assert len(set(digests)) == len(values)
+    assert digests == [uses(value, monkeypatch) for value in values]
+    with pytest.raises(frozen_code.Unknown):
+        uses(object(), monkeypatch)
+
+
+# Without Numba
+
+
+def test_without_numba_it_is_told_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "numba", None)
+    told = r"^Numba is not installed: pip install 'mpipar\[jit\]'$"
+    with pytest.raises(BadInput, match=told):
+        compiling.compiler()
+
+
+def test_numba_is_imported_where_it_is_asked_for_alone():
+    program = (
+        "import sys; from mpipar import run; from mpipar.pi import pi;"
+        " run(pi, steps=10); assert 'numba' not in sys.modules;"
+        " print(run(pi, steps=10, device='compiled').value); assert 'numba' in sys.modules"
+    )
+    finished = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=300)
+    assert finished.returncode == 0, finished.stderr
+
+
+# Ours
+
+
+def exact_pi_of(block, steps):
+    n = int(radius(steps))
+    step = Fraction(n, steps)
+    total = Fraction(0)
+    for item in block:
+        total += 1 / (n * n + ((2 * item + 1) * step / 2) ** 2)
+    return total
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    steps=st.integers(1, 2**62) | st.integers(1, 10**4),
+    start=st.floats(0, 1),
+    size=st.integers(1, 9) | st.integers(1, 1500),
+)
+def test_pi_compiled_is_the_sum_to_a_few_bits(steps, start, size):
+    size = min(size, steps)
+    first = round(start * (steps - size))
+    block = Block(0, first, first + size)
+    exact = exact_pi_of(block, steps)
+    compiled = numba_compiler.compiled(tiles, [block, steps]).function
+    assert abs(Fraction(compiled(block, steps)) / exact - 1) <= 8 * Fraction(2) ** -53
