@@ -54,7 +54,7 @@ def plan(job: Job, site: Site, tasks: list[int], after: list[str]) -> Plan:
 
 def _command(job: Job, site: Site) -> list[str]:
     """Return the command of the job's step."""
-    step = ["--folder", job.folder, "--attempts", str(job.attempts)]
+    step = ["--name", job.name, "--folder", job.folder, "--attempts", str(job.attempts)]
     if (job.ranks or (job.nodes or 1) * (job.ranks_per_node or 1)) == 1:
         step.append("--serial")
     if job.workers is not None:

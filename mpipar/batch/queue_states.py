@@ -19,7 +19,7 @@ def states_of(submissions: Iterable[Submission], wanted: Iterable[str] = ()) -> 
     :meth:`mpipar.batch.scheduler.Scheduler.states`, but of nothing else.
 
     Numbers are those of other jobs on other clusters, and on one that was set up anew: what counts
-    has the name of its submission, and is no older. Submissions to other clusters are left out.
+    has the name of its submission, or its time, and is no older. Submissions to other clusters are left out.
 
     Parameters
     ----------
@@ -58,9 +58,15 @@ def _number(id: str) -> str:
 
 def is_of(state: JobState | None, one: Submission | None) -> bool:
     """Return whether a state is a submission's, rather than another job's with its number."""
-    if state is None or one is None or state.name.strip() != one.name.strip():
+    if state is None or one is None:
         return False
-    return state.submitted is None or state.submitted >= one.time - _EARLIER
+    has_its_name = state.name.strip() == one.name.strip()
+    if state.submitted is None:
+        return has_its_name
+    if state.submitted < one.time - _EARLIER:
+        return False
+    # One that was given another name is known by its time: a number is given once at a time.
+    return has_its_name or state.submitted <= one.time + _EARLIER
 
 
 def open_states(submissions: Iterable[Submission]) -> list[JobState]:

@@ -78,15 +78,19 @@ class Submission:
         return Path(self.folder) / f"{self.name}-{self.id}{'_' * bool(task)}{task}.{suffix}"
 
 
-def add(submission: Submission) -> None:
-    """Put a submission on record, in its folder and in the user's index."""
+def add(submission: Submission) -> bool:
+    """Put a submission on record, in its folder and in the user's index; return whether it is in
+    both. Raises OSError if it isn't in its folder.
+    """
     line = asdict(submission)
     append_line(Path(submission.folder) / _SUBMISSIONS, line, flush=True)
-    index = _index()
-    # A home that can't be written to: the job can be named by its folder still.
-    with contextlib.suppress(OSError):
-        index.parent.mkdir(parents=True, exist_ok=True)
-        append_line(index, line, flush=True)
+    listed = index()
+    try:
+        listed.parent.mkdir(parents=True, exist_ok=True)
+        append_line(listed, line, flush=True)
+    except OSError:  # a home that can't be written to: the job can be named by its folder still
+        return False
+    return True
 
 
 def of_folder(folder: Path) -> list[Submission]:
@@ -96,7 +100,7 @@ def of_folder(folder: Path) -> list[Submission]:
 
 def of_id(number: str, cluster: str) -> Submission | None:
     """Return the latest submission with a number, from the user's index."""
-    found = [one for one in _read(_index()) if one.id == number and may_be_of(one.cluster, cluster)]
+    found = [one for one in _read(index()) if one.id == number and may_be_of(one.cluster, cluster)]
     own = [one for one in found if one.cluster == cluster]
     if not found:
         return None
@@ -128,7 +132,7 @@ def removed(cluster: str) -> list[Submission]:
 
 def _latest(cluster: str) -> list[Submission]:
     latest: dict[str, Submission] = {}
-    for one in _read(_index()):
+    for one in _read(index()):
         if may_be_of(one.cluster, cluster):
             latest.pop(one.folder, None)
             latest[one.folder] = one
@@ -171,6 +175,7 @@ def _read(path: Path) -> Iterator[Submission]:
                 yield Submission(**{name: values[name] for name in names & values.keys()})
 
 
-def _index() -> Path:
+def index() -> Path:
+    """Return the file that lists all jobs of the user's."""
     state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
     return Path(state) / "mpipar" / "jobs.jsonl"

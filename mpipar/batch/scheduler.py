@@ -109,6 +109,21 @@ class Answer(NamedTuple):
     is_away: bool = False
 
 
+class Accepted(NamedTuple):
+    """A job that was submitted.
+
+    Attributes
+    ----------
+    id : str
+        Its number.
+    said : str
+        What the scheduler, or the site, had to say of it; empty if nothing.
+    """
+
+    id: str
+    said: str = ""
+
+
 class Starter(Protocol):
     """The scheduler's own program that starts ranks within a job, and what it reads."""
 
@@ -182,8 +197,8 @@ class Scheduler(Protocol):
     def command(self, options: Sequence[str], script: Path, arguments: Sequence[str]) -> list[str]:
         """Return the command that submits a script. Pure."""
 
-    def submit(self, command: Sequence[str]) -> str:
-        """Submit by such a command, and return the job's number.
+    def submit(self, command: Sequence[str]) -> Accepted:
+        """Submit by such a command.
 
         Raises
         ------

@@ -20,6 +20,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,7 @@ def _parser() -> Parser:
     parser.add_argument("--serial", action="store_true", help="one process, without a launcher")
     parser.add_argument("--workers", metavar="N|auto", help="worker processes in each rank")
     parser.add_argument("--site", type=Path, metavar="FILE", help="the site's profile")
+    parser.add_argument("--name", help="of log and journal (default: the job's)")
     parser.add_argument(
         "--folder", type=Path, help="where the journal goes (default: where the job was submitted)"
     )
@@ -101,6 +103,8 @@ class Step:
     """
 
     def __init__(self, options: Any, given: Allocation, site: Site) -> None:
+        # The user may have given the job another name since.
+        given = replace(given, name=options.name or given.name)
         self._options = options
         self._given = given
         self._site = site

@@ -176,12 +176,12 @@ def submit(
             write_text(folder / SITE, site.text)
     except OSError as error:
         raise BadInput(f"output.folder: {error.strerror}: {job.folder!r}") from None
-    number = scheduler().submit(planned.words())
+    accepted = scheduler().submit(planned.words())
     outputs = {}
     if job.output:
         outputs = {str(task or ""): str(output_of(job, task)) for task in tasks}
     submission = Submission(
-        id=number,
+        id=accepted.id,
         name=job.name,
         cluster=scheduler().cluster(),
         folder=job.folder,
@@ -191,14 +191,21 @@ def submit(
         overrides=overrides,
         time=time.time(),
     )
+    for line in accepted.said.splitlines():
+        _say(line)
     try:
-        record.add(submission)
+        is_listed = record.add(submission)
     except OSError as error:  # it is in the queue: the user must have its number
-        print(
-            f"mpipar submit: job {number} can't be put on record: {error.strerror}: {job.folder}",
-            file=sys.stderr,
-        )
+        _say(f"job {accepted.id} can't be put on record: {error.strerror}: {job.folder}")
+    else:
+        if not is_listed:
+            index = record.index()
+            _say(f"job {accepted.id} is known by its folder alone: {index} can't be written to")
     return submission
+
+
+def _say(text: str) -> None:
+    print(f"mpipar submit: {text}", file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager

@@ -11,7 +11,14 @@ from pathlib import Path
 from mpipar.base.errors import BadInput
 from mpipar.batch.allocation import Allocation
 from mpipar.batch.job_state import JobState, Meaning
-from mpipar.batch.scheduler import Answer, Request, SchedulerUnavailable, SubmitRefused, Times
+from mpipar.batch.scheduler import (
+    Accepted,
+    Answer,
+    Request,
+    SchedulerUnavailable,
+    SubmitRefused,
+    Times,
+)
 
 STATES = {
     "Q": Meaning("waiting", "waiting"),
@@ -83,7 +90,7 @@ class FakeScheduler:
     def command(self, options: Sequence[str], script: Path, arguments: Sequence[str]) -> list[str]:
         return ["fsub", *options, str(script), shlex.join(arguments)]
 
-    def submit(self, command: Sequence[str]) -> str:
+    def submit(self, command: Sequence[str]) -> Accepted:
         self.test(command)
         id = str(next(self._numbers))
         name = command[command.index("-N") + 1]
@@ -91,7 +98,7 @@ class FakeScheduler:
         self.jobs[id] = JobState(
             id, name, "Q", "full", "", 0.0, 60.0, 0, None, time.time(), None, None, STATES["Q"]
         )
-        return id
+        return Accepted(id)
 
     def test(self, options: Sequence[str]) -> str:
         if self.is_away:

@@ -101,3 +101,9 @@ def test_what_is_left_when_nodes_are_lost():
     uneven = Allocation("1", "", "1", "x", "/", ("a", "b", "c"), 7, None, 0).without({"a"})
     assert (uneven.nodes, uneven.ranks, uneven.ranks_per_node) == (("b", "c"), 4, 2)
     assert (left.job, left.own_id, left.name, left.folder) == ("1", "1", "x", "/")
+
+
+def test_components_of_a_heterogeneous_job_are_no_run():
+    with pytest.raises(BadInput, match="heterogeneous job"):
+        allocation({**JOB, "SLURM_HET_SIZE": "2"})
+    assert allocation({**JOB, "SLURM_HET_SIZE": "1"}).ranks == 4

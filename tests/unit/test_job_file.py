@@ -835,7 +835,7 @@ def test_the_working_folder_may_have_any_name(tmp_path, monkeypatch):
     output = next(
         word for word in slurm.calls("sbatch")[0].arguments if word.startswith("--output=")
     )
-    assert output == f"--output={str(cwd).replace('%', '%%')}/runs/job/%x-%j.out"
+    assert output == f"--output={str(cwd).replace('%', '%%')}/runs/job/job-%j.out"
     ran = run_as_slurm_would(slurm, cwd)
     assert ran.code == 0, ran.stderr
     assert (cwd / "seen").read_bytes() == os.fsencode(cwd / "runs/job")

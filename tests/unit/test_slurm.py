@@ -6,6 +6,7 @@ import time
 import pytest
 from fake_slurm import FakeSlurm, account, job
 
+from mpipar.base.errors import BadInput
 from mpipar.batch.job_state import state_of
 from mpipar.batch.scheduler import SchedulerUnavailable, SubmitRefused
 from mpipar.batch.slurm import calls, sbatch, scancel, scontrol
@@ -338,9 +339,11 @@ def test_cancelling_what_has_ended_is_no_error(fake):
 
 
 @pytest.mark.parametrize("printed", ["12\n", "12;mycluster\n", "a banner of the site\n12\n"])
-def test_submit(fake, printed):
-    fake.set(said={"sbatch": [0, printed, ""]})
-    assert sbatch.submit(["--ntasks=2", "job.sbatch", "a b"]) == "12"
+@pytest.mark.parametrize("said", ["", "sbatch: your account has 3 hours left\n"])
+def test_submit(fake, printed, said):
+    fake.set(said={"sbatch": [0, printed, said]})
+    accepted = sbatch.submit(["--ntasks=2", "job.sbatch", "a b"])
+    assert accepted == ("12", said.strip())
     assert fake.called("sbatch") == [["--parsable", "--ntasks=2", "job.sbatch", "a b"]]
 
 
@@ -360,6 +363,45 @@ def test_a_job_that_is_refused(fake):
     fake.set(said={"sbatch": [0, "", ""]})
     with pytest.raises(SubmitRefused, match="exit code 0, and not a word"):
         sbatch.submit(["job.sbatch"])
+
+
+@pytest.mark.parametrize("ask", [sbatch.submit, sbatch.test])
+def test_an_array_that_is_too_large_is_told_the_limit(fake, ask):
+    said = "sbatch: error: Batch job submission failed: Invalid job array specification\n"
+    config = "SlurmctldPort = 6817\nMaxArraySize            = 1001\nMaxJobCount = 10000\n"
+    fake.set(said={"sbatch": [1, "", said], "scontrol": [0, config, ""]})
+    with pytest.raises(
+        SubmitRefused, match=r"MaxArraySize is 1001: array\.tasks may be 1000 at most"
+    ):
+        ask(["--array=1-2000", "job.sbatch"])
+    fake.set(said={"sbatch": [1, "", said], "scontrol": [1, "", "no"]})
+    with pytest.raises(SubmitRefused, match=r"Invalid job array specification$"):
+        ask(["--array=1-2000", "job.sbatch"])
+
+
+@pytest.mark.parametrize("ask", [sbatch.submit, sbatch.test])
+@pytest.mark.parametrize(
+    ("variables", "refusal"),
+    [
+        ({"SBATCH_CLUSTERS": "other"}, "set SLURM_CLUSTERS instead"),
+        ({"SBATCH_CLUSTERS": "a", "SLURM_CLUSTERS": "b"}, "set SLURM_CLUSTERS instead"),
+        ({"SLURM_CLUSTERS": "a,b"}, "expected one cluster, got 'a,b'"),
+        ({"SBATCH_CLUSTERS": "a", "SLURM_CLUSTERS": "a"}, ""),
+        ({"SLURM_CLUSTERS": "other"}, ""),
+    ],
+)
+def test_a_job_goes_to_the_cluster_that_is_asked_of_it_later(
+    fake, monkeypatch, ask, variables, refusal
+):
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    fake.set(said={"sbatch": [0, "12\n", "sbatch: it would start\n"]})
+    if refusal:
+        with pytest.raises(BadInput, match=refusal):
+            ask(["job.sbatch"])
+        assert fake.called("sbatch") == []
+    else:
+        assert ask(["job.sbatch"])
 
 
 @pytest.mark.parametrize("ask", [sbatch.submit, sbatch.test])

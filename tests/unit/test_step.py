@@ -255,6 +255,12 @@ def test_a_requeue_is_asked_for_until_there_is_a_controller(begin, slurm):
     assert [line.endswith("; requeued") for line in told] == [False] * (len(told) - 1) + [True]
 
 
+def test_a_job_that_was_renamed_while_it_waited_keeps_its_journal(begin, slurm):
+    job = begin("-c", "", options=("--serial", "--name=pi"), SLURM_JOB_NAME="renamed")
+    assert job.ended().code == 0
+    assert (slurm.work / f"pi-{job.id}.journal").exists()
+
+
 def test_a_warning_in_the_prologue_counts(begin):
     job = begin(*DRIVER, "--seconds=0.2", MPIPAR_WARNED="1")
     assert job.ended().code == -signal.SIGTERM

@@ -49,6 +49,8 @@ def test_a_job_is_submitted_and_its_folder_and_record_written(slurm):
         sys.executable,
         "-m",
         "mpipar.batch.step",
+        "--name",
+        "pi",
         "--folder",
         str(folder),
         "--attempts",
@@ -58,7 +60,7 @@ def test_a_job_is_submitted_and_its_folder_and_record_written(slurm):
     program = ["-m", "mpipar.pi", "--steps=2000000", f"--output={folder}/pi.h5", "--resume"]
     given = [
         "--job-name=pi",
-        f"--output={folder}/%x-%j.out",
+        f"--output={folder}/pi-%j.out",
         "--open-mode=append",
         "--signal=B:USR1@120",
         "--requeue",
@@ -289,7 +291,7 @@ def test_all_resources_become_options(slurm):
         [
             *(
                 "--job-name=all",
-                f"--output={slurm.work}/out/%x-%j.out",
+                f"--output={slurm.work}/out/all-%j.out",
                 "--open-mode=append",
                 "--signal=B:USR1@60",
             ),
@@ -316,6 +318,8 @@ def test_all_resources_become_options(slurm):
     words = slurm.calls("sbatch")[0].arguments
     step = words[words.index("mpipar.batch.step") + 1 : words.index("--")]
     assert step == [
+        "--name",
+        "all",
         "--folder",
         f"{slurm.work}/out",
         "--attempts",
@@ -483,7 +487,7 @@ def test_all_tasks_of_an_array_are_submitted_at_first_and_later_what_is_not_fini
     ended = slurm.submit("many.toml")
     assert ended.stdout == "42\n", ended.stderr
     assert "--array=1-5%2" in options(slurm)
-    assert f"--output={folder}/%x-%A_%a.out" in options(slurm)
+    assert f"--output={folder}/many-%A_%a.out" in options(slurm)
     assert f"--output={folder}/pi-{{task}}.h5" in slurm.calls("sbatch")[0].arguments
     (submission,) = record.of_folder(folder)
     assert submission.tasks == "1-5"
@@ -595,3 +599,19 @@ def test_what_is_on_record_is_json(slurm):
     assert slurm.submit("script.toml").code == 0
     lines = (slurm.work / "runs/script/submissions.jsonl").read_text().splitlines()
     assert [json.loads(line)["id"] for line in lines] == ["42"]
+
+
+def test_what_sbatch_says_of_a_job_that_it_takes_is_passed_on(slurm):
+    program = slurm.folder / "bin" / "sbatch"
+    program.write_text(program.read_text() + "echo 'sbatch: 3 hours are left to you' >&2\n")
+    ended = slurm.submit("pi.toml")
+    assert (ended.code, ended.stdout) == (0, "42\n")
+    assert "mpipar submit: sbatch: 3 hours are left to you" in ended.stderr.splitlines()
+
+
+def test_a_home_that_cannot_be_written_to_is_told_of(slurm):
+    slurm.environment["XDG_STATE_HOME"] = "/proc/nowhere"
+    ended = slurm.submit("pi.toml")
+    assert (ended.code, ended.stdout) == (0, "42\n")
+    assert "job 42 is known by its folder alone: /proc/nowhere/mpipar/jobs.jsonl" in ended.stderr
+    assert "pi" in slurm.run("python", "-m", "mpipar", "status", "runs/pi").stdout

@@ -83,8 +83,9 @@ def options(wanted: Request) -> list[str]:
 
 def _log(wanted: Request) -> str:
     folder = wanted.folder.replace("%", "%%")
-    name = "%x-%A_%a" if wanted.tasks else "%x-%j"
-    return f"{folder}/{name}.out"
+    number = "%A_%a" if wanted.tasks else "%j"
+    # Not %x: the user may give the job another name while it waits.
+    return f"{folder}/{wanted.name}-{number}.out"
 
 
 def _array(wanted: Request) -> str:

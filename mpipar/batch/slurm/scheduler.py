@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mpipar.batch.allocation import Allocation
 from mpipar.batch.job_state import JobState
-from mpipar.batch.scheduler import Answer, Request, Times
+from mpipar.batch.scheduler import Accepted, Answer, Request, Times
 from mpipar.batch.slurm import (
     about,
     calls,
@@ -56,8 +56,8 @@ class Slurm:
         """Return the words that begin with sbatch."""
         return ["sbatch", *options, str(script), *arguments]
 
-    def submit(self, command: Sequence[str]) -> str:
-        """Run sbatch, and return the job's number."""
+    def submit(self, command: Sequence[str]) -> Accepted:
+        """Run sbatch."""
         return sbatch.submit(command[1:])
 
     def test(self, options: Sequence[str]) -> str:

@@ -27,12 +27,17 @@ def cluster() -> str:
 
 @functools.cache
 def _cluster(configuration: str, clusters: str, path: str) -> str:
+    return setting("ClusterName") or configuration
+
+
+def setting(name: str) -> str:
+    """Return what Slurm's configuration has under a name; empty if it can't be asked."""
     try:
         said = ask("scontrol", "show", "config", timeout=PATIENCE / 2).stdout
     except SchedulerUnavailable:
-        said = ""
-    found = re.search(r"^ClusterName\s*=\s*([^\s/]+)\s*$", said, re.MULTILINE)
-    return found[1] if found else configuration
+        return ""
+    found = re.search(rf"^{name}\s*=\s*([^\s/]+)\s*$", said, re.MULTILINE)
+    return found[1] if found else ""
 
 
 def requeue(id: str) -> Answer:

@@ -24,6 +24,10 @@ def allocation(environment: Mapping[str, str] = os.environ) -> Allocation:
     number = environment.get("SLURM_JOB_ID", "")
     if not number:
         raise BadInput("this is for jobs of Slurm: submit it by sbatch (SLURM_JOB_ID is not set)")
+    if int(environment.get("SLURM_HET_SIZE", "1")) > 1:
+        raise BadInput(
+            "this is a heterogeneous job, whose components can't be one run: submit one component"
+        )
     nodes = host_names(environment.get("SLURM_JOB_NODELIST", ""))
     count = int(environment.get("SLURM_JOB_NUM_NODES", len(nodes)))
     per_node = tasks_per_node(environment, count)
