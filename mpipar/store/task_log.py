@@ -36,6 +36,18 @@ _MARK = b"mpipar-t"
 _TASKS = struct.Struct("<IIiddBB")  # call, count, worker, end, seconds, is a range, has digests
 _CALL = struct.Struct("<II")  # bytes of its head, digests of blocks
 _INDEX = struct.Struct("<q")
+_NONSENSE = (
+    KeyError,
+    TypeError,
+    IndexError,
+    struct.error,
+    OverflowError,
+    RecursionError,
+    json.JSONDecodeError,
+    UnicodeError,
+)
+"""What nonsense in a record raises."""
+
 _MOST_TASKS = 2**24  # of a record
 _MOST_MISSING = 2**24  # bytes of digests that nobody has told of, before those of a record
 
@@ -200,7 +212,7 @@ def read_log(path: Path, calls: Iterable[StoredCall]) -> Logged | None:
     """
     try:
         return _read(records(path, _MARK), {call.number or 0: call for call in calls})
-    except (KeyError, TypeError, IndexError, struct.error, OverflowError, RecursionError) as error:
+    except _NONSENSE as error:
         raise ValueError(f"{str(path)!r} is damaged ({error!r})") from None
 
 

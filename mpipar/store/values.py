@@ -319,7 +319,11 @@ def _bytes_of(text: str) -> bytes:
 
 
 def _with_zeros(value: Any) -> Any:
-    return np.bytes_(value) if isinstance(value, bytes) else np.str_(value)
+    if isinstance(value, bytes):
+        return np.bytes_(value)
+    if isinstance(value, str):
+        return np.str_(value)
+    raise TypeError("neither bytes nor text")
 
 
 def _a(value: Any) -> str:

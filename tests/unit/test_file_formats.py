@@ -9,7 +9,7 @@ import pytest
 import mpipar
 from mpipar import ExactSum, driver
 from mpipar.pi import pi
-from mpipar.store import checkpoint, row_records
+from mpipar.store import checkpoint, pickled_outcomes, row_records, task_log, task_tables
 from mpipar.store.attributes import FORMAT
 
 POLICY = (Path(__file__).parents[2] / "docs/decisions/versions.md").read_text(encoding="utf-8")
@@ -42,5 +42,12 @@ def test_unfinished_runs_say_it_too(tmp_path):
 
 def test_the_policy_has_the_numbers_of_today():
     assert re.search(r"`mpipar_format` \| (\d+) \|", POLICY)[1] == str(FORMAT)
+    assert re.search(r"`script_format` \| (\d+) \|", POLICY)[1] == str(task_tables.FORMAT)
+    scripts = re.search(r"`(mpipar-t)`, `(mpipar-p)`; `format` in the log \| (\d+)", POLICY)
+    assert scripts.groups() == (
+        task_log._MARK.decode(),
+        pickled_outcomes._MARK.decode(),
+        str(task_log.FORMAT),
+    )
     marks = re.search(r"first bytes: `([\w-]+)`, `([\w-]+)`", POLICY)
     assert set(marks.groups()) == {checkpoint._MARK.decode(), row_records._ROWS.decode()}
