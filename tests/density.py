@@ -32,6 +32,8 @@ _LAYOUT = {
     tokenize.ENDMARKER,
     tokenize.ENCODING,
 }
+_FSTRING_START = getattr(tokenize, "FSTRING_START", None)
+_FSTRING_END = getattr(tokenize, "FSTRING_END", None)
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 _WITH_DOCSTRING = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 LIMITS = {
@@ -89,10 +91,13 @@ class Density:
 
     def _add_tokens(self, source: str, docstrings: set[int]) -> None:
         lines = set()
+        inside = 0  # f-strings, which are a token each, as up to Python 3.11
         for token in tokenize.generate_tokens(io.StringIO(source).readline):
             if token.type in _LAYOUT or token.start[0] in docstrings:
                 continue
-            self.tokens += 1
+            inside -= token.type == _FSTRING_END
+            self.tokens += inside == 0 and token.type != _FSTRING_END
+            inside += token.type == _FSTRING_START
             lines.update(range(token.start[0], token.end[0] + 1))
         self.lines += len(lines)
 

@@ -44,6 +44,7 @@ from mpipar.batch.schedulers import scheduler
 from mpipar.batch.site import Site, read_site
 from mpipar.batch.verdict import Ending, Verdict
 from mpipar.runtime import journal
+from mpipar.runtime.outlets import note
 
 _PAUSE_SECONDS = 1.0  # before a second start; so many times as long before later ones
 _LONGEST_PAUSE = 30
@@ -62,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         site = read_site(options.site)
         return Step(options, given, site).run()
     except BadInput as error:
-        print(f"mpipar: error: {error}", file=sys.stderr)
+        note(f"mpipar: error: {error}")
         return BAD_INPUT
 
 
@@ -303,7 +304,7 @@ class Step:
         return found.preempted >= (found.start or 0.0)
 
     def _say(self, text: str) -> None:
-        print(f"mpipar: job {self._given.label}: {text}", file=sys.stderr, flush=True)
+        note(f"mpipar: job {self._given.label}: {text}")
 
 
 def _settled(*, is_preempted: bool, has_lost: bool) -> tuple[int, bool]:

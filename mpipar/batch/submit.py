@@ -32,6 +32,7 @@ from mpipar.batch.site import Site
 from mpipar.batch.task_numbers import ranges
 from mpipar.core.preview import Preview, as_preview
 from mpipar.runtime import journal
+from mpipar.runtime.outlets import note
 from mpipar.store.files import write_text
 
 CHECK_SECONDS = 60.0
@@ -205,7 +206,7 @@ def submit(
 
 
 def _say(text: str) -> None:
-    print(f"mpipar submit: {text}", file=sys.stderr, flush=True)
+    note(f"mpipar submit: {text}")
 
 
 @contextlib.contextmanager

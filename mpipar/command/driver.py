@@ -31,7 +31,7 @@ from mpipar.runtime.comm import leave, world
 from mpipar.runtime.communicator import Comm, RankLost
 from mpipar.runtime.interrupt import outlive_warning
 from mpipar.runtime.journal import OUTPUT, tell
-from mpipar.runtime.outlets import note, open_missing
+from mpipar.runtime.outlets import note, open_missing, print_warnings
 from mpipar.runtime.result import Result
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ class Driver(Kernel):
         if self.function.__module__ == "__mp_main__" or is_loading():
             return  # the script is being imported for the kernel in it
         open_missing()
+        print_warnings()
         outlive_warning()
         suit_any_encoding()
         program = program or _program()

@@ -26,7 +26,7 @@ from mpipar.core.kernel import BoundKernel
 from mpipar.core.reduction import Array
 from mpipar.runtime.comm import world
 from mpipar.runtime.failure import STOP, OnError, one_line
-from mpipar.runtime.outlets import note, open_missing
+from mpipar.runtime.outlets import open_missing, warn
 from mpipar.runtime.result import Result
 from mpipar.runtime.run_options import RunOptions
 
@@ -199,4 +199,4 @@ def _tell(outcomes: Outcomes) -> None:
 
 
 def _notify(text: str) -> None:
-    note(f"mpipar.map: {text}")
+    warn(text, "mpipar.map")

@@ -15,7 +15,7 @@ from mpipar.core.kernel import BoundKernel, Kernel
 from mpipar.runtime.comm import ranks_of, world
 from mpipar.runtime.communicator import Comm
 from mpipar.runtime.device import callers_device_kept
-from mpipar.runtime.outlets import note, open_missing
+from mpipar.runtime.outlets import open_missing, warn
 from mpipar.runtime.result import Result
 from mpipar.runtime.run_options import RunOptions
 from mpipar.view.result_text import skipped_lines
@@ -181,4 +181,4 @@ def _with_stored_datasets(result: Result, bound: BoundKernel, path: str) -> Resu
 
 
 def _notify(text: str) -> None:
-    note(f"mpipar.run: {text}")
+    warn(text, "mpipar.run")

@@ -18,7 +18,7 @@ from mpipar.core.kernel import SEED
 from mpipar.core.parameters import Parameter
 from mpipar.runtime.launcher import launch
 from mpipar.runtime.mpirun import find_mpirun, settings_for, with_its_folder
-from mpipar.runtime.outlets import flush, open_missing
+from mpipar.runtime.outlets import flush, open_missing, print_warnings
 from mpipar.runtime.run_options import WORKERS, default_workers
 
 _PROGRAM = "mpipar run"
@@ -75,6 +75,7 @@ def main(arguments: Sequence[str]) -> int:
 
     Nothing that a script raises is caught: it ends as under plain Python.
     """
+    print_warnings()
     try:
         wanted = parse(arguments)
         if wanted.ranks is not None:

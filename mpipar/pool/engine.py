@@ -31,6 +31,7 @@ from mpipar.runtime.communicator import Comm
 from mpipar.runtime.doorbell import Doorbell
 from mpipar.runtime.interfaces import shared_address
 from mpipar.runtime.launcher import NO_INIT, is_launchers
+from mpipar.runtime.outlets import warn
 from mpipar.runtime.pinning import advice
 
 _environment_at_start = dict(os.environ)
@@ -113,7 +114,7 @@ class Engine(threading.Thread):
         """Tell how to mend it where ranks, or their workers, have too few cores."""
         told = advice([peer.place for peer in self._peers])
         if told is not None:
-            print(f"mpipar: {told}", file=sys.stderr, flush=True)
+            warn(told)
 
     # What the script's threads call.
 
@@ -280,7 +281,7 @@ class Engine(threading.Thread):
         """Return the script that workers are to import, if they are to."""
         script, complaint = importing.script_of_main(environment, self._stand_in, sum(self.workers))
         if complaint is not None:
-            print(f"mpipar: {complaint}", file=sys.stderr, flush=True)
+            warn(complaint)
         if script:
             dispatch.definitions.describe = twins.describe
         return script
@@ -338,11 +339,7 @@ class Engine(threading.Thread):
         self._lost.add(rank)
         self._comm.lost_ranks += 1
         host = self._peers[rank].host
-        print(
-            f"mpipar: rank {rank} on host {host} was lost; the others go on",
-            file=sys.stderr,
-            flush=True,
-        )
+        warn(f"rank {rank} on host {host} was lost; the others go on")
         for dispatch in list(self._pools.values()):
             dispatch.lose(rank)
             self._look_at(dispatch)

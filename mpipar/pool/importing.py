@@ -30,6 +30,7 @@ from typing import Any, NamedTuple
 
 from mpipar.pool.guard import Guarded, guarded, writes
 from mpipar.pool.watched import refuse, watched
+from mpipar.runtime.outlets import note
 
 _PATIENCE_SECONDS = (
     5.0  # that an import may take besides twice what the script itself has taken so far
@@ -210,11 +211,7 @@ def import_script(data: bytes, *, tells: bool = True) -> None:
     sys.modules["__main__"] = before
     sys.modules.pop("__mp_main__", None)
     if tells and not any(name in problem for name in _SHARED):
-        print(
-            f"mpipar: workers don't import {script.identity.file}: {problem}",
-            file=sys.stderr,
-            flush=True,
-        )
+        note(f"mpipar: workers don't import {script.identity.file}: {problem}")
 
 
 def imported_main() -> ModuleType | None:

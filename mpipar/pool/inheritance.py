@@ -12,6 +12,7 @@ from mpipar.pool import by_value
 from mpipar.pool.arrivals import on_arrival
 from mpipar.pool.by_value import Pickled
 from mpipar.pool.settings import OF_PROCESS, OF_THREAD, SETTINGS, Setting
+from mpipar.runtime.outlets import note
 
 _BY_NAME = {setting.name: setting for setting in SETTINGS}
 
@@ -135,4 +136,4 @@ def _putting(setting: Setting, frames: list[bytes]) -> Callable[[ModuleType], No
 
 
 def _tell(text: str) -> None:
-    print(f"mpipar: {text}", file=sys.stderr, flush=True)
+    note(f"mpipar: {text}")  # of a worker, which no program of the user's is

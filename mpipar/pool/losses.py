@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import sys
-
 from mpipar.base.errors import WorkerLost
 from mpipar.pool.jobs import Job, Raised
 from mpipar.pool.slot import Slot
+from mpipar.runtime.outlets import warn
 
 
 class Losses:
@@ -27,12 +25,7 @@ class Losses:
 
     def tell(self, slot: Slot, reason: str) -> None:
         """Say that a worker is replaced."""
-        with contextlib.suppress(Exception):  # whatever sys.stderr is now
-            print(
-                f"mpipar: {self._place(slot)}: {reason}; it is replaced",
-                file=sys.stderr,
-                flush=True,
-            )
+        warn(f"{self._place(slot)}: {reason}; it is replaced")
 
     def blame(
         self,

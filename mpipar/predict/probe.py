@@ -23,6 +23,7 @@ from mpipar.runtime.comm import world
 from mpipar.runtime.communicator import Comm
 from mpipar.runtime.conduct import Conduct
 from mpipar.runtime.node import usable_cores
+from mpipar.runtime.outlets import put
 from mpipar.runtime.run import run
 from mpipar.runtime.run_options import RunOptions
 from mpipar.runtime.schedule import SCHEDULES
@@ -107,7 +108,7 @@ def main() -> None:
             "latency": latency,
             "service": service,
         }
-        print(json.dumps(found))
+        put(json.dumps(found), sys.stdout)
 
 
 if __name__ == "__main__":

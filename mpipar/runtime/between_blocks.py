@@ -9,7 +9,7 @@ from typing import Protocol
 from mpipar.runtime.communicator import Comm
 from mpipar.runtime.evaluate import Output
 from mpipar.runtime.failure import Failure, one_line
-from mpipar.runtime.outlets import note
+from mpipar.runtime.outlets import warn
 from mpipar.runtime.progress_state import Done, Tally
 
 
@@ -111,10 +111,7 @@ class Watch:
             if not self._complained:
                 self._complained = True
                 where = f"rank {self._comm.rank} on host {self._comm.host}"
-                note(
-                    f"mpipar: {where} can't commit ({one_line(error)});"
-                    " it goes on, and will try again"
-                )
+                warn(f"{where} can't commit ({one_line(error)}); it goes on, and will try again")
             return None
         folded = self._tally.fold()
         if isinstance(folded, Failure):

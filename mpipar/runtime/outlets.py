@@ -2,7 +2,7 @@
 away.
 
 A result is told once it is stored, so that nothing here costs more than words: :func:`put` raises
-where a text that was asked for can't be written, :func:`note` never does.
+where a text that was asked for can't be written, :func:`note` and :func:`warn` never do.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ NOTE_SECONDS = 5.0
 _PIECE = 4096
 """Bytes that a pipe takes whole, once it has said that it takes any: PIPE_BUF."""
 
+_is_command = False  # whether this process runs a command of mpipar's, and no program of a user's
 _closed: set[int] = set()
 _blocked: set[int] = set()
 
@@ -67,6 +68,27 @@ def put(text: str, stream: Any) -> None:
 def note(text: str) -> None:
     """Write a line to stderr, if that can be done: no run ends for a note that nobody gets."""
     hint(f"{text}\n", NOTE_SECONDS)
+
+
+def print_warnings() -> None:
+    """Have all warnings printed from now on: this process runs a command."""
+    global _is_command
+    _is_command = True
+
+
+def warn(text: str, logger: str = "mpipar") -> None:
+    """Tell the user what they should know. Raises nothing.
+
+    A command prints it. In a program of the user's it goes to a logger, and is printed where nothing
+    listens to that, as the last resort of :mod:`logging` does. Not for signal handlers, nor for the
+    end of a process: a logger has locks.
+    """
+    with contextlib.suppress(Exception):  # of a stream, or a handler, of the user's
+        logging = None if _is_command else sys.modules.get("logging")  # none listens before that
+        if logging is not None and logging.getLogger(logger).hasHandlers():
+            logging.getLogger(logger).warning("%s", text)
+        else:
+            note(f"{logger}: {text}")
 
 
 def hint(text: str, patience: float = 0.0) -> None:

@@ -28,7 +28,7 @@ from mpipar.runtime import child
 from mpipar.runtime.between_blocks import Watch
 from mpipar.runtime.evaluate import POLL_SECONDS, Task
 from mpipar.runtime.failure import Failure, Skipped, items_of, one_line
-from mpipar.runtime.outlets import note
+from mpipar.runtime.outlets import warn
 from mpipar.runtime.pool_worker import Worker, prepare, task_as_bytes
 from mpipar.runtime.progress_state import Record, Tally
 from mpipar.runtime.schedule import Share
@@ -228,7 +228,7 @@ class Workers:
 
     def _tell(self, worker: Worker, what: str) -> None:
         where = f"rank {self._rank} on host {self._host}, worker {worker.record.pid}"
-        note(f"mpipar: {where}, {what}; it is replaced")
+        warn(f"{where}, {what}; it is replaced")
 
     def _replace_lost(self, worker: Worker, tally: Tally, reason: str, most: int) -> Failure | None:
         """Replace a worker that has died or hangs, and have its blocks evaluated again; return why

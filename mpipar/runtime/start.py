@@ -20,6 +20,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from mpipar.runtime.outlets import note
+
 if TYPE_CHECKING:
     import socket
 
@@ -194,7 +196,7 @@ def _end(message: str) -> NoReturn:
     """End this process; the first of the node's ranks says why."""
     lock = _lock()
     if lock is not None:
-        print(f"mpipar: {message}", file=sys.stderr, flush=True)
+        note(f"mpipar: {message}")
         deadline = time.monotonic() + _LAST_SECONDS
         while time.monotonic() < deadline and _living_children(os.getppid(), _PROC) > 1:
             time.sleep(_HEARD_SECONDS)

@@ -93,7 +93,7 @@ def test_what_is_done_before_a_kill_is_not_called_again(tmp_path):
     ]
 
 
-def test_another_function_or_other_items_are_refused(tmp_path, capsys):
+def test_another_function_or_other_items_are_refused(tmp_path, caplog):
     output = tmp_path / "run.h5"
     mpipar.map(np.linalg.norm, np.eye(3), output=output)
     before = output.read_bytes()
@@ -115,7 +115,7 @@ def test_another_function_or_other_items_are_refused(tmp_path, capsys):
         1.0,
         1.0,
     ]
-    assert "goes on with what is done by another run" in capsys.readouterr().err
+    assert "goes on with what is done by another run" in caplog.text
 
 
 def test_a_file_that_an_item_names_counts(tmp_path):
@@ -128,9 +128,9 @@ def test_a_file_that_an_item_names_counts(tmp_path):
 
 
 @pytest.mark.parametrize("items", [(), [], range(0), iter(())])
-def test_no_items_are_told(items, capsys):
+def test_no_items_are_told(items, caplog):
     assert mpipar.map(len, items) == []
-    assert capsys.readouterr().err == "mpipar.map: there are no items: nothing is to be evaluated\n"
+    assert caplog.messages == ["there are no items: nothing is to be evaluated"]
 
 
 @pytest.mark.parametrize(

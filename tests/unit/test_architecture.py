@@ -205,6 +205,13 @@ def test_expressions_and_scripts_are_evaluated_in_one_module_each():
     assert found == {"mpipar.inputs.expression", "mpipar.pool.script", "mpipar.pool.importing"}
 
 
+def test_nothing_is_printed_outside_commands():
+    """What mpipar has to tell goes through :mod:`mpipar.runtime.outlets`."""
+    found = {module for module in MODULES if "print" in calls_of(module)}
+    of_commands = {module for module in found if module.startswith("mpipar.command.")}
+    assert found - of_commands == {"mpipar.__main__", "mpipar.runtime.outlets"}
+
+
 @pytest.mark.parametrize(
     "module", [name for name in MODULES if layer(name) <= LAYERS.index("core")]
 )

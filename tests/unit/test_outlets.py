@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import io
+import logging
 import os
 import pty
 import subprocess
@@ -156,3 +157,67 @@ def test_no_file_gets_the_number_of_a_standard_stream(closed, tmp_path):
     assert number > 2
     assert least == 1
     assert (tmp_path / "made").read_bytes() == b""
+
+
+@pytest.fixture
+def logger():
+    """Give mpipar's logger, which no handler listens to."""
+    logger = logging.getLogger("mpipar")
+    logger.propagate = False  # to what pytest listens with
+    yield logger
+    logger.propagate = True
+    logger.handlers.clear()
+
+
+def test_a_warning_goes_to_the_logger_in_a_program_of_the_users(logger, capsys, caplog):
+    logger.addHandler(caplog.handler)
+    outlets.warn("100 % of it")
+    outlets.warn("a block failed", "mpipar.run")
+    assert caplog.record_tuples == [
+        ("mpipar", logging.WARNING, "100 % of it"),
+        ("mpipar.run", logging.WARNING, "a block failed"),
+    ]
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_program_can_silence_warnings(logger, capsys):
+    logger.addHandler(logging.NullHandler())
+    outlets.warn("a rank was lost")
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_command_prints_its_warnings_whatever_logging_is_set_to(
+    logger, capsys, caplog, monkeypatch
+):
+    logger.addHandler(caplog.handler)
+    monkeypatch.setattr(outlets, "_is_command", False)  # put back in the end
+    outlets.print_warnings()
+    outlets.warn("a rank was lost")
+    assert capsys.readouterr() == ("", "mpipar: a rank was lost\n")
+    assert caplog.messages == []
+
+
+@pytest.mark.parametrize("error", [RuntimeError, OSError])
+def test_a_handler_that_raises_costs_no_more_than_the_warning(error, logger):
+    class Raises(logging.Handler):
+        def handle(self, record):
+            raise error
+
+    logger.addHandler(Raises())
+    outlets.warn("a rank was lost")
+
+
+def test_a_warning_to_no_stderr_costs_nothing(logger, monkeypatch):
+    monkeypatch.setattr(sys, "stderr", None)
+    outlets.warn("a rank was lost")
+
+
+@pytest.mark.parametrize("loads", ["logging", "time"])
+def test_a_warning_that_nothing_listens_to_is_printed(loads):
+    code = f"import sys, {loads}; from mpipar.runtime.outlets import warn; "
+    code += "warn('a rank was lost'); warn('a block failed', 'mpipar.run')"
+    code += f"; assert ('logging' in sys.modules) == ('logging' == '{loads}')"
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, timeout=60, check=True
+    )
+    assert ended.stderr == b"mpipar: a rank was lost\nmpipar.run: a block failed\n"
