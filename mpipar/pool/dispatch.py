@@ -16,8 +16,9 @@ from concurrent.futures import CancelledError
 from typing import Any
 
 from mpipar.base.errors import PoolTerminated
+from mpipar.pool import worker_manager
 from mpipar.pool.definitions import Definitions
-from mpipar.pool.evaluation import DONE, READY, Part
+from mpipar.pool.evaluation import DONE, Part
 from mpipar.pool.expectations import Expectations
 from mpipar.pool.jobs import CallsJob, Job, Raised
 from mpipar.pool.losses import Losses
@@ -25,7 +26,7 @@ from mpipar.pool.outcomes import error_of_initializer, outcomes_of
 from mpipar.pool.packing import Packing, message
 from mpipar.pool.slot import Handed, Slot, Slots
 from mpipar.pool.streaming_job import FedJob
-from mpipar.pool.worker_manager import BROKE, CLOSE, KILL, LOST, OPEN, RETIRE, SEND, Event, Order
+from mpipar.pool.worker_manager import Event, Order
 from mpipar.runtime.channel import Frames
 
 
@@ -97,7 +98,7 @@ class Dispatch:
         first = 0
         for rank, count in workers.items():
             numbers = f"{count} {first} {sum(workers.values())}".encode()
-            self._order(rank, Order(OPEN, self.number), [numbers, setup, script])
+            self._order(rank, Order(worker_manager.OPEN, self.number), [numbers, setup, script])
             first += count
         self.slots.open(workers, self.names, self.units)
 
@@ -151,7 +152,7 @@ class Dispatch:
     def terminate(self) -> None:
         """End the workers at once."""
         if not self.ended.is_set():
-            self._end_workers(KILL)
+            self._end_workers(worker_manager.KILL)
             self._cancel(_over())
             self._end()
 
@@ -199,7 +200,7 @@ class Dispatch:
         if self.jobs or self.calls.unfinished:
             return
         if not self.ended.is_set():
-            self._end_workers(CLOSE)
+            self._end_workers(worker_manager.CLOSE)
         self._end()
 
     def _give(self, slot: Slot) -> bool:
@@ -266,7 +267,7 @@ class Dispatch:
         slot.units -= -(-len(indices) // job.unit)
         slot.batches.append(batch)
         frames = message(batch, slot, stamp, pickled.frames)
-        self._order(slot.rank, Order(SEND, self.number, slot.number), frames)
+        self._order(slot.rank, Order(worker_manager.SEND, self.number, slot.number), frames)
         return True
 
     def _dont_send(self, job: Job, indices: Any, problem: BaseException) -> None:
@@ -280,17 +281,19 @@ class Dispatch:
 
     def take_in(self, rank: int, event: Event, frames: Frames) -> None:
         """Take in what happened at the station of a rank."""
-        if event.what == BROKE:
+        if event.what == worker_manager.BROKE:
             self._break(frames)
             return
         slot = self.slots.by_place.get((rank, event.slot))
         if slot is None:
             return
-        if event.what == LOST:
+        if event.what == worker_manager.LOST:
             reason = bytes(frames[0]).decode()
             self._losses.tell(slot, reason)
             self._requeue(slot, reason)
             self.slots.set_free(slot)
+        elif event.what == worker_manager.STARTED:
+            slot.pid = int(bytes(frames[0]))
         else:
             self._hear(slot, frames)
 
@@ -298,17 +301,14 @@ class Dispatch:
         """End all, as workers can't start."""
         error = error_of_initializer(frames)
         self.error = self.broken_by = error
-        self._end_workers(KILL)
+        self._end_workers(worker_manager.KILL)
         self._cancel(error)
         self.slots.drop()
 
     def _hear(self, slot: Slot, frames: Frames) -> None:
         """Take in a message from a worker."""
-        what, told = pickle.loads(frames[0])
-        if what == READY:
-            slot.pid = told
-            return
-        told = Part(*told)
+        what, part = pickle.loads(frames[0])
+        told = Part(*part)
         batch = slot.batch(told.number)
         if batch is None:
             return
@@ -352,7 +352,7 @@ class Dispatch:
 
     def _renew(self, slot: Slot) -> None:
         """Have a worker replaced that has done as many tasks as it may."""
-        self._order(slot.rank, Order(RETIRE, self.number, slot.number), ())
+        self._order(slot.rank, Order(worker_manager.RETIRE, self.number, slot.number), ())
         slot.begin(self.names, self.units)
 
     def _end_job(self, job: Job) -> None:

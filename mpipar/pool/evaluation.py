@@ -25,13 +25,8 @@ from mpipar.pool.plain import are_plain
 from mpipar.pool.salvage import checked
 from mpipar.runtime.channel import Message, Receiver, send
 
-BATCH = "batch"
-END = "end"
-READY = "ready"
-BROKEN = "broken"
 DONE = "done"
 PART = "part"
-LINGER = "linger"
 
 _OVERDUE_SECONDS = 0.02  # a batch that takes longer is looked after
 
@@ -110,10 +105,13 @@ class Mailbox:
         with self._reading:
             return self._read.popleft() if self._read else self._receiver.receive()
 
-    def send(self, head: tuple[Any, ...], *frames: Any) -> None:
+    def send(self, *frames: Any) -> None:
         """Send a message."""
         with self._writing:
-            send(self._socket, [pickle.dumps(head), *frames])
+            send(self._socket, frames)
+
+    def _send_part(self, what: str, part: Part, *frames: Any) -> None:
+        self.send(pickle.dumps((what, tuple(part))), *frames)
 
     def return_unread(self) -> None:
         """Give back the batches that wait behind the one that is being evaluated."""
@@ -121,12 +119,11 @@ class Mailbox:
             while self._receiver.has_begun or select.select([self._socket], [], [], 0)[0]:
                 message = self._receiver.receive()
                 self._read.append(message)
-                what, *batch = pickle.loads(message[0])
-                if what == BATCH:
-                    told = Batch(*batch[0])
+                if message:  # else it is to end then
+                    told = Batch(*pickle.loads(message[0]))
                     self._returned.add(told.number)
                     part = Part(told.number, 0, 0.0, [], len(told.indices))
-                    self.send((PART, tuple(part)), pickle.dumps([]))
+                    self._send_part(PART, part, pickle.dumps([]))
 
     def has_returned(self, batch: Batch) -> bool:
         """Return whether a batch was given back, and forget that."""
@@ -152,7 +149,7 @@ class Mailbox:
         for index in part.failed:
             values[index] = portable(values[index])
         if are_plain(values):
-            self.send((what, tuple(part)), pickle.dumps(values))
+            self._send_part(what, part, pickle.dumps(values))
             return
         try:
             frames = by_value.dumps(values).frames
@@ -165,7 +162,7 @@ class Mailbox:
                     if index not in part.failed:
                         part.failed.append(index)
             frames = by_value.dumps(values).frames
-        self.send((what, tuple(part)), *frames)
+        self._send_part(what, part, *frames)
 
 
 class Evaluation:

@@ -4,7 +4,7 @@
 
     Parallel ──BatchedCalls──▶ submit ──pickle──▶ Session.call ──▶ a worker
        ▲                                                              │
-       └──callback, which submits the next── a thread of the crew ◀───┘
+       └──callback, which submits the next── a thread of the team ◀───┘
 
 Tasks are pickled as joblib's own backend does it: what they use of the main script travels with
 each batch, as it is at that moment.
@@ -34,7 +34,7 @@ from mpipar.pool.engine import Engine
 from mpipar.pool.jobs import Raised
 from mpipar.pool.pool_runtime import process_runtime
 
-_idle: list[_Crew] = []  # at most one: the next Parallel is likely to want the same
+_idle: list[_Team] = []  # at most one: the next Parallel is likely to want the same
 
 
 class MpiparBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc]
@@ -67,7 +67,7 @@ class MpiparBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[mis
         super().__init__(**options)
         self._retries = retries
         self._n_jobs = 1
-        self._crew: _Crew | None = None
+        self._team: _Team | None = None
         self._is_aborted = False
         self._lock = threading.Lock()  # of these two
 
@@ -110,10 +110,10 @@ class MpiparBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[mis
         with self._lock:
             if self._is_aborted:  # meanwhile
                 return None
-            if self._crew is None:
-                self._crew = _hire(self._n_jobs, self._retries)
-            crew = self._crew
-        call = _Call(crew, callback)
+            if self._team is None:
+                self._team = _hire(self._n_jobs, self._retries)
+            team = self._team
+        call = _Call(team, callback)
         try:
             batch = _Batch(func)
         except (
@@ -121,7 +121,7 @@ class MpiparBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[mis
         ) as error:  # to be raised where values are fetched, not where the last batch came out
             call.put(Raised(error))
         else:
-            crew.session.call(batch, (), {}, call)
+            team.session.call(batch, (), {}, call)
         return call
 
     apply_async = submit  # before joblib 1.5
@@ -134,23 +134,23 @@ class MpiparBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[mis
 
     def terminate(self) -> None:
         """Let the workers go: the next call may want them."""
-        crew = self._let_go()
-        if crew is not None:
-            crew.rest()
+        team = self._let_go()
+        if team is not None:
+            team.rest()
 
     def abort_everything(self, ensure_ready: bool = True) -> None:
         """End the workers, whatever they do. There will be new ones for the next call."""
-        crew = self._let_go(is_aborted=True)
-        if crew is not None:
-            crew.session.terminate()
-            crew.end()
+        team = self._let_go(is_aborted=True)
+        if team is not None:
+            team.session.terminate()
+            team.end()
 
-    def _let_go(self, *, is_aborted: bool = False) -> _Crew | None:
+    def _let_go(self, *, is_aborted: bool = False) -> _Team | None:
         self.reset_batch_stats()
         with self._lock:
             self._is_aborted |= is_aborted
-            crew, self._crew = self._crew, None
-        return crew
+            team, self._team = self._team, None
+        return team
 
 
 class _Batch:
@@ -172,8 +172,8 @@ class _Batch:
 class _Call:
     """Who wants the outcome of a batch."""
 
-    def __init__(self, crew: _Crew, callback: Callable[[Any], object] | None) -> None:
-        self._crew, self._callback = crew, callback
+    def __init__(self, team: _Team, callback: Callable[[Any], object] | None) -> None:
+        self._team, self._callback = team, callback
 
     def start(self) -> bool:
         """Return True: the engine's way to ask whether the result is still wanted."""
@@ -185,10 +185,10 @@ class _Call:
     def put(self, outcome: Any) -> None:
         """Take in the outcome."""
         if self._callback is not None:
-            self._crew.done.put((self._callback, outcome))
+            self._team.done.put((self._callback, outcome))
 
 
-class _Crew:
+class _Team:
     """The workers of a call of Parallel, with a thread for its callbacks: these take tasks from the
     script's iterator.
 
@@ -233,18 +233,18 @@ class _Crew:
         self.done.put(None)
 
 
-def _hire(n_jobs: int, retries: int) -> _Crew:
+def _hire(n_jobs: int, retries: int) -> _Team:
     """Return so many workers that nobody else uses."""
     engine = process_runtime.attend()
     workers = _workers(engine, n_jobs)
     try:
-        crew = _idle.pop()
+        team = _idle.pop()
     except IndexError:
-        return _Crew(engine, workers, retries)
-    if crew.key == (engine, workers, retries) and crew.is_fit:
-        return crew
-    crew.end()
-    return _Crew(engine, workers, retries)
+        return _Team(engine, workers, retries)
+    if team.key == (engine, workers, retries) and team.is_fit:
+        return team
+    team.end()
+    return _Team(engine, workers, retries)
 
 
 def _workers(engine: Engine, n_jobs: int | None) -> list[int]:

@@ -10,7 +10,7 @@ from typing import Any
 from mpipar.pool import by_value
 from mpipar.pool.calls import Calls
 from mpipar.pool.definitions import Definitions
-from mpipar.pool.evaluation import BATCH, Batch
+from mpipar.pool.evaluation import Batch
 from mpipar.pool.jobs import Job
 from mpipar.pool.main_names import Definition
 from mpipar.pool.plain import are_plain
@@ -107,5 +107,5 @@ def message(
         slot.forget,
     )
     slot.forget = []
-    head = pickle.dumps((BATCH, tuple(told)))
+    head = pickle.dumps(tuple(told))
     return [head, *(each.pickled for each in definitions), *function, *items]

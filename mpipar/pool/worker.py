@@ -1,16 +1,16 @@
 """A worker process: takes batches of tasks, sends what comes out of them.
 
-Messages to a worker, frames of pickles::
+Messages to a worker, frames that are pickles or words of :mod:`mpipar.runtime.crew`::
 
     Setup, a number                              the first one
-    (BATCH, Batch), definitions, the job's function if the worker hasn't it, the items
-    (END,)
+    Batch, definitions, the job's function if the worker hasn't it, the items
+    no frames                                    it is to end
 
 and from it::
 
-    (READY, pid) or (BROKEN, error)              the first one
+    READY, its number; or BROKEN, an error       the first one
     (DONE | PART, Part), values
-    (LINGER,)                                    the last one, if it can't end before somebody reads what it has sent
+    LINGER                                       the last one, if it can't end before somebody reads what it has sent
 """
 
 from __future__ import annotations
@@ -35,10 +35,6 @@ from mpipar.pool import (
     twins,
 )
 from mpipar.pool.evaluation import (
-    BROKEN,
-    END,
-    LINGER,
-    READY,
     Batch,
     Evaluation,
     Mailbox,
@@ -50,6 +46,7 @@ from mpipar.pool.inheritance import Inherited
 from mpipar.pool.module_sharing import Shared
 from mpipar.pool.salvage import Broken
 from mpipar.runtime.channel import Message
+from mpipar.runtime.crew import BROKEN, LINGER, READY
 from mpipar.runtime.interfaces import connect_without_delay
 
 
@@ -244,18 +241,15 @@ class _Worker:
         except SystemExit:
             raise
         except BaseException as error:
-            self._mailbox.send((BROKEN,), *by_value.dumps(portable(error)).frames)
+            self._mailbox.send(BROKEN, *by_value.dumps(portable(error)).frames)
             return
-        self._mailbox.send((READY, os.getpid()))
+        self._mailbox.send(READY, str(os.getpid()).encode())
         overseer = Overseer(self._mailbox)
-        while True:
-            head, *frames = self._mailbox.receive()
-            what, *batch = pickle.loads(head)
-            if what == END:
-                if sharing.has_unsent():
-                    self._mailbox.send((LINGER,))
-                return
-            self._do(Batch(*batch[0]), frames, overseer)
+        while message := self._mailbox.receive():
+            head, *frames = message
+            self._do(Batch(*pickle.loads(head)), frames, overseer)
+        if sharing.has_unsent():
+            self._mailbox.send(LINGER)
 
     def _do(self, batch: Batch, frames: Message, overseer: Overseer) -> None:
         for job in batch.forget:

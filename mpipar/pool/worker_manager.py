@@ -6,26 +6,25 @@ happened. Workers that die are replaced without being asked.
 
 from __future__ import annotations
 
-import contextlib
 import multiprocessing
 import pickle
-import selectors
 import socket
 import threading
-import time
-from collections import Counter
 from collections.abc import Iterator
-from multiprocessing.process import BaseProcess
 from typing import NamedTuple
 
-from mpipar.pool.evaluation import BROKEN, END, LINGER, READY
 from mpipar.pool.worker import work, work_in_thread
 from mpipar.runtime import child
-from mpipar.runtime.channel import Channel, Frames
+from mpipar.runtime.channel import Frames
+from mpipar.runtime.crew import Broken, Crew, Lost, Message, Place, Process, in_process
+from mpipar.runtime.crew import Event as CrewEvent
 from mpipar.runtime.doorbell import Doorbell
 
 OPEN, SEND, RETIRE, CLOSE, KILL, LEAVE = "open", "send", "retire", "close", "kill", "leave"
-MESSAGE, LOST, BROKE = "message", "lost", "broke"
+STARTED = "started"
+MESSAGE = "message"
+LOST = "lost"
+BROKE = "broke"
 
 _NOT_STARTED = (OSError, EOFError, MemoryError, RuntimeError)  # of processes, descriptors, …
 
@@ -33,8 +32,6 @@ MOST_STILLBORN = 3
 """A pool is given up when so many workers in one place, one after the other, die before they are
 ready.
 """
-
-_LOOK_SECONDS = 0.01  # between looks at workers that are to end
 
 
 def may_have_children() -> bool:
@@ -69,8 +66,9 @@ class Event(NamedTuple):
     Attributes
     ----------
     what : str
-        MESSAGE: a worker sent one. LOST: a worker has died, and a new one comes; the frame says
-        how. BROKE: no worker of the pool can start; the frames are the pickled exception.
+        STARTED: a worker is ready; the frame is its process number. MESSAGE: it sent one. LOST: a
+        worker has died, and a new one comes; the frame says how. BROKE: no worker of the pool can
+        start; the frames are the pickled exception.
     pool, slot : int
         Which pool, and which of its workers in this rank.
     """
@@ -83,8 +81,7 @@ class Event(NamedTuple):
 class _Thread(threading.Thread):
     """A thread with the methods of a process, for where there may be no more processes."""
 
-    exitcode = None
-    sentinel = None
+    pid = exitcode = sentinel = None
 
     def kill(self) -> None:
         """Do nothing: it ends when its socket is closed and its task is over."""
@@ -96,58 +93,49 @@ class _Thread(threading.Thread):
             self.exitcode = 0
 
 
-class _Worker:
-    def __init__(self, crew: _Crew, slot: int) -> None:
-        self.crew, self.slot = crew, slot
-        ours, theirs = socket.socketpair()
-        self.channel = Channel(ours)
-        self.process: BaseProcess | _Thread
-        if may_have_children():
-            with theirs:
-                self.process = child.start(work, theirs)
-        else:
-            self.process = _Thread(target=work_in_thread, args=(theirs,), daemon=True)
-            self.process.start()
-        self.ears = [ear for ear in (self.channel, self.process.sentinel) if ear is not None]
-        self.is_ready = self._is_struck = self.lingers = self.waits_for_room = False
-        self.channel.send([crew.setup, str(crew.next_number(slot)).encode()])
-
-    def may_linger(self) -> bool:
-        """Return whether it has said that it can't end yet."""
-        with contextlib.suppress(EOFError):
-            for frames in self.channel.receive():
-                self.lingers = self.lingers or pickle.loads(frames[0])[0] == LINGER
-        return self.lingers
-
-    def strike(self) -> None:
-        """Begin to end it: several end at the same time."""
-        if not self._is_struck:
-            self._is_struck = True
-            self.process.kill()
-
-    def kill(self) -> None:
-        self.strike()
-        self.channel.close()
-        self.process.join()
+def _start(sock: socket.socket) -> Process:
+    if may_have_children():
+        return in_process(work)(sock)
+    thread = _Thread(target=work_in_thread, args=(sock,), daemon=True)
+    thread.start()
+    return thread
 
 
-class _Crew:
-    """The workers of a pool in this rank."""
+class _Slot(Place):
+    """The place of a worker of a pool."""
 
-    def __init__(self, pool: int, setup: bytearray, first: int, size: int) -> None:
-        self.pool, self.setup = pool, setup
-        self._first, self._size = first, size
-        self._generations: Counter[int] = Counter()
-        self.workers: dict[int, _Worker] = {}
-        self.stillborn: Counter[int] = (
-            Counter()
-        )  # {slot: workers that died there before their first task, in a row}
+    def __init__(self, pool: _Pool, number: int) -> None:
+        super().__init__()
+        self.pool = pool
+        self.number = number
 
-    def next_number(self, slot: int) -> int:
-        """Return a number, from 1, that no worker of the pool has had, in any rank."""
-        number = self._first + slot + self._size * self._generations[slot] + 1
-        self._generations[slot] += 1
-        return number
+
+class _Pool:
+    """The workers of a pool in this rank.
+
+    Parameters
+    ----------
+    number : int
+        Of the pool.
+    setup : bytearray
+        What a worker begins with.
+    first, size : int
+        How many workers lower ranks have, and all.
+    """
+
+    def __init__(self, number: int, setup: bytearray, first: int, size: int) -> None:
+        self.number = number
+        self._setup = setup
+        self._first = first
+        self._size = size
+        self.slots: dict[int, _Slot] = {}
+
+    def greeting(self, slot: _Slot) -> Frames:
+        """Return what a worker begins with; its number, from 1, no other of the pool has had, in
+        any rank.
+        """
+        number = self._first + slot.number + self._size * slot.generation + 1
+        return [self._setup, str(number).encode()]
 
 
 class Station:
@@ -162,60 +150,38 @@ class Station:
     """
 
     def __init__(self, bell: Doorbell, *, is_roots: bool = True) -> None:
-        self._bell = bell
-        self._selector = selectors.DefaultSelector()
-        self._selector.register(bell, selectors.EVENT_READ)
-        self._crews: dict[int, _Crew] = {}
-        self._leaving: list[tuple[_Worker, float]] = []
+        self._crew: Crew[_Slot] = Crew(_start, lambda slot: slot.pool.greeting(slot), bell)
+        self._pools: dict[int, _Pool] = {}
         self._happened: list[tuple[Event, Frames]] = []
-        self._is_imported, self._is_roots, self._is_ending = False, is_roots, False
+        self._is_imported = False
+        self._is_roots = is_roots
 
     def obey(self, order: Order, frames: Frames = ()) -> None:
         """Do what is ordered."""
         if order.what == OPEN:
-            count, first, size = map(int, bytes(frames[0]).split())
-            crew = self._crews[order.pool] = _Crew(order.pool, bytearray(frames[1]), first, size)
-            self._have_imported(bytes(frames[2]))
-            for slot in range(count):
-                self._start(crew, slot)
+            self._open(order.pool, frames)
             return
-        crew_or_none = self._crews.get(order.pool)
-        if crew_or_none is None:  # it has just been given up
+        pool = self._pools.get(order.pool)
+        if pool is None:  # it has just been given up
             return
-        crew = crew_or_none
         if order.what in (CLOSE, KILL):
-            del self._crews[order.pool]
-            self._let_all_go(crew, kill=order.what == KILL)
+            self._close(pool, kill=order.what == KILL)
             return
-        worker_or_none = crew.workers.get(order.slot)
-        if worker_or_none is None:
+        slot = pool.slots.get(order.slot)
+        if slot is None:
             return
         if order.what == RETIRE:
-            self._let_go(worker_or_none)
-            self._start(crew, order.slot)
+            self._crew.retire(slot)
+            self._start(slot)
         else:
-            worker_or_none.channel.send(frames)
-            self._watch(worker_or_none)
+            self._crew.send(slot, frames)
 
     def wait(self, seconds: float) -> None:
         """Wait until something happens, the bell rings or the time is over, and take in what
         happened.
         """
-        if self._leaving:
-            seconds = min(seconds, _LOOK_SECONDS)
-            self._look_after_leaving()
-        for key, mask in self._selector.select(0 if self._happened else seconds):
-            worker = key.data
-            if worker is None:
-                self._bell.quiet()
-                continue
-            if worker.crew.workers.get(worker.slot) is not worker:
-                continue  # it was let go a moment ago
-            if mask & selectors.EVENT_WRITE:
-                worker.channel.flush()
-                self._watch(worker)
-            if mask & selectors.EVENT_READ:
-                self._listen(worker, has_ended=key.fileobj is not worker.channel)
+        for news in self._crew.wait(0.0 if self._happened else seconds):
+            self._take_in(news)
 
     def events(self) -> Iterator[tuple[Event, Frames]]:
         """Yield what happened, once."""
@@ -224,13 +190,19 @@ class Station:
 
     def end(self) -> None:
         """End all workers, and wait for that."""
-        for crew in self._crews.values():
-            self._let_all_go(crew, kill=True)
-        self._crews.clear()
-        self._is_ending = True
-        while self._leaving:
-            self._look_after_leaving()
-            time.sleep(1e-3)
+        for pool in list(self._pools.values()):
+            self._close(pool, kill=True)
+        self._crew.end()
+
+    def _open(self, number: int, frames: Frames) -> None:
+        """Start the workers of a pool."""
+        count, first, size = map(int, bytes(frames[0]).split())
+        pool = self._pools[number] = _Pool(number, bytearray(frames[1]), first, size)
+        self._have_imported(bytes(frames[2]))
+        for slot_number in range(count):
+            if number in self._pools:  # else it has just been given up
+                slot = pool.slots[slot_number] = _Slot(pool, slot_number)
+                self._start(slot)
 
     def _have_imported(self, script: bytes) -> None:
         """Have the main script imported where workers come from, once, if it may be."""
@@ -241,108 +213,46 @@ class Station:
                 function = "import_script"
             child.send_on_errand("mpipar.pool.importing", function, script)
 
-    def _start(self, crew: _Crew, slot: int) -> None:
-        if crew.pool not in self._crews:  # it has just been given up
-            return
+    def _start(self, slot: _Slot) -> None:
         try:
-            worker = crew.workers[slot] = _Worker(crew, slot)
+            self._crew.start(slot)
         except _NOT_STARTED as error:
             problem = RuntimeError(f"a worker can't be started: {error!r}")
-            self._give_up(crew, slot, [pickle.dumps(problem)])
+            self._give_up(slot, [pickle.dumps(problem)])
+
+    def _take_in(self, news: CrewEvent[_Slot]) -> None:
+        slot = news.place
+        match news:
+            case Message():
+                self._tell(MESSAGE, slot, news.frames)
+            case Lost():
+                self._replace(slot, news)
+            case Broken():
+                self._give_up(slot, news.frames)
+            case _:
+                self._tell(STARTED, slot, news.frames)
+
+    def _replace(self, slot: _Slot, lost: Lost[_Slot]) -> None:
+        if slot.stillborn >= MOST_STILLBORN:
+            error = RuntimeError(f"{lost.reason} before its first task, {MOST_STILLBORN} times")
+            self._give_up(slot, [pickle.dumps(error)])
             return
-        for ear in worker.ears:
-            self._selector.register(ear, selectors.EVENT_READ, worker)
-        self._watch(worker)
+        self._start(slot)
+        self._tell(LOST, slot, [lost.reason.encode()])
 
-    def _watch(self, worker: _Worker) -> None:
-        """Wait for room in the socket of a worker, if there is more to send."""
-        wants_room = worker.channel.has_unsent
-        if worker.waits_for_room != wants_room:
-            worker.waits_for_room = wants_room
-            events = selectors.EVENT_READ
-            if wants_room:
-                events |= selectors.EVENT_WRITE
-            self._selector.modify(worker.channel, events, worker)
+    def _give_up(self, slot: _Slot, error: Frames) -> None:
+        self._close(slot.pool, kill=True)
+        self._tell(BROKE, slot, error)
 
-    def _listen(self, worker: _Worker, *, has_ended: bool) -> None:
-        """Take in what a worker has sent."""
-        try:
-            while True:
-                heard = False
-                for frames in worker.channel.receive():
-                    heard = True
-                    self._take_in(worker, frames)
-                if not heard or not has_ended:
-                    break
-        except EOFError:
-            has_ended = True
-        if has_ended and worker.crew.workers.get(worker.slot) is worker:
-            self._replace(worker)
+    def _tell(self, what: str, slot: _Slot, frames: Frames) -> None:
+        self._happened.append((Event(what, slot.pool.number, slot.number), frames))
 
-    def _take_in(self, worker: _Worker, frames: Frames) -> None:
-        crew = worker.crew
-        if not worker.is_ready:
-            what = pickle.loads(frames[0])[0]
-            worker.is_ready = what == READY
-            if what == BROKEN:
-                self._give_up(crew, worker.slot, frames[1:])
-                return
-            crew.stillborn[worker.slot] = 0
-        self._happened.append((Event(MESSAGE, crew.pool, worker.slot), frames))
-
-    def _replace(self, worker: _Worker) -> None:
-        crew = worker.crew
-        self._forget(worker)
-        process = worker.process
-        if isinstance(process, _Thread):
-            reason = "the worker has ended"
-        else:
-            reason = child.how_it_ended(process)
-        worker.kill()
-        if not worker.is_ready:
-            crew.stillborn[worker.slot] += 1
-            if crew.stillborn[worker.slot] >= MOST_STILLBORN:
-                error = RuntimeError(f"{reason} before its first task, {MOST_STILLBORN} times")
-                self._give_up(crew, worker.slot, [pickle.dumps(error)])
-                return
-        self._start(crew, worker.slot)
-        self._happened.append((Event(LOST, crew.pool, worker.slot), [reason.encode()]))
-
-    def _give_up(self, crew: _Crew, slot: int, error: Frames) -> None:
-        self._crews.pop(crew.pool, None)
-        self._let_all_go(crew, kill=True)
-        self._happened.append((Event(BROKE, crew.pool, slot), error))
-
-    def _let_all_go(self, crew: _Crew, *, kill: bool) -> None:
-        workers = list(crew.workers.values())
+    def _close(self, pool: _Pool, *, kill: bool) -> None:
+        """End the workers of a pool: at once, or when they have read that."""
+        self._pools.pop(pool.number, None)
+        slots = list(pool.slots.values())
         if kill:
-            for worker in workers:
-                worker.strike()
-        for worker in workers:
-            self._let_go(worker, kill=kill)
-
-    def _let_go(self, worker: _Worker, *, kill: bool = False) -> None:
-        """End a worker: at once, or when it has read that."""
-        self._forget(worker)
-        if kill:
-            worker.kill()
-        else:
-            worker.channel.send([pickle.dumps((END,))])
-            self._leaving.append((worker, time.monotonic() + child.FAREWELL_SECONDS))
-
-    def _forget(self, worker: _Worker) -> None:
-        if worker.crew.workers.get(worker.slot) is worker:
-            del worker.crew.workers[worker.slot]
-            for ear in worker.ears:
-                self._selector.unregister(ear)
-
-    def _look_after_leaving(self) -> None:
-        now = time.monotonic()
-        for worker, deadline in list(self._leaving):
-            worker.channel.flush()
-            worker.process.join(0)
-            if worker.process.exitcode is not None or (
-                now > deadline and (self._is_ending or not worker.may_linger())
-            ):
-                worker.kill()
-                self._leaving.remove((worker, deadline))
+            self._crew.kill(*slots)
+            return
+        for slot in slots:
+            self._crew.retire(slot)

@@ -180,6 +180,21 @@ class Channel:
         """Whether there is something to flush once the socket can be written to."""
         return bool(self._unsent)
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether at least a part of the next message has come, or the child has gone."""
+        from socket import MSG_PEEK  # a run without workers does without it
+
+        if self._assembly.has_begun:
+            return True
+        try:
+            self._socket.recv(1, MSG_PEEK)
+        except BlockingIOError:
+            return False
+        except OSError:  # the child is dead, which is something, too
+            return True
+        return True
+
     def send(self, frames: Frames) -> None:
         """Send a message as far as that is possible now; :meth:`flush` sends the rest."""
         pieces = _packed(frames)

@@ -29,8 +29,6 @@ from mpipar.runtime.launcher import hidden_from_children
 
 context = multiprocessing.get_context("forkserver")
 
-FAREWELL_SECONDS = 2.0  # that children are given to end by themselves
-
 _MOST_TRIES = 3  # to start a child
 # between them: a process that is killed closes its sockets before it is seen to have ended
 _PAUSE_SECONDS = 0.05
@@ -251,18 +249,6 @@ def _die_with_parent() -> None:
     assert parent is not None
     connection.wait([parent.sentinel])
     os._exit(1)
-
-
-def how_it_ended(process: BaseProcess) -> str:
-    """Return what became of a process."""
-    process.join(FAREWELL_SECONDS)
-    code = process.exitcode
-    if code is None:
-        return "the worker closed its pipe"
-    if code < 0:
-        with contextlib.suppress(ValueError):
-            return f"the worker was killed by {signal.Signals(-code).name}"
-    return f"the worker ended with exit code {code}"
 
 
 _hidden = threading.local()

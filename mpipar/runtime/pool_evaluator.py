@@ -2,40 +2,80 @@
 
 ::
 
-    rank ──────────────┐   one pipe a worker: a chunk of block numbers there,
+    rank ──────────────┐   a socket to each worker: a chunk of block numbers there,
       share.take()     │   the combined partials of the chunk back
                        ├──▶ worker 0     evaluator = Evaluator(task)
       tally.add(…)  ◀──┤    worker 1     evaluator.evaluate(chunk)
                        └──▶ …
 
-A pipe for each worker, and no shared queue, means that a worker that dies can't take a lock with
+A socket for each worker, and no shared queue, means that a worker that dies can't take a lock with
 it: it is replaced, and the blocks that it had are evaluated again, one by one, so that a block that
 kills its workers becomes known.
 """
 
 from __future__ import annotations
 
-import contextlib
 import errno
 from collections import Counter
-from multiprocessing import connection
 from types import TracebackType
-from typing import Any
 
 from mpipar.base.errors import BadInput
 from mpipar.core.blocks import Blocks
-from mpipar.runtime import child
 from mpipar.runtime.between_blocks import Watch
+from mpipar.runtime.channel import Frames
+from mpipar.runtime.crew import Broken, Crew, Event, Lost, Message, Place, Ready, in_process
 from mpipar.runtime.evaluate import POLL_SECONDS, Task
 from mpipar.runtime.failure import Failure, Skipped, items_of, one_line
 from mpipar.runtime.outlets import warn
-from mpipar.runtime.pool_worker import Worker, prepare, task_as_bytes
+from mpipar.runtime.pool_worker import packed, prepare, serve, task_as_frames, unpacked
 from mpipar.runtime.progress_state import Record, Tally
 from mpipar.runtime.schedule import Share
 from mpipar.runtime.stopwatch import Stopwatch
 
 MOST_DEATHS = 3
 """A block has failed when so many workers have died of it."""
+
+
+class _Worker(Place):
+    """A place in the pool, and what is known of the worker that is there now.
+
+    Attributes
+    ----------
+    record : Record
+        What it has done.
+    chunk : Blocks or None
+        What it evaluates.
+    since : float
+        When it got that, by the stopwatch of its rank.
+    cores : int
+        How many cores it may run on; 0 until it is ready.
+    broken : Failure or None
+        Why it can't get ready.
+    lost : str
+        Why it has died; empty as long as it lives.
+    """
+
+    record: Record
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """Forget what was known of the last one."""
+        self.chunk: Blocks | None = None
+        self.since = 0.0
+        self.cores = 0
+        self.broken: Failure | None = None
+        self.lost = ""
+
+
+def _explained(error: Exception) -> str:
+    """Return why a process could not be started."""
+    reason = one_line(error)
+    if getattr(error, "errno", 0) == errno.EMFILE:
+        reason += " (ulimit -n: the limit of open files)"
+    return reason
 
 
 class Workers:
@@ -70,7 +110,7 @@ class Workers:
         block_timeout: float | None = None,
     ) -> None:
         try:
-            self._pickled, self._main = task_as_bytes(task)
+            greeting = task_as_frames(task)
         except Exception as error:
             raise BadInput(
                 f"workers: the kernel can't be sent to workers ({one_line(error)})"
@@ -82,26 +122,32 @@ class Workers:
         self._again: list[Blocks] = []  # single blocks of workers that have died
         self._failures: Counter[int] = Counter()  # {block: how often it failed that way}
         self.records: list[Record] = []
-        self._workers: list[Worker] = []
+        self._crew = self._new_crew(greeting)
+        self._workers: list[_Worker] = []
         self._problem: Failure | None = None  # why there aren't all
         while len(self._workers) < count and self._problem is None:
-            worker = self._new_worker()
-            if isinstance(worker, Failure):
-                self._problem = worker
-            else:
+            worker = _Worker()
+            self._problem = self._start(worker)
+            if self._problem is None:
                 self._workers.append(worker)
 
-    def _new_worker(self) -> Worker | Failure:
-        """Return a worker that has just been started, or why there is none."""
+    def _new_crew(self, greeting: Frames) -> Crew[_Worker]:
         try:
-            worker = Worker(self._pickled, self._main, self._rank, self._host)
+            return Crew(in_process(serve), lambda worker: greeting)
+        except OSError as error:
+            raise BadInput(f"workers: {_explained(error)}") from None
+
+    def _start(self, worker: _Worker) -> Failure | None:
+        """Start a worker in an empty place; return why that can't be done."""
+        try:
+            self._crew.start(worker)
         except (OSError, EOFError) as error:
-            reason = one_line(error)
-            if getattr(error, "errno", 0) == errno.EMFILE:
-                reason += " (ulimit -n: the limit of open files)"
-            return Failure("starting a worker", reason)
+            return Failure("starting a worker", _explained(error))
+        assert worker.pid is not None
+        worker.record = Record(self._rank, self._host, worker.pid)
+        worker.begin_anew()
         self.records.append(worker.record)
-        return worker
+        return None
 
     def __enter__(self) -> Workers:
         return self
@@ -112,23 +158,21 @@ class Workers:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for worker in self._workers:
-            if worker.chunk is None:
-                with contextlib.suppress(OSError):
-                    worker.connection.send_bytes(b"")
-        for worker in self._workers:
-            if worker.chunk is None:  # else its block is no longer wanted
-                worker.process.join(child.FAREWELL_SECONDS)
-            worker.end()
+        idle = [worker for worker in self._workers if worker.chunk is None]
+        for worker in idle:
+            self._crew.retire(worker)
+        self._crew.kill(*self._workers)  # whose blocks are no longer wanted
+        self._crew.end()
 
     def wait_until_ready(self) -> Failure | None:
         """Wait until all workers have loaded the kernel; return why one can't. Those that die are
         replaced.
         """
-        for place in range(len(self._workers)):
-            while self._problem is None and not self._workers[place].cores:
-                worker = self._workers[place]
-                self._problem = self._meet(worker, worker.receive())
+        for worker in self._workers:
+            while self._problem is None and not worker.cores:
+                for event in self._crew.wait(POLL_SECONDS):
+                    self._note(event)
+                self._problem = self._replace_stillborn(worker)
         return self._problem
 
     @property
@@ -150,7 +194,7 @@ class Workers:
                 return None
             failure = (
                 self._take_in(share, tally)
-                or self._replace_overdue(tally)
+                or self._replace_failing(tally)
                 or watch.chunk_done(share.fraction_taken)
             )
             if failure is not None:
@@ -162,7 +206,8 @@ class Workers:
             if worker.chunk is None and worker.cores:
                 chunk = self._again.pop() if self._again else share.take()
                 if chunk is not None:
-                    worker.give(chunk, self._spent())
+                    worker.chunk, worker.since = chunk, self._spent()
+                    self._crew.send(worker, packed(chunk))
 
     def _is_idle(self) -> bool:
         return all(worker.chunk is None for worker in self._workers)
@@ -175,68 +220,82 @@ class Workers:
 
     def _take_in(self, share: Share, tally: Tally) -> Failure | None:
         """Wait a moment, and take in what workers have sent; return why the run can't go on."""
-        for worker in self._heard_of():
-            failure = self._take_from(worker, share, tally)
+        for event in self._crew.wait(POLL_SECONDS):
+            if not isinstance(event, Message):
+                self._note(event)
+                continue
+            worker, outcome = event.place, unpacked(event.frames)
+            chunk, worker.chunk = worker.chunk, None
+            assert chunk is not None
+            share.note(outcome.handled, outcome.seconds)
+            failure = tally.add(chunk, outcome, worker.record)
             if failure is not None:
-                return failure
+                return failure._replace(where=f"worker {worker.record.pid}, {failure.where}")
         return None
 
-    def _heard_of(self) -> list[Worker]:
-        """Wait a moment; return the workers that have sent something or have died."""
-        ears: dict[Any, Worker] = {}
+    def _note(self, event: Event[_Worker]) -> None:
+        """Note what has become of a worker."""
+        worker = event.place
+        match event:
+            case Ready():
+                worker.cores = int(bytes(event.frames[0]))
+            case Broken():
+                worker.broken = unpacked(event.frames)
+            case Lost():
+                worker.lost = event.reason
+
+    def _replace_failing(self, tally: Tally) -> Failure | None:
+        """Replace workers that have died or take too long; return why the run can't go on.
+
+        One that has died without a chunk is replaced when it has been given one.
+        """
+        now = self._spent()
         for worker in self._workers:
-            if worker.chunk is not None or not worker.cores:
-                ears[worker.connection] = ears[worker.process.sentinel] = worker
-        ready = connection.wait(list(ears), POLL_SECONDS)
-        return list(dict.fromkeys(ears[ear] for ear in ready))
-
-    def _take_from(self, worker: Worker, share: Share, tally: Tally) -> Failure | None:
-        message = worker.receive()
-        if not worker.cores:
-            return self._meet(worker, message)
-        if message is None:
-            reason = child.how_it_ended(worker.process)
-            return self._replace_lost(worker, tally, reason, MOST_DEATHS)
-        chunk, worker.chunk = worker.chunk, None
-        assert chunk is not None
-        share.note(message.handled, message.seconds)
-        failure = tally.add(chunk, message, worker.record)
-        return failure and failure._replace(where=f"worker {worker.record.pid}, {failure.where}")
-
-    def _meet(self, worker: Worker, hello: Any) -> Failure | None:
-        """Take the first message of a worker, None if it has died; return why the run can't go on."""
-        if hello is None:
-            return self._replace_stillborn(worker)
-        if isinstance(hello, Failure):
-            return hello
-        worker.cores = hello
+            may_be_late = now - worker.since > self._timeout
+            if worker.lost or worker.broken is not None or may_be_late:
+                failure = self._replace_stillborn(worker) or self._replace_at_work(worker, tally)
+                if failure is not None:
+                    return failure
         return None
 
-    def _replace_stillborn(self, worker: Worker) -> Failure | None:
-        """Replace a worker that died before its first block; return why the run can't go on."""
-        reason, deaths = child.how_it_ended(worker.process), worker.stillborn + 1
-        if deaths == MOST_DEATHS:
+    def _replace_stillborn(self, worker: _Worker) -> Failure | None:
+        """Replace a worker if it has died before it was ready; return why the run can't go on."""
+        if worker.broken is not None or worker.cores or not worker.lost:
+            return worker.broken
+        if worker.stillborn == MOST_DEATHS:
             return Failure(
-                f"worker {worker.record.pid}, before its first block", f"{reason}, {deaths} times"
+                f"worker {worker.record.pid}, before its first block",
+                f"{worker.lost}, {MOST_DEATHS} times",
             )
-        self._tell(worker, f"before its first block: {reason}")
-        replaced = self._replace(worker)
-        if isinstance(replaced, Failure):
-            return replaced
-        replaced.stillborn = deaths
-        return None
+        self._tell(worker, f"before its first block: {worker.lost}")
+        return self._start(worker)
 
-    def _tell(self, worker: Worker, what: str) -> None:
+    def _replace_at_work(self, worker: _Worker, tally: Tally) -> Failure | None:
+        """Replace a worker if it has died at a chunk, or is late and has sent nothing; return why
+        the run can't go on.
+        """
+        if worker.chunk is None:
+            return None
+        if worker.lost:
+            return self._replace_lost(worker, tally, worker.lost, MOST_DEATHS)
+        if self._crew.has_sent(worker):
+            return None
+        reason = f"took more than {self._timeout:g} s"
+        return self._replace_lost(worker, tally, reason, 1 + self._task.on_error.retries)
+
+    def _tell(self, worker: _Worker, what: str) -> None:
         where = f"rank {self._rank} on host {self._host}, worker {worker.record.pid}"
         warn(f"{where}, {what}; it is replaced")
 
-    def _replace_lost(self, worker: Worker, tally: Tally, reason: str, most: int) -> Failure | None:
+    def _replace_lost(
+        self, worker: _Worker, tally: Tally, reason: str, most: int
+    ) -> Failure | None:
         """Replace a worker that has died or hangs, and have its blocks evaluated again; return why
         the run can't go on.
 
         Parameters
         ----------
-        worker : Worker
+        worker : _Worker
         tally : Tally
         reason : str
             What became of it.
@@ -248,9 +307,11 @@ class Workers:
         first, last = chunk.ranges[0][0], chunk.ranges[-1][-1]
         blocks = f"block {first}" if chunk.count == 1 else f"one of blocks {first} to {last}"
         self._tell(worker, f"{blocks}: {reason}")
-        replaced = self._replace(worker)
-        if isinstance(replaced, Failure):
-            return replaced
+        pid = worker.record.pid
+        self._crew.kill(worker)
+        failure = self._start(worker)
+        if failure is not None:
+            return failure
         tally.lost_workers += 1
         if chunk.count > 1:
             self._again += [chunk[position : position + 1] for position in range(chunk.count)]
@@ -265,29 +326,4 @@ class Workers:
             tally.new.skipped.append(Skipped.of(block, reason))
             return None
         times = f", {most} times" if most > 1 else ""
-        return Failure(f"worker {worker.record.pid}, {items_of(block)}", f"{reason}{times}")
-
-    def _replace_overdue(self, tally: Tally) -> Failure | None:
-        """Replace workers that have been in their chunk for too long; return why the run can't go
-        on.
-        """
-        now = self._spent()
-        for worker in list(self._workers):
-            if (
-                worker.chunk is not None
-                and now - worker.since > self._timeout
-                and not worker.connection.poll()
-            ):
-                reason = f"took more than {self._timeout:g} s"
-                failure = self._replace_lost(worker, tally, reason, 1 + self._task.on_error.retries)
-                if failure is not None:
-                    return failure
-        return None
-
-    def _replace(self, worker: Worker) -> Worker | Failure:
-        """End a worker, and return the one in its place, or why there is none."""
-        worker.end()
-        new = self._new_worker()
-        if isinstance(new, Worker):
-            self._workers[self._workers.index(worker)] = new
-        return new
+        return Failure(f"worker {pid}, {items_of(block)}", f"{reason}{times}")

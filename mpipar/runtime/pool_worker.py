@@ -1,4 +1,4 @@
-"""One worker process of a pool inside a rank: the rank's end of its pipe, and what it does.
+"""One worker process of a pool inside a rank: what it does, and the messages that go to and fro.
 
 What is pickled here, the processes of one run alone read: the task once, then chunks and outcomes.
 """
@@ -9,16 +9,16 @@ import contextlib
 import io
 import os
 import pickle
-from multiprocessing.connection import Connection
+import socket
 from multiprocessing.reduction import ForkingPickler
 from typing import Any
 
-from mpipar.core.blocks import Blocks
 from mpipar.core.kernel import Kernel
 from mpipar.runtime import child, main_module, node
+from mpipar.runtime.channel import Frames, Receiver, send
+from mpipar.runtime.crew import BROKEN, READY
 from mpipar.runtime.evaluate import Evaluator, Outcome, Task
 from mpipar.runtime.failure import Failure, one_line
-from mpipar.runtime.progress_state import Record
 
 
 def prepare(*also: str) -> None:
@@ -28,63 +28,23 @@ def prepare(*also: str) -> None:
     child.prepare("numpy", __name__, "mpipar.runtime.ignore_signals", *also)
 
 
-class Worker:
-    """One worker process, and the rank's end of its pipe.
-
-    Attributes
-    ----------
-    chunk : Blocks or None
-        What it evaluates.
-    since : float
-        When it got that, by the stopwatch of its rank.
-    cores : int
-        How many cores it may run on; 0 until it is ready.
-    """
-
-    def __init__(self, task: bytes, main: dict[str, str], rank: int, host: str) -> None:
-        self.connection, theirs = child.context.Pipe()
-        # The other end must be closed here, or the death of the worker could not be seen.
-        with theirs:
-            self.process = child.start(_serve, theirs, task, main)
-        assert self.process.pid is not None
-        self.stillborn = 0  # workers before it, in its place, that died before their first block
-        self.record = Record(rank, host, self.process.pid)
-        self.chunk: Blocks | None = None
-        self.since = 0.0
-        self.cores = 0
-
-    def give(self, chunk: Blocks, now: float) -> None:
-        """Send a chunk."""
-        self.chunk, self.since = chunk, now
-        # A worker that has died is noticed by what can be received from it.
-        with contextlib.suppress(OSError):
-            self.connection.send_bytes(pickle.dumps(chunk))
-
-    def receive(self) -> Any:
-        """Return what the worker sent: its number of cores, an Outcome or a Failure; or None if it
-        has died.
-        """
-        try:
-            if self.process.exitcode is not None and not self.connection.poll():
-                return None
-            return pickle.loads(self.connection.recv_bytes())
-        except (EOFError, OSError):
-            return None
-
-    def end(self) -> None:
-        """End the process, whatever it does, and wait for that."""
-        self.process.kill()
-        self.process.join()
-        self.connection.close()
-
-
-def task_as_bytes(task: Task) -> tuple[bytes, dict[str, str]]:
-    """Return a task as bytes, and which main module must be imported where they are read."""
+def task_as_frames(task: Task) -> Frames:
+    """Return a task as a message, which tells too which main module must be imported for it."""
     if main_module.may_be_imported():
         # which a lambda, or a function in a function, raises
         with contextlib.suppress(AttributeError, pickle.PicklingError):
-            return bytes(ForkingPickler.dumps(task)), main_module.description()
-    return _by_value(task), {}  # a notebook, or a script without a guard
+            return [ForkingPickler.dumps(task), pickle.dumps(main_module.description())]
+    return [_by_value(task), pickle.dumps({})]  # a notebook, or a script without a guard
+
+
+def packed(thing: Any) -> Frames:
+    """Return a chunk, or a failure, as a message."""
+    return [pickle.dumps(thing)]
+
+
+def unpacked(frames: Frames) -> Any:
+    """Return the chunk, outcome or failure in a message."""
+    return pickle.loads(frames[0])
 
 
 def _by_value(task: Task) -> bytes:
@@ -102,30 +62,35 @@ def _by_value(task: Task) -> bytes:
     return buffer.getvalue()
 
 
-def _serve(pipe: Connection, task: bytes, main: dict[str, str]) -> None:
-    """Evaluate the chunks that come through ``pipe``, until an empty message: a worker's life."""
-    with contextlib.suppress(BrokenPipeError, ConnectionResetError, EOFError):  # the rank has ended
-        _evaluate_all(pipe, task, main)
+def serve(sock: socket.socket) -> None:
+    """Evaluate the chunks that come through ``sock``, until there are no more: a worker's life.
+
+    It is told the task first, and says on how many cores it may run.
+    """
+    sock.setblocking(True)  # the main module may set a default timeout
+    with contextlib.suppress(EOFError, ConnectionError):  # the rank has ended
+        _evaluate_all(sock, Receiver(sock))
 
 
-def _evaluate_all(pipe: Connection, task: bytes, main: dict[str, str]) -> None:
+def _evaluate_all(sock: socket.socket, receiver: Receiver) -> None:
+    task, main = receiver.receive()
     try:
-        main_module.import_it(main)
+        main_module.import_it(pickle.loads(main))
         evaluator = Evaluator(pickle.loads(task))
     except (Exception, SystemExit) as error:
         where = f"worker {os.getpid()}, before its first block"
-        pipe.send(Failure.of(where, error))
+        send(sock, [BROKEN, *packed(Failure.of(where, error))])
         return
-    pipe.send(len(node.affinity()))
-    while message := pipe.recv_bytes():
-        chunk: Blocks = pickle.loads(message)
-        pipe.send_bytes(_dumps(evaluator.evaluate(chunk)))
+    del task
+    send(sock, [READY, str(len(node.affinity())).encode()])
+    while message := receiver.receive():
+        send(sock, [_dumps(evaluator.evaluate(unpacked(message)))])
 
 
-def _dumps(outcome: Outcome) -> bytes:
+def _dumps(outcome: Outcome) -> memoryview | bytes:
     """Return the outcome as bytes; if the kernel's partials can't be sent, that as a failure."""
     try:
-        return bytes(ForkingPickler.dumps(outcome))
+        return ForkingPickler.dumps(outcome)
     except Exception as error:
         reason = f"the kernel's partial can't be sent to the rank: {one_line(error)}"
         return pickle.dumps(Outcome(None, failure=Failure("sending partials", reason)))
