@@ -25,6 +25,7 @@ from mpipar import (
 from mpipar.base.overriding import override
 from mpipar.base.text import several
 from mpipar.core import midpoint
+from mpipar.core.midpoint_error import judge
 from mpipar.inputs import hidden
 from mpipar.inputs.common import shortened
 from mpipar.inputs.each_alone import check_each_alone
@@ -230,7 +231,7 @@ def estimate(total: Any, *, f: str, over: list[float], samples: int, method: Met
     peaks = dict(zip(midpoint.PEAKS, map(float, total["peaks"]), strict=True))
     place = _place(peaks["where"], grid.m, over)
     growth, unseen = hidden.at_peak(integrand(f, dimensions), over, place, 1 / grid.m)
-    mean, error, refusal = midpoint.judge(sums, peaks, grid.m, dimensions, growth)
+    mean, error, refusal = judge(sums, peaks, grid.m, dimensions, growth)
     refusal = refusal or unseen
     if refusal:
         raise RunFailed(

@@ -25,7 +25,12 @@ Row = dict[str, Any]
 
 @functools.cache
 def rows_of(
-    function: str, table: str, types: str, delimiter: str, decimal: str, comment: str
+    function: str,
+    table: str,
+    types: str,
+    delimiter: str,
+    decimal: str,
+    comment: str,
 ) -> Table:
     """Return the table, with the types of its columns as the function's annotations and ``types``
     say.
@@ -112,7 +117,14 @@ sweep.is_table = True
 
 @sweep.check
 def check(
-    *, function: str, table: str, slice: str, types: str, delimiter: str, decimal: str, comment: str
+    *,
+    function: str,
+    table: str,
+    slice: str,
+    types: str,
+    delimiter: str,
+    decimal: str,
+    comment: str,
 ) -> list[str]:
     """Refuse a function, a table or a slice that isn't there, or that don't fit, and tell what may
     not be meant.
@@ -136,7 +148,12 @@ def check(
 
 
 def _reading(
-    function: str, table: str, types: str, delimiter: str, decimal: str, comment: str
+    function: str,
+    table: str,
+    types: str,
+    delimiter: str,
+    decimal: str,
+    comment: str,
 ) -> Reading | None:
     is_csv = table.lower().endswith(".csv")
     if not is_csv and (types or delimiter or comment or decimal != "."):

@@ -40,7 +40,12 @@ class BadInput(MpiparError, ValueError):
     exit_code = BAD_INPUT
 
     def __init__(
-        self, what: str = "", *, option: str = "", remedy: str = "", message: str = ""
+        self,
+        what: str = "",
+        *,
+        option: str = "",
+        remedy: str = "",
+        message: str = "",
     ) -> None:
         facts = [fact for fact in (option, what, remedy) if fact]
         super().__init__(message or ": ".join(facts))

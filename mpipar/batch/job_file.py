@@ -183,7 +183,10 @@ def _resources(document: Document) -> dict[str, Any]:
 
 
 def _check_ranks(
-    document: Document, nodes: int | None, each: int | None, ranks: int | None
+    document: Document,
+    nodes: int | None,
+    each: int | None,
+    ranks: int | None,
 ) -> None:
     """Raise BadInput if a number of ranks doesn't go with nodes and ranks on each."""
     if not ranks:

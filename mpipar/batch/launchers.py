@@ -101,7 +101,12 @@ def can_shrink(text: str) -> bool:
 
 
 def _mpirun(
-    name: str, options: list[str], given: Allocation, *, whole: bool, pinned: bool
+    name: str,
+    options: list[str],
+    given: Allocation,
+    *,
+    whole: bool,
+    pinned: bool,
 ) -> Launcher:
     """Return an mpirun with what its vendor wants to be told."""
     program: str | None = name

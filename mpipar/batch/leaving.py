@@ -11,7 +11,10 @@ _PAUSE_SECONDS = 5.0  # between two attempts
 
 
 def insist(
-    ask: Callable[[], Answer], *, is_told: Callable[[], bool], say: Callable[[str], None]
+    ask: Callable[[], Answer],
+    *,
+    is_told: Callable[[], bool],
+    say: Callable[[str], None],
 ) -> Answer | None:
     """Ask the scheduler for something, as often as it takes while it is away.
 

@@ -131,7 +131,10 @@ def _is_cancelled(events: Sequence[dict[str, Any]]) -> bool:
 
 
 def _without_scheduler(
-    events: Sequence[dict[str, Any]], *, is_finished: bool, is_known: bool
+    events: Sequence[dict[str, Any]],
+    *,
+    is_finished: bool,
+    is_known: bool,
 ) -> Outcome:
     """Return what became of a job that the scheduler doesn't remember, or can't be asked about."""
     name, code = _by_journal(events, is_finished=is_finished, is_known=is_known)
@@ -146,7 +149,10 @@ def _without_scheduler(
 
 
 def _by_journal(
-    events: Sequence[dict[str, Any]], *, is_finished: bool, is_known: bool
+    events: Sequence[dict[str, Any]],
+    *,
+    is_finished: bool,
+    is_known: bool,
 ) -> tuple[str, int | None]:
     ended = last_next(events)
     code = last_code(events)

@@ -158,7 +158,12 @@ def in_queue(folder: Path) -> list[JobState]:
 
 
 def submit(
-    job: Job, document: Document, planned: Plan, site: Site, tasks: list[int], overrides: list[str]
+    job: Job,
+    document: Document,
+    planned: Plan,
+    site: Site,
+    tasks: list[int],
+    overrides: list[str],
 ) -> Submission:
     """Put a job into the queue, and on record. Its folder has been made.
 

@@ -32,7 +32,11 @@ def usual_warning(limit: float | None) -> int:
 
 
 def kept_until(
-    now: float, start: float | None, end: float | None, *, warned_before: bool
+    now: float,
+    start: float | None,
+    end: float | None,
+    *,
+    warned_before: bool,
 ) -> float | None:
     """Return when a warning that has just come is to be believed; None if at once.
 

@@ -67,7 +67,11 @@ def command(program: str) -> Callable[[Main], Main]:
 
 
 def tell_ending(
-    program: str, ending: Exception, arguments: Sequence[str] = (), *, by_all_ranks: bool = False
+    program: str,
+    ending: Exception,
+    arguments: Sequence[str] = (),
+    *,
+    by_all_ranks: bool = False,
 ) -> int:
     """Tell the user why a command ends, and return its exit code.
 

@@ -27,7 +27,10 @@ class _Calls:
     """Evaluates a block of items: their outcomes as bytes."""
 
     def __init__(
-        self, function: Callable[[Any], Any], items: Sequence[Any], on_error: OnError
+        self,
+        function: Callable[[Any], Any],
+        items: Sequence[Any],
+        on_error: OnError,
     ) -> None:
         self.function = function
         self.items = items
@@ -62,7 +65,10 @@ class MapKernel(Kernel):
     """The kernel of a map: it carries the function and the items."""
 
     def __init__(
-        self, function: Callable[[Any], Any], items: Sequence[Any], on_error: OnError
+        self,
+        function: Callable[[Any], Any],
+        items: Sequence[Any],
+        on_error: OnError,
     ) -> None:
         rows = Dataset(
             DATASET,
@@ -84,7 +90,12 @@ class MapKernel(Kernel):
 
     @override
     def _bound(
-        self, values: dict[str, Any], n: int, block: int | None, seed: int, device: str
+        self,
+        values: dict[str, Any],
+        n: int,
+        block: int | None,
+        seed: int,
+        device: str,
     ) -> BoundKernel:
         """Return this kernel, bound: what it calls stands for its parameters, as it has none."""
         return super()._bound({"function": self._named}, n, block, seed, device)

@@ -135,7 +135,10 @@ def run(
 
 
 def _run(
-    bound: BoundKernel, options: RunOptions, everywhere: bool, ranks: Comm | None
+    bound: BoundKernel,
+    options: RunOptions,
+    everywhere: bool,
+    ranks: Comm | None,
 ) -> Result | None:
     """Run a kernel over ranks, by default all. Collective over them."""
     try:
@@ -152,7 +155,10 @@ def _run(
 
 
 def _result(
-    bound: BoundKernel, options: RunOptions, everywhere: bool, ranks: Comm | None
+    bound: BoundKernel,
+    options: RunOptions,
+    everywhere: bool,
+    ranks: Comm | None,
 ) -> Result | None:
     """Run a kernel, and store its result. Collective over the ranks."""
     path = os.path.abspath(options.output or "")  # a kernel may change the folder

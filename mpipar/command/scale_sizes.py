@@ -27,7 +27,11 @@ class Place(NamedTuple):
 
 
 def sizes(
-    options: Any, resources: Mapping[str, Any], *, as_jobs: bool, cores: int | None
+    options: Any,
+    resources: Mapping[str, Any],
+    *,
+    as_jobs: bool,
+    cores: int | None,
 ) -> list[Size]:
     """Return all sizes of a study, in order.
 

@@ -77,7 +77,10 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _told_of(
-    jobs: Sequence[_Job], examined: Sequence[list[Facts]], *, only_recent: bool
+    jobs: Sequence[_Job],
+    examined: Sequence[list[Facts]],
+    *,
+    only_recent: bool,
 ) -> list[tuple[Submission, list[Facts]]]:
     """Return the jobs that were asked for, each by its latest submission, with what is known."""
     found = []

@@ -212,7 +212,10 @@ def _refuse_if_in_queue(folder: str) -> None:
 
 
 def _as_object(
-    job: Job, planned: Plan, tasks: list[int], preview: Preview | None
+    job: Job,
+    planned: Plan,
+    tasks: list[int],
+    preview: Preview | None,
 ) -> dict[str, Any]:
     """Return what would be submitted, for JSON."""
     return {

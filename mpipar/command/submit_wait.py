@@ -58,7 +58,11 @@ def _in_words(states: Iterable[JobState]) -> str:
 
 
 def _ending(
-    submission: Submission, job: Job, notify: Callable[[str], None], *, was_forgotten: bool
+    submission: Submission,
+    job: Job,
+    notify: Callable[[str], None],
+    *,
+    was_forgotten: bool,
 ) -> int:
     """Say how a job has ended, and return the exit code."""
     examined, _ = examine([(submission, task) for task in tasks(submission)])

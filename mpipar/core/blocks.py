@@ -89,7 +89,8 @@ def united(ranges: Iterable[range]) -> list[range]:
     for one in plain:
         last = joined[-1] if joined else None
         if last is not None and one.start <= last.stop:
-            joined[-1] = range(last.start, max(last.stop, one.stop))
+            stop = max(last.stop, one.stop)
+            joined[-1] = range(last.start, stop)
         else:
             joined.append(one)
     return joined
@@ -117,9 +118,12 @@ def _runs(stepped: list[range]) -> list[range]:
     before = first - 1  # there is a 0 at each end
     marks = np.zeros(last - first + 3, np.int8)
     for one in stepped:
-        marks[one[0] - before : one[-1] - before + 1 : one.step] = 1
-    edges = np.flatnonzero(np.diff(marks)).reshape(-1, 2)
-    return [range(first + start, first + stop) for start, stop in edges.tolist()]
+        start = one[0] - before
+        stop = one[-1] - before + 1
+        marks[start : stop : one.step] = 1
+    changes = np.flatnonzero(np.diff(marks))
+    pairs = changes.reshape(-1, 2).tolist()
+    return [range(first + start, first + stop) for start, stop in pairs]
 
 
 def _start(one: range) -> int:

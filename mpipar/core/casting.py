@@ -71,6 +71,8 @@ def _kept_integers(rows: Array, made: Array) -> Array:
         return np.asarray(is_same & has_same_sign)
     if after not in _FLOATS or same_integers(rows, made):
         return np.ones(rows.shape, bool)
-    pairs = zip(rows.ravel(), made.ravel(), strict=True)
-    kept = [same_integers(np.atleast_1d(whole), np.atleast_1d(real)) for whole, real in pairs]
+    kept = []
+    for whole, real in zip(rows.ravel(), made.ravel(), strict=True):
+        is_kept = same_integers(np.atleast_1d(whole), np.atleast_1d(real))
+        kept.append(is_kept)
     return np.reshape(kept, rows.shape)

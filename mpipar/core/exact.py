@@ -155,8 +155,9 @@ class ExactArray:
                 sums[column] += shifted(word, shift)
         if rounded.tolist() == sums:
             return rounded
-        fits = all(-(2**63) <= x < 2**63 for x in sums)
-        return np.array(sums, np.int64 if fits else object)
+        if all(-(2**63) <= x < 2**63 for x in sums):
+            return np.array(sums, np.int64)
+        return np.array(sums, object)
 
     def _add_special(self, values: Doubles) -> None:
         if self.special is None:
@@ -189,8 +190,9 @@ class ExactArray:
         An addition changes a word by less than 2³⁴, so 2²⁸ of them (and as many again in a merge)
         stay below 2⁶³.
         """
+        high = self.low + len(self.words)
         if np.abs(self.words[-1]).max(initial=0) >= 2**30:
-            self._make_room(self.low, self.low + len(self.words) + 1)
+            self._make_room(self.low, high + 1)
         for k in range(len(self.words) - 1):
             self.words[k + 1] += self.words[k] >> _DIGIT
             self.words[k] &= _MASK
@@ -198,7 +200,8 @@ class ExactArray:
 
     def _rounded(self) -> Doubles:
         # Room for the carry, and to look below the first digit.
-        self._make_room(self.low - 2, self.low + len(self.words) + 2)
+        high = self.low + len(self.words)
+        self._make_room(self.low - 2, high + 2)
         self._carry()
         negative = self.words[-1] < 0
         self.words[:, negative] *= -1
@@ -213,8 +216,8 @@ class ExactArray:
         words = self.words
         column = np.arange(words.shape[1])
         is_set = words != 0
-        top = len(words) - 1 - np.argmax(is_set[::-1], axis=0)  # the first digit that isn't 0
-        top = np.maximum(top, 2)
+        above = np.argmax(is_set[::-1], axis=0)  # digits that are 0
+        top = np.maximum(len(words) - 1 - above, 2)
         first = words[top, column].astype(np.uint64)
         second = words[top - 1, column].astype(np.uint64)
         third = words[top - 2, column].astype(np.uint64)
@@ -222,14 +225,17 @@ class ExactArray:
         up = (_DIGIT - length).astype(np.uint64)
 
         # 64 bits from the first set bit on, then one "sticky" bit for all that is below.
-        leading = (first << (up + _DIGIT)) | (second << up) | (third >> (_DIGIT - up))
+        leading = first << (up + _DIGIT)
+        leading |= second << up
+        leading |= third >> (_DIGIT - up)
         rest_of_third = (third << up) & np.uint64(_MASK)
         set_up_to_third = np.cumsum(is_set, axis=0)[top - 2, column]
         set_below_third = set_up_to_third - (third != 0)
         is_more_below = (rest_of_third != 0) | (set_below_third > 0)
         leading |= is_more_below.astype(np.uint64)
 
-        scale = _DIGIT * (top + self.low - 1) - _UNIT_BITS - up.astype(np.int64)
+        digits = top + self.low - 1
+        scale = _DIGIT * digits - _UNIT_BITS - up.astype(np.int64)
         with np.errstate(over="ignore"):  # beyond the range of doubles is inf
             # Below the normal range nothing is rounded here: such a sum has fewer than 53 bits
             # above 2⁻¹⁰⁷⁴.

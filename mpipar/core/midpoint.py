@@ -9,7 +9,6 @@ the midpoint is on average the error (:data:`PAIRS`).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -112,10 +111,17 @@ class Box(NamedTuple):
         values = xp.asarray(function(*variables))
         if str(values.dtype).startswith("complex"):
             raise TypeError("f has complex values")
-        return xp.broadcast_to(xp.asarray(values, dtype=xp.float64), x.shape[1:])
+        doubles = xp.asarray(values, dtype=xp.float64)
+        return xp.broadcast_to(doubles, x.shape[1:])
 
 
-def evaluate(xp: Any, function: Function, box: Box, start: int, stop: int) -> tuple[Any, Any]:
+def evaluate(
+    xp: Any,
+    function: Function,
+    box: Box,
+    start: int,
+    stop: int,
+) -> tuple[Any, Any]:
     """Return :data:`NAMES` and :data:`PEAKS` of the cells ``start … stop - 1``; the last axis goes
     fastest.
     """
@@ -125,7 +131,8 @@ def evaluate(xp: Any, function: Function, box: Box, start: int, stop: int) -> tu
     first = max(0, start - halo)
     last = min(m**dimensions, stop + halo)
     index = _indices(xp, xp.arange(first, last), m, dimensions)
-    around = box.values(xp, function, xp.asarray(index, dtype=xp.float64) + 0.5)
+    places = xp.asarray(index, dtype=xp.float64) + 0.5
+    around = box.values(xp, function, places)
     y = around[start - first : stop - first]
     size = xp.abs(y)
     sums = [xp.sum(y)]
@@ -140,14 +147,16 @@ def evaluate(xp: Any, function: Function, box: Box, start: int, stop: int) -> tu
     if dimensions == 1:
         bends = [_bends(xp, around, first, start, stop, m, step) for step in STEPS]
     if chosen.shape[0]:
-        centre = xp.asarray(_indices(xp, chosen, m, dimensions), dtype=xp.float64) + 0.5
+        cells = _indices(xp, chosen, m, dimensions)
+        centre = xp.asarray(cells, dtype=xp.float64) + 0.5
         middle = xp.take(y, chosen - start)
         over = _pairs(xp, function, box, chosen, centre, middle)
         if dimensions > 1:
             bends[0] = _bends_anywhere(xp, function, box, chosen, centre, middle)
     apart = xp.abs(over)
     sums += [xp.sum(bend) for bend in bends]
-    sums += [xp.sum(xp.ones_like(over)), xp.sum(over), xp.sum(apart)]
+    count = xp.sum(xp.ones_like(over))
+    sums += [count, xp.sum(over), xp.sum(apart)]
 
     where = xp.asarray(xp.argmax(size) + start, dtype=xp.float64)
     peaks = [
@@ -191,7 +200,15 @@ def _indices(xp: Any, rest: Any, m: int, dimensions: int) -> Any:
     return xp.stack([rest, *faster])
 
 
-def _bends(xp: Any, around: Any, first: int, start: int, stop: int, m: int, step: int) -> Any:
+def _bends(
+    xp: Any,
+    around: Any,
+    first: int,
+    start: int,
+    stop: int,
+    m: int,
+    step: int,
+) -> Any:
     """Return |second differences| at the points of one grid that are in a block, and have a
     neighbour on both sides.
     """
@@ -207,26 +224,41 @@ def _bends(xp: Any, around: Any, first: int, start: int, stop: int, m: int, step
     return xp.abs((left - middle) + (right - middle))
 
 
-def _pairs(xp: Any, function: Function, box: Box, chosen: Any, centre: Any, middle: Any) -> Any:
+def _pairs(
+    xp: Any,
+    function: Function,
+    box: Box,
+    chosen: Any,
+    centre: Any,
+    middle: Any,
+) -> Any:
     """Return what pairs of points have on average over their midpoint."""
     axes = range(centre.shape[0])
-    offset = xp.stack([_uniform(xp, chosen, axis + 1) for axis in axes]) - 0.5
+    anywhere = [_uniform(xp, chosen, axis + 1) for axis in axes]
+    offset = xp.stack(anywhere) - 0.5
     right = box.values(xp, function, centre + offset)
     left = box.values(xp, function, centre - offset)
     return ((right - middle) + (left - middle)) / 2.0
 
 
 def _bends_anywhere(
-    xp: Any, function: Function, box: Box, chosen: Any, centre: Any, middle: Any
+    xp: Any,
+    function: Function,
+    box: Box,
+    chosen: Any,
+    centre: Any,
+    middle: Any,
 ) -> Any:
     """Return |second differences| along an axis for each cell, any, with 0 where a neighbour is out
     of the box.
     """
     dimensions = centre.shape[0]
     last = box.grid.m - 0.5
-    any_axis = _mixed(xp, chosen, dimensions + 1) % xp.asarray(dimensions, dtype=xp.uint64)
+    number = _mixed(xp, chosen, dimensions + 1)
+    any_axis = number % xp.asarray(dimensions, dtype=xp.uint64)
     axis = xp.asarray(any_axis, dtype=xp.int64)
-    along = xp.stack([xp.asarray(axis == k, dtype=xp.float64) for k in range(dimensions)])
+    steps = [xp.asarray(axis == k, dtype=xp.float64) for k in range(dimensions)]
+    along = xp.stack(steps)
     above = xp.clip(centre + along, 0.5, last)
     below = xp.clip(centre - along, 0.5, last)
     right = box.values(xp, function, above)
@@ -252,134 +284,5 @@ def _mixed(xp: Any, numbers: Any, salt: int) -> Any:
 
 
 def _uniform(xp: Any, numbers: Any, salt: int) -> Any:
-    return xp.asarray(_mixed(xp, numbers, salt), dtype=xp.float64) * 2.0**-32
-
-
-class Judged(NamedTuple):
-    """The mean of a function over a box, its error, or why there is none.
-
-    Attributes
-    ----------
-    mean, error : float
-    refusal : str
-        One line, or nothing.
-    """
-
-    mean: float
-    error: float
-    refusal: str = ""
-
-
-_LEAST_ORDER = 1.2
-"""Of what a grid's differences are to those of one three times finer: below, they don't vanish."""
-
-_SHARE = 0.01  # of all bends, that the largest is of where they aren't the same everywhere
-_STANDARD_ERRORS = 4.0
-_WORST = 0.3  # part of the mean of |f| that an error may be
-_ROUNDING = 2.0**-51
-
-
-def judge(
-    sums: dict[str, float],
-    peaks: dict[str, float],
-    m: int,
-    dimensions: int,
-    growth: float | None,
-) -> Judged:
-    """Return the mean of a function over the box, and a bound of its error, from the sums over all
-    blocks.
-
-    Parameters
-    ----------
-    sums, peaks : dict
-        What :data:`NAMES` and :data:`PEAKS` are.
-    m : int
-        Points on an axis.
-    dimensions : int
-    growth : float or None
-        Exponent by which the function grows towards a place near its largest value on the grid, if
-        it does.
-    """
-    n = m**dimensions
-    mean = sums["fine"] / n
-    size = sums["size"] / n
-    spread = peaks["high"] + peaks["low"]
-    if not all(map(math.isfinite, (*sums.values(), *peaks.values()))):
-        return _refused(mean, "it is not finite, or too large, at a point of the grid or near one")
-    means = [
-        sums[name] / (n / step**dimensions) for name, step in zip(SUMS[:3], STEPS, strict=True)
-    ]
-    errors = [
-        _ROUNDING * size if spread else 0.0,
-        _of_pairs(sums, peaks["apart"]),
-        _of_grids(*means),
-    ]
-    if dimensions == 1:
-        bends = [sums[name] / m for name in BENDS]
-        of_bends = _of_bends(bends, peaks["bend"] / m, growth)
-        if of_bends is None:
-            return _refused(mean, "sums over finer grids don't come closer to each other")
-        errors.append(of_bends)
-    else:
-        # A jump is two bends of its height, and an error of at most a quarter of these; they are
-        # samples.
-        errors.append(dimensions * sums["bend1"] / max(1.0, sums["pairs"]) / 3.0)
-        if growth is not None:
-            errors.append(4.0 * spread / n)
-    error = max(errors)
-    if error > _WORST * size:
-        return _refused(mean, "the points are too few to tell it")
-    return Judged(mean, error)
-
-
-def _refused(mean: float, why: str) -> Judged:
-    return Judged(mean, math.nan, why)
-
-
-def _of_pairs(sums: dict[str, float], largest: float) -> float:
-    """Return how far the mean may be from that at the points of pairs, which are anywhere."""
-    count = max(1.0, sums["pairs"])
-    mean = abs(sums["over"])
-    # At least the standard deviation.
-    deviation = math.sqrt(sums["apart"] / count) * math.sqrt(largest)
-    return 1.5 * mean / count + _STANDARD_ERRORS * deviation / math.sqrt(count)
-
-
-def _of_bends(bends: list[float], largest: float, growth: float | None) -> float | None:
-    """Return a bound from second differences on grids of steps h, 3h and 9h; None if the error has
-    none.
-
-    The sum with step h differs from that with h/3 by at most h/3 times the bends with h/3. If those
-    are 1/q of the ones before, at each step, what is still to come is at most bends · (1/q + 1/q² +
-    …) = bends / (q − 1).
-    """
-    fine, coarse, coarsest = (bend * step for bend, step in zip(bends, STEPS, strict=True))
-    if fine == 0.0:
-        return 0.0
-    order = coarse / fine
-    if coarsest > 0.0 and coarse > 0.0:
-        order = min(order, coarsest / coarse)
-    bends_are_everywhere = largest < _SHARE * fine
-    if bends_are_everywhere:  # noise of rounding, or waves as short as the grid's step
-        order = min(max(order, 2.0), 9.0)
-        return fine / (order - 1.0)
-    if growth is not None:  # towards a pole between points, whose distance differs on each grid
-        order = 3.0 ** (1.0 - growth)
-        fine = 1.5 * max(fine, coarse / order, coarsest / order**2)
-    if order >= _LEAST_ORDER:
-        return fine / (min(order, 9.0) - 1.0)
-    return None
-
-
-def _of_grids(fine: float, coarse: float, coarsest: float) -> float:
-    """Return the error that the means of three grids tell, at the order that they show."""
-    near = abs(fine - coarse)
-    far = abs(coarse - coarsest)
-    if near == 0.0 and far == 0.0:
-        return 0.0
-    order = min(9.0, far / near) if near > 0.0 else 9.0
-    if order < _LEAST_ORDER:
-        return near + far
-    of_near = near / (order - 1.0)
-    of_far = far / (order * (order - 1.0))
-    return 1.5 * max(of_near, of_far)
+    mixed = _mixed(xp, numbers, salt)
+    return xp.asarray(mixed, dtype=xp.float64) * 2.0**-32

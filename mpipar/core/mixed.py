@@ -32,7 +32,8 @@ def table_of(rows: Sequence[Mapping[str, Array]]) -> Array:
         names |= dict.fromkeys(row)
     columns = {}
     for name in names:
-        field, values = _field(name, [row.get(name) for row in rows])
+        cells = [row.get(name) for row in rows]
+        field, values = _field(name, cells)
         columns[field] = values
     types = [(field, values.dtype) for field, values in columns.items()]
     table = np.zeros(len(rows), types)
@@ -75,7 +76,8 @@ def values_in(table: Array) -> Iterator[tuple[str, Any, Array]]:
         if not mark:
             yield name, slice(None), table[field]
             continue
-        for where, values in _values_by_type(table[field].tolist(), _types(types)):
+        cells = table[field].tolist()
+        for where, values in _values_by_type(cells, _types(types)):
             yield name, where, values
 
 
@@ -100,14 +102,16 @@ def _field(name: str, cells: list[Array | None]) -> tuple[str, Array]:
     kinds = _widest_types(there)
     if len(kinds) == 1 and not some_lack_it:
         [dtype] = kinds.values()
-        return name, np.array([cell[()] for cell in there], dtype)
+        values = [cell[()] for cell in there]
+        return name, np.array(values, dtype)
     assert len(kinds) < _MOST_TYPES
     order = [*kinds, _LACKING]
     types = [dtype.str for dtype in kinds.values()]
     if some_lack_it:
         types.append(_LACKING)
     texts = [_text(order, cell) for cell in cells]
-    return f"{name}{_MARK}{','.join(types)}", np.array(texts)
+    field = f"{name}{_MARK}{','.join(types)}"
+    return field, np.array(texts)
 
 
 def _widest_types(cells: list[Array]) -> dict[str, DType]:
@@ -139,7 +143,13 @@ def _number_in(cell: str) -> int:
 
 
 def _types(text: str) -> list[DType | None]:
-    return [None if one == _LACKING else np.dtype(one) for one in text.split(",")]
+    types: list[DType | None] = []
+    for one in text.split(","):
+        if one == _LACKING:
+            types.append(None)
+        else:
+            types.append(np.dtype(one))
+    return types
 
 
 def _parsed(text: str, dtype: DType) -> Any:

@@ -91,12 +91,13 @@ def has_large(array: Array) -> bool:
 
 def doubles(array: Array, who: str) -> Doubles:
     """Return real numbers as doubles. Raises TypeError if that changes one."""
-    if has_large(array) and not same_integers(array, array.astype(np.float64)):
+    made = array.astype(np.float64, copy=False)
+    if has_large(array) and not same_integers(array, made):
         raise TypeError(
             f"{who} would round whole numbers beyond 2**53, which are no doubles: write"
             " .astype(float) to let it"
         )
-    return array.astype(np.float64, copy=False)
+    return made
 
 
 def same_integers(integers: Array, floats: Array) -> bool:

@@ -198,7 +198,8 @@ class Count(Reduction):
         """
         if isinstance(total, int) or total.dtype != object:
             return total
-        fits = all(-(2**63) <= x < 2**63 for x in total.flat)
+        numbers = total.flat
+        fits = all(-(2**63) <= x < 2**63 for x in numbers)
         if not fits:
             return total
         return total.astype(np.int64)
@@ -336,7 +337,12 @@ class Dataset(Reduction):
             )
         return total + len(rows)
 
-    def _check_shape(self, rows: Array, partial: Any, block: Block) -> None:
+    def _check_shape(
+        self,
+        rows: Array,
+        partial: Any,
+        block: Block,
+    ) -> None:
         shape_of_row = rows.shape[1:]
         has_one_each = len(rows) == block.size
         fits_row = shape_of_row == self.row

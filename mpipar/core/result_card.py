@@ -15,7 +15,10 @@ _MOST_IN_LINE = 6  # numbers of an array
 
 
 def rows_of_card(
-    run: RunRecord, value: Any, error: Any, datasets: Mapping[str, Any]
+    run: RunRecord,
+    value: Any,
+    error: Any,
+    datasets: Mapping[str, Any],
 ) -> dict[str, str]:
     """Return the little that one wants to know of a result at first, {what: words}."""
     rows = {"value": shortened(value)}

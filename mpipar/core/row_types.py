@@ -31,7 +31,8 @@ def common_dtype(dtypes: Iterable[DType]) -> DType:
         return np.dtype(float)
     if not any(kind.names for kind in kinds):
         return _promoted(kinds)
-    fields = [(name, _type_of_column(types)) for name, types in _columns_of(kinds).items()]
+    columns = _columns_of(kinds)
+    fields = [(name, _type_of_column(types)) for name, types in columns.items()]
     return np.dtype(fields)
 
 
@@ -68,7 +69,10 @@ def _exact_table(
     pieces: Callable[[], Iterable[Array]],
 ) -> DType:
     """Return the same for a table."""
-    doubted = {name for name, types in columns.items() if _may_round(dtype[name], types)}
+    doubted = set()
+    for name, types in columns.items():
+        if _may_round(dtype[name], types):
+            doubted.add(name)
     fields = {name: dtype[name] for name in names}
     for rows in pieces() if doubted else ():
         for name, _, values in _values(rows):
@@ -148,7 +152,8 @@ def _has_64_bits(kind: DType) -> bool:
 
 def _is_rounded(rows: Array, dtype: DType) -> bool:
     """Return whether there are whole numbers in rows that a type of floats doesn't hold."""
-    return has_large(rows) and not same_integers(rows, rows.astype(dtype.base))
+    made = rows.astype(dtype.base)
+    return has_large(rows) and not same_integers(rows, made)
 
 
 def _as_text(dtype: DType) -> DType:
@@ -177,7 +182,10 @@ def _promoted(types: list[DType]) -> DType:
 def _columns_of(kinds: list[DType]) -> Columns:
     tables: list[Columns] = []
     for kind in kinds:
-        tables.append(types_in(kind) if kind.names else {"value": [kind]})
+        if kind.names:
+            tables.append(types_in(kind))
+        else:
+            tables.append({"value": [kind]})
     columns: Columns = {}
     for table in tables:
         for name, types in table.items():

@@ -78,7 +78,12 @@ def fitting(
     return function
 
 
-def call(function: Callable[..., Any], /, *args: Any, **available: Any) -> Any:
+def call(
+    function: Callable[..., Any],
+    /,
+    *args: Any,
+    **available: Any,
+) -> Any:
     """Call ``function`` with those of ``available`` that it takes by keyword."""
     if args:
         wanted = keywords_of(function)

@@ -170,7 +170,8 @@ class Moments(Reduction):
             nan = mean * math.nan
             return Statistics(mean, nan, nan, n)
         spread = n * squares - sums**2
-        variance = _divide_each(spread, (n * (n - 1)) << (2 * FRACTION_BITS))
+        pairs = n * (n - 1)
+        variance = _divide_each(spread, pairs << (2 * FRACTION_BITS))
         error = (variance / n) ** 0.5
         if np.any(variance < _LEAST_SQUARE):
             error = _root_each(spread, n * n * (n - 1))
@@ -193,7 +194,8 @@ class Histogram(Reduction):
         if mask is not None:
             raise ValueError("Histogram can't have masked edges")
         try:
-            self.edges = doubles(check_real(given, edges, "Histogram"), "Histogram")
+            real = check_real(given, edges, "Histogram")
+            self.edges = doubles(real, "Histogram")
         except TypeError as error:
             raise ValueError(str(error)) from None
         are_several = self.edges.ndim == 1 and len(self.edges) >= 2
@@ -223,7 +225,8 @@ class Histogram(Reduction):
 
     @override
     def finish(self, total: Any) -> Counts:
-        return Counts(total[1:-1], self.edges, int(total[0]), int(total[-1]))
+        below, *_, above = total
+        return Counts(total[1:-1], self.edges, int(below), int(above))
 
 
 def _by_least(pair: tuple[float, int]) -> tuple[bool, float, int]:
@@ -301,13 +304,19 @@ def _tiny_squares(deviations: Doubles) -> Any:
     """Return Σ d² · 2²¹⁴⁸ of numbers so small that squares of doubles would be 0."""
     largest = np.abs(deviations).max(axis=0)
     _, exponent = np.frexp(largest)
-    squares = np.square(np.ldexp(deviations, -exponent)).sum(axis=0)
+    scaled = np.ldexp(deviations, -exponent)
+    squares = np.square(scaled).sum(axis=0)
     return _shift_each(_to_fixed_each(squares), FRACTION_BITS + 2 * exponent)
 
 
 _LEAST_SQUARE = 1e-290  # sums of squares that are smaller have lost digits, or all
 
-_to_fixed_each: Callable[[Any], Any] = np.frompyfunc(lambda x: to_fixed(float(x)), 1, 1)
+
+def _to_fixed(x: Any) -> int:
+    return to_fixed(float(x))
+
+
+_to_fixed_each: Callable[[Any], Any] = np.frompyfunc(_to_fixed, 1, 1)
 
 
 def _shifted(x: int, bits: Any) -> int:

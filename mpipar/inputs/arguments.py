@@ -85,7 +85,10 @@ def _check_no_places(parameters: _Parameters, function: str) -> None:
 
 
 def _check_all_taken(
-    parameters: _Parameters, function: str, table: str, columns: tuple[str, ...]
+    parameters: _Parameters,
+    function: str,
+    table: str,
+    columns: tuple[str, ...],
 ) -> None:
     """Raise BadInput if there is a column without a parameter."""
     by_name = _by_name(parameters)
@@ -98,7 +101,10 @@ def _check_all_taken(
 
 
 def _check_all_given(
-    parameters: _Parameters, function: str, table: str, columns: tuple[str, ...]
+    parameters: _Parameters,
+    function: str,
+    table: str,
+    columns: tuple[str, ...],
 ) -> None:
     """Raise BadInput if there is no column for a parameter that needs one."""
     for name in _by_name(parameters):

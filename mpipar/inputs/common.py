@@ -67,7 +67,12 @@ def read_text(path: Path) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def _not_utf8(path: Path, data: bytes, where: int, reason: str) -> BadInput:
+def _not_utf8(
+    path: Path,
+    data: bytes,
+    where: int,
+    reason: str,
+) -> BadInput:
     line = data.count(b"\n", 0, where) + 1
     return at_line(path, line, f"{reason}; save it as UTF-8")
 

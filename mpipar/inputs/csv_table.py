@@ -117,7 +117,12 @@ class CsvTable:
             self._check_ints(name, values)
         return values
 
-    def _converted(self, name: str, kind: str, texts: list[str]) -> list[Any]:
+    def _converted(
+        self,
+        name: str,
+        kind: str,
+        texts: list[str],
+    ) -> list[Any]:
         """Return the values of a column whose type is known. Raises BadInput, with the line."""
         values = []
         for text, line in zip(texts, self._lines, strict=True):
@@ -194,7 +199,11 @@ def _without_comments(text: str, comment: str) -> str:
     return "\n".join(kept)
 
 
-def _split(path: Path, text: str, delimiter: str) -> tuple[_Rows, list[int]]:
+def _split(
+    path: Path,
+    text: str,
+    delimiter: str,
+) -> tuple[_Rows, list[int]]:
     """Return the rows, all of one length, and the line of each. Raises BadInput."""
     reader = csv.reader(io.StringIO(text), delimiter=delimiter, strict=True)
     rows: _Rows = []

@@ -13,7 +13,11 @@ _RELATIVE = 1e-6  # functions may round otherwise for other numbers of items, as
 
 
 def check_each_alone(
-    name: str, function: Function, columns: list[Any], *, real: bool = False
+    name: str,
+    function: Function,
+    columns: list[Any],
+    *,
+    real: bool = False,
 ) -> None:
     """Refuse a function whose value at an item depends on what else is in the block.
 

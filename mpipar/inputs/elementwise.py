@@ -58,7 +58,9 @@ def instead_of(name: str) -> str:
 
 
 def check_elementwise(
-    levels: Sequence[Sequence[ast.AST]], variables: Collection[str], refusal: Refusal
+    levels: Sequence[Sequence[ast.AST]],
+    variables: Collection[str],
+    refusal: Refusal,
 ) -> None:
     """Raise BadInput unless the formula has one value for each item, and that of it alone.
 
@@ -138,7 +140,12 @@ class _Kinds:
                 return kind
         return Kind.NUMBER
 
-    def _check_numbers(self, node: ast.AST, name: str, parts: _Parts) -> None:
+    def _check_numbers(
+        self,
+        node: ast.AST,
+        name: str,
+        parts: _Parts,
+    ) -> None:
         """Refuse values of items, where a function may have numbers alone."""
         if not self._kinds_of(parts).isdisjoint(_OF_ITEMS):
             raise self.refusal(node, instead_of(name))
@@ -160,7 +167,12 @@ class _Kinds:
             return kind
         return _element_of(kind)
 
-    def _called(self, node: ast.Call, name: str, arguments: _Parts) -> Kind:
+    def _called(
+        self,
+        node: ast.Call,
+        name: str,
+        arguments: _Parts,
+    ) -> Kind:
         if name in REDUCTIONS or name in RUNNING:
             return self._reduced(node, name, arguments)
         if name == "polyval":
@@ -193,7 +205,12 @@ class _Kinds:
             return Kind.ITEMS
         return self._together(node, [coefficients, x])
 
-    def _reduced(self, node: ast.Call, name: str, arguments: _Parts) -> Kind:
+    def _reduced(
+        self,
+        node: ast.Call,
+        name: str,
+        arguments: _Parts,
+    ) -> Kind:
         """Return what is left of an argument along its first axis."""
         named = {keyword.arg: keyword.value for keyword in node.keywords}
         axis = arguments[1] if len(arguments) > 1 else named.get("axis")

@@ -118,7 +118,11 @@ def _has_decimals(text: str, decimals: int) -> bool:
     return f"{float(text):.{decimals}f}" == text
 
 
-def _may_be_among(whole: list[str], pointed: list[str], decimals: int) -> bool:
+def _may_be_among(
+    whole: list[str],
+    pointed: list[str],
+    decimals: int,
+) -> bool:
     """Return whether whole numbers may be written without the decimals that others have.
 
     Where one is written with them, as 2.00, 2 may be another name.

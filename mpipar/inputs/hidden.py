@@ -48,7 +48,10 @@ def near_constants(f: Function, over: Sequence[float], step: float) -> str:
 
 
 def at_peak(
-    f: Function, over: Sequence[float], place: Sequence[float], step: float
+    f: Function,
+    over: Sequence[float],
+    place: Sequence[float],
+    step: float,
 ) -> tuple[float | None, str]:
     """Return how |f| grows near its largest value on a grid, and what no point has seen there.
 
@@ -86,7 +89,12 @@ class _Search:
     axes : list of int
     """
 
-    def __init__(self, f: Function, over: Sequence[float], step: float) -> None:
+    def __init__(
+        self,
+        f: Function,
+        over: Sequence[float],
+        step: float,
+    ) -> None:
         bounds = np.asarray(over, dtype=float).reshape(-1, 2)
         self.f = f
         self.low = bounds[:, :1]
@@ -217,7 +225,12 @@ class _Search:
 class _View:
     """A function along a line through a place: ``values(distances)``, and how near one can look."""
 
-    def __init__(self, search: _Search, where: Array, axes: list[int]) -> None:
+    def __init__(
+        self,
+        search: _Search,
+        where: Array,
+        axes: list[int],
+    ) -> None:
         self.search = search
         self.where = where
         self.direction = np.zeros(len(where))

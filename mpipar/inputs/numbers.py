@@ -17,7 +17,11 @@ from mpipar.inputs.csv_table import check_column, read_cells
 _Kind = type[int] | type[float]
 
 
-def read_numbers(path: str, kind: _Kind, column: str | None = None) -> Array:
+def read_numbers(
+    path: str,
+    kind: _Kind,
+    column: str | None = None,
+) -> Array:
     """Return the numbers in a file.
 
     Parameters

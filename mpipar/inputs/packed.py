@@ -187,7 +187,12 @@ class Variable:
         if is_of_64_bits and self.dtype == np.float64:
             self._check_exact(present)
 
-    def _check_range(self, present: Array, least: Any, greatest: Any) -> None:
+    def _check_range(
+        self,
+        present: Array,
+        least: Any,
+        greatest: Any,
+    ) -> None:
         outside = np.zeros(present.shape, bool)
         if least is not None:
             outside |= present < least

@@ -21,6 +21,12 @@ with contextlib.suppress(ImportError):  # check_pillow says so
 _ONLY_RECOGNISED = {"BUFR", "GRIB", "HDF5", "MPEG", "WMF"}
 """Formats that Pillow knows, but can't read by itself."""
 
+_UNFIT = {
+    "LA": ("BMP", "GIF"),
+    "CMYK": ("PNG", "WEBP", "BMP", "GIF"),
+}
+"""Which formats can't have the pixels of a mode."""
+
 _WITHOUT_ALPHA = ("JPEG", "BMP")
 """Formats without transparent pixels: readers of BMP take no notice of a fourth channel."""
 
@@ -47,11 +53,13 @@ def listing(input: str) -> tuple[str, list[str], int]:
         base = input
         names = _images_under(base)
     else:
-        base = os.path.dirname(re.split(r"[*?[]", input)[0]) or "."
+        before_pattern = re.split(r"[*?[]", input)[0]
+        base = os.path.dirname(before_pattern) or "."
         files = filter(os.path.isfile, _matches(input))
         names = {os.path.relpath(path, base) for path in files}
     ordered = sorted(names)
-    return base, ordered, zlib.crc32(os.fsencode("\0".join(ordered)))
+    joined = os.fsencode("\0".join(ordered))
+    return base, ordered, zlib.crc32(joined)
 
 
 def _images_under(base: str) -> set[str]:
@@ -62,7 +70,8 @@ def _images_under(base: str) -> set[str]:
     for folder, _, files in os.walk(base, onerror=refuse):
         for file in files:
             suffix = os.path.splitext(file)[1].lower()
-            name = os.path.relpath(os.path.join(folder, file), base)
+            path = os.path.join(folder, file)
+            name = os.path.relpath(path, base)
             is_hidden = re.search(r"(^|/)\.", name)
             if kinds.get(suffix) in decoded and not is_hidden:
                 found.add(name)
@@ -109,14 +118,16 @@ def check_places(input: str, into: Path, format: str) -> None:
     if result == source or lies_in:
         raise BadInput(f"into: {str(into)!r} is, or lies in, the folder of the originals, {base!r}")
     room = result if result.exists() else result.parent
-    can_write = room.is_dir() and os.access(room, os.W_OK | os.X_OK)
+    rights = os.W_OK | os.X_OK
+    can_write = room.is_dir() and os.access(room, rights)
     if not can_write:
         raise BadInput(
             f"into: expected a folder to write to, or a new one in such a folder, got {str(into)!r}"
         )
     taken = {os.path.join(source, name): name for name in names}  # by the originals
     for name in names:
-        path = os.path.normpath(os.path.join(result, renamed(name, format)))
+        path = os.path.join(result, renamed(name, format))
+        path = os.path.normpath(path)
         if path in taken:
             raise BadInput(f"input: {taken[path]!r} and {name!r} would both be {path!r}")
         taken[path] = name
@@ -135,8 +146,10 @@ _SIZE = re.compile(r"([0-9]{1,5}(?:\.[0-9]+)?)%|([1-9][0-9]{0,5})?x([1-9][0-9]{0
 def size_after(resize: str, width: int, height: int) -> tuple[int, int]:
     """Return the size that ``resize`` makes of another one. Raises BadInput."""
     found = _SIZE.fullmatch(resize)
-    percent, x, y = found.groups(default="0") if found else ("0", "0", "0")
-    scale = float(percent) / 100 or int(x) / width or int(y) / height
+    scale = 0.0
+    if found is not None:
+        percent, x, y = found.groups(default="0")
+        scale = float(percent) / 100 or int(x) / width or int(y) / height
     if not scale:
         raise BadInput(f"resize: expected text such as 50%, 640x480, 640x or x480, got {resize!r}")
     scaled_width = max(1, round(scale * width))
@@ -205,7 +218,11 @@ def _save(
         aside.unlink(missing_ok=True)
 
 
-def _needs_colours(image: Image.Image, kind: str, interpolated: bool) -> bool:
+def _needs_colours(
+    image: Image.Image,
+    kind: str,
+    interpolated: bool,
+) -> bool:
     """Return whether pixels can't be interpolated, or written in a format, as they are."""
     has_palette = image.mode in ("1", "P", "PA")
     if has_palette and (kind == "JPEG" or interpolated):
@@ -213,8 +230,7 @@ def _needs_colours(image: Image.Image, kind: str, interpolated: bool) -> bool:
     is_transparent = "transparency" in image.info
     if is_transparent and (interpolated or kind not in ("PNG", "GIF", "JPEG")):
         return True
-    unfit = {"LA": ("BMP", "GIF"), "CMYK": ("PNG", "WEBP", "BMP", "GIF")}
-    return kind in unfit.get(image.mode, ())
+    return kind in _UNFIT.get(image.mode, ())
 
 
 def _with_colours(image: Image.Image, kind: str) -> Image.Image:

@@ -26,7 +26,11 @@ _DEEP = {
 """What can be written of deep pixels, but for the original's own format."""
 
 _DEEP_FORMATS = ("PNG", "TIFF", "PPM", "JPEG2000")
-_BLACK = {"CMYK": (0, 0, 0, 255), "YCbCr": (0, 128, 128), "LAB": (0, 128, 128)}
+_BLACK = {
+    "CMYK": (0, 0, 0, 255),
+    "YCbCr": (0, 128, 128),
+    "LAB": (0, 128, 128),
+}
 _EXACT_IN_FLOATS = 2**24
 
 # Tags of TIFF.
@@ -70,23 +74,29 @@ def whole(image: Image.Image) -> Image.Image:
     pixels = np.asarray(image)
     if _GDAL_NODATA in getattr(image, "tag_v2", ()):
         image.info[_HAS_GAPS] = True
-    if image.mode == "I" and _is_unsigned(image) and pixels.min() < 0:
+    is_of_integers = image.mode == "I"
+    if is_of_integers and _is_unsigned(image) and pixels.min() < 0:
         raise ValueError("Pillow takes whole numbers of 2**31 and more for negative ones")
-    if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM"):
+    is_ppm = is_of_integers and image.format == "PPM"
+    if is_ppm or image.mode.startswith("I;16"):
         return _made(pixels.astype(np.uint16), image)
     return image
 
 
-def fitting(image: Image.Image, kind: str, original: str | None) -> Image.Image:
+def fitting(
+    image: Image.Image,
+    kind: str,
+    original: str | None,
+) -> Image.Image:
     """Return an image of deep pixels as a format holds it. Raises ValueError if there is no such
     way.
     """
     if image.mode == "I" and kind == "PNG":
         pixels = np.asarray(image)
-        if pixels.min() < 0 or pixels.max() > np.iinfo(np.uint16).max:
-            raise ValueError(
-                f"PNG holds 0 to 65535, and there are pixels from {pixels.min()} to {pixels.max()}"
-            )
+        least = pixels.min()
+        most = pixels.max()
+        if least < 0 or most > np.iinfo(np.uint16).max:
+            raise ValueError(f"PNG holds 0 to 65535, and there are pixels from {least} to {most}")
         return _made(pixels.astype(np.uint16), image)
     if kind not in (*_DEEP[image.mode], original):
         raise ValueError(f"Pillow can't write {kind} of {image.mode} pixels")
@@ -111,10 +121,14 @@ def compression_of(image: Image.Image, kind: str) -> dict[str, str]:
     method = image.info.get("compression")
     if kind != "TIFF" or not isinstance(method, str):
         return {}
-    fits = method in _LOSSLESS or (method in _FAX and image.mode == "1")
-    if not fits and method == "jpeg":
+    fits = method in _LOSSLESS
+    if method in _FAX:
+        fits = image.mode == "1"
+    elif method == "jpeg":
         fits = image.mode in ("L", "RGB")
-    return {"compression": method if fits else "tiff_lzw"}
+    if not fits:
+        method = "tiff_lzw"
+    return {"compression": method}
 
 
 def _by_pillow(
@@ -124,8 +138,12 @@ def _by_pillow(
 ) -> Image.Image:
     if size is not None:
         return image.resize(size, Image.Resampling.LANCZOS)
-    black = _BLACK.get(image.mode)
-    return image.rotate(rotate, Image.Resampling.BICUBIC, expand=True, fillcolor=black)
+    return image.rotate(
+        rotate,
+        Image.Resampling.BICUBIC,
+        expand=True,
+        fillcolor=_BLACK.get(image.mode),
+    )
 
 
 def _is_exact(
@@ -150,8 +168,7 @@ def _deep_turned(
     if _HAS_GAPS in image.info:
         raise ValueError("pixels without data (GDAL_NODATA) can't be interpolated")
     pixels = np.asarray(image)
-    largest = max(pixels.max(), -pixels.min().astype(np.int64)) if image.mode == "I" else 0
-    if largest > _EXACT_IN_FLOATS:
+    if image.mode == "I" and _has_large(pixels):
         raise ValueError(
             "whole numbers over 2**24 can't be interpolated: 32-bit floats don't hold them"
         )
@@ -160,10 +177,20 @@ def _deep_turned(
     if image.mode == "F":
         return _made(made, image)
     # Bicubic and Lanczos interpolation overshoot beside edges.
-    least = 0 if pixels.min() >= 0 else np.iinfo(np.int32).min
+    least = 0
+    if pixels.min() < 0:
+        least = np.iinfo(np.int32).min
     most = np.iinfo(pixels.dtype).max
     rounded = np.rint(made.astype(np.float64))
-    return _made(np.clip(rounded, least, most).astype(pixels.dtype), image)
+    clipped = np.clip(rounded, least, most)
+    return _made(clipped.astype(pixels.dtype), image)
+
+
+def _has_large(pixels: npt.NDArray[Any]) -> bool:
+    """Return whether some whole numbers are beyond what 32-bit floats hold."""
+    least = int(pixels.min())
+    most = int(pixels.max())
+    return max(most, -least) > _EXACT_IN_FLOATS
 
 
 def _made(pixels: npt.NDArray[Any], like: Image.Image) -> Image.Image:
@@ -174,7 +201,10 @@ def _made(pixels: npt.NDArray[Any], like: Image.Image) -> Image.Image:
 
 def _is_unsigned(image: Image.Image) -> bool:
     tags = getattr(image, "tag_v2", {})
-    return bool(tags) and tags.get(_SAMPLE_FORMAT, (1,))[0] == 1
+    if not tags:
+        return False
+    first, *_ = tags.get(_SAMPLE_FORMAT, (1,))
+    return bool(first == 1)
 
 
 def _lost(image: Image.Image, source: str) -> str:
@@ -183,9 +213,13 @@ def _lost(image: Image.Image, source: str) -> str:
         return "reads FITS without its scale (BZERO, BSCALE) and signs"
     if is_deep(image) and image.format not in _DEEP_FORMATS:
         return f"opens {image.format} of {image.mode} pixels in ways that nobody has checked"
-    by_format = {"TIFF": _lost_of_tiff, "PPM": _lost_of_ppm, "JPEG2000": _lost_of_jpeg2000}
-    if image.format in by_format:
-        return by_format[image.format](image, source)
+    match image.format:
+        case "TIFF":
+            return _lost_of_tiff(image)
+        case "PPM":
+            return _lost_of_ppm(image, source)
+        case "JPEG2000":
+            return _lost_of_jpeg2000(image, source)
     if not is_deep(image) and _has_more_bits(image, source):
         return _as_bytes(image)
     return ""
@@ -201,19 +235,22 @@ def _has_more_bits(image: Image.Image, source: str) -> bool:
         case "SGI":
             return _head(source)[3:4] == b"\2"
         case "DDS":
-            return any(tile[0] == "bcn" and tile[3][0] == 6 for tile in image.tile)  # type: ignore[attr-defined]
+            tiles: Any = image.tile  # type: ignore[attr-defined]
+            return any(tile[0] == "bcn" and tile[3][0] == 6 for tile in tiles)
         case "AVIF":
             all_flags = re.findall(b"av1C..(.)", _head(source), re.DOTALL)
             return any(ord(flags) & 0x40 for flags in all_flags)
         case _:
-            raw = " ".join(str(tile[3]) for tile in getattr(image, "tile", ()))
+            tiles = getattr(image, "tile", ())
+            raw = " ".join(str(tile[3]) for tile in tiles)
             return re.search(r"\w;16[BLNR]", raw) is not None
 
 
-def _lost_of_tiff(image: Image.Image, source: str) -> str:
+def _lost_of_tiff(image: Image.Image) -> str:
     tags: Any = image.tag_v2  # type: ignore[attr-defined]
     bits = max(tags.get(_BITS, (1,)))
-    if bits == 8 and 2 in tags.get(_SAMPLE_FORMAT, (1,)):
+    has_signed = 2 in tags.get(_SAMPLE_FORMAT, (1,))
+    if bits == 8 and has_signed:
         return "takes signed bytes of TIFF for unsigned ones"
     if bits <= 8:
         return ""
@@ -229,18 +266,27 @@ def _lost_of_tiff(image: Image.Image, source: str) -> str:
 def _lost_of_ppm(image: Image.Image, source: str) -> str:
     if image.mode == "F":
         return ""
-    fields = re.sub(rb"#[^\n\r]*", b" ", _head(source)[:4096]).split()
-    largest = fields[3] if fields[0] in (b"P2", b"P3", b"P5", b"P6") else b"0"
-    if fields[0] == b"P7":
-        found = re.search(rb"MAXVAL\s+([0-9]+)", _head(source)[:4096])
-        largest = found[1] if found else b"0"
-    if int(largest) <= 255:
+    largest = _largest_of_ppm(_head(source)[:4096])
+    if largest <= 255:
         return ""
     if not is_deep(image):
         return _as_bytes(image)
-    if int(largest) == 65535:
+    if largest == 65535:
         return ""
-    return f"stretches grey values of 0 to {int(largest)} to 0 to 65535"
+    return f"stretches grey values of 0 to {largest} to 0 to 65535"
+
+
+def _largest_of_ppm(head: bytes) -> int:
+    """Return the largest value that pixels can have, or 0 if the file names none."""
+    fields = re.sub(rb"#[^\n\r]*", b" ", head).split()
+    if fields[0] in (b"P2", b"P3", b"P5", b"P6"):
+        return int(fields[3])
+    if fields[0] != b"P7":
+        return 0
+    found = re.search(rb"MAXVAL\s+([0-9]+)", head)
+    if found is None:
+        return 0
+    return int(found[1])
 
 
 def _lost_of_jpeg2000(image: Image.Image, source: str) -> str:

@@ -92,7 +92,9 @@ def write(file: h5py.File, run: RunRecord) -> None:
 
 
 def read(
-    attributes: Mapping[str, Any], parameters: dict[str, Any], processes: np.ndarray[Any, Any]
+    attributes: Mapping[str, Any],
+    parameters: dict[str, Any],
+    processes: np.ndarray[Any, Any],
 ) -> tuple[RunRecord, Provenance]:
     """Return the record of a run, and what made its file.
 
@@ -185,7 +187,11 @@ def _large_count(attributes: Mapping[str, Any], name: str) -> int:
     return _checked_count(name, int(attributes[name]))
 
 
-def _count(attributes: Mapping[str, Any], name: str, least: int = 0) -> int:
+def _count(
+    attributes: Mapping[str, Any],
+    name: str,
+    least: int = 0,
+) -> int:
     return _checked_count(name, attributes[name], least)
 
 

@@ -185,7 +185,11 @@ def logged(folder: Path, run: str) -> Iterator[Done]:
             yield _unpacked(packed)
 
 
-def without_repeats(parts: Iterator[Done], base: Done, reduction: Any) -> Done:
+def without_repeats(
+    parts: Iterator[Done],
+    base: Done,
+    reduction: Any,
+) -> Done:
     """Return base and parts together; parts that base has already, as a commit was cut short, are
     left out.
     """

@@ -96,7 +96,10 @@ def described(identity: dict[str, Any]) -> dict[str, Any]:
 
 
 def check_identity(
-    path: Path, there: dict[str, Any], here: dict[str, Any], anyway: bool = False
+    path: Path,
+    there: dict[str, Any],
+    here: dict[str, Any],
+    anyway: bool = False,
 ) -> list[str]:
     """Compare the identity in a file with that of a run.
 

@@ -111,7 +111,11 @@ def _result(path: Path, file: h5py.File) -> Summary:
     return summary
 
 
-def _table_if_any(file: h5py.File, name: str, columns: dict[str, str]) -> Table:
+def _table_if_any(
+    file: h5py.File,
+    name: str,
+    columns: dict[str, str],
+) -> Table:
     """Return a table, or one without rows, if there is none."""
     if name in file:
         return untrusted_hdf5.table(file, name, columns)

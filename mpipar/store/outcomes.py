@@ -138,7 +138,9 @@ def _made_again(told: dict[str, Any]) -> BaseException:
 
 
 def _new(
-    kind: type[BaseException], arguments: tuple[Any, ...], state: dict[str, Any]
+    kind: type[BaseException],
+    arguments: tuple[Any, ...],
+    state: dict[str, Any],
 ) -> BaseException | None:
     """Return a new exception of a class, with none of the user's code called."""
     try:

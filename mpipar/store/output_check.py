@@ -58,7 +58,11 @@ def check(path: Path) -> str | None:
 
 
 def preview(
-    path: Path, could_be: Sequence[BoundKernel], *, resume: bool, anyway: bool = False
+    path: Path,
+    could_be: Sequence[BoundKernel],
+    *,
+    resume: bool,
+    anyway: bool = False,
 ) -> None:
     """Raise BadInput if no run of one of these kernels could have this output; nothing is
     written.
@@ -89,7 +93,10 @@ def may_write(path: Path, resume: bool) -> str | None:
 
 
 def state_of(
-    path: Path, bound: BoundKernel, identity: dict[str, Any], anyway: bool
+    path: Path,
+    bound: BoundKernel,
+    identity: dict[str, Any],
+    anyway: bool,
 ) -> tuple[State, list[str]]:
     """Return the state in a file, and what the user should know of it. Raises BadInput if it isn't
     of the same run.

@@ -58,7 +58,12 @@ def _put_parameter(group: h5py.Group, name: str, value: Any) -> None:
         group.attrs[name] = value
 
 
-def _put(group: h5py.Group, name: str, value: Any, description: str) -> None:
+def _put(
+    group: h5py.Group,
+    name: str,
+    value: Any,
+    description: str,
+) -> None:
     """Store a number, an array, text, or a group of such; what HDF5 can't hold is stored as
     text.
     """

@@ -147,7 +147,10 @@ def _as_they_are(found: dict[int, Record], run: str) -> Iterator[Array]:
 
 
 def _blocks(
-    found: dict[int, Record], stand_ins: dict[int, Array], dtype: np.dtype[Any], run: str
+    found: dict[int, Record],
+    stand_ins: dict[int, Array],
+    dtype: np.dtype[Any],
+    run: str,
 ) -> Iterator[Array]:
     """Yield the rows of each block in order, with this type."""
     with closing(_Parts(run)) as parts:

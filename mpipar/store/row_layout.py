@@ -24,7 +24,12 @@ from mpipar.store.rows import RESERVED, ROOM, Rows
 from mpipar.store.wide import fits_one_type
 
 
-def begin(folder: Path, bound: BoundKernel, compress: bool, run: str) -> Rows:
+def begin(
+    folder: Path,
+    bound: BoundKernel,
+    compress: bool,
+    run: str,
+) -> Rows:
     """Lay out the datasets of a run in an empty folder. For the root.
 
     Raises

@@ -111,7 +111,12 @@ class Records:
         self._noted = b""
 
     def append(
-        self, block: int, number: int, rows: Bytes, dtype: np.dtype[Any], shape: tuple[int, ...]
+        self,
+        block: int,
+        number: int,
+        rows: Bytes,
+        dtype: np.dtype[Any],
+        shape: tuple[int, ...],
     ) -> None:
         """Write a record with its rows. Raises OSError."""
         header = _header(dtype, shape)

@@ -90,7 +90,9 @@ def _digest(file: BinaryIO, length: int, left_out: list[list[int]]) -> int:
 
 
 def _pieces(
-    file: BinaryIO, start: int, stop: int
+    file: BinaryIO,
+    start: int,
+    stop: int,
 ) -> Iterator[np.ndarray[tuple[int], np.dtype[np.uint8]]]:
     file.seek(start)
     while start < stop and (data := file.read(min(_AT_ONCE, stop - start))):

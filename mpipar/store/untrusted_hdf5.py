@@ -210,7 +210,11 @@ def _whole_value(group: h5py.Group, name: str, met: set[int]) -> Any:
     return plain(found[()])
 
 
-def numbers(group: h5py.Group, name: str, met: set[int] | None = None) -> int:
+def numbers(
+    group: h5py.Group,
+    name: str,
+    met: set[int] | None = None,
+) -> int:
     """Return how many numbers are stored under a name, which are not read; text counts as one."""
     if not isinstance(group.get(name, getlink=True), h5py.HardLink):
         return 0

@@ -39,7 +39,12 @@ class ColumnGroup:
     """
 
     def __init__(
-        self, file: h5py.File, name: str, n: int, dtype: np.dtype[Any], settings: dict[str, Any]
+        self,
+        file: h5py.File,
+        name: str,
+        n: int,
+        dtype: np.dtype[Any],
+        settings: dict[str, Any],
     ) -> None:
         self.dtype = dtype
         self._group = file.create_group(name, track_order=True)

@@ -46,7 +46,11 @@ def _draw_serial(times: Any, ratios: Any, points: Sequence[Point]) -> None:
 
 
 def _draw_parallel(
-    times: Any, ratios: Any, comparison: Comparison, colour: str, marker: str
+    times: Any,
+    ratios: Any,
+    comparison: Comparison,
+    colour: str,
+    marker: str,
 ) -> None:
     points = comparison.points
     items = [point.items for point in points]

@@ -64,7 +64,12 @@ class JobRunner:
     """
 
     def __init__(
-        self, target: Target, folder: Path, site: Site, at_once: int, say: Callable[[str], None]
+        self,
+        target: Target,
+        folder: Path,
+        site: Site,
+        at_once: int,
+        say: Callable[[str], None],
     ) -> None:
         self._target = target
         self._folder = folder.absolute() / JOBS

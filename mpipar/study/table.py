@@ -129,7 +129,10 @@ class ScalingTable:
 
 
 def scaling_table(
-    mode: str, runs: Mapping[Run, Measured], baseline: int | None, cores: int | None
+    mode: str,
+    runs: Mapping[Run, Measured],
+    baseline: int | None,
+    cores: int | None,
 ) -> ScalingTable:
     """Return the table of a mode.
 
@@ -172,7 +175,11 @@ def _times(measurements: Sequence[Measured]) -> list[float]:
 
 
 def _row(
-    size: Size, measurements: list[Measured], base: Size, base_time: float, cores: int | None
+    size: Size,
+    measurements: list[Measured],
+    base: Size,
+    base_time: float,
+    cores: int | None,
 ) -> ScalingRow:
     times = np.array(_times(measurements))
     p = size.processes

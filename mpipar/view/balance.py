@@ -59,11 +59,13 @@ def _bars(panel: Any, busy: Array, ranks: Array, theme: Theme) -> None:
     has_workers = len(firsts) < len(busy)
     shades = [theme.work] * len(busy)
     if has_workers:
-        shades = [(theme.work, theme.bound)[int(rank) % 2] for rank in ranks]
+        colours = (theme.work, theme.bound)
+        shades = [colours[int(rank) % 2] for rank in ranks]
     panel.bar(np.arange(len(busy)), busy, color=shades, width=0.85)
     shown = firsts[:: -(-len(firsts) // _MOST_RANKS_NAMED)]
     lasts = np.searchsorted(ranks, ranks[shown], "right") - 1
-    panel.set_xticks((shown + lasts) / 2, [str(rank) for rank in ranks[shown]])
+    names = [str(rank) for rank in ranks[shown]]
+    panel.set_xticks((shown + lasts) / 2, names)
     panel.set_xlabel("rank, with its workers" if has_workers else "rank")
     panel.set_ylabel("time in kernels")
     panel.set_ylim(0, busy.max() * 1.1 or 1.0)
@@ -99,7 +101,8 @@ def _histogram(panel: Any, each: Array, blocks: Array, theme: Theme) -> None:
         low = float(each.min())
         high = float(each.max())
     if low > 0 and high > 30 * low:
-        panel.hist(each, bins=np.geomspace(low, high, _BINS + 1), weights=blocks, color=theme.work)
+        bins = np.geomspace(low, high, _BINS + 1)
+        panel.hist(each, bins=bins, weights=blocks, color=theme.work)
         panel.set_xscale("log")
         panel.xaxis.set_minor_formatter(lambda *_: "")
     else:

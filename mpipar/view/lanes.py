@@ -57,6 +57,7 @@ class Lanes:
         order = np.argsort(ranks, kind="stable")
         lane_of = np.empty(len(order), int)
         lane_of[order] = np.arange(len(order))
+        last = float(spans["end"].max(initial=0.0))
         return cls(
             ranks[order],
             lane_of[spans["worker"]],
@@ -65,7 +66,7 @@ class Lanes:
             summary.block_seconds,
             spans["blocks"],
             spans["block"],
-            max(summary.elapsed, float(spans["end"].max(initial=0.0))),
+            max(summary.elapsed, last),
         )
 
     @property
@@ -91,11 +92,10 @@ class Lanes:
     @cached_property
     def firsts(self) -> Array:
         """The first lane of each rank."""
-        return (
-            np.flatnonzero(np.diff(self.rank, prepend=self.rank[0] - 1))
-            if self.count
-            else np.empty(0, int)
-        )
+        if not self.count:
+            return np.empty(0, int)
+        steps = np.diff(self.rank, prepend=self.rank[0] - 1)
+        return np.flatnonzero(steps)
 
 
 def cells(lanes: Lanes, rows: int, columns: int) -> tuple[Array, Array]:
@@ -116,26 +116,33 @@ def cells(lanes: Lanes, rows: int, columns: int) -> tuple[Array, Array]:
     """
     edges = np.linspace(lanes.since, lanes.until, columns + 1)
     width = max(edges[1] - edges[0], np.finfo(float).tiny)
-    first = np.clip(((lanes.begin - lanes.since) / width).astype(int), 0, columns - 1)
-    last = np.clip(((lanes.end - lanes.since) / width).astype(int), first, columns - 1)
+    begin = (lanes.begin - lanes.since) / width
+    end = (lanes.end - lanes.since) / width
+    first = np.clip(begin.astype(int), 0, columns - 1)
+    last = np.clip(end.astype(int), first, columns - 1)
     touched = last - first + 1
     span = np.repeat(np.arange(len(first)), touched)
-    column = first[span] + np.arange(len(span)) - np.repeat(np.cumsum(touched) - touched, touched)
-    overlap = np.minimum(lanes.end[span], edges[column + 1]) - np.maximum(
-        lanes.begin[span], edges[column]
-    )
-    row = lanes.lane[span] * rows // max(1, lanes.count)
+    before = np.cumsum(touched) - touched
+    column = first[span] + np.arange(len(span)) - np.repeat(before, touched)
+    start = np.maximum(lanes.begin[span], edges[column])
+    stop = np.minimum(lanes.end[span], edges[column + 1])
+    overlap = np.maximum(stop - start, 0.0)
+    count = max(1, lanes.count)
+    row = lanes.lane[span] * rows // count
     cell = row * columns + column
-    there = np.bincount(np.arange(lanes.count) * rows // max(1, lanes.count), minlength=rows)
-    busy = np.bincount(cell, np.maximum(overlap, 0.0), rows * columns).reshape(rows, columns)
+    row_of_lane = np.arange(lanes.count) * rows // count
+    there = np.bincount(row_of_lane, minlength=rows)
+    busy = np.bincount(cell, overlap, rows * columns).reshape(rows, columns)
     longest = np.zeros(rows * columns)
     np.maximum.at(longest, cell, lanes.each[span])
-    return np.clip(busy / (width * there[:, None]), 0, 1), longest.reshape(rows, columns)
+    share = busy / (width * there[:, None])
+    return np.clip(share, 0, 1), longest.reshape(rows, columns)
 
 
 def columns_for(lanes: Lanes, wanted: int) -> int:
     """Return how many columns an image may have, so that it is made in seconds."""
-    return max(20, min(wanted, _MOST_PAIRS // max(1, lanes.count)))
+    most = _MOST_PAIRS // max(1, lanes.count)
+    return max(20, min(wanted, most))
 
 
 def share_busy(lanes: Lanes, columns: int) -> tuple[Array, Array]:
@@ -143,4 +150,6 @@ def share_busy(lanes: Lanes, columns: int) -> tuple[Array, Array]:
     each.
     """
     busy, _ = cells(lanes, 1, columns_for(lanes, columns))
-    return np.linspace(lanes.since, lanes.until, busy.shape[1] + 1), busy[0]
+    bins = busy.shape[1]
+    edges = np.linspace(lanes.since, lanes.until, bins + 1)
+    return edges, busy[0]

@@ -71,7 +71,10 @@ _NARROW_FORM = _Form(
 
 
 def draw_timeline(
-    summary: Summary, kind: str = "png", theme: Theme = LIGHT, width: float = WIDE
+    summary: Summary,
+    kind: str = "png",
+    theme: Theme = LIGHT,
+    width: float = WIDE,
 ) -> bytes:
     """Return a picture of the timeline.
 

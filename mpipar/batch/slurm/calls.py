@@ -68,7 +68,9 @@ def environment() -> dict[str, str]:
 
 
 def ask(
-    program: str, *arguments: str, timeout: float = PATIENCE
+    program: str,
+    *arguments: str,
+    timeout: float = PATIENCE,
 ) -> subprocess.CompletedProcess[str]:
     """Run a program of Slurm that only asks: not for long where the controller is away, rather than
     busy.
@@ -109,7 +111,9 @@ def is_known_to_be_away() -> bool:
 
 
 def run(
-    program: str, *arguments: str, timeout: float = PATIENCE
+    program: str,
+    *arguments: str,
+    timeout: float = PATIENCE,
 ) -> subprocess.CompletedProcess[str]:
     """Run a program of Slurm. Raises SchedulerUnavailable if it isn't here, or doesn't end in
     time.
