@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
 
 ABSENT = object()
 """What a name stands for that stands for nothing."""
 
-Values: TypeAlias = tuple[Any, ...]
+Values: TypeAlias = Iterable[Any]
 Get: TypeAlias = Callable[[Any], Values]
 
 
@@ -27,13 +28,22 @@ class Checks:
     def __init__(self) -> None:
         self.data: list[tuple[Any, bytes]] = []
         self.is_certain = True
-        self._checks: list[tuple[Get, Any, Values]] = []
+        self._gets: list[Get] = []
+        self._of: list[Any] = []
+        self._before: list[Any] = []
         self._spaces: dict[int, Any] = {}
         self._bound: dict[int, dict[str, Any]] = {}
 
     def add(self, get: Get, of: Any) -> None:
         """Note what this gets of an object."""
-        self._checks.append((get, of, get(of)))
+        self._gets.append(get)
+        self._of.append(of)
+        self._before.extend(get(of))
+
+    def add_all(self, space: Any) -> None:
+        """Note all of a namespace."""
+        self.add(type(space).keys, space)
+        self.add(type(space).values, space)
 
     def bind(self, space: Any, name: str, value: Any) -> None:
         """Note what a name stands for in a namespace."""
@@ -44,17 +54,16 @@ class Checks:
     def close(self) -> None:
         """Make one check of all names in a namespace."""
         for number, space in self._spaces.items():
-            there = dict(self._bound[number])
-            absent = set()
+            there, absent = [], set()
             for name, value in self._bound[number].items():
                 if value is ABSENT:
                     absent.add(name)
-                    del there[name]
+                else:
+                    there.append(name)
+            if there:
+                self.add(_values_of(*there), space)
             if absent:
                 self.add(_are_absent(absent), space)
-            if there:
-                get = _values_of(*there)
-                self._checks.append((get, space, tuple(there.values())))
 
     def hold(self, digest_of: Callable[[Any], bytes]) -> bool:
         """Return whether all is as it was.
@@ -71,15 +80,11 @@ class Checks:
     def _are_the_same(self) -> bool:
         """Return whether all names and attributes stand for what they stood for."""
         try:
-            for get, of, before in self._checks:
-                now = get(of)
-                if len(now) != len(before):
-                    return False
-                if not all(map(operator.is_, now, before)):
-                    return False
+            found = map(operator.call, self._gets, self._of)
+            now = list(itertools.chain.from_iterable(found))
         except (AttributeError, KeyError, ValueError):  # there is nothing any more
             return False
-        return True
+        return len(now) == len(self._before) and all(map(operator.is_, now, self._before))
 
 
 def _are_absent(names: set[str]) -> Get:
@@ -90,15 +95,7 @@ def _are_absent(names: set[str]) -> Get:
 
 
 def _values_of(*names: str) -> Get:
-    get = operator.itemgetter(*names)
-    if len(names) > 1:
-        return get
-    return lambda space: (get(space),)
-
-
-def all_of(space: Any) -> Values:
-    """Get all of a namespace."""
-    return (*space, *space.values())
+    return operator.itemgetter(*names, names[0])  # of one name alone it would give no tuple
 
 
 def contents(cell: Any) -> Values:
@@ -114,5 +111,10 @@ of_function = operator.attrgetter(
 )
 """Get what a function is made of."""
 
-of_class = operator.attrgetter("__bases__", "__class__")
-"""Get what a class is made of, beside its attributes."""
+bases_of: Get = vars(type)["__bases__"].__get__
+"""Get the bases of a class, without what its metaclass says they are."""
+
+
+def type_of(value: Any) -> Values:
+    """Get the type of an object."""
+    return (type(value),)

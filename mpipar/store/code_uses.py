@@ -12,6 +12,10 @@ Path = tuple[str, ...]
 
 _LOADS = {"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"}
 _ATTRIBUTES = {"LOAD_ATTR", "LOAD_METHOD"}
+_NAMES = {*_LOADS, *_ATTRIBUTES, "IMPORT_FROM"}
+_ARGUMENTS = {"argv", "orig_argv", "parse_args", "parse_known_args"}
+ENVIRONMENT = {"environ", "environb", "getenv", "getenvb", "expandvars"}
+"""Names of what gives the environment."""
 _SAYS_NOTHING = {"CACHE", "EXTENDED_ARG", "NOP", "PRECALL", "PUSH_NULL"}
 _SUBSCRIPTS = {"BINARY_SUBSCR", "BINARY_OP"}
 
@@ -46,23 +50,45 @@ class Mention(NamedTuple):
 
 
 class Uses(NamedTuple):
-    """What code uses, with all code within it."""
+    """What code uses, with all code within it.
+
+    Attributes
+    ----------
+    mentions : tuple of Mention
+    imports : tuple of Import
+    environment : tuple of (str or None)
+        Variables of the environment; None stands for any.
+    uses_arguments : bool
+        Whether it looks at those of the command line.
+    uses_docs : bool
+        Whether it looks at docstrings.
+    """
 
     mentions: tuple[Mention, ...]
     imports: tuple[Import, ...]
+    environment: tuple[str | None, ...]
+    uses_arguments: bool
+    uses_docs: bool
 
 
 def uses(code: CodeType) -> Uses:
     """Return what code uses, in an order that other versions of Python give it, too."""
     mentions: set[Mention] = set()
     imports: set[Import] = set()
+    variables: set[str | None] = set()
+    words: set[Any] = set()
     for each in all_code(code):
         instructions = _instructions(each)
         mentions.update(_mentions(instructions))
         imports.update(_imports(instructions))
+        variables.update(_variables(instructions))
+        words.update(instruction.argval for instruction in instructions if _is_name(instruction))
     return Uses(
         tuple(sorted(mentions, key=_order)),
         tuple(sorted(imports)),
+        tuple(sorted(variables, key=str)),
+        not _ARGUMENTS.isdisjoint(words),
+        "__doc__" in words,
     )
 
 
@@ -87,6 +113,22 @@ def _mentions(instructions: list[dis.Instruction]) -> Iterator[Mention]:
         if instruction.opname in _LOADS:
             path = _path(instructions, number + 1)
             yield Mention(instruction.argval, path, _key(instructions, number + len(path)))
+
+
+def _is_name(instruction: dis.Instruction) -> bool:
+    return instruction.opname in _NAMES
+
+
+def _variables(instructions: list[dis.Instruction]) -> Iterator[str | None]:
+    """Yield the variables of the environment that are looked up; None for any."""
+    for number, instruction in enumerate(instructions):
+        if not _is_name(instruction) or instruction.argval not in ENVIRONMENT:
+            continue
+        path = _path(instructions, number + 1)
+        if path in ((), ("get",)):
+            yield _key(instructions, number + len(path))
+        else:
+            yield None
 
 
 def _path(instructions: list[dis.Instruction], start: int) -> Path:

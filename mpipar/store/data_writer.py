@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
-import types
 from typing import Any
 
 import numpy as np
 
-from mpipar.store.own_code import OwnCode, is_importable, is_own_code, is_own_module, module_of
-from mpipar.store.value_writer import DEFINED, NAMED, Unfingerprintable, ValueWriter
+from mpipar.store.array_digests import in_memory_order
+from mpipar.store.own_code import (
+    OwnCode,
+    is_class,
+    is_function,
+    is_installed,
+    is_module,
+    is_own_module,
+    module_of,
+)
+from mpipar.store.pickling import Unfingerprintable
+from mpipar.store.value_writer import (
+    DEFINED,
+    NAMED,
+    ValueWriter,
+)
+
+_LARGE = 2**16  # bytes of an array
+_MANY = 2**12  # items
+_SAMPLES = 2**9
 
 
 class NotData(Exception):
@@ -31,6 +49,45 @@ class DataWriter(ValueWriter):
         return DataWriter(self._own)
 
 
+class GlanceWriter(DataWriter):
+    """Writes no more than samples of what is large, to see whether it has been changed."""
+
+    def list(self, value: Any) -> None:
+        """Write a list, or its length and some of its items."""
+        if len(value) > _MANY and not self.is_again(value):
+            self.put(DEFINED, len(value))
+            value = value[:: len(value) // _SAMPLES]
+        super().list(value)
+
+    def dict(self, value: Any) -> None:
+        """Write a dict, or its length and the first of its items."""
+        if len(value) > _MANY and not self.is_again(value):
+            self.put(DEFINED, len(value))
+            value = dict(itertools.islice(value.items(), _SAMPLES))
+        super().dict(value)
+
+    def numbers(self, array: Any) -> bytes:
+        """Return what stands for the numbers of an array, or some of them."""
+        is_contiguous = array.flags.c_contiguous or array.flags.f_contiguous
+        if array.nbytes > _LARGE and is_contiguous:
+            array = in_memory_order(array)[:: -(-array.size // _SAMPLES)]
+        return super().numbers(array)
+
+    def inner(self) -> ValueWriter:  # noqa: D102
+        return GlanceWriter(self._own)
+
+
+def glance(own: OwnCode, value: Any) -> bytes:
+    """Return a digest of data, or of samples if it is large.
+
+    Workers have global data as it was when it was first handed to them, whatever is changed in
+    place; so it is right to take data for the same that has been changed elsewhere.
+    """
+    writer = GlanceWriter(own)
+    writer.write(value)
+    return writer.digest()
+
+
 class StateWriter(DataWriter):
     """Writes values with no more than the names of functions and classes in them."""
 
@@ -44,7 +101,7 @@ class StateWriter(DataWriter):
 
 def write_name(writer: ValueWriter, own: OwnCode, value: Any) -> bool:
     """Write no more than the name of what isn't the user's own; return whether it isn't."""
-    if isinstance(value, types.ModuleType):
+    if is_module(value):
         if is_own_module(value.__name__):
             return False
         own.note_package(value.__name__)
@@ -52,13 +109,10 @@ def write_name(writer: ValueWriter, own: OwnCode, value: Any) -> bool:
         return True
     module = module_of(value)
     name = getattr(value, "__qualname__", "") or value.__name__
-    if isinstance(value, np.ufunc):
+    if type(value) is np.ufunc:
         return _write_ufunc(writer, value)
-    if isinstance(value, types.FunctionType):
-        if is_own_code(value.__code__) or not is_importable(value, module):
-            return False
-    elif isinstance(value, type):
-        if is_own_module(module):
+    if is_function(value) or is_class(value):
+        if not is_installed(value, module):
             return False
     elif is_own_module(module):
         writer.put(NAMED, module, name, own.library(_file(module)))

@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import itertools
 import marshal
-import types
 import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,14 +19,16 @@ from typing import Any
 import numpy as np
 
 from mpipar.store.checks import Checks
-from mpipar.store.data_writer import DataWriter, write_name
+from mpipar.store.data_writer import glance, write_name
 from mpipar.store.function_writer import FunctionWriter
-from mpipar.store.own_code import OwnCode
-from mpipar.store.value_writer import DEFINED, PLAIN, Unfingerprintable, ValueWriter, digest
+from mpipar.store.own_code import OwnCode, is_class, is_function
+from mpipar.store.pickling import Unfingerprintable
+from mpipar.store.value_writer import DEFINED, PLAIN, ValueWriter, digest
 
 __all__ = ["Fingerprints", "Unfingerprintable"]
 
 _MOST_KNOWN = 256  # functions and classes; those made anew for each call are many
+_MOST_DATA = 1024  # objects whose first digest is remembered
 _SIZE = 16
 
 
@@ -56,6 +57,8 @@ class Fingerprints:
     """
 
     def __init__(self, salt: bytes = b"") -> None:
+        if not __debug__:  # Python's -O leaves assertions out
+            salt += b"-O"
         self._salt = salt
         self._own = OwnCode()
         self._known: dict[int, _Known] = {}
@@ -70,7 +73,8 @@ class Fingerprints:
         user's own that it uses, as that is now.
 
         Global data that was changed in place since this first saw it has another fingerprint than
-        new data like it: workers may have it as it was.
+        new data like it, as workers may have it as it was. Where nothing else has changed, large
+        data is only looked at in samples again.
 
         Returns
         -------
@@ -83,7 +87,7 @@ class Fingerprints:
             If something that it uses can't be told from others.
         """
         try:
-            if isinstance(function, (types.FunctionType, type)):
+            if is_function(function) or is_class(function):
                 return self._looked_at(function).salted
             return digest(self._salt + self._of_item(function))
         except Unfingerprintable:
@@ -132,7 +136,7 @@ class Fingerprints:
         known = self._known.get(id(value))
         if known is None or known.value is not value:
             return self._look_at(value)
-        if not known.checks.hold(self._of_data):
+        if not known.checks.hold(self._glance):
             return self._look_at(value)
         return known
 
@@ -147,16 +151,16 @@ class Fingerprints:
         self._known[id(value)] = known
         return known
 
-    def _of_data(self, value: Any) -> bytes:
-        writer = DataWriter(self._own)
-        writer.write(value)
-        return writer.digest()
+    def _glance(self, value: Any) -> bytes:
+        return glance(self._own, value)
 
     def _first_digest(self, value: Any, now: bytes) -> bytes:
         """Return the digest that data had when this first saw it."""
         known = self._first.get(id(value))
         if known is not None and known[0]() is value:
             return known[1]
+        if len(self._first) >= _MOST_DATA:
+            self._first.pop(next(iter(self._first)), None)
         self._first[id(value)] = _held(value), now
         return now
 

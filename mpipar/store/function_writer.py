@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import builtins
 import ctypes
-import dataclasses
 import enum
+import functools
 import importlib
 import operator
 import os
@@ -21,10 +21,19 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from mpipar.store.checks import ABSENT, Checks, all_of, contents, of_class, of_function
-from mpipar.store.code_uses import Import, Mention, all_code
-from mpipar.store.data_writer import DataWriter, NotData, StateWriter, write_name
-from mpipar.store.own_code import OwnCode, is_own_code, is_own_module, module_of
+from mpipar.store.checks import ABSENT, Checks, bases_of, contents, of_function, type_of
+from mpipar.store.class_parts import OF_FIELDS, attributes, is_dataclass, is_special, options
+from mpipar.store.code_uses import Import, Mention
+from mpipar.store.data_writer import DataWriter, NotData, StateWriter, glance, write_name
+from mpipar.store.own_code import (
+    OwnCode,
+    is_class,
+    is_function,
+    is_module,
+    is_own_code,
+    is_own_module,
+    module_of,
+)
 from mpipar.store.value_writer import (
     DEFINED,
     EMPTY,
@@ -34,51 +43,17 @@ from mpipar.store.value_writer import (
     ValueWriter,
 )
 
-_LOOK_UP = (eval, exec, globals, vars, locals, __import__, importlib.import_module)
-_DYNAMIC = {id(each) for each in _LOOK_UP}
-_ENVIRONMENT = (os.environ, os.getenv, os.environb, os.getenvb)
+_LOOK_UP = set(
+    map(id, (eval, exec, globals, vars, locals, __import__, importlib.import_module)),
+)
+_ENVIRONMENT = set(map(id, (os.environ, os.getenv, os.environb, os.getenvb)))
+_DISPATCHER = functools.singledispatch(len).__code__  # type: ignore[attr-defined]
 _LOCKS = {
     "_thread.lock",
     "_thread.RLock",
     "multiprocessing.synchronize.Lock",
     "multiprocessing.synchronize.RLock",
 }
-_SAY_NOTHING = {
-    "__abstractmethods__",
-    "__annotations__",
-    "__annotations_cache__",
-    "__dataclass_fields__",
-    "__dataclass_params__",
-    "__dict__",
-    "__doc__",
-    "__firstlineno__",
-    "__match_args__",
-    "__module__",
-    "__qualname__",
-    "__static_attributes__",
-    "__weakref__",
-    "_abc_impl",
-}
-_OF_FIELDS = (
-    "name",
-    "type",
-    "default",
-    "default_factory",
-    "init",
-    "repr",
-    "hash",
-    "compare",
-    "metadata",
-    "kw_only",
-)
-_OF_DATACLASSES = (
-    "init",
-    "repr",
-    "eq",
-    "order",
-    "unsafe_hash",
-    "frozen",
-)
 
 
 class FunctionWriter(ValueWriter):
@@ -131,9 +106,9 @@ class FunctionWriter(ValueWriter):
         return writer.digest()
 
     def _write_definition(self, value: Any) -> None:
-        if isinstance(value, types.FunctionType):
+        if is_function(value):
             self._write_function(value)
-        elif isinstance(value, types.ModuleType):
+        elif is_module(value):
             self._write_module(value)
         else:
             self._write_class(value)
@@ -142,6 +117,9 @@ class FunctionWriter(ValueWriter):
 
     def _write_function(self, function: types.FunctionType) -> None:
         code = function.__code__
+        if code is _DISPATCHER:
+            self._write_dispatcher(function)
+            return
         is_own = is_own_code(code)
         self.checks.add(of_function, function)
         self._docs.append(function)
@@ -152,13 +130,21 @@ class FunctionWriter(ValueWriter):
             self._own.note_package(module)
             self.put(NAMED, module, code.co_qualname)
         self.write(function.__defaults__)
-        for attributes in (function.__kwdefaults__, function.__dict__):
-            self._write_attributes(attributes)
+        for space in (function.__kwdefaults__, function.__dict__):
+            self._write_attributes(space)
         self.put(DEFINED, code.co_freevars)
         for cell in function.__closure__ or ():
             self.cell(cell)
         if is_own:
             self._write_used(function)
+
+    def _write_dispatcher(self, function: Any) -> None:
+        """Write a function of functools.singledispatch, without what it remembers."""
+        self.checks.add_all(function.registry)
+        self.put(NAMED, "singledispatch", len(function.registry))
+        for kind, implementation in function.registry.items():
+            self.write(kind)
+            self.write(implementation)
 
     def cell(self, value: Any) -> None:
         """Write what a function has taken from around it."""
@@ -172,21 +158,24 @@ class FunctionWriter(ValueWriter):
             return
         self.write(value.cell_contents)
 
-    def _write_attributes(self, attributes: dict[str, Any] | None) -> None:
-        if attributes is None:
+    def _write_attributes(self, space: dict[str, Any] | None) -> None:
+        if space is None:
             self.chunks.append(EMPTY)
             return
-        self.checks.add(all_of, attributes)
-        self.put(DEFINED, *sorted(attributes))
-        for name in sorted(attributes):
-            self._write_attribute(attributes[name])
+        self.checks.add_all(space)
+        self.put(DEFINED, *sorted(space))
+        for name in sorted(space):
+            self._write_attribute(space[name])
 
     def _write_used(self, function: types.FunctionType) -> None:
         """Write what the names that a function uses stand for."""
-        code, space = function.__code__, function.__globals__
-        for each in all_code(code):
-            self._shows_docs |= "__doc__" in each.co_names
-        used = self._own.uses(code)
+        space = function.__globals__
+        used = self._own.uses(function.__code__)
+        self._shows_docs |= used.uses_docs
+        if used.uses_arguments:
+            self._write_attribute(sys.argv)
+        for key in used.environment:
+            self._write_environment(key)
         for mention in used.mentions:
             value = space.get(mention.name, ABSENT)
             self.checks.bind(space, mention.name, value)
@@ -198,32 +187,35 @@ class FunctionWriter(ValueWriter):
             self._write_import(function, each_import)
 
     def _write_mention(self, value: Any, mention: Mention, space: dict[str, Any]) -> None:
-        value, is_within = self._followed(value, mention.path)
-        if id(value) in _DYNAMIC:
+        value, owner = self._followed(value, mention.path)
+        if id(value) in _LOOK_UP:
             self._write_space(space)
-        elif any(value is each for each in _ENVIRONMENT):
+        elif id(value) in _ENVIRONMENT:
             self._write_environment(mention.key)
-        elif is_within and not _is_definition(value):
-            if value is sys.argv:
-                self._write_attribute(value)
-        elif value is not ABSENT:
+        elif value is ABSENT:
+            self._write_absent(owner)
+        elif _is_definition(value) or not _is_installed(owner):
             self._write_attribute(value)
 
-    def _followed(self, value: Any, path: tuple[str, ...]) -> tuple[Any, bool]:
-        """Return what the attributes of modules lead to, and whether that is within an installed
-        one.
-        """
-        is_within = False
+    def _write_absent(self, owner: types.ModuleType | None) -> None:
+        """Write what a module of the user's, which hasn't a name, may get it from."""
+        if owner is None or _is_installed(owner):
+            return
+        self.define(owner)
+        self._write_attribute(vars(owner).get("__getattr__"))
+
+    def _followed(self, value: Any, path: tuple[str, ...]) -> tuple[Any, types.ModuleType | None]:
+        """Return what the attributes of modules lead to, and the last of these modules."""
+        owner = None
         for name in path:
-            if not isinstance(value, types.ModuleType):
+            if not is_module(value):
                 break
-            is_within = not is_own_module(value.__name__)
-            if is_within:
-                self._own.note_package(value.__name__)
-            inner = vars(value).get(name, ABSENT)
-            self.checks.bind(vars(value), name, inner)
-            value = inner
-        return value, is_within
+            owner = value
+            if _is_installed(owner):
+                self._own.note_package(owner.__name__)
+            value = vars(owner).get(name, ABSENT)
+            self.checks.bind(vars(owner), name, value)
+        return value, owner
 
     def _write_environment(self, key: str | None) -> None:
         """Write a variable of the environment, or all."""
@@ -243,8 +235,8 @@ class FunctionWriter(ValueWriter):
         """Write all that a module has, of which any may be used."""
         if self.is_again(space):
             return
-        self.checks.add(all_of, space)
-        for name in sorted(name for name in space if not _is_special(name)):
+        self.checks.add_all(space)
+        for name in sorted(name for name in space if not is_special(name)):
             self.put(NAMED, name)
             self._write_what_can_be(space[name])
 
@@ -270,31 +262,29 @@ class FunctionWriter(ValueWriter):
     # Classes
 
     def _write_class(self, kind: type) -> None:
-        self.checks.add(of_class, kind)
-        self.checks.add(all_of, vars(kind))
+        self.checks.add(type_of, kind)
+        self.checks.add(bases_of, kind)
+        self.checks.add_all(vars(kind))
         self._docs.append(kind)
         self.put(DEFINED, kind.__qualname__)
         self.write(type(kind))
-        self.write(kind.__bases__)
-        if dataclasses.is_dataclass(kind):
+        self.write(bases_of(kind))
+        if is_dataclass(kind):
             self._write_fields(kind)
         if issubclass(kind, enum.Enum):
             self._write_members(kind)
         self._write_annotations(vars(kind).get("__annotations__", {}))
-        for name, value in sorted(vars(kind).items(), key=operator.itemgetter(0)):
-            if name in _SAY_NOTHING or _is_made(kind, name, value):
-                continue
+        for name, value in attributes(kind):
             self.put(NAMED, name)
-            if _is_special(name) and not callable(value):
+            if is_special(name) and not callable(value):
                 self._write_what_can_be(value)
             else:
                 self._write_attribute(value)
 
     def _write_fields(self, kind: Any) -> None:
         for field in kind.__dataclass_fields__.values():
-            self.parts(field, *_OF_FIELDS)
-        options = [getattr(kind.__dataclass_params__, name) for name in _OF_DATACLASSES]
-        self.put(OTHER, *options)
+            self.parts(field, *OF_FIELDS)
+        self.put(OTHER, *options(kind))
 
     def _write_members(self, kind: Any) -> None:
         for name, member in kind.__members__.items():
@@ -333,7 +323,7 @@ class FunctionWriter(ValueWriter):
         elif not self.is_again(value):
             now = writer.digest()
             self.put(OTHER, now)
-            self.checks.data.append((value, now))
+            self.checks.data.append((value, glance(self._own, value)))
             self._note_change(value, now)
 
     def _write_other_state(self, value: Any) -> None:
@@ -356,24 +346,8 @@ class FunctionWriter(ValueWriter):
 
 
 def _is_definition(value: Any) -> bool:
-    return isinstance(value, (types.FunctionType, type, types.ModuleType))
+    return is_function(value) or is_class(value) or is_module(value)
 
 
-def _is_special(name: str) -> bool:
-    return name.startswith("__") and name.endswith("__")
-
-
-def _is_made(kind: type, name: str, value: Any) -> bool:
-    """Return whether an attribute of a class is made of others: of fields, of members."""
-    if isinstance(value, (types.MemberDescriptorType, types.GetSetDescriptorType)):
-        return True
-    if type(value).__qualname__ == "CField":
-        return True
-    if issubclass(kind, enum.Enum):
-        is_code = isinstance(value, (types.FunctionType, staticmethod, classmethod, property))
-        return not is_code or name.startswith("_generate")
-    if not isinstance(value, types.FunctionType):
-        return False
-    if value.__globals__.get("__name__") == f"namedtuple_{kind.__name__}":
-        return True
-    return value.__code__.co_qualname.startswith("__create_fn__.<locals>.")
+def _is_installed(module: types.ModuleType | None) -> bool:
+    return module is not None and not is_own_module(module.__name__)

@@ -35,7 +35,7 @@ class OwnCode:
     _uses: dict[int, tuple[types.CodeType, Uses]] = {}  # noqa: RUF012 (nor does code change)
 
     def __init__(self) -> None:
-        self.packages: dict[str, str] = {}
+        self.packages: dict[str, str] = {"python": "{}.{}".format(*sys.version_info)}
         self._tops: set[str] = set()
         self._sources: dict[tuple[str, tuple[str, ...]], bytes] = {}
         self._libraries: dict[str, str] = {}
@@ -98,6 +98,21 @@ def _version(package: str) -> str | None:
         return None
 
 
+def is_function(value: Any) -> bool:
+    """Return whether a value is a function of Python's code, without asking it."""
+    return type(value) is types.FunctionType
+
+
+def is_class(value: Any) -> bool:
+    """Return whether a value is a class, without asking it."""
+    return issubclass(type(value), type)
+
+
+def is_module(value: Any) -> bool:
+    """Return whether a value is a module, without asking it."""
+    return issubclass(type(value), types.ModuleType)
+
+
 def module_of(value: Any) -> str:
     """Return the module that a function or class says it is of."""
     module = getattr(value, "__module__", None)
@@ -106,7 +121,6 @@ def module_of(value: Any) -> str:
     return "builtins"  # as of what C's code makes without one
 
 
-@functools.cache
 def is_own_module(name: str) -> bool:
     """Return whether a module is the user's own: also the script, and what has no file."""
     if name in _MAIN:
@@ -115,6 +129,11 @@ def is_own_module(name: str) -> bool:
     if module is None:
         top = name.partition(".")[0]
         return top not in sys.stdlib_module_names and top not in sys.modules
+    return _is_own_module(name, module)
+
+
+@functools.lru_cache(maxsize=4096)
+def _is_own_module(name: str, module: types.ModuleType) -> bool:
     file = getattr(module, "__file__", None)
     if isinstance(file, str):
         return _is_own(file)
@@ -132,11 +151,17 @@ def is_own_code(code: types.CodeType) -> bool:
     return path.startswith("<") or _is_own(path)
 
 
-def is_importable(value: Any, module: str) -> bool:
-    """Return whether a module has a function or class under its name."""
+def is_installed(value: Any, module: str) -> bool:
+    """Return whether an installed module has a function or class under its name."""
+    if is_own_module(module):
+        return False
+    if is_function(value) and is_own_code(value.__code__):
+        return False
     found: Any = sys.modules.get(module)
     for name in value.__qualname__.split("."):
-        found = getattr(found, name, None)
+        if found is None:
+            return False
+        found = vars(found).get(name)
     return found is value
 
 

@@ -15,6 +15,7 @@ import os
 import sys
 from collections import defaultdict
 from collections.abc import Iterable
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -253,7 +254,7 @@ class _Walk:
                 self._add_module(base, None)
                 continue
             inner = f"{base}.{name}"
-            is_module = inner in sys.modules
+            is_module = inner in sys.modules or _is_to_come(base, name)
             self._add_module(base, name)
             if is_module:
                 self._add_module(inner, None)
@@ -305,10 +306,31 @@ def _file_of(module: str) -> str | None:
     if module in sys.modules:
         return getattr(sys.modules[module], "__file__", None)
     try:
-        spec = importlib.util.find_spec(module)
+        spec = _spec(module)
     except (ImportError, ValueError, AttributeError):
         return None
     return spec.origin if spec is not None and spec.has_location else None
+
+
+def _is_to_come(package: str, name: str) -> bool:
+    """Return whether a name of a package is a module that nobody has imported yet."""
+    there = vars(sys.modules[package]) if package in sys.modules else {}
+    return name not in there and _file_of(f"{package}.{name}") is not None
+
+
+def _spec(module: str) -> ModuleSpec | None:
+    """Return where a module is, without importing the packages that it is in."""
+    package, _, _ = module.rpartition(".")
+    if not package or package in sys.modules:
+        return importlib.util.find_spec(module)
+    outer = _spec(package)
+    if outer is None or outer.submodule_search_locations is None:
+        return None
+    for finder in sys.meta_path:
+        spec = finder.find_spec(module, outer.submodule_search_locations)
+        if spec is not None:
+            return spec
+    return None
 
 
 def _is_driver(path: str) -> bool:

@@ -10,22 +10,22 @@ identities); of what isn't, a mark of those below, which marshal hasn't, and its
 
 from __future__ import annotations
 
-import copyreg
 import enum
 import functools
 import hashlib
 import marshal
 import types
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
+from mpipar.store.array_digests import digest_of_numbers, metadata_of
+from mpipar.store.pickling import BY_VALUE, PROTOCOL, fresh, reduced_by_pickle
+
 PLAIN: frozenset[type] = frozenset({type(None), bool, int, float, complex, str, bytes})
 
 _ARRAY_KINDS = "biufcSUVmM"
-_PROTOCOL = 4
-_LONG_DOUBLE = 10  # bytes of its 16 that mean something, on x86
 
 (
     AGAIN,
@@ -46,22 +46,7 @@ _LONG_DOUBLE = 10  # bytes of its 16 that mean something, on x86
     EMPTY,
 ) = (bytes([0x80 + number]) for number in range(16))
 
-_BY_VALUE = {
-    *("datetime.date", "datetime.datetime", "datetime.time", "datetime.timedelta"),
-    *("datetime.timezone", "decimal.Decimal", "fractions.Fraction", "uuid.UUID"),
-    *("pathlib.PosixPath", "pathlib.PurePosixPath", "builtins.range", "builtins.slice"),
-    *("re.Pattern", "operator.itemgetter", "operator.attrgetter", "operator.methodcaller"),
-}
-"""Kinds of objects that don't change, so that nobody can tell one from an equal one."""
-
-
-class Unfingerprintable(TypeError):
-    """A value can't be told from others; ``kind`` is its type."""
-
-    def __init__(self, kind: type, reason: str = "") -> None:
-        self.kind = kind
-        name = f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins.")
-        super().__init__(f"{name} can't be told from others of its type{reason}")
+_name_of = vars(type)["__name__"].__get__
 
 
 def digest(data: bytes) -> bytes:
@@ -96,7 +81,7 @@ class ValueWriter:
             return
         write = _WRITERS.get(kind)
         if write is not None:
-            write(self, value)
+            getattr(self, write)(value)
         elif issubclass(kind, type):
             self.define(value)
         else:
@@ -209,10 +194,26 @@ class ValueWriter:
                 self._array(value[name])
         elif dtype.kind in _ARRAY_KINDS and not dtype.hasobject:
             said = dtype.str
-            self.put(ARRAY, value.shape, is_fortran, said, _unit(dtype))
-            self.put(BYTES, _digest_of_numbers(value))
+            self.put(ARRAY, value.shape, is_fortran, said, metadata_of(dtype))
+            self.put(BYTES, self.numbers(value))
         else:
             self._reduced(value, "array")
+
+    def masked(self, value: Any) -> None:
+        """Write a masked array."""
+        if self._is_changeable_again(value):
+            return
+        self.put(OTHER, "masked", bool(value._hardmask))
+        self._array(value.view(np.ndarray))
+        self._array(np.ma.getmaskarray(value))
+        fill = value._fill_value
+        if fill is None:
+            fill = np.ma.default_fill_value(value.dtype)
+        self._array(np.asarray(fill, dtype=value.dtype))
+
+    def numbers(self, array: Any) -> bytes:
+        """Return what stands for the numbers of an array."""
+        return digest_of_numbers(array)
 
     def scalar(self, value: Any) -> None:
         """Write a scalar of NumPy."""
@@ -234,7 +235,7 @@ class ValueWriter:
     def builtin(self, value: Any) -> None:
         """Write a function that isn't Python's code."""
         owner = getattr(value, "__self__", None)
-        if owner is None or isinstance(owner, types.ModuleType):
+        if owner is None or type(owner) is types.ModuleType:
             self.define(value)
             return
         self.put(METHOD, value.__name__)
@@ -253,6 +254,26 @@ class ValueWriter:
         for name in names:
             self.write(getattr(value, name))
 
+    def property(self, value: Any) -> None:
+        """Write a property."""
+        self.parts(value, "fget", "fset", "fdel")
+
+    def cached_property(self, value: Any) -> None:
+        """Write a property that is remembered."""
+        self.parts(value, "func", "attrname")
+
+    def wrapper(self, value: Any) -> None:
+        """Write a static method, or one of the class."""
+        self.parts(value, "__func__")
+
+    def mapping(self, value: Any) -> None:
+        """Write a dict that can't be changed here."""
+        self.dict(dict(value))
+
+    def ellipsis(self, _: Any) -> None:
+        """Write the one ellipsis."""
+        self.put(OTHER, "...")
+
     def cached(self, value: Any) -> None:
         """Write a function with a cache, without what is in that."""
         self.put(OTHER, *value.cache_parameters().values())
@@ -265,7 +286,7 @@ class ValueWriter:
             if kind.__module__ == "numpy":
                 self.scalar(value)
                 return
-        elif kind.__name__ == "cython_function_or_method":
+        elif _name_of(kind) == "cython_function_or_method":
             self.define(value)
             return
         elif issubclass(kind, np.dtype):
@@ -285,13 +306,13 @@ class ValueWriter:
     def write_object(self, value: Any, kind: type) -> None:
         """Write an object of a kind that isn't known here: as pickle sees it."""
         name = f"{kind.__module__}.{kind.__qualname__}".replace("pathlib._local", "pathlib")
-        if name in _BY_VALUE:
+        if name in BY_VALUE:
             self._reduced(value, name)
         elif not self._is_changeable_again(value):
             self._reduced(value, "")
 
     def _set_of_other_kind(self, value: Any) -> None:
-        reduced = value.__reduce_ex__(_PROTOCOL)
+        reduced = value.__reduce_ex__(PROTOCOL)
         self.put(REDUCED, "set")
         self.write(type(value))
         self.unordered(value)
@@ -299,7 +320,7 @@ class ValueWriter:
 
     def _reduced(self, value: Any, name: str) -> None:
         """Write what pickle makes an object of."""
-        reduced = _reduced(value)
+        reduced = reduced_by_pickle(value)
         if isinstance(reduced, str):
             self.put(NAMED, str(getattr(value, "__module__", "")), reduced)
             self.write(type(value))
@@ -310,76 +331,37 @@ class ValueWriter:
         self.write(make)
         self.write(arguments)
         self.write(state)
-        self.write(_fresh(items))
-        self.write(_fresh(pairs))
+        self.write(fresh(items))
+        self.write(fresh(pairs))
         self.write(tuple(more))
 
 
-def _fresh(items: Iterator[Any] | None) -> tuple[Any, ...] | None:
-    if items is None:
-        return None
-    return tuple(items)
-
-
-def _reduced(value: Any) -> Any:
-    """Return what pickle makes an object of."""
-    reduce = copyreg.dispatch_table.get(type(value))
-    if reduce is not None:
-        return reduce(value)
-    try:
-        return value.__reduce_ex__(_PROTOCOL)
-    except Exception as error:
-        raise Unfingerprintable(type(value)) from error
-
-
-def _unit(dtype: Any) -> str:
-    """Return what the text of a type of dates leaves out."""
-    if dtype.metadata:
-        return repr(dict(dtype.metadata))
-    return ""
-
-
-def _digest_of_numbers(array: Any) -> bytes:
-    """Return a digest of what is in an array, in the order of its memory."""
-    order = "C"
-    if array.flags.f_contiguous:
-        order = "F"
-    numbers = array.ravel(order=order)
-    if not numbers.nbytes:
-        return b""
-    if not numbers.flags.c_contiguous:
-        numbers = np.ascontiguousarray(numbers)
-    data = numbers.view(np.uint8)
-    if array.dtype.char in "gG" and np.finfo(np.longdouble).nmant == 63:
-        data = np.ascontiguousarray(data.reshape(-1, 16)[:, :_LONG_DOUBLE])
-    return hashlib.sha256(data).digest()
-
-
-_Method: Any = types.MethodType
-_WRITERS: dict[type, Callable[[Any, Any], None]] = {
-    tuple: ValueWriter.tuple,
-    list: ValueWriter.list,
-    dict: ValueWriter.dict,
-    set: ValueWriter.set,
-    frozenset: ValueWriter.set,
-    bytearray: ValueWriter.bytearray,
-    type(...): lambda writer, _: writer.put(OTHER, "..."),
-    np.ndarray: ValueWriter.array,
-    types.FunctionType: lambda writer, value: writer.define(value),
-    types.ModuleType: lambda writer, value: writer.define(value),
-    types.MethodType: ValueWriter.method,
-    types.BuiltinFunctionType: ValueWriter.builtin,
-    types.MethodWrapperType: ValueWriter.builtin,
-    types.MethodDescriptorType: ValueWriter.descriptor,
-    types.WrapperDescriptorType: ValueWriter.descriptor,
-    types.ClassMethodDescriptorType: ValueWriter.descriptor,
-    types.GetSetDescriptorType: ValueWriter.descriptor,
-    types.MemberDescriptorType: ValueWriter.descriptor,
-    types.MappingProxyType: lambda writer, value: writer.dict(dict(value)),
-    property: lambda writer, value: writer.parts(value, "fget", "fset", "fdel"),
-    staticmethod: lambda writer, value: writer.parts(value, "__func__"),
-    classmethod: lambda writer, value: writer.parts(value, "__func__"),
-    functools.cached_property: lambda writer, value: writer.parts(value, "func", "attrname"),
-    type(functools.cache(len)): ValueWriter.cached,
-    np.ufunc: lambda writer, value: writer.define(value),
+_WRITERS = {
+    tuple: "tuple",
+    list: "list",
+    dict: "dict",
+    set: "set",
+    frozenset: "set",
+    bytearray: "bytearray",
+    property: "property",
+    staticmethod: "wrapper",
+    classmethod: "wrapper",
+    functools.cached_property: "cached_property",
+    np.ndarray: "array",
+    np.ma.MaskedArray: "masked",
+    np.ufunc: "define",
+    type(...): "ellipsis",
+    type(functools.cache(len)): "cached",
+    types.FunctionType: "define",
+    types.ModuleType: "define",
+    types.MethodType: "method",
+    types.BuiltinFunctionType: "builtin",
+    types.MethodWrapperType: "builtin",
+    types.MethodDescriptorType: "descriptor",
+    types.WrapperDescriptorType: "descriptor",
+    types.ClassMethodDescriptorType: "descriptor",
+    types.GetSetDescriptorType: "descriptor",
+    types.MemberDescriptorType: "descriptor",
+    types.MappingProxyType: "mapping",
 }
+"""{type: the method that writes a value of exactly that type}."""

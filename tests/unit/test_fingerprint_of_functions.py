@@ -1,0 +1,292 @@
+"""Functions of all kinds: one that does something else never has the same fingerprint."""
+
+import pytest
+from test_fingerprint import fingerprint, run  # noqa: F401 (run is a fixture)
+
+KINDS = {
+    "by globals()": ("def task(x): return globals()['hid' + 'den']\nhidden = 1", "= 1", "= 2"),
+    "by eval": ("def task(x): return eval('hidden')\nhidden = 1", "= 1", "= 2"),
+    "by another name of eval": ("e = eval\ndef task(x): return e('h')\nh = 1", "h = 1", "h = 2"),
+    "by getattr of a module": (
+        "import fphelpers\nfphelpers.NEW = 1\ndef task(x): return getattr(fphelpers, 'NEW')",
+        "NEW = 1",
+        "NEW = 2",
+    ),
+    "by a module's dict": (
+        "import fphelpers\nfphelpers.NEW = 1\ndef task(x): return vars(fphelpers)['NEW']",
+        "NEW = 1",
+        "NEW = 2",
+    ),
+    "by a module as an argument": (
+        "import fphelpers\nfphelpers.NEW = 1\ndef use(m): return m.NEW\n"
+        "def task(x): return use(fphelpers)",
+        "NEW = 1",
+        "NEW = 2",
+    ),
+    "by a module under another name": (
+        "import fphelpers as h\nh.NEW = 1\ng = h\ndef task(x): return g.NEW",
+        "NEW = 1",
+        "NEW = 2",
+    ),
+    "by a module in a dict": (
+        "import fphelpers\nfphelpers.NEW = 1\nD = {1: fphelpers}\ndef task(x): return D[1].NEW",
+        "NEW = 1",
+        "NEW = 2",
+    ),
+    "a name from a module": (
+        "from fphelpers import scaled as task\nimport fphelpers\nfphelpers.SCALE = 5",
+        "SCALE = 5",
+        "SCALE = 6",
+    ),
+    "class method as a task": (
+        "class A:\n    k = 1\n    @classmethod\n    def m(cls, x): return cls.k\ntask = A.m",
+        "k = 1",
+        "k = 2",
+    ),
+    "bound method": (
+        "class A:\n    def __init__(self): self.k = 1\n    def m(self, x): return self.k\n"
+        "task = A().m",
+        "k = 1",
+        "k = 2",
+    ),
+    "object that is called": (
+        "class A:\n    def __call__(self, x): return 1\ntask = A()",
+        "return 1",
+        "return 2",
+    ),
+    "class as a task": ("class task:\n    def __init__(self, x): self.x = 1", "= 1", "= 2"),
+    "metaclass": (
+        "class M(type):\n    def __call__(cls): return 1\nclass A(metaclass=M): pass\n"
+        "def task(x): return A()",
+        "return 1",
+        "return 2",
+    ),
+    "descriptor": (
+        "class D:\n    def __get__(self, obj, kind): return 1\nclass A:\n    d = D()\n"
+        "def task(x): return A().d",
+        "return 1",
+        "return 2",
+    ),
+    "slots": (
+        "class A:\n    __slots__ = ('a',)\na = A()\na.a = 1\ndef task(x): return a.a",
+        "a.a = 1",
+        "a.a = 2",
+    ),
+    "subclass of int": ("class N(int): pass\nn = N(1)\ndef task(x): return n", "N(1)", "N(2)"),
+    "abstract base": (
+        "import abc\nclass A(abc.ABC):\n    @abc.abstractmethod\n    def f(self): ...\n"
+        "    def g(self): return 1\nclass B(A):\n    def f(self): return self.g()\n"
+        "def task(x): return B().f()",
+        "return 1",
+        "return 2",
+    ),
+    "cached property": (
+        "import functools\nclass A:\n    @functools.cached_property\n    def p(self): return 1\n"
+        "def task(x): return A().p",
+        "return 1",
+        "return 2",
+    ),
+    "partial method": (
+        "import functools\nclass A:\n    def f(self, y): return y\n"
+        "    g = functools.partialmethod(f, 1)\ndef task(x): return A().g()",
+        "(f, 1)",
+        "(f, 2)",
+    ),
+    "single dispatch": (
+        "import functools\n@functools.singledispatch\ndef task(x): return 1\n"
+        "@task.register\ndef _(x: int): return 3",
+        "return 3",
+        "return 4",
+    ),
+    "type of a dispatch": (
+        "import functools\n@functools.singledispatch\ndef task(x): return 1\n"
+        "@task.register\ndef _(x: int): return 3",
+        "x: int",
+        "x: float",
+    ),
+    "context manager": (
+        "import contextlib\n@contextlib.contextmanager\ndef c(): yield 1\n"
+        "def task(x):\n    with c() as v: return v",
+        "yield 1",
+        "yield 2",
+    ),
+    "coroutine": (
+        "import asyncio\nasync def c(): return 1\ndef task(x): return asyncio.run(c())",
+        "return 1",
+        "return 2",
+    ),
+    "data class made by a call": (
+        "import dataclasses\nP = dataclasses.make_dataclass('P', [('x', int, 1)])\n"
+        "def task(x): return P().x",
+        "int, 1)",
+        "int, 2)",
+    ),
+    "factory of a field": (
+        "import dataclasses\n@dataclasses.dataclass\nclass P:\n"
+        "    x: list = dataclasses.field(default_factory=lambda: [1])\ndef task(x): return P().x",
+        "[1]",
+        "[2]",
+    ),
+    "post init": (
+        "import dataclasses\n@dataclasses.dataclass\nclass P:\n    x: int = 1\n"
+        "    def __post_init__(self): self.x += 1\ndef task(x): return P().x",
+        "+= 1",
+        "+= 2",
+    ),
+    "typed named tuple": (
+        "import typing\nclass P(typing.NamedTuple):\n    x: int = 1\ndef task(x): return P().x",
+        "int = 1",
+        "int = 2",
+    ),
+    "generic class": (
+        "import typing\nT = typing.TypeVar('T')\nclass P(typing.Generic[T]):\n    x = 1\n"
+        "def task(x): return P().x",
+        "x = 1",
+        "x = 2",
+    ),
+    "flag": (
+        "import enum\nclass F(enum.IntFlag):\n    A = 1\n    B = 2\ndef task(x): return F.B",
+        "B = 2",
+        "B = 4",
+    ),
+    "method of an enum": (
+        "import enum\nclass F(enum.Enum):\n    A = 1\n    def f(self): return 1\n"
+        "def task(x): return F.A.f()",
+        "return 1",
+        "return 2",
+    ),
+    "attrs": (
+        "import attrs\n@attrs.define\nclass P:\n    x: int = attrs.field(default=1)\n"
+        "def task(x): return P().x",
+        "default=1",
+        "default=2",
+    ),
+    "validator of attrs": (
+        "import attrs\n@attrs.define\nclass P:\n    x: int = attrs.field(converter=lambda v: v + 1)\n"
+        "def task(x): return P(x)",
+        "v + 1",
+        "v + 2",
+    ),
+    "ctypes": (
+        "import ctypes\nclass S(ctypes.Structure):\n    _fields_ = [('a', ctypes.c_int)]\n"
+        "def task(x): return S(x).a",
+        "c_int",
+        "c_double",
+    ),
+    "attribute of a function": ("def task(x): return task.k\ntask.k = 1", "k = 1", "k = 2"),
+    "default that is changed": ("def task(x, y=[]): return y\ntask(0).append(1)", "d(1)", "d(2)"),
+    "names in a loop": ("for i in range(3): pass\ndef task(x): return i", "range(3)", "range(4)"),
+    "closure that is changed": (
+        "def f():\n    k = [1]\n    def task(x): return k\n    return task\ntask = f()",
+        "[1]",
+        "[2]",
+    ),
+    "functions of each other": (
+        "def task(x): return other(x)\ndef other(x): return task(x) if x else 1",
+        "else 1",
+        "else 2",
+    ),
+    "functions in a table": (
+        "def a(x): return T['b'](x)\ndef b(x): return 1\nT = {'a': a, 'b': b}\n"
+        "def task(x): return T['a'](x)",
+        "return 1",
+        "return 2",
+    ),
+    "functions in a set": (
+        "def a(x): return 1\nS = {a, len}\ndef task(x): return [f(x) for f in S]",
+        "return 1",
+        "return 2",
+    ),
+    "argument of partial": (
+        "import functools\ntask = functools.partial(functools.reduce, max)",
+        "reduce, max",
+        "reduce, min",
+    ),
+    "ufunc": ("import numpy as np\ndef task(x): return np.sin(x)", "np.sin", "np.cos"),
+    "ufunc by itself": ("import numpy as np\ntask = np.sin", "np.sin", "np.cos"),
+    "builtin by itself": ("task = abs", "abs", "round"),
+    "method of a type": ("task = str.upper", "upper", "lower"),
+    "method of a plain object": ("task = 'abc'.find", "abc", "abd"),
+    "data frame": (
+        "import pandas as pd\nD = pd.DataFrame({'a': [1, 2]})\ndef task(x): return D.a[x]",
+        "[1, 2]",
+        "[1, 3]",
+    ),
+    "columns of one": (
+        "import pandas as pd\nD = pd.DataFrame({'a': [1, 2]})\ndef task(x): return D.size",
+        "'a'",
+        "'b'",
+    ),
+    "settings by a key": (
+        "import os\nos.environ['FP_A'] = '1'\ndef task(x): return os.environ['FP_A']",
+        "'1'",
+        "'2'",
+    ),
+    "settings by get": (
+        "import os\nos.environ['FP_A'] = '1'\ndef task(x): return os.environ.get('FP_A', 5)",
+        "'1'",
+        "'2'",
+    ),
+    "settings by getenv": (
+        "from os import getenv\nimport os\nos.environ['FP_A'] = '1'\n"
+        "def task(x): return getenv('FP_A')",
+        "'1'",
+        "'2'",
+    ),
+    "settings by an import within": (
+        "import os\nos.environ['FP_A'] = '1'\n"
+        "def task(x):\n    import os as system\n    return system.environ['FP_A']",
+        "'1'",
+        "'2'",
+    ),
+    "settings by a name that is made": (
+        "import os\nos.environ['FP_A'] = '1'\ndef task(x): return os.environ['FP_' + x]",
+        "'1'",
+        "'2'",
+    ),
+    "settings under another name": (
+        "import os\nos.environ['FP_A'] = '1'\nE = os.environ\ndef task(x): return E['FP_' + x]",
+        "'1'",
+        "'2'",
+    ),
+    "arguments": ("import sys\nsys.argv = ['a', '1']\ndef task(x): return sys.argv", "'1'", "'2'"),
+    "arguments within": (
+        "import sys\nsys.argv = ['a', '1']\ndef task(x):\n    from sys import argv\n    return argv",
+        "'1'",
+        "'2'",
+    ),
+    "docstring that is used": (
+        "def task(x): return task.__doc__\ntask.__doc__ = '1'",
+        "'1'",
+        "'2'",
+    ),
+    "docstring in the code": (
+        "def f():\n    'one'\ndef task(x): return f.__doc__",
+        "'one'",
+        "'two'",
+    ),
+    "assertion": ("def task(x):\n    assert x > 1\n    return 1", "x > 1", "x > 2"),
+    "names of arguments": ("def task(x, y=1): return 1", "x, y", "x, z"),
+    "keyword-only": ("def task(x, y=1): return 1", "x, y", "x, *, y"),
+    "starred": ("def task(*x): return 1", "*x", "**x"),
+    "import in a function": (
+        "def task(x):\n    from fppackage import inner\n    return inner.deep(x)",
+        "import inner",
+        "import beside as inner",
+    ),
+    "code": ("def task(x): return 1\ndef f(x): return 2\ntask.__code__ = f.__code__", "2", "3"),
+    "name mangling": (
+        "class A:\n    def m(self, x): return self.__p\n    _A__p = 1\n    _B__p = 2\n"
+        "def task(x): return C().m(x)\nC = A",
+        "class A:",
+        "class B: pass\nclass A(B):",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_functions_that_differ(name, run):  # noqa: F811
+    text, old, new = KINDS[name]
+    before = fingerprint(run(text=text))
+    assert fingerprint(run(text=f"# A comment.\n\n{text}  # Another.\n")) == before
+    assert fingerprint(run(("script.py", old, new), text=text)) != before
