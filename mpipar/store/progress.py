@@ -19,7 +19,10 @@ import h5py
 from mpipar.base.errors import BadInput
 from mpipar.core.blocks import Blocks, united
 from mpipar.runtime.failure import Skipped
+from mpipar.store import task_tables
 from mpipar.store.checkpoint import State, get, logged
+from mpipar.store.task_look import log_path, with_logs
+from mpipar.store.task_tables import MARK, Tasks
 
 ATTEMPTS = 5
 # What is damaged raises one of these.
@@ -47,6 +50,9 @@ class Progress(NamedTuple):
         is damaged.
     before : int
         Blocks that had been done when the run was last begun, or ended.
+    unit : str
+        What is counted, "blocks" of a run, or "tasks" of a script: those that it has handed in so
+        far.
     """
 
     done: int
@@ -56,6 +62,7 @@ class Progress(NamedTuple):
     committed: float
     whole: bool
     before: int
+    unit: str = "blocks"
 
 
 def progress(path: Path, seconds: float = 5.0) -> Progress | None:
@@ -94,10 +101,32 @@ def _read(path: Path, until: float) -> Progress | None:
         if "mpipar_format" not in file.attrs:
             return None
         committed = path.stat().st_mtime
+        if MARK in file.attrs:
+            return _of_script(path, file, committed)
         if file.attrs.get("finished", True):
             return _of_result(path, file, committed)
         state = get(path, file)
     return _of_state(path, state, committed, until)
+
+
+def _of_script(path: Path, file: h5py.File, committed: float) -> Progress:
+    """Return how many of the tasks that a script has handed in so far have an outcome."""
+    tasks = task_tables.get(path, file)
+    before = _done_tasks(tasks)
+    is_whole = True
+    if not tasks.finished:
+        try:
+            tasks = with_logs(path, tasks)
+        except _BROKEN:
+            is_whole = False
+        committed = max([committed, *_times(log_path(path, 0).parent)])
+    handed_in = sum(call.tasks for call in tasks.calls)
+    done = _done_tasks(tasks)
+    return Progress(done, handed_in, 0, tasks.finished, committed, is_whole, before, "tasks")
+
+
+def _done_tasks(tasks: Tasks) -> int:
+    return sum(call.done for call in tasks.calls)
 
 
 def _of_state(

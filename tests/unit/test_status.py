@@ -20,6 +20,7 @@ from mpipar.batch.task_numbers import tasks_of
 from mpipar.command.status import main
 from mpipar.runtime import journal
 from mpipar.store.progress import progress
+from mpipar.store.task_file import Span, TaskStore
 from mpipar.view.job_text import duration, some_ranges, why
 
 STEPS = ["--steps", "2e9", "--checkpoint", "0.1"]
@@ -602,3 +603,22 @@ def test_words():
     )
     assert why("Nonsense") == "Nonsense"
     assert why("") == "Slurm has not looked at it yet"
+
+
+def test_progress_of_a_script(tmp_path):
+    path = tmp_path / "run.h5"
+    store = TaskStore(path, about={})
+    call = store.begin_call(b"f" * 16, "f", [b"b" * 16], b"i" * 160)
+    store.append(call, range(4), None, [1.0] * 4, Span(0, 0, 1.0, 0.1))
+    store.commit()
+    found = progress(path)
+    assert (found.done, found.n_blocks, found.finished, found.unit) == (4, 10, False, "tasks")
+    store.stop("SIGTERM")
+    assert (progress(path).done, progress(path).before) == (4, 4)
+    store = TaskStore(path, about={}, resume=True)
+    store.append(call, range(4, 10), None, [1.0] * 6, Span(0, 0, 2.0, 0.1))
+    store.commit()
+    found = progress(path)
+    assert (found.done, found.before, found.finished) == (10, 4, False)
+    store.finish()
+    assert progress(path).finished
