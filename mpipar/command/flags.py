@@ -62,6 +62,9 @@ def add_option(group: argparse._ArgumentGroup, option: Parameter, default: Any) 
     else:
         given["type"] = converter(option.parse)
         given["metavar"] = getattr(option, "metavar", "") or METAVARS[option.type]
+    if option.many:
+        given["action"] = "append"
+        given["default"] = list(default)
     group.add_argument(flag_of(option), **given)
 
 
@@ -70,7 +73,7 @@ def _told(option: Parameter) -> str:
     default = getattr(option, "otherwise", "")
     if not default and isinstance(option.default, float):
         default = f"{option.default:g}"
-    elif not default and option.default is not None and option.type is not bool:
+    elif not default and option.default not in (None, ()) and option.type is not bool:
         default = str(option.default)
     words = f"{option.help} (default: {default})" if default else option.help
     return words.replace("%", "%%")

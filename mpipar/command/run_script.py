@@ -9,13 +9,15 @@ import sys
 from collections.abc import Sequence
 from typing import NamedTuple, NoReturn
 
-from mpipar.base.arguments import HelpWanted, RanksParser
+from mpipar.base.arguments import HelpWanted, RanksParser, bad_argument
 from mpipar.base.errors import BadInput
 from mpipar.base.exit_codes import DONE
 from mpipar.command.entry import tell_ending
-from mpipar.command.flags import converter
+from mpipar.command.flags import add_option, converter, flag_of
 from mpipar.core.kernel import SEED
 from mpipar.core.parameters import Parameter
+from mpipar.pool.keep_options import KeepOptions
+from mpipar.pool.keep_options import parameters as keep_parameters
 from mpipar.runtime.launcher import launch
 from mpipar.runtime.mpirun import find_mpirun, settings_for, with_its_folder
 from mpipar.runtime.outlets import flush, open_missing, print_warnings
@@ -23,8 +25,8 @@ from mpipar.runtime.run_options import WORKERS, default_workers
 
 _PROGRAM = "mpipar run"
 _RANKS = Parameter("n", int, minimum=1)
-_USAGE = """mpipar run [-n N] [--workers N|auto] [--seed N] SCRIPT.py [arguments of the script]
-       mpipar run [-n N] [--workers N|auto] [--seed N] -m MODULE [arguments of the module]
+_USAGE = """mpipar run [-n N] [options] SCRIPT.py [arguments of the script]
+       mpipar run [-n N] [options] -m MODULE [arguments of the module]
        mpipar run [-n N] FILE.py:KERNEL [options of the driver]"""
 
 
@@ -45,6 +47,8 @@ class Wanted(NamedTuple):
         Worker processes in each rank.
     seed : int or None
         Of random numbers in tasks.
+    keep : KeepOptions
+        What is kept of the tasks of a script.
     """
 
     target: str
@@ -53,6 +57,7 @@ class Wanted(NamedTuple):
     ranks: int | None
     workers: int | str | None
     seed: int | None
+    keep: KeepOptions
 
     @property
     def options(self) -> list[str]:
@@ -62,7 +67,7 @@ class Wanted(NamedTuple):
             options += ["--workers", str(self.workers)]
         if self.seed is not None:
             options += ["--seed", str(self.seed)]
-        return options
+        return options + words_of(self.keep)
 
     @property
     def is_kernel(self) -> bool:
@@ -83,17 +88,25 @@ def main(arguments: Sequence[str]) -> int:
         if not wanted.is_kernel:
             from mpipar.pool import script
 
-            is_root = script.prepare(wanted.target, wanted.is_module, wanted.workers, wanted.seed)
+            prepared = script.prepare(
+                wanted.target,
+                wanted.arguments,
+                wanted.is_module,
+                wanted.workers,
+                wanted.seed,
+                wanted.keep,
+            )
         else:
             from mpipar.command.driver import named_driver
 
+            _check_for_kernel(wanted.keep)
             driver = named_driver(wanted.target)
     except (BadInput, HelpWanted) as ending:
         return tell_ending(_PROGRAM, ending, arguments)
     if wanted.is_kernel:
         driver.main([*wanted.options, *wanted.arguments], f"python -m mpipar run {wanted.target}")
-    elif is_root:
-        script.run(wanted.target, wanted.arguments, wanted.is_module)
+    elif prepared is not None:
+        script.run(prepared)
     return DONE
 
 
@@ -103,7 +116,22 @@ def parse(arguments: Sequence[str]) -> Wanted:
     if not given.target:
         raise BadInput("expected SCRIPT.py, -m MODULE or FILE.py:KERNEL")
     target, *rest = given.target
-    return Wanted(target, rest, given.is_module, given.ranks, given.workers, given.seed)
+    keep = KeepOptions(
+        output=given.output,
+        checkpoint=given.checkpoint,
+        resume=given.resume,
+        stop_before=given.stop_before,
+        known=tuple(given.known),
+        keep_pickled=given.keep_pickled,
+    )
+    return Wanted(target, rest, given.is_module, given.ranks, given.workers, given.seed, keep)
+
+
+def _check_for_kernel(keep: KeepOptions) -> None:
+    """Raise BadInput for options that a kernel hasn't."""
+    for name in ("known", "keep_pickled"):
+        if getattr(keep, name):
+            raise bad_argument(f"--{name.replace('_', '-')}", "is for scripts alone")
 
 
 def _parser() -> RanksParser:
@@ -147,12 +175,31 @@ def _parser() -> RanksParser:
             " task"
         ),
     )
+    kept = parser.add_argument_group("what is kept of a script's tasks")
+    for option in keep_parameters().values():
+        add_option(kept, option, option.default)
     parser.add_argument(
         "-m", dest="is_module", action="store_true", help="the target is the name of a module"
     )
     # The target ends the options: all that follows is its own.
     parser.add_argument("target", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     return parser
+
+
+def words_of(keep: KeepOptions) -> list[str]:
+    """Return options again, as on a command line."""
+    words: list[str] = []
+    for name, parameter in keep_parameters().items():
+        value = getattr(keep, name)
+        if value == parameter.default:
+            continue
+        if parameter.type is bool:
+            words.append(flag_of(parameter))
+            continue
+        values = value if parameter.many else [value]
+        for each in values:
+            words += [flag_of(parameter), str(each)]
+    return words
 
 
 def under_mpirun(wanted: Wanted) -> NoReturn:

@@ -13,14 +13,15 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import CancelledError
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mpipar.base.errors import PoolTerminated
 from mpipar.pool import worker_manager
+from mpipar.pool.calls_job import CallsJob
 from mpipar.pool.definitions import Definitions
 from mpipar.pool.evaluation import DONE, Part
 from mpipar.pool.expectations import Expectations
-from mpipar.pool.jobs import CallsJob, Job, Raised
+from mpipar.pool.jobs import Job, Raised
 from mpipar.pool.losses import Losses
 from mpipar.pool.outcomes import error_of_initializer, outcomes_of
 from mpipar.pool.packing import Packing, message
@@ -28,6 +29,10 @@ from mpipar.pool.slot import Handed, Slot, Slots
 from mpipar.pool.streaming_job import FedJob
 from mpipar.pool.worker_manager import Event, Order
 from mpipar.runtime.channel import Frames
+
+if TYPE_CHECKING:
+    from mpipar.pool.recall import Recall
+    from mpipar.pool.recalled_tasks import Task
 
 
 class Dispatch:
@@ -47,6 +52,8 @@ class Dispatch:
         How often a task is tried again after its worker has died.
     max_tasks : int, optional
         After so many tasks (or chunks of them) a worker process is replaced.
+    recall : Recall, optional
+        What need not be evaluated again.
 
     Attributes
     ----------
@@ -68,12 +75,11 @@ class Dispatch:
         hosts: list[str],
         retries: int,
         max_tasks: int | None,
+        recall: Recall | None = None,
     ) -> None:
-        self.number, self.retries = number, retries
+        self.number, self.retries, self.recall = number, retries, recall
         self._order, self._hosts = order, hosts
-        self.units = math.inf
-        if max_tasks is not None:
-            self.units = max_tasks
+        self.units = math.inf if max_tasks is None else max_tasks
         self.definitions = Definitions()  # its own: a new pool sees what was changed in place
         self._packing = Packing(self.definitions)
         self._losses = Losses(hosts, retries)
@@ -81,7 +87,7 @@ class Dispatch:
         self.names: dict[str, int] = {}
         self.slots = Slots(self._renew)
         self.jobs: dict[int, Job] = {}
-        self.calls = CallsJob()
+        self.calls = CallsJob(recall)
         self.calls.number = calls_number
         self.ready: dict[int, Job] = {}  # jobs that have tasks to hand out, in this order
         self.size = 0
@@ -110,6 +116,9 @@ class Dispatch:
         if job.error is not None:
             job.cancel(job.error)
             return
+        job.put_known()
+        if job.is_done:
+            return
         self.jobs[job.number] = job
         self.ready[job.number] = job
         if type(job) is FedJob:
@@ -117,16 +126,17 @@ class Dispatch:
         else:
             job.expected = self._expectations.of(job)
 
-    def add_call(self, name: str, call: Any, sink: Any) -> None:
+    def add_call(self, name: str, call: Any, sink: Any, task: Task | None = None) -> None:
         """Take in a single task: its function's name, and (function, arguments, keywords), a
-        snapshot of these, or the Raised that comes out of it.
+        snapshot of these, or the Raised that comes out of it; and what tells it from others, if its
+        outcome may be known.
         """
         if self.error is not None or self.ended.is_set():
             if sink.start():
                 sink.put(Raised(self.error or _over()))
             return
         if type(call) is not Raised:
-            self.calls.add(name, call, sink)
+            self.calls.add(name, call, sink, task)
         elif sink.start():
             sink.put(call)
 
@@ -229,19 +239,7 @@ class Dispatch:
 
     def _give_of(self, job: Job, slot: Slot) -> bool:
         while True:
-            if job.again:  # one by one
-                indices: Any = [job.again.popleft()]
-                items = job.items(indices)
-            else:
-                count = 1
-                if self.retries:
-                    count = job.batch_size(self.size)
-                if slot.units != math.inf:
-                    count = min(count, max(1, int(slot.units)) * job.unit)
-                if job.returned:
-                    indices, items = job.take_again(count)
-                else:
-                    indices, items = job.take(count)
+            indices, items = job.hand_out(self.size, slot.units, one_by_one=not self.retries)
             if not len(indices):
                 return False
             if self._send(job, slot, indices, items):
@@ -322,6 +320,8 @@ class Dispatch:
         if type(job) is FedJob:
             job.note_size(told.tasks, frames)
             job.narrow(self.size)
+        if job.keeper is not None and told.tasks:
+            job.keeper.note(indices, outcomes, (slot.rank, slot.number, told.seconds))
         if told.tasks and not job.is_done:  # else it was cancelled
             job.put(indices, outcomes, all_well=all_well)
         if what == DONE:

@@ -10,13 +10,17 @@ import threading
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
+from mpipar.base.exit_codes import FAILED
 from mpipar.pool import sharing
 from mpipar.pool.pool_runtime import process_runtime
-from mpipar.runtime.comm import finalize, leave
+from mpipar.runtime.comm import end, finalize, leave
 from mpipar.runtime.journal import ENDED, tell
 from mpipar.runtime.launcher import launch
+
+if TYPE_CHECKING:
+    from mpipar.pool.keeping import Keeping
 
 _FAREWELL_SECONDS = 5.0  # that other ranks are given when the script ends at once
 
@@ -32,13 +36,21 @@ class Ending:
     registered with atexit.
 
     To be made before the script begins, as what is registered first is done last.
+
+    Parameters
+    ----------
+    keeping : Keeping, optional
+        What keeps the outcomes of its tasks.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, keeping: Keeping | None = None) -> None:
         self.code = 0
+        self._keeping = keeping
         self._process = os.getpid()
         atexit.register(self._end)
         os._exit = self._end_at_once
+        if keeping is not None:
+            keeping.watch(self._end_now)
 
     def note(self, error: BaseException) -> None:
         """Note how the script has ended, and let Python print its traceback as if the script had
@@ -67,8 +79,23 @@ class Ending:
         ):  # a copy made by os.fork, which has come to the end of the script
             self._end_copy()
             return
+        self._wait_if_ending()
         process_runtime.finish()
-        leave(self.code)
+        is_kept = self._is_kept()
+        if is_kept or self.code:
+            leave(self.code)
+        else:
+            tell(ENDED, code=FAILED)
+            end(FAILED)
+
+    def _wait_if_ending(self) -> None:
+        """Let the process end as it does already, if it was told to stop."""
+        if self._keeping is not None and not self._keeping.may_end():
+            threading.Event().wait()
+
+    def _is_kept(self) -> bool:
+        """Write what is kept of tasks; return whether that could be done."""
+        return self._keeping is None or self._keeping.finish()
 
     def _end_copy(self) -> None:
         if launch() is None:
@@ -81,6 +108,13 @@ class Ending:
         """End this process as os._exit does, but not the other ranks' as if something had gone
         wrong.
         """
+        if os.getpid() == self._process:
+            self._wait_if_ending()
+            if not self._is_kept():
+                status = status or FAILED
+        self._end_now(status)
+
+    def _end_now(self, status: int) -> NoReturn:
         os._exit = _exit_at_once
         if os.getpid() == self._process:
             in_bounded_time(lambda: self._dismiss(status))

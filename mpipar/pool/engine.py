@@ -18,7 +18,7 @@ import threading
 import traceback
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mpipar.base.errors import PoolTerminated, RunFailed
 from mpipar.pool import importing, inheritance, module_sharing, twins, worker
@@ -33,6 +33,9 @@ from mpipar.runtime.interfaces import shared_address
 from mpipar.runtime.launcher import NO_INIT, is_launchers
 from mpipar.runtime.outlets import warn
 from mpipar.runtime.pinning import advice
+
+if TYPE_CHECKING:
+    from mpipar.pool.recall import MakeRecall
 
 _environment_at_start = dict(os.environ)
 
@@ -71,11 +74,16 @@ class Engine(threading.Thread):
         Of random numbers in tasks.
     stand_in : callable, optional
         Called in each worker at its start.
+    recall : callable, optional
+        ``recall(initializer, seed, calls_number)`` returns what a pool recalls of earlier runs; None
+        if it can't.
 
     Attributes
     ----------
     workers : list of int
         Worker processes in each rank.
+    hosts : list of str
+        The node of each.
     """
 
     def __init__(
@@ -85,12 +93,15 @@ class Engine(threading.Thread):
         *,
         seed: int | None = None,
         stand_in: Callable[[], None] | None = None,
+        recall: MakeRecall | None = None,
     ) -> None:
         super().__init__(name="mpipar engine", daemon=True)
         self._comm, self._seed, self._stand_in = comm, seed, stand_in
+        self._recall = recall
         self._bell = Doorbell()
         self._link, self._peers = meet(comm, self._bell, workers)
         self.workers = [peer.workers for peer in self._peers]
+        self.hosts = [peer.host for peer in self._peers]
         self._advise()
         rung = all(peer.bell is not None for peer in self._peers)
         self._station = Station(self._bell)
@@ -133,9 +144,12 @@ class Engine(threading.Thread):
         ``takes_exit`` is whether a SystemExit of a task is raised where its value is wanted, or
         ends its worker.
         """
-        hosts = [peer.host for peer in self._peers]
+        calls_number = self.new_job_number()
+        recall = None
+        if self._recall is not None:
+            recall = self._recall(initializer, self._seed, calls_number)
         dispatch = Dispatch(
-            next(self._numbers), self.new_job_number(), self._order, hosts, retries, max_tasks
+            next(self._numbers), calls_number, self._order, self.hosts, retries, max_tasks, recall
         )
         dispatch.size = sum(workers)
         environment = _changed_environment()

@@ -208,13 +208,13 @@ class Executor(concurrent.futures.Executor):
             raise ValueError("buffersize must be None or > 0")
         deadline = None if timeout is None else time.monotonic() + timeout
         arguments: Iterable[Any] = zip(*iterables, strict=False)
-        window = math.inf
-        snapshot = None
+        window: float = math.inf
         if buffersize is None:
-            arguments = self._session.snapshots.items(list(arguments))
+            arguments = list(arguments)
         else:
             window = buffersize
-            snapshot = self._session.snapshots.item
+        recalled = self._session.recalled(fn, "star", arguments)
+        arguments, snapshot = self._session.snapshots.container(arguments)
         job = FedJob(
             fn,
             "star",
@@ -224,6 +224,7 @@ class Executor(concurrent.futures.Executor):
             snapshot=snapshot,
             window=window,
             owner=self,
+            recalled=recalled,
         )
         self._session.submit(job)
         return _values(self._session, job, deadline)

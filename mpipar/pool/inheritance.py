@@ -18,6 +18,15 @@ _BY_NAME = {setting.name: setting for setting in SETTINGS}
 
 _at_start: dict[str, Any] = {}
 
+_NO_MATTER = {
+    *("switch interval", "options of sys", "garbage collection", "faulthandler", "warnings"),
+    *("encoding of output", "umask", "niceness", "limits of the system", "signal handlers"),
+    *("logging", "stack size of threads", "timeout of sockets", "start of processes"),
+    *("ForkingPickler", "copyreg", "folder of tempfile", "adapters of sqlite3"),
+    *("printing of NumPy", "matplotlib", "threads of pyFFTW", "dask"),
+}
+"""Settings that change how a task goes, or what it says, but not what comes out of it."""
+
 
 class Inherited(NamedTuple):
     """A setting of the script.
@@ -74,6 +83,19 @@ def inherited(dumps: Callable[[Any], Pickled]) -> tuple[list[Inherited], set[str
         found.append(Inherited(setting.name, frames, bool(pickled.needed)))
         needed |= pickled.needed
     return found, needed
+
+
+def states() -> list[tuple[str, Any]]:
+    """Return the settings of this process that may change what comes out of a task, by name."""
+    found = []
+    for setting in SETTINGS:
+        if setting.name in _NO_MATTER:
+            continue
+        with contextlib.suppress(Exception):  # which is told where workers get them
+            state = _state(setting)
+            if state is not None:
+                found.append((setting.name, state))
+    return found
 
 
 def _state(setting: Setting) -> Any:

@@ -105,7 +105,7 @@ class MpiparBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[mis
         """Begin."""
         self._is_aborted = False
 
-    def submit(self, func: Any, callback: Callable[[Any], object] | None = None) -> _Call | None:
+    def submit(self, func: Any, callback: Callable[[Any], object] | None = None) -> Any:
         """Have a batch of tasks done; afterwards, ``callback`` is called with the outcome."""
         with self._lock:
             if self._is_aborted:  # meanwhile
@@ -113,7 +113,14 @@ class MpiparBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[mis
             if self._team is None:
                 self._team = _hire(self._n_jobs, self._retries)
             team = self._team
-        call = _Call(team, callback)
+        call: Any = _Call(team, callback)
+        recall = team.session.recall
+        if recall is not None:
+            from mpipar.pool.joblib_recall import in_part
+
+            func, call = in_part(func, call, recall)
+            if func is None:
+                return call
         try:
             batch = _Batch(func)
         except (
@@ -121,7 +128,7 @@ class MpiparBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[mis
         ) as error:  # to be raised where values are fetched, not where the last batch came out
             call.put(Raised(error))
         else:
-            team.session.call(batch, (), {}, call)
+            team.session.call(batch, (), {}, call, is_kept=False)
         return call
 
     apply_async = submit  # before joblib 1.5

@@ -10,7 +10,7 @@ import itertools
 import math
 from abc import ABC, abstractmethod
 from collections import defaultdict, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 BATCH_SECONDS = 0.01
@@ -52,6 +52,36 @@ class Sink(Protocol):
         """Want no outcome any more."""
 
 
+Who = tuple[int, int, float]
+"""Who did some tasks: the rank, the number of its worker, and the seconds that they took."""
+
+
+Piece = tuple[int, list[Any]]
+"""Outcomes of neighbouring tasks, from one on."""
+
+
+class Keeper(Protocol):
+    """Who keeps what comes out of a job's tasks, for later runs of the script."""
+
+    def note(self, indices: Sequence[int], outcomes: Sequence[Any], who: Who) -> None:
+        """Keep what came out of some tasks just now: values, or Raised."""
+
+
+class Recalled(Keeper, Protocol):
+    """What is known of a job, and who keeps the rest.
+
+    Attributes
+    ----------
+    number : int
+        Of the job.
+    pieces : list of (int, list)
+        Known outcomes of neighbouring tasks, from one on, in order.
+    """
+
+    number: int
+    pieces: list[Piece]
+
+
 class Job(ABC):
     """Tasks of one kind.
 
@@ -76,12 +106,15 @@ class Job(ABC):
         Tasks that were handed out, but given back before they were begun.
     deaths : defaultdict
         {task: how many workers have died of it alone}.
+    keeper : Keeper or None
+        Who keeps what comes out of its tasks, if it is kept.
     """
 
     def __init__(self, function: Any, kind: str, chunksize: int | None = None) -> None:
         self.function, self.kind, self.chunksize = function, kind, chunksize
         self.unit = 1
         self.number = -1
+        self.keeper: Keeper | None = None
         self.again: deque[int] = deque()
         self.returned: deque[int] = deque()
         self.deaths: defaultdict[int, int] = defaultdict(int)
@@ -98,6 +131,13 @@ class Job(ABC):
     def describe(self, task: int) -> str:
         """Return the name of a task's function, for messages."""
         return name_of(self.function)
+
+    def recall(self, recalled: Recalled) -> None:
+        """Note what is known of this, before it is handed in."""
+        self.number, self.keeper = recalled.number, recalled
+
+    def put_known(self) -> None:  # noqa: B027 (most have nothing to do)
+        """Take in what is known already, before any task is handed out."""
 
     def start(self) -> None:  # noqa: B027 (most have nothing to do)
         """Begin; called by the script's thread."""
@@ -134,6 +174,37 @@ class Job(ABC):
     @abstractmethod
     def cancel(self, error: BaseException) -> None:
         """End the job: what is still to come is this error."""
+
+    def hand_out(
+        self,
+        workers: int,
+        units: float,
+        *,
+        one_by_one: bool,
+    ) -> tuple[Sequence[int], Any]:
+        """Return the tasks that a worker is to have next: their numbers and their items; perhaps
+        none.
+
+        Parameters
+        ----------
+        workers : int
+            How many there are.
+        units : float
+            How many tasks, or chunks of them, this one will still do.
+        one_by_one : bool
+            Whether it is to have one alone.
+        """
+        if self.again:
+            indices = [self.again.popleft()]
+            return indices, self.items(indices)
+        count = 1
+        if not one_by_one:
+            count = self.batch_size(workers)
+        if units != math.inf:
+            count = min(count, max(1, int(units)) * self.unit)
+        if self.returned:
+            return self.take_again(count)
+        return self.take(count)
 
     def take_again(self, count: int) -> tuple[Sequence[int], Any]:
         """Hand out up to so many tasks of those that were given back."""
@@ -204,6 +275,11 @@ class ListJob(Job):
         As for Job.
     done : callable
         Called with the list, or a Raised: the first task's in the order of the list.
+
+    Attributes
+    ----------
+    known : list of (int, list)
+        Outcomes of neighbouring tasks, from one on, that are known already, in order.
     """
 
     def __init__(
@@ -218,7 +294,9 @@ class ListJob(Job):
     ) -> None:
         super().__init__(function, kind, chunksize)
         self.unit = unit
+        self.known: list[Piece] = []
         self._items, self._done = items, done
+        self._order: Sequence[int] = range(len(items))  # that are handed out
         self._next = 0
         self._left = len(items)
         self._values: list[Any] = [None] * len(items)
@@ -226,23 +304,38 @@ class ListJob(Job):
 
     @property
     def waiting(self) -> int:  # noqa: D102
-        return len(self._items) - self._next
+        return len(self._order) - self._next
 
     @property
     def total(self) -> int:  # noqa: D102
-        return len(self._items)
+        return len(self._order)
 
     @property
     def is_done(self) -> bool:  # noqa: D102
         return self._left == 0
 
     def take(self, count: int) -> tuple[Sequence[int], Any]:  # noqa: D102
-        indices = range(self._next, min(self._next + count, len(self._items)))
-        self._next = indices.stop
-        return indices, self._items[indices.start : indices.stop]
+        indices = self._order[self._next : self._next + count]
+        self._next += len(indices)
+        if isinstance(indices, range):
+            return indices, self._items[indices.start : indices.stop]
+        return indices, self.items(indices)
 
     def items(self, indices: Sequence[int]) -> Any:  # noqa: D102
         return [self._items[index] for index in indices]
+
+    def recall(self, recalled: Recalled) -> None:  # noqa: D102
+        super().recall(recalled)
+        self.known = recalled.pieces
+
+    def put_known(self) -> None:  # noqa: D102
+        if not self.known:
+            return
+        known, self.known = self.known, []
+        ranges = [range(first, first + len(outcomes)) for first, outcomes in known]
+        self._order = without(ranges, len(self._items))
+        for indices, (_, outcomes) in zip(ranges, known, strict=True):
+            self.put(indices, outcomes, all_well=True)
 
     def put(self, indices: Sequence[int], outcomes: list[Any], *, all_well: bool = False) -> None:  # noqa: D102
         if all_well and isinstance(indices, range):
@@ -258,70 +351,22 @@ class ListJob(Job):
 
     def cancel(self, error: BaseException) -> None:  # noqa: D102
         if self._left:
-            self._left, self._next = 0, len(self._items)
+            self._left, self._next = 0, len(self._order)
             self._done(Raised(error))
 
 
-class CallsJob(Job):
-    """Single tasks, each with a function, arguments and a sink of its own. It is never done."""
-
-    is_done = False
-
-    def __init__(self) -> None:
-        super().__init__(None, "calls")
-        self._numbers = itertools.count()
-        self._calls: deque[tuple[int, Any, str, Sink]] = deque()
-        self._out: dict[int, tuple[Any, str, Sink]] = {}
-
-    def add(self, name: str, call: Any, sink: Sink) -> None:
-        """Add a task: the name of its function, and what unpickles as (function, arguments,
-        keywords).
-        """
-        self._calls.append((next(self._numbers), call, name, sink))
-
-    def cancel_waiting(self) -> None:
-        """Cancel all tasks that haven't been handed out."""
-        for *_, sink in self._calls:
-            sink.cancel()
-
-    @property
-    def waiting(self) -> int:  # noqa: D102
-        return len(self._calls)
-
-    @property
-    def unfinished(self) -> int:
-        """Return how many tasks there are that have no outcome yet."""
-        return len(self._calls) + len(self._out)
-
-    def take(self, count: int) -> tuple[Sequence[int], Any]:  # noqa: D102
-        indices: list[int] = []
-        items: list[Any] = []
-        while self._calls and len(items) < count:
-            index, item, name, sink = self._calls.popleft()
-            if sink.start():
-                self._out[index] = item, name, sink
-                indices.append(index)
-                items.append(item)
-        return indices, items
-
-    def items(self, indices: Sequence[int]) -> Any:  # noqa: D102
-        return [self._out[index][0] for index in indices]
-
-    def describe(self, task: int) -> str:  # noqa: D102
-        return self._out[task][1]
-
-    def put(self, indices: Sequence[int], outcomes: list[Any], *, all_well: bool = False) -> None:  # noqa: D102
-        for index, outcome in zip(indices, outcomes, strict=True):
-            out = self._out.pop(index, None)
-            if out is not None:
-                out[2].put(outcome)
-
-    def cancel(self, error: BaseException) -> None:  # noqa: D102
-        while self._calls:
-            index, item, name, sink = self._calls.popleft()
-            if sink.start():
-                self._out[index] = item, name, sink
-        self.put(list(self._out), [Raised(error)] * len(self._out))
+def without(ranges: Iterable[range], count: int) -> Sequence[int]:
+    """Return the numbers below ``count`` that aren't in some ranges, which are in order."""
+    gaps = []
+    start = 0
+    for each in ranges:
+        gaps.append(range(start, each.start))
+        start = each.stop
+    gaps.append(range(start, count))
+    gaps = [gap for gap in gaps if gap]
+    if len(gaps) == 1:
+        return gaps[0]
+    return list(itertools.chain.from_iterable(gaps))
 
 
 def name_of(function: Any) -> str:

@@ -300,9 +300,12 @@ class Pool:
             result._event.set()
             return result
         unit = chunksize or default_chunksize(len(items), self._session.size)
+        recalled = self._session.recalled(func, kind, items)
         if not waits:
             items = self._session.snapshots.items(items)
         job = ListJob(func, kind, items, result.put, chunksize=chunksize or None, unit=unit)
+        if recalled is not None:
+            job.recall(recalled)
         self._session.submit(job, waits=waits)
         return result
 
@@ -353,10 +356,8 @@ class Pool:
         self._check_running()
         if chunksize < 1:
             raise ValueError(f"Chunksize must be 1+, not {chunksize:n}")
-        items, are_kept = self._session.snapshots.container(iterable)
-        snapshot = None
-        if not are_kept:
-            snapshot = self._session.snapshots.item
+        recalled = self._session.recalled(func, "map", iterable)
+        items, snapshot = self._session.snapshots.container(iterable)
         job = FedJob(
             func,
             "map",
@@ -366,6 +367,7 @@ class Pool:
             wake=self._session.wake,
             snapshot=snapshot,
             owner=self,
+            recalled=recalled,
         )
         self._session.submit(job)
         return job

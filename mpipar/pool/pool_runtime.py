@@ -7,7 +7,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mpipar.pool import rank_agent, sharing, watched, worker_manager
 from mpipar.pool.engine import Engine
@@ -17,6 +17,9 @@ from mpipar.runtime.comm import end, world
 from mpipar.runtime.communicator import Comm
 from mpipar.runtime.launcher import launch
 from mpipar.runtime.node import one_thread, usable_cores
+
+if TYPE_CHECKING:
+    from mpipar.pool.recall import MakeRecall
 
 _FOR_EACH_WORKER = ("mpipar.runtime.child", "mpipar.pool.calls", "multiprocessing.popen_forkserver")
 """What each would import by itself otherwise."""
@@ -38,6 +41,7 @@ class PoolRuntime:
         self._workers: int | str | None = None
         self._seed: int | None = None
         self._stand_in: Callable[[], None] | None = None
+        self._recall: MakeRecall | None = None
         self.is_ending = False
         self._before_end: list[Callable[[], None]] = []
 
@@ -56,6 +60,10 @@ class PoolRuntime:
             Called in each worker: lets the names that scripts use stand for mpipar's.
         """
         self._workers, self._seed, self._stand_in = workers, seed, stand_in
+
+    def recall(self, make: MakeRecall) -> None:
+        """Have what each pool recalls of earlier runs made by this; before the engine is there."""
+        self._recall = make
 
     def attend(self) -> Engine:
         """Return the engine, on the root; other ranks serve it, and end with the root: there this
@@ -83,7 +91,13 @@ class PoolRuntime:
         if not comm.is_root:
             rank_agent.serve(comm, self._workers or 1)
             end(0)
-        engine = Engine(comm, self._workers or 1, seed=self._seed, stand_in=self._stand_in)
+        engine = Engine(
+            comm,
+            self._workers or 1,
+            seed=self._seed,
+            stand_in=self._stand_in,
+            recall=self._recall,
+        )
         if comm.size > 1:
             comm.is_lent = True
         atexit.register(self.finish)

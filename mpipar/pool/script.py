@@ -10,44 +10,75 @@ import sys
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING, NamedTuple
 
 from mpipar.base.errors import BadInput
 from mpipar.pool import patch_multiprocessing, rank_agent
 from mpipar.pool.ending import Ending
+from mpipar.pool.keep_options import KeepOptions
 from mpipar.pool.pool_runtime import process_runtime
 from mpipar.runtime.comm import leave
 from mpipar.runtime.interrupt import outlive_warning
 from mpipar.runtime.launcher import launch
 
+if TYPE_CHECKING:
+    from mpipar.pool.keeping import Keeping
+
+
+class Prepared(NamedTuple):
+    """A script for which all is prepared.
+
+    Attributes
+    ----------
+    target : str
+        Its file, or the name of a module.
+    arguments : list of str
+    is_module : bool
+        Whether it is a module.
+    keeping : Keeping or None
+        What keeps outcomes of its tasks, if they are kept.
+    """
+
+    target: str
+    arguments: list[str]
+    is_module: bool
+    keeping: Keeping | None
+
 
 def prepare(
     target: str,
+    arguments: list[str],
     is_module: bool,
     workers: int | str | None,
     seed: int | None,
-) -> bool:
-    """Start the workers of all ranks for a script; return whether this rank is the root, which runs
-    it. Collective.
+    keep: KeepOptions,
+) -> Prepared | None:
+    """Start the workers of all ranks for a script; return what the root runs. Collective.
 
-    On other ranks this returns when the root has ended.
+    On other ranks this returns None, when the root has ended.
 
     Parameters
     ----------
     target : str
         The script's file, or the name of a module.
+    arguments : list of str
+        Its arguments.
     is_module : bool
         Whether the target is a module.
     workers : int or "auto", optional
         Worker processes in each rank.
     seed : int, optional
         Of ``random`` and ``numpy.random`` in tasks.
+    keep : KeepOptions
+        What is kept of its tasks.
 
     Raises
     ------
     BadInput
         If there is no such script, or the launcher started several copies, but MPI can't be loaded
-        or sees one alone.
+        or sees one alone; if an output can't be written, or what is known can't be read.
     """
+    keep.check()
     if not is_module and not os.path.exists(target):
         raise BadInput(f"there is no file {target!r}")
     # As Python itself does; a worker finds the modules beside the script, too.
@@ -58,16 +89,23 @@ def prepare(
     outlive_warning()
     process_runtime.configure(workers, seed, patch_multiprocessing.install)
     comm = process_runtime.enter()
+    keeping = None
+    if keep.is_wanted:
+        from mpipar.pool.keeping import begun  # HDF5 takes time to load
+
+        keeping = begun(keep, target, arguments, comm)
     if not comm.is_root:
         rank_agent.serve(comm, workers or 1)
         leave(0)
-        return False
-    process_runtime.attend()
+        return None
+    engine = process_runtime.attend()
+    if keeping is not None:
+        keeping.tell(seed=seed, ranks=engine.size, workers=engine.workers, hosts=engine.hosts)
     patch_multiprocessing.install()
-    return True
+    return Prepared(target, arguments, is_module, keeping)
 
 
-def run(target: str, arguments: list[str], is_module: bool) -> None:
+def run(script: Prepared) -> None:
     """Run a prepared script as the main module, which it stays until the end of the process.
 
     Raises
@@ -76,10 +114,11 @@ def run(target: str, arguments: list[str], is_module: bool) -> None:
         Whatever the script raises: it is Python that ends, with its exit code, as if the script had
         been its own.
     """
-    ending = Ending()
-    sys.argv = [target, *arguments]
+    ending = Ending(script.keeping)
+    target = script.target
+    sys.argv = [target, *script.arguments]
     try:
-        if is_module:
+        if script.is_module:
             sys.argv[0] = "-m"
             _run_module(target)
         elif Path(target).is_dir() or target.endswith((".zip", ".pyz")):

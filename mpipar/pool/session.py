@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from queue import Empty, SimpleQueue
 from typing import Any, Protocol
 
 from mpipar.pool.dispatch import Dispatch
-from mpipar.pool.jobs import Job, Raised, name_of
+from mpipar.pool.jobs import Job, Raised, Recalled, name_of
 from mpipar.pool.process_view import ProcessView, views
-from mpipar.pool.snapshot_maker import Snapshots
+from mpipar.pool.snapshot_maker import Snapshots, listed
 
 _CALLBACK_SECONDS = 0.2  # between looks whether a pool is over, and its callbacks, too
 
@@ -38,10 +38,16 @@ class Session:
     engine : Poster
     dispatch : Dispatch
         What the engine's thread knows of it.
+
+    Attributes
+    ----------
+    recall : Recall or None
+        What need not be evaluated again, where outcomes are kept.
     """
 
     def __init__(self, engine: Poster, dispatch: Dispatch) -> None:
         self._engine, self._dispatch = engine, dispatch
+        self.recall = dispatch.recall
         self.size = dispatch.size
         self.snapshots = Snapshots(dispatch.definitions)
         self._callbacks: SimpleQueue[Callable[[], None]] = SimpleQueue()
@@ -69,6 +75,18 @@ class Session:
     def _post(self, action: Callable[[], None]) -> None:
         self._engine.post(self._dispatch, action)
 
+    def recalled(self, function: Any, kind: str, items: Iterable[Any]) -> Recalled | None:
+        """Return what is known of a job with such items as they are now, where outcomes are kept;
+        those of an iterator are still to come.
+        """
+        if self.recall is None:
+            return None
+        number = self._engine.new_job_number()
+        there = listed(items)
+        if there is None:
+            return self.recall.stream(function, kind, number)
+        return self.recall.items(function, kind, there, number)
+
     def submit(self, job: Job, *, waits: bool = False) -> None:
         """Have a job done.
 
@@ -79,7 +97,8 @@ class Session:
         waits : bool
             Whether the script waits for it, so that it can't change its function meanwhile.
         """
-        job.number = self._engine.new_job_number()
+        if job.number < 0:
+            job.number = self._engine.new_job_number()
         try:
             if waits:
                 job.function_frames, job.stamp, job.lent = self.snapshots.live(job.function)
@@ -96,14 +115,21 @@ class Session:
         arguments: tuple[Any, ...],
         keywords: dict[str, Any],
         sink: Any,
+        *,
+        is_kept: bool = True,
     ) -> None:
-        """Have a single task done, with all as it is now."""
+        """Have a single task done, with all as it is now; ``is_kept`` is whether what comes out of
+        it is, where outcomes are kept.
+        """
         try:
             call = self.snapshots.call(function, arguments, keywords)
         except Exception as error:
             call = Raised(error)
         name = name_of(function)
-        self._post(lambda: self._dispatch.add_call(name, call, sink))
+        task = None
+        if self.recall is not None and is_kept and type(call) is not Raised:
+            task = self.recall.task(function, arguments, keywords, call)
+        self._post(lambda: self._dispatch.add_call(name, call, sink, task))
 
     def later(self, action: Callable[[], None]) -> None:
         """Call back, in a thread for that alone: it may take long, hand in more, or wait for other

@@ -100,9 +100,11 @@ class Stamped:
     ----------
     name : bytes or None
         Its pickle, if that is no more than its name.
+    digest : bytes or None
+        What tells it from others, if tasks are kept.
     """
 
-    __slots__ = ("function", "name", "stamp")
+    __slots__ = ("digest", "function", "name", "stamp")
 
     def __init__(
         self,
@@ -113,6 +115,7 @@ class Stamped:
         self.function = function
         self.stamp = stamp
         self.name = name
+        self.digest: bytes | None = None
 
     def __reduce__(self) -> Any:
         return _same, (self.function,)

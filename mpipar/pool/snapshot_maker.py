@@ -148,20 +148,21 @@ class Snapshots:
                 kept.add(together, len(part))
         return kept
 
-    def container(self, iterable: Iterable[Any]) -> tuple[Iterable[Any], bool]:
+    def container(
+        self, iterable: Iterable[Any]
+    ) -> tuple[Iterable[Any], Callable[[Any], Any] | None]:
         """Return what is in a container as it is now; another iterable as it is: what it yields is
         still to come.
 
         Returns
         -------
-        iterable, bool
-            Whether it is the former.
+        iterable, callable or None
+            What takes a snapshot of an item that is still to come.
         """
-        if type(iterable) is range:
-            return iterable, True
-        if type(iterable) in _CONTAINERS or is_array(iterable):
-            return self.items(list(iterable)), True
-        return iterable, False
+        items = listed(iterable)
+        if items is None:
+            return iterable, self.item
+        return self.items(items), None
 
     def _taken(self, value: Any, load: Callable[[Frames], Any] = by_value.loads) -> Snapshot:
         pickled = self._small(value) or self._definitions.dumps(value)
@@ -195,6 +196,15 @@ class Snapshots:
                 return last
         copy = self._copies[key] = Copy(bytearray(view))
         return copy
+
+
+def listed(iterable: Iterable[Any]) -> Sequence[Any] | None:
+    """Return what is in a container; None for another iterable: what it yields is still to come."""
+    if type(iterable) is range:
+        return iterable
+    if type(iterable) in _CONTAINERS or is_array(iterable):
+        return list(iterable)
+    return None
 
 
 def _is_of_module(function: Any) -> bool:

@@ -9,75 +9,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from multiprocessing import TimeoutError as PoolTimeoutError
 from typing import Any
 
-from mpipar.pool.jobs import Job, Raised
+from mpipar.pool.item_sources import Listed, Streamed, StreamedInPart
+from mpipar.pool.jobs import Job, Raised, without
 from mpipar.runtime.channel import Frames
 
 _ABSENT = object()
-
-
-class _Stream:
-    """Items that came from an iterator: those to be handed out, and those that are out."""
-
-    def __init__(self) -> None:
-        self._items: deque[Any] = deque()
-        self._first = 0  # number of the first of these
-        self._out: dict[int, Any] = {}
-
-    @property
-    def waiting(self) -> int:
-        return len(self._items)
-
-    def append(self, item: Any) -> None:
-        self._items.append(item)
-
-    def take(self, count: int) -> tuple[range, Any]:
-        items = [self._items.popleft() for _ in range(min(count, len(self._items)))]
-        indices = range(self._first, self._first + len(items))
-        self._first = indices.stop
-        self._out.update(zip(indices, items, strict=True))
-        return indices, items
-
-    def items(self, indices: Sequence[int]) -> list[Any]:
-        return [self._out[index] for index in indices]
-
-    def forget(self, indices: Sequence[int]) -> None:
-        for index in indices:
-            del self._out[index]
-
-    def clear(self) -> None:
-        self._items.clear()
-
-
-class _Known:
-    """Items that are all there, the first of which may be handed out: nothing is done for each."""
-
-    def __init__(self, items: Sequence[Any]) -> None:
-        self._items = items
-        self._first = self._end = 0  # of those that may be handed out
-
-    @property
-    def waiting(self) -> int:
-        return self._end - self._first
-
-    def extend(self, most: float) -> int:
-        """Let so many more be handed out, or those that are left; return how many."""
-        count = int(min(most, len(self._items) - self._end))
-        self._end += count
-        return count
-
-    def take(self, count: int) -> tuple[range, Any]:
-        indices = range(self._first, min(self._first + count, self._end))
-        self._first = indices.stop
-        return indices, self._items[indices.start : indices.stop]
-
-    def items(self, indices: Sequence[int]) -> list[Any]:
-        return [self._items[index] for index in indices]
-
-    def forget(self, indices: Sequence[int]) -> None:
-        pass
-
-    def clear(self) -> None:
-        self._first = self._end
 
 
 class FedJob(Job):
@@ -104,6 +40,9 @@ class FedJob(Job):
         How many items are taken at most before the value of the first is fetched.
     owner : object, optional
         What must live as long as the job.
+    recalled : RecalledItems or RecalledStream, optional
+        What is known of it, the former if the iterable is a sequence in which nothing changes; it
+        keeps what comes out of the rest.
     """
 
     LARGEST_WINDOW = 2**16
@@ -121,16 +60,18 @@ class FedJob(Job):
         snapshot: Callable[[Any], Any] | None = None,
         window: float | None = None,
         owner: object = None,
+        recalled: Any = None,
     ) -> None:
         super().__init__(function, kind, chunksize)
         self.unit = chunksize
-        self._source: _Stream | _Known
-        self._iterator: Iterator[Any]
+        self._recalled = recalled
+        self._source: Streamed | Listed
+        self._iterator: Iterator[Any] = iter(())
         if snapshot is None:
             assert isinstance(iterable, Sequence)
-            self._source, self._iterator = _Known(iterable), iter(())
+            self._source = Listed(iterable)
         else:
-            self._source, self._iterator = _Stream(), iter(iterable)
+            self._source, self._iterator = Streamed(), iter(iterable)
         self._ordered = ordered
         self._wake = wake
         self._snapshot = snapshot
@@ -150,6 +91,20 @@ class FedJob(Job):
         self._current: deque[Any] = deque()
         self._cancelled: BaseException | None = None
         self._is_enough = False  # whether to take no more items
+        if recalled is not None:
+            self._recall(iterable, snapshot)
+
+    def _recall(self, iterable: Any, snapshot: Callable[[Any], Any] | None) -> None:
+        """Take in what is known already, and hand out only the rest."""
+        self.recall(self._recalled)
+        if snapshot is not None:
+            self._source = StreamedInPart()
+            return
+        ranges = []
+        for first, outcomes in self._recalled.pieces:
+            ranges.append(range(first, first + len(outcomes)))
+            self.arrive(first, outcomes)
+        self._source = Listed(iterable, without(ranges, len(iterable)))
 
     def start(self) -> None:  # noqa: D102
         if self._window == math.inf:
@@ -160,10 +115,13 @@ class FedJob(Job):
     def _feed(self) -> None:
         error: BaseException | None = None
         try:
-            if type(self._source) is _Known:
-                self._feed_together(self._source)
-            elif type(self._source) is _Stream and self._snapshot is not None:
-                self._feed_one_by_one(self._source, self._snapshot)
+            source, snapshot = self._source, self._snapshot
+            if isinstance(source, Listed):
+                self._feed_together(source)
+            elif isinstance(source, StreamedInPart) and snapshot is not None:
+                self._feed_what_is_unknown(source, snapshot)
+            elif snapshot is not None:
+                self._feed_one_by_one(source, snapshot)
             if (
                 self._is_enough
                 and self._cancelled is None
@@ -181,13 +139,27 @@ class FedJob(Job):
             self._condition.notify_all()
         self._wake()
 
-    def _feed_one_by_one(self, source: _Stream, snapshot: Callable[[Any], Any]) -> None:
+    def _feed_one_by_one(self, source: Streamed, snapshot: Callable[[Any], Any]) -> None:
         for item in self._iterator:
             source.append(snapshot(item))
             if not self._goes_on(1):
                 break
 
-    def _feed_together(self, source: _Known) -> None:
+    def _feed_what_is_unknown(
+        self,
+        source: StreamedInPart,
+        snapshot: Callable[[Any], Any],
+    ) -> None:
+        for number, item in enumerate(self._iterator):
+            known = self._recalled.known(number, item)
+            if known is None:
+                source.add(number, snapshot(item))
+            else:
+                self.arrive(number, [known.outcome])
+            if not self._goes_on(1):
+                break
+
+    def _feed_together(self, source: Listed) -> None:
         while True:
             count = source.extend(max(1, self._window - (self._fed - self._released)))
             if not count or not self._goes_on(count):
@@ -222,6 +194,13 @@ class FedJob(Job):
 
     def items(self, indices: Sequence[int]) -> Any:  # noqa: D102
         return self._source.items(indices)
+
+    def arrive(self, first: int, outcomes: list[Any]) -> None:
+        """Take in outcomes of neighbouring tasks that have not been handed out."""
+        with self._condition:
+            self._put += len(outcomes)
+            self._arrived[first] = outcomes
+            self._condition.notify_all()
 
     def put(self, indices: Sequence[int], outcomes: list[Any], *, all_well: bool = False) -> None:  # noqa: D102
         self._source.forget(indices)

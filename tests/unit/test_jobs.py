@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mpipar.pool.jobs import BATCH_SECONDS, CallsJob, ListJob, Raised
+from mpipar.pool.calls_job import CallsJob
+from mpipar.pool.jobs import BATCH_SECONDS, ListJob, Raised
 from mpipar.pool.streaming_job import FedJob
 
 MODERATE = settings(max_examples=80, deadline=None)

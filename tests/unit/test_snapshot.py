@@ -168,12 +168,12 @@ def test_a_closure_that_changes_inside_is_sent_again():
 
 def test_containers_are_taken_at_once_and_iterators_as_they_yield(snapshots):
     values = [[1], [2]]
-    taken, are_kept = snapshots.container(values)
-    assert are_kept
+    taken, of_each = snapshots.container(values)
+    assert of_each is None
     values[0][0] = 5
     assert [sent(each) for each in taken] == [[1], [2]]
     iterator = iter(values)
-    assert snapshots.container(iterator) == (iterator, False)
+    assert snapshots.container(iterator) == (iterator, snapshots.item)
 
 
 def test_a_batch_of_snapshots_is_the_list_of_their_items(snapshots):
