@@ -12,6 +12,7 @@ import hashlib
 import marshal
 import operator
 import sys
+import warnings
 from collections import defaultdict
 from pathlib import Path
 from types import CodeType
@@ -115,8 +116,10 @@ def _trees(path: str, text: bytes) -> dict[_Key, bytes]:
     by their lines.
     """
     try:
-        tree = ast.parse(text)
-        code = compile(text, path, "exec", dont_inherit=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Python has told of them already
+            tree = ast.parse(text)
+            code = compile(text, path, "exec", dont_inherit=True)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return {}
     nodes = _nodes(tree)

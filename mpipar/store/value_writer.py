@@ -305,6 +305,9 @@ class ValueWriter:
 
     def write_object(self, value: Any, kind: type) -> None:
         """Write an object of a kind that isn't known here: as pickle sees it."""
+        if kind.__module__.startswith("numba.") and hasattr(value, "py_func"):
+            self.parts(value, "py_func", "targetoptions")  # the rest is of this process
+            return
         name = f"{kind.__module__}.{kind.__qualname__}".replace("pathlib._local", "pathlib")
         if name in BY_VALUE:
             self._reduced(value, name)
