@@ -131,13 +131,14 @@ lint: $(VENV)/.test-installed
 	ruff format --check .
 	mypy
 
-# The wheel installs and runs alone: from the root folder, where no source is.
+# The wheel installs and runs alone, by the README's first three commands: from the root folder, where no source is.
 wheel:
 	rm -rf build/wheel .venv-wheel
 	$(PYTHON) -m venv .venv-wheel
 	.venv-wheel/bin/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir build/wheel .
 	.venv-wheel/bin/python -m pip install --quiet --disable-pip-version-check "$$(echo build/wheel/*.whl)[mpich]"
-	cd / && "$(CURDIR)/.venv-wheel/bin/mpirun" -np 2 "$(CURDIR)/.venv-wheel/bin/python" -m mpipar.pi --steps 1e6
+	grep -E -m 3 '^(python|mpirun) ' README.md > build/wheel/first.sh
+	cd / && PATH="$(CURDIR)/.venv-wheel/bin:$$PATH" sh -ex "$(CURDIR)/build/wheel/first.sh"
 
 clean:
 	rm -rf .venv .venv-openmpi .venv-impi .venv-newest .venv-lowest .venv-wheel .venv-parallel-hdf5 .venv-bench* build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage* htmlcov benchmarks/build site
