@@ -8,7 +8,7 @@ import math
 from typing import Any
 
 from mpipar import Block, Count, Estimate, PositiveInt, driver
-from mpipar.kernels.mcpi import fused
+from mpipar.kernels.mcpi import fused, hits
 
 
 def block_on_gpu(samples: int) -> int:
@@ -18,7 +18,7 @@ def block_on_gpu(samples: int) -> int:
     return min(2**33, max(2**24, -(-samples // 32)))
 
 
-@driver(n="samples", reduction=Count, block={"cpu": 2**15, "gpu": block_on_gpu})
+@driver(n="samples", reduction=Count, block={"cpu": 2**15, "compiled": 2**17, "gpu": block_on_gpu})
 def mcpi(block: Block, rng: Any, xp: Any, *, samples: PositiveInt = 10**8) -> Any:
     """π by Monte Carlo: the share of random points of a square that fall into its circle.
 
@@ -34,6 +34,7 @@ def mcpi(block: Block, rng: Any, xp: Any, *, samples: PositiveInt = 10**8) -> An
     return xp.count_nonzero(x2 < 1.0)
 
 
+mcpi.on("compiled", boundscheck=False)(hits)
 mcpi.on("gpu")(fused)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from mpipar import BadInput, Block, Count, Dataset, Each, NonNegativeInt, Reduction, driver
 from mpipar.core.reduction import Array
 from mpipar.inputs.numbers import read_numbers
+from mpipar.kernels.compiled_sieve import count_primes
 from mpipar.kernels.sieve import SEGMENT, count, is_prime, primes_in
 
 
@@ -79,6 +80,16 @@ def primes(
     if list:
         return primes_in(block.start, block.stop)
     return count(block.start, block.stop)
+
+
+def lists_or_tests(*, list: bool, test: str | None) -> str | None:
+    """Return what compiled code can't do."""
+    if list or test is not None:
+        return "--list and --test run on the CPU"
+    return None
+
+
+primes.on("compiled", unless=lists_or_tests, boundscheck=False, error_model="numpy")(count_primes)
 
 
 @primes.check

@@ -1,11 +1,12 @@
-"""Run pi and mcpi in every mode and compare the values to the last bit.   python tests/same_bits.py
-[--sample N]
+"""Run drivers in every mode, compiled ones too if Numba is there, and compare the values to the last
+bit.   python tests/same_bits.py [--sample N]
 
 The grid: without a launcher and at 1, 2, 3, 4, 7 ranks; 1, 2, 3 workers in each; the three
 schedules.
 """
 
 import argparse
+import importlib.util
 import itertools
 import random
 import sys
@@ -18,6 +19,13 @@ PROBLEMS = {
     "pi 12345677": ("mpipar.pi", "--steps", "12_345_677"),
     "mcpi 1e7": ("mpipar.mcpi", "--samples", "1e7", "--seed", "42"),
 }
+if importlib.util.find_spec("numba") is not None:
+    COMPILED = ("--device", "compiled")
+    PROBLEMS |= {
+        "pi 12345677, compiled": (*PROBLEMS["pi 12345677"], *COMPILED),
+        "mcpi 1e7, compiled": (*PROBLEMS["mcpi 1e7"], *COMPILED),
+        "primes 1e7, compiled": ("mpipar.primes", "--below", "1e7", "--block", "1e6", *COMPILED),
+    }
 GRID = list(itertools.product((None, 1, 2, 3, 4, 7), (1, 2, 3), ("stride", "slice", "dynamic")))
 
 

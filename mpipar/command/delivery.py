@@ -87,8 +87,8 @@ class Delivery:
         for words in skipped_lines(result):
             self._notify(words)
         line = self._line
-        kernel = line.bound.kernel
-        may_choose = kernel.runs_on(GPU.name) or kernel.runs_on(COMPILED.name)
+        bound = line.bound
+        may_choose = bound.runs_on(GPU.name) or bound.runs_on(COMPILED.name)
         had_choice = line.options.device == AUTO and may_choose
         try:
             text = as_json(result) if line.json else as_text(result, device=had_choice)

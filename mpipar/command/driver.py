@@ -188,7 +188,7 @@ def _preview(line: CommandLine) -> Preview:
     could_be = [bound]
     if options.device == AUTO:
         bound, _ = on_device(bound, AUTO, world())
-        could_be = [bound.on(device) for device in DEVICES if bound.kernel.runs_on(device)]
+        could_be = [bound.on(device) for device in DEVICES if bound.runs_on(device)]
     if options.output is not None:
         from mpipar.store.output_check import preview  # HDF5 takes time to load
 

@@ -267,11 +267,11 @@ def on_device(
     place: Place | None = None
     device = before_looking(wanted)
     why_not: list[str] = []
-    if bound.kernel.runs_on(GPU.name):
+    if bound.runs_on(GPU.name):
         place = chosen(comm, wanted, why_not.append)
     if place is not None:
         device = GPU.name
-    elif wanted in (COMPILED.name, AUTO) and bound.kernel.runs_on(COMPILED.name):
+    elif wanted in (COMPILED.name, AUTO) and bound.runs_on(COMPILED.name):
         place = chosen_compiler(comm, wanted == COMPILED.name, why_not.append)
         device = CPU.name if place is None else COMPILED.name
     if why_not and notify is not None:

@@ -19,7 +19,7 @@ from mpipar.core.parameters import Parameter, parameters_of, unknown_parameter, 
 from mpipar.core.plan import Plan
 from mpipar.core.reduction import Array, Reduction
 from mpipar.core.signature import GIVEN, arrays_wanted, call, fitting, keywords_of
-from mpipar.core.variants import check_device, check_variant
+from mpipar.core.variants import check_device, check_variant, reason_against, refusal
 
 Hook: TypeAlias = Callable[..., Any]
 AnyReduction: TypeAlias = Reduction | type[Reduction] | Callable[..., Reduction]
@@ -91,6 +91,10 @@ class BoundKernel:
     def on(self, device: str) -> BoundKernel:
         """Return the same for another device, with the blocks that are the default there."""
         return self.kernel._bound(self.parameters, self.plan.n, self.block, self.seed, device)
+
+    def runs_on(self, device: str) -> bool:
+        """Return whether the kernel can be evaluated on a device, with these parameters."""
+        return self.kernel.runs_on(device, self.parameters)
 
     @property
     def _function(self) -> Callable[..., Any]:
@@ -239,29 +243,29 @@ class Kernel:
         """
         return _by_value, (type(self), self.__dict__)
 
-    def on(self, device: str, **jit: Any) -> Callable[[Hook], Hook]:
+    def on(self, device: str, unless: Hook | None = None, **jit: Any) -> Callable[[Hook], Hook]:
         """Use a function ``(block, …, *, …)`` on this device ("cpu", "compiled" or "gpu") instead
         of the kernel's; a decorator.
 
-        It returns the same partial, but for rounding, in a way that is faster there. It may take
-        the positional parameters that the kernel may, and some of its keyword-only ones. What is
-        compiled is in Numba's subset of Python, as :mod:`mpipar.core.devices.compiled` says, with
-        the options ``jit``: boundscheck (by default True), error_model.
+        It returns the same partial, but for rounding, faster. It may take the positional parameters
+        that the kernel may, and some of its keyword-only ones. ``unless(*, …)`` says why it can't
+        be used for some values of these, or nothing. What is compiled is in Numba's subset of
+        Python (:mod:`mpipar.core.devices.compiled`), with options ``jit``: boundscheck, error_model.
         """
         check_device(device, self.name, jit)
 
         def use(function: Hook) -> Hook:
-            check_variant(function, device, self.name, self._known, jit)
+            check_variant(function, device, self.name, self._known, jit, unless)
             self._variants[device] = function
             return function
 
         return use
 
-    def runs_on(self, device: str) -> bool:
-        """Return whether there is a function for this device: on a GPU, one of its own or one that
-        takes ``xp``.
-        """
-        return DEVICES[device].suits(self.arrays, has_own_function=device in self._variants)
+    def runs_on(self, device: str, values: Mapping[str, Any] | None = None) -> bool:
+        """Return whether there is a function for this device, and these values of parameters."""
+        own = self._variants.get(device)
+        suits = DEVICES[device].suits(self.arrays, has_own_function=own is not None)
+        return suits and not reason_against(own, values)
 
     def function_on(self, device: str) -> Callable[..., Any]:
         """Return the function for this device."""
@@ -335,11 +339,9 @@ class Kernel:
             If a parameter is missing, unknown, or of a value that isn't allowed, or there is no
             kernel for the device.
         """
-        if not self.runs_on(device):
-            wanted = DEVICES[device]
-            what = f"{self.name} has no kernel for {wanted.one}"
-            raise BadInput(what, option="device", remedy=wanted.needs)
         values = values_of(self.parameters, parameters, self.name)
+        if not self.runs_on(device, values):
+            raise refusal(DEVICES[device], self.name, self._variants.get(device), values)
         if self._check is not None:
             self.notes = list(call(self._check, **values) or ())
         n = self._number_of_items(values)

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from mpipar.base.errors import BadKernel
+from mpipar.base.errors import BadInput, BadKernel
 from mpipar.base.text import did_you_mean
 from mpipar.core.devices import DEVICES
 from mpipar.core.devices.compiled import COMPILED, JIT, JIT_OPTIONS
-from mpipar.core.signature import arrays_wanted, check_keywords
+from mpipar.core.devices.port import Device
+from mpipar.core.signature import GIVEN, arrays_wanted, call, check_keywords, fitting
+
+_UNLESS = "__mpipar_unless__"
 
 
 def check_device(device: str, kernel: str, jit: Mapping[str, Any]) -> None:
@@ -34,8 +37,10 @@ def check_variant(
     kernel: str,
     known: Collection[str],
     jit: Mapping[str, Any],
+    unless: Callable[..., str | None] | None = None,
 ) -> None:
-    """Raise BadKernel if a function can't be a kernel's on a device; note how it is compiled there.
+    """Raise BadKernel if a function can't be a kernel's on a device; note how it is compiled there,
+    and for which values of parameters it can't be used.
 
     Parameters
     ----------
@@ -46,13 +51,43 @@ def check_variant(
         Names of the kernel's parameters.
     jit : mapping
         Some of :data:`~mpipar.core.devices.compiled.JIT_OPTIONS`, with their values.
+    unless : callable, optional
+        Takes some of the kernel's parameters, and returns why the function can't be used.
     """
     there = DEVICES[device]
     if hasattr(function, "py_func"):
         raise BadKernel(f"{kernel}: {there.one} is made without Numba's own decorator; remove it")
     wanted = arrays_wanted(function)
-    if "xp" in wanted and not there.takes_library:
-        raise BadKernel(f"{kernel}: {there.one} can't take xp; import NumPy instead")
+    for name in set(GIVEN).intersection(wanted).difference(there.gives):
+        raise BadKernel(f"{kernel}: {there.one} can't be given {name!r}")
+    if {"rng", "sfc64"} <= set(wanted):
+        raise BadKernel(f"{kernel}: rng and sfc64 are one stream; take one of both")
     check_keywords(function, f"variant on the {device}", kernel, known)
     if jit:
         setattr(function, JIT, dict(jit))
+    if unless is not None:
+        setattr(function, _UNLESS, fitting(unless, "unless", (), kernel, known))
+
+
+def reason_against(
+    function: Callable[..., Any] | None, values: Mapping[str, Any] | None
+) -> str | None:
+    """Return why a kernel's function for a device can't be used for these values of parameters, where
+    they are known; None if it can.
+    """
+    unless = getattr(function, _UNLESS, None)
+    if unless is None or values is None:
+        return None
+    reason: str | None = call(unless, **values)
+    return reason
+
+
+def refusal(
+    device: Device,
+    kernel: str,
+    function: Callable[..., Any] | None,
+    values: Mapping[str, Any],
+) -> BadInput:
+    """Return what to raise for a kernel that can't be evaluated on a device."""
+    remedy = reason_against(function, values) or device.needs
+    return BadInput(f"{kernel} has no kernel for {device.one}", option="device", remedy=remedy)

@@ -11,7 +11,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mpipar import BadInput, BadKernel, ExactSum
@@ -19,7 +19,11 @@ from mpipar.core.block import Block
 from mpipar.core.devices.compiled import COMPILED
 from mpipar.core.devices.cpu import CPU
 from mpipar.core.kernel import Kernel
+from mpipar.kernels.compiled_sieve import FIRST_STRUCK, MOST_BYTES, count_primes
 from mpipar.kernels.pi import radius, tiles
+from mpipar.kernels.sieve import count
+from mpipar.mcpi import mcpi
+from mpipar.primes import primes
 from mpipar.runtime import code_cache, compiling, frozen_code
 
 numba = pytest.importorskip("numba")
@@ -28,9 +32,17 @@ numba_compiler = pytest.importorskip("mpipar.runtime.numba_compiler")
 SCALE = 3.0
 
 
-@pytest.fixture(autouse=True)
-def _own_folder(tmp_path_factory, monkeypatch):
-    monkeypatch.setenv(code_cache.VARIABLE, str(tmp_path_factory.mktemp("code", numbered=True)))
+@pytest.fixture(autouse=True, scope="module")
+def _folder_of_these_tests(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(code_cache.VARIABLE, str(tmp_path_factory.mktemp("code")))
+        yield
+
+
+@pytest.fixture
+def fresh(tmp_path, monkeypatch):
+    """Let nothing be kept yet, on the disk or in this process."""
+    monkeypatch.setenv(code_cache.VARIABLE, str(tmp_path / "code"))
     monkeypatch.setattr(numba_compiler, "_made", {})
 
 
@@ -97,7 +109,7 @@ def test_it_has_the_blocks_of_the_cpu_unless_it_says_otherwise():
 
 def test_what_can_not_be_compiled_is_said_where_it_is_decorated():
     kernel = Kernel(item_sum, n="terms", reduction=ExactSum)
-    with pytest.raises(BadKernel, match="compiled code can't take xp; import NumPy"):
+    with pytest.raises(BadKernel, match="compiled code can't be given 'xp'"):
         kernel.on("compiled")(lambda block, xp: 0.0)
     with pytest.raises(BadKernel, match="without Numba's own decorator"):
         kernel.on("compiled")(numba.njit(item_sum))
@@ -167,7 +179,7 @@ def compile_anew(function=scaled):
     return numba_compiler.compiled(function, [1.0])
 
 
-def test_machine_code_is_kept_and_never_stale(monkeypatch):
+def test_machine_code_is_kept_and_never_stale(fresh, monkeypatch):
     assert not compile_anew().was_kept
     again = compile_anew()
     assert again.was_kept
@@ -187,7 +199,7 @@ def test_machine_code_is_kept_and_never_stale(monkeypatch):
     numba_compiler._surroundings.cache_clear()
 
 
-def test_files_that_are_damaged_or_of_others_are_not_read():
+def test_files_that_are_damaged_or_of_others_are_not_read(fresh):
     compile_anew()
     (path,) = code_cache.folder().iterdir()
     data = path.read_bytes()
@@ -203,7 +215,7 @@ def test_files_that_are_damaged_or_of_others_are_not_read():
     assert "others can write to" in made.problem
 
 
-def test_whoever_reads_meanwhile_has_all_or_nothing():
+def test_whoever_reads_meanwhile_has_all_or_nothing(fresh):
     contents = [bytes([number]) * 10**6 for number in range(8)]
 
     def write_and_read(content):
@@ -215,7 +227,7 @@ def test_whoever_reads_meanwhile_has_all_or_nothing():
     assert len(list(code_cache.folder().iterdir())) == 1
 
 
-def test_what_nobody_has_used_for_long_is_removed():
+def test_what_nobody_has_used_for_long_is_removed(fresh):
     code_cache.write("old", b"1")
     (path,) = code_cache.folder().iterdir()
     os.utime(path, (0, 0))
@@ -224,7 +236,7 @@ def test_what_nobody_has_used_for_long_is_removed():
     assert code_cache.read("new") == b"2"
 
 
-def test_there_need_be_no_folder(monkeypatch):
+def test_there_need_be_no_folder(fresh, monkeypatch):
     monkeypatch.setenv(code_cache.VARIABLE, "/proc/none")
     made = compile_anew()
     assert made.problem
@@ -296,3 +308,83 @@ def test_pi_compiled_is_the_sum_to_a_few_bits(steps, start, size):
     exact = exact_pi_of(block, steps)
     compiled = numba_compiler.compiled(tiles, [block, steps]).function
     assert abs(Fraction(compiled(block, steps)) / exact - 1) <= 8 * Fraction(2) ** -53
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    start=st.integers(0, 200) | st.integers(0, 10**6) | st.integers(0, 10**12),
+    size=st.integers(1, 100) | st.integers(1, 200_000),
+)
+@example(start=0, size=2 * 10**6)
+@example(start=FIRST_STRUCK**2, size=1)
+@example(start=10**14 + 31, size=10**5)
+def test_primes_compiled_are_as_many_as_in_numpy(start, size):
+    block = Block(0, start, start + size)
+    compiled = numba_compiler.compiled(count_primes, [block, None]).function
+    assert compiled(block, None) == count(start, start + size)
+
+
+def test_ranges_longer_than_the_sieve_are_cut():
+    block = Block(0, 10**9, 10**9 + 30 * MOST_BYTES + 10**6)
+    compiled = numba_compiler.compiled(count_primes, [block, None]).function
+    assert compiled(block, None) == count(block.start, block.stop)
+
+
+def test_primes_are_counted_by_compiled_code_and_neither_listed_nor_tested():
+    with pytest.raises(
+        BadInput, match="no kernel for compiled code: --list and --test run on the CPU"
+    ):
+        primes.bind({"below": 100, "list": True}, device="compiled")
+    assert not primes.bind({"below": 100, "list": True}).runs_on("compiled")
+    assert primes.bind({"below": 100}).runs_on("compiled")
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    seed=st.integers(0, 2**63 - 1),
+    index=st.integers(0, 50),
+    block=st.integers(1, 10) | st.integers(1000, 3000),
+)
+def test_mcpi_compiled_counts_the_points_of_numpys_own_stream(seed, index, block):
+    bound = mcpi.bind({"samples": 51 * block}, block=block, seed=seed, device="compiled")
+    readable = mcpi.bind({"samples": 51 * block}, block=block, seed=seed)
+    piece = bound.plan[index]
+    compiled = bound.evaluator(None, compiling.compiler().open())
+    assert compiled(piece) == readable.evaluator()(piece)
+
+
+ON_ANOTHER_PROCESSOR = """
+import sys
+import numpy as np
+from mpipar.core.block import Block
+from mpipar.kernels.pi import tiles
+from mpipar.runtime import numba_compiler
+
+def rounded(block, scale):
+    total = product = 0.0
+    for i in block:
+        x = i * scale + 0.1
+        product = product * x + 1.0 / x - np.sqrt(x)
+        total = total * 0.3 + product * product
+    return total
+
+pi = numba_compiler.compiled(tiles, [Block(0, 0, 1), 10]).function
+own = numba_compiler.compiled(rounded, [Block(0, 0, 1), 0.5]).function
+print(numba_compiler._processor()[1], file=sys.stderr)
+for start in (0, 3, 65536):
+    block = Block(0, start, start + 5003)
+    print(pi(block, 10**6 + 3).hex(), own(block, 1e-4).hex())
+"""
+
+
+def test_bits_do_not_depend_on_the_processor():
+    """Neither by vectors of another width, nor by products and sums in one rounding."""
+    told = {}
+    for name in ("", "generic"):
+        env = {**os.environ, "NUMBA_CPU_NAME": name}
+        program = [sys.executable, "-c", ON_ANOTHER_PROCESSOR]
+        finished = subprocess.run(program, env=env, capture_output=True, text=True, timeout=300)
+        assert finished.returncode == 0, finished.stderr
+        told[name] = finished.stdout
+        assert ("generic" in finished.stderr) == (name == "generic")
+    assert told[""] == told["generic"] != ""

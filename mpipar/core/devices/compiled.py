@@ -13,8 +13,9 @@ Decorate a function with ``@kernel.on("compiled")``, or a kernel's one and only 
 
 It is in Numba's subset of Python, and takes what any kernel does: block (with ``index``, ``start``,
 ``stop``, ``size``, ``len`` and iteration), rng (the block's own generator of NumPy), shared arrays,
-and options after the ``*``; a list comes as an array. Functions of Python's that it calls are
-compiled with it. It says nothing of Numba: that is imported where ``--device compiled`` is asked for.
+and options after the ``*``; a list comes as an array. What draws by itself takes sfc64, the four words
+of 64 bits that are the state of that generator. Functions of Python's that it calls are compiled with
+it. It says nothing of Numba: that is imported where ``--device compiled`` is asked for.
 
 Whole numbers have 64 bits there, and none is checked for that. No sum is reordered and no product
 fused with a sum, so that the bits are those of the source on each processor.
@@ -52,7 +53,7 @@ class _Compiled(Device):
     where = ", compiled"
     needs = 'one is in Numba\'s subset of Python, decorated with kernel.on("compiled")'
     most_items = 2**63 - 1
-    takes_library = False
+    gives = ("rng", "sfc64")
 
     @override
     def default_block(self, n: int) -> int:
@@ -92,23 +93,38 @@ class Compiling(Opened):
     def evaluator(
         self, function: Function, given: Mapping[str, Any], seed: int, *, draws: bool
     ) -> Evaluate:
-        from mpipar.core.streams import stream
-
         _, *names = inspect.signature(function).parameters
+        drawn = [name for name in names if name in _STREAMS]
         values = dict(given)
-        if draws:
-            values["rng"] = stream(seed, 0)
+        for name in drawn:
+            values[name] = _STREAMS[name](seed, 0)
         arguments = [_as_compiled(values[name]) for name in names]
         compiled = self.compile(function, [Block(0, 0, 0), *arguments])
-        if not draws:
+        if not drawn:
             return lambda block: compiled(block, *arguments)
-        place = names.index("rng")
+        place = names.index(drawn[0])
+        stream = _STREAMS[drawn[0]]
         before, after = arguments[:place], arguments[place + 1 :]
 
         def evaluate(block: Block) -> object:
             return compiled(block, *before, stream(seed, block.index), *after)
 
         return evaluate
+
+
+def _generator(seed: int, index: int) -> Any:
+    """Return the generator of a block."""
+    from mpipar.core.streams import stream  # numpy.random takes time to load
+
+    return stream(seed, index)
+
+
+def _state(seed: int, index: int) -> Any:
+    """Return the state of the generator of a block."""
+    return _generator(seed, index).bit_generator.state["state"]["state"]
+
+
+_STREAMS = {"rng": _generator, "sfc64": _state}
 
 
 def _as_compiled(value: Any) -> Any:

@@ -30,8 +30,9 @@ class Device(ABC):
         Items that a block may have.
     most_items : int or None
         Items that all blocks together may have.
-    takes_library : bool
-        Whether a function for it may take xp, the array library.
+    gives : tuple of str
+        What a function for it may take beside the block and arrays: rng, the random stream of the
+        block; sfc64, the state of that; xp, the array library.
     """
 
     name: ClassVar[str]
@@ -40,7 +41,7 @@ class Device(ABC):
     needs: ClassVar[str] = ""
     largest_block: ClassVar[int | None] = None
     most_items: ClassVar[int | None] = None
-    takes_library: ClassVar[bool] = True
+    gives: ClassVar[tuple[str, ...]] = ("rng", "xp")
 
     @abstractmethod
     def default_block(self, n: int) -> int:
