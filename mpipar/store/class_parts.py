@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import collections
+import dataclasses
 import enum
 import operator
 import types
+import typing
 from collections.abc import Iterator
 from typing import Any
 
@@ -35,6 +38,12 @@ OF_FIELDS = (
     "compare",
     "metadata",
     "kw_only",
+)
+_CODE = (
+    types.FunctionType,
+    staticmethod,
+    classmethod,
+    property,
 )
 _OF_DATACLASSES = (
     "init",
@@ -76,13 +85,23 @@ def _is_made(kind: type, name: str, value: Any) -> bool:
     """Return whether an attribute of a class is made of others: of fields, of members."""
     if type(value) in (types.MemberDescriptorType, types.GetSetDescriptorType):
         return True
-    if type(value).__qualname__ == "CField":
+    if name_of(type(value)) == "CField":
+        return True
+    if name == "__orig_bases__" and value[0] is typing.NamedTuple:
         return True
     if issubclass(kind, enum.Enum):
-        is_code = type(value) in (types.FunctionType, staticmethod, classmethod, property)
-        return not is_code or name.startswith("_generate")
-    if type(value) is not types.FunctionType:
+        return type(value) not in _CODE or name == "_generate_next_value_"
+    if type(value) not in _CODE:
         return False
-    if value.__globals__.get("__name__") == f"namedtuple_{name_of(kind)}":
+    function = getattr(value, "__func__", value)
+    function = getattr(function, "__wrapped__", function)
+    return type(function) is types.FunctionType and _is_made_function(function)
+
+
+def _is_made_function(function: types.FunctionType) -> bool:
+    """Return whether a function has been made for a data class, or a named tuple."""
+    if function.__globals__.get("__name__", "").startswith("namedtuple_"):
         return True
-    return value.__code__.co_qualname.startswith("__create_fn__.<locals>.")
+    code = function.__code__
+    is_of_maker = code.co_filename in (collections.__file__, dataclasses.__file__)
+    return is_of_maker or code.co_qualname.startswith("__create_fn__.<locals>.")

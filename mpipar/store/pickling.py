@@ -10,7 +10,7 @@ PROTOCOL = 4
 BY_VALUE = {
     *("datetime.date", "datetime.datetime", "datetime.time", "datetime.timedelta"),
     *("datetime.timezone", "decimal.Decimal", "fractions.Fraction", "uuid.UUID"),
-    *("pathlib.PosixPath", "pathlib.PurePosixPath", "builtins.range", "builtins.slice"),
+    *("builtins.range", "builtins.slice"),
     *("re.Pattern", "operator.itemgetter", "operator.attrgetter", "operator.methodcaller"),
 }
 """Kinds of objects that don't change, so that nobody can tell one from an equal one."""

@@ -14,6 +14,7 @@ import enum
 import functools
 import hashlib
 import marshal
+import pathlib
 import types
 from collections.abc import Iterable
 from typing import Any
@@ -21,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from mpipar.store.array_digests import digest_of_numbers, metadata_of
+from mpipar.store.class_parts import name_of
 from mpipar.store.pickling import BY_VALUE, PROTOCOL, fresh, reduced_by_pickle
 
 PLAIN: frozenset[type] = frozenset({type(None), bool, int, float, complex, str, bytes})
@@ -45,8 +47,6 @@ _ARRAY_KINDS = "biufcSUVmM"
     OTHER,
     EMPTY,
 ) = (bytes([0x80 + number]) for number in range(16))
-
-_name_of = vars(type)["__name__"].__get__
 
 
 def digest(data: bytes) -> bytes:
@@ -286,7 +286,7 @@ class ValueWriter:
             if kind.__module__ == "numpy":
                 self.scalar(value)
                 return
-        elif _name_of(kind) == "cython_function_or_method":
+        elif name_of(kind) == "cython_function_or_method":
             self.define(value)
             return
         elif issubclass(kind, np.dtype):
@@ -308,8 +308,10 @@ class ValueWriter:
         if kind.__module__.startswith("numba.") and hasattr(value, "py_func"):
             self.parts(value, "py_func", "targetoptions")  # the rest is of this process
             return
-        name = f"{kind.__module__}.{kind.__qualname__}".replace("pathlib._local", "pathlib")
-        if name in BY_VALUE:
+        name = f"{kind.__module__}.{kind.__qualname__}"
+        if issubclass(kind, pathlib.PurePath) and kind.__module__.startswith("pathlib"):
+            self.put(OTHER, name_of(kind), str(value))
+        elif name in BY_VALUE:
             self._reduced(value, name)
         elif not self._is_changeable_again(value):
             self._reduced(value, "")

@@ -1,8 +1,11 @@
 """One process: what is changed while it runs, what is edited, what another process finds."""
 
+import _json
 import functools
+import importlib.util
 import math
 import os
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -276,6 +279,37 @@ def test_what_is_told_by_numba_is_its_function_and_its_options(run):  # noqa: F8
     assert fingerprint(run(text=text)) == before
     assert fingerprint(run(("script.py", "x + 1", "x + 2"), text=text)) != before
     assert fingerprint(run(("script.py", "h=True", "h=False"), text=text)) != before
+
+
+has_library = pytest.mark.skipif(
+    not hasattr(_json, "__file__"), reason="this Python has its library built in"
+)
+
+
+@has_library
+def test_a_library_of_the_users_counts_by_its_bytes(run, tmp_path):  # noqa: F811
+    library = tmp_path / "own.so"
+    text = f"import ctypes\nL = ctypes.CDLL({str(library)!r})\ndef task(x): return L.f(x)\n"
+    shutil.copy(_json.__file__, library)
+    before = fingerprint(run(text=text))
+    assert fingerprint(run(text=text)) == before
+    with library.open("ab") as file:
+        file.write(b"\0")
+    assert fingerprint(run(text=text)) != before
+
+
+@has_library
+def test_a_module_of_the_users_that_is_not_python_counts_by_its_bytes(tmp_path, monkeypatch):
+    copied = tmp_path / Path(_json.__file__).name
+    shutil.copy(_json.__file__, copied)
+    spec = importlib.util.spec_from_file_location("_json", copied)
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "_json", module)
+    before = Fingerprints().function(module.scanstring)
+    assert Fingerprints().function(module.scanstring) == before
+    with copied.open("ab") as file:
+        file.write(b"\0")
+    assert Fingerprints().function(module.scanstring) != before
 
 
 def test_packages_that_are_used_are_told_with_their_versions(run):  # noqa: F811
