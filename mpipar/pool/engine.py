@@ -111,7 +111,7 @@ class Engine(threading.Thread):
         self._lost: set[int] = set()
         self._actions: deque[tuple[Dispatch, Callable[[], None]]] = deque()
         self._is_sleeping = False
-        self._is_ending = False
+        self._is_ending = self._is_dismissed = False
         self._rest = threading.Lock()
         self._error: BaseException | None = None  # why this has ended
         inheritance.note_start()  # MPI, too, may have changed something until now
@@ -202,6 +202,15 @@ class Engine(threading.Thread):
         self._bell.ring(self._bell.name)
         self.join()
 
+    def dismiss(self) -> None:
+        """End all workers, and the service of other ranks, as this process ends now: who waits for
+        tasks is told nothing.
+        """
+        if self.is_alive():
+            self._is_dismissed = self._is_ending = True
+            self._bell.ring(self._bell.name)
+            self.join()
+
     def address(self) -> str | None:
         """Return an address of this node that all ranks can connect to; None if all are on it.
 
@@ -239,10 +248,15 @@ class Engine(threading.Thread):
                 self._comm.abort(1)
             self._error = error
         finally:
-            self._error = self._error or PoolTerminated("the script has ended")
-            for dispatch in list(self._pools.values()):
-                dispatch.fail(self._error)
-            self._answer_rest()
+            if not self._is_dismissed:
+                self._end_pools()
+
+    def _end_pools(self) -> None:
+        """Let all that is still to come be an error."""
+        self._error = self._error or PoolTerminated("the script has ended")
+        for dispatch in list(self._pools.values()):
+            dispatch.fail(self._error)
+        self._answer_rest()
 
     def _turn(self) -> None:
         self._is_sleeping = True

@@ -29,7 +29,7 @@ from mpipar.runtime.journal import OUTPUT, tell
 from mpipar.runtime.outlets import flush, note
 from mpipar.store.task_file import TaskStore
 
-_LOOK_SECONDS = 0.1  # between looks whether to stop
+_LOOK_SECONDS = 0.02  # between looks whether to stop
 
 
 class Keeping:

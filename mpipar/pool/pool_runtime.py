@@ -132,7 +132,7 @@ class PoolRuntime:
     def dismiss(self) -> None:
         """End the service of other ranks at once, whatever pools still do."""
         if self._engine is not None and self._engine.is_alive() and self._engine.size > 1:
-            self._engine.finish()
+            self._engine.dismiss()
 
     def open_pool(
         self,
