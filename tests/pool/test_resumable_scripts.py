@@ -114,7 +114,7 @@ ALL = sorted([*(f"f {x}" for x in range(6)), *(f"g {x}" for x in (0, 1, 2, 3, 7)
 
 
 @pytest.mark.parametrize(
-    "change, again",
+    ("change", "again"),
     [
         (("# nothing", "# else"), []),
         (("FACTOR = 3", "FACTOR = 4"), [f"f {x}" for x in range(6)]),
@@ -205,7 +205,7 @@ def test_a_handler_of_the_script_wins(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "options, problem",
+    ("options", "problem"),
     [
         (["--resume"], "argument --resume: needs --output"),
         (["--keep-pickled"], "argument --keep-pickled: needs --output"),
