@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from mpipar.pool.pool import Pool
     from mpipar.runtime.result import Result
     from mpipar.store.open_result import StoredResult, UnfinishedResult, open_result
+    from mpipar.store.script_result import ScriptResult
 
 _HOME = {
     "driver": "command.driver",
@@ -47,6 +48,7 @@ _HOME = {
     "Result": "runtime.result",
     "StoredResult": "store.open_result",
     "UnfinishedResult": "store.open_result",
+    "ScriptResult": "store.script_result",
     "open_result": "store.open_result",
     "ItemFailed": "base.errors",
     "UnfitResult": "base.errors",
@@ -109,6 +111,7 @@ __all__ = [
     "Reduction",
     "Result",
     "RunFailed",
+    "ScriptResult",
     "StoppedEarly",
     "StoredResult",
     "UnfinishedResult",

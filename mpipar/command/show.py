@@ -21,12 +21,14 @@ from mpipar.command.output_paths import PICTURES, check_target
 from mpipar.runtime.launcher import launch
 from mpipar.store.files import write_bytes, write_text
 from mpipar.store.look import look
+from mpipar.store.script_summary import ScriptSummary
 from mpipar.store.summary import Study, Summary, Unfinished
-from mpipar.view import page, style
+from mpipar.view import page, script_text, style
 from mpipar.view import text as view_text
 from mpipar.view.as_object import as_object
 from mpipar.view.other_files import study_lines, unfinished_lines
 from mpipar.view.rank_table import RANK_HEADS, rank_cells, rank_table, worker_table
+from mpipar.view.script_text import script_lines
 from mpipar.view.words import one_line
 
 _PROGRAM = "mpipar show"
@@ -58,7 +60,9 @@ def main(arguments: Sequence[str]) -> int:
 
 def text(found: Summary | Unfinished | Study, options: Any) -> str:
     """Return what is said of a file."""
-    if isinstance(found, Unfinished):
+    if isinstance(found, ScriptSummary):
+        lines = script_lines(found, full=options.ranks, workers=options.workers)
+    elif isinstance(found, Unfinished):
         lines = unfinished_lines(found)
     elif isinstance(found, Study):
         lines = study_lines(found)
@@ -87,7 +91,27 @@ def _write(found: Summary, options: Any) -> None:
         kind = options.timeline.suffix.lower().removeprefix(".")
         write_bytes(options.timeline, draw_timeline(found, kind))
     if options.html is not None:
-        write_text(options.html, as_page(found))
+        made = script_page(found) if isinstance(found, ScriptSummary) else as_page(found)
+        write_text(options.html, made)
+
+
+def script_page(found: ScriptSummary) -> str:
+    """Return the page of a script."""
+    cards = [
+        ("tasks done", f"{found.done:_}"),
+        ("elapsed", f"{found.elapsed:.3f} s"),
+        ("ranks × workers", f"{found.ranks} × {found.workers}"),
+    ]
+    if len(found.processes) > 1:
+        cards.append(("imbalance", f"{found.imbalance:.3f}"))
+    if len(found.processes):
+        cards.append(("longest task", f"{found.longest_block:.4g} s"))
+    about = [*script_text.about_script(found), *script_text.about_time(found)]
+    sections = [("The run", about), ("The file", script_text.about_file(found))]
+    cells, is_whole = script_text.call_cells(found, full=False)
+    title = "Calls" if is_whole else f"Some of {len(found.calls)} calls"
+    calls = (title, script_text.CALL_HEADS, cells)
+    return page.page(found, script_text.headline(found), cards, [], sections, calls)
 
 
 def as_page(found: Summary) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from mpipar.base.errors import BadInput
 from mpipar.predict.block_times import Measurement, measurement
 from mpipar.store.look import look
+from mpipar.store.script_summary import ScriptSummary
 from mpipar.store.summary import Study, Summary, Unfinished
 
 
@@ -67,6 +68,8 @@ def load(path: Path) -> MeasuredRun:
         If there is none that a prediction can be made from.
     """
     found = look(path)
+    if isinstance(found, ScriptSummary):
+        raise BadInput(f"{str(path)!r} has the tasks of a script, expected the result of a driver")
     if isinstance(found, Unfinished):
         raise BadInput(f"{str(path)!r} holds a run that isn't finished: --resume goes on with it")
     if isinstance(found, Study):

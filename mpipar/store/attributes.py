@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import datetime
 import platform
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -47,12 +48,17 @@ class Provenance:
     def of_this_process(cls) -> Provenance:
         """Return what is true here and now."""
         return cls(
-            created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            created=when(time.time()),
             mpipar=__version__,
             python=platform.python_version(),
             numpy=np.__version__,
             h5py=h5py.__version__,
         )
+
+
+def when(seconds: float) -> str:
+    """Return a time in seconds since 1970 as ISO 8601 has it."""
+    return datetime.datetime.fromtimestamp(seconds, datetime.UTC).isoformat(timespec="seconds")
 
 
 def write(file: h5py.File, run: RunRecord) -> None:

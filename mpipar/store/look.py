@@ -16,12 +16,13 @@ import h5py
 import numpy as np
 
 from mpipar.base.errors import BadInput
-from mpipar.store import attributes, untrusted_hdf5
+from mpipar.store import attributes, task_tables, untrusted_hdf5
 from mpipar.store.apart import apart
 from mpipar.store.checkpoint import get
 from mpipar.store.identity import described
 from mpipar.store.progress import progress
 from mpipar.store.rows import RESERVED
+from mpipar.store.script_summary import script_summary
 from mpipar.store.summary import Rows, Study, Summary, Table, Unfinished
 from mpipar.store.validate import check_tables
 from mpipar.store.wide import FORM
@@ -68,6 +69,8 @@ def _look(path: Path, *, is_checked: bool = False) -> Summary | Unfinished | Stu
         version = untrusted_hdf5.plain(file.attrs["mpipar_format"])
         if version != attributes.FORMAT:
             raise BadInput(f"{str(path)!r} is of format {version}, expected {attributes.FORMAT}")
+        if task_tables.MARK in file.attrs:
+            return script_summary(path, file, _writer(path))
         if file.attrs.get("finished", True):
             return _result(path, file)
         try:

@@ -21,6 +21,8 @@ from mpipar.store import untrusted_hdf5
 from mpipar.store.data_frames import data_frame
 from mpipar.store.look import look
 from mpipar.store.progress import ATTEMPTS, Progress, signature
+from mpipar.store.script_result import ScriptResult
+from mpipar.store.script_summary import ScriptSummary
 from mpipar.store.stored_rows import OpenRows
 from mpipar.store.summary import Study, Summary, Table, Unfinished
 
@@ -37,7 +39,9 @@ _NAMES_OF_A_RESULT = {"created", "datasets", "file", "run"}
 """Attributes that the class itself doesn't have."""
 
 
-def open_result(path: str | os.PathLike[str]) -> StoredResult | UnfinishedResult:
+def open_result(
+    path: str | os.PathLike[str],
+) -> StoredResult | UnfinishedResult | ScriptResult:
     """Open the file that a run has written to its output; it is only read.
 
     Parameters
@@ -47,9 +51,9 @@ def open_result(path: str | os.PathLike[str]) -> StoredResult | UnfinishedResult
 
     Returns
     -------
-    StoredResult or UnfinishedResult
+    StoredResult, UnfinishedResult or ScriptResult
         What came out, or, of a run that was stopped or goes on, how far it is; ``finished`` tells
-        which. Both are context managers.
+        which. For a script, what its tasks have come to so far. All are context managers.
 
     Raises
     ------
@@ -74,6 +78,8 @@ def open_result(path: str | os.PathLike[str]) -> StoredResult | UnfinishedResult
             )
         if isinstance(found, Unfinished):
             return UnfinishedResult(found)
+        if isinstance(found, ScriptSummary):
+            return ScriptResult(found)
         try:
             result = StoredResult(found)
         except OSError:

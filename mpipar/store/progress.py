@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
+import struct
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -19,14 +20,22 @@ import h5py
 from mpipar.base.errors import BadInput
 from mpipar.core.blocks import Blocks, united
 from mpipar.runtime.failure import Skipped
-from mpipar.store import task_tables
+from mpipar.store import task_log, task_tables
 from mpipar.store.checkpoint import State, get, logged
-from mpipar.store.task_look import log_path, with_logs
-from mpipar.store.task_tables import MARK, Tasks
+from mpipar.store.task_look import log_path
 
 ATTEMPTS = 5
 # What is damaged raises one of these.
-_BROKEN = (OSError, ValueError, TypeError, KeyError, RuntimeError, OverflowError, BadInput)
+_BROKEN = (
+    struct.error,
+    OSError,
+    ValueError,
+    TypeError,
+    KeyError,
+    RuntimeError,
+    OverflowError,
+    BadInput,
+)
 
 
 class Progress(NamedTuple):
@@ -101,32 +110,12 @@ def _read(path: Path, until: float) -> Progress | None:
         if "mpipar_format" not in file.attrs:
             return None
         committed = path.stat().st_mtime
-        if MARK in file.attrs:
+        if task_tables.MARK in file.attrs:
             return _of_script(path, file, committed)
         if file.attrs.get("finished", True):
             return _of_result(path, file, committed)
         state = get(path, file)
     return _of_state(path, state, committed, until)
-
-
-def _of_script(path: Path, file: h5py.File, committed: float) -> Progress:
-    """Return how many of the tasks that a script has handed in so far have an outcome."""
-    tasks = task_tables.get(path, file)
-    before = _done_tasks(tasks)
-    is_whole = True
-    if not tasks.finished:
-        try:
-            tasks = with_logs(path, tasks)
-        except _BROKEN:
-            is_whole = False
-        committed = max([committed, *_times(log_path(path, 0).parent)])
-    handed_in = sum(call.tasks for call in tasks.calls)
-    done = _done_tasks(tasks)
-    return Progress(done, handed_in, 0, tasks.finished, committed, is_whole, before, "tasks")
-
-
-def _done_tasks(tasks: Tasks) -> int:
-    return sum(call.done for call in tasks.calls)
 
 
 def _of_state(
@@ -164,6 +153,24 @@ def _of_state(
         whole,
         before,
     )
+
+
+def _of_script(path: Path, file: h5py.File, committed: float) -> Progress:
+    """Return how many of the tasks that a script has handed in so far have an outcome."""
+    tasks, before = task_tables.counts(file)
+    done = before
+    is_whole = True
+    folder = log_path(path, 0).parent
+    try:
+        for log in sorted(folder.glob("tasks-*.log")):
+            more_tasks, more_done = task_log.counts(log)
+            tasks += more_tasks
+            done += more_done
+    except _BROKEN:
+        is_whole = False
+    finished = bool(file.attrs["finished"])
+    committed = max([committed, *_times(folder)])
+    return Progress(done, max(tasks, done), 0, finished, committed, is_whole, before, "tasks")
 
 
 def _blocks_of(skipped: Iterable[Skipped]) -> set[int]:

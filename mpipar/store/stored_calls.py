@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -120,6 +121,12 @@ class StoredCall:
             if values[index] is ABSENT:
                 values[index] = unpickled(data)
         return values
+
+
+def forget_workers(calls: Iterable[StoredCall]) -> None:
+    """Note that the workers of calls were those of an earlier run."""
+    for call in calls:
+        call.row_workers = np.minimum(call.row_workers, EARLIER)
 
 
 def check_rows(call: StoredCall) -> None:

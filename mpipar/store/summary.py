@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -39,6 +39,24 @@ class Rows(NamedTuple):
     description: str
 
 
+class Words(NamedTuple):
+    """What a run's parts are called in pictures.
+
+    Attributes
+    ----------
+    item : str
+        What is evaluated.
+    working : str
+        What processes are that evaluate some.
+    origin : str
+        When times begin.
+    """
+
+    item: str
+    working: str
+    origin: str
+
+
 @dataclass(frozen=True)
 class Summary(OfRun):
     """What came out of a run, and how: what of its file can be read at once.
@@ -68,6 +86,8 @@ class Summary(OfRun):
     rows : list of Rows
         What the kernel has made.
     """
+
+    words: ClassVar[Words] = Words("block", "in kernels", "the barrier before the first block")
 
     path: Path
     size: int

@@ -18,8 +18,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from mpipar.base.errors import BadInput
 from mpipar.store import task_tables
 from mpipar.store.files import flush_to_disk, write_hdf5
@@ -28,7 +26,7 @@ from mpipar.store.output_check import may_write
 from mpipar.store.output_folder import check_is_free, empty, locked
 from mpipar.store.pickled_outcomes import PickledLog, PickledTask, pickled, signed_outcomes
 from mpipar.store.seal import seal
-from mpipar.store.stored_calls import EARLIER, StoredCall
+from mpipar.store.stored_calls import StoredCall, forget_workers
 from mpipar.store.task_log import Logged, Span, TaskLog, read_log
 from mpipar.store.task_tables import Tasks
 from mpipar.store.task_timeline import timeline_of, workers_of
@@ -115,8 +113,7 @@ class TaskStore:
         tasks = Tasks({"run": uuid.uuid4().hex, "log": 0}, finished=False)
         if resume:
             tasks = task_tables.read(self._path)
-            for call in tasks.calls:
-                call.row_workers = np.minimum(call.row_workers, EARLIER)
+            forget_workers(tasks.calls)
         self._run, self._log_number = str(tasks.about["run"]), int(tasks.about["log"])
         self._own = tasks.calls
         if resume:
@@ -178,8 +175,7 @@ class TaskStore:
             if logged is None:
                 return
             self._own = [logged.calls[number] for number in sorted(logged.calls)]
-            for call in self._own:
-                call.row_workers = np.minimum(call.row_workers, EARLIER)
+            forget_workers(self._own)
             self._log_number += 1
 
     def _logged(self) -> Logged | None:

@@ -216,6 +216,23 @@ def read_log(path: Path, calls: Iterable[StoredCall]) -> Logged | None:
         raise ValueError(f"{str(path)!r} is damaged ({error!r})") from None
 
 
+def counts(path: Path) -> tuple[int, int]:
+    """Return how many tasks a log adds, and how many of these or others are done, whose outcomes
+    aren't read. Raises OSError, struct.error.
+    """
+    tasks, done = 0, 0
+    for data in records(path, _MARK):
+        told = memoryview(data)[1:]
+        if data[:1] == b"C":
+            size, blocks = _CALL.unpack_from(told)
+            tasks += (len(told) - _CALL.size - size) // DIGEST - blocks
+        elif data[:1] == b"T":
+            _, count, *_, has_digests = _TASKS.unpack_from(told)
+            done += count
+            tasks += count * has_digests
+    return tasks, done
+
+
 def _read(found: Iterator[bytes], calls: dict[int, StoredCall]) -> Logged | None:
     first = next(found, None)
     if first is None:

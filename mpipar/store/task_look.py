@@ -1,4 +1,4 @@
-"""How far a script's tasks are, from its file and logs, while it runs or after it was killed.
+"""What a script's tasks have come to, from its file and logs, while it runs or after it was killed.
 
 Nothing is locked or written: the script doesn't notice.
 """
@@ -8,9 +8,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from mpipar.store.stored_calls import forget_workers
 from mpipar.store.task_log import Logged, read_log
 from mpipar.store.task_tables import Tasks
-from mpipar.store.task_timeline import timeline_of, workers_of
 
 
 def log_path(output: Path, number: int) -> Path:
@@ -18,8 +18,8 @@ def log_path(output: Path, number: int) -> Path:
     return Path(f"{os.path.realpath(output)}.parts") / f"tasks-{number}.log"
 
 
-def with_logs(path: Path, tasks: Tasks) -> Tasks:
-    """Return what is in a file, and in the logs that have been begun since it was written.
+def add_logs(path: Path, tasks: Tasks) -> Logged | None:
+    """Add what is in the logs of a file to its calls; return the last log, or None if there is none.
 
     Raises
     ------
@@ -28,20 +28,24 @@ def with_logs(path: Path, tasks: Tasks) -> Tasks:
     ValueError
         If one is damaged.
     """
+    last = None
     number = int(tasks.about["log"])
     while (logged := _logged(path, tasks, number)) is not None:
         tasks.calls = [logged.calls[call] for call in sorted(logged.calls)]
-        tasks.workers = workers_of(logged)
-        tasks.timeline = timeline_of(logged)
+        last = logged
         number += 1
-    return tasks
+    return last
 
 
 def _logged(path: Path, tasks: Tasks, number: int) -> Logged | None:
     """Return what is in a log, with all before it; None if it isn't there, or of another run."""
+    log = log_path(path, number)
+    if not log.exists():
+        return None
+    forget_workers(tasks.calls)
     try:
-        logged = read_log(log_path(path, number), tasks.calls)
-    except FileNotFoundError:
+        logged = read_log(log, tasks.calls)
+    except FileNotFoundError:  # the file has just taken it in
         return None
     if logged is None or logged.run != tasks.about["run"]:
         return None

@@ -196,6 +196,12 @@ def get(path: Path, file: h5py.File) -> Tasks:
     )
 
 
+def counts(file: h5py.File) -> tuple[int, int]:
+    """Return how many tasks an open file has, and how many of them are done."""
+    calls = untrusted_hdf5.table(file, "calls", _CALLS)
+    return int(calls["items"].sum()), int(calls["outcomes"].sum())
+
+
 def _calls(file: h5py.File) -> list[StoredCall]:
     names = json.loads(_column(file, "functions", "u1").tobytes())
     cut = _Cut(file)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from mpipar.store.script_summary import ScriptSummary
 from mpipar.store.summary import Study, Summary, Table, Unfinished
 from mpipar.view.other_files import resume_command
 from mpipar.view.result_text import plain
@@ -11,6 +12,8 @@ from mpipar.view.result_text import plain
 
 def as_object(found: Summary | Unfinished | Study) -> dict[str, Any]:
     """Return all of it as what JSON has; the names are those of a run's own ``--json``."""
+    if isinstance(found, ScriptSummary):
+        return _script(found)
     if isinstance(found, Study):
         return {
             "file": str(found.path),
@@ -29,6 +32,38 @@ def as_object(found: Summary | Unfinished | Study) -> dict[str, Any]:
             "resume": resume_command(found),
         }
     return _result(found)
+
+
+def _script(found: ScriptSummary) -> dict[str, Any]:
+    return {
+        "file": str(found.path),
+        "kind": "script",
+        "finished": found.finished,
+        "done": found.done,
+        "tasks": int(found.calls["tasks"].sum()),
+        "about": plain(found.about),
+        "committed": found.committed,
+        "writer": found.writer,
+        "ranks": found.ranks,
+        "workers": found.workers,
+        "nodes": found.nodes,
+        "elapsed": found.elapsed,
+        "imbalance": found.imbalance,
+        "longest_task": found.longest_block,
+        "calls": _objects(found.calls),
+        "per_rank": _objects(_renamed(found.per_rank)),
+        "per_worker": _objects(_renamed(found.processes)),
+        "spans": 0 if found.timeline is None else len(found.timeline),
+        "bytes": found.size,
+    }
+
+
+def _renamed(table: Table) -> Table:
+    """Return a table of a script with the names that its columns have there."""
+    names = {"blocks": "tasks", "pid": "worker"}
+    renamed = table.copy()
+    renamed.dtype.names = tuple(names.get(name, name) for name in table.dtype.names or ())
+    return renamed
 
 
 def _result(found: Summary) -> dict[str, Any]:

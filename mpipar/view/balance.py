@@ -34,11 +34,12 @@ def draw_shares(summary: Summary, theme: Theme = LIGHT) -> bytes:
         longest = float(busy.max())
         if len(busy) <= _MOST_BARS:
             _bars(panel, busy, ranks, theme)
+            panel.set_ylabel(f"time {summary.words.working}")
             line = panel.axhline
             axis = panel.yaxis
         else:
             panel.hist(busy, bins=_BINS, color=theme.work)
-            panel.set_xlabel("time in kernels")
+            panel.set_xlabel(f"time {summary.words.working}")
             panel.set_ylabel("processes")
             line = panel.axvline
             axis = panel.xaxis
@@ -67,7 +68,6 @@ def _bars(panel: Any, busy: Array, ranks: Array, theme: Theme) -> None:
     names = [str(rank) for rank in ranks[shown]]
     panel.set_xticks((shown + lasts) / 2, names)
     panel.set_xlabel("rank, with its workers" if has_workers else "rank")
-    panel.set_ylabel("time in kernels")
     panel.set_ylim(0, busy.max() * 1.1 or 1.0)
 
 
@@ -81,7 +81,7 @@ def draw_blocks(summary: Summary, theme: Theme = LIGHT) -> bytes:
         each = summary.block_seconds
         blocks = summary.timeline["blocks"]
         there = each > 0
-        _histogram(panel, each[there], blocks[there], theme)
+        _histogram(panel, each[there], blocks[there], theme, summary.words.item)
         longest = summary.longest_block
         panel.axvline(
             longest, color=theme.longest, linewidth=1.4, label=f"longest: {seconds(longest)}"
@@ -91,7 +91,13 @@ def draw_blocks(summary: Summary, theme: Theme = LIGHT) -> bytes:
     return _drawn(draw, theme)
 
 
-def _histogram(panel: Any, each: Array, blocks: Array, theme: Theme) -> None:
+def _histogram(
+    panel: Any,
+    each: Array,
+    blocks: Array,
+    theme: Theme,
+    item: str,
+) -> None:
     """Draw how many blocks took how long, and the mean; on a logarithmic scale, where times are of
     several magnitudes.
     """
@@ -113,16 +119,16 @@ def _histogram(panel: Any, each: Array, blocks: Array, theme: Theme) -> None:
         panel.axvline(mean, color=theme.ink, linestyle=(0, (4, 2)), label=f"mean: {seconds(mean)}")
     has_spans = (blocks > 1).any()
     panel.set_xlabel(
-        "time of a block (mean of a span of several)" if has_spans else "time of a block"
+        f"time of a {item} (mean of a span of several)" if has_spans else f"time of a {item}"
     )
-    panel.set_ylabel("blocks")
+    panel.set_ylabel(f"{item}s")
 
 
 def about_shares(summary: Summary) -> str:
     """Return what a picture of the times of processes tells, in words."""
     busy = summary.processes["seconds"]
     return (
-        f"Time in kernels of {several(len(busy), 'process', 'processes')}: from"
+        f"Time {summary.words.working} of {several(len(busy), 'process', 'processes')}: from"
         f" {seconds(float(busy.min()))} to {seconds(float(busy.max()))}, mean"
         f" {seconds(float(busy.mean()))}."
     )

@@ -42,7 +42,7 @@ def unfinished_lines(found: Unfinished) -> list[str]:
         if name != "driver":
             given.append(f"{name.removeprefix(_PARAMETER)} = {one_line(value)}")
     lines.append(f"of: {', '.join(given)}")
-    if _is_alive(found.writer):
+    if is_alive(found.writer):
         return [*lines, f"it goes on at the moment: {found.writer} has it"]
     if found.writer:
         lines.append(f"{found.writer} had it last: if that still runs, leave it alone")
@@ -97,7 +97,7 @@ def _option(name: str, value: Any) -> list[str]:
     return [option, str(value)]
 
 
-def _is_alive(writer: str) -> bool:
+def is_alive(writer: str) -> bool:
     """Return whether a process that a lock names runs on this node."""
     match writer.split():
         case ["process", number, "on", host]:

@@ -165,7 +165,9 @@ def _shares(summary: Summary) -> Iterable[str]:
     yield _figure(about, about, both(balance.draw_shares))
     if not summary.why_no_timeline:
         blocks = both(balance.draw_blocks)
-        yield _figure("Histogram of block times.", "How long blocks took.", blocks)
+        item = summary.words.item
+        about = f"Histogram of {item} times."
+        yield _figure(about, f"How long {item}s took.", blocks)
     yield "</div>"
 
 

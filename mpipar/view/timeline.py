@@ -102,9 +102,9 @@ def draw_timeline(
         shades = _lanes(main, lanes, theme)
         name_lanes(main, lanes, summary, form.is_wide)
         marks = _marks((top, main), lanes, summary, theme)
-        main.set_xlabel("time since the barrier before the first block (s)")
+        main.set_xlabel(f"time since {summary.words.origin} (s)")
         main.set_xlim(lanes.since, lanes.until * 1.004 or 1.0)
-        _colour_bar(figure, shades, main, lanes, form)
+        _colour_bar(figure, shades, main, lanes, form, summary.words.item)
         heading, numbers = titles(summary)
         if not form.is_wide:
             numbers = numbers.replace("; ", "\n")
@@ -137,7 +137,7 @@ def titles(summary: Summary) -> tuple[str, str]:
     if summary.nodes > 1:
         what += f" on {several(summary.nodes, 'node')}"
     numbers = (
-        f"imbalance {summary.imbalance:.3f} (longest time in kernels over the mean);"
+        f"imbalance {summary.imbalance:.3f} (longest time {summary.words.working} over the mean);"
         f" {seconds(summary.elapsed)}"
     )
     if summary.lower_bound > 0:
@@ -248,7 +248,7 @@ def _marks(panels: tuple[Any, Any], lanes: Lanes, summary: Summary, theme: Theme
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
-    mark = _mark_longest(panels[1], lanes, theme)
+    mark = _mark_longest(panels[1], lanes, theme, summary.words.item)
     bound = summary.lower_bound
     last = float(summary.finishes.max())
     at_bound: dict[str, Any] = {"color": theme.bound, "linestyle": (0, (4, 2)), "linewidth": 1.6}
@@ -259,12 +259,12 @@ def _marks(panels: tuple[Any, Any], lanes: Lanes, summary: Summary, theme: Theme
     return [
         Patch(facecolor=theme.idle, label="idle"),
         Line2D([], [], label=f"no schedule can end before: {seconds(bound)}", **at_bound),
-        Line2D([], [], label=f"end of the last block: {seconds(last)}", **at_last),
+        Line2D([], [], label=f"end of the last {summary.words.item}: {seconds(last)}", **at_last),
         mark,
     ]
 
 
-def _mark_longest(panel: Any, lanes: Lanes, theme: Theme) -> Any:
+def _mark_longest(panel: Any, lanes: Lanes, theme: Theme, item: str) -> Any:
     """Mark the longest block by a frame, or where lanes are thin by a circle; return the mark."""
     from matplotlib.patches import Rectangle
 
@@ -272,9 +272,9 @@ def _mark_longest(panel: Any, lanes: Lanes, theme: Theme) -> Any:
     begin = lanes.begin[one]
     lane = lanes.lane[one]
     length = max(lanes.end[one] - begin, (lanes.until - lanes.since) / 400)
-    what = f"longest block: no. {lanes.block[one]} ({seconds(lanes.each[one])})"
+    what = f"longest {item}: no. {lanes.block[one]} ({seconds(lanes.each[one])})"
     if lanes.blocks[one] > 1:
-        what = f"longest blocks: from no. {lanes.block[one]} on ({seconds(lanes.each[one])} each)"
+        what = f"longest {item}s: from no. {lanes.block[one]} on ({seconds(lanes.each[one])} each)"
     if lanes.count > MOST_LANES:
         (circle,) = panel.plot(
             begin + length / 2,
@@ -302,7 +302,14 @@ def _mark_longest(panel: Any, lanes: Lanes, theme: Theme) -> Any:
     return frame
 
 
-def _colour_bar(figure: Any, shades: Any, panel: Any, lanes: Lanes, form: _Form) -> None:
+def _colour_bar(
+    figure: Any,
+    shades: Any,
+    panel: Any,
+    lanes: Lanes,
+    form: _Form,
+    item: str,
+) -> None:
     from matplotlib.ticker import FuncFormatter, NullFormatter
 
     bar = figure.colorbar(shades, ax=panel, **form.bar)
@@ -310,7 +317,7 @@ def _colour_bar(figure: Any, shades: Any, panel: Any, lanes: Lanes, form: _Form)
     axis.set_major_formatter(FuncFormatter(lambda value, _: seconds(value)))
     axis.set_minor_formatter(NullFormatter())
     bar.outline.set_visible(False)
-    what = "time of a block"
+    what = f"time of a {item}"
     if (lanes.blocks > 1).any():
         what += " (mean of a span)"
     if lanes.count > MOST_LANES:
