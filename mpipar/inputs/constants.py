@@ -70,7 +70,8 @@ def _numbers_in(f: Expression) -> Iterator[float]:
         if not isinstance(part, ast.expr) or _has_variable(part, f.variables):
             continue
         try:
-            value = np.asarray(Expression(ast.unparse(part), ())())
+            expression = Expression(ast.unparse(part), ())
+            value = np.asarray(expression())
         except Exception:  # a name alone, of a function perhaps
             continue
         if value.ndim == 0 and value.dtype.kind in "iuf":

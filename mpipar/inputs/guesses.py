@@ -25,7 +25,10 @@ from mpipar.inputs.cells import (
 _MOST_DECIMALS = 30
 _PLAIN = re.compile(r"-?[0-9]+\.[0-9]+")
 _SCIENTIFIC = re.compile(r"-?[0-9](?:\.(?P<decimals>[0-9]{1,30}))?[eE][+-]?[0-9]{1,3}")
-_STYLES = tuple(itertools.product("eE", ("+", ""), (1, 2, 3)))
+_LETTERS = "eE"
+_PLUSES = ("+", "")
+_WIDTHS = (1, 2, 3)
+_STYLES = tuple(itertools.product(_LETTERS, _PLUSES, _WIDTHS))
 
 
 def guessed(texts: list[str], decimal: str = ".") -> list[Any]:

@@ -96,11 +96,12 @@ class _Search:
         step: float,
     ) -> None:
         bounds = np.asarray(over, dtype=float).reshape(-1, 2)
+        low, high = bounds.T
         self.f = f
-        self.low = bounds[:, :1]
-        self.high = bounds[:, 1:]
+        self.low = low[:, None]
+        self.high = high[:, None]
         self.step = step
-        self.widths = step * (bounds[:, 1] - bounds[:, 0])
+        self.widths = step * (high - low)
         self.axes = list(range(len(bounds)))
 
     def along_axes(self, constants: list[float]) -> str:
@@ -125,7 +126,9 @@ class _Search:
             where = np.array(corner)
             found = self.at(where, self.axes)
             # Not the border of something that the diagonal alone touches.
-            if found and all(self.at(where, [axis], dimensions) for axis in self.axes):
+            if not found:
+                continue
+            if all(self.at(where, [axis], dimensions) for axis in self.axes):
                 return found
         return ""
 
@@ -183,7 +186,8 @@ class _Search:
         seen = _finite(view.values(_AROUND))
         if len(seen) < 3:
             return ""
-        scale = max(np.abs(seen).max(), self._size())
+        highest = np.abs(seen).max()
+        scale = max(highest, self._size())
         place = ", ".join(f"{x:.9g}" for x in where[axes])
         for distances in (view.nearer, -view.nearer):
             hidden = _finite(view.values(distances))
@@ -244,10 +248,12 @@ class _View:
         """Return the values at distances, in those of points; nan out of bounds."""
         low = self.search.low
         high = self.search.high
-        places = self.where[:, None] + self.direction[:, None] * distances
+        away = self.direction[:, None] * distances
+        places = self.where[:, None] + away
         is_within = (places >= low) & (places <= high)
         values = self.search.values(np.clip(places, low, high))
-        return np.where(np.all(is_within, axis=0), values, np.nan)
+        are_within = np.all(is_within, axis=0)
+        return np.where(are_within, values, np.nan)
 
 
 def _directions(dimensions: int) -> Array:
@@ -277,7 +283,8 @@ def _is_peak(hidden: Array, seen: Array, scale: float) -> bool:
     beyond = np.maximum(smallest - hidden, hidden - largest)
     last = beyond[-1]
     is_settled = abs(last - beyond[-2]) <= _SETTLED * abs(last)
-    return bool(is_settled and last > _BEYOND * (largest - smallest) + _NOTICED * scale)
+    noticed = _BEYOND * (largest - smallest) + _NOTICED * scale
+    return bool(is_settled and last > noticed)
 
 
 def _finite(values: Array) -> Array:

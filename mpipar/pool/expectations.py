@@ -33,7 +33,9 @@ class Expectations:
         if len(self._seconds) >= _MOST:
             self._seconds.clear()
         key = _key(job.function)
-        self._seconds[key] = max(job.took / job.noted, self._seconds.get(key, 0.0) / 2)
+        mean = job.took / job.noted
+        before = self._seconds.get(key, 0.0)
+        self._seconds[key] = max(mean, before / 2)
 
 
 def _key(function: Any) -> Hashable:

@@ -63,7 +63,8 @@ def _opens_to_write(call: ast.Call) -> bool:
     for keyword in call.keywords:
         if keyword.arg == "mode":
             modes.append(keyword.value)
-    return any(isinstance(mode, ast.Constant) and mode.value in _WRITING for mode in modes)
+    constants = [mode for mode in modes if isinstance(mode, ast.Constant)]
+    return any(mode.value in _WRITING for mode in constants)
 
 
 def _globals_of(tree: ast.Module) -> set[str]:
@@ -100,7 +101,8 @@ class _Remover(ast.NodeTransformer):
         for each in ast.walk(node):
             if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store):
                 self.bound.add(each.id)
-        self.bound.update(_globals_of(ast.Module([node], [])))
+        main_part = ast.Module([node], [])
+        self.bound.update(_globals_of(main_part))
         return ast.copy_location(ast.Pass(), node)
 
 

@@ -76,7 +76,8 @@ class Borrowable(NamedTuple):
 def lend(descriptor: int) -> Lent:
     """Lend a descriptor; the last time's, if that is the same and still lent."""
     status = os.fstat(descriptor)
-    key = descriptor, status.st_dev, status.st_ino, fcntl.fcntl(descriptor, fcntl.F_GETFL)
+    flags = fcntl.fcntl(descriptor, fcntl.F_GETFL)
+    key = descriptor, status.st_dev, status.st_ino, flags
     with _lock:
         lent = _same.get(key)
         if lent is None:

@@ -53,8 +53,10 @@ def take_warnings(of: Any) -> tuple[list[Any], list[str]]:
         if category.__module__ not in ("builtins", "__main__"):
             named = category.__module__, category.__qualname__
         filters.append((action, message, named, module, line))
-    packages = {name for name in list(sys.modules) if "." not in name} - sys.stdlib_module_names
-    return filters, sorted(packages - {"__main__"})
+    packages = {name for name in list(sys.modules) if "." not in name}
+    packages -= sys.stdlib_module_names
+    packages.discard("__main__")
+    return filters, sorted(packages)
 
 
 def put_warnings(of: Any, state: tuple[list[Any], list[str]]) -> None:
@@ -84,8 +86,12 @@ def put_warnings(of: Any, state: tuple[list[Any], list[str]]) -> None:
         return again
 
     put()
-    categories = {each[2][0] for each in filters if isinstance(each[2], tuple)}
-    for name in categories.union(packages) - sys.modules.keys():
+    awaited = set(packages)
+    for _, _, named, _, _ in filters:
+        if isinstance(named, tuple):
+            module, _ = named
+            awaited.add(module)
+    for name in awaited - sys.modules.keys():
         on_arrival(name, again, before=look)
 
 
@@ -183,7 +189,9 @@ def put_adapters(sqlite3: Any, state: tuple[list[Any], list[Any]]) -> None:
 
 
 def _is_of(package: str, value: Any) -> bool:
-    return str(getattr(value, "__module__", "")).partition(".")[0] == package
+    module = str(getattr(value, "__module__", ""))
+    first, *_ = module.split(".")
+    return first == package
 
 
 def take_reducers(copyreg: Any) -> dict[Any, Any] | None:

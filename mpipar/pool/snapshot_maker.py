@@ -61,7 +61,8 @@ class Snapshots:
         """
         self._definitions.remember(function)
         taken = self._taken(function)
-        return by_value.dumps(taken).frames, taken.stamp, taken.lent
+        frames = by_value.dumps(taken).frames
+        return frames, taken.stamp, taken.lent
 
     def live(self, function: Any) -> tuple[Frames, Mapping[str, Definition], list[Any]]:
         """Return the same of a function whose arrays don't change before it is over; they aren't
@@ -71,7 +72,8 @@ class Snapshots:
         if pickled is None:
             self._definitions.remember(function)
             pickled = self._definitions.dumps(function)
-        return pickled.frames, self._definitions.stamp(pickled.needed), pickled.lent
+        stamp = self._definitions.stamp(pickled.needed)
+        return pickled.frames, stamp, pickled.lent
 
     def _pickled_by_name(self, function: Any) -> by_value.Pickled | None:
         """Return the pickle of a function that its module has a name for; None for others."""
@@ -85,7 +87,8 @@ class Snapshots:
             frames = [bytes(frame) for frame in pickled.frames]
             if len(frames[0]) > _LONGEST_NAME:  # there is more in it
                 return None
-            known = self._named[id(function)] = function, pickled._replace(frames=frames)
+            known = function, pickled._replace(frames=frames)
+            self._named[id(function)] = known
         return known[1]
 
     def call(
@@ -168,11 +171,13 @@ class Snapshots:
         pickled = self._small(value) or self._definitions.dumps(value)
         stamp: Mapping[str, Definition] = _NO_STAMP
         if pickled.needed or pickled.stamps:
-            stamp = {**self._definitions.stamp(pickled.needed), **_merged(pickled.stamps)}
-        if len(pickled.frames) == 1 and type(pickled.frames[0]) is bytes:
-            return Snapshot(pickled.frames[0], [], stamp, load, pickled.lent)
-        copies = [self._copy(memoryview(each)) for each in pickled.frames[1:]]
-        return Snapshot(bytes(pickled.frames[0]), copies, stamp, load, pickled.lent)
+            of_needed = self._definitions.stamp(pickled.needed)
+            stamp = {**of_needed, **_merged(pickled.stamps)}
+        first, *buffers = pickled.frames
+        if not buffers and type(first) is bytes:
+            return Snapshot(first, [], stamp, load, pickled.lent)
+        copies = [self._copy(memoryview(each)) for each in buffers]
+        return Snapshot(bytes(first), copies, stamp, load, pickled.lent)
 
     def _small(self, value: Any) -> by_value.Pickled | None:
         """Pickle a value, if it is small."""
@@ -194,7 +199,8 @@ class Snapshots:
             begins_alike = bytes(view[:_COMPARED]) == last.data[:_COMPARED]
             if begins_alike and numpy.array_equal(array, last.data):
                 return last
-        copy = self._copies[key] = Copy(bytearray(view))
+        copy = Copy(bytearray(view))
+        self._copies[key] = copy
         return copy
 
 

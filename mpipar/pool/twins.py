@@ -114,13 +114,20 @@ def _data_of(kind: type) -> dict[str, Any]:
     """Return the attributes of a class that are neither methods nor Python's or a library's own."""
     if issubclass(kind, enum.Enum):
         return {}
-    return {name: value for name, value in vars(kind).items() if _is_data(name, value)}
+    found = {}
+    for name, value in vars(kind).items():
+        if _is_data(name, value):
+            found[name] = value
+    return found
 
 
 def _is_data(name: str, value: Any) -> bool:
-    is_pythons = (name.startswith("__") and name.endswith("__")) or name == "_abc_impl"
-    is_code = isinstance(value, (type, *_WRAPPERS)) or hasattr(type(value), "__get__")
-    return not is_pythons and not is_code
+    is_special = name.startswith("__") and name.endswith("__")
+    if is_special or name == "_abc_impl":
+        return False
+    if isinstance(value, (type, *_WRAPPERS)):
+        return False
+    return not hasattr(type(value), "__get__")
 
 
 _AROUND = (staticmethod, classmethod, property, functools.cached_property, _Cached)
@@ -130,7 +137,8 @@ _WRAPPERS = (FunctionType, *_AROUND)
 
 def _digest(value: Any, dumps: Dumps) -> str:
     text = repr(_shape(value, dumps, {}))
-    return hashlib.blake2b(text.encode(errors="surrogatepass")).hexdigest()
+    data = text.encode(errors="surrogatepass")
+    return hashlib.blake2b(data).hexdigest()
 
 
 def _shape(value: Any, dumps: Dumps, seen: dict[int, int]) -> Any:
@@ -159,7 +167,8 @@ def _shape(value: Any, dumps: Dumps, seen: dict[int, int]) -> Any:
 
 def _shape_of_wrapper(wrapper: Any, shape: Callable[[Any], Any]) -> Any:
     if isinstance(wrapper, property):
-        return "property", shape(wrapper.fget), shape(wrapper.fset), shape(wrapper.fdel)
+        functions = (wrapper.fget, wrapper.fset, wrapper.fdel)
+        return "property", *map(shape, functions)
     if isinstance(wrapper, functools.cached_property):
         return "cached_property", shape(wrapper.func)
     if isinstance(wrapper, _Cached):
@@ -175,7 +184,15 @@ def _shape_of_function(function: FunctionType, shape: Callable[[Any], Any]) -> A
     attributes = _shapes(vars(function), shape)
     code = _shape_of_code(function.__code__)
     defaults = shape(function.__defaults__ or ())
-    return "function", function.__qualname__, code, defaults, keywords, closure, attributes
+    return (
+        "function",
+        function.__qualname__,
+        code,
+        defaults,
+        keywords,
+        closure,
+        attributes,
+    )
 
 
 def _shapes(table: Mapping[str, Any], shape: Callable[[Any], Any]) -> list[Any]:
@@ -222,7 +239,10 @@ def _shape_of_constant(constant: Any) -> Any:
 def _shape_of_class(kind: type, shape: Callable[[Any], Any]) -> Any:
     if kind.__module__ != "__main__":
         return "class", kind.__module__, kind.__qualname__
-    methods = {name: value for name, value in vars(kind).items() if _is_method(value)}
+    methods = {}
+    for name, value in vars(kind).items():
+        if _is_method(value):
+            methods[name] = value
     shapes = _shapes(methods, shape)
     members: list[str] = []
     if issubclass(kind, enum.Enum):

@@ -133,7 +133,8 @@ def _merging(count: int) -> float:
 
 def _every_fourth(first: int, count: int) -> Done:
     """Return so many ranges of one block, which don't meet."""
-    return Done(None, [range(4 * i + first, 4 * i + first + 1) for i in range(count)])
+    places = range(first, 4 * count + first, 4)
+    return Done(None, [range(place, place + 1) for place in places])
 
 
 def sizes_to_measure(cores: int) -> list[int]:
@@ -174,7 +175,8 @@ def measured(
 
 def _probe(mpirun: str, size: int, numbers: int) -> dict[str, Any]:
     """Return what so many ranks measure of themselves."""
-    command = [mpirun, "-n", str(size), sys.executable, "-m", _PROBE, str(numbers)]
+    program = [sys.executable, "-m", _PROBE, str(numbers)]
+    command = [mpirun, "-n", str(size), *program]
     environment = environment_for(mpirun, size, with_workers=False)
     limit = _SECONDS + _SECONDS_A_RANK * size
     what = f"measuring costs with {several(size, 'rank')}"

@@ -49,6 +49,7 @@ _HEADS = (
     "",
 )
 _ALIGNMENT = ("---:", "---", *("---:",) * 5, "---")
+_UNITS = (("s", 1.0), ("ms", 1e3), ("µs", 1e6))
 _SCHEDULE = _HEADS.index("schedule")
 _TEXT_COLUMNS = (_SCHEDULE, 7, 8)
 _EXPLANATION = (
@@ -94,7 +95,8 @@ class Prediction:
 
     def is_best(self, row: PredictedRow) -> bool:
         """Whether no other schedule is faster with as many ranks."""
-        return row in best([other for other in self.rows if other.ranks == row.ranks])
+        others = [other for other in self.rows if other.ranks == row.ranks]
+        return row in best(others)
 
     @property
     def best(self) -> str:
@@ -147,7 +149,8 @@ def _aligned(prediction: Prediction) -> list[str]:
     cells: list[tuple[str, ...]] = [_HEADS]
     for row in prediction.rows:
         cells.append(_cells(prediction, row))
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    columns = zip(*cells, strict=True)
+    widths = [max(map(len, column)) for column in columns]
     lines = [_padded(_HEADS, widths)]
     before = None
     for row, texts in zip(prediction.rows, cells[1:], strict=True):
@@ -333,7 +336,7 @@ def _part(row: PredictedRow) -> float:
 
 
 def _short(seconds: float) -> str:
-    for unit, factor in (("s", 1.0), ("ms", 1e3), ("µs", 1e6)):
+    for unit, factor in _UNITS:
         if seconds * factor >= 1:
             return f"{seconds * factor:.3g} {unit}"
     if seconds:

@@ -25,7 +25,12 @@ _EXACT_IN_JSON = 2**53
 
 def encode(value: Any) -> bytes:
     """Return a value as bytes. Raises TypeError for what isn't plain Python or NumPy."""
-    return json.dumps(_plain(value), separators=(",", ":"), allow_nan=False).encode()
+    text = json.dumps(
+        _plain(value),
+        separators=(",", ":"),
+        allow_nan=False,
+    )
+    return text.encode()
 
 
 def decode(data: bytes) -> Any:
@@ -49,17 +54,32 @@ def _plain(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         return _plain_array(value)
     if isinstance(value, ExactArray):
-        state = (value.shape, value.low, value.words, value.special, value.additions, value.whole)
-        return {"x": [_plain(item) for item in state]}
+        return {"x": _state_of(value)}
     return _plain_container(value)
+
+
+def _state_of(sums: ExactArray) -> list[Any]:
+    """Return what :func:`_exact` makes an ExactArray of."""
+    state = (
+        sums.shape,
+        sums.low,
+        sums.words,
+        sums.special,
+        sums.additions,
+        sums.whole,
+    )
+    return [_plain(item) for item in state]
 
 
 def _plain_number(value: complex) -> Any:
     if isinstance(value, int):
-        return value if abs(value) < _EXACT_IN_JSON else {"i": hex(value)}
+        if abs(value) < _EXACT_IN_JSON:
+            return value
+        return {"i": hex(value)}
     if isinstance(value, float):
         return {"f": value.hex()}
-    return {"c": [value.real.hex(), value.imag.hex()]}
+    parts = (value.real, value.imag)
+    return {"c": [part.hex() for part in parts]}
 
 
 def _plain_container(value: Any) -> Any:
@@ -72,12 +92,16 @@ def _plain_container(value: Any) -> Any:
     if kind is tuple:
         return {"t": [_plain(item) for item in value]}
     if kind is dict:
-        return {"d": [[_plain(key), _plain(item)] for key, item in value.items()]}
+        pairs = []
+        for key, item in value.items():
+            pairs.append([_plain(key), _plain(item)])
+        return {"d": pairs}
     raise TypeError(f"a {kind.__name__} can't be stored")
 
 
 def _plain_array(array: np.ndarray[Any, Any]) -> Any:
-    if array.dtype == object and all(isinstance(item, int) for item in array.flat):
+    is_of_objects = array.dtype == object
+    if is_of_objects and all(isinstance(item, int) for item in array.flat):
         items = [_plain(int(item)) for item in array.flat]
         return {"o": [list(array.shape), items]}
     if array.dtype.hasobject:
@@ -85,9 +109,12 @@ def _plain_array(array: np.ndarray[Any, Any]) -> Any:
     return {"a": _npy(array)}
 
 
+_NPY_VERSION = (3, 0)  # names of fields in UTF-8
+
+
 def _npy(array: np.ndarray[Any, Any]) -> str:
     file = io.BytesIO()
-    np.lib.format.write_array(file, array, (3, 0), allow_pickle=False)  # 3.0: in UTF-8
+    np.lib.format.write_array(file, array, _NPY_VERSION, allow_pickle=False)
     return base64.b64encode(file.getbuffer()).decode()
 
 
@@ -101,10 +128,27 @@ def _value(plain: Any) -> Any:
 
 
 def _array(plain: dict[str, Any]) -> Any:
-    array = np.lib.format.read_array(
-        io.BytesIO(base64.b64decode(plain["a"], validate=True)), allow_pickle=False
-    )
-    return array[()] if "s" in plain else array
+    file = io.BytesIO(_bytes(plain["a"]))
+    array = np.lib.format.read_array(file, allow_pickle=False)
+    if "s" in plain:
+        return array[()]
+    return array
+
+
+def _bytes(text: str) -> bytes:
+    return base64.b64decode(text, validate=True)
+
+
+def _complex(plain: dict[str, Any]) -> complex:
+    real, imaginary = map(float.fromhex, plain["c"])
+    return complex(real, imaginary)
+
+
+def _dict(plain: dict[str, Any]) -> dict[Any, Any]:
+    found = {}
+    for key, item in plain["d"]:
+        found[_value(key)] = _value(item)
+    return found
 
 
 def _integers(plain: dict[str, Any]) -> Any:
@@ -127,9 +171,9 @@ def _exact(plain: dict[str, Any]) -> ExactArray:
 
 _READERS: dict[str, Callable[[dict[str, Any]], Any]] = {
     "a": _array,
-    "b": lambda plain: base64.b64decode(plain["b"], validate=True),
-    "c": lambda plain: complex(*map(float.fromhex, plain["c"])),
-    "d": lambda plain: {_value(key): _value(item) for key, item in plain["d"]},
+    "b": lambda plain: _bytes(plain["b"]),
+    "c": _complex,
+    "d": _dict,
     "f": lambda plain: float.fromhex(plain["f"]),
     "i": lambda plain: int(plain["i"], 16),
     "o": _integers,

@@ -65,7 +65,8 @@ def state_of(function: Any) -> str:
     """Return a digest of what a function has beside its source: defaults, what it is bound to,
     partial's arguments.
     """
-    return hashlib.sha256(_Describer().dump(_Beside(function))).hexdigest()
+    described = _Describer().dump(_Beside(function))
+    return hashlib.sha256(described).hexdigest()
 
 
 class _Beside:
@@ -141,7 +142,8 @@ class _Describer(Dumper):
         return [self.plain(part) for part in parts]
 
     def sorted(self, values: Any) -> list[Any]:
-        return sorted((["digest", digest(value)] for value in values), key=json.dumps)
+        digests = [["digest", digest(value)] for value in values]
+        return sorted(digests, key=json.dumps)
 
 
 def _is_full(cell: Any) -> bool:

@@ -38,7 +38,13 @@ _PROCESSES = {
     "longest": "f8",
 }
 _RANKS = {"rank": "i8", "host": "O", "blocks": "i8", "seconds": "f8"}
-_SPANS = {"worker": "i8", "block": "i8", "blocks": "i8", "begin": "f8", "end": "f8"}
+_SPANS = {
+    "worker": "i8",
+    "block": "i8",
+    "blocks": "i8",
+    "begin": "f8",
+    "end": "f8",
+}
 _SKIPPED = {"block": "i8", "start": "i8", "stop": "i8", "reason": "O"}
 
 
@@ -201,7 +207,8 @@ def _is_study(file: h5py.File) -> bool:
     found = untrusted_hdf5.dataset(file, "runs")
     if found is None:
         return False
-    return {"mode", "repeat", "elapsed", "startup"} <= set(found.dtype.names or ())
+    columns = set(found.dtype.names or ())
+    return columns >= {"mode", "repeat", "elapsed", "startup"}
 
 
 def _study(path: Path, file: h5py.File) -> Study:

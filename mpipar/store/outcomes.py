@@ -91,11 +91,13 @@ def outcomes_of(data: bytes) -> Iterator[tuple[int, Any, bool]]:
 
 
 def _framed(item: int, kind: bytes, data: bytes) -> bytes:
-    return _HEAD.pack(item, len(data), kind, _checksum(item, kind, data)) + data
+    checksum = _checksum(item, kind, data)
+    return _HEAD.pack(item, len(data), kind, checksum) + data
 
 
 def _checksum(item: int, kind: bytes, data: bytes) -> int:
-    return zlib.crc32(data, zlib.crc32(b"%d %b %d" % (item, kind, len(data))))
+    head = b"%d %b %d" % (item, kind, len(data))
+    return zlib.crc32(data, zlib.crc32(head))
 
 
 def _text(error: BaseException) -> str:

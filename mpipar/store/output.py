@@ -127,8 +127,9 @@ class OutputFile:
             if problem is not None:
                 self._leave()
         try:
-            told = (problem, self._run, self.rows, self.finished, self._identity)
-            problem, self._run, self.rows, self.finished, self._identity = comm.bcast(told)
+            own = (problem, self._run, self.rows, self.finished, self._identity)
+            told = comm.bcast(own)
+            problem, self._run, self.rows, self.finished, self._identity = told
         except BaseException:  # a rank is lost: all begin again
             self._leave()
             raise

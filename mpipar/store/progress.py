@@ -125,7 +125,9 @@ def _of_state(
     until: float,
 ) -> Progress:
     """Return the progress of a run that goes on: its state, and what its ranks have logged since."""
-    n_blocks = -(-_number(state.identity["n"]) // _number(state.identity["block"]))
+    n = _number(state.identity["n"])
+    block = _number(state.identity["block"])
+    n_blocks = -(-n // block)
     before = Blocks(united(state.done.ranges)).count
     folder = Path(f"{os.path.realpath(path)}.parts")
     ranges = list(state.done.ranges)

@@ -161,7 +161,8 @@ def _put_skipped(file: h5py.File, result: Result) -> None:
 
 def _put_partials(file: h5py.File, result: Result) -> None:
     try:
-        partials = np.array([result.partials[index] for index in range(result.plan.n_blocks)])
+        in_order = range(result.plan.n_blocks)
+        partials = np.array([result.partials[index] for index in in_order])
     except (KeyError, ValueError):  # not kept, or not of one shape
         return
     if partials.dtype.kind in "biuf" and len(partials):

@@ -47,7 +47,8 @@ def look_through(rows: Rows, plan: Plan, done: Sequence[range]) -> Found:
         if place is not None:
             counts = {index: plan[index].size for index in blocks}
             if rows.has_checksums:
-                missing.update(_changed(rows, dataset, number, place, plan, blocks, told))
+                changed = _changed(rows, dataset, number, place, plan, blocks, told)
+                missing.update(changed)
             continue
         counts = {}
         for index in blocks:
@@ -68,11 +69,8 @@ def without(done: Done, found: Found, reduction: Reduction) -> Done:
     damaged = set(found.damaged)
     kept = [index for index in _indices(done.ranges) if index not in damaged]
     total = sum(found.counts[index] for index in kept)
-    return Done(
-        total,
-        united([range(index, index + 1) for index in kept]),
-        done.skipped,
-    )
+    ranges = [range(index, index + 1) for index in kept]
+    return Done(total, united(ranges), done.skipped)
 
 
 def _indices(ranges: Sequence[range]) -> list[int]:
@@ -88,7 +86,8 @@ def _records_that_hold(rows: Rows) -> dict[tuple[int, int], Record]:
         with path.open("rb") as file:
             for record in records(path):
                 file.seek(record.offset)
-                if _is_whole(record, np.frombuffer(file.read(record.size), np.uint8), rows.run):
+                data = np.frombuffer(file.read(record.size), np.uint8)
+                if _is_whole(record, data, rows.run):
                     good[record.block, record.number] = record
                 else:
                     spoil(record)
@@ -102,7 +101,8 @@ def _sums(rows: Rows) -> dict[tuple[int, int], list[Record]]:
     told: dict[tuple[int, int], list[Record]] = {}
     for path in sorted(rows.folder.glob("*.sums")):
         for record in records(path):
-            told.setdefault((record.block, record.number), []).append(record)
+            of_dataset = told.setdefault((record.block, record.number), [])
+            of_dataset.append(record)
     return told
 
 
@@ -110,7 +110,8 @@ def _is_whole(record: Record, data: Bytes, run: str) -> bool:
     if not record.is_of(data, run):
         return False
     try:
-        return record.dtype.itemsize * int(np.prod(record.shape, dtype=object)) == record.size
+        items = int(np.prod(record.shape, dtype=object))
+        return record.dtype.itemsize * items == record.size
     except (ValueError, TypeError):
         return False
 
@@ -126,13 +127,16 @@ def _changed(
 ) -> Iterable[int]:
     """Yield the blocks whose rows in rows.h5 aren't those that were written there."""
     kind: Any = dataset.dtype
-    row_bytes = kind.itemsize * int(np.prod(dataset.row, dtype=object))
+    items = int(np.prod(dataset.row, dtype=object))
+    row_bytes = kind.itemsize * items
     with rows.base.open("rb") as file:
         for index in blocks:
             block = plan[index]
             size = row_bytes * block.size
             file.seek(place + block.start * row_bytes)
             data = np.frombuffer(file.read(size), np.uint8)
-            known = [one for one in told.get((index, number), []) if one.size == size]
-            if size and not any(one.is_of(data, rows.run) for one in known):
+            records_of_it = told.get((index, number), [])
+            known = [one for one in records_of_it if one.size == size]
+            is_known = any(one.is_of(data, rows.run) for one in known)
+            if size and not is_known:
                 yield index

@@ -67,7 +67,8 @@ def _fill_gaps(
 ) -> None:
     for index in skipped:
         block = plan[index]
-        made[block.start : block.stop] = dataset.missing(block, made.dtype)
+        rows = dataset.missing(block, made.dtype)
+        made[block.start : block.stop] = rows
 
 
 def _records(folder: Path) -> dict[int, dict[int, Record]]:
@@ -114,9 +115,11 @@ def _join(
         made = ColumnGroup(file, dataset.name, n, stored, settings)
         at_once = _JOINED_OF_COLUMNS
     position = 0
-    for piece in _in_pieces(_blocks(found, stand_ins, dtype, rows.run), at_once):
-        made[position : position + len(piece)] = piece.astype(made.dtype, copy=False)
-        position += len(piece)
+    blocks = _blocks(found, stand_ins, dtype, rows.run)
+    for piece in _in_pieces(blocks, at_once):
+        end = position + len(piece)
+        made[position:end] = piece.astype(made.dtype, copy=False)
+        position = end
     return made
 
 

@@ -83,7 +83,8 @@ def resume(
     """
     rows = Rows(folder, bound.reduction.datasets(), {}, compress, run)
     not_there = f"resume: the rows that are done are not in {str(folder)!r}"
-    if not rows.base.exists() and not any(folder.glob("*.part")):
+    has_parts = any(folder.glob("*.part"))
+    if not has_parts and not rows.base.exists():
         raise BadInput(f"{not_there} (there is no {rows.base.name})")
     if _is_of_another_run(rows):
         raise BadInput(f"{not_there} (they are of another run)")
@@ -124,7 +125,8 @@ def _note_places(rows: Rows, file: h5py.File) -> None:
 def _save_skeleton(rows: Rows, sizes: dict[str, int]) -> None:
     """Save what HDF5 has written to the file: all but the rows, which it no longer touches."""
     length = rows.base.stat().st_size
-    taken = sorted((place, sizes[name]) for name, place in rows.places.items())
+    taken = [(place, sizes[name]) for name, place in rows.places.items()]
+    taken.sort()
     pieces = []
     position = 0
     with rows.base.open("rb") as file:

@@ -83,10 +83,16 @@ class Record(NamedTuple):
         """Return whether these are the bytes that a process of the run has written; True if nobody
         can tell.
         """
+        if self.checksum is None:
+            return True
         mark = _ELSEWHERE if self.in_place else _ROWS
-        return self.checksum in (
-            None,
-            _checksum(mark, self.block, self.number, self.header, rows, run),
+        return self.checksum == _checksum(
+            mark,
+            self.block,
+            self.number,
+            self.header,
+            rows,
+            run,
         )
 
 
@@ -120,7 +126,8 @@ class Records:
     ) -> None:
         """Write a record with its rows. Raises OSError."""
         header = _header(dtype, shape)
-        self._write(_head(_ROWS, block, number, header, rows, self._run) + header + rows.data)
+        head = _head(_ROWS, block, number, header, rows, self._run)
+        self._write(head + header + rows.data)
 
     def note(self, block: int, number: int, rows: Bytes) -> None:
         """Remember the checksum of rows that are in their place, for :meth:`flush`."""
@@ -140,7 +147,8 @@ class Records:
     def _write(self, data: bytes) -> None:
         if self._file < 0:
             path = self._folder / own_name(self._kind)
-            self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+            self._file = os.open(path, flags, 0o666)
         write_at(self._file, data, self._length)
         self._length += len(data)
 
@@ -188,10 +196,14 @@ def _next(path: Path, file: BinaryIO, length: int) -> Record | None:
             return None
         checksum = int.from_bytes(rest, "little")
     in_place = mark == _ELSEWHERE
-    end = file.tell() + header_size + (0 if in_place else size)
+    end = file.tell() + header_size
+    if not in_place:
+        end += size
     if end > length:
         return None
-    header = file.read(header_size) if mark != _SPOILT else b""
+    header = b""
+    if mark != _SPOILT:
+        header = file.read(header_size)
     offset = file.tell()
     file.seek(end)
     return Record(path, start, offset, block, number, header, size, checksum, in_place)
@@ -217,9 +229,14 @@ def _checksum(
     rows: Bytes,
     run: str,
 ) -> int:
-    known = (
-        _WITHOUT_CHECKSUM.pack(mark, block, number, len(header), len(rows)) + header + run.encode()
+    head = _WITHOUT_CHECKSUM.pack(
+        mark,
+        block,
+        number,
+        len(header),
+        len(rows),
     )
+    known = head + header + run.encode()
     return digest(rows, zlib.crc32(known))
 
 
@@ -234,8 +251,9 @@ def digest(data: Bytes, start: int = 0) -> int:
         chunk = data[begin : begin + _CHUNK]
         whole = len(chunk) // _ROW * _ROW
         if whole:
-            words = chunk[:whole].view(np.uint64).reshape(-1, _COLUMNS)
-            start = zlib.crc32(words.sum(axis=0, dtype=np.uint64).data, start)
+            words = chunk[:whole].view(np.uint64)
+            sums = words.reshape(-1, _COLUMNS).sum(axis=0, dtype=np.uint64)
+            start = zlib.crc32(sums.data, start)
         start = zlib.crc32(chunk[whole:].data, start)
     return start
 
@@ -251,7 +269,8 @@ def _write_mark(path: Path, place: int, mark: bytes) -> None:
 @functools.lru_cache(maxsize=100)
 def _header(dtype: np.dtype[Any], shape: tuple[int, ...]) -> bytes:
     """Return the header of a record, which takes longer to write than the rows of a small block."""
-    return encode([np.lib.format.dtype_to_descr(dtype), shape])
+    descr = np.lib.format.dtype_to_descr(dtype)
+    return encode([descr, shape])
 
 
 @functools.lru_cache(maxsize=100)

@@ -95,7 +95,8 @@ class Rows(NamedTuple):
         """Make sure that there is room for the rows to be joined, and for the result. Raises
         OSError if there isn't.
         """
-        joined = sum(path.stat().st_size for path in self.folder.glob("*.part"))
+        parts = self.folder.glob("*.part")
+        joined = sum(path.stat().st_size for path in parts)
         reserve(self.base, ROOM + joined + joined // 4)
 
     @property

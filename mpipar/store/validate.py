@@ -66,7 +66,9 @@ def _check_numbers(spans: Table, processes: int, n_blocks: int) -> None:
 def _check_order(spans: Table) -> None:
     """Raise ValueError if spans end before they begin, or overlap those of the same process."""
     order = np.lexsort((spans["end"], spans["begin"], spans["worker"]))
-    worker, begin, end = (spans[name][order] for name in ("worker", "begin", "end"))
+    worker = spans["worker"][order]
+    begin = spans["begin"][order]
+    end = spans["end"][order]
     rounding = 1e-9 * (end.max() - begin.min())
     same_process = worker[1:] == worker[:-1]
     overlap = begin[1:] < end[:-1] - rounding

@@ -78,14 +78,18 @@ class StoredColumns:
         self._columns = {name: group[name] for name in group}
         types = [(name, column.dtype) for name, column in self._columns.items()]
         self.dtype = np.dtype(types)
-        self.shape: tuple[int, ...] = next(iter(self._columns.values())).shape
+        first = next(iter(self._columns.values()))
+        self.shape: tuple[int, ...] = first.shape
 
     def __getitem__(self, selection: Any) -> npt.NDArray[Any]:
         if isinstance(selection, str):
             column: npt.NDArray[Any] = self._columns[selection][:]
             return column
-        read = {name: np.asarray(column[selection]) for name, column in self._columns.items()}
-        table = np.empty(next(iter(read.values())).shape, self.dtype)
+        read = {}
+        for name, column in self._columns.items():
+            read[name] = np.asarray(column[selection])
+        first = next(iter(read.values()))
+        table = np.empty(first.shape, self.dtype)
         for name, column in read.items():
             table[name] = column
         return table

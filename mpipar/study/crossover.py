@@ -113,7 +113,8 @@ def crossing(below: tuple[float, float], above: tuple[float, float]) -> float:
     y1 = above[1]
     share = 1.0
     if y1 != y0:
-        share = -math.log(y0) / (math.log(y1) - math.log(y0))
+        log_y0 = math.log(y0)
+        share = -log_y0 / (math.log(y1) - log_y0)
     return math.exp(log_x0 + share * (log_x1 - log_x0))
 
 

@@ -258,11 +258,13 @@ def standard_errors(rows: Sequence[ScalingRow]) -> list[float]:
     pooled = float(np.mean(variances)) or 1e-4
     errors = []
     for row, variance in zip(rows, variances, strict=True):
-        errors.append(row.speedup * math.sqrt((variance + pooled) / 2 / len(row.times)))
+        of_mean = (variance + pooled) / 2 / len(row.times)
+        errors.append(row.speedup * math.sqrt(of_mean))
     return errors
 
 
 def _relative_variance(row: ScalingRow) -> float:
     if len(row.times) == 1:
         return 0.0
-    return float(np.var(np.array(row.times) / row.median, ddof=1))
+    relative = np.array(row.times) / row.median
+    return float(np.var(relative, ddof=1))

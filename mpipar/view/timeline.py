@@ -182,8 +182,14 @@ def _lanes(panel: Any, lanes: Lanes, theme: Theme) -> Any:
         panel.axhspan(lane + gap, lane + 1 - gap, color=theme.idle, linewidth=0, zorder=0)
     low = lanes.lane + gap
     high = lanes.lane + 1 - gap
-    corners = [(lanes.begin, low), (lanes.end, low), (lanes.end, high), (lanes.begin, high)]
-    vertices = np.stack([np.stack(corner, axis=-1) for corner in corners], axis=1)
+    corners = [
+        (lanes.begin, low),
+        (lanes.end, low),
+        (lanes.end, high),
+        (lanes.begin, high),
+    ]
+    stacked = [np.stack(corner, axis=-1) for corner in corners]
+    vertices = np.stack(stacked, axis=1)
     lane_seconds = (lanes.until - lanes.since) or 1.0
     wide = np.median(lanes.end - lanes.begin) / lane_seconds > 1 / 250
     blocks = PolyCollection(
