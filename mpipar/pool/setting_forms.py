@@ -86,13 +86,19 @@ def put_warnings(of: Any, state: tuple[list[Any], list[str]]) -> None:
         return again
 
     put()
-    awaited = set(packages)
+    awaited = _modules_of_categories(filters) | set(packages)
+    for name in awaited - sys.modules.keys():
+        on_arrival(name, again, before=look)
+
+
+def _modules_of_categories(filters: list[Any]) -> set[str]:
+    """Return the modules of the categories that are named."""
+    found = set()
     for _, _, named, _, _ in filters:
         if isinstance(named, tuple):
             module, _ = named
-            awaited.add(module)
-    for name in awaited - sys.modules.keys():
-        on_arrival(name, again, before=look)
+            found.add(module)
+    return found
 
 
 def _leave(_: ModuleType) -> None:
