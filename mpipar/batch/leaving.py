@@ -8,6 +8,7 @@ from collections.abc import Callable
 from mpipar.batch.scheduler import Answer
 
 _PAUSE_SECONDS = 5.0  # between two attempts
+_DOUBTS = 60  # attempts after which an unknown problem is taken for a refusal
 
 
 def insist(
@@ -16,7 +17,8 @@ def insist(
     is_told: Callable[[], bool],
     say: Callable[[str], None],
 ) -> Answer | None:
-    """Ask the scheduler for something, as often as it takes while it is away.
+    """Ask the scheduler for something, as often as it takes while it is away; for some minutes,
+    where it isn't clear whether it is.
 
     Parameters
     ----------
@@ -33,11 +35,15 @@ def insist(
         The last answer; None if it is ending this job already.
     """
     has_said = False
+    doubts = 0
     while True:
         answer = ask()
         if is_told():
             return None
         if not answer.is_away:
+            doubts += 1
+        is_settled = not answer.problem or answer.is_refused
+        if is_settled or doubts > _DOUBTS:
             return answer
         if not has_said:
             say(

@@ -102,11 +102,14 @@ class Answer(NamedTuple):
         Why it won't be done; empty if it will.
     is_away : bool
         Whether there was nobody who could have refused: it may be asked again.
+    is_refused : bool
+        Whether it is refused for good. A problem that is neither may be either.
     """
 
     command: str
     problem: str = ""
     is_away: bool = False
+    is_refused: bool = False
 
 
 class Accepted(NamedTuple):

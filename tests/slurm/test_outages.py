@@ -10,11 +10,7 @@ from slurm.cluster import Cluster
 from slurm.jobs import User, harmonic, value_of
 
 ITEMS = 60
-LENGTHS = [
-    pytest.param(5, marks=pytest.mark.ci),
-    pytest.param(30, marks=pytest.mark.campaign),
-    pytest.param(120, marks=pytest.mark.campaign),
-]
+LENGTHS = [pytest.param(seconds, marks=pytest.mark.campaign) for seconds in (5, 30, 120)]
 PATIENCE = 180  # seconds: slurmd reports again some time after the controller is back
 
 
@@ -64,7 +60,7 @@ def test_when_a_job_is_warned(user, cluster, seconds):
     assert user.log(number).count("; requeued") == 1
 
 
-@pytest.mark.parametrize("seconds", LENGTHS)
+@pytest.mark.parametrize("seconds", [pytest.param(12, marks=pytest.mark.ci), *LENGTHS])
 def test_when_a_job_is_requeued(user, cluster, seconds):
     """It is told to stop while there is a controller, which is away when it has."""
     number = user.submit(user.slow_job(items=ITEMS, seconds=1.0))

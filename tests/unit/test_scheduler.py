@@ -118,3 +118,18 @@ def test_what_is_away_is_asked_again_until_it_answers(monkeypatch):
     found = leaving.insist(lambda: answers.pop(0), is_told=lambda: False, say=said.append)
     assert found == Answer("ask")
     assert said == ["ask: gone; this is tried again until the allocation ends"]
+
+
+@pytest.mark.parametrize("problem", ["refused", "who knows"])
+def test_what_may_be_a_refusal_is_asked_again_for_some_minutes(monkeypatch, problem):
+    monkeypatch.setattr(leaving, "_PAUSE_SECONDS", 0.0)
+    answer = Answer("ask", problem, is_refused=problem == "refused")
+    asked = []
+
+    def ask() -> Answer:
+        asked.append(1)
+        return answer
+
+    found = leaving.insist(ask, is_told=lambda: False, say=lambda text: None)
+    assert found == answer
+    assert len(asked) == (1 if answer.is_refused else leaving._DOUBTS + 1)

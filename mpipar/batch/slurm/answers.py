@@ -28,6 +28,15 @@ _AWAY = (
     "temporarily unable",
     "Protocol authentication error",
     "Munge encode failed",
+    "Unexpected message received",  # of a controller that is being started, or was away
+)
+_REFUSALS = (
+    "Access/permission denied",
+    "Operation not permitted",
+    "Requested operation is presently disabled",
+    NOT_THERE,
+    "already completing or completed",
+    "Batch jobs only",
 )
 _NAME = re.compile(r"^(\w+: )?((error|fatal): )?")
 
@@ -35,6 +44,11 @@ _NAME = re.compile(r"^(\w+: )?((error|fatal): )?")
 def is_away(problem: str) -> bool:
     """Return whether a program has failed as the controller could not be asked, by what it says."""
     return any(text in problem for text in _AWAY)
+
+
+def is_refusal(problem: str) -> bool:
+    """Return whether the controller has refused something for good, by what a program says."""
+    return any(text in problem for text in _REFUSALS)
 
 
 def message(ended: subprocess.CompletedProcess[str]) -> str:

@@ -8,7 +8,7 @@ import re
 import subprocess
 
 from mpipar.batch.scheduler import Answer, SchedulerUnavailable
-from mpipar.batch.slurm.answers import is_away
+from mpipar.batch.slurm.answers import is_away, is_refusal
 from mpipar.batch.slurm.calls import PATIENCE, ask
 
 _ANSWER_SECONDS = 120.0  # that a program is given which ends this job
@@ -60,9 +60,13 @@ def _ask(*command: str) -> Answer:
     except subprocess.TimeoutExpired:
         return Answer(words, _IN_TIME, is_away=True)
     except OSError as error:
-        return Answer(words, str(error), is_away(str(error)))
+        return _answer(words, str(error))
     if ended.returncode == 0:
         return Answer(words)
     said = "; ".join(ended.stderr.split("\n")).strip("; ")
     problem = said or f"exit code {ended.returncode}"
-    return Answer(words, problem, is_away(problem))
+    return _answer(words, problem)
+
+
+def _answer(command: str, problem: str) -> Answer:
+    return Answer(command, problem, is_away(problem), is_refusal(problem))
