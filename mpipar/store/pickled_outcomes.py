@@ -19,7 +19,7 @@ import pickle
 import secrets
 import stat
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -67,6 +67,14 @@ class PickledLog:
         """Note an outcome. Raises OSError."""
         body = _TASK.pack(task.call, task.task) + task.data
         self._file.append(self._sign.of(body), body)
+
+    def keep(self, call: int, task: int, outcome: Any) -> bool:
+        """Note an outcome, if it can be pickled, and return whether it can. Raises OSError."""
+        data = pickled(outcome)
+        if data is None:
+            return False
+        self.append(PickledTask(call, task, data))
+        return True
 
     def sync(self) -> None:
         """Wait until all is on the disk. Raises OSError."""
@@ -116,6 +124,18 @@ def signed_outcomes(path: Path, run: str) -> Iterator[PickledTask]:
             )
         call, index = _TASK.unpack_from(body)
         yield PickledTask(call, index, body[_TASK.size :])
+
+
+def write_signed(path: Path, run: str, tasks: Iterable[PickledTask]) -> None:
+    """Write outcomes to a new file, unless there are none. Raises OSError."""
+    path.unlink(missing_ok=True)
+    file = PickledLog(path, run)
+    try:
+        for task in tasks:
+            file.append(task)
+        file.sync()
+    finally:
+        file.close()
 
 
 class _Signer:

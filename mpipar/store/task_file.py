@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import time
 import uuid
@@ -24,12 +25,17 @@ from mpipar.store.files import flush_to_disk, write_hdf5
 from mpipar.store.outcome_blocks import packed
 from mpipar.store.output_check import may_write
 from mpipar.store.output_folder import check_is_free, empty, locked
-from mpipar.store.pickled_outcomes import PickledLog, PickledTask, pickled, signed_outcomes
+from mpipar.store.pickled_outcomes import (
+    PickledLog,
+    PickledTask,
+    signed_outcomes,
+    write_signed,
+)
 from mpipar.store.seal import seal
 from mpipar.store.stored_calls import StoredCall, forget_workers
 from mpipar.store.task_log import Logged, Span, TaskLog, read_log
 from mpipar.store.task_tables import Tasks
-from mpipar.store.task_timeline import timeline_of, workers_of
+from mpipar.store.task_timeline import last_end, timeline_of, workers_of
 
 __all__ = ["Span", "TaskStore"]
 
@@ -84,13 +90,14 @@ class TaskStore:
         self._next = 0
         self._lock = -1
         self._pickled: PickledLog | None = None
+        self._last = Tasks(
+            {}, finished=False
+        )  # whose workers and timeline are those of the last run
         self._is_begun = self._is_written = False
-        foreign: list[StoredCall] = []
-        for one in known:
-            foreign += _foreign_calls(one, keep_pickled)
+        foreign = [_foreign_calls(one, keep_pickled) for one in known]
         if path is not None:
             self._open(Path(os.path.realpath(path)), resume)
-        self.calls = [*self._own, *foreign]
+        self.calls = list(itertools.chain(self._own, *foreign))
 
     def _open(self, path: Path, resume: bool) -> None:
         self._path = path
@@ -113,7 +120,7 @@ class TaskStore:
         tasks = Tasks({"run": uuid.uuid4().hex, "log": 0}, finished=False)
         if resume:
             tasks = task_tables.read(self._path)
-            forget_workers(tasks.calls)
+            self._last = tasks
         self._run, self._log_number = str(tasks.about["run"]), int(tasks.about["log"])
         self._own = tasks.calls
         if resume:
@@ -145,18 +152,12 @@ class TaskStore:
 
     def _write_pickled(self) -> None:
         """Write the outcomes that take pickle as one file of the user's own."""
-        if self._pickled is None:
-            return
-        self._pickled.close()
-        aside = self._folder / "pickled.part"
-        aside.unlink(missing_ok=True)
-        file = PickledLog(aside, self._run)
-        for task in self._signed():
-            file.append(task)
-        file.sync()
-        file.close()
-        if aside.exists():
-            os.replace(aside, f"{self._path}.pickled")
+        if self._pickled is not None:
+            self._pickled.close()
+            aside = self._folder / "pickled.part"
+            write_signed(aside, self._run, self._signed())
+            if aside.exists():
+                os.replace(aside, f"{self._path}.pickled")
 
     def _keep_previous(self) -> None:
         """Keep a finished file until there is a new one."""
@@ -174,13 +175,13 @@ class TaskStore:
             logged = self._logged()
             if logged is None:
                 return
-            self._own = [logged.calls[number] for number in sorted(logged.calls)]
-            forget_workers(self._own)
-            self._log_number += 1
+            self._take_in(logged)
 
     def _logged(self) -> Logged | None:
         """Return what is in the current log with all before it, or None if there is none."""
         path = self._log_path(self._log_number)
+        if path.exists():
+            forget_workers(self._own)
         try:
             logged = read_log(path, self._own)
         except FileNotFoundError:
@@ -259,24 +260,11 @@ class TaskStore:
             return set()
         if self._pickled is None:
             return set(unkept.values())
-        return self._pickle(self._pickled, call, indices, outcomes, unkept)
-
-    def _pickle(
-        self,
-        log: PickledLog,
-        call: int,
-        indices: Sequence[int],
-        outcomes: Sequence[Any],
-        unkept: Mapping[int, type],
-    ) -> set[type]:
-        """Note outcomes that take pickle; return the types of those that can't be had with it."""
         left = set()
         for position, kind in unkept.items():
-            data = pickled(outcomes[position])
-            if data is None:
+            is_kept = self._pickled.keep(call, indices[position], outcomes[position])
+            if not is_kept:
                 left.add(kind)
-            else:
-                log.append(PickledTask(call, indices[position], data))
         return left
 
     def commit(self) -> None:
@@ -314,31 +302,47 @@ class TaskStore:
         finally:
             self._leave()
 
+    def _take_in(self, logged: Logged) -> None:
+        """Take in what is in the current log."""
+        self._own = [logged.calls[number] for number in sorted(logged.calls)]
+        self._log_number += 1
+        self._last = Tasks(
+            {"begin": logged.begin, "end": last_end(logged)},
+            finished=False,
+            workers=workers_of(logged),
+            timeline=timeline_of(logged),
+        )
+
     def _write(self, *, finished: bool) -> None:
         """Write the file: what it has, and what is in the current log."""
-        tasks = Tasks(self._about(), finished, self._own)
         logged = self._logged()
         if logged is not None:
-            self._log_number += 1
-            tasks.calls = [logged.calls[number] for number in sorted(logged.calls)]
-            tasks.workers = workers_of(logged)
-            tasks.timeline = timeline_of(logged)
-        tasks.about["log"] = self._log_number
-        for number, call in enumerate(tasks.calls):
-            call.number = number
+            self._take_in(logged)
+            self._last.about["end"] = time.time()
+        is_as_it_was = self._last.finished and self._last.about.get("log") == self._log_number
+        if finished and is_as_it_was:
+            return
+        tasks = Tasks(
+            self._about(),
+            finished,
+            self._own,
+            self._last.workers,
+            self._last.timeline,
+        )
         aside = self._folder / "aside.h5"
         write_hdf5(aside, lambda file: task_tables.put(file, tasks))
         seal(aside, all_of_it=True)
         flush_to_disk(aside)
         os.replace(aside, self._path)
         flush_to_disk(self._path.parent)
-        self._own = tasks.calls
         for log in self._folder.glob("*.log"):
             log.unlink()
 
     def _about(self) -> dict[str, Any]:
-        now = time.time()
-        return {**self.about, "run": self._run, "begin": self._begin, "end": now}
+        about = {**self.about, "run": self._run, "log": self._log_number}
+        about["begin"] = self._last.about.get("begin", self._begin)
+        about["end"] = self._last.about.get("end", time.time())
+        return about
 
     def _leave(self) -> None:
         """Let others have the file; the folder goes, if nothing is in it."""

@@ -25,6 +25,14 @@ def workers_of(logged: Logged) -> Array:
     return rows
 
 
+def last_end(logged: Logged) -> float:
+    """Return when the last task of a run came to its end, in seconds since 1970."""
+    end = logged.begin
+    for span in logged.spans:
+        end = max(end, span.end)
+    return end
+
+
 def timeline_of(logged: Logged) -> Array:
     """Return when each worker of a run did what, with times from its begin on."""
     spans = sorted(logged.spans, key=lambda span: (span.worker, span.end))

@@ -138,6 +138,34 @@ def test_who_did_what_is_there_and_times_are_those_of_the_last_run(path):
     assert call.row_workers.tolist() == [*[EARLIER] * 6, ELSEWHERE, 0]
 
 
+def test_a_run_that_has_nothing_to_do_leaves_what_the_last_one_told(path):
+    store = opened(path)
+    keep(store, begin_map(store, 5), range(5))
+    store.stop("enough")
+    before = task_tables.read(path)
+    opened(path, resume=True).finish()
+    after = task_tables.read(path)
+    assert after.finished
+    assert after.workers.tolist() == before.workers.tolist()
+    assert after.timeline.tolist() == before.timeline.tolist()
+    assert after.calls[0].row_workers.tolist() == [0] * 5
+    assert [after.about[key] for key in ("begin", "end")] == [
+        before.about[key] for key in ("begin", "end")
+    ]
+    content = path.read_bytes()
+    opened(path, resume=True).finish()
+    assert path.read_bytes() == content
+    assert [entry.name for entry in path.parent.iterdir()] == ["run.h5"]
+
+
+def test_who_did_what_before_a_kill_is_told_if_nothing_follows(tmp_path):
+    path, _ = interrupted(tmp_path)
+    opened(path, resume=True).finish()
+    tasks = task_tables.read(path)
+    assert tasks.workers["tasks"].tolist() == [66]
+    assert set(tasks.calls[0].row_workers.tolist()) == {0}
+
+
 def test_what_another_file_has_is_known_and_that_is_only_read(path, tmp_path):
     store = opened(path)
     keep(store, begin_map(store, 5), range(5))
