@@ -41,19 +41,20 @@ class Delivery:
     def store(self, result: Result, output: OutputFile | None) -> int:
         """Write the result to its files, on the root. Return the exit code."""
         problem = None
-        csv = self._line.options.csv
         if output is not None:
             problem = output.write(result)
-        if problem is None and csv is not None:
-            problem = self._write_csv(result, csv)
+        if problem is None and self._line.bound.kernel.is_table:
+            problem = self._write_tables(result)
         if problem is None:
             return DONE
         self._notify(problem)
         return FAILED
 
-    def _write_csv(self, result: Result, path: Path) -> str | None:
-        """Write the table of a result as text; return why that can't be done."""
-        from mpipar.store.csv_file import write_csv
+    def _write_tables(self, result: Result) -> str | None:
+        """Write the table of a result to all files that are wanted; return why that can't be
+        done.
+        """
+        from mpipar.store import table_files
         from mpipar.store.stored_rows import StoredRows
 
         [dataset] = self._line.bound.reduction.datasets()
@@ -63,10 +64,11 @@ class Delivery:
             rows = result.datasets[dataset.name]
         else:
             rows = StoredRows(output, dataset.name)
-        try:
-            write_csv(path, rows)
-        except OSError as error:
-            return f"the table could not be written to {path}: {reason_of(error)}"
+        for path, writer in table_files.wanted(self._line.options):
+            try:
+                writer.write(path, rows)
+            except OSError as error:
+                return f"the table could not be written to {path}: {reason_of(error)}"
         return None
 
     def tell(self, result: Result | None, code: int) -> int:

@@ -80,13 +80,15 @@ def _check(line: CommandLine) -> None:
 
 def _check_targets(line: CommandLine) -> None:
     """Raise BadInput if what the kernel makes can't be written, or has nowhere to go."""
-    options = line.options
-    if options.csv is not None:
-        from mpipar.store.csv_file import check_csv
+    is_kept = line.options.output is not None
+    if line.bound.kernel.is_table:
+        from mpipar.store import table_files
 
-        check_csv(options.csv)
+        for path, writer in table_files.wanted(line.options):
+            writer.check(path)
+            is_kept = True
     datasets = [dataset.name for dataset in line.bound.reduction.datasets()]
-    if datasets and options.output is None and options.csv is None:
+    if datasets and not is_kept:
         what = f"needed for what this makes, the dataset {', '.join(datasets)!r}"
         raise bad_argument("--output", what)
 
@@ -94,8 +96,12 @@ def _check_targets(line: CommandLine) -> None:
 def _options_of(kernel: Kernel) -> list[str]:
     """Return the options of runs that a kernel's command line has."""
     own = {parameter.name for parameter in kernel.parameters}
-    has_csv = kernel.is_table and "csv" not in own
-    return [name for name in parameters_of_runs() if name != "csv" or has_csv]
+    found = []
+    for name, option in parameters_of_runs().items():
+        is_of_tables = getattr(option, "of_tables", False)
+        if not is_of_tables or (kernel.is_table and name not in own):
+            found.append(name)
+    return found
 
 
 def _parser(kernel: Kernel, program: str) -> RanksParser:

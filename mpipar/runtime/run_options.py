@@ -40,11 +40,14 @@ class Option(Parameter):
         Its default in words, if the value itself doesn't say it.
     job_key : str
         The key of a job file that stands for it.
+    of_tables : bool
+        Whether only kernels that make one table have it.
     """
 
     metavar: str = ""
     otherwise: str = ""
     job_key: str = ""
+    of_tables: bool = False
 
     @override
     def check(self, value: Any) -> Any:
@@ -176,6 +179,7 @@ class RunOptions:
             optional=True,
             metavar="FILE.csv",
             help="write the table to this CSV file",
+            of_tables=True,
         )
     )
     checkpoint: float = _option(

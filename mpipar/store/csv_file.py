@@ -17,7 +17,7 @@ FIRST_COLUMN = "row"
 _AT_ONCE = 10_000
 
 
-def check_csv(path: Path) -> None:
+def check(path: Path) -> None:
     """Raise BadInput if a table can't be written there, or would replace what isn't one of ours."""
     if path.suffix.lower() != ".csv":
         raise BadInput(f"csv: expected a name that ends in .csv, got {str(path)!r}")
@@ -38,7 +38,7 @@ def check_csv(path: Path) -> None:
         )
 
 
-def write_csv(path: Path, rows: Any) -> None:
+def write(path: Path, rows: Any) -> None:
     """Write a table, an array with columns or what reads one, aside, and put it in its place.
     Raises OSError.
 

@@ -350,12 +350,12 @@ def test_options_that_do_not_fit_are_refused(options, reason, tmp_path):
         results_of("def f(a): return a", tmp_path, **options)
 
 
-def test_a_column_that_stays_text_is_told(tmp_path, capfd):
+def test_a_column_that_stays_text_is_told(tmp_path, caplog):
     assert [row["value"] for row in results_of("def f(a): return a", tmp_path, "a\n007\n8\n")] == [
         "007",
         "8",
     ]
-    said = capfd.readouterr().err.splitlines()
+    said = caplog.messages
     assert "column 'a' is text, as '007' in line 2 would not print back as it was" in said[0]
     assert said[0].endswith("for numbers, --types a=float")
 
