@@ -39,13 +39,15 @@ _PLACES = np.array([0.618, 0.236, 0.854, 0.146])  # in a box, in no order, where
 
 
 def integrand(f: str, dimensions: int, xp: Any = None) -> Callable[..., Any]:
-    """Return the function of x, y, z, or of x0, x1, … if there are more, for arrays of the library
-    xp.
-    """
-    names = list("xyz"[:dimensions])
-    if dimensions > 3:
-        names = [f"x{axis}" for axis in range(dimensions)]
-    return function_of(f, names, xp)
+    """Return the function of its variables, for arrays of the library xp."""
+    return function_of(f, variables(dimensions), xp)
+
+
+def variables(dimensions: int) -> list[str]:
+    """Return x, y, z, or x0, x1, … if there are more."""
+    if dimensions <= 3:
+        return list("xyz"[:dimensions])
+    return [f"x{axis}" for axis in range(dimensions)]
 
 
 def bounds(over: list[float]) -> Iterator[tuple[float, float]]:
@@ -149,6 +151,17 @@ def integrate(
     box = midpoint.Box(low, width, grid)
     sums, peaks = midpoint.evaluate(xp, call, box, block.start, block.stop)
     return {"sums": sums, "peaks": peaks}
+
+
+@integrate.made_on("compiled", boundscheck=False, error_model="numpy")
+def compiled(*, f: str, over: list[float], method: Method) -> Any:
+    """Return the same for a formula that is compiled, but for rounding."""
+    from mpipar.kernels import formula_loops, midpoint_loops
+
+    names = variables(len(over) // 2)
+    if method == "montecarlo":
+        return formula_loops.of_formula(formula_loops.samples, f, names)
+    return midpoint_loops.of_formula(f, names)
 
 
 @integrate.check

@@ -100,6 +100,16 @@ def roots(
     return xp.broadcast_to(y, x.shape)
 
 
+@roots.made_on("compiled", boundscheck=False, error_model="numpy")
+def compiled(*, f: str, input: str | None) -> Any:
+    """Return the same for a formula that is compiled, on a range."""
+    from mpipar.kernels import formula_loops
+
+    if input is not None:
+        raise BadInput("rows of a dataset can't be had", option="input", remedy="take --device cpu")
+    return formula_loops.of_formula(formula_loops.roots, f, ["x"])
+
+
 @roots.check
 def check(*, f: str, over: list[float], input: str | None) -> None:
     """Refuse what can't be evaluated."""

@@ -12,6 +12,7 @@ import numpy as np
 
 from mpipar.base.errors import BadInput, BadKernel
 from mpipar.base.text import did_you_mean
+from mpipar.core import variants
 from mpipar.core.devices import DEVICES
 from mpipar.core.devices.cpu import CPU, HOST
 from mpipar.core.devices.port import Evaluate, Opened
@@ -19,7 +20,6 @@ from mpipar.core.parameters import Parameter, parameters_of, unknown_parameter, 
 from mpipar.core.plan import Plan
 from mpipar.core.reduction import Array, Reduction
 from mpipar.core.signature import GIVEN, arrays_wanted, call, fitting, keywords_of
-from mpipar.core.variants import check_device, check_variant, reason_against, refusal
 
 Hook: TypeAlias = Callable[..., Any]
 AnyReduction: TypeAlias = Reduction | type[Reduction] | Callable[..., Reduction]
@@ -98,7 +98,7 @@ class BoundKernel:
 
     @property
     def _function(self) -> Callable[..., Any]:
-        return self.kernel.function_on(self.device)
+        return variants.made(self.kernel.function_on(self.device), self.parameters)
 
     def evaluator(
         self,
@@ -252,20 +252,19 @@ class Kernel:
         be used for some values of these, or nothing. What is compiled is in Numba's subset of
         Python (:mod:`mpipar.core.devices.compiled`), with options ``jit``: boundscheck, error_model.
         """
-        check_device(device, self.name, jit)
+        check = functools.partial(variants.check_variant, unless=unless)
+        return variants.decorator(self._variants, device, self.name, self._known, jit, check)
 
-        def use(function: Hook) -> Hook:
-            check_variant(function, device, self.name, self._known, jit, unless)
-            self._variants[device] = function
-            return function
-
-        return use
+    def made_on(self, device: str, **jit: Any) -> Callable[[Hook], Hook]:
+        """Use what a function ``(*, …)`` returns, or raise what it does; a decorator as ``on``."""
+        check = variants.check_maker
+        return variants.decorator(self._variants, device, self.name, self._known, jit, check)
 
     def runs_on(self, device: str, values: Mapping[str, Any] | None = None) -> bool:
         """Return whether there is a function for this device, and these values of parameters."""
         own = self._variants.get(device)
         suits = DEVICES[device].suits(self.arrays, has_own_function=own is not None)
-        return suits and not reason_against(own, values)
+        return suits and not variants.reason_against(own, values)
 
     def function_on(self, device: str) -> Callable[..., Any]:
         """Return the function for this device."""
@@ -341,7 +340,7 @@ class Kernel:
         """
         values = values_of(self.parameters, parameters, self.name)
         if not self.runs_on(device, values):
-            raise refusal(DEVICES[device], self.name, self._variants.get(device), values)
+            raise variants.refusal(DEVICES[device], self.name, self._variants.get(device), values)
         if self._check is not None:
             self.notes = list(call(self._check, **values) or ())
         n = self._number_of_items(values)

@@ -206,8 +206,8 @@ class Count(Reduction):
 
 
 class Each(Reduction):
-    """Several reductions side by side: a kernel returns a dict with a partial for each name, the
-    result is a dict too.
+    """Several reductions side by side: a kernel returns a dict with a partial for each name, or a
+    tuple of partials in the order of the names; the result is a dict.
 
     Parameters
     ----------
@@ -226,12 +226,18 @@ class Each(Reduction):
 
     @override
     def add(self, total: Any, partial: Any, block: Block) -> Any:
-        if not isinstance(partial, Mapping) or partial.keys() != self.reductions.keys():
-            names = ", ".join(self.reductions)
-            raise TypeError(f"Each needs a dict with {names}, got {describe(partial)}")
-        for name, reduction in self.reductions.items():
-            total[name] = reduction.add(total[name], partial[name], block)
+        for name, part in self._named(partial).items():
+            total[name] = self.reductions[name].add(total[name], part, block)
         return total
+
+    def _named(self, partial: Any) -> Mapping[str, Any]:
+        """Return partials by their names. Compiled code has tuples, and no dicts."""
+        if isinstance(partial, tuple) and len(partial) == len(self.reductions):
+            return dict(zip(self.reductions, partial, strict=True))
+        if isinstance(partial, Mapping) and partial.keys() == self.reductions.keys():
+            return partial
+        names = ", ".join(self.reductions)
+        raise TypeError(f"Each needs a dict with {names}, got {describe(partial)}")
 
     @override
     def merge(self, total: Any, other: Any) -> Any:
@@ -254,8 +260,8 @@ class Each(Reduction):
     @override
     def rows(self, partial: Any) -> dict[str, Array]:
         rows: dict[str, Array] = {}
-        for name, reduction in self.reductions.items():
-            rows |= reduction.rows(partial[name])
+        for name, part in self._named(partial).items():
+            rows |= self.reductions[name].rows(part)
         return rows
 
 

@@ -37,6 +37,28 @@ class Statistics(NamedTuple):
     n: int
 
 
+class Deviations(NamedTuple):
+    """What a kernel may return for :class:`Moments` in place of samples that it has summed itself.
+
+    Attributes
+    ----------
+    n : int
+        Number of samples, ≥ 1.
+    centre : float
+        A number about their mean.
+    rest, squares : float
+        Σ (x − centre), and Σ (x − centre)² · 4⁻ᵏ.
+    exponent : int
+        k: 0, but where squares would be too small for doubles.
+    """
+
+    n: int
+    centre: float
+    rest: float
+    squares: float
+    exponent: int = 0
+
+
 class Extremes(NamedTuple):
     """The result of :class:`MinMax`; ``argmin`` and ``argmax`` are item numbers. All None if there
     was no item.
@@ -135,6 +157,8 @@ class Moments(Reduction):
 
     @override
     def add(self, total: Any, partial: Any, block: Block) -> Any:
+        if isinstance(partial, Deviations):
+            return self.merge(total, (partial.n, *_sums_of_deviations(partial)))
         samples, mask = _samples(partial, "Moments")
         if mask is not None:
             samples = samples[~_masked_rows(mask)]
@@ -285,19 +309,29 @@ def _sums(samples: Doubles) -> tuple[Any, Any]:
         squares = np.square(deviations).sum(axis=0)
     are_finite = np.all(np.isfinite(centre)) and np.all(np.isfinite(squares))
     if not are_finite:
-        raise TypeError(
-            "Moments needs finite samples, and the sum of their squares in the range of doubles"
-        )
+        raise TypeError(_NOT_FINITE)
     if np.any(squares < _LEAST_SQUARE) and deviations.any():
         squares_fixed = _tiny_squares(deviations)
     else:
         squares_fixed = _to_fixed_each(squares) << FRACTION_BITS
-    # Σ x = n c + Σ d, and Σ x² = Σ d² + c (2 Σ d + n c), with x = c + d.
-    centre_fixed = _to_fixed_each(centre)
-    rest_fixed = _to_fixed_each(rest)
-    centres_fixed = len(samples) * centre_fixed
-    sums = centres_fixed + rest_fixed
-    return sums, squares_fixed + centre_fixed * (2 * rest_fixed + centres_fixed)
+    return _around(len(samples), _to_fixed_each(centre), _to_fixed_each(rest), squares_fixed)
+
+
+def _around(n: int, centre: Any, rest: Any, squares: Any) -> tuple[Any, Any]:
+    """Return Σ x and Σ x² from sums of deviations, all as whole numbers.
+
+    Σ x = n c + Σ d, and Σ x² = Σ d² + c (2 Σ d + n c), with x = c + d.
+    """
+    centres = n * centre
+    return centres + rest, squares + centre * (2 * rest + centres)
+
+
+def _sums_of_deviations(summed: Deviations) -> tuple[int, int]:
+    """Return Σ x · 2¹⁰⁷⁴ and Σ x² · 2²¹⁴⁸ of what has been summed."""
+    if not math.isfinite(summed.centre) or not math.isfinite(summed.squares):
+        raise TypeError(_NOT_FINITE)
+    squares = shifted(to_fixed(summed.squares), FRACTION_BITS + 2 * summed.exponent)
+    return _around(summed.n, to_fixed(summed.centre), to_fixed(summed.rest), squares)
 
 
 def _tiny_squares(deviations: Doubles) -> Any:
@@ -308,6 +342,8 @@ def _tiny_squares(deviations: Doubles) -> Any:
     squares = np.square(scaled).sum(axis=0)
     return _shift_each(_to_fixed_each(squares), FRACTION_BITS + 2 * exponent)
 
+
+_NOT_FINITE = "Moments needs finite samples, and the sum of their squares in the range of doubles"
 
 _LEAST_SQUARE = 1e-290  # sums of squares that are smaller have lost digits, or all
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from mpipar.base.errors import BadInput, BadKernel
 from mpipar.base.text import did_you_mean
@@ -12,7 +12,29 @@ from mpipar.core.devices.compiled import COMPILED, JIT, JIT_OPTIONS
 from mpipar.core.devices.port import Device
 from mpipar.core.signature import GIVEN, arrays_wanted, call, check_keywords, fitting
 
+_F = TypeVar("_F", bound=Callable[..., Any])
+
 _UNLESS = "__mpipar_unless__"
+_MAKES = "__mpipar_makes__"  # has the options for what a function makes
+
+
+def decorator(
+    variants: dict[str, Callable[..., Any]],
+    device: str,
+    kernel: str,
+    known: Collection[str],
+    jit: Mapping[str, Any],
+    check: Callable[..., None],
+) -> Callable[[_F], _F]:
+    """Return a decorator that puts a function among the variants of a kernel, once it is checked."""
+    check_device(device, kernel, jit)
+
+    def use(function: _F) -> _F:
+        check(function, device, kernel, known, jit)
+        variants[device] = function
+        return function
+
+    return use
 
 
 def check_device(device: str, kernel: str, jit: Mapping[str, Any]) -> None:
@@ -69,14 +91,44 @@ def check_variant(
         setattr(function, _UNLESS, fitting(unless, "unless", (), kernel, known))
 
 
+def check_maker(
+    function: Callable[..., Any],
+    device: str,
+    kernel: str,
+    known: Collection[str],
+    jit: Mapping[str, Any],
+) -> None:
+    """Raise BadKernel if a function can't make a kernel's on a device; note that it does."""
+    fitting(function, f"maker for the {device}", (), kernel, known)
+    setattr(function, _MAKES, dict(jit))
+
+
+def made(function: Callable[..., Any], parameters: Mapping[str, Any]) -> Callable[..., Any]:
+    """Return a kernel's function on a device, or what that makes of the parameters. Raises
+    BadInput.
+    """
+    jit = getattr(function, _MAKES, None)
+    if jit is None:
+        return function
+    found: Callable[..., Any] = call(function, **parameters)
+    setattr(found, JIT, jit)
+    return found
+
+
 def reason_against(
     function: Callable[..., Any] | None, values: Mapping[str, Any] | None
 ) -> str | None:
     """Return why a kernel's function for a device can't be used for these values of parameters, where
     they are known; None if it can.
     """
+    if function is None or values is None:
+        return None
+    try:
+        made(function, values)
+    except BadInput as error:
+        return str(error)
     unless = getattr(function, _UNLESS, None)
-    if unless is None or values is None:
+    if unless is None:
         return None
     reason: str | None = call(unless, **values)
     return reason

@@ -42,6 +42,11 @@ class Expression:
     variables : sequence of str
         Names of the arguments. They hide functions and constants of the same name.
 
+    Attributes
+    ----------
+    names : tuple of str
+        The variables as they are in the tree.
+
     Raises
     ------
     BadInput
@@ -52,9 +57,9 @@ class Expression:
         self.text = text.strip()
         self.variables = tuple(variables)
         # As Python does with names: it takes the micro sign and mu for the same.
-        self._names = tuple(unicodedata.normalize("NFKC", name) for name in self.variables)
+        self.names = tuple(unicodedata.normalize("NFKC", name) for name in self.variables)
         try:
-            self._code = _compiled(self.text, self._names)
+            self._code = _compiled(self.text, self.names)
         except BadInput as error:
             raise BadInput(f"expression {shortened(self.text)}: {error}") from None
 
@@ -86,10 +91,14 @@ class Expression:
         """Return the value for arrays of another library, such as CuPy, as an array of that."""
         return self._computed(_names_of(xp), xp, values)
 
+    def tree(self) -> ast.Expression:
+        """Return the tree, which has been checked."""
+        return _parsed(self.text)
+
     def _computed(self, names: dict[str, Any], xp: Any, values: Sequence[Any]) -> Any:
         if len(values) != len(self.variables):
             raise TypeError(f"{self!r} takes {len(self.variables)} values, got {len(values)}")
-        arrays = dict(zip(self._names, map(xp.asarray, values), strict=True))
+        arrays = dict(zip(self.names, map(xp.asarray, values), strict=True))
         if xp is np:
             self._check_numbers(arrays)
         try:
@@ -112,6 +121,19 @@ class Expression:
                 )
 
 
+def number_of(node: ast.AST) -> Any:
+    """Return what NumPy gives for a part of a tree that has been checked, with no variable in
+    it.
+    """
+    assert isinstance(node, ast.expr)
+    code = compile(_TypesByName().visit(ast.Expression(node)), "<expression>", "eval")
+    return eval(code, _NAMES)
+
+
+def _parsed(text: str) -> ast.Expression:
+    return ast.parse(text, mode="eval")
+
+
 def _compiled(text: str, names: Sequence[str]) -> CodeType:
     """Return the code of an expression, if it is one."""
     if not text:
@@ -121,7 +143,7 @@ def _compiled(text: str, names: Sequence[str]) -> CodeType:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about what is refused anyway
         try:
-            tree = ast.parse(text, mode="eval")
+            tree = _parsed(text)
             check_syntax(text, tree, names)
             return compile(_TypesByName().visit(tree), "<expression>", "eval")
         except (RecursionError, MemoryError):

@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from mpipar.core.devices.compiled import INLINED
+
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), np.generic, np.dtype, enum.Enum)
 _KNOWN_BY_VERSION = {"numpy", "numba", "llvmlite", "math", "cmath", "builtins", "operator"}
 
@@ -101,7 +103,7 @@ class _Walk:
         if _top(function.__module__) in _KNOWN_BY_VERSION:
             self._note("library", function.__module__, function.__qualname__)
             return
-        self._note("function", function.__qualname__)
+        self._note("function", function.__qualname__, getattr(function, INLINED, False))
         self._add_code(function.__code__)
         self.add(function.__defaults__, ())
         defaults = function.__kwdefaults__ or {}

@@ -41,7 +41,7 @@ from numba.extending import (
 
 from mpipar.base.errors import BadInput
 from mpipar.core.block import Block
-from mpipar.core.devices.compiled import JIT
+from mpipar.core.devices.compiled import INLINED, JIT
 from mpipar.runtime import code_cache, frozen_code
 
 _FIELDS = ("index", "start", "stop")
@@ -287,7 +287,8 @@ def _dispatcher(
     )
     copy.__kwdefaults__ = function.__kwdefaults__
     copy.__qualname__ = function.__qualname__
-    dispatcher = made[function] = numba.njit(**options)(copy)
+    is_inlined = getattr(function, INLINED, False)
+    dispatcher = made[function] = numba.njit(**options, forceinline=is_inlined)(copy)
     for name in _functions_used(function, dispatcher.typingctx):
         scope[name] = _dispatcher(scope[name], options, made)
     return dispatcher

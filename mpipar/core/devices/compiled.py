@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from mpipar.base.overriding import override
 from mpipar.core.block import Block
@@ -45,6 +45,19 @@ of those that let the compiler choose how to round.
 
 JIT = "__mpipar_jit__"
 """The attribute of a function that has the options which were chosen."""
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+INLINED = "__mpipar_inlined__"
+"""The attribute of a function that is to be a part of those which call it."""
+
+
+def inlined(function: _F) -> _F:
+    """Compile a function into each loop that calls it, so that this may run in the processor's
+    vectors; a decorator. For short functions: the compiler does so by itself with the shortest.
+    """
+    setattr(function, INLINED, True)
+    return function
 
 
 class _Compiled(Device):
