@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import operator
-from collections.abc import Callable, Iterable
+import weakref
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeAlias
 
 ABSENT = object()
@@ -19,20 +20,19 @@ class Checks:
 
     Attributes
     ----------
-    data : list of (object, bytes)
-        What may have been changed in place, and its digest.
     is_certain : bool
         Whether nothing else can have been changed.
     """
 
     def __init__(self) -> None:
-        self.data: list[tuple[Any, bytes]] = []
         self.is_certain = True
         self._gets: list[Get] = []
         self._of: list[Any] = []
         self._before: list[Any] = []
         self._spaces: dict[int, Any] = {}
         self._bound: dict[int, dict[str, Any]] = {}
+        self._data: list[tuple[Callable[[], Any], bytes]] = []
+        self._objects: list[Callable[[], Any]] = []
 
     def add(self, get: Get, of: Any) -> None:
         """Note what this gets of an object."""
@@ -50,6 +50,21 @@ class Checks:
         self._spaces[id(space)] = space
         names = self._bound.setdefault(id(space), {})
         names[name] = value
+
+    def add_data(self, value: Any, digest: bytes) -> None:
+        """Note the digest of what may be changed in place."""
+        self._data.append((held(value), digest))
+
+    def add_object(self, value: Any) -> None:
+        """Note what may be changed in place without a way to tell."""
+        self._objects.append(held(value))
+
+    def objects(self) -> Iterator[Any]:
+        """Yield all that may be changed in place."""
+        for get, _ in self._data:
+            yield get()
+        for get in self._objects:
+            yield get()
 
     def close(self) -> None:
         """Make one check of all names in a namespace."""
@@ -75,7 +90,7 @@ class Checks:
         """
         if not self.is_certain or not self._are_the_same():
             return False
-        return all(digest_of(value) == before for value, before in self.data)
+        return all(digest_of(get()) == before for get, before in self._data)
 
     def _are_the_same(self) -> bool:
         """Return whether all names and attributes stand for what they stood for."""
@@ -85,6 +100,14 @@ class Checks:
         except (AttributeError, KeyError, ValueError):  # there is nothing any more
             return False
         return len(now) == len(self._before) and all(map(operator.is_, now, self._before))
+
+
+def held(value: Any) -> Callable[[], Any]:
+    """Return what gives a value, if possible without keeping it alive."""
+    try:
+        return weakref.ref(value)
+    except TypeError:
+        return lambda: value
 
 
 def _are_absent(names: set[str]) -> Get:

@@ -11,25 +11,32 @@ from __future__ import annotations
 import hashlib
 import itertools
 import marshal
-import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from mpipar.store.checks import Checks
+from mpipar.store.checks import Checks, held
 from mpipar.store.data_writer import glance, write_name
 from mpipar.store.function_writer import FunctionWriter
 from mpipar.store.own_code import OwnCode, is_class, is_function
 from mpipar.store.pickling import Unfingerprintable
-from mpipar.store.value_writer import DEFINED, PLAIN, ValueWriter, digest
+from mpipar.store.value_writer import DEFINED, PLAIN, SCALAR, ValueWriter, digest
 
 __all__ = ["Fingerprints", "Unfingerprintable"]
 
-_MOST_KNOWN = 256  # functions and classes; those made anew for each call are many
-_MOST_DATA = 1024  # objects whose first digest is remembered
+_MOST_KNOWN = 64  # functions and classes; those made anew for each call are many
+_SPARE = 8
 _SIZE = 16
+_SCALARS: dict[type, tuple[str, str]] = {
+    kind: (kind.__name__, np.dtype(kind).str)
+    for kind in (np.float64, np.float32, np.int64, np.int32)
+}
+
+
+_LookedAt: TypeAlias = dict[int, tuple[Any, bytes]]
+"""{identity of a function or class: that, so that no other gets it, and its digest}."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +70,7 @@ class Fingerprints:
         self._own = OwnCode()
         self._known: dict[int, _Known] = {}
         self._first: dict[int, tuple[Callable[[], Any], bytes]] = {}
+        self._most = _SPARE
 
     @property
     def packages(self) -> dict[str, str]:  # noqa: D102 (documented above)
@@ -89,7 +97,7 @@ class Fingerprints:
         try:
             if is_function(function) or is_class(function):
                 return self._looked_at(function).salted
-            return digest(self._salt + self._of_item(function))
+            return digest(self._salt + self._of_item(function, {}))
         except Unfingerprintable:
             raise
         except Exception as error:
@@ -97,11 +105,11 @@ class Fingerprints:
 
     def item(self, item: Any) -> bytes:
         """Return the fingerprint of an item, 16 bytes. Raises Unfingerprintable."""
-        kind = type(item)
-        if kind in PLAIN or (kind is tuple and PLAIN.issuperset(map(type, item))):
-            return hashlib.blake2b(marshal.dumps(item, 2), digest_size=_SIZE).digest()
+        return _of_plain(item) or self._guarded(item, {})
+
+    def _guarded(self, item: Any, looked_at: _LookedAt) -> bytes:
         try:
-            return self._of_item(item)
+            return self._of_item(item, looked_at)
         except Unfingerprintable:
             raise
         except Exception as error:
@@ -109,7 +117,11 @@ class Fingerprints:
 
     def items(self, items: Sequence[Any]) -> list[bytes]:
         """Return the fingerprints of items. Raises Unfingerprintable."""
-        return [self.item(item) for item in items]
+        found = []
+        looked_at: _LookedAt = {}
+        for item in items:
+            found.append(_of_plain(item) or self._guarded(item, looked_at))
+        return found
 
     def block(self, items: Sequence[Any]) -> bytes | None:
         """Return one fingerprint of many items, or None if that takes as long as one of each."""
@@ -123,8 +135,8 @@ class Fingerprints:
             return _of_tuples(items)
         return _of_scalars(items, kind)
 
-    def _of_item(self, item: Any) -> bytes:
-        writer = _ItemWriter(self, self._own)
+    def _of_item(self, item: Any, looked_at: _LookedAt) -> bytes:
+        writer = _ItemWriter(self, self._own, looked_at)
         writer.write(item)
         return writer.digest()
 
@@ -149,7 +161,20 @@ class Fingerprints:
         if len(self._known) >= _MOST_KNOWN:
             self._known.pop(next(iter(self._known)), None)
         self._known[id(value)] = known
+        self._forget()
         return known
+
+    def _forget(self) -> None:
+        """Forget what data was that no function uses any more."""
+        if len(self._first) <= self._most:
+            return
+        used: set[int] = set()
+        for known in list(self._known.values()):
+            used.update(map(id, known.checks.objects()))
+        for number in list(self._first):
+            if number not in used:
+                self._first.pop(number, None)
+        self._most = 2 * len(self._first) + _SPARE
 
     def _glance(self, value: Any) -> bytes:
         return glance(self._own, value)
@@ -159,38 +184,52 @@ class Fingerprints:
         known = self._first.get(id(value))
         if known is not None and known[0]() is value:
             return known[1]
-        if len(self._first) >= _MOST_DATA:
-            self._first.pop(next(iter(self._first)), None)
-        self._first[id(value)] = _held(value), now
+        self._first[id(value)] = held(value), now
         return now
 
 
 class _ItemWriter(ValueWriter):
-    """Writes an item, with digests of functions and classes in it."""
+    """Writes an item, with digests of functions and classes in it: those that have been looked at
+    for the items before are the same for this one.
+    """
 
-    def __init__(self, fingerprints: Fingerprints, own: OwnCode) -> None:
+    def __init__(
+        self,
+        fingerprints: Fingerprints,
+        own: OwnCode,
+        looked_at: _LookedAt,
+    ) -> None:
         super().__init__()
         self._fingerprints, self._own = fingerprints, own
+        self._looked_at = looked_at
 
     def define(self, value: Any) -> None:
-        if not write_name(self, self._own, value):
-            self.put(DEFINED, self._fingerprints.definition(value))
+        known = self._looked_at.get(id(value))
+        if known is None:
+            if write_name(self, self._own, value):
+                return
+            known = value, self._fingerprints.definition(value)
+            self._looked_at[id(value)] = known
+        self.put(DEFINED, known[1])
 
     def inner(self) -> ValueWriter:
-        return _ItemWriter(self._fingerprints, self._own)
+        return _ItemWriter(self._fingerprints, self._own, self._looked_at)
+
+
+def _of_plain(item: Any) -> bytes | None:
+    """Return the fingerprint of what is plain, which is most items."""
+    kind = type(item)
+    if kind in PLAIN or (kind is tuple and PLAIN.issuperset(map(type, item))):
+        return hashlib.blake2b(marshal.dumps(item, 2), digest_size=_SIZE).digest()
+    if kind in _SCALARS:
+        parts = *_SCALARS[kind], item.tobytes()
+        return digest(SCALAR + marshal.dumps(parts, 2))
+    return None
 
 
 def _unfingerprintable(value: Any, error: Exception) -> Unfingerprintable:
     """Return what to raise for whatever an object's own code raises when it is pickled."""
     return Unfingerprintable(type(value), f": {error!r}")
-
-
-def _held(value: Any) -> Callable[[], Any]:
-    """Return what gives a value, if possible without keeping it alive."""
-    try:
-        return weakref.ref(value)
-    except TypeError:
-        return lambda: value
 
 
 def _of_tuples(items: Sequence[Any]) -> bytes | None:
@@ -203,6 +242,6 @@ def _of_tuples(items: Sequence[Any]) -> bytes | None:
 
 def _of_scalars(items: Sequence[Any], kind: type) -> bytes | None:
     """Return the fingerprint of scalars of NumPy of one kind, as an array gives them."""
-    if kind not in (np.float64, np.float32, np.int64, np.int32):
+    if kind not in _SCALARS:
         return None  # those that NumPy makes arrays of without a look at each
     return digest(f"{kind.__name__} ".encode() + np.array(items).tobytes())

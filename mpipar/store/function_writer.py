@@ -282,8 +282,10 @@ class FunctionWriter(ValueWriter):
                 self._write_attribute(value)
 
     def _write_fields(self, kind: Any) -> None:
+        before = self.is_changeable
         for field in kind.__dataclass_fields__.values():
             self.parts(field, *OF_FIELDS)
+        self.is_changeable = before  # as nobody changes a field
         self.put(OTHER, *options(kind))
 
     def _write_members(self, kind: Any) -> None:
@@ -323,12 +325,13 @@ class FunctionWriter(ValueWriter):
         elif not self.is_again(value):
             now = writer.digest()
             self.put(OTHER, now)
-            self.checks.data.append((value, glance(self._own, value)))
+            self.checks.add_data(value, glance(self._own, value))
             self._note_change(value, now)
 
     def _write_other_state(self, value: Any) -> None:
         """Write an object that has functions or classes of the user's in it."""
         self._note_change(value, self._state(value))
+        self.checks.add_object(value)
         self.write(value)
 
     def _note_change(self, value: Any, now: bytes) -> None:

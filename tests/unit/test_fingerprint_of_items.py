@@ -488,6 +488,23 @@ def test_other_blocks_have_none(items):
     assert Fingerprints().block(items) is None
 
 
+class Fresh:
+    """An item that pickle makes by a function that is new each time."""
+
+    def __init__(self, number):
+        self.number = number
+
+    def __reduce__(self):
+        return (lambda number=self.number: number), ()
+
+
+def test_functions_that_live_shortly_are_not_taken_for_each_other():
+    items = [Fresh(number) for number in range(300)]
+    found = Fingerprints().items(items)
+    assert len(set(found)) == len(items)
+    assert found == [of(item) for item in items]
+
+
 def test_the_class_of_an_item_is_part_of_it(monkeypatch):
     prints = Fingerprints()
     item = Point(1.0)
