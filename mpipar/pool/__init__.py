@@ -2,11 +2,10 @@
 
 ::
 
-    Pool, Executor, joblib ──▶ Session ──▶ Engine ─────────▶ Station of the root ──▶ its worker
-    processes
-      the script's threads     jobs        a thread,     └─▶ agent of another rank ─▶ Station ──▶ its workers
-                                           a Dispatch        (MPI messages)                       (sockets)
-                                           for each pool
+    Pool, Executor, joblib ──▶ Session ──▶ Engine ────────┬─▶ WorkerManager of the root ──▶ its workers
+      the script's threads     jobs        a thread, with │   WorkerManager of a rank ────▶ its workers
+                                           a Dispatch for │     ▲                (sockets)
+                                           each pool      └─▶ agent of that rank (MPI messages)
 
 The root's script hands in jobs. The engine cuts them into batches that take some milliseconds each,
 and gives these to workers as they become free. No rank computes itself: each has at least one

@@ -45,7 +45,7 @@ class Dispatch:
     calls_number : int
         Of the job that single tasks belong to.
     order : callable
-        ``order(rank, order, frames)``: have something done by the station of a rank.
+        ``order(rank, order, frames)``: have something done by the worker manager of a rank.
     hosts : list of str
         The nodes of all ranks.
     retries : int
@@ -278,7 +278,7 @@ class Dispatch:
     # Taking in.
 
     def take_in(self, rank: int, event: Event, frames: Frames) -> None:
-        """Take in what happened at the station of a rank."""
+        """Take in what happened at the worker manager of a rank."""
         if event.what == worker_manager.BROKE:
             self._break(frames)
             return

@@ -4,7 +4,7 @@
 
     script's threads                  engine's thread
     Session.submit(job) ──post──▶ jobs ─▶ batches ─▶ slots: one for each worker process of each rank
-    result.get()  ◀──── sinks ◀── outcomes ◀──────── events of stations, the root's own and those of relays
+    result.get()  ◀──── sinks ◀── outcomes ◀──────── events of managers, the root's own and those of relays
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from mpipar.pool import importing, inheritance, module_sharing, twins, worker
 from mpipar.pool.dispatch import Dispatch
 from mpipar.pool.rendezvous import Patience, drain, meet
 from mpipar.pool.session import Session
-from mpipar.pool.worker_manager import LEAVE, Event, Order, Station
+from mpipar.pool.worker_manager import LEAVE, Event, Order, WorkerManager
 from mpipar.runtime.channel import Frames
 from mpipar.runtime.communicator import Comm
 from mpipar.runtime.doorbell import Doorbell
@@ -104,7 +104,7 @@ class Engine(threading.Thread):
         self.hosts = [peer.host for peer in self._peers]
         self._advise()
         rung = all(peer.bell is not None for peer in self._peers)
-        self._station = Station(self._bell)
+        self._worker_manager = WorkerManager(self._bell)
         self._patience = Patience(self._link, rung=rung)
         self._pools: dict[int, Dispatch] = {}
         self._numbers, self._job_numbers = itertools.count(), itertools.count()
@@ -263,13 +263,13 @@ class Engine(threading.Thread):
         seconds = 0.0
         if not self._actions and not self._is_ending:
             seconds = self._patience.seconds()
-        self._station.wait(seconds)
+        self._worker_manager.wait(seconds)
         self._is_sleeping = False
         for _ in range(len(self._actions)):
             dispatch, action = self._actions.popleft()
             action()
             self._look_at(dispatch)
-        for event, frames in self._station.events():
+        for event, frames in self._worker_manager.events():
             self._take_in(0, event, frames)
         if self._link is not None:
             for rank, (head, *frames) in self._link.receive():
@@ -291,9 +291,9 @@ class Engine(threading.Thread):
             self._pools.pop(dispatch.number, None)
 
     def _order(self, rank: int, order: Order, frames: Frames = ()) -> None:
-        """Have something done by the station of a rank."""
+        """Have something done by the worker manager of a rank."""
         if rank == 0:
-            self._station.obey(order, frames)
+            self._worker_manager.obey(order, frames)
             return
         assert self._link is not None
         self._patience.note()
@@ -358,7 +358,7 @@ class Engine(threading.Thread):
         for rank in self._ranks():
             if rank:
                 self._order(rank, Order(LEAVE), [b"lost"] if self._lost else [])
-        self._station.end()
+        self._worker_manager.end()
         if self._link is not None:
             drain(self._link, _FAREWELL_SECONDS)
 

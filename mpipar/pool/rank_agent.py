@@ -8,7 +8,7 @@ import pickle
 import signal
 
 from mpipar.pool.rendezvous import Patience, drain, meet
-from mpipar.pool.worker_manager import LEAVE, Order, Station
+from mpipar.pool.worker_manager import LEAVE, Order, WorkerManager
 from mpipar.runtime.communicator import Comm
 from mpipar.runtime.doorbell import Doorbell
 
@@ -29,21 +29,22 @@ def serve(comm: Comm, workers: int | str) -> None:
     link, peers = meet(comm, bell, workers)
     assert link is not None
     root = peers[0].bell if peers[comm.rank].bell is not None else None
-    station, patience = Station(bell, is_roots=False), Patience(link, rung=root is not None)
+    manager = WorkerManager(bell, is_roots=False)
+    patience = Patience(link, rung=root is not None)
     while True:
-        station.wait(patience.seconds())
+        manager.wait(patience.seconds())
         for _, (head, *frames) in link.receive():
             order = Order(*pickle.loads(head))
             if order.what == LEAVE:
-                station.end()
+                manager.end()
                 comm.lost_ranks += bool(frames)  # the root tells
                 drain(link, 1.0)
                 return
             patience.note()
-            station.obey(order, frames)
+            manager.obey(order, frames)
         if 0 in link.lost:
             os._exit(1)  # the root has died, and its script with it
-        for event, news in station.events():
+        for event, news in manager.events():
             patience.note()
             link.send(0, [pickle.dumps(tuple(event)), *news])
             if root is not None:

@@ -1,6 +1,6 @@
 """The worker processes of one rank, for all pools.
 
-The engine, on the root or through a relay, says what is to be done; the station tells what
+The engine, on the root or through a relay, says what is to be done; the worker manager tells what
 happened. Workers that die are replaced without being asked.
 """
 
@@ -16,7 +16,7 @@ from typing import NamedTuple
 from mpipar.pool.worker import work, work_in_thread
 from mpipar.runtime import child
 from mpipar.runtime.channel import Frames
-from mpipar.runtime.crew import Broken, Crew, Lost, Message, Place, Process, in_process
+from mpipar.runtime.crew import Berth, Broken, Crew, Lost, Message, Process, in_process
 from mpipar.runtime.crew import Event as CrewEvent
 from mpipar.runtime.doorbell import Doorbell
 
@@ -29,7 +29,7 @@ BROKE = "broke"
 _NOT_STARTED = (OSError, EOFError, MemoryError, RuntimeError)  # of processes, descriptors, …
 
 MOST_STILLBORN = 3
-"""A pool is given up when so many workers in one place, one after the other, die before they are
+"""A pool is given up when so many workers in one berth, one after the other, die before they are
 ready.
 """
 
@@ -42,7 +42,7 @@ def may_have_children() -> bool:
 
 
 class Order(NamedTuple):
-    """What a station is to do.
+    """What a worker manager is to do.
 
     Attributes
     ----------
@@ -61,7 +61,7 @@ class Order(NamedTuple):
 
 
 class Event(NamedTuple):
-    """What happened at a station.
+    """What happened at a worker manager.
 
     Attributes
     ----------
@@ -101,8 +101,8 @@ def _start(sock: socket.socket) -> Process:
     return thread
 
 
-class _Slot(Place):
-    """The place of a worker of a pool."""
+class _Slot(Berth):
+    """The berth of a worker of a pool."""
 
     def __init__(self, pool: _Pool, number: int) -> None:
         super().__init__()
@@ -138,7 +138,7 @@ class _Pool:
         return [self._setup, str(number).encode()]
 
 
-class Station:
+class WorkerManager:
     """The worker processes of one rank.
 
     Parameters
@@ -146,7 +146,7 @@ class Station:
     bell : Doorbell
         What else to wake up for.
     is_roots : bool
-        Whether it tells what all stations could tell.
+        Whether it tells what all worker managers could tell.
     """
 
     def __init__(self, bell: Doorbell, *, is_roots: bool = True) -> None:
@@ -221,7 +221,7 @@ class Station:
             self._give_up(slot, [pickle.dumps(problem)])
 
     def _take_in(self, news: CrewEvent[_Slot]) -> None:
-        slot = news.place
+        slot = news.berth
         match news:
             case Message():
                 self._tell(MESSAGE, slot, news.frames)

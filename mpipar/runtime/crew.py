@@ -1,4 +1,4 @@
-"""The processes that a rank has started: each in a place, where another one follows it if it dies.
+"""The processes that a rank has started: each in a berth, where another one follows it if it dies.
 
 ::
 
@@ -60,7 +60,7 @@ class Process(Protocol):
         """Wait for its end."""
 
 
-class Place:
+class Berth:
     """Where one process works at a time; who has a crew derives its own from this.
 
     Attributes
@@ -85,7 +85,7 @@ class Place:
         return None if self._member is None else self._member.process.pid
 
 
-P = TypeVar("P", bound=Place)
+P = TypeVar("P", bound=Berth)
 
 Start: TypeAlias = Callable[[socket.socket], Process]
 """Starts a process, which gets the socket; it is closed here, unless the two share it."""
@@ -94,28 +94,28 @@ Start: TypeAlias = Callable[[socket.socket], Process]
 class Ready(NamedTuple, Generic[P]):
     """A process is ready, and says what the frames say."""
 
-    place: P
+    berth: P
     frames: Frames
 
 
 class Broken(NamedTuple, Generic[P]):
     """A process can't get ready, and says why."""
 
-    place: P
+    berth: P
     frames: Frames
 
 
 class Message(NamedTuple, Generic[P]):
     """A process that is ready has sent something."""
 
-    place: P
+    berth: P
     frames: Frames
 
 
 class Lost(NamedTuple, Generic[P]):
-    """A process has died, for a reason; its place is empty."""
+    """A process has died, for a reason; its berth is empty."""
 
-    place: P
+    berth: P
     reason: str
     was_ready: bool
 
@@ -200,14 +200,14 @@ class _Leaving(NamedTuple):
 
 
 class Crew(Generic[P]):
-    """Processes, each in a place.
+    """Processes, each in a berth.
 
     Parameters
     ----------
     start : callable
         Starts a process, which gets the other end of a socket.
     greet : callable
-        Returns the first message to the process that has just been started in a place.
+        Returns the first message to the process that has just been started in a berth.
     bell : Doorbell, optional
         What else to wake up for.
     """
@@ -224,8 +224,8 @@ class Crew(Generic[P]):
         if bell is not None:
             self._selector.register(bell, selectors.EVENT_READ)
 
-    def start(self, place: P) -> None:
-        """Start a process in an empty place. Raises OSError or EOFError if there can't be one."""
+    def start(self, berth: P) -> None:
+        """Start a process in an empty berth. Raises OSError or EOFError if there can't be one."""
         ours, theirs = socket.socketpair()
         try:
             process = self._start(theirs)
@@ -233,20 +233,20 @@ class Crew(Generic[P]):
             ours.close()
             theirs.close()
             raise
-        member = place._member = _Member(process, Channel(ours))
+        member = berth._member = _Member(process, Channel(ours))
         for ear in member.ears():
-            self._selector.register(ear, selectors.EVENT_READ, place)
-        self.send(place, self._greet(place))
+            self._selector.register(ear, selectors.EVENT_READ, berth)
+        self.send(berth, self._greet(berth))
 
-    def send(self, place: P, frames: Frames) -> None:
+    def send(self, berth: P, frames: Frames) -> None:
         """Send a message, without waiting; what one that has died doesn't take is dropped."""
-        if place._member is not None:
-            place._member.channel.send(frames)
-            self._watch(place, place._member)
+        if berth._member is not None:
+            berth._member.channel.send(frames)
+            self._watch(berth, berth._member)
 
-    def has_sent(self, place: P) -> bool:
+    def has_sent(self, berth: P) -> bool:
         """Return whether something is on its way from a process."""
-        return place._member is not None and place._member.channel.has_begun
+        return berth._member is not None and berth._member.channel.has_begun
 
     def wait(self, seconds: float) -> Iterator[Event[P]]:
         """Wait until something happens, the bell rings or the time is over; return what happened,
@@ -258,24 +258,24 @@ class Crew(Generic[P]):
             seconds = min(seconds, _LOOK_SECONDS)
             self._look_after_leaving(may_linger=True)
         for key, mask in self._selector.select(seconds):
-            place = key.data
-            if place is None:
+            berth = key.data
+            if berth is None:
                 assert self._bell is not None
                 self._bell.quiet()
-            elif place._member is not None:  # else it was lost a moment ago
-                self._attend(place, place._member, mask, key.fileobj)
+            elif berth._member is not None:  # else it was lost a moment ago
+                self._attend(berth, berth._member, mask, key.fileobj)
         return self._taken()
 
-    def retire(self, place: P) -> None:
-        """Tell a process, which is idle, to end; its place is empty at once."""
-        member = self._vacate(place)
+    def retire(self, berth: P) -> None:
+        """Tell a process, which is idle, to end; its berth is empty at once."""
+        member = self._vacate(berth)
         if member is not None:
             member.channel.send(END)
             self._leaving.append(_Leaving(member, time.monotonic() + FAREWELL_SECONDS))
 
-    def kill(self, *places: P) -> None:
-        """End processes, whatever they do, and wait for that; their places are empty."""
-        members = [member for place in places if (member := self._vacate(place))]
+    def kill(self, *berths: P) -> None:
+        """End processes, whatever they do, and wait for that; their berths are empty."""
+        members = [member for berth in berths if (member := self._vacate(berth))]
         for member in members:
             member.strike()
         for member in members:
@@ -294,15 +294,15 @@ class Crew(Generic[P]):
         while self._news:
             yield self._news.popleft()
 
-    def _attend(self, place: P, member: _Member, mask: int, ear: object) -> None:
+    def _attend(self, berth: P, member: _Member, mask: int, ear: object) -> None:
         """Go on sending to a process, and take in what it has sent."""
         if mask & selectors.EVENT_WRITE:
             member.channel.flush()
-            self._watch(place, member)
+            self._watch(berth, member)
         if mask & selectors.EVENT_READ:
-            self._listen(place, member, has_ended=ear is not member.channel)
+            self._listen(berth, member, has_ended=ear is not member.channel)
 
-    def _watch(self, place: P, member: _Member) -> None:
+    def _watch(self, berth: P, member: _Member) -> None:
         """Wait for room in the socket of a process, if there is more to send."""
         wants_room = member.channel.has_unsent
         if member.waits_for_room == wants_room:
@@ -311,62 +311,62 @@ class Crew(Generic[P]):
         events = selectors.EVENT_READ
         if wants_room:
             events |= selectors.EVENT_WRITE
-        self._selector.modify(member.channel, events, place)
+        self._selector.modify(member.channel, events, berth)
 
-    def _listen(self, place: P, member: _Member, *, has_ended: bool) -> None:
+    def _listen(self, berth: P, member: _Member, *, has_ended: bool) -> None:
         try:
-            while self._take_in(place, member) and has_ended:
+            while self._take_in(berth, member) and has_ended:
                 pass
         except EOFError:
             has_ended = True
         if has_ended:
-            self._lose(place, member)
+            self._lose(berth, member)
 
-    def _take_in(self, place: P, member: _Member) -> bool:
+    def _take_in(self, berth: P, member: _Member) -> bool:
         """Take in what a process has sent; return whether it was anything. Raises EOFError when it
         has closed its end.
         """
         was_heard = False
         for frames in member.channel.receive():
             was_heard = True
-            if place.is_ready:
-                self._news.append(Message(place, frames))
+            if berth.is_ready:
+                self._news.append(Message(berth, frames))
             else:
-                self._meet(place, frames)
+                self._meet(berth, frames)
         return was_heard
 
-    def _meet(self, place: P, first: Frames) -> None:
+    def _meet(self, berth: P, first: Frames) -> None:
         """Take in the first message of a process."""
         what, *rest = first
         if what == BROKEN:
-            self._news.append(Broken(place, rest))
+            self._news.append(Broken(berth, rest))
             return
-        place.is_ready = True
-        place.stillborn = 0
-        self._news.append(Ready(place, rest))
+        berth.is_ready = True
+        berth.stillborn = 0
+        self._news.append(Ready(berth, rest))
 
-    def _lose(self, place: P, member: _Member) -> None:
+    def _lose(self, berth: P, member: _Member) -> None:
         reason = member.how_it_ended()
-        if not place.is_ready:
-            place.stillborn += 1
-        self._news.append(Lost(place, reason, place.is_ready))
-        self._empty(place, member)
+        if not berth.is_ready:
+            berth.stillborn += 1
+        self._news.append(Lost(berth, reason, berth.is_ready))
+        self._empty(berth, member)
         member.kill()
 
-    def _vacate(self, place: P) -> _Member | None:
-        """Take the process from its place, and whatever it has sent."""
-        self._news = deque(news for news in self._news if news.place is not place)
-        member = place._member
+    def _vacate(self, berth: P) -> _Member | None:
+        """Take the process from its berth, and whatever it has sent."""
+        self._news = deque(news for news in self._news if news.berth is not berth)
+        member = berth._member
         if member is not None:
-            self._empty(place, member)
+            self._empty(berth, member)
         return member
 
-    def _empty(self, place: P, member: _Member) -> None:
+    def _empty(self, berth: P, member: _Member) -> None:
         for ear in member.ears():
             self._selector.unregister(ear)
-        place._member = None
-        place.is_ready = False
-        place.generation += 1
+        berth._member = None
+        berth.is_ready = False
+        berth.generation += 1
 
     def _look_after_leaving(self, *, may_linger: bool) -> None:
         for leaving in list(self._leaving):

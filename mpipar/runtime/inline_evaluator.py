@@ -12,9 +12,9 @@ from mpipar.runtime.progress_state import Record, Tally
 from mpipar.runtime.schedule import Share
 
 
-class InRank:
+class InlineEvaluator:
     """The evaluator of a rank without a pool. Has the methods of
-    :class:`mpipar.runtime.pool_evaluator.Workers`.
+    :class:`mpipar.runtime.pool_evaluator.PoolEvaluator`.
     """
 
     def __init__(self, task: Task, comm: Comm) -> None:
@@ -23,7 +23,7 @@ class InRank:
         self.records = [Record(comm.rank, comm.host, os.getpid())]
         self.cores = 1
 
-    def __enter__(self) -> InRank:
+    def __enter__(self) -> InlineEvaluator:
         return self
 
     def __exit__(self, *_: object) -> None:

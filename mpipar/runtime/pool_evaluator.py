@@ -23,7 +23,7 @@ from mpipar.base.errors import BadInput
 from mpipar.core.blocks import Blocks
 from mpipar.runtime.between_blocks import Watch
 from mpipar.runtime.channel import Frames
-from mpipar.runtime.crew import Broken, Crew, Event, Lost, Message, Place, Ready, in_process
+from mpipar.runtime.crew import Berth, Broken, Crew, Event, Lost, Message, Ready, in_process
 from mpipar.runtime.evaluate import POLL_SECONDS, Task
 from mpipar.runtime.failure import Failure, Skipped, items_of, one_line
 from mpipar.runtime.outlets import warn
@@ -36,8 +36,8 @@ MOST_DEATHS = 3
 """A block has failed when so many workers have died of it."""
 
 
-class _Worker(Place):
-    """A place in the pool, and what is known of the worker that is there now.
+class _Worker(Berth):
+    """A berth in the pool, and what is known of the worker that is there now.
 
     Attributes
     ----------
@@ -78,7 +78,7 @@ def _explained(error: Exception) -> str:
     return reason
 
 
-class Workers:
+class PoolEvaluator:
     """A pool that evaluates chunks of blocks; a context manager.
 
     Parameters
@@ -138,7 +138,7 @@ class Workers:
             raise BadInput(f"workers: {_explained(error)}") from None
 
     def _start(self, worker: _Worker) -> Failure | None:
-        """Start a worker in an empty place; return why that can't be done."""
+        """Start a worker in an empty berth; return why that can't be done."""
         try:
             self._crew.start(worker)
         except (OSError, EOFError) as error:
@@ -149,7 +149,7 @@ class Workers:
         self.records.append(worker.record)
         return None
 
-    def __enter__(self) -> Workers:
+    def __enter__(self) -> PoolEvaluator:
         return self
 
     def __exit__(
@@ -224,7 +224,7 @@ class Workers:
             if not isinstance(event, Message):
                 self._note(event)
                 continue
-            worker, outcome = event.place, unpacked(event.frames)
+            worker, outcome = event.berth, unpacked(event.frames)
             chunk, worker.chunk = worker.chunk, None
             assert chunk is not None
             share.note(outcome.handled, outcome.seconds)
@@ -235,7 +235,7 @@ class Workers:
 
     def _note(self, event: Event[_Worker]) -> None:
         """Note what has become of a worker."""
-        worker = event.place
+        worker = event.berth
         match event:
             case Ready():
                 worker.cores = int(bytes(event.frames[0]))

@@ -28,7 +28,7 @@ from mpipar.runtime.evaluate import Task
 from mpipar.runtime.failure import Failure, one_line
 from mpipar.runtime.finishing import finished, is_enough
 from mpipar.runtime.gathering import Gathering
-from mpipar.runtime.inline_evaluator import InRank
+from mpipar.runtime.inline_evaluator import InlineEvaluator
 from mpipar.runtime.pinning import advice, place
 from mpipar.runtime.progress_state import Done, Tally
 from mpipar.runtime.result import Result
@@ -36,7 +36,7 @@ from mpipar.runtime.schedule import share
 from mpipar.runtime.shared import shared_arrays
 
 if TYPE_CHECKING:
-    from mpipar.runtime.pool_evaluator import Workers
+    from mpipar.runtime.pool_evaluator import PoolEvaluator
 
 
 FIRST_STAGE = 2**4
@@ -98,7 +98,7 @@ class _Run:
         comm: Comm,
         conduct: Conduct,
         workers: int,
-        evaluator: InRank | Workers,
+        evaluator: InlineEvaluator | PoolEvaluator,
     ) -> None:
         self._bound, self._comm, self._conduct, self._workers = bound, comm, conduct, workers
         self._evaluator = evaluator
@@ -300,12 +300,14 @@ def _stages(bound: BoundKernel) -> Iterator[int]:
     yield bound.plan.n_blocks
 
 
-def _evaluator(task: Task, comm: Comm, count: int, conduct: Conduct) -> InRank | Workers:
+def _evaluator(
+    task: Task, comm: Comm, count: int, conduct: Conduct
+) -> InlineEvaluator | PoolEvaluator:
     if count == 1 and conduct.options.block_timeout is None:
-        return InRank(task, comm)
-    from mpipar.runtime.pool_evaluator import Workers  # multiprocessing takes time to load
+        return InlineEvaluator(task, comm)
+    from mpipar.runtime.pool_evaluator import PoolEvaluator  # multiprocessing takes time to load
 
-    return Workers(
+    return PoolEvaluator(
         task, count, rank=comm.rank, host=comm.host, block_timeout=conduct.options.block_timeout
     )
 

@@ -1,4 +1,4 @@
-"""Processes of a rank: started in places, greeted, heard, replaced and ended. Here threads are the
+"""Processes of a rank: started in berths, greeted, heard, replaced and ended. Here threads are the
 processes, each doing what its greeting says.
 """
 
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from mpipar.runtime import crew
 from mpipar.runtime.channel import Receiver, send
-from mpipar.runtime.crew import BROKEN, LINGER, READY, Broken, Crew, Lost, Message, Place, Ready
+from mpipar.runtime.crew import BROKEN, LINGER, READY, Berth, Broken, Crew, Lost, Message, Ready
 from mpipar.runtime.doorbell import Doorbell
 
 LARGE = bytes(5_000_000)  # more than a socket takes
@@ -77,26 +77,26 @@ class Member(threading.Thread):
 
 
 class Room:
-    """Places with a crew, whose members do what is said for each place, in turn."""
+    """Berths with a crew, whose members do what is said for each berth, in turn."""
 
     def __init__(self, *says, bell=None):
         self.crew = Crew(self._start, self._greeting, bell)
-        self.places = []
+        self.berths = []
         self.says = {}
         self.members = []
         for each in says:
-            place = Place()
-            self.places.append(place)
-            self.says[place] = list(each)
-            self.crew.start(place)
+            berth = Berth()
+            self.berths.append(berth)
+            self.says[berth] = list(each)
+            self.crew.start(berth)
 
     def _start(self, sock):
         self.members.append(Member(sock))
         return self.members[-1]
 
-    def _greeting(self, place):
-        says = self.says[place]
-        return says[min(place.generation, len(says) - 1)]
+    def _greeting(self, berth):
+        says = self.says[berth]
+        return says[min(berth.generation, len(says) - 1)]
 
     def happens(self, count):
         """Return the next events, waiting for them."""
@@ -121,7 +121,7 @@ def room():
 
     yield make
     for each in made:
-        each.crew.kill(*each.places)
+        each.crew.kill(*each.berths)
         each.crew.end()
 
 
@@ -135,21 +135,21 @@ def hasty(monkeypatch):
 @given(st.lists(st.lists(st.binary(max_size=30), min_size=1, max_size=3), max_size=6))
 def test_messages_come_back_in_order_after_the_first_one(messages):
     its = Room([[b"echo"]])
-    [place] = its.places
+    [berth] = its.berths
     for message in messages:
-        its.crew.send(place, message)
+        its.crew.send(berth, message)
     first, *rest = its.happens(1 + len(messages))
-    assert first == Ready(place, [b"here"])
-    assert place.is_ready
-    assert rest == [Message(place, message) for message in messages]
-    its.crew.retire(place)
+    assert first == Ready(berth, [b"here"])
+    assert berth.is_ready
+    assert rest == [Message(berth, message) for message in messages]
+    its.crew.retire(berth)
     its.crew.end()
     assert [member.exitcode for member in its.members] == [0]
 
 
 def test_a_greeting_and_messages_that_a_socket_does_not_take_at_once_arrive(room):
     its = room([[b"count", LARGE, LARGE]], [[b"echo"]])
-    counting, echoing = its.places
+    counting, echoing = its.berths
     its.crew.send(echoing, [LARGE])
     events = its.happens(4)
     assert Ready(counting, [str(2 * len(LARGE)).encode()]) in events
@@ -159,47 +159,47 @@ def test_a_greeting_and_messages_that_a_socket_does_not_take_at_once_arrive(room
 
 def test_what_one_says_before_it_dies_is_heard_first(room):
     its = room([[b"talk_and_die"]])
-    [place] = its.places
+    [berth] = its.berths
     reason = "the worker ended with exit code 3"
-    expected = [Ready(place, []), Message(place, [b"1"]), Message(place, [b"2"])]
-    assert its.happens(4) == [*expected, Lost(place, reason, was_ready=True)]
-    its.crew.send(place, [b"nobody is there"])
-    assert (place.pid, place.is_ready, place.generation, place.stillborn) == (None, False, 1, 0)
+    expected = [Ready(berth, []), Message(berth, [b"1"]), Message(berth, [b"2"])]
+    assert its.happens(4) == [*expected, Lost(berth, reason, was_ready=True)]
+    its.crew.send(berth, [b"nobody is there"])
+    assert (berth.pid, berth.is_ready, berth.generation, berth.stillborn) == (None, False, 1, 0)
 
 
 def test_deaths_before_the_first_message_are_counted_until_one_is_ready(room):
     its = room([[b"die"], [b"die"], [b"echo"], [b"die"]])
-    [place] = its.places
+    [berth] = its.berths
     for deaths in (1, 2):
-        assert its.happens(1) == [Lost(place, "the worker was killed by SIGKILL", was_ready=False)]
-        assert (place.stillborn, place.generation) == (deaths, deaths)
-        its.crew.start(place)
-    assert its.happens(1) == [Ready(place, [b"here"])]
-    assert place.stillborn == 0
-    its.crew.kill(place)
-    its.crew.start(place)
+        assert its.happens(1) == [Lost(berth, "the worker was killed by SIGKILL", was_ready=False)]
+        assert (berth.stillborn, berth.generation) == (deaths, deaths)
+        its.crew.start(berth)
+    assert its.happens(1) == [Ready(berth, [b"here"])]
+    assert berth.stillborn == 0
+    its.crew.kill(berth)
+    its.crew.start(berth)
     [lost] = its.happens(1)
-    assert (lost.was_ready, place.stillborn, place.generation) == (False, 1, 4)
+    assert (lost.was_ready, berth.stillborn, berth.generation) == (False, 1, 4)
 
 
 def test_one_that_can_not_get_ready_says_why(room):
     its = room([[b"fail"]])
-    [place] = its.places
-    assert its.happens(1) == [Broken(place, [b"why"])]
-    assert not place.is_ready
+    [berth] = its.berths
+    assert its.happens(1) == [Broken(berth, [b"why"])]
+    assert not berth.is_ready
 
 
 def test_nothing_is_told_of_those_that_were_ended_on_purpose(room):
     its = room([[b"talk_and_die"], [b"echo"]], [[b"echo"]])
-    place, other = its.places
+    berth, other = its.berths
     begun = its.happens(1)
-    while Message(place, [b"2"]) not in its.crew._news:  # what it said waits to be taken
+    while Message(berth, [b"2"]) not in its.crew._news:  # what it said waits to be taken
         its.crew._news.extend(its.crew.wait(0.1))
-    its.crew.kill(place)
-    its.crew.kill(place)  # an empty place
-    its.crew.start(place)
-    assert {*map(type, begun + its.happens(2 - (begun[0].place is other)))} == {Ready}
-    its.crew.retire(place)
+    its.crew.kill(berth)
+    its.crew.kill(berth)  # an empty berth
+    its.crew.start(berth)
+    assert {*map(type, begun + its.happens(2 - (begun[0].berth is other)))} == {Ready}
+    its.crew.retire(berth)
     its.crew.retire(other)
     its.crew.end()
     assert not list(its.crew._news)
@@ -209,8 +209,8 @@ def test_one_that_does_not_end_in_time_is_killed_but_for_those_that_must_linger(
     its = room([[b"linger"]], [[b"stay"]])
     lingering, staying = its.members
     its.happens(2)
-    for place in its.places:
-        its.crew.retire(place)
+    for berth in its.berths:
+        its.crew.retire(berth)
     end = time.monotonic() + SECONDS
     while staying.is_alive():
         assert time.monotonic() < end
@@ -232,14 +232,14 @@ def test_a_bell_ends_a_wait(room):
 
 def test_it_is_known_whether_something_is_on_its_way(room):
     its = room([[b"echo"]])
-    [place] = its.places
+    [berth] = its.berths
     end = time.monotonic() + SECONDS
-    while not its.crew.has_sent(place):
+    while not its.crew.has_sent(berth):
         assert time.monotonic() < end
     its.happens(1)
-    assert not its.crew.has_sent(place)
-    its.crew.kill(place)
-    assert not its.crew.has_sent(place)
+    assert not its.crew.has_sent(berth)
+    its.crew.kill(berth)
+    assert not its.crew.has_sent(berth)
 
 
 def test_a_socket_is_closed_if_no_process_can_be_started():
@@ -249,11 +249,11 @@ def test_a_socket_is_closed_if_no_process_can_be_started():
         sockets.append(sock)
         raise OSError("no more processes")
 
-    place, its = Place(), Crew(start, lambda _: [b"never"])
+    berth, its = Berth(), Crew(start, lambda _: [b"never"])
     with pytest.raises(OSError, match="no more processes"):
-        its.start(place)
+        its.start(berth)
     assert sockets[0].fileno() == -1
-    assert place.pid is None
+    assert berth.pid is None
     its.end()
 
 
@@ -263,10 +263,10 @@ def test_a_thread_is_a_member_without_a_descriptor():
         member.sentinel = None
         return member
 
-    place, its = Place(), Crew(start, lambda _: [b"talk_and_die"])
-    its.start(place)
+    berth, its = Berth(), Crew(start, lambda _: [b"talk_and_die"])
+    its.start(berth)
     events, end = [], time.monotonic() + SECONDS
     while len(events) < 4 and time.monotonic() < end:
         events.extend(its.wait(0.1))
-    assert events[-1] == Lost(place, "the worker has ended", was_ready=True)
+    assert events[-1] == Lost(berth, "the worker has ended", was_ready=True)
     its.end()
