@@ -18,7 +18,7 @@ def block_on_gpu(samples: int) -> int:
     return min(2**33, max(2**24, -(-samples // 32)))
 
 
-@driver(n="samples", reduction=Count, block={"cpu": 2**15, "compiled": 2**17, "gpu": block_on_gpu})
+@driver(n="samples", reduction=Count, block={"cpu": 2**15, "compiled": 2**20, "gpu": block_on_gpu})
 def mcpi(block: Block, rng: Any, xp: Any, *, samples: PositiveInt = 10**8) -> Any:
     """π by Monte Carlo: the share of random points of a square that fall into its circle.
 

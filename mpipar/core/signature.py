@@ -9,7 +9,7 @@ from typing import Any
 from mpipar.base.errors import BadKernel
 from mpipar.base.text import did_you_mean
 
-GIVEN = ("rng", "xp", "sfc64")
+GIVEN = ("rng", "xp", "seeds")
 """Positional parameters of a kernel that are not arrays in shared memory."""
 
 

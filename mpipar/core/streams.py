@@ -13,7 +13,10 @@ same hash.
 
 from __future__ import annotations
 
+import numpy as np
 from numpy.random import SFC64, Generator, SeedSequence
+
+from mpipar.core.partials import Array
 
 
 def stream(seed: int, index: int) -> Generator:
@@ -26,3 +29,10 @@ def words(seed: int, index: int) -> tuple[int, int, int, int]:
     sequence = SeedSequence(seed, spawn_key=(index,))
     first, second, third, fourth = sequence.generate_state(4).tolist()
     return first, second, third, fourth
+
+
+def seeds(seed: int, index: int) -> Array:
+    """Return 64 words of 64 bits for block ``index`` in a run with this ``seed`` (both ≥ 0), to seed
+    generators of one's own with.
+    """
+    return SeedSequence(seed, spawn_key=(index,)).generate_state(64, np.uint64)

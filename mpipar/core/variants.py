@@ -82,8 +82,8 @@ def check_variant(
     wanted = arrays_wanted(function)
     for name in set(GIVEN).intersection(wanted).difference(there.gives):
         raise BadKernel(f"{kernel}: {there.one} can't be given {name!r}")
-    if {"rng", "sfc64"} <= set(wanted):
-        raise BadKernel(f"{kernel}: rng and sfc64 are one stream; take one of both")
+    if {"rng", "seeds"} <= set(wanted):
+        raise BadKernel(f"{kernel}: rng and seeds are of one stream; take one of both")
     check_keywords(function, f"variant on the {device}", kernel, known)
     if jit:
         setattr(function, JIT, dict(jit))

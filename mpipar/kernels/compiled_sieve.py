@@ -8,15 +8,18 @@ in the same bit, for each of the eight residues r: eight loops strike them out w
 from __future__ import annotations
 
 import math
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from mpipar.core.plan import Block
 
-Bytes = npt.NDArray[np.uint8]
-Words = npt.NDArray[np.uint64]
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    Bytes: TypeAlias = npt.NDArray[np.uint8]
+    Words: TypeAlias = npt.NDArray[np.uint64]
+
 Word: TypeAlias = Any
 """A whole number of 64 bits without a sign."""
 

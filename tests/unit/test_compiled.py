@@ -14,12 +14,14 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from mpipar import BadInput, BadKernel, ExactSum
+from mpipar import BadInput, BadKernel, ExactSum, run
 from mpipar.core.block import Block
 from mpipar.core.devices.compiled import COMPILED
 from mpipar.core.devices.cpu import CPU
 from mpipar.core.kernel import Kernel
+from mpipar.core.streams import seeds
 from mpipar.kernels.compiled_sieve import FIRST_STRUCK, MOST_BYTES, count_primes
+from mpipar.kernels.mcpi import LANES
 from mpipar.kernels.pi import radius, tiles
 from mpipar.kernels.sieve import count
 from mpipar.mcpi import mcpi
@@ -339,18 +341,39 @@ def test_primes_are_counted_by_compiled_code_and_neither_listed_nor_tested():
     assert primes.bind({"below": 100}).runs_on("compiled")
 
 
+def numpys_generators(seed, index):
+    """Return the generators of a block of mcpi, as NumPy's."""
+    for words in seeds(seed, index)[: 3 * LANES].reshape(LANES, 3):
+        bits = np.random.SFC64()
+        state = np.array([*words, 1], np.uint64)
+        bits.state = {
+            "bit_generator": "SFC64",
+            "state": {"state": state},
+            "has_uint32": 0,
+            "uinteger": 0,
+        }
+        bits.random_raw(12)
+        yield np.random.Generator(bits)
+
+
 @settings(max_examples=30, deadline=None)
 @given(
     seed=st.integers(0, 2**63 - 1),
     index=st.integers(0, 50),
-    block=st.integers(1, 10) | st.integers(1000, 3000),
+    size=st.integers(1, 40) | st.integers(1000, 3000),
 )
-def test_mcpi_compiled_counts_the_points_of_numpys_own_stream(seed, index, block):
-    bound = mcpi.bind({"samples": 51 * block}, block=block, seed=seed, device="compiled")
-    readable = mcpi.bind({"samples": 51 * block}, block=block, seed=seed)
-    piece = bound.plan[index]
+def test_mcpi_compiled_counts_points_of_generators_that_numpy_has(seed, index, size):
+    bound = mcpi.bind({"samples": 51 * size}, block=size, seed=seed, device="compiled")
     compiled = bound.evaluator(None, compiling.compiler().open())
-    assert compiled(piece) == readable.evaluator()(piece)
+    rounds = -(-size // LANES)
+    drawn = [generator.random((rounds, 2)) for generator in numpys_generators(seed, index)]
+    points = np.stack(drawn, axis=1).reshape(-1, 2)[:size]
+    assert compiled(bound.plan[index]) == np.count_nonzero((points**2).sum(axis=1) < 1.0)
+
+
+def test_mcpi_compiled_is_as_near_to_pi_as_its_error_says():
+    found = run(mcpi, samples=4 * 10**7, device="compiled", seed=1)
+    assert abs(found.value - math.pi) < 4 * found.error
 
 
 ON_ANOTHER_PROCESSOR = """

@@ -13,8 +13,8 @@ Decorate a function with ``@kernel.on("compiled")``, or a kernel's one and only 
 
 It is in Numba's subset of Python, and takes what any kernel does: block (with ``index``, ``start``,
 ``stop``, ``size``, ``len`` and iteration), rng (the block's own generator of NumPy), shared arrays,
-and options after the ``*``; a list comes as an array. What draws by itself takes sfc64, the four words
-of 64 bits that are the state of that generator. Functions of Python's that it calls are compiled with
+and options after the ``*``; a list comes as an array. What draws by itself takes seeds, 64 words of 64
+bits that the seed of the run and the number of the block hash to. Functions of Python's that it calls are compiled with
 it. It says nothing of Numba: that is imported where ``--device compiled`` is asked for.
 
 Whole numbers have 64 bits there, and none is checked for that. No sum is reordered and no product
@@ -66,7 +66,7 @@ class _Compiled(Device):
     where = ", compiled"
     needs = 'one is in Numba\'s subset of Python, decorated with kernel.on("compiled")'
     most_items = 2**63 - 1
-    gives = ("rng", "sfc64")
+    gives = ("rng", "seeds")
 
     @override
     def default_block(self, n: int) -> int:
@@ -132,12 +132,14 @@ def _generator(seed: int, index: int) -> Any:
     return stream(seed, index)
 
 
-def _state(seed: int, index: int) -> Any:
-    """Return the state of the generator of a block."""
-    return _generator(seed, index).bit_generator.state["state"]["state"]
+def _seeds(seed: int, index: int) -> Any:
+    """Return the words of a block."""
+    from mpipar.core.streams import seeds
+
+    return seeds(seed, index)
 
 
-_STREAMS = {"rng": _generator, "sfc64": _state}
+_STREAMS = {"rng": _generator, "seeds": _seeds}
 
 
 def _as_compiled(value: Any) -> Any:

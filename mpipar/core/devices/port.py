@@ -32,7 +32,7 @@ class Device(ABC):
         Items that all blocks together may have.
     gives : tuple of str
         What a function for it may take beside the block and arrays: rng, the random stream of the
-        block; sfc64, the state of that; xp, the array library.
+        block; seeds, for generators of its own; xp, the array library.
     """
 
     name: ClassVar[str]
