@@ -17,7 +17,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FunctionType
 from typing import Any
@@ -203,7 +203,7 @@ def compiled(function: FunctionType, arguments: Sequence[Any]) -> Compiled:
     dispatcher.disable_compile()
     made = Compiled(dispatcher, time.perf_counter() - began, kept.was_kept, kept.problem)
     if key is not None:
-        _made[key] = made
+        _made[key] = replace(made, was_kept=True, problem="")
     return made
 
 
