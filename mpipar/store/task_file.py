@@ -65,6 +65,8 @@ class TaskStore:
         More may be put into it until the end.
     is_kept : bool
         Whether there is an output.
+    packages : dict
+        {installed package: version} that earlier runs and known files were made with.
 
     Raises
     ------
@@ -94,10 +96,29 @@ class TaskStore:
             {}, finished=False
         )  # whose workers and timeline are those of the last run
         self._is_begun = self._is_written = False
-        foreign = [_foreign_calls(one, keep_pickled) for one in known]
+        self.packages: dict[str, str] = {}
+        foreign = [self._foreign_calls(one, keep_pickled) for one in known]
         if path is not None:
             self._open(Path(os.path.realpath(path)), resume)
         self.calls = list(itertools.chain(self._own, *foreign))
+
+    def _foreign_calls(self, path: Path, with_pickled: bool) -> list[StoredCall]:
+        """Return the calls of another file."""
+        tasks = task_tables.read(path)
+        self._note_packages(tasks)
+        if with_pickled:
+            run = str(tasks.about["run"])
+            for task in signed_outcomes(Path(f"{path}.pickled"), run):
+                tasks.calls[task.call].pickled[task.task] = task.data
+        for call in tasks.calls:
+            call.number = None
+        return tasks.calls
+
+    def _note_packages(self, tasks: Tasks) -> None:
+        """Take in the packages that a file was made with; they stay there."""
+        packages = tasks.about.get("packages")
+        if isinstance(packages, dict):
+            self.packages.update(packages)
 
     def _open(self, path: Path, resume: bool) -> None:
         self._path = path
@@ -121,6 +142,7 @@ class TaskStore:
         if resume:
             tasks = task_tables.read(self._path)
             self._last = tasks
+            self._note_packages(tasks)
         self._run, self._log_number = str(tasks.about["run"]), int(tasks.about["log"])
         self._own = tasks.calls
         if resume:
@@ -372,15 +394,3 @@ def _may_write(path: Path, resume: bool) -> str | None:
     if there is not None and resume:
         task_tables.read(path)
     return there
-
-
-def _foreign_calls(path: Path, with_pickled: bool) -> list[StoredCall]:
-    """Return the calls of another file."""
-    tasks = task_tables.read(path)
-    if with_pickled:
-        run = str(tasks.about["run"])
-        for task in signed_outcomes(Path(f"{path}.pickled"), run):
-            tasks.calls[task.call].pickled[task.task] = task.data
-    for call in tasks.calls:
-        call.number = None
-    return tasks.calls

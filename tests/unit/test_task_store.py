@@ -10,6 +10,7 @@ import resource
 import shutil
 import signal
 import stat
+import time
 import zlib
 from pathlib import Path
 
@@ -19,7 +20,7 @@ import pytest
 
 from mpipar import BadInput
 from mpipar.store import pickled_outcomes, task_tables
-from mpipar.store.outcome_blocks import packed
+from mpipar.store.outcome_blocks import packed, unpacked
 from mpipar.store.outcome_codec import ABSENT
 from mpipar.store.record_file import RecordFile
 from mpipar.store.seal import seal
@@ -693,3 +694,30 @@ def test_a_file_and_a_log_of_the_first_format_are_read(tmp_path):
     assert is_right(found, MAP, 60) == 60
     assert is_right(found, ONE, 6) == 6
     assert found == {}
+
+
+# What it costs.
+
+
+def test_a_million_floats_cost_little(path):
+    count = 10**6
+    outcomes = np.random.default_rng(1).random(count).tolist()
+    digests = os.urandom(DIGEST * count)
+    began = time.process_time()
+    store = opened(path)
+    call = store.begin_call(MAP, "map", [digest(block) for block in range(245)], digests)
+    for start in range(0, count, 1000):
+        tasks = range(start, start + 1000)
+        store.append(call, tasks, None, outcomes[start : start + 1000], span())
+    store.finish()
+    written = time.process_time()
+    assert path.stat().st_size <= 100 * count
+    assert written - began < 2
+    store = opened(path, resume=True)
+    assert store.calls[0].values() == outcomes
+    assert time.process_time() - written < 3
+    store.finish()
+    [piece] = store.calls[0].pieces
+    began = time.process_time()
+    assert unpacked(piece.data, count) == outcomes
+    assert time.process_time() - began < 0.3, "a third of that on a quiet machine"
