@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,6 +66,7 @@ class Memory:
         self._said: set[str] = set()
         self._is_over = False
         self._ending = threading.Event()
+        self._packages: dict[str, str] = {}
 
     def start(self) -> None:
         """Commit from now on."""
@@ -91,6 +92,23 @@ class Memory:
             return
         differs = "arguments differ" if self._met else "functions differ"
         self.say(f"no task was known: {differs} from the run before")
+
+    def note_packages(self, packages: Mapping[str, str]) -> None:
+        """Keep which versions of packages functions use, and say which are others than before."""
+        new = packages.keys() - self._packages.keys()
+        if not new:
+            return
+        self._packages.update(packages)
+        self._store.about["packages"] = {**self._store.packages, **self._packages}
+        others = []
+        for name in sorted(new):
+            version = packages[name]
+            before = self._store.packages.get(name, version)
+            if before != version:
+                others.append(f"{name} {version} (was {before})")
+        if others:
+            told = ", ".join(others)
+            self.say(f"outcomes are known that other versions have made: {told}")
 
     # What is kept.
 

@@ -149,6 +149,7 @@ class Recall:
     def _function(self, function: Any, kind: str) -> bytes | None:
         try:
             digest = self._fingerprints.function(function)
+            self._memory.note_packages(self._fingerprints.packages)
         except Unfingerprintable as reason:
             self._memory.say(f"tasks of {name_of(function)} are not kept: {reason}")
             return None

@@ -60,7 +60,7 @@ def about_script(found: ScriptSummary) -> Pairs:
     told = [f"{name} {version}" for name, version in versions.items() if version]
     packages = about.get("packages")
     if isinstance(packages, dict):
-        told += [f"{name} {version}" for name, version in packages.items()]
+        told += [f"{name} {packages[name]}" for name in packages if name != "python"]
     pairs.append(("made", one_line(", ".join([made.created or "", *told]))))
     return pairs + _how_to_go_on(found)
 

@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 
 from mpipar import BadInput
+from mpipar.pool.memory import Memory
 from mpipar.store import pickled_outcomes, task_tables
 from mpipar.store.outcome_blocks import packed, unpacked
 from mpipar.store.outcome_codec import ABSENT
@@ -721,3 +722,20 @@ def test_a_million_floats_cost_little(path):
     began = time.process_time()
     assert unpacked(piece.data, count) == outcomes
     assert time.process_time() - began < 0.3, "a third of that on a quiet machine"
+
+
+def test_other_versions_of_packages_are_told_once(path, tmp_path, capsys):
+    store = opened(path)
+    store.about["packages"] = {"numpy": "1.0", "scipy": "2.0"}
+    keep(store, begin_map(store, 1), [0])
+    store.finish()
+    store = opened(tmp_path / "other.h5", known=[path])
+    memory = Memory(store, 0)
+    for _ in range(2):
+        memory.note_packages({"numpy": "1.1", "scipy": "2.0", "astropy": "3.0"})
+    assert capsys.readouterr().err == (
+        "mpipar run: outcomes are known that other versions have made: numpy 1.1 (was 1.0)\n"
+    )
+    store.finish()
+    packages = task_tables.read(tmp_path / "other.h5").about["packages"]
+    assert packages == {"numpy": "1.1", "scipy": "2.0", "astropy": "3.0"}
