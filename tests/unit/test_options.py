@@ -309,7 +309,8 @@ def test_bad_workers_in_the_environment_are_refused(monkeypatch):
         pi()
 
 
-ON_COMMAND_LINES_ALONE = {"csv", "stop_before"}
+OF_TABLES = {name for name, option in parameters().items() if getattr(option, "of_tables", False)}
+ON_COMMAND_LINES_ALONE = {*OF_TABLES, "stop_before"}
 OF_MAPS = RunOptions.__dataclass_fields__.keys() - ON_COMMAND_LINES_ALONE - {"seed", "device"}
 
 
@@ -338,7 +339,7 @@ def test_the_table_of_options_in_the_docs_has_all_of_them():
     text = (Path(__file__).parents[2] / "docs/drivers.md").read_text(encoding="utf-8")
     table = text.partition("## Options of every driver")[2].partition("\n\nLarge counts")[0]
     documented = set(re.findall(r"^\| `(--[a-z-]+)", table, re.MULTILINE))
-    flags = {f"--{name.replace('_', '-')}" for name in parameters() if name != "csv"}
+    flags = {f"--{name.replace('_', '-')}" for name in parameters() if name not in OF_TABLES}
     assert documented == flags | {"--json", "--dry-run", "--help"}
 
 
