@@ -10,6 +10,7 @@ The way of a map through the layers::
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -129,6 +130,8 @@ def map(
         progress=progress,
     )
     comm = all_ranks("mpipar.map", options.workers)
+    if output is None and _script_keeps_tasks():
+        _notify("what comes out is not kept with the script's tasks: it takes an output of its own")
     listed_items = listed(items, comm)
     of_items = options.on_error
     of_blocks = STOP  # where a worker is lost, or takes too long, a whole block fails
@@ -196,6 +199,12 @@ def _tell(outcomes: Outcomes) -> None:
     first = one_line(outcomes.failed[numbers[0]])
     items = f"{several(len(numbers), 'item')} of {len(outcomes)}"
     _notify(f"{items} raised: {shown} (first: {first})")
+
+
+def _script_keeps_tasks() -> bool:
+    """Return whether this is called in a script whose tasks are kept."""
+    pools = sys.modules.get("mpipar.pool.pool_runtime")  # which takes time to load
+    return pools is not None and pools.process_runtime.is_recalling
 
 
 def _notify(text: str) -> None:

@@ -65,6 +65,11 @@ class PoolRuntime:
         """Have what each pool recalls of earlier runs made by this; before the engine is there."""
         self._recall = make
 
+    @property
+    def is_recalling(self) -> bool:
+        """Whether outcomes of tasks are kept, or known."""
+        return self._recall is not None
+
     def attend(self) -> Engine:
         """Return the engine, on the root; other ranks serve it, and end with the root: there this
         does not return.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -115,8 +115,8 @@ class StoredCall:
         values = found
         if not are_all_in_order:
             values = [ABSENT] * self.tasks
-            for index, value in zip(self.row_indices.tolist(), found, strict=True):
-                values[index] = value
+            for first, start, stop in _neighbours(self.row_indices):
+                values[first : first + stop - start] = found[start:stop]
         for index, data in self.pickled.items():
             if values[index] is ABSENT:
                 values[index] = unpickled(data)
@@ -127,6 +127,16 @@ def forget_workers(calls: Iterable[StoredCall]) -> None:
     """Note that the workers of calls were those of an earlier run."""
     for call in calls:
         call.row_workers = np.minimum(call.row_workers, EARLIER)
+
+
+def _neighbours(indices: Array) -> Iterator[tuple[int, int, int]]:
+    """Yield the first index of each run of neighbouring ones, and from where to where it is."""
+    breaks = np.flatnonzero(np.diff(indices) != 1) + 1
+    starts = [0, *breaks.tolist()]
+    stops = [*breaks.tolist(), len(indices)]
+    for start, stop in zip(starts, stops, strict=True):
+        if start < stop:
+            yield int(indices[start]), start, stop
 
 
 def check_rows(call: StoredCall) -> None:

@@ -13,6 +13,9 @@ from killed_script import Campaign
 from suite.limits import Limit
 from suite.rings import in_ci
 
+from mpipar.command.flags import flag_of
+from mpipar.pool.keep_options import parameters
+
 RUN = ("-m", "mpipar", "run")
 
 
@@ -235,3 +238,9 @@ def test_types_that_are_not_kept_are_named_once(tmp_path):
     found = run(tmp_path, "--output", "run.h5", script=script)
     [line] = own_lines(found.stderr)
     assert line.startswith("mpipar run: outcomes of type __main__.Odd are not kept")
+
+
+def test_the_table_of_options_is_that_of_the_command_line():
+    page = (Path(__file__).parents[2] / "docs" / "resumable_scripts.md").read_text()
+    told = {row.split("`")[1].split()[0] for row in page.splitlines() if row.startswith("| `--")}
+    assert told == {flag_of(option) for option in parameters().values()}
