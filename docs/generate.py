@@ -47,7 +47,10 @@ FIGURES = {
         "at its best",
         "mpi4py.futures, np 3 (2 work)",
     ),
-    "uneven tasks, by `mpi4py.futures` on as many ranks: 3 workers and a manager against 4 workers": (
+    (
+        "uneven tasks, by `mpi4py.futures` on as many ranks: 3 workers and a manager against 4"
+        " workers"
+    ): (
         "pools-skewed",
         "at its best",
         "mpi4py.futures, np 4 (3 work)",

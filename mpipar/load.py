@@ -51,7 +51,7 @@ def tasks_in_all(tasks: int, times: list[float], csv: str | None, column: str | 
 
 
 @driver(n=tasks_in_all, reduction=ExactSum, block=1)
-def load(
+def load(  # noqa: PLR0913 (each is an option)
     block: Block,
     rng: np.random.Generator,
     *,

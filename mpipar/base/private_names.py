@@ -1,7 +1,7 @@
 """Private names of Python, cloudpickle and Numba that mpipar leans on, and what for.
 
-No promise holds for these. So they are listed here, a test tells whether a version has them all, and
-that no others are used, and setup.cfg allows no version of cloudpickle that hasn't been tried.
+No promise holds for these. So they are listed here, a test tells whether a version has them all,
+and that no others are used, and setup.cfg allows no version of cloudpickle that hasn't been tried.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ CLOUDPICKLE = {
 """{module and name: what for}; ``()`` stands for an object that is made of a class."""
 
 PYTHON = {
-    "argparse:ArgumentParser()._negative_number_matcher": "options whose values are numbers as -1e9",
-    "argparse:ArgumentParser()._option_string_actions": "options that resemble one that isn't there",
+    "argparse:ArgumentParser()._negative_number_matcher": "options with values such as -1e9",
+    "argparse:ArgumentParser()._option_string_actions": "options like one that isn't there",
     "argparse:_ArgumentGroup": "the type of a group of options",
     "concurrent.futures.process:_RemoteTraceback": "tracebacks of tasks as those of executors",
     "concurrent.futures:Future()._done_callbacks": "whether anybody has asked to be called back",

@@ -19,7 +19,8 @@ def states_of(submissions: Iterable[Submission], wanted: Iterable[str] = ()) -> 
     :meth:`mpipar.batch.scheduler.Scheduler.states`, but of nothing else.
 
     Numbers are those of other jobs on other clusters, and on one that was set up anew: what counts
-    has the name of its submission, or its time, and is no older. Submissions to other clusters are left out.
+    has the name of its submission, or its time, and is no older. Submissions to other clusters are
+    left out.
 
     Parameters
     ----------

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 _MOST_NAMED = 10
 
 
-def map(
+def map(  # noqa: PLR0913 (options of a run, by name)
     function: Callable[[Any], Any],
     items: Iterable[Any],
     *,

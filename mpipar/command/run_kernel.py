@@ -21,7 +21,7 @@ from mpipar.runtime.run_options import RunOptions
 from mpipar.view.result_text import skipped_lines
 
 
-def run(
+def run(  # noqa: PLR0913 (options of a run, by name)
     kernel: Kernel,
     *,
     workers: int | str = 1,

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-import numpy as np
 
 from mpipar.base.errors import BadInput, BadKernel
 from mpipar.base.text import did_you_mean
@@ -17,7 +16,7 @@ from mpipar.core.devices import DEVICES
 from mpipar.core.devices.cpu import CPU, HOST
 from mpipar.core.devices.port import Evaluate, Opened
 from mpipar.core.parameters import Parameter, parameters_of, unknown_parameter, values_of
-from mpipar.core.plan import Plan
+from mpipar.core.plan import Plan, number_of_items
 from mpipar.core.reduction import Array, Reduction
 from mpipar.core.signature import GIVEN, arrays_wanted, call, fitting, keywords_of
 
@@ -250,7 +249,8 @@ class Kernel:
         It returns the same partial, but for rounding, faster. It may take the positional parameters
         that the kernel may, and some of its keyword-only ones. ``unless(*, …)`` says why it can't
         be used for some values of these, or nothing. What is compiled is in Numba's subset of
-        Python (:mod:`mpipar.core.devices.compiled`), with options ``jit``: boundscheck, error_model.
+        Python (:mod:`mpipar.core.devices.compiled`), with options ``jit``: boundscheck,
+        error_model.
         """
         check = functools.partial(variants.check_variant, unless=unless)
         return variants.decorator(self._variants, device, self.name, self._known, jit, check)
@@ -347,14 +347,11 @@ class Kernel:
         return self._bound(values, n, block, SEED.check_all(seed), device)
 
     def _number_of_items(self, values: Mapping[str, Any]) -> int:
-        n = values[self.n] if isinstance(self.n, str) else call(self.n, **values)
-        if hasattr(n, "item") and np.ndim(n) == 0:
-            n = n.item()
-        if isinstance(n, float) and n.is_integer():
-            n = int(n)
-        if not isinstance(n, int) or n < 0:
-            raise BadInput(f"{self.name} can't have {n!r} items")
-        return n
+        if isinstance(self.n, str):
+            n = values[self.n]
+        else:
+            n = call(self.n, **values)
+        return number_of_items(n, self.name)
 
     def _bound(
         self,
@@ -375,13 +372,22 @@ class Kernel:
                 )
         return bound
 
-    def _plan(self, values: dict[str, Any], n: int, block: int | None, device: str) -> Plan:
+    def _plan(
+        self,
+        values: dict[str, Any],
+        n: int,
+        block: int | None,
+        device: str,
+    ) -> Plan:
         size: Any = self.default_block if block is None else block
         if isinstance(size, Mapping):
             size = DEVICES[device].block_among(size)
         if callable(size):
             size = call(size, **values)
-        plan = Plan.by_default(n, device) if size is None else Plan(n, BLOCK.check_all(size))
+        if size is None:
+            plan = Plan.by_default(n, device)
+        else:
+            plan = Plan(n, BLOCK.check_all(size))
         plan.check_on(device)
         return plan
 

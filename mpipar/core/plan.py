@@ -9,6 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
 
 from mpipar.base.errors import BadInput
 from mpipar.core.block import Block as Block
@@ -86,3 +89,14 @@ def slice_share(n: int, rank: int, size: int) -> range:
     if rank < longer:
         length += 1
     return range(start, start + length)
+
+
+def number_of_items(n: Any, who: str) -> int:
+    """Return how many items a kernel has, given as any whole number. Raises BadInput."""
+    if hasattr(n, "item") and np.ndim(n) == 0:
+        n = n.item()
+    if isinstance(n, float) and n.is_integer():
+        n = int(n)
+    if not isinstance(n, int) or n < 0:
+        raise BadInput(f"{who} can't have {n!r} items")
+    return n

@@ -118,8 +118,8 @@ def made(function: Callable[..., Any], parameters: Mapping[str, Any]) -> Callabl
 def reason_against(
     function: Callable[..., Any] | None, values: Mapping[str, Any] | None
 ) -> str | None:
-    """Return why a kernel's function for a device can't be used for these values of parameters, where
-    they are known; None if it can.
+    """Return why a kernel's function for a device can't be used for these values of parameters,
+    where they are known; None if it can.
     """
     if function is None or values is None:
         return None

@@ -1,8 +1,9 @@
-"""The number of primes in a range of the integers, in compiled code: a segmented sieve of Eratosthenes
-with a bit for each number that 2, 3 and 5 don't divide.
+"""The number of primes in a range of the integers, in compiled code: a segmented sieve of
+Eratosthenes with a bit for each number that 2, 3 and 5 don't divide.
 
-A byte has the eight of thirty integers. The multiples of a prime p by 30 k + r lie p bytes apart, all
-in the same bit, for each of the eight residues r: eight loops strike them out with one mask each.
+A byte has the eight of thirty integers. The multiples of a prime p by 30 k + r lie p bytes apart,
+all in the same bit, for each of the eight residues r: eight loops strike them out with one mask
+each.
 """
 
 from __future__ import annotations

@@ -70,9 +70,9 @@ def odd_one(block: Block, steps: int) -> float:
 def tiles(block: Block, *, steps: int) -> float:
     """Return the same, but for rounding, in compiled code: four neighbours share one division.
 
-    Tile by tile, the sums of four are put into a buffer in the first-level cache, each half of which
-    is then added to the other, until one number is left: loops that a compiler makes vectors of
-    without changing the order of a sum.
+    Tile by tile, the sums of four are put into a buffer in the first-level cache, each half of
+    which is then added to the other, until one number is left: loops that a compiler makes vectors
+    of without changing the order of a sum.
     """
     n = np.float64(np.float32(steps))  # the radius
     n2 = n * n + 0.25

@@ -11,4 +11,4 @@ The root's script hands in jobs. The engine cuts them into batches that take som
 and gives these to workers as they become free. No rank computes itself: each has at least one
 worker process, so that whatever a task does to its process, the rank is there to tell of it, and
 the root's cores compute, too.
-"""
+"""  # noqa: E501

@@ -17,7 +17,6 @@ import builtins
 import contextlib
 import functools
 import importlib.machinery
-import importlib.util
 import os
 import pickle
 import signal

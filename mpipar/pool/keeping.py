@@ -116,8 +116,8 @@ class Keeping:
             note(f"mpipar run: {problem}")
         path = self._options.output
         note(
-            f"mpipar run: stopped early ({reason}); what is done is in {path}: the same command with"
-            " --resume goes on"
+            f"mpipar run: stopped early ({reason}); what is done is in {path}: the same command"
+            " with --resume goes on"
         )
 
 

@@ -1,10 +1,11 @@
 """The names of the main script, as a worker has them: what is sent by value is defined here.
 
-A worker has the script's module, imported or empty, and gets *definitions* of names: what the script
-has bound to them, pickled. To unpickle one may need another, so each is made when it is first met.
+A worker has the script's module, imported or empty, and gets *definitions* of names: what the
+script has bound to them, pickled. To unpickle one may need another, so each is made when it is
+first met.
 
-There is one main module in a process, and pickles find it by what they call. So these names are held
-here, from :func:`begin` on, which a worker calls once, until :func:`end`.
+There is one main module in a process, and pickles find it by what they call. So these names are
+held here, from :func:`begin` on, which a worker calls once, until :func:`end`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""Where in the script's modules is what processes share: global variables, in classes, in containers.
+"""Where in the script's modules is what processes share: global variables, in classes, in
+containers.
 
 A *place* is a module and the steps from there to what holds a value: attributes of classes, objects
 and functions (of which closures and defaults are attributes, too), and items of lists and dicts. A

@@ -170,8 +170,9 @@ def _put(module: ModuleType, shared: Shared) -> None:
             holder = _taken(holder, step)
         _replace(holder, last, _value(shared))
     except Exception as error:
+        why = shared.reason or repr(error)
         raise RuntimeError(
-            f"workers can't have {shared.name}, which processes share: {shared.reason or repr(error)}"
+            f"workers can't have {shared.name}, which processes share: {why}"
         ) from error
 
 

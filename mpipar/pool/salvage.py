@@ -2,8 +2,8 @@
 
 The unpickler of the standard library that is written in Python does it step by step. A step that
 fails leaves a
-:class:`Broken` in place of its object, and so does each step that makes something of one: what is broken in the end is
-the items of the list that need what failed, and no other.
+:class:`Broken` in place of its object, and so does each step that makes something of one: what is
+broken in the end is the items of the list that need what failed, and no other.
 """
 
 from __future__ import annotations

@@ -1,7 +1,9 @@
-"""Views of memory that processes share, as arrays of NumPy: in a worker, they are of the same memory.
+"""Views of memory that processes share, as arrays of NumPy: in a worker, they are of the same
+memory.
 
-``numpy.frombuffer`` of a RawArray, or an ndarray over a block of :mod:`multiprocessing.shared_memory`
-is no more than a view. A copy in its place would take in what tasks write, and nobody would see it.
+``numpy.frombuffer`` of a RawArray, or an ndarray over a block of
+:mod:`multiprocessing.shared_memory` is no more than a view. A copy in its place would take in what
+tasks write, and nobody would see it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Makes snapshots of what the script hands in: in its own thread, and of no more than can change."""
+"""Makes snapshots of what a script hands in: in its own thread, and of no more than can change."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ class FedJob(Job):
     LARGEST_WINDOW = 2**16
     _BYTES = 2**25  # of values that wait to be fetched
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (by name, all but the first three)
         self,
         function: Any,
         kind: str,

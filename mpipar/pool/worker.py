@@ -11,7 +11,7 @@ and from it::
     READY, its number; or BROKEN, an error       the first one
     (DONE | PART, Part), values
     LINGER                                       the last one, if it can't end before somebody reads what it has sent
-"""
+"""  # noqa: E501
 
 from __future__ import annotations
 

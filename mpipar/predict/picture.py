@@ -1,4 +1,4 @@
-"""The picture of a prediction: efficiency and time over ranks. Matplotlib is loaded when it draws."""
+"""The picture of a prediction: efficiency and time over ranks. It loads Matplotlib to draw."""
 
 from __future__ import annotations
 

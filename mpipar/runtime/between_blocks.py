@@ -10,7 +10,7 @@ from mpipar.runtime.communicator import Comm
 from mpipar.runtime.evaluate import Output
 from mpipar.runtime.failure import Failure, one_line
 from mpipar.runtime.outlets import warn
-from mpipar.runtime.progress_state import Done, Tally
+from mpipar.runtime.progress_state import Done, ProgressState
 
 
 class Checkpoint(Protocol):
@@ -43,13 +43,13 @@ class Checkpoint(Protocol):
         """
 
 
-class Watch:
+class BetweenBlocks:
     """What a rank looks after between blocks.
 
     Parameters
     ----------
     comm : Comm
-    tally : Tally
+    tally : ProgressState
         What this rank has evaluated.
     checkpoint : Checkpoint or None
     output : Output or None
@@ -63,7 +63,7 @@ class Watch:
     def __init__(
         self,
         comm: Comm,
-        tally: Tally,
+        tally: ProgressState,
         checkpoint: Checkpoint | None,
         output: Output | None,
         interruption: Callable[[], str | None],

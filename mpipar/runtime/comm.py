@@ -1,7 +1,8 @@
 """The one door to MPI: no other module imports mpi4py.
 
-:func:`world` gives a :class:`Comm`, which is a stand-in for one process where no launcher started several, and an
-:class:`MPIComm` elsewhere. Both are used in the same way; MPI is loaded for the second alone.
+:func:`world` gives a :class:`Comm`, which is a stand-in for one process where no launcher started
+several, and an :class:`MPIComm` elsewhere. Both are used in the same way; MPI is loaded for the
+second alone.
 """
 
 from __future__ import annotations

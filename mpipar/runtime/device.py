@@ -40,8 +40,8 @@ class Gpu(NamedTuple):
     Attributes
     ----------
     number : int
-        Its number among those that the process sees: CUDA_VISIBLE_DEVICES, a container or the scheduler may
-        hide others.
+        Its number among those that the process sees: CUDA_VISIBLE_DEVICES, a container or the
+        scheduler may hide others.
     name : str
         What the driver calls it.
     uuid : str

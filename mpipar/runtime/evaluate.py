@@ -159,7 +159,11 @@ class Evaluator:
         with contextlib.suppress(Exception, SystemExit):
             self._function(Block(0, 0, 1))
 
-    def evaluate(self, chunk: Blocks, stop: Callable[[], bool] = bool) -> Outcome:
+    def evaluate(  # noqa: C901 (one loop)
+        self,
+        chunk: Blocks,
+        stop: Callable[[], bool] = bool,
+    ) -> Outcome:
         """Evaluate the blocks of a chunk one after the other; ``stop`` is asked now and then
         whether to end early.
 

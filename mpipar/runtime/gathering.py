@@ -13,7 +13,7 @@ from mpipar.core.run_record import Placement, RunRecord, Timing, Trouble
 from mpipar.runtime.communicator import Comm
 from mpipar.runtime.conduct import Conduct
 from mpipar.runtime.device import Gpu
-from mpipar.runtime.progress_state import Done, Record, Tally
+from mpipar.runtime.progress_state import Done, ProgressState, Record
 from mpipar.runtime.result import Result, joined_rows
 from mpipar.runtime.timeline import Span, Timeline, most_of_each
 
@@ -54,7 +54,7 @@ class Gathering(NamedTuple):
     workers: int
     began: float
 
-    def told(self, tally: Tally) -> Told:
+    def told(self, tally: ProgressState) -> Told:
         """Return what this rank tells the root."""
         timelines = []
         gpu = None

@@ -1,7 +1,7 @@
 """For the fork server alone: it and all workers ignore what tells a rank to stop early.
 
-Schedulers send signals to all processes of a job. A rank that is told to stop lets its workers finish
-the blocks in flight.
+Schedulers send signals to all processes of a job. A rank that is told to stop lets its workers
+finish the blocks in flight.
 """
 
 import signal

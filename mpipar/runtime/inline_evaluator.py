@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 
-from mpipar.runtime.between_blocks import Watch
+from mpipar.runtime.between_blocks import BetweenBlocks
 from mpipar.runtime.communicator import Comm
 from mpipar.runtime.evaluate import Evaluator, Task
 from mpipar.runtime.failure import Failure
-from mpipar.runtime.progress_state import Record, Tally
+from mpipar.runtime.progress_state import ProgressState, Record
 from mpipar.runtime.schedule import Share
 
 
@@ -38,7 +38,7 @@ class InlineEvaluator:
             return Failure.of("before its first block", error)
         return None
 
-    def evaluate(self, share: Share, tally: Tally, watch: Watch) -> Failure | None:
+    def evaluate(self, share: Share, tally: ProgressState, watch: BetweenBlocks) -> Failure | None:
         """Evaluate this rank's share, until nothing is left, a block fails or the watch says
         stop.
         """

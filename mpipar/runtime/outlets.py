@@ -79,9 +79,9 @@ def print_warnings() -> None:
 def warn(text: str, logger: str = "mpipar") -> None:
     """Tell the user what they should know. Raises nothing.
 
-    A command prints it. In a program of the user's it goes to a logger, and is printed where nothing
-    listens to that, as the last resort of :mod:`logging` does. Not for signal handlers, nor for the
-    end of a process: a logger has locks.
+    A command prints it. In a program of the user's it goes to a logger, and is printed where
+    nothing listens to that, as the last resort of :mod:`logging` does. Not for signal handlers, nor
+    for the end of a process: a logger has locks.
     """
     with contextlib.suppress(Exception):  # of a stream, or a handler, of the user's
         logging = None if _is_command else sys.modules.get("logging")  # none listens before that

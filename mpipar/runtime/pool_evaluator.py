@@ -21,14 +21,14 @@ from types import TracebackType
 
 from mpipar.base.errors import BadInput
 from mpipar.core.blocks import Blocks
-from mpipar.runtime.between_blocks import Watch
+from mpipar.runtime.between_blocks import BetweenBlocks
 from mpipar.runtime.channel import Frames
 from mpipar.runtime.crew import Berth, Broken, Crew, Event, Lost, Message, Ready, in_process
 from mpipar.runtime.evaluate import POLL_SECONDS, Task
 from mpipar.runtime.failure import Failure, Skipped, items_of, one_line
 from mpipar.runtime.outlets import warn
 from mpipar.runtime.pool_worker import packed, prepare, serve, task_as_frames, unpacked
-from mpipar.runtime.progress_state import Record, Tally
+from mpipar.runtime.progress_state import ProgressState, Record
 from mpipar.runtime.schedule import Share
 from mpipar.runtime.stopwatch import Stopwatch
 
@@ -180,7 +180,7 @@ class PoolEvaluator:
         """How many cores a worker may run on."""
         return min(worker.cores for worker in self._workers)
 
-    def evaluate(self, share: Share, tally: Tally, watch: Watch) -> Failure | None:
+    def evaluate(self, share: Share, tally: ProgressState, watch: BetweenBlocks) -> Failure | None:
         """Evaluate this rank's share, until nothing is left, a block fails or the watch says stop.
 
         Blocks in flight are finished in any case but a failure.
@@ -218,7 +218,7 @@ class PoolEvaluator:
         """
         return any(worker.cores for worker in self._workers)
 
-    def _take_in(self, share: Share, tally: Tally) -> Failure | None:
+    def _take_in(self, share: Share, tally: ProgressState) -> Failure | None:
         """Wait a moment, and take in what workers have sent; return why the run can't go on."""
         for event in self._crew.wait(POLL_SECONDS):
             if not isinstance(event, Message):
@@ -244,7 +244,7 @@ class PoolEvaluator:
             case Lost():
                 worker.lost = event.reason
 
-    def _replace_failing(self, tally: Tally) -> Failure | None:
+    def _replace_failing(self, tally: ProgressState) -> Failure | None:
         """Replace workers that have died or take too long; return why the run can't go on.
 
         One that has died without a chunk is replaced when it has been given one.
@@ -270,7 +270,7 @@ class PoolEvaluator:
         self._tell(worker, f"before its first block: {worker.lost}")
         return self._start(worker)
 
-    def _replace_at_work(self, worker: _Worker, tally: Tally) -> Failure | None:
+    def _replace_at_work(self, worker: _Worker, tally: ProgressState) -> Failure | None:
         """Replace a worker if it has died at a chunk, or is late and has sent nothing; return why
         the run can't go on.
         """
@@ -288,7 +288,7 @@ class PoolEvaluator:
         warn(f"{where}, {what}; it is replaced")
 
     def _replace_lost(
-        self, worker: _Worker, tally: Tally, reason: str, most: int
+        self, worker: _Worker, tally: ProgressState, reason: str, most: int
     ) -> Failure | None:
         """Replace a worker that has died or hangs, and have its blocks evaluated again; return why
         the run can't go on.
@@ -296,7 +296,7 @@ class PoolEvaluator:
         Parameters
         ----------
         worker : _Worker
-        tally : Tally
+        tally : ProgressState
         reason : str
             What became of it.
         most : int

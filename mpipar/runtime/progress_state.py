@@ -78,7 +78,7 @@ class Record:
     timeline: Timeline = field(default_factory=Timeline, repr=False, compare=False)
 
 
-class Tally:
+class ProgressState:
     """All that a rank, with its workers, has evaluated in this run.
 
     Attributes

@@ -5,7 +5,7 @@
     N   None, a byte each          D Q B   float, int, bool         G   one of NumPy's, with its type
     S   text, with lengths         T   tuples of one length, as a block for each place
     V   anything: lengths (0: not there), and what mpipar.store.outcome_codec has made of each
-"""
+"""  # noqa: E501
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Outcomes that take pickle, in a file of the user's own beside the output: ``--keep-pickled``.
 
-To unpickle is to run what the bytes say. So each record is signed with a key that the user alone can
-read, and nothing is unpickled of a file that isn't the user's own, or that others may write to.
+To unpickle is to run what the bytes say. So each record is signed with a key that the user alone
+can read, and nothing is unpickled of a file that isn't the user's own, or that others may write to.
 
 ::
 

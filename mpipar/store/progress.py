@@ -124,7 +124,7 @@ def _of_state(
     committed: float,
     until: float,
 ) -> Progress:
-    """Return the progress of a run that goes on: its state, and what its ranks have logged since."""
+    """Return the progress of a run that goes on: its state, and what its ranks logged since."""
     n = _number(state.identity["n"])
     block = _number(state.identity["block"])
     n_blocks = -(-n // block)

@@ -12,7 +12,7 @@
     /partials         the partial of each block, for small plans and partials of one shape
 
 and beside these the datasets that the kernel makes.
-"""
+"""  # noqa: E501
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@
 
 A checksum takes in the name of the run, so that rows of another run of the same problem are none of
 this one.
-"""
+"""  # noqa: E501
 
 from __future__ import annotations
 

@@ -48,8 +48,8 @@ class TaskStore:
     path : Path or None
         The output; None to keep nothing.
     about : mapping
-        What JSON has: ``script``, ``arguments``, ``ranks``, ``workers``, ``hosts`` (the node of each
-        rank), ``packages``.
+        What JSON has: ``script``, ``arguments``, ``ranks``, ``workers``, ``hosts`` (the node of
+        each rank), ``packages``.
     resume : bool
         Whether to go on with what is there.
     known : sequence of Path

@@ -19,7 +19,8 @@ def log_path(output: Path, number: int) -> Path:
 
 
 def add_logs(path: Path, tasks: Tasks) -> Logged | None:
-    """Add what is in the logs of a file to its calls; return the last log, or None if there is none.
+    """Add what is in the logs of a file to its calls; return the last log, or None if there is
+    none.
 
     Raises
     ------

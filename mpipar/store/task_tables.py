@@ -176,8 +176,8 @@ def read(path: Path) -> Tasks:
 
 
 def get(path: Path, file: h5py.File) -> Tasks:
-    """Return all that an open file has. Raises BadInput if it isn't of a script; what h5py and NumPy
-    raise, if it is damaged.
+    """Return all that an open file has. Raises BadInput if it isn't of a script; what h5py and
+    NumPy raise, if it is damaged.
     """
     if MARK not in file.attrs:
         raise BadInput(f"{str(path)!r} doesn't hold the outcomes of a script's tasks")
@@ -257,7 +257,7 @@ class _Cut:
 
 
 def _column(file: h5py.File, name: str, dtype: str, width: int | None = None) -> Array:
-    """Return a dataset of numbers that lies in the file as a whole. Raises ValueError for others."""
+    """Return a dataset of numbers that lies in the file as a whole. Raises ValueError."""
     found = untrusted_hdf5.dataset(file, name)
     if found is None or found.dtype != np.dtype(dtype):
         raise ValueError(f"there are no {name!r}")

@@ -13,7 +13,7 @@ list that begins with a letter::
     ["z", name of one of TEXTS, text, fold, zone]  times in a zone that has a name
 
 A value comes back as the type that it had, or is refused: subclasses, which may mean more, are.
-"""
+"""  # noqa: E501
 
 from __future__ import annotations
 

@@ -109,7 +109,7 @@ class JobRunner:
                 time.sleep(_POLL_SECONDS)
 
     def _fill_queue(self, left: list[Run]) -> None:
-        """Submit runs, and take them from the list, until there are as many jobs as there may be."""
+        """Submit runs, and take them from the list, until there are as many jobs as may be."""
         while left and len(self._queued) < self._at_once:
             run = left.pop(0)
             submission = self._submitted(run)

@@ -12,7 +12,7 @@ Gustafson         a b + (1 − a) p                                       a prob
 USL               p (1 + s (b − 1) + k b (b − 1)) /                     fixed size, contention s, coherency k
                   (1 + s (p − 1) + k p (p − 1))
 ================  ====================================================  ==========================================
-"""
+"""  # noqa: E501
 
 from __future__ import annotations
 

@@ -22,28 +22,46 @@ _NARROW_SCREEN = "(max-width: 640px)"
 _DARK_SCREEN = "(prefers-color-scheme: dark)"
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 _STYLE = """
-:root { color-scheme: light dark; --ink: #1a1a1a; --soft: #5b6066; --paper: #fff; --line: #dcdfe3; --card: #f5f6f8;
-  --mark: #b04a00; }
+:root { color-scheme: light dark; --ink: #1a1a1a; --soft: #5b6066; --paper: #fff;
+  --line: #dcdfe3; --card: #f5f6f8; --mark: #b04a00; }
 @media (prefers-color-scheme: dark) {
-  :root { --ink: #e8e8e8; --soft: #a3a9b1; --paper: #17191c; --line: #363a40; --card: #202327; --mark: #ff8f4d; }
+  :root {
+    --ink: #e8e8e8; --soft: #a3a9b1; --paper: #17191c; --line: #363a40; --card: #202327;
+    --mark: #ff8f4d;
+  }
 }
 * { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 1080px; padding: 1.5rem 1rem 3rem; background: var(--paper); color: var(--ink);
-  font: 16px/1.5 system-ui, "DejaVu Sans", sans-serif; overflow-wrap: anywhere; }
+body { margin: 0 auto; max-width: 1080px; padding: 1.5rem 1rem 3rem; background: var(--paper);
+  color: var(--ink); font: 16px/1.5 system-ui, "DejaVu Sans", sans-serif; overflow-wrap: anywhere; }
 h1 { font-size: 1.6rem; line-height: 1.25; margin: 0; }
 h2 { font-size: 1.15rem; margin: 2.2rem 0 0.6rem; }
 p { margin: 0.4rem 0; }
 .soft { color: var(--soft); }
-.value { font-size: 1.35rem; font-variant-numeric: tabular-nums; white-space: pre-wrap; margin: 0.5rem 0; }
-.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(9.5rem, 1fr)); gap: 0.7rem; margin: 1.2rem 0; }
-.cards div { background: var(--card); border: 1px solid var(--line); border-radius: 8px; padding: 0.6rem 0.8rem; }
+.value {
+  font-size: 1.35rem; font-variant-numeric: tabular-nums; white-space: pre-wrap; margin: 0.5rem 0;
+}
+.cards {
+  display: grid; grid-template-columns: repeat(auto-fit, minmax(9.5rem, 1fr)); gap: 0.7rem;
+  margin: 1.2rem 0;
+}
+.cards div {
+  background: var(--card); border: 1px solid var(--line); border-radius: 8px;
+  padding: 0.6rem 0.8rem;
+}
 .cards b { display: block; font-size: 1.2rem; font-variant-numeric: tabular-nums; }
-.pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr)); gap: 1rem; }
+.pair {
+  display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr)); gap: 1rem;
+}
 figure { margin: 0; }
 figcaption { color: var(--soft); font-size: 0.9rem; }
 img { display: block; width: 100%; height: auto; }
-table { border-collapse: collapse; width: 100%; font-size: 0.93rem; font-variant-numeric: tabular-nums; }
-th, td { text-align: left; vertical-align: top; padding: 0.3rem 0.8rem 0.3rem 0; border-bottom: 1px solid var(--line); }
+table {
+  border-collapse: collapse; width: 100%; font-size: 0.93rem; font-variant-numeric: tabular-nums;
+}
+th, td {
+  text-align: left; vertical-align: top; padding: 0.3rem 0.8rem 0.3rem 0;
+  border-bottom: 1px solid var(--line);
+}
 th { font-weight: 600; }
 table.pairs th { width: 11rem; font-weight: 400; color: var(--soft); }
 .warn { color: var(--mark); }

@@ -2,11 +2,11 @@ import pytest
 
 from mpipar import Count, InOrder
 from mpipar.core.blocks import Blocks
-from mpipar.runtime.between_blocks import Watch
+from mpipar.runtime.between_blocks import BetweenBlocks
 from mpipar.runtime.communicator import Comm
 from mpipar.runtime.evaluate import Outcome
 from mpipar.runtime.failure import Failure, Skipped
-from mpipar.runtime.progress_state import Done, Record, Tally
+from mpipar.runtime.progress_state import Done, ProgressState, Record
 
 LOST = Skipped(7, 70, 80, "ValueError", "")
 
@@ -54,7 +54,7 @@ def watch_of(
     interruption=lambda: None,
     progress=lambda fraction: None,
 ):
-    return Watch(comm or Rank(), tally, checkpoint, output, interruption, progress)
+    return BetweenBlocks(comm or Rank(), tally, checkpoint, output, interruption, progress)
 
 
 def evaluate(tally, index, total=1, skipped=()):
@@ -65,21 +65,23 @@ def evaluate(tally, index, total=1, skipped=()):
 @pytest.mark.parametrize("reason", [None, "SIGTERM"])
 @pytest.mark.parametrize("stopped", [False, True])
 def test_a_rank_stops_on_its_own_account_or_on_anothers(reason, stopped):
-    watch = watch_of(Tally(Count()), comm=Rank(stopped=stopped), interruption=lambda: reason)
+    watch = watch_of(
+        ProgressState(Count()), comm=Rank(stopped=stopped), interruption=lambda: reason
+    )
     assert watch.stop() is (reason is not None or stopped)
 
 
 @pytest.mark.parametrize("rank", [0, 1])
 def test_the_root_shows_progress(rank):
     shown = []
-    watch = watch_of(Tally(Count()), comm=Rank(rank), progress=shown.append)
+    watch = watch_of(ProgressState(Count()), comm=Rank(rank), progress=shown.append)
     for fraction in (0.25, 1.0):
         assert watch.chunk_done(fraction) is None
     assert shown == ([] if rank else [0.25, 1.0])
 
 
 def test_without_a_checkpoint_nothing_is_committed():
-    tally = Tally(Count())
+    tally = ProgressState(Count())
     evaluate(tally, 0)
     watch = watch_of(tally)
     assert watch.commit() is watch.chunk_done(0.5) is watch.flush_rows() is None
@@ -89,7 +91,7 @@ def test_without_a_checkpoint_nothing_is_committed():
 def test_commits_when_it_is_due(monkeypatch):
     now = 1000.0
     monkeypatch.setattr("time.monotonic", lambda: now)
-    disk, tally = Disk(every=60.0), Tally(Count())
+    disk, tally = Disk(every=60.0), ProgressState(Count())
     watch = watch_of(tally, disk, disk)
     expected = []
     for seconds in (30, 29, 1, 1, 58, 1, 100, 50, 10):
@@ -106,7 +108,7 @@ def test_commits_when_it_is_due(monkeypatch):
 
 
 def test_with_no_time_between_them_each_chunk_is_committed():
-    disk, tally = Disk(), Tally(Count())
+    disk, tally = Disk(), ProgressState(Count())
     watch = watch_of(tally, disk)
     for index in range(5):
         evaluate(tally, index)
@@ -115,7 +117,7 @@ def test_with_no_time_between_them_each_chunk_is_committed():
 
 
 def test_nothing_new_is_not_committed_but_skipped_blocks_are():
-    disk, tally = Disk(), Tally(Count())
+    disk, tally = Disk(), ProgressState(Count())
     watch = watch_of(tally, disk, disk)
     for _ in range(3):
         watch.chunk_done(0.0)
@@ -134,7 +136,7 @@ def test_nothing_new_is_not_committed_but_skipped_blocks_are():
 )
 @pytest.mark.parametrize("rows", [False, True])
 def test_a_commit_that_fails_is_told_once_and_tried_again(error, told, rows, caplog):
-    disk, tally = Disk(errors=[error, error, error]), Tally(Count())
+    disk, tally = Disk(errors=[error, error, error]), ProgressState(Count())
     watch = watch_of(tally, disk, disk if rows else None, comm=Rank(3))
     for index in range(3):
         evaluate(tally, index)
@@ -156,7 +158,7 @@ def test_a_commit_that_fails_is_told_once_and_tried_again(error, told, rows, cap
 def test_a_commit_that_fails_waits_for_the_next_time(monkeypatch, capsys):
     now = 1000.0
     monkeypatch.setattr("time.monotonic", lambda: now)
-    disk, tally = Disk(every=60.0, errors=[OSError("no")]), Tally(Count())
+    disk, tally = Disk(every=60.0, errors=[OSError("no")]), ProgressState(Count())
     watch = watch_of(tally, disk)
     evaluate(tally, 0)
     for seconds in (60, 30, 29, 1):
@@ -167,7 +169,7 @@ def test_a_commit_that_fails_waits_for_the_next_time(monkeypatch, capsys):
 
 
 def test_partials_that_cannot_be_combined_fail_the_run():
-    tally = Tally(InOrder(lambda left, right: 1 / 0))
+    tally = ProgressState(InOrder(lambda left, right: 1 / 0))
     disk = Disk()
     watch = watch_of(tally, disk)
     evaluate(tally, 2, {(0, 2): 1})
@@ -182,6 +184,6 @@ def test_partials_that_cannot_be_combined_fail_the_run():
 
 def test_rows_that_do_not_get_to_the_disk_fail_the_run():
     disk = Disk(errors=[OSError("no space left")])
-    watch = watch_of(Tally(Count()), None, disk)
+    watch = watch_of(ProgressState(Count()), None, disk)
     assert watch.flush_rows() == Failure("writing rows to the disk", "OSError: no space left")
     assert watch.flush_rows() is None

@@ -7,7 +7,7 @@ from mpipar import Concatenate, Count, Each, ExactSum, InOrder
 from mpipar.core.blocks import Blocks, united
 from mpipar.runtime.evaluate import Outcome
 from mpipar.runtime.failure import Failure, Skipped
-from mpipar.runtime.progress_state import Done, Record, Tally
+from mpipar.runtime.progress_state import Done, ProgressState, Record
 
 MODERATE = settings(max_examples=80, deadline=None)
 COMBINING = ("combining the partials of blocks", "ZeroDivisionError: division by zero")
@@ -26,7 +26,7 @@ def record() -> Record:
 
 
 def test_it_sums_up_the_chunks_of_a_process():
-    mine, tally = record(), Tally(Count())
+    mine, tally = record(), ProgressState(Count())
     first = Outcome(3, 2, 0.5, 0.4, partials={0: 1, 1: 2}, rows={0: {"y": np.zeros(1)}})
     assert tally.add(Blocks([range(2)]), first, mine) is None
     second = Outcome(
@@ -40,7 +40,7 @@ def test_it_sums_up_the_chunks_of_a_process():
 
 
 def test_records_of_several_processes_are_apart():
-    tally, records = Tally(Count()), [record(), record()]
+    tally, records = ProgressState(Count()), [record(), record()]
     for index in range(4):
         tally.add(of(index), Outcome(1, 1, 1.0, 1.0), records[index % 2])
     assert [each.blocks for each in records] == [2, 2]
@@ -49,7 +49,7 @@ def test_records_of_several_processes_are_apart():
 
 @pytest.mark.parametrize("step", [1, 3])
 def test_chunks_that_follow_each_other_become_one_range(step):
-    share, tally = Blocks([range(100 * step)]).every(step - 1, step), Tally(Count())
+    share, tally = Blocks([range(100 * step)]).every(step - 1, step), ProgressState(Count())
     for position in range(0, 100, 7):
         chunk = share[position : position + 7]
         tally.add(chunk, Outcome(chunk.count, chunk.count), record())
@@ -57,7 +57,7 @@ def test_chunks_that_follow_each_other_become_one_range(step):
 
 
 def test_chunks_with_gaps_between_them_stay_apart():
-    tally = Tally(Count())
+    tally = ProgressState(Count())
     for chunk in (
         Blocks([range(3)]),
         Blocks([range(4, 6), range(9, 12)]),
@@ -70,7 +70,7 @@ def test_chunks_with_gaps_between_them_stay_apart():
 
 
 def test_skipped_blocks_are_left_out():
-    tally = Tally(Count())
+    tally = ProgressState(Count())
     chunk = Blocks([range(0, 20, 2)])
     assert tally.add(chunk, Outcome(8, 8, skipped=[skipped(4), skipped(18)]), record()) is None
     assert sorted(Blocks(tally.new.ranges)) == [0, 2, 6, 8, 10, 12, 14, 16]
@@ -79,7 +79,7 @@ def test_skipped_blocks_are_left_out():
 
 @pytest.mark.parametrize("left_out", [(), (3,), (0, 1)])
 def test_of_a_chunk_that_ended_early_the_first_blocks_are_done(left_out):
-    tally, failure = Tally(Count()), Failure("block 7", "ValueError")
+    tally, failure = ProgressState(Count()), Failure("block 7", "ValueError")
     outcome = Outcome(
         5, 5 - len(left_out), 0.5, 0.5, skipped=[skipped(k) for k in left_out], failure=failure
     )
@@ -91,14 +91,14 @@ def test_of_a_chunk_that_ended_early_the_first_blocks_are_done(left_out):
 
 
 def test_a_chunk_in_which_nothing_was_done():
-    tally = Tally(Concatenate())
+    tally = ProgressState(Concatenate())
     failure = Failure("sending partials", "no way")
     assert tally.add(Blocks([range(3)]), Outcome(None, failure=failure), record()) is failure
     assert (tally.new.ranges, tally.new.total) == ([], {})
 
 
-def dividing_tally() -> Tally:
-    return Tally(Each(first=ExactSum(), second=InOrder(lambda left, right: 1 / 0)))
+def dividing_tally() -> ProgressState:
+    return ProgressState(Each(first=ExactSum(), second=InOrder(lambda left, right: 1 / 0)))
 
 
 def partial_of(index: int) -> dict:
@@ -119,7 +119,7 @@ def test_partials_that_cannot_be_combined_leave_no_trace():
 
 
 def test_fold_counts_what_is_new_among_what_is_kept():
-    tally = Tally(Count())
+    tally = ProgressState(Count())
     for index in range(3):
         tally.add(of(index), Outcome(10**index, 1, skipped=[]), record())
         assert tally.fold() is tally.kept
@@ -148,7 +148,7 @@ def test_a_fold_that_fails_is_not_tried_again():
     folds=st.integers(1, 20),
 )
 def test_all_blocks_of_a_run_are_counted_once(n, size, order, folds):
-    tallies = [Tally(Count()) for _ in range(size)]
+    tallies = [ProgressState(Count()) for _ in range(size)]
     chunks = []
     for rank in range(size):
         share, position = Blocks([range(n)]).every(rank, size), 0
