@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-
 from mpipar.base.errors import BadInput, BadKernel
 from mpipar.base.text import did_you_mean
 from mpipar.core import variants
@@ -372,13 +371,7 @@ class Kernel:
                 )
         return bound
 
-    def _plan(
-        self,
-        values: dict[str, Any],
-        n: int,
-        block: int | None,
-        device: str,
-    ) -> Plan:
+    def _plan(self, values: dict[str, Any], n: int, block: int | None, device: str) -> Plan:
         size: Any = self.default_block if block is None else block
         if isinstance(size, Mapping):
             size = DEVICES[device].block_among(size)
