@@ -52,8 +52,7 @@ class Estimate(NamedTuple):
 class Reduction(ABC):
     """How partials become a result; subclass it for one of your own.
 
-    :meth:`merge` must be associative and, together with :meth:`add`, must not depend on the order
-    of blocks.
+    :meth:`merge` must be associative, and neither it nor :meth:`add` may depend on block order.
     """
 
     @abstractmethod

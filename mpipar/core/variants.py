@@ -26,7 +26,7 @@ def decorator(
     jit: Mapping[str, Any],
     check: Callable[..., None],
 ) -> Callable[[_F], _F]:
-    """Return a decorator that puts a function among the variants of a kernel, once it is checked."""
+    """Return a decorator that puts a function among the variants of a kernel, once checked."""
     check_device(device, kernel, jit)
 
     def use(function: _F) -> _F:

@@ -1,4 +1,5 @@
-"""Elementary functions for compiled code, in Numba's subset of Python: of doubles, without branches.
+"""Elementary functions for compiled code, in Numba's subset of Python: of doubles, without
+branches.
 
 Numba leaves exp and the like to the C library: a call for each number, whose last bits depend on
 the library and the processor. These are sums, products and choices, so that a loop with them runs
@@ -6,8 +7,8 @@ in the processor's vectors, with the same bits on each. Polynomials and constant
 fdlibm (Sun Microsystems, 1993), but for exp, which is Taylor's series. Errors are below 1 unit in
 the last place, and 2 for tan.
 
-The angle of :func:`sin`, :func:`cos` and :func:`tan` is below :data:`FAR`; ``…_anywhere`` takes any,
-far ones with the C library's.
+The angle of :func:`sin`, :func:`cos` and :func:`tan` is below :data:`FAR`; ``…_anywhere`` takes
+any, far ones with the C library's.
 """
 
 from __future__ import annotations

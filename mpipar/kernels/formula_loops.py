@@ -1,8 +1,8 @@
 """Loops over the items of a block, for a formula that is compiled with them.
 
 The formula is :class:`~mpipar.kernels.formula.Compilable`. A tile of items at a time goes through
-its fast form, in the processor's vectors; and again through that which holds anywhere, if an operand
-of one of its items was far. So the value of an item depends on nothing but the item.
+its fast form, in the processor's vectors; and again through that which holds anywhere, if an
+operand of one of its items was far. So the value of an item depends on nothing but the item.
 
 Sums are kept for each place of a tile, and are summed up in the end: in vectors of any width, with
 the same bits.

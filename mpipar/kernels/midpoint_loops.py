@@ -1,5 +1,5 @@
-"""The midpoint rule for a formula that is compiled with it: :func:`mpipar.core.midpoint.evaluate` in
-loops.
+"""The midpoint rule for a formula that is compiled with it: :func:`mpipar.core.midpoint.evaluate`
+in loops.
 
 The values of the block are put into an array, those beside it too where there is one axis; sums,
 second differences and pairs are taken from there.
@@ -164,8 +164,8 @@ def add_bends(
 def add_pairs(
     y: Array, block: Block, over: Array, m: int, every: int, sums: Array, peaks: Array
 ) -> None:
-    """Add what pairs of points have over the midpoint of one of ``every`` cells, and on several axes
-    the second differences along one of them.
+    """Add what pairs of points have over the midpoint of one of ``every`` cells, and on several
+    axes the second differences along one of them.
     """
     dimensions = len(over) // 2
     chosen = chosen_cells(block, every)
