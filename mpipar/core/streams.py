@@ -32,7 +32,7 @@ def words(seed: int, index: int) -> tuple[int, int, int, int]:
 
 
 def seeds(seed: int, index: int) -> Array:
-    """Return 64 words of 64 bits for block ``index`` in a run with this ``seed`` (both ≥ 0), to seed
-    generators of one's own with.
+    """Return 64 words of 64 bits for block ``index`` in a run with this ``seed`` (both ≥ 0), to
+    seed generators of one's own with.
     """
     return SeedSequence(seed, spawn_key=(index,)).generate_state(64, np.uint64)

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     Counts: TypeAlias = npt.NDArray[np.int64]
 
 LANES = 16
-"""Generators side by side: enough for vectors of any processor, and for the time that a step takes."""
+"""Generators side by side: enough for vectors of any processor, and for the time that a step takes.
+"""
 
 _1, _2, _3, _11, _24, _40 = map(np.uint64, (1, 2, 3, 11, 24, 40))  # of 64 bits, as the words are
 _B, _C, _COUNTER = LANES, 2 * LANES, 3 * LANES  # where these begin in the state
@@ -49,7 +50,9 @@ def hits(block: Block, seeds: Words, *, samples: int) -> int:
 
 
 def points(state: Words, found: Counts, rounds: int) -> None:
-    """Draw a point by each generator, some times, and add those in the circle to what it has found."""
+    """Draw a point by each generator, some times, and add those in the circle to what it has
+    found.
+    """
     for _ in range(rounds):
         for lane in range(LANES):  # one array for all: a compiler sees that places don't overlap
             a = state[lane]
@@ -71,7 +74,9 @@ def points(state: Words, found: Counts, rounds: int) -> None:
 
 
 def fused(block: Block, rng: Any, xp: Any, *, samples: int) -> Any:
-    """Return the same, to the point, by one kernel in CUDA that draws the numbers that rng would."""
+    """Return the same, to the point, by one kernel in CUDA that draws the numbers that rng
+    would.
+    """
     from mpipar.runtime.device import compiled
 
     threads = 256  # as in mcpi.cu

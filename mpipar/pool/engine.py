@@ -5,7 +5,7 @@
     script's threads                  engine's thread
     Session.submit(job) ──post──▶ jobs ─▶ batches ─▶ slots: one for each worker process of each rank
     result.get()  ◀──── sinks ◀── outcomes ◀──────── events of managers, the root's own and those of relays
-"""
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -75,8 +75,8 @@ class Engine(threading.Thread):
     stand_in : callable, optional
         Called in each worker at its start.
     recall : callable, optional
-        ``recall(initializer, seed, calls_number)`` returns what a pool recalls of earlier runs; None
-        if it can't.
+        ``recall(initializer, seed, calls_number)`` returns what a pool recalls of earlier runs;
+        None if it can't.
 
     Attributes
     ----------

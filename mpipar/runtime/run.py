@@ -20,7 +20,7 @@ from mpipar.core.kernel import BoundKernel
 from mpipar.core.plan import Plan
 from mpipar.runtime import node
 from mpipar.runtime.agreement import Verdict, agree, all_well, guarded
-from mpipar.runtime.between_blocks import Checkpoint, Watch
+from mpipar.runtime.between_blocks import BetweenBlocks, Checkpoint
 from mpipar.runtime.communicator import Comm, RankLost
 from mpipar.runtime.compiling import Compiler, compile_on_each_node
 from mpipar.runtime.conduct import MOST_KEPT_PARTIALS, Conduct
@@ -30,7 +30,7 @@ from mpipar.runtime.finishing import finished, is_enough
 from mpipar.runtime.gathering import Gathering
 from mpipar.runtime.inline_evaluator import InlineEvaluator
 from mpipar.runtime.pinning import advice, place
-from mpipar.runtime.progress_state import Done, Tally
+from mpipar.runtime.progress_state import Done, ProgressState
 from mpipar.runtime.result import Result
 from mpipar.runtime.schedule import share
 from mpipar.runtime.shared import shared_arrays
@@ -105,9 +105,9 @@ class _Run:
         self._schedule = conduct.options.schedule
         if comm.survives and self._schedule == "dynamic":
             self._schedule = "stride"  # a counter in the memory of a rank would be lost with it
-        self._tally = Tally(bound.reduction)
+        self._tally = ProgressState(bound.reduction)
         self._tally.records = evaluator.records
-        self._watch = Watch(
+        self._watch = BetweenBlocks(
             comm,
             self._tally,
             conduct.checkpoint,

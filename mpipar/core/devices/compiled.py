@@ -13,9 +13,10 @@ Decorate a function with ``@kernel.on("compiled")``, or a kernel's one and only 
 
 It is in Numba's subset of Python, and takes what any kernel does: block (with ``index``, ``start``,
 ``stop``, ``size``, ``len`` and iteration), rng (the block's own generator of NumPy), shared arrays,
-and options after the ``*``; a list comes as an array. What draws by itself takes seeds, 64 words of 64
-bits that the seed of the run and the number of the block hash to. Functions of Python's that it calls are compiled with
-it. It says nothing of Numba: that is imported where ``--device compiled`` is asked for.
+and options after the ``*``; a list comes as an array. What draws by itself takes seeds, 64 words of
+64 bits that the seed of the run and the number of the block hash to. Functions of Python's that it
+calls are compiled with it. It says nothing of Numba: that is imported where ``--device compiled``
+is asked for.
 
 Whole numbers have 64 bits there, and none is checked for that. No sum is reordered and no product
 fused with a sum, so that the bits are those of the source on each processor.
@@ -39,8 +40,8 @@ Compile: TypeAlias = Callable[[Function, list[Any]], Function]
 """Returns the machine code of a function for arguments of the types that these have."""
 
 JIT_OPTIONS = ("error_model", "boundscheck")
-"""Options of Numba's that a kernel may choose, with ``kernel.on("compiled", boundscheck=False)``: none
-of those that let the compiler choose how to round.
+"""Options of Numba's that a kernel may choose, with ``kernel.on("compiled", boundscheck=False)``:
+none of those that let the compiler choose how to round.
 """
 
 JIT = "__mpipar_jit__"
