@@ -20,7 +20,6 @@ _SAY_NOTHING = {
     "__dict__",
     "__doc__",
     "__firstlineno__",
-    "__match_args__",
     "__module__",
     "__qualname__",
     "__static_attributes__",

@@ -14,6 +14,10 @@ _LOADS = {"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"}
 _ATTRIBUTES = {"LOAD_ATTR", "LOAD_METHOD"}
 _NAMES = {*_LOADS, *_ATTRIBUTES, "IMPORT_FROM"}
 _ARGUMENTS = {"argv", "orig_argv", "parse_args", "parse_known_args"}
+_NAMESPACES = {"f_globals", "f_locals", "f_builtins", "__globals__"}
+ITS_NAME = "\0name"
+"""What stands for the name of the module itself as a key, ``x[__name__]``."""
+
 ENVIRONMENT = {"environ", "environb", "getenv", "getenvb", "expandvars"}
 """Names of what gives the environment."""
 _SAYS_NOTHING = {"CACHE", "EXTENDED_ARG", "NOP", "PRECALL", "PUSH_NULL"}
@@ -60,8 +64,10 @@ class Uses(NamedTuple):
         Variables of the environment; None stands for any.
     uses_arguments : bool
         Whether it looks at those of the command line.
-    uses_docs : bool
-        Whether it looks at docstrings.
+    uses_docs, uses_subclasses : bool
+        Whether it looks at docstrings; at what is derived from a class.
+    uses_names : bool
+        Whether it looks names up in a way that doesn't show which.
     """
 
     mentions: tuple[Mention, ...]
@@ -69,6 +75,8 @@ class Uses(NamedTuple):
     environment: tuple[str | None, ...]
     uses_arguments: bool
     uses_docs: bool
+    uses_subclasses: bool
+    uses_names: bool
 
 
 def uses(code: CodeType) -> Uses:
@@ -89,6 +97,8 @@ def uses(code: CodeType) -> Uses:
         tuple(sorted(variables, key=str)),
         not _ARGUMENTS.isdisjoint(words),
         "__doc__" in words,
+        "__subclasses__" in words,
+        not _NAMESPACES.isdisjoint(words),
     )
 
 
@@ -125,8 +135,9 @@ def _variables(instructions: list[dis.Instruction]) -> Iterator[str | None]:
         if not _is_name(instruction) or instruction.argval not in ENVIRONMENT:
             continue
         path = _path(instructions, number + 1)
-        if path in ((), ("get",)):
-            yield _key(instructions, number + len(path))
+        key = _key(instructions, number + len(path))
+        if path in ((), ("get",)) and key != ITS_NAME:
+            yield key
         else:
             yield None
 
@@ -146,7 +157,11 @@ def _key(instructions: list[dis.Instruction], number: int) -> str | None:
     gives x.
     """
     following = instructions[number + 1 : number + 3]
-    if len(following) < 2 or following[0].opname != "LOAD_CONST":
+    if len(following) < 2:
+        return None
+    if following[0].argval == "__name__" and _is_subscript(following[1]):
+        return ITS_NAME
+    if following[0].opname != "LOAD_CONST":
         return None
     text: Any = following[0].argval
     if type(text) is str and (_is_subscript(following[1]) or _is_called(instructions[number])):

@@ -89,11 +89,14 @@ def glance(own: OwnCode, value: Any) -> bytes:
 
 
 class StateWriter(DataWriter):
-    """Writes values with no more than the names of functions and classes in them."""
+    """Writes values with no more than the names and the code of functions and classes in them."""
 
     def define(self, value: Any) -> None:  # noqa: D102
-        if not write_name(self, self._own, value):
-            self.put(DEFINED, value.__name__)
+        if write_name(self, self._own, value):
+            return
+        self.put(DEFINED, value.__name__)
+        if is_function(value):
+            self.put(DEFINED, self._own.digests.of(value.__code__))
 
     def inner(self) -> ValueWriter:  # noqa: D102
         return StateWriter(self._own)

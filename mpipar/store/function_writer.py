@@ -9,24 +9,18 @@ is installed is no more than its name.
 from __future__ import annotations
 
 import builtins
-import ctypes
-import enum
 import functools
 import importlib
 import operator
 import os
 import sys
 import types
-from collections import deque
-from collections.abc import Callable, Iterable
 from typing import Any
 
-from mpipar.store.checks import ABSENT, Checks, bases_of, contents, of_function, type_of
-from mpipar.store.class_parts import OF_FIELDS, attributes, is_dataclass, is_special, options
-from mpipar.store.code_uses import Import, Mention
-from mpipar.store.data_writer import DataWriter, NotData, StateWriter, glance, write_name
+from mpipar.store.checks import ABSENT, contents, of_function
+from mpipar.store.class_writer import ClassWriter, is_definition
+from mpipar.store.code_uses import ITS_NAME, Import, Mention
 from mpipar.store.own_code import (
-    OwnCode,
     is_class,
     is_function,
     is_module,
@@ -39,71 +33,55 @@ from mpipar.store.value_writer import (
     EMPTY,
     NAMED,
     OTHER,
-    PLAIN,
-    ValueWriter,
 )
 
-_LOOK_UP = set(
-    map(id, (eval, exec, globals, vars, locals, __import__, importlib.import_module)),
-)
+_LOOK_UP = set(map(id, (eval, exec, globals, vars, locals)))
+_IMPORT = set(map(id, (__import__, importlib.import_module)))
 _ENVIRONMENT = set(map(id, (os.environ, os.getenv, os.environb, os.getenvb)))
-_DISPATCHER = functools.singledispatch(len).__code__  # type: ignore[attr-defined]
-_LOCKS = {
-    "_thread.lock",
-    "_thread.RLock",
-    "multiprocessing.synchronize.Lock",
-    "multiprocessing.synchronize.RLock",
+_OF_MODULES = {
+    "__builtins__",
+    "__cached__",
+    "__doc__",
+    "__file__",
+    "__loader__",
+    "__name__",
+    "__package__",
+    "__path__",
+    "__spec__",
 }
+_DISPATCHER = functools.singledispatch(len).__code__  # type: ignore[attr-defined]
 
 
-class FunctionWriter(ValueWriter):
+class FunctionWriter(ClassWriter):
     """Writes a function or class, and all that it uses, each once.
 
-    Parameters
-    ----------
-    own : OwnCode
-    first_digest : callable
-        Returns the digest that data had when it was first seen, given it and its digest now.
+    See :class:`ClassWriter` for its parameters.
     """
-
-    def __init__(self, own: OwnCode, first_digest: Callable[[Any, bytes], bytes]) -> None:
-        super().__init__()
-        self._own = own
-        self._first_digest = first_digest
-        self._todo: deque[Any] = deque()
-        self._docs: list[Any] = []
-        self._shows_docs = False
-        self.checks = Checks()
 
     def write_all(self, value: Any) -> None:
         """Write a function or class, and all that it uses."""
         self.define(value)
-        while self._todo:
-            self._write_definition(self._todo.popleft())
+        self._write_rest()
+        for each in self._written:  # which grows by what these are
+            if self._shows_subclasses and is_class(each):
+                self._write_subclasses(each)
+                self._write_rest()
         if self._shows_docs:
-            for each in self._docs:
+            for each in self._written:
                 self._write_attribute(each.__doc__)
         self.checks.close()
         self.checks.is_certain = not self.is_changeable
 
-    def define(self, value: Any) -> None:
-        """Write the number of a function or class, which is looked at when it is its turn."""
-        if write_name(self, self._own, value) or self.is_again(value):
-            return
-        self.chunks.append(DEFINED)
-        self._todo.append(value)
+    def _write_rest(self) -> None:
+        while self._todo:
+            self._write_definition(self._todo.popleft())
 
-    def unordered(self, value: Iterable[Any]) -> None:
-        """Write the members of a set, in an order that what they are made of gives."""
-        members = sorted(((self._state(each), each) for each in value), key=operator.itemgetter(0))
-        for _, member in members:
-            self.write(member)
-
-    def _state(self, value: Any) -> bytes:
-        """Return a digest of data and, of functions and classes in it, no more than their names."""
-        writer = StateWriter(self._own)
-        writer.write(value)
-        return writer.digest()
+    def _write_subclasses(self, kind: type) -> None:
+        """Write what is derived from a class, which anybody can find by that."""
+        self.checks.add(type.__subclasses__, kind)
+        derived: list[type] = type.__subclasses__(kind)
+        for each in sorted(derived, key=operator.attrgetter("__qualname__")):
+            self.define(each)
 
     def _write_definition(self, value: Any) -> None:
         if is_function(value):
@@ -122,7 +100,7 @@ class FunctionWriter(ValueWriter):
             return
         is_own = is_own_code(code)
         self.checks.add(of_function, function)
-        self._docs.append(function)
+        self._written.append(function)
         if is_own:
             self.put(DEFINED, self._own.digests.of(code))
         else:
@@ -172,7 +150,11 @@ class FunctionWriter(ValueWriter):
         space = function.__globals__
         used = self._own.uses(function.__code__)
         self._shows_docs |= used.uses_docs
+        self._shows_subclasses |= used.uses_subclasses
+        if used.uses_names:
+            self._write_space(space)
         if used.uses_arguments:
+            self.checks.bind(vars(sys), "argv", sys.argv)
             self._write_attribute(sys.argv)
         for key in used.environment:
             self._write_environment(key)
@@ -182,19 +164,27 @@ class FunctionWriter(ValueWriter):
             if value is ABSENT:
                 value = vars(builtins).get(mention.name, ABSENT)
             self.put(NAMED, mention.name, *mention.path)
-            self._write_mention(value, mention, space)
+            self._write_mention(value, mention, function)
         for each_import in used.imports:
             self._write_import(function, each_import)
 
-    def _write_mention(self, value: Any, mention: Mention, space: dict[str, Any]) -> None:
+    def _write_mention(self, value: Any, mention: Mention, function: types.FunctionType) -> None:
         value, owner = self._followed(value, mention.path)
         if id(value) in _LOOK_UP:
-            self._write_space(space)
+            self._write_space(function.__globals__)
+        elif id(value) in _IMPORT:
+            self._write_import_by_name(function, mention.key)
+        elif value is sys.modules and mention.key == ITS_NAME:
+            self._write_space(function.__globals__)
+        elif value is sys.modules:
+            self._write_modules(mention.key)
+        elif id(value) in _ENVIRONMENT and mention.key == ITS_NAME:
+            self._write_environment(None)
         elif id(value) in _ENVIRONMENT:
             self._write_environment(mention.key)
         elif value is ABSENT:
             self._write_absent(owner)
-        elif _is_definition(value) or not _is_installed(owner):
+        elif is_definition(value) or not _is_installed(owner):
             self._write_attribute(value)
 
     def _write_absent(self, owner: types.ModuleType | None) -> None:
@@ -227,6 +217,24 @@ class FunctionWriter(ValueWriter):
 
     # Modules
 
+    def _write_modules(self, key: str | None) -> None:
+        """Write a module that is looked up in ``sys.modules``, or all of the user's."""
+        for name in [key] if key is not None else sorted(sys.modules):
+            module = sys.modules.get(name)
+            if module is not None and is_own_module(name):
+                self.define(module)
+
+    def _write_import_by_name(self, function: types.FunctionType, name: str | None) -> None:
+        """Write a module that is imported by its name; if that isn't known, all that are beside
+        the function's.
+        """
+        self._write_space(function.__globals__)
+        if name is not None:
+            self._write_import(function, Import(0, name, ()))
+            return
+        folder = os.path.dirname(function.__code__.co_filename)
+        self.put(OTHER, self._own.sources_in(folder))
+
     def _write_module(self, module: types.ModuleType) -> None:
         self.put(OTHER, "module")
         self._write_space(vars(module))
@@ -236,18 +244,9 @@ class FunctionWriter(ValueWriter):
         if self.is_again(space):
             return
         self.checks.add_all(space)
-        for name in sorted(name for name in space if not is_special(name)):
+        for name in sorted(space.keys() - _OF_MODULES):
             self.put(NAMED, name)
             self._write_what_can_be(space[name])
-
-    def _write_what_can_be(self, value: Any) -> None:
-        """Write a value, or no more than its type if it can't be told from others."""
-        start = len(self.chunks)
-        try:
-            self._write_attribute(value)
-        except Exception:
-            del self.chunks[start:]
-            self.put(OTHER, type(value).__qualname__)
 
     def _write_import(self, function: types.FunctionType, each: Import) -> None:
         """Write what a function imports when it is called: its source and, of a module that was
@@ -258,98 +257,6 @@ class FunctionWriter(ValueWriter):
         self.put(OTHER, name, each.names, source)
         if source and self._own.was_imported(name):
             self._write_space(vars(sys.modules[name]))
-
-    # Classes
-
-    def _write_class(self, kind: type) -> None:
-        self.checks.add(type_of, kind)
-        self.checks.add(bases_of, kind)
-        self.checks.add_all(vars(kind))
-        self._docs.append(kind)
-        self.put(DEFINED, kind.__qualname__)
-        self.write(type(kind))
-        self.write(bases_of(kind))
-        if is_dataclass(kind):
-            self._write_fields(kind)
-        if issubclass(kind, enum.Enum):
-            self._write_members(kind)
-        self._write_annotations(vars(kind).get("__annotations__", {}))
-        for name, value in attributes(kind):
-            self.put(NAMED, name)
-            if is_special(name) and not callable(value):
-                self._write_what_can_be(value)
-            else:
-                self._write_attribute(value)
-
-    def _write_fields(self, kind: Any) -> None:
-        before = self.is_changeable
-        for field in kind.__dataclass_fields__.values():
-            self.parts(field, *OF_FIELDS)
-        self.is_changeable = before  # as nobody changes a field
-        self.put(OTHER, *options(kind))
-
-    def _write_members(self, kind: Any) -> None:
-        for name, member in kind.__members__.items():
-            self.put(NAMED, name)
-            self._write_attribute(member._value_)
-
-    def _write_annotations(self, annotations: dict[str, Any]) -> None:
-        self.put(DEFINED, *annotations)  # in their order, which is that of fields
-        for value in annotations.values():
-            self._write_what_can_be(value)
-
-    # Values
-
-    def _write_attribute(self, value: Any) -> None:
-        """Write what a name stands for. What is data gets a digest of its own, which tells whether
-        it has been changed.
-        """
-        kind = type(value)
-        if kind in PLAIN or _is_definition(value):
-            self.write(value)
-            return
-        if f"{kind.__module__}.{kind.__qualname__}" in _LOCKS:
-            self.put(OTHER, "lock")
-            return
-        writer = DataWriter(self._own)
-        try:
-            writer.write(value)
-        except NotData:
-            self._write_other_state(value)
-        else:
-            self._write_data(value, writer)
-
-    def _write_data(self, value: Any, writer: ValueWriter) -> None:
-        if not writer.is_changeable:
-            self.put(OTHER, writer.digest())
-        elif not self.is_again(value):
-            now = writer.digest()
-            self.put(OTHER, now)
-            self.checks.add_data(value, glance(self._own, value))
-            self._note_change(value, now)
-
-    def _write_other_state(self, value: Any) -> None:
-        """Write an object that has functions or classes of the user's in it."""
-        self._note_change(value, self._state(value))
-        self.checks.add_object(value)
-        self.write(value)
-
-    def _note_change(self, value: Any, now: bytes) -> None:
-        """Write what data was when it was first seen, if that is something else."""
-        first = self._first_digest(value, now)
-        if first != now:
-            self.put(OTHER, "changed", first)
-
-    def write_object(self, value: Any, kind: type) -> None:
-        """Write an object of a kind that isn't known; of libraries by ctypes, their bytes."""
-        if issubclass(kind, ctypes.CDLL):
-            self.put(OTHER, self._own.library(str(value._name)))
-            return
-        super().write_object(value, kind)
-
-
-def _is_definition(value: Any) -> bool:
-    return is_function(value) or is_class(value) or is_module(value)
 
 
 def _is_installed(module: types.ModuleType | None) -> bool:

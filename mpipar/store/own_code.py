@@ -14,9 +14,11 @@ from typing import Any
 from mpipar.base.own_files import is_own
 from mpipar.store.code_digests import CodeDigests
 from mpipar.store.code_uses import Uses, uses
+from mpipar.store.pickling import Unfingerprintable
 from mpipar.store.source import digests_of_import
 
 _MAIN = ("__main__", "__mp_main__")
+_MOST_SOURCES = 1000
 _is_own = functools.cache(is_own)
 
 
@@ -68,6 +70,16 @@ class OwnCode:
         process may import it later, and make no difference.
         """
         return self._imported_before.setdefault(name, name in sys.modules)
+
+    def sources_in(self, folder: str) -> str:
+        """Return a digest of all sources of the user's in a folder."""
+        digests = []
+        for path in sorted(Path(folder).rglob("*.py")):
+            if is_own(str(path)):
+                digests.append(f"{path.relative_to(folder)} {_digest_of_file(str(path))}")
+            if len(digests) > _MOST_SOURCES:
+                raise Unfingerprintable(types.ModuleType)
+        return "\n".join(digests)
 
     def library(self, path: str) -> str:
         """Return a digest of a shared library, as it was when it was first looked at."""

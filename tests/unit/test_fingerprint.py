@@ -306,6 +306,22 @@ def test_whatever_changes_a_task_changes_its_fingerprint(run):
         found[now] = name
 
 
+BY_NAME = """
+import importlib
+
+def task(x):
+    return importlib.import_module(NAME).late(x)
+"""
+
+
+@pytest.mark.parametrize("name", ["'fplate'", "'fp' + x"])
+def test_modules_that_are_imported_by_name_count(name, run):
+    text = BY_NAME.replace("NAME", name)
+    before = fingerprint(run(text=text))
+    assert fingerprint(run(text=text)) == before
+    assert fingerprint(run(("fplate.py", "OFFSET + x", "OFFSET - x"), text=text)) != before
+
+
 DO_NOT_MATTER = {
     "comment": ("script.py", "    total = helper", "    # it begins\n    total = helper"),
     "docstring": ("script.py", "Return a number.", "Return another number."),

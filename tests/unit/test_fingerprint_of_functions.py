@@ -1,7 +1,11 @@
 """Functions of all kinds: one that does something else never has the same fingerprint."""
 
+import sys
+
 import pytest
 from test_fingerprint import fingerprint, run  # noqa: F401 (run is a fixture)
+
+from mpipar.store.own_code import is_own_module
 
 KINDS = {
     "by globals()": ("def task(x): return globals()['hid' + 'den']\nhidden = 1", "= 1", "= 2"),
@@ -32,6 +36,55 @@ KINDS = {
         "import fphelpers\nfphelpers.NEW = 1\nD = {1: fphelpers}\ndef task(x): return D[1].NEW",
         "NEW = 1",
         "NEW = 2",
+    ),
+    "by sys.modules": (
+        "import fphelpers, sys\nfphelpers.NEW = 1\n"
+        "def task(x): return sys.modules['fphelpers'].NEW",
+        "NEW = 1",
+        "NEW = 2",
+    ),
+    "by the script's own module": (
+        "import sys\ndef task(x): return sys.modules[__name__].hidden\nhidden = 1",
+        "hidden = 1",
+        "hidden = 2",
+    ),
+    "by an import of the script": (
+        "def task(x):\n    import __main__\n    return __main__.hidden\nhidden = 1",
+        "hidden = 1",
+        "hidden = 2",
+    ),
+    "by a frame": (
+        "import sys\ndef task(x): return sys._getframe().f_globals['hidden']\nhidden = 1",
+        "hidden = 1",
+        "hidden = 2",
+    ),
+    "by what a function has": (
+        "def f(): pass\ndef task(x): return f.__globals__['hidden']\nhidden = 1",
+        "hidden = 1",
+        "hidden = 2",
+    ),
+    "subclasses": (
+        "class A: pass\nclass B(A):\n    def f(self): return 1\n"
+        "def task(x): return [k().f() for k in A.__subclasses__()]",
+        "return 1",
+        "return 2",
+    ),
+    "subclasses of subclasses": (
+        "class A: pass\nclass B(A): pass\nclass C(B):\n    def f(self): return 1\n"
+        "def all_of(k): return [k, *map(all_of, k.__subclasses__())]\n"
+        "def task(x): return all_of(A)",
+        "return 1",
+        "return 2",
+    ),
+    "a name of two underscores": (
+        "import fphelpers\nfphelpers.__new__ = 1\ndef task(x): return getattr(fphelpers, '__new__')",
+        "__ = 1",
+        "__ = 2",
+    ),
+    "pattern of a class": (
+        "class A:\n    __match_args__ = ('a', 'b')\n    a = b = 1\ndef task(x): return A",
+        "'a', 'b'",
+        "'b', 'a'",
     ),
     "a name from a module": (
         "from fphelpers import scaled as task\nimport fphelpers\nfphelpers.SCALE = 5",
@@ -290,3 +343,13 @@ def test_functions_that_differ(name, run):  # noqa: F811
     before = fingerprint(run(text=text))
     assert fingerprint(run(text=f"# A comment.\n\n{text}  # Another.\n")) == before
     assert fingerprint(run(("script.py", old, new), text=text)) != before
+
+
+def test_modules_that_are_looked_up_by_a_name_that_is_made(run, monkeypatch):  # noqa: F811
+    for name in list(sys.modules):  # so that modules of the tests aren't looked up
+        if is_own_module(name) and name != "__main__":
+            monkeypatch.delitem(sys.modules, name)
+    text = "import fphelpers, sys\nfphelpers.NEW = 1\ndef task(x): return sys.modules['fp' + x].NEW"
+    before = fingerprint(run(text=text))
+    assert fingerprint(run(text=text)) == before
+    assert fingerprint(run(("script.py", "NEW = 1", "NEW = 2"), text=text)) != before
