@@ -126,16 +126,19 @@ def signed_outcomes(path: Path, run: str) -> Iterator[PickledTask]:
         yield PickledTask(call, index, body[_TASK.size :])
 
 
-def write_signed(path: Path, run: str, tasks: Iterable[PickledTask]) -> None:
-    """Write outcomes to a new file, unless there are none. Raises OSError."""
-    path.unlink(missing_ok=True)
-    file = PickledLog(path, run)
+def write_signed(folder: Path, path: Path, run: str, tasks: Iterable[PickledTask]) -> None:
+    """Write outcomes to a file, aside in a folder first, unless there are none. Raises OSError."""
+    aside = folder / "pickled.part"
+    aside.unlink(missing_ok=True)
+    file = PickledLog(aside, run)
     try:
         for task in tasks:
             file.append(task)
         file.sync()
     finally:
         file.close()
+    if aside.exists():
+        os.replace(aside, path)
 
 
 class _Signer:

@@ -11,7 +11,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
 import time
 import uuid
@@ -21,7 +20,7 @@ from typing import Any
 
 from mpipar.base.errors import BadInput
 from mpipar.store import task_tables
-from mpipar.store.files import flush_to_disk, write_hdf5
+from mpipar.store.files import flush_to_disk, own_name, write_hdf5
 from mpipar.store.outcome_blocks import packed
 from mpipar.store.output_check import may_write
 from mpipar.store.output_folder import check_is_free, empty, locked
@@ -34,6 +33,7 @@ from mpipar.store.pickled_outcomes import (
 from mpipar.store.seal import seal
 from mpipar.store.stored_calls import StoredCall, forget_workers
 from mpipar.store.task_log import Logged, Span, TaskLog, read_log
+from mpipar.store.task_look import foreign_tasks
 from mpipar.store.task_tables import Tasks
 from mpipar.store.task_timeline import last_end, timeline_of, workers_of
 
@@ -92,27 +92,17 @@ class TaskStore:
         self._next = 0
         self._lock = -1
         self._pickled: PickledLog | None = None
-        self._last = Tasks(
-            {}, finished=False
-        )  # whose workers and timeline are those of the last run
+        self._last = Tasks({}, finished=False)  # has workers and timeline of the last run
         self._is_begun = self._is_written = False
         self.packages: dict[str, str] = {}
-        foreign = [self._foreign_calls(one, keep_pickled) for one in known]
+        foreign: list[StoredCall] = []
+        for one in known:
+            tasks = foreign_tasks(one, with_pickled=keep_pickled)
+            self._note_packages(tasks)
+            foreign += tasks.calls
         if path is not None:
             self._open(Path(os.path.realpath(path)), resume)
-        self.calls = list(itertools.chain(self._own, *foreign))
-
-    def _foreign_calls(self, path: Path, with_pickled: bool) -> list[StoredCall]:
-        """Return the calls of another file."""
-        tasks = task_tables.read(path)
-        self._note_packages(tasks)
-        if with_pickled:
-            run = str(tasks.about["run"])
-            for task in signed_outcomes(Path(f"{path}.pickled"), run):
-                tasks.calls[task.call].pickled[task.task] = task.data
-        for call in tasks.calls:
-            call.number = None
-        return tasks.calls
+        self.calls = [*self._own, *foreign]
 
     def _note_packages(self, tasks: Tasks) -> None:
         """Take in the packages that a file was made with; they stay there."""
@@ -154,11 +144,19 @@ class TaskStore:
             self._keep_previous()
             Path(f"{self._path}.pickled").unlink(missing_ok=True)
             self._write(finished=False)
-        self._log = TaskLog(self._log_path(self._log_number), self._run, self._begin)
+        self._next_log = self._log_number
+        self._begin_log()
         if self._keep_pickled:
             self._take_up_pickled()
-            path = self._folder / f"pickled-{self._log_number}.log"
+            path = self._folder / f"pickled-{own_name('log')}"
             self._pickled = PickledLog(path, self._run)
+
+    def _begin_log(self) -> None:
+        """Begin a log, which replaces one of which nothing counts."""
+        path = self._log_path(self._next_log)
+        path.unlink(missing_ok=True)
+        self._log = TaskLog(path, self._run, self._begin)
+        self._next_log += 1
 
     def _take_up_pickled(self) -> None:
         """Take in the outcomes that take pickle, of a file of the user's own."""
@@ -172,15 +170,6 @@ class TaskStore:
         for path in sorted(self._folder.glob("pickled-*.log")):
             yield from signed_outcomes(path, self._run)
 
-    def _write_pickled(self) -> None:
-        """Write the outcomes that take pickle as one file of the user's own."""
-        if self._pickled is not None:
-            self._pickled.close()
-            aside = self._folder / "pickled.part"
-            write_signed(aside, self._run, self._signed())
-            if aside.exists():
-                os.replace(aside, f"{self._path}.pickled")
-
     def _keep_previous(self) -> None:
         """Keep a finished file until there is a new one."""
         self._previous.unlink(missing_ok=True)
@@ -191,13 +180,14 @@ class TaskStore:
     def _log_path(self, number: int) -> Path:
         return self._folder / f"tasks-{number}.log"
 
-    def _take_up_logs(self) -> None:
-        """Take in what a run has left that was killed; its logs stay until the file has it."""
-        while True:
-            logged = self._logged()
-            if logged is None:
-                return
+    def _take_up_logs(self) -> bool:
+        """Take in what is in logs, which stay until the file has it; return whether there are
+        any.
+        """
+        first = self._log_number
+        while (logged := self._logged()) is not None:
             self._take_in(logged)
+        return self._log_number > first
 
     def _logged(self) -> Logged | None:
         """Return what is in the current log with all before it, or None if there is none."""
@@ -290,12 +280,21 @@ class TaskStore:
         return left
 
     def commit(self) -> None:
-        """Wait until all that was noted is on the disk. Raises OSError."""
+        """Wait until all that was noted is on the disk. Raises OSError; then it may be lost, if the
+        node goes down.
+        """
         if not self.is_kept:
             return
         if self._pickled is not None:
             self._pickled.sync()
-        self._log.sync()
+        try:
+            self._log.sync()
+        except (
+            OSError
+        ):  # nobody knows what of it is on the disk: what follows is not to depend on it
+            self._log.close()
+            self._begin_log()
+            raise
 
     def finish(self) -> None:
         """Write all as one file: the script has come to its end. Raises OSError; then all that was
@@ -316,7 +315,9 @@ class TaskStore:
         try:
             self.commit()
             self._log.close()
-            self._write_pickled()
+            if self._pickled is not None:
+                self._pickled.close()
+                write_signed(self._folder, Path(f"{self._path}.pickled"), self._run, self._signed())
             self._write(finished=finished)
             self._is_written = True
             if finished:
@@ -326,7 +327,7 @@ class TaskStore:
 
     def _take_in(self, logged: Logged) -> None:
         """Take in what is in the current log."""
-        self._own = [logged.calls[number] for number in sorted(logged.calls)]
+        self._own = logged.in_order()
         self._log_number += 1
         self._last = Tasks(
             {"begin": logged.begin, "end": last_end(logged)},
@@ -337,9 +338,7 @@ class TaskStore:
 
     def _write(self, *, finished: bool) -> None:
         """Write the file: what it has, and what is in the current log."""
-        logged = self._logged()
-        if logged is not None:
-            self._take_in(logged)
+        if self._take_up_logs():
             self._last.about["end"] = time.time()
         is_as_it_was = self._last.finished and self._last.about.get("log") == self._log_number
         if finished and is_as_it_was:

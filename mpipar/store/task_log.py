@@ -25,6 +25,7 @@ from mpipar.store.record_file import RecordFile, records
 from mpipar.store.stored_calls import (
     DIGEST,
     ELSEWHERE,
+    NO_DIGEST,
     Array,
     Piece,
     StoredCall,
@@ -49,6 +50,7 @@ _NONSENSE = (
 """What nonsense in a record raises."""
 
 _MOST_TASKS = 2**24  # of a record
+_MOST_LOST = 2**12  # calls
 _MOST_MISSING = 2**24  # bytes of digests that nobody has told of, before those of a record
 
 
@@ -179,6 +181,13 @@ class Logged:
     workers: list[tuple[int, int]] = field(default_factory=list)
     spans: list[TaskSpan] = field(default_factory=list)
 
+    def in_order(self) -> list[StoredCall]:
+        """Return all calls, each at its number: an empty one, where one was lost."""
+        calls = []
+        for number in range(max(self.calls, default=-1) + 1):
+            calls.append(self.calls.get(number) or StoredCall(number, NO_DIGEST, "?"))
+        return calls
+
 
 class _Tasks(NamedTuple):
     """What a record of tasks has."""
@@ -248,7 +257,10 @@ def _read(found: Iterator[bytes], calls: dict[int, StoredCall]) -> Logged | None
             _take_tasks(logged, growing, told)
         elif letter == b"C":
             call = _call_of(told)
-            calls[call.number or 0] = call
+            number = call.number or 0
+            if not 0 <= number <= len(calls) + _MOST_LOST:
+                raise ValueError(f"the log has a call {number}")
+            calls[number] = call
         elif letter == b"W":
             rank, worker = json.loads(bytes(told))
             logged.workers.append((int(rank), int(worker)))
@@ -283,7 +295,9 @@ def _take_tasks(logged: Logged, growing: dict[int, _Growing], told: memoryview) 
     number, count, worker, end, seconds, is_range, has_digests = _TASKS.unpack_from(told)
     if not 0 < count <= _MOST_TASKS or worker >= len(logged.workers):
         raise ValueError("a record of tasks can't be one")
-    call = logged.calls[number]
+    call = logged.calls.get(number)
+    if call is None:  # it was lost with the end of the log before
+        return
     if number not in growing:
         growing[number] = _Growing([], bytearray(call.item_digests))
     grown = growing[number]

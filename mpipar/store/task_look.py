@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from mpipar.store import task_tables
+from mpipar.store.pickled_outcomes import signed_outcomes
 from mpipar.store.stored_calls import forget_workers
 from mpipar.store.task_log import Logged, read_log
 from mpipar.store.task_tables import Tasks
@@ -32,10 +34,22 @@ def add_logs(path: Path, tasks: Tasks) -> Logged | None:
     last = None
     number = int(tasks.about["log"])
     while (logged := _logged(path, tasks, number)) is not None:
-        tasks.calls = [logged.calls[call] for call in sorted(logged.calls)]
+        tasks.calls = logged.in_order()
         last = logged
         number += 1
     return last
+
+
+def foreign_tasks(path: Path, *, with_pickled: bool) -> Tasks:
+    """Return what another file has, whose calls have no number here. Raises BadInput."""
+    tasks = task_tables.read(path)
+    if with_pickled:
+        run = str(tasks.about["run"])
+        for task in signed_outcomes(Path(f"{path}.pickled"), run):
+            tasks.calls[task.call].pickled[task.task] = task.data
+    for call in tasks.calls:
+        call.number = None
+    return tasks
 
 
 def _logged(path: Path, tasks: Tasks, number: int) -> Logged | None:

@@ -3,6 +3,7 @@ between; what is damaged is refused in one line or isn't there, and is never ano
 """
 
 import contextlib
+import errno
 import hashlib
 import os
 import random
@@ -557,6 +558,54 @@ def test_a_full_disk_is_an_error_and_what_was_committed_stays(path):
         signal.signal(signal.SIGXFSZ, handler)
     found = known(path)
     assert is_right(found, MAP, 100) == 51
+
+
+def test_a_log_that_cant_be_flushed_is_followed_by_another(path, monkeypatch):
+    store = opened(path)
+    call = begin_map(store, 100)
+    keep(store, call, range(50))
+    store.commit()
+    size = (Path(f"{path}.parts") / "tasks-0.log").stat().st_size
+    lost = store.begin_call(ONE, "lost", [], b"")
+    keep(store, lost, range(2), digests=True)
+    fsync = os.fsync
+    monkeypatch.setattr(os, "fsync", Failing())
+    with pytest.raises(OSError, match="I/O"):
+        store.commit()
+    monkeypatch.setattr(os, "fsync", fsync)
+    keep(store, call, range(50, 60))
+    keep(store, lost, range(2, 4), digests=True)
+    other = store.begin_call(ONE, "other", [], b"")
+    keep(store, other, range(4, 5), digests=True)
+    store.commit()
+    shutil.copytree(path.parent, path.parent / "copy")
+    store.finish()
+    found = known(path)
+    assert is_right(found, MAP, 100) == 60
+    assert is_right(found, ONE, 5) == 5
+    log = path.parent / "copy" / "run.h5.parts" / "tasks-0.log"
+    log.write_bytes(log.read_bytes()[:size])  # the node went down, and all of the call with it
+    found = known(path.parent / "copy" / "run.h5")
+    assert is_right(found, MAP, 100) == 60
+    assert is_right(found, ONE, 5) == 1
+
+
+class Failing:
+    def __call__(self, file):
+        raise OSError(errno.EIO, "I/O error")
+
+
+def test_a_log_that_was_cut_before_its_first_record_is_begun_again(path):
+    store = opened(path)
+    keep(store, begin_map(store, 5), range(5))
+    store.stop("enough")
+    folder = Path(f"{path}.parts")
+    folder.mkdir()
+    (folder / "tasks-1.log").write_bytes(b"mpipar-t")
+    store = opened(path, resume=True)
+    keep(store, begin_map(store, 7), range(7))
+    store.finish()
+    assert [call.done for call in task_tables.read(path).calls] == [5, 7]
 
 
 # What takes pickle.
