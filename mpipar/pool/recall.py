@@ -34,6 +34,7 @@ from mpipar.pool.recalled_tasks import (
 from mpipar.pool.snapshot import Stamped
 from mpipar.store.fingerprint import Fingerprints, Unfingerprintable
 from mpipar.store.stored_calls import DIGEST, NO_DIGEST
+from mpipar.store.task_log import Span
 
 
 class Recall:
@@ -56,6 +57,7 @@ class Recall:
         self._fingerprints = Fingerprints(salt)
         self._lock = threading.RLock()  # again: what is looked at may itself use a pool
         self._expected: dict[int, Task] = {}
+        self._span: Span | None = None  # of what came last
 
     # What the script's threads call.
 
@@ -131,8 +133,9 @@ class Recall:
 
     def note(self, indices: Sequence[int], outcomes: Sequence[Any], who: Who) -> None:
         """Keep what came out of single tasks."""
+        self._span = span_of(who)
         tasks = [self._expected.pop(index, UNKNOWN) for index in indices]
-        keep(self._memory, tasks, outcomes, span_of(who))
+        keep(self._memory, tasks, outcomes, self._span)
 
     # What both call.
 
@@ -141,8 +144,8 @@ class Recall:
         return recollected(self._memory, task)
 
     def keep(self, tasks: Sequence[Task], outcomes: Sequence[Any]) -> None:
-        """Keep what came out of single tasks."""
-        keep(self._memory, tasks, outcomes, None)
+        """Keep what came out of several tasks that were handed in as one, which was just noted."""
+        keep(self._memory, tasks, outcomes, self._span)
 
     # Digests.
 
