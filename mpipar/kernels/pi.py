@@ -82,7 +82,7 @@ def tiles(block: Block, *, steps: int) -> float:
     whole = block.size // 4
     for first in range(0, whole, TILE):
         count = min(TILE, whole - first)
-        left = (block.start + 4 * first + 1) * step
+        left = (block.start + 4 * first + 1) * n / steps
         for i in range(count):
             # The middles of two pairs of neighbours, and of each pair 2 s / b.
             c = left + offsets[i] * step
