@@ -55,11 +55,10 @@ class Program:
         self._run = document.values["run"]
         self._output = document.values.get("output", {})
         self.is_driver = "driver" in self._run
-        self.output = ""
         if self.is_driver:
             self.output = self._output_of_driver()
         else:
-            self._refuse_output()
+            self.output = self._output_of_script()
 
     def arguments(self, *, check: bool = False) -> list[str]:
         """Return the words, in which {task} stands for the number of a task; with ``check`` those
@@ -69,7 +68,9 @@ class Program:
         words += self._options("options", 1)
         words += self._options("options_per_rank", self._ranks)
         if self.is_driver:
-            words += self._own_options(check=check)
+            words += self._own_options()
+            if check:
+                words.append("--dry-run")
         for index, value in enumerate(self._run.get("arguments", ())):
             word = as_text(value)
             self._refuse_own(("run", "arguments", index), word)
@@ -90,18 +91,25 @@ class Program:
         if self._tasks:
             default += "-{task}"
         output: str = self._output.get("file", f"{default}.h5")
+        self._check_output(output)
+        return output
+
+    def _output_of_script(self) -> str:
+        """Return where outcomes of a script's tasks go; empty if they aren't kept."""
+        output: str = self._output.get("file", "")
+        if output:
+            self._check_output(output)
+        elif "checkpoint" in self._output:
+            raise self._document.error(
+                ("output", "checkpoint"), "is for what has an output: output.file is missing"
+            )
+        return output
+
+    def _check_output(self, output: str) -> None:
         if self._tasks > 1 and "{task}" not in output:
             raise self._document.error(
                 ("output", "file"), f"expected a name with {{task}} in it, got {output!r}"
             )
-        return output
-
-    def _refuse_output(self) -> None:
-        for key in ("file", "checkpoint"):
-            if key in self._output:
-                raise self._document.error(
-                    ("output", key), "is for drivers; a script writes what it writes"
-                )
 
     def _target(self) -> list[str]:
         """Return the words that name what is run."""
@@ -113,8 +121,8 @@ class Program:
             script: str = run["script"]
             if script.startswith("-"):
                 script = f"./{script}"
-            return ["-m", "mpipar", "run", script]
-        return ["-m", "mpipar", "run", "-m", run["module"]]
+            return ["-m", "mpipar", "run", *self._own_options(), script]
+        return ["-m", "mpipar", "run", *self._own_options(), "-m", run["module"]]
 
     def _driver(self, driver: str) -> list[str]:
         if ":" in driver:
@@ -146,14 +154,14 @@ class Program:
             words += option
         return words
 
-    def _own_options(self, *, check: bool) -> list[str]:
-        """Return the options that the job itself gives to a driver."""
+    def _own_options(self) -> list[str]:
+        """Return the options that the job itself gives to what has an output."""
+        if not self.output:
+            return []
         words = [f"--output={self._folder / self.output}", "--resume"]
         checkpoint = self._output.get("checkpoint")
         if checkpoint is not None:
             words.append(f"--checkpoint={checkpoint:g}")
-        if check:
-            words.append("--dry-run")
         return words
 
     def _refuse_own(self, key: Key, word: str) -> None:

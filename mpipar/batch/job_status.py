@@ -61,6 +61,9 @@ class Facts:
         The result file; what it printed.
     blocks, n_blocks, skipped : int or None
         Blocks that are done, that there are, that were skipped; None if there is no file with them.
+        Of a script: tasks, of those that it has handed in so far.
+    unit : str
+        What these are: "blocks" or "tasks".
     finished : bool
         Whether the result is there.
     rate, remaining : float or None
@@ -91,6 +94,7 @@ class Facts:
     blocks: int | None
     n_blocks: int | None
     skipped: int | None
+    unit: str
     finished: bool
     rate: float | None
     remaining: float | None
@@ -199,8 +203,13 @@ def _by_scheduler(state: JobState | None, remaining: float | None) -> dict[str, 
 def _by_result(reached: Progress | None) -> dict[str, Any]:
     """Return the facts that the result file alone knows."""
     if reached is None:
-        return dict.fromkeys(("blocks", "n_blocks", "skipped"))
-    return {"blocks": reached.done, "n_blocks": reached.n_blocks, "skipped": reached.skipped}
+        return {"blocks": None, "n_blocks": None, "skipped": None, "unit": "blocks"}
+    return {
+        "blocks": reached.done,
+        "n_blocks": reached.n_blocks,
+        "skipped": reached.skipped,
+        "unit": reached.unit,
+    }
 
 
 def _output(events: list[dict[str, Any]]) -> str:

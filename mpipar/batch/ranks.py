@@ -9,9 +9,9 @@ import subprocess
 import time
 from typing import NamedTuple
 
-from mpipar.batch.driver_output import DriverOutput
 from mpipar.batch.heard import Heard
 from mpipar.batch.job_journal import JobJournal
+from mpipar.batch.program_output import ProgramOutput
 from mpipar.runtime import journal
 from mpipar.runtime.stopwatch import Stopwatch
 
@@ -49,7 +49,7 @@ class Ranks:
         The launcher, which leads a group of processes.
     events : JobJournal
     heard : Heard
-    output : DriverOutput
+    output : ProgramOutput
     manners : Manners
 
     Attributes
@@ -63,7 +63,7 @@ class Ranks:
         process: subprocess.Popen[bytes],
         events: JobJournal,
         heard: Heard,
-        output: DriverOutput,
+        output: ProgramOutput,
         manners: Manners,
     ) -> None:
         self._process = process

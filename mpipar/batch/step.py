@@ -31,13 +31,13 @@ from mpipar.base.text import several
 from mpipar.batch import verdict as _verdict
 from mpipar.batch import warning
 from mpipar.batch.allocation import Allocation
-from mpipar.batch.driver_output import DriverOutput
 from mpipar.batch.events import last
 from mpipar.batch.heard import Heard
 from mpipar.batch.job_journal import JobJournal
 from mpipar.batch.launchers import Launcher, launcher
 from mpipar.batch.leaving import insist
 from mpipar.batch.program import split, tells
+from mpipar.batch.program_output import ProgramOutput
 from mpipar.batch.ranks import Manners, Ranks
 from mpipar.batch.scheduler import Answer
 from mpipar.batch.schedulers import scheduler
@@ -113,7 +113,7 @@ class Step:
         folder = options.folder or Path(given.folder)
         self._events = JobJournal(folder / f"{given.label}.journal", self._say)
         self._heard = Heard(given.own_id, self._events, self._say)
-        self._output = DriverOutput(program, self._events)
+        self._output = ProgramOutput(program, self._events)
         self._manners = Manners(tells(program), site.start_seconds, options.pass_usr1)
         self._warned = False
         self._lost: set[str] = set()
@@ -165,7 +165,7 @@ class Step:
         )
         told = f"{several(left.ranks, 'rank')} on {', '.join(left.nodes)}"
         if done is not None:
-            told += f"; {done} blocks are done"
+            told += f"; {done} {self._output.unit} are done"
         self._say(told)
         process = subprocess.Popen(
             command,
@@ -208,7 +208,7 @@ class Step:
         code : int
             The launcher's exit code, negative for a signal.
         done : int
-            How many blocks are done.
+            How many blocks or tasks are done.
         is_exact : bool
             Whether a launcher's 0 is that of all ranks.
         """

@@ -78,7 +78,7 @@ def _progress_line(fact: Facts) -> str:
     if fact.skipped:
         line += f", {fact.skipped} skipped"
     if fact.rate is not None and fact.remaining is not None:
-        line += f", {_short(fact.rate)} blocks/s, done in about {_about(fact.remaining)}"
+        line += f", {_short(fact.rate)} {fact.unit}/s, done in about {_about(fact.remaining)}"
         if fact.allocations:
             line += (
                 ": its time limit ends it before; will need"
@@ -91,11 +91,15 @@ def amount(fact: Facts) -> str:
     """Return how much is done: "6100 of 10000 blocks (61 %)"."""
     done = fact.blocks or 0
     n_blocks = fact.n_blocks or 0
+    unit = fact.unit
     if fact.finished and done < n_blocks:
-        return f"finished, {done} blocks of {n_blocks}"
+        return f"finished, {done} {unit} of {n_blocks}"
     if fact.finished:
-        return f"finished, {done} blocks"
-    return f"{done} of {n_blocks} blocks ({100 * done // max(1, n_blocks)} %)"
+        return f"finished, {done} {unit}"
+    share = f"{done} of {n_blocks} {unit} ({100 * done // max(1, n_blocks)} %)"
+    if unit == "tasks":
+        return f"{share} that the script has handed in"
+    return share
 
 
 def _array_lines(facts: Sequence[Facts]) -> list[str]:
@@ -132,12 +136,13 @@ def _outcomes(facts: Iterable[Facts]) -> list[str]:
 def _blocks_of_array(facts: Iterable[Facts]) -> list[str]:
     """Return a line on how far all tasks are, if any has begun."""
     begun = [fact for fact in facts if fact.n_blocks is not None]
+    unit = begun[0].unit if begun else "blocks"
     total = sum(fact.n_blocks or 0 for fact in begun)
     if not total:
         return []
     done = sum(fact.blocks or 0 for fact in facts)
     share = 100 * done // total
-    return [f"  {done} of {total} blocks ({share} %) in the {len(begun)} tasks that have begun"]
+    return [f"  {done} of {total} {unit} ({share} %) in the {len(begun)} tasks that have begun"]
 
 
 def _failed_task(fact: Facts) -> str:

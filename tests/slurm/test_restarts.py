@@ -245,3 +245,55 @@ def test_the_last_task_of_an_array_is_requeued_alone(user, cluster):
     assert starts == {1: 1, 2: 1, 3: 2}
     for task in (1, 2, 3):
         assert value_of(user.place / "out" / f"slow-{task}.h5") == harmonic(60)
+
+
+POOL = """
+import time
+from multiprocessing import Pool
+
+def half(x):
+    time.sleep(0.1)
+    with open("marks", "a") as marks:
+        marks.write(f"{x}\\n")
+    return x / 2
+
+if __name__ == "__main__":
+    with Pool() as pool:
+        print("first", sum(pool.map(half, range(100))), flush=True)
+        print("then", sum(pool.imap_unordered(half, range(100, 200))))
+"""
+
+
+@pytest.mark.parametrize(
+    "requeues",
+    [
+        pytest.param(1, marks=pytest.mark.ci),
+        pytest.param(4, marks=pytest.mark.campaign),
+    ],
+)
+def test_a_script_goes_on_from_the_outcomes_of_its_tasks_at_each_requeue(user, cluster, requeues):
+    """Slurm lets a job wait for up to two minutes before it runs again."""
+    (user.place / "pool.py").write_text(POOL)
+    (user.place / "pool.toml").write_text(
+        f"run.script = 'pool.py'\noutput = {{folder = 'out', file = 'pool.h5', checkpoint = 0.1}}\n"
+        f"[resources]\n{TWO_NODES}\n"
+    )
+    number = user.submit(user.place / "pool.toml")
+    for start in range(requeues):
+        for _ in until("more tasks are evaluated", 2 * PATIENCE):
+            if len(user.marks()) >= 30 + 40 * start:
+                break
+        cluster.run("scancel", "--batch", "--signal=USR1", number)
+        for _ in until("the job is requeued", PATIENCE):
+            told = [one["what"] for one in user.events(number, "pool") if one["event"] == "next"]
+            if len(told) > start:
+                break
+    found = cluster.wait(number, timeout=2 * PATIENCE)
+    log = user.log(number, "pool")
+    assert (found["JobState"], found["Restarts"]) == ("COMPLETED", str(requeues)), log
+    marks = user.marks()
+    assert set(marks) == set(range(200))
+    assert len(marks) <= 200 + 2 * requeues, "those in flight alone are evaluated again"
+    told = [line for line in log.splitlines() if line.startswith(("first", "then"))]
+    assert told[-2:] == ["first 2475.0", "then 7475.0"]
+    assert "finished, 200 tasks" in user.mpipar("status", number).stdout

@@ -56,6 +56,15 @@ def test_a_script_needs_no_more_than_its_name(here):
     )
 
 
+def test_outcomes_of_a_script_are_kept_where_its_output_says(here):
+    job = read(f"{SCRIPT}arguments = ['--output=x']\n[output]\nfile = 'x.h5'\ncheckpoint = 5")
+    kept = ["--output=/base/runs/job/x.h5", "--resume", "--checkpoint=5"]
+    assert job.arguments == ["-m", "mpipar", "run", *kept, "ok.py", "--output=x"]
+    assert (job.output, job.check) == ("x.h5", None)
+    module = read("run.module = 'a.b'\noutput.file = 'x-{task}.h5'\narray.tasks = 2")
+    assert module.arguments[3:] == ["--output=/base/runs/job/x-{task}.h5", "--resume", "-m", "a.b"]
+
+
 def test_all_keys_come_through(here):
     job = read("""
         name = "long"
@@ -221,8 +230,14 @@ def resources(*lines: str) -> str:
             "run.driver = 'pi'\noutput.file = 'a{folder}'",
             "job.toml:2: output.file: expected the name of a file",
         ),
-        (f"{SCRIPT}[output]\nfile = 'x'", "job.toml:4: output.file: is for drivers"),
-        (f"{SCRIPT}[output]\ncheckpoint = 3", "job.toml:4: output.checkpoint: is for drivers"),
+        (
+            f"{SCRIPT}[output]\ncheckpoint = 3",
+            "job.toml:4: output.checkpoint: is for what has an output: output.file is missing",
+        ),
+        (
+            f"{SCRIPT}[output]\nfile = 'x.h5'\n[array]\ntasks = 2",
+            "job.toml:4: output.file: expected a name with {task} in it, got 'x.h5'",
+        ),
         (f"{SCRIPT}[array]\n", "job.toml:3: array: 'tasks' is missing"),
         (f"{SCRIPT}[array]\nat_once = 3", "job.toml:3: array: 'tasks' is missing"),
         (

@@ -49,6 +49,26 @@ def slow(block, *, items: int = 30, seconds: float = 0.02, kills: int = 0, at: i
 """
 DRIVER = ("-m", "mpipar", "run", "kernels.py:slow", "--output=out.h5", "--checkpoint=0", "--json")
 
+TASKS = """
+import os, signal, sys
+from multiprocessing import Pool
+
+def half(x):
+    with open("marks", "a") as marks:
+        marks.write(f"{x}\\n")
+    return x / 2
+
+if __name__ == "__main__":
+    with Pool(2) as pool:
+        first = sum(pool.map(half, range(50)))
+        if not os.path.exists("ended"):
+            open("ended", "x").close()
+            os.kill(os.getpid(), getattr(signal, sys.argv[1]))
+            signal.pause()
+        print(first, sum(pool.imap_unordered(half, range(50, 100))))
+"""
+SCRIPT = ("-m", "mpipar", "run", "--output", "out.h5", "--checkpoint=0", "tasks.py")
+
 
 class Job:
     """A job that runs, or has run."""
@@ -113,6 +133,7 @@ class Job:
 def slurm(tmp_path, monkeypatch) -> FakeSlurm:
     slurm = FakeSlurm(tmp_path, monkeypatch)
     slurm.file("kernels.py", KERNELS)
+    slurm.file("tasks.py", TASKS)
     return slurm
 
 
@@ -311,6 +332,29 @@ def test_what_is_killed_is_started_again_and_goes_on_from_its_checkpoint(begin, 
         True,
         True,
     ]
+
+
+@pytest.mark.parametrize("ranks", [1, *in_ci(2)])
+def test_a_script_that_is_killed_goes_on_from_the_outcomes_of_its_tasks(begin, slurm, ranks):
+    job = begin(*SCRIPT, "SIGKILL", ranks=ranks)
+    ended = job.ended()
+    assert (ended.code, ended.stdout.splitlines()[-1]) == (0, "612.5 1862.5"), ended.stderr
+    assert [what for what, _ in job.verdicts] == ["again", "exit"]
+    assert [event["command"][-1] for event in job.events("allocation")] == ["SIGKILL"] * 2
+    assert "--resume" not in job.events("allocation")[0]["command"]
+    assert "--resume" in job.events("allocation")[1]["command"][:-2]
+    assert "; 50 tasks are done" in ended.stderr
+    assert sorted(map(int, (slurm.work / "marks").read_text().split())) == [*range(100)]
+
+
+def test_a_script_that_is_warned_commits_and_is_requeued(begin, slurm):
+    job = begin(*SCRIPT, "SIGUSR1")
+    ended = job.ended()
+    assert ended.code == -signal.SIGTERM, ended.stderr
+    assert job.verdicts == [("requeue", 75)]
+    again = begin(*SCRIPT, "SIGUSR1", SLURM_JOB_ID=job.id, SLURM_RESTART_COUNT="1").ended()
+    assert (again.code, again.stdout) == (0, "612.5 1862.5\n"), again.stderr
+    assert sorted(map(int, (slurm.work / "marks").read_text().split())) == [*range(100)]
 
 
 @pytest.mark.parametrize(("attempts", "starts"), [("3", 3), ("1", 1)])

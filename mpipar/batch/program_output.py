@@ -1,4 +1,4 @@
-"""The output of the driver that a job runs: where it goes on from, and how far it is."""
+"""The output of what a job runs: where it goes on from, and how far it is."""
 
 from __future__ import annotations
 
@@ -6,23 +6,29 @@ import itertools
 from pathlib import Path
 
 from mpipar.batch.job_journal import JobJournal
-from mpipar.batch.program import output_of
+from mpipar.batch.program import output_of, resuming
 from mpipar.runtime import journal
 
 
-class DriverOutput:
-    """The result file of a job, if it runs a driver that has one.
+class ProgramOutput:
+    """The result file of a job, if its program has one: a driver, or a script whose tasks are kept.
 
     Parameters
     ----------
     program : list of str
         What follows ``python`` on the command line of each rank.
     events : JobJournal
+
+    Attributes
+    ----------
+    unit : str
+        What is counted: "blocks" of a driver, "tasks" of a script.
     """
 
     def __init__(self, program: list[str], events: JobJournal) -> None:
         self._program = program
         self._events = events
+        self.unit = "blocks"
         self._path: Path | None = None  # remembered, should the journal be removed
         self._done_at_starts: list[int] = []
 
@@ -44,7 +50,7 @@ class DriverOutput:
         return self._path
 
     def done(self) -> int | None:
-        """Return how many blocks are done, if there is an output."""
+        """Return how many blocks or tasks are done, if there is an output."""
         path = self.path()
         if path is None:
             return None
@@ -53,27 +59,24 @@ class DriverOutput:
         found = progress(path)
         if found is None:
             return None
+        self.unit = found.unit
         return found.done
 
     def command(self) -> list[str]:
-        """Return the program's arguments, with --resume if it is a driver that was stopped in this
-        job.
-        """
-        if "--resume" in self._program:
-            return self._program
+        """Return the program's arguments, with --resume if it was stopped in this job."""
         if self.path() is None and not self._has_left_something():
             return self._program
-        return [*self._program, "--resume"]
+        return resuming(self._program)
 
     def begin(self) -> int | None:
-        """Return how many blocks are done as the ranks are started, and remember that."""
+        """Return how much is done as the ranks are started, and remember that."""
         done = self.done()
         self._done_at_starts.append(done or 0)
         return done
 
     def fruitless(self, now: int) -> int:
-        """Return how many starts in a row have got no further than the first of them, where so many
-        blocks are done.
+        """Return how many starts in a row have got no further than the first of them, where so
+        much is done.
         """
         told = self._events.told(journal.ALLOCATION, since=None)  # those of earlier allocations too
         by_journal = [event.get("done") or 0 for event in told]
@@ -93,5 +96,5 @@ class DriverOutput:
 
 
 def _in_vain(done_at_starts: list[int], now: int) -> int:
-    """Return how many of the last starts had as many blocks done as there are now."""
+    """Return how many of the last starts had as much done as there is now."""
     return sum(1 for _ in itertools.takewhile(lambda done: done >= now, reversed(done_at_starts)))
