@@ -12,6 +12,7 @@ from typing import NamedTuple, NoReturn
 from mpipar.base.arguments import HelpWanted, RanksParser, bad_argument
 from mpipar.base.errors import BadInput
 from mpipar.base.exit_codes import DONE
+from mpipar.batch.program import is_kernel
 from mpipar.command.entry import tell_ending
 from mpipar.command.flags import add_option, converter, flag_of
 from mpipar.core.kernel import SEED
@@ -72,7 +73,7 @@ class Wanted(NamedTuple):
     @property
     def is_kernel(self) -> bool:
         """Whether the target names a kernel, as FILE.py:KERNEL."""
-        return not self.is_module and ":" in self.target and not os.path.exists(self.target)
+        return not self.is_module and is_kernel(self.target)
 
 
 def main(arguments: Sequence[str]) -> int:
