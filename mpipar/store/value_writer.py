@@ -23,6 +23,7 @@ import numpy as np
 
 from mpipar.store.array_digests import digest_of_numbers, metadata_of
 from mpipar.store.class_parts import name_of
+from mpipar.store.own_code import module_of
 from mpipar.store.pickling import BY_VALUE, PROTOCOL, fresh, reduced_by_pickle
 
 PLAIN: frozenset[type] = frozenset({type(None), bool, int, float, complex, str, bytes})
@@ -305,11 +306,11 @@ class ValueWriter:
 
     def write_object(self, value: Any, kind: type) -> None:
         """Write an object of a kind that isn't known here: as pickle sees it."""
-        if kind.__module__.startswith("numba.") and hasattr(value, "py_func"):
+        module = module_of(kind)
+        name = f"{module}.{kind.__qualname__}"
+        if module.startswith("numba.") and hasattr(value, "py_func"):
             self.parts(value, "py_func", "targetoptions")  # the rest is of this process
-            return
-        name = f"{kind.__module__}.{kind.__qualname__}"
-        if issubclass(kind, pathlib.PurePath) and kind.__module__.startswith("pathlib"):
+        elif module.startswith("pathlib") and issubclass(kind, pathlib.PurePath):
             self.put(OTHER, name_of(kind), str(value))
         elif name in BY_VALUE:
             self._reduced(value, name)

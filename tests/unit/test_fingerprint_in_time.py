@@ -235,8 +235,8 @@ def test_the_order_of_definitions_does_not_matter(run):  # noqa: F811
 
 
 def test_long_chains_of_functions_have_one(run):  # noqa: F811
-    lines = [f"def f{n}(x): return f{n + 1}(x)" for n in range(3000)]
-    text = "\n".join([*lines, "def f3000(x): return 1", "task = f0"])
+    lines = [f"def f{n}(x): return f{n + 1}(x)" for n in range(1500)]
+    text = "\n".join([*lines, "def f1500(x): return 1", "task = f0"])
     before = fingerprint(run(text=text))
     assert fingerprint(run(("script.py", "return 1", "return 2"), text=text)) != before
 
@@ -251,6 +251,11 @@ def test_locks_of_the_script_do_not_matter(run):  # noqa: F811
     [
         ("import io\nf = io.TextIOWrapper(io.BytesIO())\ndef task(x): return f", "TextIOWrapper"),
         ("g = (i for i in range(3))\ndef task(x): return next(g)", "generator"),
+        (
+            "import multiprocessing as m\nv = m.Value('i')\ndef task(x): return v.value",
+            "Synchronized",
+        ),
+        ("import multiprocessing as m\nq = m.Queue()\ndef task(x): q.put(x)", "Queue"),
         ("import threading\nl = [threading.Lock()]\ndef task(x): return l", "lock"),
         ("import numpy as np\nf = np.frompyfunc(len, 1, 1)\ndef task(x): return f(x)", "ufunc"),
     ],

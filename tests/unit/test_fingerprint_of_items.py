@@ -432,7 +432,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(VALUES)
 def test_equal_copies_have_the_same_fingerprint(value):
     before = of(value)
@@ -442,7 +442,7 @@ def test_equal_copies_have_the_same_fingerprint(value):
         assert of(pickle.loads(pickle.dumps(value, protocol))) == before
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(VALUES, VALUES)
 def test_values_of_other_texts_have_other_fingerprints(one, other):
     if repr(one) != repr(other):
