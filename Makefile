@@ -53,7 +53,7 @@ help:
 	@echo "                  (a quarter of an hour; needs a C compiler, and primesieve for its part; separate are"
 	@echo "                  benchmarks/model.py and benchmarks/gpu/compare.py)"
 	@echo "make docs         the documentation as a site, in site/ (python -m http.server -d site, for its search)"
-	@echo "make lint         ruff and mypy"
+	@echo "make lint         ruff, mypy, and how dense the code is"
 	@echo "make wheel        build a wheel, install it alone, and run it"
 	@echo "make clean        remove the environments and all that was made"
 	@echo
@@ -134,6 +134,7 @@ lint: $(VENV)/.test-installed
 	ruff check .
 	ruff format --check .
 	mypy
+	python tests/density.py --hold
 
 # The wheel installs and runs alone, by the README's first three commands: from the root folder, where no source is.
 wheel:

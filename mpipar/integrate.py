@@ -38,7 +38,11 @@ _REMEDY = "take more --samples, or other bounds"
 _PLACES = np.array([0.618, 0.236, 0.854, 0.146])  # in a box, in no order, where a function is tried
 
 
-def integrand(f: str, dimensions: int, xp: Any = None) -> Callable[..., Any]:
+def integrand(
+    f: str,
+    dimensions: int,
+    xp: Any = None,
+) -> Callable[..., Any]:
     """Return the function of its variables, for arrays of the library xp."""
     return function_of(f, variables(dimensions), xp)
 
@@ -232,7 +236,14 @@ def reached(result: Estimate, *, rel_error: float) -> bool:
 
 
 @integrate.finish
-def estimate(total: Any, *, f: str, over: list[float], samples: int, method: Method) -> Estimate:
+def estimate(
+    total: Any,
+    *,
+    f: str,
+    over: list[float],
+    samples: int,
+    method: Method,
+) -> Estimate:
     """Return the integral and its error. Raises RunFailed where no error can be had."""
     volume = volume_of(over)
     if method == "montecarlo":

@@ -17,7 +17,13 @@ from mpipar.inputs.each_alone import check_each_alone
 from mpipar.inputs.expression import function_of
 
 
-def x_of(xp: Any, block: Block, points: int, over: list[float], input: str | None) -> Any:
+def x_of(
+    xp: Any,
+    block: Block,
+    points: int,
+    over: list[float],
+    input: str | None,
+) -> Any:
     """Return the numbers of a block: rows of a dataset, or a part of an even grid without its
     end.
     """
@@ -106,7 +112,11 @@ def compiled(*, f: str, input: str | None) -> Any:
     from mpipar.kernels import formula_loops
 
     if input is not None:
-        raise BadInput("rows of a dataset can't be had", option="input", remedy="take --device cpu")
+        raise BadInput(
+            "rows of a dataset can't be had",
+            option="input",
+            remedy="take --device cpu",
+        )
     return formula_loops.of_formula(formula_loops.roots, f, ["x"])
 
 

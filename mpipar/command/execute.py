@@ -221,7 +221,10 @@ def all_ranks(name: str, workers: int | str = 1, loaded: tuple[str, ...] = ()) -
 
 
 def _on_device(
-    bound: BoundKernel, options: RunOptions, comm: Comm, notify: Notify
+    bound: BoundKernel,
+    options: RunOptions,
+    comm: Comm,
+    notify: Notify,
 ) -> tuple[BoundKernel, Place | None, BadInput | None]:
     """Return the kernel as bound to the device that is wanted, this rank's GPU or compiler, and why
     there is none although one is wanted: a run that is finished needs none. Collective over comm.
@@ -242,7 +245,10 @@ def _on_device(
 
 
 def on_device(
-    bound: BoundKernel, wanted: str, comm: Comm, notify: Notify | None = None
+    bound: BoundKernel,
+    wanted: str,
+    comm: Comm,
+    notify: Notify | None = None,
 ) -> tuple[BoundKernel, Place | None]:
     """Return the kernel as bound to the device that is wanted, and the GPU or compiler of this
     rank.

@@ -73,7 +73,8 @@ class Plan:
 
     def blocks(self, indices: Iterable[int]) -> Iterator[Block]:
         """Yield blocks of the plan, in the time that a loop takes."""
-        n, size = self.n, self.block
+        n = self.n
+        size = self.block
         for index in indices:
             start = index * size
             stop = start + size

@@ -142,4 +142,8 @@ def refusal(
 ) -> BadInput:
     """Return what to raise for a kernel that can't be evaluated on a device."""
     remedy = reason_against(function, values) or device.needs
-    return BadInput(f"{kernel} has no kernel for {device.one}", option="device", remedy=remedy)
+    return BadInput(
+        f"{kernel} has no kernel for {device.one}",
+        option="device",
+        remedy=remedy,
+    )

@@ -95,7 +95,12 @@ class Expression:
         """Return the tree, which has been checked."""
         return _parsed(self.text)
 
-    def _computed(self, names: dict[str, Any], xp: Any, values: Sequence[Any]) -> Any:
+    def _computed(
+        self,
+        names: dict[str, Any],
+        xp: Any,
+        values: Sequence[Any],
+    ) -> Any:
         if len(values) != len(self.variables):
             raise TypeError(f"{self!r} takes {len(self.variables)} values, got {len(values)}")
         arrays = dict(zip(self.names, map(xp.asarray, values), strict=True))
@@ -202,7 +207,11 @@ def _with_lists(xp: Any, name: str) -> Function:
     return call
 
 
-def function_of(text: str, variables: Sequence[str], xp: Any = None) -> Function:
+def function_of(
+    text: str,
+    variables: Sequence[str],
+    xp: Any = None,
+) -> Function:
     """Return the function that ``text`` names or is; the same object at every call in a process.
 
     Parameters

@@ -46,9 +46,12 @@ MOST_BYTES = 2**21
 SMALL = 2**18
 """Larger primes strike out few multiples in a segment, and do so in all bytes at once."""
 
-_1, _2, _4 = np.uint64(1), np.uint64(2), np.uint64(4)
+_1 = np.uint64(1)
+_2 = np.uint64(2)
+_4 = np.uint64(4)
 _M1, _M2, _M4 = map(np.uint64, (0x5555555555555555, 0x3333333333333333, 0x0F0F0F0F0F0F0F0F))
-_H1, _56 = np.uint64(0x0101010101010101), np.uint64(56)
+_H1 = np.uint64(0x0101010101010101)
+_56 = np.uint64(56)
 
 
 def count_primes(block: Block, *, below: int | None) -> int:
@@ -115,7 +118,12 @@ def made_pattern(group: int) -> Bytes:
     return bits
 
 
-def count_in(low: int, size: int, patterns: tuple[Bytes, Bytes, Bytes], small: Words) -> int:
+def count_in(
+    low: int,
+    size: int,
+    patterns: tuple[Bytes, Bytes, Bytes],
+    small: Words,
+) -> int:
     """Return the number of primes in a range that begins at FIRST_STRUCK or later."""
     high = low + (size - 1)  # the last one
     base = np.uint64(low) // WHEEL
@@ -182,7 +190,12 @@ def first_multiples(primes: Words, low: Word) -> tuple[Words, Bytes]:
     return places, masks
 
 
-def strike_all(part: Bytes, primes: Words, places: Words, masks: Bytes) -> None:
+def strike_all(
+    part: Bytes,
+    primes: Words,
+    places: Words,
+    masks: Bytes,
+) -> None:
     """Strike the multiples of primes out of a segment, and move to the next one."""
     size = np.uint64(part.size)
     for i in range(8 * primes.size):
@@ -190,7 +203,13 @@ def strike_all(part: Bytes, primes: Words, places: Words, masks: Bytes) -> None:
         places[i] = strike(part, size, places[i], p, masks[i])
 
 
-def strike(part: Bytes, size: Word, place: Word, p: Word, mask: Any) -> Word:
+def strike(
+    part: Bytes,
+    size: Word,
+    place: Word,
+    p: Word,
+    mask: Any,
+) -> Word:
     """Clear a bit in each p-th byte; return the place of the next one, from the end."""
     turn = _4 * p
     if size > turn:

@@ -42,7 +42,11 @@ def anywhere(columns: Array, i: int) -> Any:
     raise NotImplementedError
 
 
-def of_formula(loop: Callable[..., Any], f: str, variables: Sequence[str]) -> FunctionType:
+def of_formula(
+    loop: Callable[..., Any],
+    f: str,
+    variables: Sequence[str],
+) -> FunctionType:
     """Return a loop over the items of a block, for a formula of doubles.
 
     Raises
@@ -122,7 +126,11 @@ def deviations(values: Array) -> Deviations:
     return Deviations(values.size, centre, rest, squares, exponent)
 
 
-def summed(values: Array, centre: float, scale: float) -> tuple[float, float, float]:
+def summed(
+    values: Array,
+    centre: float,
+    scale: float,
+) -> tuple[float, float, float]:
     """Return Σ d, Σ (scale · d)² and the largest |d|."""
     rest = np.zeros(TILE)
     squares = np.zeros(TILE)

@@ -21,9 +21,21 @@ from mpipar.kernels.formula_loops import TILE, evaluate, evaluation_of
 from mpipar.kernels.trees import with_functions
 
 HALO = max(STEPS)
-FINE, COARSE, COARSEST, SIZE, BENDS, PAIRS, OVER, APART = 0, 1, 2, 3, 4, 7, 8, 9
-HIGH, WHERE, LOW, BEND, APART_MOST = 0, 1, 2, 3, 4
-N_SUMS, N_PEAKS = len(NAMES), len(PEAKS)
+FINE = 0
+COARSE = 1
+COARSEST = 2
+SIZE = 3
+BENDS = 4
+PAIRS = 7
+OVER = 8
+APART = 9
+HIGH = 0
+WHERE = 1
+LOW = 2
+BEND = 3
+APART_MOST = 4
+N_SUMS = len(NAMES)
+N_PEAKS = len(PEAKS)
 
 
 def of_formula(f: str, variables: Sequence[str]) -> FunctionType:
@@ -35,7 +47,12 @@ def of_formula(f: str, variables: Sequence[str]) -> FunctionType:
     return with_functions(midpoints, **functions)
 
 
-def midpoints(block: Block, *, over: Array, samples: int) -> tuple[Array, Array]:
+def midpoints(
+    block: Block,
+    *,
+    over: Array,
+    samples: int,
+) -> tuple[Array, Array]:
     """Return NAMES and PEAKS of the cells of a block, on the grid for so many points."""
     dimensions = len(over) // 2
     m, every = grid_of(samples, dimensions)
@@ -74,7 +91,14 @@ def grid_of(samples: int, dimensions: int) -> tuple[int, int]:
     return found.m, found.every
 
 
-def put_values(places: Array, count: int, over: Array, m: int, out: Array, first: int) -> None:
+def put_values(
+    places: Array,
+    count: int,
+    over: Array,
+    m: int,
+    out: Array,
+    first: int,
+) -> None:
     """Put the values at places, in units of the grid's step, into ``out``; changes the places."""
     for axis in range(places.shape[0]):
         low = over[2 * axis]
@@ -84,7 +108,14 @@ def put_values(places: Array, count: int, over: Array, m: int, out: Array, first
     evaluate(places, count, out, first)
 
 
-def add_values(y: Array, start: int, dimensions: int, m: int, sums: Array, peaks: Array) -> None:
+def add_values(
+    y: Array,
+    start: int,
+    dimensions: int,
+    m: int,
+    sums: Array,
+    peaks: Array,
+) -> None:
     """Add the values of a block on each grid, and note the largest."""
     fine = np.zeros(TILE)
     size = np.zeros(TILE)
@@ -120,7 +151,13 @@ def place_of(y: Array, largest: float) -> int:
     return 0
 
 
-def add_coarse(y: Array, start: int, dimensions: int, m: int, sums: Array) -> None:
+def add_coarse(
+    y: Array,
+    start: int,
+    dimensions: int,
+    m: int,
+    sums: Array,
+) -> None:
     """Add the values on coarser grids, of several axes."""
     for i in range(y.size):
         if (start + i) % 3 != 1:  # the last axis goes fastest, and m is a multiple of 9
@@ -140,7 +177,13 @@ def add_coarse(y: Array, start: int, dimensions: int, m: int, sums: Array) -> No
 
 
 def add_bends(
-    around: Array, first: int, block: Block, m: int, step: int, sums: Array, name: int
+    around: Array,
+    first: int,
+    block: Block,
+    m: int,
+    step: int,
+    sums: Array,
+    name: int,
 ) -> float:
     """Add |second differences| of one grid at its points with neighbours; return the largest."""
     begin = max(block.start, step)
@@ -162,7 +205,13 @@ def add_bends(
 
 
 def add_pairs(
-    y: Array, block: Block, over: Array, m: int, every: int, sums: Array, peaks: Array
+    y: Array,
+    block: Block,
+    over: Array,
+    m: int,
+    every: int,
+    sums: Array,
+    peaks: Array,
 ) -> None:
     """Add what pairs of points have over the midpoint of one of ``every`` cells, and on several
     axes the second differences along one of them.
@@ -216,7 +265,13 @@ def put_centres(cells: Array, m: int, centre: Array) -> None:
         centre[0, i] = rest + 0.5
 
 
-def put_pairs(cells: Array, centre: Array, over: Array, m: int, values: Array) -> None:
+def put_pairs(
+    cells: Array,
+    centre: Array,
+    over: Array,
+    m: int,
+    values: Array,
+) -> None:
     """Put the values at two points around each midpoint."""
     dimensions = centre.shape[0]
     right = np.empty((dimensions, TILE))
@@ -230,7 +285,13 @@ def put_pairs(cells: Array, centre: Array, over: Array, m: int, values: Array) -
     put_values(left, cells.size, over, m, values[1], 0)
 
 
-def put_neighbours(cells: Array, centre: Array, over: Array, m: int, values: Array) -> Array:
+def put_neighbours(
+    cells: Array,
+    centre: Array,
+    over: Array,
+    m: int,
+    values: Array,
+) -> Array:
     """Put the values at the neighbours of each midpoint along an axis, any; return whether both are
     in the box.
     """

@@ -265,7 +265,8 @@ CHOICE = Form("b if a else c")
 MOST_PRODUCTS = 8
 """Up to this power, a number is multiplied with itself."""
 
-_SMALLEST, _LARGEST = 1e-300, 1e300
+_SMALLEST = 1e-300
+_LARGEST = 1e300
 
 
 def power(exponent: float) -> Form | None:

@@ -48,7 +48,13 @@ def with_functions(loop: Callable[..., Any], **functions: Any) -> FunctionType:
     """
     assert isinstance(loop, FunctionType)
     scope = {**loop.__globals__, **functions}
-    made = FunctionType(loop.__code__, scope, loop.__name__, loop.__defaults__, loop.__closure__)
+    made = FunctionType(
+        loop.__code__,
+        scope,
+        loop.__name__,
+        loop.__defaults__,
+        loop.__closure__,
+    )
     made.__kwdefaults__ = loop.__kwdefaults__
     made.__qualname__ = loop.__qualname__
     made.__dict__.update(loop.__dict__)

@@ -31,7 +31,13 @@ class CallsJob(Job):
         self._calls: deque[tuple[int, Any, str, Sink]] = deque()
         self._out: dict[int, tuple[Any, str, Sink]] = {}
 
-    def add(self, name: str, call: Any, sink: Sink, task: Task | None = None) -> None:
+    def add(
+        self,
+        name: str,
+        call: Any,
+        sink: Sink,
+        task: Task | None = None,
+    ) -> None:
         """Add a task, unless its outcome is known.
 
         Parameters

@@ -96,7 +96,9 @@ class Engine(threading.Thread):
         recall: MakeRecall | None = None,
     ) -> None:
         super().__init__(name="mpipar engine", daemon=True)
-        self._comm, self._seed, self._stand_in = comm, seed, stand_in
+        self._comm = comm
+        self._seed = seed
+        self._stand_in = stand_in
         self._recall = recall
         self._bell = Doorbell()
         self._link, self._peers = meet(comm, self._bell, workers)
@@ -307,7 +309,11 @@ class Engine(threading.Thread):
 
     def _script(self, environment: dict[str, str | None], dispatch: Dispatch) -> bytes:
         """Return the script that workers are to import, if they are to."""
-        script, complaint = importing.script_of_main(environment, self._stand_in, sum(self.workers))
+        script, complaint = importing.script_of_main(
+            environment,
+            self._stand_in,
+            sum(self.workers),
+        )
         if complaint is not None:
             warn(complaint)
         if script:

@@ -306,7 +306,11 @@ def _change_environment(changes: dict[str, str | None]) -> None:
 
 def _without_scripts(register: Callable[..., Any], file: str | None) -> Callable[..., Any]:
     @functools.wraps(register)
-    def register_others(function: Any, *arguments: Any, **options: Any) -> Any:
+    def register_others(
+        function: Any,
+        *arguments: Any,
+        **options: Any,
+    ) -> Any:
         if sys._getframe(1).f_code.co_filename != file:
             register(function, *arguments, **options)
         return function

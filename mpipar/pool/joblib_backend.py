@@ -156,7 +156,8 @@ class MpiparBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[mis
         self.reset_batch_stats()
         with self._lock:
             self._is_aborted |= is_aborted
-            team, self._team = self._team, None
+            team = self._team
+            self._team = None
         return team
 
 
@@ -180,7 +181,8 @@ class _Call:
     """Who wants the outcome of a batch."""
 
     def __init__(self, team: _Team, callback: Callable[[Any], object] | None) -> None:
-        self._team, self._callback = team, callback
+        self._team = team
+        self._callback = callback
 
     def start(self) -> bool:
         """Return True: the engine's way to ask whether the result is still wanted."""

@@ -39,7 +39,10 @@ class _Whole:
         known: list[Recollection | None],
         recall: Recall,
     ) -> None:
-        self._sink, self._tasks, self._known, self._recall = sink, tasks, known, recall
+        self._sink = sink
+        self._tasks = tasks
+        self._known = known
+        self._recall = recall
         self.start: Callable[[], bool] = sink.start
         self.cancel: Callable[[], None] = sink.cancel
 

@@ -63,7 +63,12 @@ Piece = tuple[int, list[Any]]
 class Keeper(Protocol):
     """Who keeps what comes out of a job's tasks, for later runs of the script."""
 
-    def note(self, indices: Sequence[int], outcomes: Sequence[Any], who: Who) -> None:
+    def note(
+        self,
+        indices: Sequence[int],
+        outcomes: Sequence[Any],
+        who: Who,
+    ) -> None:
         """Keep what came out of some tasks just now: values, or Raised."""
 
 
@@ -110,8 +115,15 @@ class Job(ABC):
         Who keeps what comes out of its tasks, if it is kept.
     """
 
-    def __init__(self, function: Any, kind: str, chunksize: int | None = None) -> None:
-        self.function, self.kind, self.chunksize = function, kind, chunksize
+    def __init__(
+        self,
+        function: Any,
+        kind: str,
+        chunksize: int | None = None,
+    ) -> None:
+        self.function = function
+        self.kind = kind
+        self.chunksize = chunksize
         self.unit = 1
         self.number = -1
         self.keeper: Keeper | None = None
@@ -134,7 +146,8 @@ class Job(ABC):
 
     def recall(self, recalled: Recalled) -> None:
         """Note what is known of this, before it is handed in."""
-        self.number, self.keeper = recalled.number, recalled
+        self.number = recalled.number
+        self.keeper = recalled
 
     def put_known(self) -> None:  # noqa: B027 (most have nothing to do)
         """Take in what is known already, before any task is handed out."""
@@ -166,7 +179,13 @@ class Job(ABC):
         """Return the items of tasks that are out."""
 
     @abstractmethod
-    def put(self, indices: Sequence[int], outcomes: list[Any], *, all_well: bool = False) -> None:
+    def put(
+        self,
+        indices: Sequence[int],
+        outcomes: list[Any],
+        *,
+        all_well: bool = False,
+    ) -> None:
         """Take in the outcomes of tasks: values, or Raised, but for ``all_well``: then there is
         none of these.
         """
@@ -295,7 +314,8 @@ class ListJob(Job):
         super().__init__(function, kind, chunksize)
         self.unit = unit
         self.known: list[Piece] = []
-        self._items, self._done = items, done
+        self._items = items
+        self._done = done
         self._order: Sequence[int] = range(len(items))  # that are handed out
         self._next = 0
         self._left = len(items)
@@ -331,7 +351,8 @@ class ListJob(Job):
     def put_known(self) -> None:  # noqa: D102
         if not self.known:
             return
-        known, self.known = self.known, []
+        known = self.known
+        self.known = []
         ranges = [range(first, first + len(outcomes)) for first, outcomes in known]
         self._order = without(ranges, len(self._items))
         for indices, (_, outcomes) in zip(ranges, known, strict=True):

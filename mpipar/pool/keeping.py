@@ -54,7 +54,12 @@ class Keeping:
         but not known.
     """
 
-    def __init__(self, options: KeepOptions, script: str, arguments: list[str]) -> None:
+    def __init__(
+        self,
+        options: KeepOptions,
+        script: str,
+        arguments: list[str],
+    ) -> None:
         self._options = options
         self._interruption = Interruption(options.stop_before)
         about = {
@@ -126,7 +131,12 @@ def wait_for_end() -> None:
     threading.Event().wait()
 
 
-def begun(options: KeepOptions, script: str, arguments: list[str], comm: Comm) -> Keeping | None:
+def begun(
+    options: KeepOptions,
+    script: str,
+    arguments: list[str],
+    comm: Comm,
+) -> Keeping | None:
     """Return what keeps a script's outcomes; None on ranks other than the root. Raises BadInput on
     all ranks, as :class:`Keeping`. Collective over comm.
     """

@@ -66,7 +66,8 @@ class Stored:
 
     def take_block(self, number: int, size: int) -> list[Any] | None:
         """Return all outcomes of a block, if they are there and none has been given."""
-        start, stop = number * BLOCK, number * BLOCK + size
+        start = number * BLOCK
+        stop = number * BLOCK + size
         if stop > self.call.tasks or _GIVEN in self._given[start:stop]:
             return None
         outcomes = self.values[start:stop]
@@ -85,7 +86,8 @@ class Stored:
 
     def digests(self) -> Iterator[tuple[bytes, int]]:
         """Yield the digests of items whose outcomes are there to give, and their numbers."""
-        digests, values = self.call.item_digests, self.values
+        digests = self.call.item_digests
+        values = self.values
         for index in np.flatnonzero(np.frombuffer(self._given, "u1") == 0).tolist():
             digest = digests[DIGEST * index : DIGEST * (index + 1)]
             if digest != NO_DIGEST and values[index] is not ABSENT:
@@ -129,7 +131,9 @@ class KnownTasks:
         return None
 
     def _next(
-        self, items: dict[bytes, tuple[Stored, int]], digest: bytes
+        self,
+        items: dict[bytes, tuple[Stored, int]],
+        digest: bytes,
     ) -> tuple[Stored, int] | None:
         """Return where the next outcome of a digest is, and forget that."""
         place = items.pop(digest, None)

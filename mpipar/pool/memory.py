@@ -58,11 +58,14 @@ class Memory:
     """
 
     def __init__(self, store: TaskStore, every: float) -> None:
-        self._store, self._every = store, every
+        self._store = store
+        self._every = every
         self.known = Known(store.calls)
         self.lock = threading.Lock()
         self._singles: dict[bytes, Singles] = {}
-        self._looked_up, self._found, self._met = 0, 0, False
+        self._looked_up = 0
+        self._found = 0
+        self._met = False
         self._said: set[str] = set()
         self._is_over = False
         self._ending = threading.Event()
@@ -113,7 +116,11 @@ class Memory:
     # What is kept.
 
     def begin_call(
-        self, function: bytes, name: str, block_digests: Sequence[bytes], item_digests: bytes
+        self,
+        function: bytes,
+        name: str,
+        block_digests: Sequence[bytes],
+        item_digests: bytes,
     ) -> int:
         """Return the number of a new call in the file; _NOWHERE, if there can't be one."""
         numbers: list[int] = []

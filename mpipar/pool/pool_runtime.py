@@ -46,7 +46,10 @@ class PoolRuntime:
         self._before_end: list[Callable[[], None]] = []
 
     def configure(
-        self, workers: int | str | None, seed: int | None, stand_in: Callable[[], None]
+        self,
+        workers: int | str | None,
+        seed: int | None,
+        stand_in: Callable[[], None],
     ) -> None:
         """Prepare for a script as it is.
 
@@ -59,7 +62,9 @@ class PoolRuntime:
         stand_in : callable
             Called in each worker: lets the names that scripts use stand for mpipar's.
         """
-        self._workers, self._seed, self._stand_in = workers, seed, stand_in
+        self._workers = workers
+        self._seed = seed
+        self._stand_in = stand_in
 
     def recall(self, make: MakeRecall) -> None:
         """Have what each pool recalls of earlier runs made by this; before the engine is there."""

@@ -51,8 +51,15 @@ class Recall:
         Of the job that single tasks belong to.
     """
 
-    def __init__(self, memory: Memory, salt: bytes, seed: int | None, calls_number: int) -> None:
-        self._memory, self._is_seeded = memory, seed is not None
+    def __init__(
+        self,
+        memory: Memory,
+        salt: bytes,
+        seed: int | None,
+        calls_number: int,
+    ) -> None:
+        self._memory = memory
+        self._is_seeded = seed is not None
         self._calls_number = calls_number
         self._fingerprints = Fingerprints(salt)
         self._lock = threading.RLock()  # again: what is looked at may itself use a pool
@@ -62,7 +69,11 @@ class Recall:
     # What the script's threads call.
 
     def items(
-        self, function: Any, kind: str, items: Sequence[Any], number: int
+        self,
+        function: Any,
+        kind: str,
+        items: Sequence[Any],
+        number: int,
     ) -> RecalledItems | NotRecalled:
         """Return what is known of a job whose items are all there, as they are now.
 
@@ -84,7 +95,12 @@ class Recall:
         found.look_up()
         return found
 
-    def stream(self, function: Any, kind: str, number: int) -> RecalledStream | NotRecalled:
+    def stream(
+        self,
+        function: Any,
+        kind: str,
+        number: int,
+    ) -> RecalledStream | NotRecalled:
         """Return what finds out whether items that are still to come are known."""
         with self._lock:
             digest = self._function(function, kind)
@@ -131,7 +147,12 @@ class Recall:
             self._expected[index] = task
         return found
 
-    def note(self, indices: Sequence[int], outcomes: Sequence[Any], who: Who) -> None:
+    def note(
+        self,
+        indices: Sequence[int],
+        outcomes: Sequence[Any],
+        who: Who,
+    ) -> None:
         """Keep what came out of single tasks."""
         self._span = span_of(who)
         tasks = [self._expected.pop(index, UNKNOWN) for index in indices]
@@ -187,7 +208,12 @@ class Recall:
         return digest
 
     def _marks(self, items: Sequence[Any], number: int) -> Marks:
-        return Marks(number, items, self._blocks(items, number), lambda: self._each(items, number))
+        return Marks(
+            number,
+            items,
+            self._blocks(items, number),
+            lambda: self._each(items, number),
+        )
 
     def _blocks(self, items: Sequence[Any], number: int) -> list[bytes]:
         blocks = []
@@ -222,7 +248,11 @@ MakeRecall = Callable[[Initializer | None, int | None, int], Recall | None]
 def maker(memory: Memory) -> MakeRecall:
     """Return what makes the Recall of each pool."""
 
-    def make(initializer: Initializer | None, seed: int | None, calls_number: int) -> Recall | None:
+    def make(
+        initializer: Initializer | None,
+        seed: int | None,
+        calls_number: int,
+    ) -> Recall | None:
         try:
             salt = _salt(initializer, seed)
         except Unfingerprintable as reason:

@@ -75,10 +75,19 @@ class RecalledItems:
         Known outcomes of neighbouring tasks, from one on, in order.
     """
 
-    def __init__(self, memory: Memory, function: bytes, name: str, marks: Marks) -> None:
+    def __init__(
+        self,
+        memory: Memory,
+        function: bytes,
+        name: str,
+        marks: Marks,
+    ) -> None:
         self.number = marks.number
         self.pieces: list[Piece] = []
-        self._memory, self._function, self._name, self._marks = memory, function, name, marks
+        self._memory = memory
+        self._function = function
+        self._name = name
+        self._marks = marks
         self._digests: bytes | None = None
         self._call = -1
 
@@ -131,7 +140,12 @@ class RecalledItems:
         if stored is not None and stored.call.number is not None:
             self._call = stored.call.number
         else:
-            self._call = self._memory.begin_call(self._function, self._name, blocks, self._each())
+            self._call = self._memory.begin_call(
+                self._function,
+                self._name,
+                blocks,
+                self._each(),
+            )
 
     def _keep_foreign(self, found: list[Found]) -> None:
         """Have in the file what other files know."""
@@ -140,7 +154,12 @@ class RecalledItems:
                 indices = range(first, first + len(outcomes))
                 self._memory.append(self._call, indices, None, outcomes, None)
 
-    def note(self, indices: Sequence[int], outcomes: Sequence[Any], who: Who) -> None:
+    def note(
+        self,
+        indices: Sequence[int],
+        outcomes: Sequence[Any],
+        who: Who,
+    ) -> None:
         """Keep what came out of some tasks."""
         if any(type(outcome) is Raised for outcome in outcomes):
             indices, outcomes = _values(indices, outcomes)

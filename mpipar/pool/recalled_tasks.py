@@ -62,8 +62,11 @@ class RecalledStream:
         number: int,
         digest_of: Callable[[int, Any], bytes],
     ) -> None:
-        self.number, self.pieces = number, _NOTHING
-        self._memory, self._function, self._name = memory, function, name
+        self.number = number
+        self.pieces = _NOTHING
+        self._memory = memory
+        self._function = function
+        self._name = name
         self._digest_of = digest_of
         self._expected: dict[int, Task] = {}
 
@@ -77,7 +80,12 @@ class RecalledStream:
             self._expected[index] = task
         return found
 
-    def note(self, indices: Sequence[int], outcomes: Sequence[Any], who: Who) -> None:
+    def note(
+        self,
+        indices: Sequence[int],
+        outcomes: Sequence[Any],
+        who: Who,
+    ) -> None:
         """Keep what came out of some tasks."""
         tasks = map(self._expected.pop, indices)
         keep(self._memory, tasks, outcomes, span_of(who))
@@ -96,12 +104,18 @@ class NotRecalled:
     """
 
     def __init__(self, number: int) -> None:
-        self.number, self.pieces = number, _NOTHING
+        self.number = number
+        self.pieces = _NOTHING
 
     def known(self, index: int, item: Any) -> None:
         """Know nothing of an item."""
 
-    def note(self, indices: Sequence[int], outcomes: Sequence[Any], who: Who) -> None:
+    def note(
+        self,
+        indices: Sequence[int],
+        outcomes: Sequence[Any],
+        who: Who,
+    ) -> None:
         """Keep nothing."""
 
 
@@ -123,7 +137,12 @@ def recollected(memory: Memory, task: Task) -> Recollection | None:
     return Recollection(outcome)
 
 
-def keep(memory: Memory, tasks: Iterable[Task], outcomes: Sequence[Any], span: Span | None) -> None:
+def keep(
+    memory: Memory,
+    tasks: Iterable[Task],
+    outcomes: Sequence[Any],
+    span: Span | None,
+) -> None:
     """Keep what came out of single tasks."""
     found: dict[bytes, tuple[str, list[bytes], list[Any]]] = {}
     for task, outcome in zip(tasks, outcomes, strict=True):

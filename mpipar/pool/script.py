@@ -100,7 +100,12 @@ def prepare(
         return None
     engine = process_runtime.attend()
     if keeping is not None:
-        keeping.tell(seed=seed, ranks=engine.size, workers=engine.workers, hosts=engine.hosts)
+        keeping.tell(
+            seed=seed,
+            ranks=engine.size,
+            workers=engine.workers,
+            hosts=engine.hosts,
+        )
     patch_multiprocessing.install()
     return Prepared(target, arguments, is_module, keeping)
 

@@ -46,7 +46,8 @@ class Session:
     """
 
     def __init__(self, engine: Poster, dispatch: Dispatch) -> None:
-        self._engine, self._dispatch = engine, dispatch
+        self._engine = engine
+        self._dispatch = dispatch
         self.recall = dispatch.recall
         self.size = dispatch.size
         self.snapshots = Snapshots(dispatch.definitions)
@@ -75,7 +76,12 @@ class Session:
     def _post(self, action: Callable[[], None]) -> None:
         self._engine.post(self._dispatch, action)
 
-    def recalled(self, function: Any, kind: str, items: Iterable[Any]) -> Recalled | None:
+    def recalled(
+        self,
+        function: Any,
+        kind: str,
+        items: Iterable[Any],
+    ) -> Recalled | None:
         """Return what is known of a job with such items as they are now, where outcomes are kept;
         those of an iterator are still to come.
         """

@@ -115,7 +115,8 @@ class FedJob(Job):
     def _feed(self) -> None:
         error: BaseException | None = None
         try:
-            source, snapshot = self._source, self._snapshot
+            source = self._source
+            snapshot = self._snapshot
             if isinstance(source, Listed):
                 self._feed_together(source)
             elif isinstance(source, StreamedInPart) and snapshot is not None:

@@ -27,7 +27,11 @@ _ABSENT = object()
 Dumps = Callable[[Any], bytes]
 
 
-def describe(definition: Definition, value: Any, dumps: Dumps) -> Definition:
+def describe(
+    definition: Definition,
+    value: Any,
+    dumps: Dumps,
+) -> Definition:
     """Return a definition with what tells whether a worker has the same already, on the root.
 
     Parameters

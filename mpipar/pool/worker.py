@@ -251,7 +251,12 @@ class _Worker:
         if sharing.has_unsent():
             self._mailbox.send(LINGER)
 
-    def _do(self, batch: Batch, frames: Message, overseer: Overseer) -> None:
+    def _do(
+        self,
+        batch: Batch,
+        frames: Message,
+        overseer: Overseer,
+    ) -> None:
         for job in batch.forget:
             self._functions.pop(job, None)
         try:

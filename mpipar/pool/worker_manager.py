@@ -20,7 +20,12 @@ from mpipar.runtime.crew import Berth, Broken, Crew, Lost, Message, Process, in_
 from mpipar.runtime.crew import Event as CrewEvent
 from mpipar.runtime.doorbell import Doorbell
 
-OPEN, SEND, RETIRE, CLOSE, KILL, LEAVE = "open", "send", "retire", "close", "kill", "leave"
+OPEN = "open"
+SEND = "send"
+RETIRE = "retire"
+CLOSE = "close"
+KILL = "kill"
+LEAVE = "leave"
 STARTED = "started"
 MESSAGE = "message"
 LOST = "lost"
@@ -123,7 +128,13 @@ class _Pool:
         How many workers lower ranks have, and all.
     """
 
-    def __init__(self, number: int, setup: bytearray, first: int, size: int) -> None:
+    def __init__(
+        self,
+        number: int,
+        setup: bytearray,
+        first: int,
+        size: int,
+    ) -> None:
         self.number = number
         self._setup = setup
         self._first = first
@@ -150,7 +161,11 @@ class WorkerManager:
     """
 
     def __init__(self, bell: Doorbell, *, is_roots: bool = True) -> None:
-        self._crew: Crew[_Slot] = Crew(_start, lambda slot: slot.pool.greeting(slot), bell)
+        self._crew: Crew[_Slot] = Crew(
+            _start,
+            lambda slot: slot.pool.greeting(slot),
+            bell,
+        )
         self._pools: dict[int, _Pool] = {}
         self._happened: list[tuple[Event, Frames]] = []
         self._is_imported = False
@@ -185,7 +200,8 @@ class WorkerManager:
 
     def events(self) -> Iterator[tuple[Event, Frames]]:
         """Yield what happened, once."""
-        happened, self._happened = self._happened, []
+        happened = self._happened
+        self._happened = []
         yield from happened
 
     def end(self) -> None:

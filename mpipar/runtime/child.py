@@ -174,7 +174,11 @@ def start(target: Callable[..., None], *arguments: Any) -> BaseProcess:
     for tries_left in range(_MOST_TRIES - 1, -1, -1):
         try:
             revive()
-            process = context.Process(target=_run, args=(target, arguments), daemon=True)
+            process = context.Process(
+                target=_run,
+                args=(target, arguments),
+                daemon=True,
+            )
             with main_hidden_from_children():
                 process.start()
         except (OSError, EOFError):  # the fork server was killed in the midst of it

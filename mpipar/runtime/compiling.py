@@ -64,7 +64,9 @@ def _broken(error: Exception) -> BadInput:
 
 
 def chosen_compiler(
-    comm: Comm, is_must: bool, notify: Callable[[str], None] | None = None
+    comm: Comm,
+    is_must: bool,
+    notify: Callable[[str], None] | None = None,
 ) -> Compiler | None:
     """Return the compiler of this rank, or None on all ranks. Collective over comm.
 
@@ -161,7 +163,11 @@ def compile_on_each_node(
         _tell(bound.kernel.name, nodes, notify)
 
 
-def _compile(bound: BoundKernel, arrays: Mapping[str, NodeArray], host: str) -> _Told:
+def _compile(
+    bound: BoundKernel,
+    arrays: Mapping[str, NodeArray],
+    host: str,
+) -> _Told:
     """Compile a kernel in this process."""
     made = []
 
@@ -182,7 +188,11 @@ def _compile(bound: BoundKernel, arrays: Mapping[str, NodeArray], host: str) -> 
     return _Told(host, seconds, made[0].was_kept, made[0].problem, "")
 
 
-def _tell(name: str, nodes: list[_Told], notify: Callable[[str], None]) -> None:
+def _tell(
+    name: str,
+    nodes: list[_Told],
+    notify: Callable[[str], None],
+) -> None:
     """Tell the user how long it took to compile, where that was done."""
     fresh = [node for node in nodes if not node.was_kept]
     if not fresh:

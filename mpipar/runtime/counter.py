@@ -80,7 +80,11 @@ class SharedCounter(Counter):
             while not self._helper_may_end.wait(_HELPER_SECONDS):
                 comm.Iprobe()
 
-        self._helper = threading.Thread(target=help_along, name="mpipar counter", daemon=True)
+        self._helper = threading.Thread(
+            target=help_along,
+            name="mpipar counter",
+            daemon=True,
+        )
         self._helper.start()
 
 

@@ -213,7 +213,10 @@ class Crew(Generic[P]):
     """
 
     def __init__(
-        self, start: Start, greet: Callable[[P], Frames], bell: Doorbell | None = None
+        self,
+        start: Start,
+        greet: Callable[[P], Frames],
+        bell: Doorbell | None = None,
     ) -> None:
         self._start = start
         self._greet = greet
@@ -294,7 +297,13 @@ class Crew(Generic[P]):
         while self._news:
             yield self._news.popleft()
 
-    def _attend(self, berth: P, member: _Member, mask: int, ear: object) -> None:
+    def _attend(
+        self,
+        berth: P,
+        member: _Member,
+        mask: int,
+        ear: object,
+    ) -> None:
         """Go on sending to a process, and take in what it has sent."""
         if mask & selectors.EVENT_WRITE:
             member.channel.flush()
@@ -313,7 +322,13 @@ class Crew(Generic[P]):
             events |= selectors.EVENT_WRITE
         self._selector.modify(member.channel, events, berth)
 
-    def _listen(self, berth: P, member: _Member, *, has_ended: bool) -> None:
+    def _listen(
+        self,
+        berth: P,
+        member: _Member,
+        *,
+        has_ended: bool,
+    ) -> None:
         try:
             while self._take_in(berth, member) and has_ended:
                 pass

@@ -170,7 +170,11 @@ def place(seen: Sequence[Sequence[Hashable]]) -> list[int | None]:
     taken: Counter[Hashable] = Counter()
     places: list[int | None] = []
     for keys in seen:
-        place = min(range(len(keys)), key=lambda index: taken[keys[index]], default=None)
+        place = min(
+            range(len(keys)),
+            key=lambda index: taken[keys[index]],
+            default=None,
+        )
         places.append(place)
         if place is not None:
             taken[keys[place]] += 1
@@ -190,7 +194,11 @@ def take_seat(comm: Comm) -> Seat:
     return Seat(seen, None if index is None else seen[index], problem)
 
 
-def chosen(comm: Comm, wanted: str, notify: Callable[[str], None] | None = None) -> Gpu | None:
+def chosen(
+    comm: Comm,
+    wanted: str,
+    notify: Callable[[str], None] | None = None,
+) -> Gpu | None:
     """Return the GPU that this rank is to use, or None for another device: the same on all ranks.
     Collective over comm.
 

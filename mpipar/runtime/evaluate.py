@@ -253,7 +253,12 @@ class Evaluator:
         if keep:
             outcome.partials[block.index] = kept
 
-    def _put_rows(self, partial: Any, block: Block, outcome: Outcome) -> None:
+    def _put_rows(
+        self,
+        partial: Any,
+        block: Block,
+        outcome: Outcome,
+    ) -> None:
         if not self._has_rows:
             return
         rows = self._task.bound.reduction.rows(partial)
@@ -278,7 +283,12 @@ class Evaluator:
         outcome.marks = []
 
 
-def _mark(outcome: Outcome, last_mark: float, before: float, now: float) -> None:
+def _mark(
+    outcome: Outcome,
+    last_mark: float,
+    before: float,
+    now: float,
+) -> None:
     """Note how many blocks are done with, the last of which took from ``before`` to ``now``."""
     was_long = now - before > SHORTEST_SPAN
     if was_long and before > last_mark:  # a long block after short ones is alone

@@ -119,8 +119,19 @@ class _Walk:
                 self.add(function.__globals__[name], used)
 
     def _add_code(self, code: CodeType) -> None:
-        self._note("code", code.co_code, code.co_names, code.co_varnames, code.co_freevars)
-        self._note(code.co_argcount, code.co_kwonlyargcount, code.co_flags, code.co_exceptiontable)
+        self._note(
+            "code",
+            code.co_code,
+            code.co_names,
+            code.co_varnames,
+            code.co_freevars,
+        )
+        self._note(
+            code.co_argcount,
+            code.co_kwonlyargcount,
+            code.co_flags,
+            code.co_exceptiontable,
+        )
         for constant in code.co_consts:
             if isinstance(constant, CodeType):
                 self._add_code(constant)

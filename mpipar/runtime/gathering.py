@@ -75,7 +75,12 @@ class Gathering(NamedTuple):
         )
 
     def result(
-        self, outcome: Any, plan: Plan, whole: Done, elapsed: float, gathered: Sequence[Told]
+        self,
+        outcome: Any,
+        plan: Plan,
+        whole: Done,
+        elapsed: float,
+        gathered: Sequence[Told],
     ) -> Result:
         """Return the result, on the root, from what all ranks have told."""
         partials: dict[int, Any] = {}
@@ -105,7 +110,11 @@ class Gathering(NamedTuple):
         )
 
     def _run_record(
-        self, plan: Plan, skipped: int, timing: Timing, gathered: Sequence[Told]
+        self,
+        plan: Plan,
+        skipped: int,
+        timing: Timing,
+        gathered: Sequence[Told],
     ) -> RunRecord:
         """Return what was run, and how that went."""
         hosts = {told.host for told in gathered}

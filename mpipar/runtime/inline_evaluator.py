@@ -38,7 +38,12 @@ class InlineEvaluator:
             return Failure.of("before its first block", error)
         return None
 
-    def evaluate(self, share: Share, tally: ProgressState, watch: BetweenBlocks) -> Failure | None:
+    def evaluate(
+        self,
+        share: Share,
+        tally: ProgressState,
+        watch: BetweenBlocks,
+    ) -> Failure | None:
         """Evaluate this rank's share, until nothing is left, a block fails or the watch says
         stop.
         """

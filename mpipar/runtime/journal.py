@@ -77,7 +77,12 @@ def is_cancelled_now(path: Path) -> bool:
     return is_cancelled
 
 
-def append_line(path: Path, values: Mapping[str, Any], *, flush: bool = False) -> None:
+def append_line(
+    path: Path,
+    values: Mapping[str, Any],
+    *,
+    flush: bool = False,
+) -> None:
     """Append a JSON object to a file, as a line; ``flush`` waits until it is on the disk. Raises
     OSError.
     """

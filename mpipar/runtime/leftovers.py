@@ -151,7 +151,11 @@ def _without_holder(segments: Candidates, processes: list[_Process]) -> Iterator
             yield Leftover(path, about.st_size)
 
 
-def _without_user(folders: Candidates, used: set[str], oldest: float) -> Iterator[Leftover]:
+def _without_user(
+    folders: Candidates,
+    used: set[str],
+    oldest: float,
+) -> Iterator[Leftover]:
     """Yield the folders that nobody uses, and that are older than the oldest process that makes
     such ones.
     """
@@ -161,7 +165,11 @@ def _without_user(folders: Candidates, used: set[str], oldest: float) -> Iterato
             yield Leftover(path, _size(path))
 
 
-def _names_used(folder: Path, processes: list[_Process], proc: Path) -> set[str]:
+def _names_used(
+    folder: Path,
+    processes: list[_Process],
+    proc: Path,
+) -> set[str]:
     """Return the names in a folder that some process or socket uses, or something in them."""
     paths = set(_sockets(proc))
     for process in processes:

@@ -55,7 +55,11 @@ def cgroup_cores(
     return min(limits, default=None)
 
 
-def _limits(top: Path, path: str, read: Callable[[Path], float | None]) -> Iterator[float]:
+def _limits(
+    top: Path,
+    path: str,
+    read: Callable[[Path], float | None],
+) -> Iterator[float]:
     """Yield the limits of a group, and of those that it is in."""
     group = top / path.lstrip("/")
     for folder in (group, *group.parents):

@@ -104,7 +104,12 @@ def _unboxed(kind: Any, block: Any, c: Any) -> Any:
 
 
 @lower_builtin("getiter", BlockType)
-def _iterated(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+def _iterated(
+    context: Any,
+    builder: Any,
+    signature: Any,
+    arguments: Any,
+) -> Any:
     """Return the iterator of the items."""
     struct = cgutils.create_struct_proxy(BLOCK)(context, builder, value=arguments[0])
     kind = types.range_state64_type
@@ -201,7 +206,12 @@ def compiled(function: FunctionType, arguments: Sequence[Any]) -> Compiled:
     except Exception as error:  # also assertions in Numba
         raise BadInput(f"Numba refuses {function.__qualname__}: {_reason(error)}") from None
     dispatcher.disable_compile()
-    made = Compiled(dispatcher, time.perf_counter() - began, kept.was_kept, kept.problem)
+    made = Compiled(
+        dispatcher,
+        time.perf_counter() - began,
+        kept.was_kept,
+        kept.problem,
+    )
     if key is not None:
         _made[key] = replace(made, was_kept=True, problem="")
     return made
@@ -223,7 +233,11 @@ def _signature(function: FunctionType, arguments: Sequence[Any]) -> tuple[Any, .
     return tuple(signature)
 
 
-def _key(function: FunctionType, signature: tuple[Any, ...], options: dict[str, Any]) -> str | None:
+def _key(
+    function: FunctionType,
+    signature: tuple[Any, ...],
+    options: dict[str, Any],
+) -> str | None:
     """Return a name for machine code, which has all that it depends on; None if that can't be
     told.
     """
@@ -270,7 +284,9 @@ def _positional(function: FunctionType) -> FunctionType:
 
 
 def _dispatcher(
-    function: FunctionType, options: dict[str, Any], made: dict[FunctionType, Any]
+    function: FunctionType,
+    options: dict[str, Any],
+    made: dict[FunctionType, Any],
 ) -> Any:
     """Return Numba's object for a function, in which the functions of Python's that it uses are
     such objects, too.

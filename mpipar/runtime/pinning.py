@@ -59,7 +59,11 @@ class Shortage(NamedTuple):
     remedy: str
 
 
-def place(host: str, workers: int, workers_cores: int | None = None) -> Place:
+def place(
+    host: str,
+    workers: int,
+    workers_cores: int | None = None,
+) -> Place:
     """Return where this process runs."""
     cores = node.affinity()
     quota = node.cgroup_cores()
@@ -136,7 +140,11 @@ def _of_host(here: Sequence[Place], *, told: bool) -> Shortage | None:
     if has_all_cores and wanted > machine:  # who started them knows that
         if not told:
             return None
-        return Shortage(where, f"{_crowd(here)} share {several(machine, 'core')}", _FEWER)
+        return Shortage(
+            where,
+            f"{_crowd(here)} share {several(machine, 'core')}",
+            _FEWER,
+        )
     short = _short(here, sets | {everything})
     if short is not None:
         return Shortage(where, f"{short}, as they are pinned", first.launcher or _FEWER)

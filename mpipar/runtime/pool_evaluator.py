@@ -180,7 +180,12 @@ class PoolEvaluator:
         """How many cores a worker may run on."""
         return min(worker.cores for worker in self._workers)
 
-    def evaluate(self, share: Share, tally: ProgressState, watch: BetweenBlocks) -> Failure | None:
+    def evaluate(
+        self,
+        share: Share,
+        tally: ProgressState,
+        watch: BetweenBlocks,
+    ) -> Failure | None:
         """Evaluate this rank's share, until nothing is left, a block fails or the watch says stop.
 
         Blocks in flight are finished in any case but a failure.
@@ -281,14 +286,23 @@ class PoolEvaluator:
         if self._crew.has_sent(worker):
             return None
         reason = f"took more than {self._timeout:g} s"
-        return self._replace_lost(worker, tally, reason, 1 + self._task.on_error.retries)
+        return self._replace_lost(
+            worker,
+            tally,
+            reason,
+            1 + self._task.on_error.retries,
+        )
 
     def _tell(self, worker: _Worker, what: str) -> None:
         where = f"rank {self._rank} on host {self._host}, worker {worker.record.pid}"
         warn(f"{where}, {what}; it is replaced")
 
     def _replace_lost(
-        self, worker: _Worker, tally: ProgressState, reason: str, most: int
+        self,
+        worker: _Worker,
+        tally: ProgressState,
+        reason: str,
+        most: int,
     ) -> Failure | None:
         """Replace a worker that has died or hangs, and have its blocks evaluated again; return why
         the run can't go on.

@@ -108,7 +108,12 @@ class ProgressState:
         self.lost_workers = 0
         self._spoilt: Failure | None = None  # why what is kept can't be trusted any more
 
-    def add(self, chunk: Blocks, outcome: Outcome, record: Record) -> Failure | None:
+    def add(
+        self,
+        chunk: Blocks,
+        outcome: Outcome,
+        record: Record,
+    ) -> Failure | None:
         """Take in what came out of a chunk that the process of ``record`` evaluated; return why the
         run can't go on.
         """

@@ -45,7 +45,11 @@ it is enough.
 """
 
 
-def run(bound: BoundKernel, comm: Comm, conduct: Conduct | None = None) -> Result | None:
+def run(
+    bound: BoundKernel,
+    comm: Comm,
+    conduct: Conduct | None = None,
+) -> Result | None:
     """Evaluate all blocks over the ranks of ``comm`` and reduce them. Collective over comm.
 
     Parameters
@@ -100,7 +104,10 @@ class _Run:
         workers: int,
         evaluator: InlineEvaluator | PoolEvaluator,
     ) -> None:
-        self._bound, self._comm, self._conduct, self._workers = bound, comm, conduct, workers
+        self._bound = bound
+        self._comm = comm
+        self._conduct = conduct
+        self._workers = workers
         self._evaluator = evaluator
         self._schedule = conduct.options.schedule
         if comm.survives and self._schedule == "dynamic":
@@ -219,8 +226,10 @@ class _Run:
 
     def _evaluate_blocks(self, todo: Blocks) -> None:
         """Evaluate some blocks, and take in what all ranks have evaluated."""
-        comm, watch = self._comm, self._watch
-        done_before, n_blocks = Blocks(self._done).count, max(1, self._bound.plan.n_blocks)
+        comm = self._comm
+        watch = self._watch
+        done_before = Blocks(self._done).count
+        n_blocks = max(1, self._bound.plan.n_blocks)
         watch.progress = lambda fraction: self._conduct.progress(
             (done_before + fraction * todo.count) / n_blocks
         )
@@ -242,13 +251,16 @@ class _Run:
         """Reduce what all ranks have evaluated onto the root, and tell all which blocks are
         done.
         """
-        comm, reduction, tally = self._comm, self._bound.reduction, self._tally
+        comm = self._comm
+        reduction = self._bound.reduction
+        tally = self._tally
         merge = guarded(lambda one, other: one.merge(other, reduction))
         if comm.survives:  # a rank that is lost in the middle must not take anything with it
             part = merge(copy.deepcopy(tally.kept), copy.deepcopy(tally.new))
             whole = copy.deepcopy(self._base)
         else:
-            part, whole = tally.fold(), self._whole
+            part = tally.fold()
+            whole = self._whole
             tally.kept = Done(reduction.start())
         reduced = comm.reduce(part, merge)
         combined: Any = merge(whole, reduced) if comm.is_root else None
@@ -301,7 +313,10 @@ def _stages(bound: BoundKernel) -> Iterator[int]:
 
 
 def _evaluator(
-    task: Task, comm: Comm, count: int, conduct: Conduct
+    task: Task,
+    comm: Comm,
+    count: int,
+    conduct: Conduct,
 ) -> InlineEvaluator | PoolEvaluator:
     if count == 1 and conduct.options.block_timeout is None:
         return InlineEvaluator(task, comm)
@@ -324,7 +339,12 @@ def _check_plans(bound: BoundKernel, comm: Comm) -> None:
         )
 
 
-def _advise(comm: Comm, cores: int, workers: int, notify: Callable[[str], None]) -> None:
+def _advise(
+    comm: Comm,
+    cores: int,
+    workers: int,
+    notify: Callable[[str], None],
+) -> None:
     """Tell the user if ranks, or their workers, have too few cores. Collective over comm."""
     places = comm.gather(place(comm.host, workers, cores if workers > 1 else None))
     told = advice(places) if comm.is_root else None

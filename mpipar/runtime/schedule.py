@@ -50,7 +50,12 @@ class Share:
         How many processes take from the counter.
     """
 
-    def __init__(self, blocks: Blocks, counter: Counter, takers: int) -> None:
+    def __init__(
+        self,
+        blocks: Blocks,
+        counter: Counter,
+        takers: int,
+    ) -> None:
         self._blocks = blocks
         self._counter = counter
         self._takers = takers
@@ -91,7 +96,12 @@ class Share:
         return max(1, min(guided, timely))
 
 
-def share(schedule: str, blocks: Blocks, comm: Comm, workers: int) -> tuple[Share, Counter]:
+def share(
+    schedule: str,
+    blocks: Blocks,
+    comm: Comm,
+    workers: int,
+) -> tuple[Share, Counter]:
     """Return this rank's share of some blocks, and its counter, to be freed afterwards. Collective
     over comm.
 

@@ -70,7 +70,12 @@ def initialize(mpi: Any) -> None:
         return
     provided = ctypes.c_int()
     with told_of_crashes() if is_survivable() else contextlib.nullcontext():
-        code = function(None, None, ctypes.c_int(mpi.THREAD_MULTIPLE), ctypes.byref(provided))
+        code = function(
+            None,
+            None,
+            ctypes.c_int(mpi.THREAD_MULTIPLE),
+            ctypes.byref(provided),
+        )
     if code != 0:
         _end(f"MPI can't start (MPI_Init_thread returned the error {code})")
     _raise_errors(mpi)

@@ -63,7 +63,11 @@ class Timeline:
                 span = Span(first, after - position, begin, end)
                 _append(self.spans, span, self._shortest)
         if len(self.spans) > MOST_SPANS:
-            self.spans, self._shortest = _thinned(self.spans, MOST_SPANS // 2, self._shortest)
+            self.spans, self._shortest = _thinned(
+                self.spans,
+                MOST_SPANS // 2,
+                self._shortest,
+            )
 
     def since(self, origin: float, most: int = MOST_SPANS) -> list[Span]:
         """Return no more than ``most`` spans that tell the same, with times counted from
@@ -90,12 +94,21 @@ def _append(spans: list[Span], span: Span, shortest: float) -> None:
         longer = max(last.end - last.begin, span.end - span.begin)
         between = span.begin - last.end
         if longer < shortest and between < shortest / 10:
-            spans[-1] = Span(last.block, last.blocks + span.blocks, last.begin, span.end)
+            spans[-1] = Span(
+                last.block,
+                last.blocks + span.blocks,
+                last.begin,
+                span.end,
+            )
             return
     spans.append(span)
 
 
-def _thinned(spans: list[Span], most: int, shortest: float) -> tuple[list[Span], float]:
+def _thinned(
+    spans: list[Span],
+    most: int,
+    shortest: float,
+) -> tuple[list[Span], float]:
     """Return no more than ``most`` spans, and the length under which they were made one."""
     while len(spans) > most:
         shortest *= 2

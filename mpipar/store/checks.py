@@ -69,7 +69,8 @@ class Checks:
     def close(self) -> None:
         """Make one check of all names in a namespace."""
         for number, space in self._spaces.items():
-            there, absent = [], set()
+            there = []
+            absent = set()
             for name, value in self._bound[number].items():
                 if value is ABSENT:
                     absent.add(name)

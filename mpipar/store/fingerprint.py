@@ -200,7 +200,8 @@ class _ItemWriter(ValueWriter):
         looked_at: _LookedAt,
     ) -> None:
         super().__init__()
-        self._fingerprints, self._own = fingerprints, own
+        self._fingerprints = fingerprints
+        self._own = own
         self._looked_at = looked_at
 
     def define(self, value: Any) -> None:

@@ -45,7 +45,8 @@ def packed(values: Sequence[Any]) -> tuple[bytes, dict[int, type]]:
     quick = _quick(values, 0)
     if quick is not None:
         return quick, {}
-    dumped, unkept = [], {}
+    dumped = []
+    unkept = {}
     for position, value in enumerate(values):
         one = dumped_or_type(value)
         if isinstance(one, type):
@@ -55,7 +56,11 @@ def packed(values: Sequence[Any]) -> tuple[bytes, dict[int, type]]:
     return _anything(dumped), unkept
 
 
-def unpacked(data: bytes, count: int, find: Classes = loaded_class) -> list[Any]:
+def unpacked(
+    data: bytes,
+    count: int,
+    find: Classes = loaded_class,
+) -> list[Any]:
     """Return so many outcomes, ABSENT where one isn't there or can't be made here.
 
     Raises
@@ -101,7 +106,8 @@ def joined(blocks: Sequence[bytes], counts: Sequence[int]) -> bytes:
         return _joined_scalars(blocks)
     if tag == b"T":
         return _joined_tuples(blocks, counts)
-    lengths, rest = [], []
+    lengths = []
+    rest = []
     for data, count in zip(blocks, counts, strict=True):
         size = 1 + count * _LENGTHS.itemsize
         lengths.append(data[1:size])
@@ -151,7 +157,11 @@ def _quick(values: Sequence[Any], depth: int) -> bytes | None:
     return None
 
 
-def _numbers_of(values: Sequence[Any], tag: bytes, dtype: np.dtype[Any]) -> bytes | None:
+def _numbers_of(
+    values: Sequence[Any],
+    tag: bytes,
+    dtype: np.dtype[Any],
+) -> bytes | None:
     try:
         numbers = np.array(values, dtype)
     except OverflowError:  # an int beyond 64 bits
@@ -277,7 +287,11 @@ def _columns(data: memoryview) -> list[bytes]:
     return _cut(data[_LENGTH.size :], places)
 
 
-def _read_anything(data: memoryview, count: int, find: Classes) -> list[Any]:
+def _read_anything(
+    data: memoryview,
+    count: int,
+    find: Classes,
+) -> list[Any]:
     return absent_where_not(_cut(data, count), find)
 
 

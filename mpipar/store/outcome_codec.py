@@ -112,7 +112,8 @@ class _OutcomeDumper(Dumper):
 
     def other(self, value: Any) -> Any:
         kind = type(value)
-        module, name = kind.__module__.replace("__mp_main__", "__main__"), kind.__qualname__
+        module = kind.__module__.replace("__mp_main__", "__main__")
+        name = kind.__qualname__
         if loaded_class(kind.__module__, name) is not kind:
             return super().other(value)
         if classes.is_enumeration(kind):
@@ -153,7 +154,13 @@ class _OutcomeLoader(Loader):
             raise NotThere(f"there is no class {module}.{name}")
         return kind
 
-    def member(self, module: str, name: str, member: str, text: str | None) -> Any:
+    def member(
+        self,
+        module: str,
+        name: str,
+        member: str,
+        text: str | None,
+    ) -> Any:
         kind = self.class_of(module, name)
         if not classes.is_enumeration(kind) or member not in kind.__members__:
             raise NotThere(f"{module}.{name} has no {member}")
@@ -163,7 +170,12 @@ class _OutcomeLoader(Loader):
         return found
 
     def named_tuple(
-        self, module: str, name: str, fields: list[str], values: list[Any], state: list[Any]
+        self,
+        module: str,
+        name: str,
+        fields: list[str],
+        values: list[Any],
+        state: list[Any],
     ) -> Any:
         kind = self.class_of(module, name)
         if not classes.is_named_tuple(kind) or [*kind._fields] != fields:
@@ -174,7 +186,13 @@ class _OutcomeLoader(Loader):
         self._set(made, state)
         return made
 
-    def dataclass(self, module: str, name: str, fields: list[str], *state: Any) -> Any:
+    def dataclass(
+        self,
+        module: str,
+        name: str,
+        fields: list[str],
+        *state: Any,
+    ) -> Any:
         kind = self.class_of(module, name)
         if not classes.is_dataclass(kind) or classes.fields_of(kind) != fields:
             raise NotThere(f"{module}.{name} has other fields")

@@ -172,7 +172,16 @@ def _of_script(path: Path, file: h5py.File, committed: float) -> Progress:
         is_whole = False
     finished = bool(file.attrs["finished"])
     committed = max([committed, *_times(folder)])
-    return Progress(done, max(tasks, done), 0, finished, committed, is_whole, before, "tasks")
+    return Progress(
+        done,
+        max(tasks, done),
+        0,
+        finished,
+        committed,
+        is_whole,
+        before,
+        "tasks",
+    )
 
 
 def _blocks_of(skipped: Iterable[Skipped]) -> set[int]:

@@ -40,7 +40,8 @@ class RecordFile:
         """Append a record, which is on the disk after :meth:`sync`. Raises OSError; then nothing
         has changed.
         """
-        size, checksum = 0, 0
+        size = 0
+        checksum = 0
         for part in data:
             size += len(part)
             checksum = zlib.crc32(part, checksum)

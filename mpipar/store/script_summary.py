@@ -81,7 +81,11 @@ class ScriptSummary(Summary):
         return int(self.calls["done"].sum())
 
 
-def script_summary(path: Path, file: h5py.File, writer: str) -> ScriptSummary:
+def script_summary(
+    path: Path,
+    file: h5py.File,
+    writer: str,
+) -> ScriptSummary:
     """Return what an open file tells, with what its run has logged since. Raises BadInput, and what
     h5py and NumPy raise if it is damaged.
     """
@@ -99,7 +103,12 @@ def script_summary(path: Path, file: h5py.File, writer: str) -> ScriptSummary:
     return _summary(path, tasks, committed, writer)
 
 
-def _summary(path: Path, tasks: Tasks, committed: float, writer: str) -> ScriptSummary:
+def _summary(
+    path: Path,
+    tasks: Tasks,
+    committed: float,
+    writer: str,
+) -> ScriptSummary:
     about = tasks.about
     calls = table_of_calls(tasks.calls)
     processes, per_rank = _who(tasks)

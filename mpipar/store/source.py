@@ -80,7 +80,8 @@ class _Source:
     """The statements of a module, and which names they bind."""
 
     def __init__(self, path: str, module: str) -> None:
-        self.path, self.module = path, module
+        self.path = path
+        self.module = module
         text = Path(path).read_bytes()
         self.keep_docs = b"__doc__" in text
         self.statements = [s for s in ast.parse(text).body if not is_docstring(s)]
@@ -146,7 +147,13 @@ class _Walk:
             else:
                 self._add_value(f"closure:{name}", f"{number}", value)
 
-    def add(self, path: str, module: str, name: str | None, line: int = 0) -> None:
+    def add(
+        self,
+        path: str,
+        module: str,
+        name: str | None,
+        line: int = 0,
+    ) -> None:
         """Add what a name is bound to in a file, or what is at a line, or the whole file."""
         if not path.endswith(".py"):
             self._found[os.path.basename(path)].append(_bytes(path))
@@ -208,7 +215,12 @@ class _Walk:
             used |= used_names(statement)
         return used
 
-    def _add_values(self, source: _Source, label: str, names: Iterable[str]) -> None:
+    def _add_values(
+        self,
+        source: _Source,
+        label: str,
+        names: Iterable[str],
+    ) -> None:
         """Add what names have in a module, but for those that functions give other values."""
         module = sys.modules.get(source.module)
         for name in names:

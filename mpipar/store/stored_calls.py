@@ -21,7 +21,8 @@ DIGEST = 16
 NO_DIGEST = bytes(DIGEST)
 """Stands for a digest that nobody has made."""
 
-EARLIER, ELSEWHERE = -1, -2
+EARLIER = -1
+ELSEWHERE = -2
 """Who evaluated a task: some worker of an earlier run, or of another file's."""
 
 

@@ -87,7 +87,11 @@ class Summary(OfRun):
         What the kernel has made.
     """
 
-    words: ClassVar[Words] = Words("block", "in kernels", "the barrier before the first block")
+    words: ClassVar[Words] = Words(
+        "block",
+        "in kernels",
+        "the barrier before the first block",
+    )
 
     path: Path
     size: int

@@ -72,7 +72,11 @@ def _outer(node: ast.AST) -> Iterator[ast.AST]:
             yield from _outer(child)
 
 
-def concerns(statement: ast.stmt, binds: frozenset[str], names: set[str]) -> bool:
+def concerns(
+    statement: ast.stmt,
+    binds: frozenset[str],
+    names: set[str],
+) -> bool:
     """Return whether a statement binds one of these names, is registered with one, or acts on one;
     * may be any.
     """
@@ -118,7 +122,8 @@ def used_names(node: ast.AST) -> set[str]:
 
 def _local_names(function: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -> set[str]:
     """Return the names that are a function's own: its arguments, and what it binds."""
-    local, shared = set(), set()
+    local = set()
+    shared = set()
     for node in _within(function):
         if isinstance(node, (ast.Global, ast.Nonlocal)):
             shared.update(node.names)

@@ -109,14 +109,26 @@ class TaskLog:
         span: Span | None,
     ) -> None:
         """Note tasks; the span is None for outcomes of another file's. Raises OSError."""
-        worker, end, seconds = ELSEWHERE, 0.0, 0.0
+        worker = ELSEWHERE
+        end = 0.0
+        seconds = 0.0
         if span is not None:
-            worker, end, seconds = self._worker(span), span.end, span.seconds
+            worker = self._worker(span)
+            end = span.end
+            seconds = span.seconds
         is_range = isinstance(indices, range) and indices.step == 1
         where = _INDEX.pack(indices[0]) if is_range else np.array(indices, "<i8").tobytes()
         which = b"" if digests is None else b"".join(digests)
         has_digests = digests is not None
-        head = _TASKS.pack(call, len(indices), worker, end, seconds, is_range, has_digests)
+        head = _TASKS.pack(
+            call,
+            len(indices),
+            worker,
+            end,
+            seconds,
+            is_range,
+            has_digests,
+        )
         self._append(b"T", head, where, which, outcomes)
 
     def _worker(self, span: Span) -> int:
@@ -229,7 +241,8 @@ def counts(path: Path) -> tuple[int, int]:
     """Return how many tasks a log adds, and how many of these or others are done, whose outcomes
     aren't read. Raises OSError, struct.error.
     """
-    tasks, done = 0, 0
+    tasks = 0
+    done = 0
     for data in records(path, _MARK):
         told = memoryview(data)[1:]
         if data[:1] == b"C":
@@ -252,7 +265,8 @@ def _read(found: Iterator[bytes], calls: dict[int, StoredCall]) -> Logged | None
     logged = Logged(str(about["run"]), float(about["begin"]), calls)
     growing: dict[int, _Growing] = {}
     for data in found:
-        letter, told = data[:1], memoryview(data)[1:]
+        letter = data[:1]
+        told = memoryview(data)[1:]
         if letter == b"T":
             _take_tasks(logged, growing, told)
         elif letter == b"C":
@@ -291,7 +305,11 @@ def digests_in(data: bytes) -> list[bytes]:
     return [data[at : at + DIGEST] for at in range(0, len(data), DIGEST)]
 
 
-def _take_tasks(logged: Logged, growing: dict[int, _Growing], told: memoryview) -> None:
+def _take_tasks(
+    logged: Logged,
+    growing: dict[int, _Growing],
+    told: memoryview,
+) -> None:
     number, count, worker, end, seconds, is_range, has_digests = _TASKS.unpack_from(told)
     if not 0 < count <= _MOST_TASKS or worker >= len(logged.workers):
         raise ValueError("a record of tasks can't be one")
@@ -336,7 +354,8 @@ def _fill(call: StoredCall, grown: _Growing) -> None:
     by_form: dict[bytes, list[_Tasks]] = {}
     for part in grown.tasks:
         by_form.setdefault(form(part.data), []).append(part)
-    indices, workers = [call.row_indices], [call.row_workers]
+    indices = [call.row_indices]
+    workers = [call.row_workers]
     for same in by_form.values():
         counts = []
         for part in same:

@@ -256,7 +256,12 @@ class _Cut:
         raise ValueError("there are fewer pieces than calls have")
 
 
-def _column(file: h5py.File, name: str, dtype: str, width: int | None = None) -> Array:
+def _column(
+    file: h5py.File,
+    name: str,
+    dtype: str,
+    width: int | None = None,
+) -> Array:
     """Return a dataset of numbers that lies in the file as a whole. Raises ValueError."""
     found = untrusted_hdf5.dataset(file, name)
     if found is None or found.dtype != np.dtype(dtype):

@@ -105,7 +105,12 @@ class Compiling(Opened):
 
     @override
     def evaluator(
-        self, function: Function, given: Mapping[str, Any], seed: int, *, draws: bool
+        self,
+        function: Function,
+        given: Mapping[str, Any],
+        seed: int,
+        *,
+        draws: bool,
     ) -> Evaluate:
         _, *names = inspect.signature(function).parameters
         drawn = [name for name in names if name in _STREAMS]
@@ -118,7 +123,8 @@ class Compiling(Opened):
             return lambda block: compiled(block, *arguments)
         place = names.index(drawn[0])
         stream = _STREAMS[drawn[0]]
-        before, after = arguments[:place], arguments[place + 1 :]
+        before = arguments[:place]
+        after = arguments[place + 1 :]
 
         def evaluate(block: Block) -> object:
             return compiled(block, *before, stream(seed, block.index), *after)

@@ -49,7 +49,12 @@ class _Host(Opened):
 
     @override
     def evaluator(
-        self, function: Function, given: Mapping[str, Any], seed: int, *, draws: bool
+        self,
+        function: Function,
+        given: Mapping[str, Any],
+        seed: int,
+        *,
+        draws: bool,
     ) -> Evaluate:
         ready = with_arguments(function, given)
         if not draws:

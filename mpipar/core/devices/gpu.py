@@ -68,7 +68,12 @@ class Accelerator(Opened):
 
     @override
     def evaluator(
-        self, function: Function, given: Mapping[str, Any], seed: int, *, draws: bool
+        self,
+        function: Function,
+        given: Mapping[str, Any],
+        seed: int,
+        *,
+        draws: bool,
     ) -> Evaluate:
         ready = functools.partial(function, **given)
         to_host = self.to_host
