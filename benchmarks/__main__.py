@@ -25,6 +25,7 @@ from common import BUILD, HERE, PYTHON, Effort, Failed, mpirun, say
 TOPICS = {
     "pi": 15,
     "primes": 15,
+    "loops": 10,
     "roots": 15,
     "schedules": 0,
     "checkpoint": 25,

@@ -1,4 +1,4 @@
-"""Installs the libraries that the contest of pools compares with: those of the extra ``bench``.
+"""Installs what mpipar is compared with: the extra ``bench``, and primesieve.
 python install.py
 
 All at once; or, if that fails, one by one, and notes which could not be installed and why. Never
@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import configparser
 import json
+import os
+import shutil
 import subprocess
 import sys
 
@@ -40,6 +42,23 @@ def install(*packages: str) -> str:
     return (errors or lines or [f"pip: exit code {ended.returncode}"])[-1]
 
 
+def install_primesieve() -> str:
+    """Install Debian's primesieve, if that can be done; return why not, or nothing."""
+    if shutil.which("primesieve"):
+        return ""
+    if os.geteuid() != 0 or not shutil.which("apt-get"):
+        return "apt-get install primesieve, as root"
+    command = ["apt-get", "install", "--yes", "--quiet", "primesieve"]
+    try:
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT)
+    except subprocess.TimeoutExpired:
+        return f"no end after {LIMIT:.0f} s"
+    lines = ended.stderr.splitlines()
+    if ended.returncode == 0:
+        return ""
+    return lines[-1] if lines else f"apt-get: exit code {ended.returncode}"
+
+
 def wanted() -> list[str]:
     """Return the extra ``bench`` of setup.cfg."""
     configuration = configparser.ConfigParser()
@@ -54,6 +73,8 @@ def main() -> None:
         failed = {
             package.split()[0]: reason for package in wanted() if (reason := install(package))
         }
+    if why_not := install_primesieve():
+        print(f"primesieve could not be installed: {why_not}", file=sys.stderr)
     NOT_INSTALLED.parent.mkdir(exist_ok=True)
     NOT_INSTALLED.write_text(json.dumps(failed))
     for package, reason in failed.items():
