@@ -28,6 +28,7 @@ __all__ = ["Fingerprints", "Unfingerprintable"]
 
 _MOST_KNOWN = 64  # functions and classes; those made anew for each call are many
 _SPARE = 8
+_LONGEST_REASON = 200
 _SIZE = 16
 _SCALARS: dict[type, tuple[str, str]] = {
     kind: (kind.__name__, np.dtype(kind).str)
@@ -230,7 +231,11 @@ def _of_plain(item: Any) -> bytes | None:
 
 def _unfingerprintable(value: Any, error: Exception) -> Unfingerprintable:
     """Return what to raise for whatever an object's own code raises when it is pickled."""
-    return Unfingerprintable(type(value), f": {error!r}")
+    try:
+        reason = " ".join(repr(error).split())
+    except Exception:  # of an error that can't even say what it is
+        reason = type(error).__qualname__
+    return Unfingerprintable(type(value), f": {reason[:_LONGEST_REASON]}")
 
 
 def _of_tuples(items: Sequence[Any]) -> bytes | None:

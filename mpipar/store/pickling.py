@@ -21,7 +21,9 @@ class Unfingerprintable(TypeError):
 
     def __init__(self, kind: type, reason: str = "") -> None:
         self.kind = kind
-        name = f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins.")
+        module = type.__getattribute__(kind, "__module__")
+        name = type.__getattribute__(kind, "__qualname__")
+        name = f"{module}.{name}".removeprefix("builtins.")
         super().__init__(f"{name} can't be told from others of its type{reason}")
 
 

@@ -314,6 +314,32 @@ def test_whatever_an_object_raises_is_that_it_is_refused(error):
     assert "\n" not in str(caught.value)
 
 
+class Untold(Exception):
+    def __repr__(self):
+        raise self
+
+
+class HidingMeta(type):
+    def __getattribute__(cls, name):
+        raise Untold
+
+
+class Hiding(metaclass=HidingMeta):
+    def __reduce_ex__(self, protocol):
+        raise Untold
+
+
+@pytest.mark.parametrize(
+    "wrapped", [lambda item: item, lambda item: [item], lambda item: (1, item)]
+)
+def test_what_hides_all_of_itself_is_refused(wrapped):
+    with pytest.raises(Unfingerprintable) as caught:
+        of(wrapped(Hiding()))
+    assert "\n" not in str(caught.value)
+    with pytest.raises(Unfingerprintable):
+        of(wrapped(Hiding))
+
+
 def test_what_is_nested_too_deeply_is_refused():
     value = []
     for _ in range(100_000):
