@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from mpipar.runtime.launcher_words import OF_A_RANK, PROGRAMS, SIZE_AND_RANK
+from mpipar.runtime.launcher_words import OF_A_JOB, OF_A_RANK, PROGRAMS, SIZE_AND_RANK
 
 NO_INIT = "MPI4PY_RC_INITIALIZE"  # what mpi4py reads when it is imported
 _JOURNAL = "MPIPAR_JOURNAL"  # of the ranks of a batch job
@@ -67,6 +67,13 @@ def is_launchers(name: str) -> bool:
     it.
     """
     return name == _JOURNAL or name.startswith(OF_A_RANK)
+
+
+def is_of_this_start(name: str) -> bool:
+    """Return whether an environment variable says how a program was started, and not what it is to
+    do: it differs when the same is started again.
+    """
+    return is_launchers(name) or name.startswith(OF_A_JOB)
 
 
 @contextlib.contextmanager

@@ -23,6 +23,9 @@ OF_A_RANK = (
 )
 """How the names begin of what makes a process believe that it is a rank."""
 
+OF_A_JOB = ("SLURM", "SRUN_", "MPIPAR_", "TMPDIR")
+"""How the names begin of what else differs from one start of the same command to the next."""
+
 PROGRAMS = ("mpirun", "mpiexec", "prterun", "orterun", "srun")
 """What a user starts ranks with."""
 

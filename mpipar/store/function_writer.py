@@ -17,6 +17,7 @@ import sys
 import types
 from typing import Any
 
+from mpipar.runtime.launcher import is_of_this_start
 from mpipar.store.checks import ABSENT, contents, of_function
 from mpipar.store.class_writer import ClassWriter, is_definition
 from mpipar.store.code_uses import ITS_NAME, Import, Mention
@@ -208,12 +209,13 @@ class FunctionWriter(ClassWriter):
         return value, owner
 
     def _write_environment(self, key: str | None) -> None:
-        """Write a variable of the environment, or all."""
+        """Write a variable of the environment, or all but those of this start alone."""
         self.is_changeable = True
         if key is not None:
             self.put(OTHER, "environment", key, os.environ.get(key))
             return
-        self.put(OTHER, "environment", *sorted(os.environ.items()))
+        kept = [item for item in os.environ.items() if not is_of_this_start(item[0])]
+        self.put(OTHER, "environment", *sorted(kept))
 
     # Modules
 

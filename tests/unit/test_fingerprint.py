@@ -4,6 +4,7 @@ import contextlib
 import importlib
 import itertools
 import math
+import os
 import sys
 from types import ModuleType
 
@@ -345,3 +346,17 @@ DO_NOT_MATTER = {
 @pytest.mark.parametrize("name", DO_NOT_MATTER)
 def test_what_does_not_matter_does_not_change_it(name, run):
     assert fingerprint(run(DO_NOT_MATTER[name])) == fingerprint(run())
+
+
+def test_the_environment_is_that_of_the_program_and_not_of_its_start(monkeypatch):
+    """A task that passes all of it on is the same task in the next job."""
+
+    def task(x):
+        return dict(os.environ), x
+
+    before = Fingerprints().function(task)
+    monkeypatch.setenv("SLURM_JOB_ID", "17")
+    monkeypatch.setenv("PMI_RANK", "0")
+    assert Fingerprints().function(task) == before
+    monkeypatch.setenv("FP_OF_THE_PROGRAM", "1")
+    assert Fingerprints().function(task) != before
