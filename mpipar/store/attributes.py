@@ -22,6 +22,11 @@ from mpipar.core.run_record import Placement, RunRecord, Timing, Trouble
 FORMAT = 2
 """Version of the layout, in the attribute ``mpipar_format``."""
 
+STUDY_FORMAT = 1
+"""Version of a study's files: in the attribute ``study_format`` of ``scaling.h5``, and in the first
+line of ``runs.jsonl``. Files without one are of the first.
+"""
+
 MOST_SECONDS = 1e10  # what is beyond was not counted by anybody
 _MOST_ITEMS = 10**100
 

@@ -212,11 +212,17 @@ def _is_study(file: h5py.File) -> bool:
 
 
 def _study(path: Path, file: h5py.File) -> Study:
+    about = untrusted_hdf5.attributes(file)
+    version = about.pop("study_format", 1)
+    if version != attributes.STUDY_FORMAT:
+        raise BadInput(
+            f"{str(path)!r} is of format {version} of studies, expected {attributes.STUDY_FORMAT}"
+        )
     lines: list[dict[str, Any]] = []
     found = untrusted_hdf5.dataset(file, "table")
     if found is not None and found.dtype.names is not None:
         lines = _lines_of_study(file, found.dtype)
-    return Study(path, untrusted_hdf5.attributes(file), len(file["runs"]), lines)
+    return Study(path, about, len(file["runs"]), lines)
 
 
 def _lines_of_study(file: h5py.File, dtype: np.dtype[Any]) -> list[dict[str, Any]]:

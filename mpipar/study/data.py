@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from mpipar.store.attributes import STUDY_FORMAT
 from mpipar.store.files import write_hdf5
 from mpipar.study.design import Measured, Run
 from mpipar.study.report import COLUMNS, values
@@ -57,6 +58,7 @@ def write_data(
     """Write all raw times, and the tables that were made of them."""
 
     def fill(file: Any) -> None:
+        file.attrs["study_format"] = STUDY_FORMAT
         for name, text in about.items():
             file.attrs[name.replace(" ", "_")] = text
         _put(file, "runs", _raw(runs), _RUN_DESCRIPTION, _RUN_UNITS)

@@ -21,6 +21,7 @@ from types import TracebackType
 from typing import Any
 
 from mpipar.base.errors import BadInput
+from mpipar.store.attributes import STUDY_FORMAT
 from mpipar.store.files import write_text
 from mpipar.study.design import Measured, Run, Size
 
@@ -160,7 +161,7 @@ class StudyFolder:
         text = (self.folder / RUNS).read_text(encoding="utf-8", errors="replace")
         lines = text.splitlines()
         if not lines:
-            self._append({"study": identity})
+            self._append({"study": identity, "format": STUDY_FORMAT})
             return
         was_killed_as_it_wrote = not text.endswith("\n")
         if was_killed_as_it_wrote:
@@ -173,9 +174,16 @@ class StudyFolder:
     def _check_identity(self, line: str, identity: dict[str, Any]) -> None:
         """Raise BadInput if the first line of the file is not of this study."""
         try:
-            before = json.loads(line)["study"]
+            first = json.loads(line)
+            before = first["study"]
+            version = first.get("format", 1)
         except (ValueError, KeyError, TypeError, RecursionError):
             raise BadInput(f"--output: {str(self.folder / RUNS)!r} is not of a study") from None
+        if version != STUDY_FORMAT:
+            raise BadInput(
+                f"--output: {str(self.folder)!r} has a study of format {version},"
+                f" expected {STUDY_FORMAT}"
+            )
         if before != identity:
             raise BadInput(
                 f"--output: {str(self.folder)!r} has another study: {_difference(before, identity)}"

@@ -574,6 +574,14 @@ def test_a_study_is_told_with_its_table(tmp_path, show):
     told = json.loads(show(path, "--json")[1])
     assert [row["speedup"] for row in told["table"]] == [1, 2, 4]
     assert "a study" in refused(show, path, "--timeline", tmp_path / "x.png")
+    with h5py.File(path, "r+") as file:
+        del file.attrs["study_format"]  # as the first versions wrote it
+    again = show(path, "--json")
+    assert again[0] == 0, again
+    assert json.loads(again[1]) == told
+    with h5py.File(path, "r+") as file:
+        file.attrs["study_format"] = 2
+    assert "of format 2 of studies" in refused(show, path)
 
 
 def test_neither_mpi_nor_matplotlib_is_loaded(path):

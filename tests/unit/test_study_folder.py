@@ -134,6 +134,21 @@ def test_a_file_that_is_not_of_a_study(tmp_path, text):
         StudyFolder(tmp_path, {})
 
 
+@pytest.mark.parametrize(("version", "refusal"), [(None, None), (1, None), (2, "of format 2")])
+def test_formats_of_studies(tmp_path, version, refusal):
+    first = {"study": {"driver": "pi"}}
+    if version is not None:
+        first["format"] = version
+    (tmp_path / RUNS).write_text(json.dumps(first) + "\n")
+    if refusal is None:
+        with StudyFolder(tmp_path, {"driver": "pi"}) as folder:
+            folder.add(RUN, GAVE)
+        return
+    with pytest.raises(BadInput, match=refusal):
+        StudyFolder(tmp_path, {"driver": "pi"})
+    assert json.loads((tmp_path / RUNS).read_text()) == first
+
+
 def test_one_study_at_a_time(tmp_path):
     with (
         StudyFolder(tmp_path, {}),
