@@ -260,7 +260,8 @@ def dumps(
         buffer_callback=buffers.keep_apart,
     )
     _dump(pickler, value)
-    frames: Frames = [file.getbuffer(), *buffers.found]
+    # No getbuffer(): Python 3.13 complains where such a view is part of a cycle that it clears.
+    frames: Frames = [file.getvalue(), *buffers.found]
     return Pickled(frames, pickler.needed, pickler.stamps, pickler.lent or [])
 
 

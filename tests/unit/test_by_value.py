@@ -1,10 +1,13 @@
 """What tasks use of a script reaches the workers of a pool, however it is defined there."""
 
 import ast
+import gc
 from pathlib import Path
 
 import pytest
 from conftest import python
+
+from mpipar.pool import by_value
 
 PROGRAM = Path(__file__).with_name("by_value_program.py")
 DEFINED = [
@@ -66,3 +69,11 @@ def test_a_global_that_cannot_be_sent_is_missing_and_the_error_tells_why(found):
         "'LOCK' of the script could not be sent to workers: cannot pickle '_thread.lock'"
         in notes[0]
     )
+
+
+def test_a_pickle_in_a_cycle_is_cleared_without_a_word():
+    """As exceptions keep it; a view of a BytesIO makes Python 3.13 complain of that."""
+    frames = by_value.dumps(1).frames
+    frames.append(frames)
+    del frames
+    gc.collect()
