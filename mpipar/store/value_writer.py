@@ -204,13 +204,10 @@ class ValueWriter:
         """Write a masked array."""
         if self._is_changeable_again(value):
             return
-        self.put(OTHER, "masked", bool(value._hardmask))
+        self.put(OTHER, "masked", bool(value.hardmask))
         self._array(value.view(np.ndarray))
         self._array(np.ma.getmaskarray(value))
-        fill = value._fill_value
-        if fill is None:
-            fill = np.ma.default_fill_value(value.dtype)
-        self._array(np.asarray(fill, dtype=value.dtype))
+        self._array(np.asarray(value.fill_value, dtype=value.dtype))
 
     def numbers(self, array: Any) -> bytes:
         """Return what stands for the numbers of an array."""
