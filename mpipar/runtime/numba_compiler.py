@@ -46,6 +46,7 @@ from mpipar.runtime import code_cache, frozen_code
 
 _FIELDS = ("index", "start", "stop")
 _DEFAULTS = {"error_model": "python", "boundscheck": True}
+_TAG = 24  # digits of a key, that tell one from all others
 _FIXED = {"nogil": True, "fastmath": False}
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -199,7 +200,7 @@ def compiled(function: FunctionType, arguments: Sequence[Any]) -> Compiled:
     if key in _made:
         return _made[key]
     kept = _Kept(key)
-    dispatcher = _dispatcher(_positional(function), options, {})
+    dispatcher = _dispatcher(_positional(function), options, {}, (key or "")[:_TAG])
     dispatcher._cache = kept
     try:
         dispatcher.compile(signature)
@@ -287,6 +288,7 @@ def _dispatcher(
     function: FunctionType,
     options: dict[str, Any],
     made: dict[FunctionType, Any],
+    tag: str,
 ) -> Any:
     """Return Numba's object for a function, in which the functions of Python's that it uses are
     such objects, too.
@@ -302,11 +304,13 @@ def _dispatcher(
         function.__closure__,
     )
     copy.__kwdefaults__ = function.__kwdefaults__
-    copy.__qualname__ = function.__qualname__
+    # Symbols of machine code have this name: what other processes kept mustn't be taken for others
+    # of the same name, as functions that are made for several formulas have.
+    copy.__qualname__ = f"{function.__qualname__}_{tag}"
     is_inlined = getattr(function, INLINED, False)
     dispatcher = made[function] = numba.njit(**options, forceinline=is_inlined)(copy)
     for name in _functions_used(function, dispatcher.typingctx):
-        scope[name] = _dispatcher(scope[name], options, made)
+        scope[name] = _dispatcher(scope[name], options, made, tag)
     return dispatcher
 
 
