@@ -1,6 +1,8 @@
 """The loops of docs/loops.md: each compiled one gives what its readable form does."""
 
 import importlib.util
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -48,3 +50,27 @@ def test_a_compiled_loop_is_its_readable_form(name, tmp_path, monkeypatch):
     for index in range(min(8, bound.plan.n_blocks)):
         block = bound.plan[index]
         assert compiled(block) == readable(block)
+
+
+COMPILES = """
+import sys
+from mpipar.roots import roots
+from mpipar.runtime import compiling
+for f in sys.argv[1:]:
+    bound = roots.bind({"f": f, "points": 4}, device="compiled")
+    print(bound.evaluator({}, compiling.compiler().open())(bound.plan[0])[0])
+"""
+
+
+def test_code_that_other_processes_kept_is_taken_for_no_other(tmp_path):
+    pytest.importorskip("numba")
+    env = {**os.environ, code_cache.VARIABLE: str(tmp_path)}
+
+    def first_values(*formulas):
+        command = [sys.executable, "-c", COMPILES, *formulas]
+        printed = subprocess.run(command, env=env, capture_output=True, check=True, timeout=120)
+        return [float(value) for value in printed.stdout.split()]
+
+    assert first_values("x + 1") == [1.0]
+    assert first_values("x + 2") == [2.0]
+    assert first_values("x + 1", "x + 2") == [1.0, 2.0]
