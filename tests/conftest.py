@@ -22,6 +22,7 @@ from suite.limits import Limit, stacks_of
 from suite.rings import pytest_collection_modifyitems, pytest_runtest_protocol  # noqa: F401 (hooks)
 from suite.warm import Warm, can_be_warm
 
+from mpipar.runtime import outlets
 from mpipar.runtime.node import THREAD_VARIABLES
 
 # A shell's background jobs start with it ignored, and so would all that is started here.
@@ -252,3 +253,9 @@ def pytest_report_header() -> str:
         "-c", "from mpi4py import MPI; print(MPI.Get_library_version().splitlines()[0])", cold=True
     )
     return f"MPI: {vendor.stdout.strip() or vendor.stderr.strip()}"
+
+
+@pytest.fixture(autouse=True)
+def no_command():
+    """Let warnings go to loggers, although a test before may have called a command's main."""
+    outlets._is_command = False
