@@ -265,7 +265,7 @@ MOST_OTHERS_OF_A_PLAIN_RUN = 30  # Python's and libraries'
 
 def test_a_plain_run_loads_what_it_needs():
     """Each module takes some 0.3 ms of the start of each rank; those named here took longest."""
-    without_us = loaded_by("-c", "import numpy, runpy")
+    without_us = loaded_by("-c", "import numpy, runpy, threadpoolctl")
     loaded = loaded_by("-m", "mpipar.pi", "--steps", "1e4") - without_us
     assert not loaded & {
         "concurrent.futures",
