@@ -63,7 +63,8 @@ class _Walk:
         elif isinstance(value, np.ndarray):
             self._add_array(value)
         elif isinstance(value, (tuple, list)):
-            self._note("sequence", type(value).__qualname__, len(value))
+            fields = getattr(value, "_fields", ())
+            self._note("sequence", type(value).__qualname__, fields, len(value))
             for item in value:
                 self.add(item, names)
         elif id(value) in self._seen:
@@ -77,7 +78,8 @@ class _Walk:
             raise Unknown
         data = np.ascontiguousarray(array)
         content = hashlib.sha256(data.tobytes()).hexdigest()
-        self._note("array", data.dtype.str, data.shape, content)
+        # Of records, ``dtype.str`` says how long they are alone.
+        self._note("array", repr(data.dtype), data.shape, content)
 
     def _add_object(self, value: Any, names: tuple[str, ...]) -> None:
         inner = getattr(value, "py_func", None)
@@ -91,6 +93,8 @@ class _Walk:
         elif isinstance(value, type) and issubclass(value, tuple):
             fields = getattr(value, "_fields", ())
             self._note("tuple", value.__module__, value.__qualname__, fields)
+            for default in getattr(value, "_field_defaults", {}).items():
+                self.add(default, ())
         elif isinstance(value, (type, BuiltinFunctionType, np.ufunc)) or _is_of_numpy(value):
             self._add_named(value)
         elif type(value).__module__.startswith("numba.core.types"):

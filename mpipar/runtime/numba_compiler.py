@@ -12,8 +12,10 @@ os.environ.setdefault("NUMBA_DISABLE_INTEL_SVML", "1")
 import contextlib
 import functools
 import hashlib
+import itertools
 import pickle
 import re
+import secrets
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -26,6 +28,7 @@ import llvmlite
 import numba
 import numpy as np
 from numba.core import cgutils, compiler, errors, serialize, types
+from numba.core.bytecode import FunctionIdentity
 from numba.core.types import SimpleIterableType
 from numba.extending import (
     NativeValue,
@@ -48,6 +51,13 @@ _FIELDS = ("index", "start", "stop")
 _DEFAULTS = {"error_model": "python", "boundscheck": True}
 _TAG = 24  # digits of a key, that tell one from all others
 _FIXED = {"nogil": True, "fastmath": False}
+_HAS_ADDRESSES = (
+    "it has addresses of this process, as of an array of the module that isn't contiguous or has"
+    " more than 1 MB"
+)
+_SETTINGS = ("BOUNDSCHECK", "OPT", "LOOP_VECTORIZE", "SLP_VECTORIZE", "DEBUGINFO_DEFAULT")
+"""Variables of Numba's configuration that decide on machine code, whatever a function asks for."""
+
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -176,6 +186,9 @@ class _Kept:
         """Keep what has been compiled, if that can be done."""
         if self._key is None:
             return
+        if result.library.has_dynamic_globals or result.lifted:
+            self.problem = _HAS_ADDRESSES
+            return
         try:
             code_cache.write(self._key, serialize.dumps(result._reduce()))
         except Exception as error:  # a full disk, no home folder, other private names of Numba's
@@ -202,6 +215,7 @@ def compiled(function: FunctionType, arguments: Sequence[Any]) -> Compiled:
     kept = _Kept(key)
     dispatcher = _dispatcher(_positional(function), options, {}, (key or "")[:_TAG])
     dispatcher._cache = kept
+    _name_apart()
     try:
         dispatcher.compile(signature)
     except Exception as error:  # also assertions in Numba
@@ -216,6 +230,15 @@ def compiled(function: FunctionType, arguments: Sequence[Any]) -> Compiled:
     if key is not None:
         _made[key] = replace(made, was_kept=True, problem="")
     return made
+
+
+def _name_apart() -> None:
+    """Have Numba number what it compiles from now on as no other process does.
+
+    Symbols of machine code have these numbers. It counts from 1, and so would take a function that
+    another process kept, as a user's with a decorator of Numba's, for one of the same name here.
+    """
+    FunctionIdentity._unique_ids = itertools.count(secrets.randbits(60))
 
 
 def _signature(function: FunctionType, arguments: Sequence[Any]) -> tuple[Any, ...]:
@@ -252,6 +275,7 @@ def _key(
         repr(signature),
         repr(sorted(options.items())),
         _surroundings(),
+        repr([getattr(numba.config, name, None) for name in _SETTINGS]),
         repr(_processor()),
     )
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()

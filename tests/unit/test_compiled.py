@@ -150,6 +150,10 @@ def needs_more(block, *, terms: int = 10, big: int = 2**70) -> float:
     return float(big)
 
 
+def needs_more_in_a_list(block, *, terms: int = 10, some: list[int] = [1, 2**63 + 1]) -> float:  # noqa: B006
+    return float(some[1] - some[0])
+
+
 @pytest.mark.parametrize(
     ("function", "told"),
     [
@@ -158,6 +162,10 @@ def needs_more(block, *, terms: int = 10, big: int = 2**70) -> float:
         (
             needs_more,
             r"^big: compiled code has whole numbers of 64 bits, got 1180591620717411303424$",
+        ),
+        (
+            needs_more_in_a_list,
+            r"^compiled code has whole numbers of 64 bits, got 9223372036854775809$",
         ),
     ],
 )
@@ -245,6 +253,68 @@ def test_there_need_be_no_folder(fresh, monkeypatch):
     assert made.function(2.0) == 6.0
 
 
+LARGE = np.arange(200_000, dtype=float)
+WITH_GAPS = np.arange(10.0)[::2]
+
+
+def last_of_large(x):
+    return LARGE[-1] + x
+
+
+def last_with_gaps(x):
+    return WITH_GAPS[-1] + x
+
+
+@pytest.mark.parametrize(("function", "value"), [(last_of_large, 2e5), (last_with_gaps, 9.0)])
+def test_addresses_of_a_process_are_not_kept(fresh, function, value):
+    for _ in range(2):
+        made = compile_anew(function)
+        assert not made.was_kept
+        assert made.problem.startswith("it has addresses of this process")
+        assert made.function(1.0) == value
+
+
+def test_what_others_set_for_numba_is_not_kept_for_those_who_do_not(fresh, monkeypatch):
+    compile_anew(reads_third)
+    monkeypatch.setattr(numba.config, "BOUNDSCHECK", 0)
+    assert not compile_anew(reads_third).was_kept
+    monkeypatch.undo()
+
+
+def reads_third(x):
+    return np.zeros(2)[int(x) + 1]
+
+
+WITH_NUMBA_OF_ONES_OWN = """
+import sys
+from numba import njit
+from mpipar.runtime.numba_compiler import compiled
+
+def made(k):
+    @njit
+    def inner(n):
+        return inner(n - 1) + inner(n - 2) + k if n > 1 else k
+    return inner
+
+ONE, TWO = made(1), made(1000)
+
+def one(n):
+    return ONE(n)
+
+def two(n):
+    return TWO(n)
+
+print([compiled(globals()[name], [1]).function(5) for name in sys.argv[1:]])
+"""
+
+
+def test_functions_of_one_name_that_other_processes_kept_are_not_confused(fresh):
+    for names, values in ((["one"], [15]), (["two"], [15000]), (["one", "two"], [15, 15000])):
+        command = [sys.executable, "-c", WITH_NUMBA_OF_ONES_OWN, *names]
+        finished = subprocess.run(command, capture_output=True, timeout=300, text=True)
+        assert finished.stdout == f"{values}\n", finished.stderr
+
+
 def uses(value, monkeypatch):
     monkeypatch.setitem(globals(), "SCALE", value)
     return frozen_code.digest_of(scaled)
@@ -263,6 +333,22 @@ def test_a_digest_is_of_values_and_of_functions(monkeypatch):
     assert digests == [uses(value, monkeypatch) for value in values]
     with pytest.raises(frozen_code.Unknown):
         uses(object(), monkeypatch)
+
+
+def pairs(fields, **more):
+    return namedtuple("Pair", fields, **more)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (pairs("a b")(1, 2), pairs("b a")(1, 2)),
+        (pairs("a b", defaults=[1]), pairs("a b", defaults=[2])),
+        (np.ones(3, [("a", "f8"), ("b", "f8")]), np.ones(3, [("b", "f8"), ("a", "f8")])),
+    ],
+)
+def test_a_digest_is_of_the_names_of_fields_and_their_defaults(before, after, monkeypatch):
+    assert uses(before, monkeypatch) != uses(after, monkeypatch)
 
 
 # Without Numba

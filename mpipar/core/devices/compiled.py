@@ -28,6 +28,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
+from mpipar.base.errors import BadInput
 from mpipar.base.overriding import override
 from mpipar.core.block import Block
 from mpipar.core.devices.cpu import CPU
@@ -156,6 +157,8 @@ def _as_compiled(value: Any) -> Any:
     import numpy as np
 
     array = np.array(value)
+    if array.dtype.kind not in "iu" and value and all(type(item) is int for item in value):
+        raise BadInput(f"compiled code has whole numbers of 64 bits, got {max(value, key=abs)}")
     array.flags.writeable = False
     return array
 
