@@ -17,7 +17,7 @@ import numpy as np
 from mpipar.base.errors import BadInput
 from mpipar.core.devices.compiled import inlined
 from mpipar.inputs.arithmetic import FUNCTIONS
-from mpipar.inputs.common import shortened
+from mpipar.inputs.common import one_line, shortened
 from mpipar.inputs.expression import Expression, function_of, number_of
 from mpipar.kernels.scalar_forms import CASTS, CHOICE, FORMS, Form, power
 from mpipar.kernels.trees import filled, function_of_lines, parsed
@@ -211,7 +211,10 @@ class _Writer:
         """Return a part, which may be a number."""
         if node in self._parts:
             return self._parts[node]
-        number = number_of(node)
+        try:
+            number = number_of(node)
+        except Exception as error:
+            raise self._refusal(node, one_line(error)) from None
         kind = np.result_type(number).char
         if np.ndim(number) or kind not in _PLAIN:
             raise self._refusal(node, f"{np.result_type(number)}")
@@ -263,7 +266,7 @@ class _Writer:
     def _ufunc(self, node: ast.AST, name: str, parts: Sequence[_Part]) -> _Part:
         *given, result = self._loop(node, name, parts)
         form = FORMS[given[0]].get(name)
-        if name in ("power", "float_power"):
+        if name == "power":
             form = self._power(node, given[0], parts[-1].number) or form
         if form is None:
             raise self._refusal(node, f"{name} of {np.dtype(given[0])}")

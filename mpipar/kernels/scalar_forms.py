@@ -118,7 +118,7 @@ def heaviside(a: float, b: float) -> float:
         return b
     if a != a:
         return a
-    return float(a > 0.0)
+    return 1.0 if a > 0.0 else 0.0
 
 
 _C_LIBRARY = """
@@ -275,7 +275,7 @@ def power(exponent: float) -> Form | None:
         return Form("np.sqrt(a)")
     if exponent == 1.5:
         return Form("a * np.sqrt(a)", "a == -np.inf", "np.power(a, 1.5)")
-    if exponent != int(exponent) or not 1 <= abs(exponent) <= MOST_PRODUCTS:
+    if not 1.0 <= abs(exponent) <= MOST_PRODUCTS or exponent != int(exponent):
         return None
     product = _product(int(abs(exponent)))
     if exponent > 0:
