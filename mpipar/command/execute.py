@@ -263,7 +263,7 @@ def on_device(
         else compiled code, if it has such a function and all ranks have Numba.
     comm : Comm
     notify : callable, optional
-        Called on the root with why it is the CPU, if that is not what was asked for.
+        Called on the root with why it is no GPU, or not compiled, where auto looked for that.
 
     Raises
     ------
@@ -272,14 +272,17 @@ def on_device(
     """
     place: Place | None = None
     device = before_looking(wanted)
-    why_not: list[str] = []
+    no_gpu: list[str] = []
+    not_compiled: list[str] = []
     if bound.runs_on(GPU.name):
-        place = chosen(comm, wanted, why_not.append)
+        place = chosen(comm, wanted, no_gpu.append)
     if place is not None:
         device = GPU.name
     elif wanted in (COMPILED.name, AUTO) and bound.runs_on(COMPILED.name):
-        place = chosen_compiler(comm, wanted == COMPILED.name, why_not.append)
+        place = chosen_compiler(comm, wanted == COMPILED.name, not_compiled.append)
         device = CPU.name if place is None else COMPILED.name
+    instead = "runs as compiled code" if device == COMPILED.name else "runs on the CPU"
+    why_not = [f"{instead}: {reason}" for reason in no_gpu] + not_compiled
     if why_not and notify is not None:
         notify("; ".join(why_not))
     if bound.device != device:

@@ -208,7 +208,7 @@ def chosen(
     wanted : str
         One of :data:`CHOICES`.
     notify : callable, optional
-        Called on the root with why it is the CPU, if that is not what was asked for.
+        Called on the root with why there is none, where one isn't needed.
 
     Raises
     ------
@@ -228,7 +228,7 @@ def chosen(
         return seat.taken
     if wanted == AUTO:
         if notify is not None and comm.is_root:
-            notify(f"runs on the CPU: {told}")
+            notify(told)
         return None
     raise BadInput(f"device: {told}")
 

@@ -25,8 +25,9 @@ from mpipar.kernels.mcpi import LANES
 from mpipar.kernels.pi import radius, tiles
 from mpipar.kernels.sieve import count
 from mpipar.mcpi import mcpi
+from mpipar.pi import pi
 from mpipar.primes import primes
-from mpipar.runtime import code_cache, compiling, frozen_code
+from mpipar.runtime import code_cache, compiling, device, frozen_code
 
 numba = pytest.importorskip("numba")
 numba_compiler = pytest.importorskip("mpipar.runtime.numba_compiler")
@@ -369,6 +370,15 @@ def test_numba_is_imported_where_it_is_asked_for_alone():
     )
     finished = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=300)
     assert finished.returncode == 0, finished.stderr
+
+
+def test_auto_says_what_it_took_instead_of_a_gpu(monkeypatch, caplog):
+    def visible():
+        raise BadInput("there is none")
+
+    monkeypatch.setattr(device, "visible", visible)
+    assert run(pi, steps=10, device="auto").device == "compiled"
+    assert caplog.messages[0] == "runs as compiled code: there is none"
 
 
 # Ours

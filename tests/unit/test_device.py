@@ -259,9 +259,7 @@ def test_all_ranks_use_the_gpu_or_none(monkeypatch):
     assert chosen(Ranks([fine, broken]), "cpu", told.append) is None
     assert told == []
     assert chosen(Ranks([fine, broken]), "auto", told.append) is None
-    assert told == [
-        "runs on the CPU: 1 rank of 3, such as rank 2 on host n3: no GPU is visible: ask for one"
-    ]
+    assert told == ["1 rank of 3, such as rank 2 on host n3: no GPU is visible: ask for one"]
     with pytest.raises(
         BadInput,
         match=r"^device: 1 rank of 3, such as rank 2 on host n3: no GPU is visible: ask for one$",
