@@ -39,7 +39,9 @@ def read(key: str) -> bytes | None:
     path = folder() / f"{key}{_SUFFIX}"
     try:
         _check_owner(path.parent)
-        data = path.read_bytes()
+        with path.open("rb") as file:  # others may have put it there while they could
+            _check_owner(file.fileno())
+            data = file.read()
     except (OSError, RuntimeError):
         return None
     checksum, content = data[:_CHECKSUM_BYTES], data[_CHECKSUM_BYTES:]
@@ -67,8 +69,8 @@ def write(key: str, content: bytes) -> None:
         raise
 
 
-def _check_owner(where: Path) -> None:
-    """Raise PermissionError unless the user alone can write to a folder."""
+def _check_owner(where: Path | int) -> None:
+    """Raise PermissionError unless the user alone can write to a folder, or an open file."""
     about = os.stat(where)
     others_write = stat.S_IWGRP | stat.S_IWOTH
     if about.st_uid != os.getuid() or about.st_mode & others_write:

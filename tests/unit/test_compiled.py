@@ -220,6 +220,12 @@ def test_files_that_are_damaged_or_of_others_are_not_read(fresh):
         assert not made.was_kept
         assert made.function(2.0) == 6.0
         assert compile_anew().was_kept
+    path.chmod(0o666)
+    assert not compile_anew().was_kept
+    assert compile_anew().was_kept
+    if os.getuid() == 0:
+        os.chown(path, 12345, 12345)
+        assert not compile_anew().was_kept
     code_cache.folder().chmod(0o777)
     made = compile_anew()
     assert not made.was_kept
