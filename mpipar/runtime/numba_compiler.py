@@ -271,7 +271,7 @@ def _key(
         return None
     parts = (
         source,
-        function.__module__,
+        str(function.__module__),
         repr(signature),
         repr(sorted(options.items())),
         _surroundings(),

@@ -322,6 +322,12 @@ def test_functions_of_one_name_that_other_processes_kept_are_not_confused(fresh)
         assert finished.stdout == f"{values}\n", finished.stderr
 
 
+def test_a_function_need_be_of_no_module(fresh):
+    namespace = {}
+    exec("def next_one(x): return x + 1", namespace)
+    assert compile_anew(namespace["next_one"]).function(1.0) == 2.0
+
+
 def uses(value, monkeypatch):
     monkeypatch.setitem(globals(), "SCALE", value)
     return frozen_code.digest_of(scaled)
