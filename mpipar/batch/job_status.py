@@ -47,6 +47,8 @@ class Facts:
         The scheduler's name of its state; None if it knows nothing.
     words : str
         All that in plain words.
+    is_disputed : bool
+        Whether the scheduler says otherwise than journal and result.
     reason : str
         Why it waits, in the scheduler's word.
     nodes : str
@@ -81,6 +83,7 @@ class Facts:
     outcome: str
     state: str | None
     words: str
+    is_disputed: bool
     reason: str
     nodes: str
     elapsed: float | None
@@ -169,6 +172,7 @@ def _facts(one: Submission, task: str, found: dict[str, JobState], *, knows: boo
         folder=one.folder,
         outcome=became.name,
         words=became.words,
+        is_disputed=became.is_disputed,
         exit_code=became.exit_code,
         submitted=one.time,
         ended=_ended(became, state, events),

@@ -45,11 +45,14 @@ class Outcome(NamedTuple):
         The same in plain words; where scheduler and journal don't agree, what both say.
     exit_code : int or None
         How it ended; None if it hasn't, or if nobody knows.
+    is_disputed : bool
+        Whether the scheduler says otherwise.
     """
 
     name: str
     words: str
     exit_code: int | None
+    is_disputed: bool = False
 
 
 def outcome(
@@ -82,12 +85,12 @@ def outcome(
     word = last_word(events)
     is_complete = word is None and is_finished and _has_begun(events)
     if word == DONE or is_complete:
-        return Outcome("done", _both(state, word), DONE)
+        return Outcome("done", _both(state, word), DONE, is_disputed=not state.good)
     name = _name(state, events)
     if name == "done":
         return Outcome(name, _completed(state, has_output, is_finished), state.exit_code)
     if name == "failed" and state.good:
-        return Outcome(name, _not_completed(word), word)
+        return Outcome(name, _not_completed(word), word, is_disputed=True)
     return Outcome(name, _WORDS.get(name, state.words), state.exit_code or word)
 
 

@@ -67,7 +67,7 @@ def _ending(
     """Say how a job has ended, and return the exit code."""
     examined, _ = examine([(submission, task) for task in tasks(submission)])
     facts = list(itertools.chain.from_iterable(examined))
-    for words in _worth_telling(facts):
+    for words in _disputed(facts):
         notify(f"job {submission.id}: {words}")
     is_good = all(fact.outcome == "done" for fact in facts)
     # A prologue may have ended the job before it ran anything.
@@ -79,7 +79,7 @@ def _ending(
     return FAILED
 
 
-def _worth_telling(facts: Iterable[Facts]) -> list[str]:
-    """Return what is said of tasks beside that they are done, each once."""
-    words = [fact.words for fact in facts if fact.words.startswith(("done, ", "failed: "))]
+def _disputed(facts: Iterable[Facts]) -> list[str]:
+    """Return what is said of tasks that the scheduler has otherwise, each once."""
+    words = [fact.words for fact in facts if fact.is_disputed]
     return list(dict.fromkeys(words))
