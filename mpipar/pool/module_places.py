@@ -113,14 +113,17 @@ class _Search:
                 if type(value) in _PLAIN:
                     continue
                 there = (*steps, step)
-                if _is_shared(value):
+                if _is_seen_to_be_shared(value):
                     yield Place(name, there, value)
                 elif id(value) not in self._seen:
                     todo += self._inside(value, there)
 
     def _inside(self, value: Any, steps: Steps) -> list[tuple[Members, Steps]]:
         """Return what is in a value that is there, to be looked through; nothing if it isn't."""
-        found = _members(value)
+        try:
+            found = _members(value)
+        except Exception:  # of the user's own class, which doesn't want to be looked at
+            return []
         if found is None:
             return []
         self._seen.add(id(value))
@@ -220,6 +223,13 @@ def _is_of_user(kind: type) -> bool:
     module = sys.modules.get(kind.__module__)
     file = getattr(module, "__file__", None)
     return isinstance(file, str) and _is_own(file)
+
+
+def _is_seen_to_be_shared(value: Any) -> bool:
+    try:
+        return _is_shared(value)
+    except Exception:  # of the user's own class, which doesn't want to be looked at
+        return False
 
 
 def _is_shared(value: Any) -> bool:
