@@ -2,6 +2,7 @@
 
 import os
 import random
+import time
 
 import pytest
 from suite.limits import until
@@ -248,11 +249,11 @@ def test_the_last_task_of_an_array_is_requeued_alone(user, cluster):
 
 
 POOL = """
-import time
+import os, time
 from multiprocessing import Pool
 
 def half(x):
-    time.sleep(0.1)
+    time.sleep(float(os.environ["NAP"]))
     with open("marks", "a") as marks:
         marks.write(f"{x}\\n")
     return x / 2
@@ -265,30 +266,38 @@ if __name__ == "__main__":
 
 
 @pytest.mark.parametrize(
-    "requeues",
+    ("requeues", "nap", "pause"),
     [
-        pytest.param(1, marks=pytest.mark.ci),
-        pytest.param(4, marks=pytest.mark.campaign),
+        pytest.param(1, 0.1, 0.0, marks=pytest.mark.ci),
+        # A job that is warned within a minute of its start once more takes that for no end.
+        pytest.param(4, 3.2, 62.0, marks=pytest.mark.campaign),
     ],
 )
-def test_a_script_goes_on_from_the_outcomes_of_its_tasks_at_each_requeue(user, cluster, requeues):
-    """Slurm lets a job wait for up to two minutes before it runs again."""
+def test_a_script_goes_on_from_the_outcomes_of_its_tasks_at_each_requeue(
+    user, cluster, requeues, nap, pause
+):
     (user.place / "pool.py").write_text(POOL)
     (user.place / "pool.toml").write_text(
-        f"run.script = 'pool.py'\noutput = {{folder = 'out', file = 'pool.h5', checkpoint = 0.1}}\n"
+        "run.script = 'pool.py'\noutput = {folder = 'out', file = 'pool.h5', checkpoint = 0.1}\n"
         f"[resources]\n{TWO_NODES}\n"
     )
+    user.environment["NAP"] = str(nap)
     number = user.submit(user.place / "pool.toml")
+
+    def events(kind: str) -> list[dict]:
+        return [one for one in user.events(number, "pool") if one["event"] == kind]
+
     for start in range(requeues):
-        for _ in until("more tasks are evaluated", 2 * PATIENCE):
-            if len(user.marks()) >= 30 + 40 * start:
+        for _ in until("it has run for a while", PATIENCE + pause):
+            begun = events("output")[start:]
+            is_at_work = len(user.marks()) >= 20 * (start + 1)
+            if begun and is_at_work and time.time() > begun[0]["time"] + pause:
                 break
         cluster.run("scancel", "--batch", "--signal=USR1", number)
         for _ in until("the job is requeued", PATIENCE):
-            told = [one["what"] for one in user.events(number, "pool") if one["event"] == "next"]
-            if len(told) > start:
+            if len(events("next")) > start:
                 break
-    found = cluster.wait(number, timeout=2 * PATIENCE)
+    found = cluster.wait(number, timeout=4 * PATIENCE)
     log = user.log(number, "pool")
     assert (found["JobState"], found["Restarts"]) == ("COMPLETED", str(requeues)), log
     marks = user.marks()
