@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from mpipar.store import classes
-from mpipar.store.values import Dumper, Loader, Unstorable
+from mpipar.store.values import Dumper, Loader
 
 Classes = Callable[[str, str], type | None]
 
@@ -122,8 +122,9 @@ class _OutcomeDumper(Dumper):
                 return super().other(value)
             return ["e", module, name, member, _as_text(value._value_)]
         if classes.is_named_tuple(kind):
+            values = [*map(self.plain, value)]  # before the state, as they are read
             state = [[key, self.plain(item)] for key, item in classes.state_of(value)]
-            return ["N", module, name, [*kind._fields], [*map(self.plain, value)], state]
+            return ["N", module, name, [*kind._fields], values, state]
         if classes.is_dataclass(kind):
             state = [[key, self.plain(item)] for key, item in classes.state_of(value)]
             return ["x", module, name, classes.fields_of(kind), state]
@@ -224,7 +225,7 @@ def dumped_or_type(value: Any) -> bytes | type:
     """Return an outcome as bytes, or the type that can't be had without pickle."""
     try:
         return dumped(value)
-    except Unstorable:
+    except Exception:  # Unstorable, or whatever a class of the user's raises when it is looked at
         return type(value)
 
 

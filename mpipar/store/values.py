@@ -344,7 +344,7 @@ def full_name(kind: Any) -> str:
 
 def _hint(value: Any) -> str:
     """Return what to write instead, where that is known."""
-    if hasattr(value, "_asdict"):
+    if _has(value, "_asdict"):
         return ": return ._asdict() of it"
     if hasattr(type(value), "__dataclass_fields__"):
         return ": return dataclasses.asdict() of it"
@@ -354,8 +354,16 @@ def _hint(value: Any) -> str:
         return ": return dict() of it"
     if isinstance(value, np.ndarray):
         return ": return an array of numbers or text, or .tolist() of it"
-    if hasattr(value, "to_numpy"):
+    if _has(value, "to_numpy"):
         return ": return .to_numpy() of it, or a dict of its columns"
-    if hasattr(value, "__next__"):
+    if _has(value, "__next__"):
         return ": return list() of it"
     return ": return numbers, text, arrays, dates, or lists, tuples, sets and dicts of these"
+
+
+def _has(value: Any, name: str) -> bool:
+    """Return whether a value has an attribute; what its own code raises says that it hasn't."""
+    try:
+        return hasattr(value, name)
+    except Exception:  # as of a dict with __getattr__ = dict.__getitem__
+        return False

@@ -69,6 +69,10 @@ class Pair(typing.NamedTuple):
     y: typing.Any = 0
 
 
+class PairWithMore(Pair):
+    pass
+
+
 class Checked(collections.namedtuple("Checked", "x")):
     def __new__(cls, x):
         CALLED.append("new")
@@ -271,6 +275,26 @@ def test_what_is_there_twice_is_one_object_again():
     back = loaded(dumped({"a": row, "b": (row, [array, array, np.float64(1)]), "c": [row]}))
     assert back["a"] is back["b"][0] is back["c"][0]
     assert back["b"][1][0] is back["b"][1][1]
+    pair = PairWithMore([1], [2])
+    pair.more = [3]
+    there, first, second, more = loaded(dumped([pair, pair.x, pair.y, pair.more]))
+    assert [first, second, more] == [[1], [2], [3]]
+    assert first is there.x
+    assert second is there.y
+    assert more is there.more
+
+
+class Attributes(dict):
+    __getattr__ = dict.__getitem__
+
+
+class Refusing(type):
+    def __getattr__(cls, name):
+        raise KeyError(name)
+
+
+class Refused(metaclass=Refusing):
+    pass
 
 
 class Mapping(dict):
@@ -324,6 +348,8 @@ OTHERS = [
         Strange.ONE,
         Colour.RED | Colour.BLUE,
         Listed(),
+        Attributes(a=1),
+        Refused(),
         ValueError(1),
         len,
     ),
