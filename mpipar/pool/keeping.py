@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -84,6 +85,7 @@ class Keeping:
         if self._options.output is not None:
             tell(OUTPUT, path=str(self._options.output.absolute()))
             self._interruption.__enter__()
+            os.register_at_fork(after_in_child=self._interruption.leave_copy)
 
     def tell(self, **details: Any) -> None:
         """Say in the file who evaluates tasks."""

@@ -79,6 +79,14 @@ class Interruption:
             if handler is not None:  # else a library in C had set one, which Python can't put back
                 signal.signal(number, handler)
 
+    def leave_copy(self) -> None:
+        """Put back, in a process that was forked from this one, what it does at signals: nobody
+        there asks for a reason.
+        """
+        for number, handler in self._handlers.items():
+            if handler is not None and signal.getsignal(number) == self._note:
+                signal.signal(number, handler)
+
     def _note(self, number: int, frame: FrameType | None) -> None:
         if number == signal.SIGINT and self._reason is not None:
             raise KeyboardInterrupt

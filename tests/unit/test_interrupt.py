@@ -140,3 +140,19 @@ def test_the_end_of_the_job_must_be_known(monkeypatch, end):
     with pytest.raises(BadInput, match=r"^stop_before: the end of the job is not known"):
         Interruption(stop_before=60.0)
     assert Interruption()() is None, "unless it is not asked for"
+
+
+def test_a_forked_copy_is_ended_by_signals_again():
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGUSR1, signal.SIG_DFL)
+    with Interruption() as interruption:
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # the script's own
+        copy = os.fork()
+        if copy == 0:
+            interruption.leave_copy()
+            send(signal.SIGUSR1)
+            send(signal.SIGTERM)
+            os._exit(1)
+        _, status = os.waitpid(copy, 0)
+        assert os.WTERMSIG(status) == signal.SIGTERM
+        assert interruption() is None
