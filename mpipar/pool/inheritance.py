@@ -23,7 +23,7 @@ _NO_MATTER = {
     *("encoding of output", "umask", "niceness", "limits of the system", "signal handlers"),
     *("logging", "stack size of threads", "timeout of sockets", "start of processes"),
     *("ForkingPickler", "copyreg", "folder of tempfile", "adapters of sqlite3"),
-    *("printing of NumPy", "matplotlib", "threads of pyFFTW", "dask"),
+    *("matplotlib", "threads of pyFFTW", "dask"),
 }
 """Settings that change how a task goes, or what it says, but not what comes out of it."""
 

@@ -89,12 +89,24 @@ def _is_made(kind: type, name: str, value: Any) -> bool:
     if name == "__orig_bases__" and value[0] is typing.NamedTuple:
         return True
     if issubclass(kind, enum.Enum):
-        return type(value) not in _CODE or name == "_generate_next_value_"
+        return _is_made_for_members(kind, name, value)
     if type(value) not in _CODE:
         return False
     function = getattr(value, "__func__", value)
     function = getattr(function, "__wrapped__", function)
     return type(function) is types.FunctionType and _is_made_function(function)
+
+
+def _is_made_for_members(kind: type, name: str, value: Any) -> bool:
+    """Return whether an attribute of an enumeration is a member, or what Python notes of these."""
+    if name in kind.__members__ or name == "_generate_next_value_":  # type: ignore[attr-defined]
+        return True
+    return type(value) not in _CODE and is_made_name(name)
+
+
+def is_made_name(name: str) -> bool:
+    """Return whether Python's enumerations keep a name, as ``_value_``, for themselves."""
+    return name.startswith("_") and name.endswith("_")
 
 
 def _is_made_function(function: types.FunctionType) -> bool:

@@ -10,7 +10,14 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from mpipar.store.checks import Checks, bases_of, type_of
-from mpipar.store.class_parts import OF_FIELDS, attributes, is_dataclass, is_special, options
+from mpipar.store.class_parts import (
+    OF_FIELDS,
+    attributes,
+    is_dataclass,
+    is_made_name,
+    is_special,
+    options,
+)
 from mpipar.store.data_writer import DataWriter, NotData, StateWriter, glance, write_name
 from mpipar.store.own_code import OwnCode, is_class, is_function, is_module
 from mpipar.store.value_writer import DEFINED, NAMED, OTHER, PLAIN, ValueWriter
@@ -40,6 +47,7 @@ class ClassWriter(ValueWriter):
         self._todo: deque[Any] = deque()
         self._written: list[Any] = []
         self._shows_docs = False
+        self._shows_annotations = False
         self._shows_subclasses = False
         self.checks = Checks()
 
@@ -106,6 +114,11 @@ class ClassWriter(ValueWriter):
         for name, member in kind.__members__.items():
             self.put(NAMED, name)
             self._write_attribute(member._value_)
+            self.checks.add_all(vars(member))
+            for own in sorted(vars(member)):
+                if not is_made_name(own):
+                    self.put(NAMED, own)
+                    self._write_what_can_be(vars(member)[own])
 
     def _write_annotations(self, annotations: dict[str, Any]) -> None:
         self.put(DEFINED, *annotations)  # in their order, which is that of fields

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dis
 import importlib.util
+import re
 from collections.abc import Iterator
 from types import CodeType
 from typing import Any, NamedTuple
@@ -15,6 +16,21 @@ _ATTRIBUTES = {"LOAD_ATTR", "LOAD_METHOD"}
 _NAMES = {*_LOADS, *_ATTRIBUTES, "IMPORT_FROM"}
 _ARGUMENTS = {"argv", "orig_argv", "parse_args", "parse_known_args"}
 _NAMESPACES = {"f_globals", "f_locals", "f_builtins", "__globals__"}
+_ANNOTATIONS = {
+    *("__annotations__", "__annotate__", "get_annotations", "get_type_hints"),
+    *("signature", "__signature__", "getfullargspec"),
+}
+"""Names of what looks at annotations of functions."""
+
+_READERS = {
+    *("query", "eval", "evaluate", "re_evaluate"),  # of pandas, and of numexpr
+    *("from_formula", "dmatrix", "dmatrices", "incr_dbuilder"),
+    *("ols", "wls", "gls", "rlm", "glm", "gee", "mixedlm"),
+    *("logit", "probit", "poisson", "quantreg"),
+}
+"""Names of what looks the names in a text up where it is called."""
+
+_NAME_IN_TEXT = re.compile(r"[^\W\d]\w*")
 ITS_NAME = "\0name"
 """What stands for the name of the module itself as a key, ``x[__name__]``."""
 
@@ -66,8 +82,12 @@ class Uses(NamedTuple):
         Whether it looks at those of the command line.
     uses_docs, uses_subclasses : bool
         Whether it looks at docstrings; at what is derived from a class.
+    uses_annotations : bool
+        Whether it looks at annotations of functions.
     uses_names : bool
         Whether it looks names up in a way that doesn't show which.
+    in_texts : tuple of str
+        The names in its texts, if it uses what may look them up, as ``query("x > @limit")`` does.
     """
 
     mentions: tuple[Mention, ...]
@@ -76,7 +96,9 @@ class Uses(NamedTuple):
     uses_arguments: bool
     uses_docs: bool
     uses_subclasses: bool
+    uses_annotations: bool
     uses_names: bool
+    in_texts: tuple[str, ...]
 
 
 def uses(code: CodeType) -> Uses:
@@ -98,8 +120,19 @@ def uses(code: CodeType) -> Uses:
         not _ARGUMENTS.isdisjoint(words),
         "__doc__" in words,
         "__subclasses__" in words,
+        not _ANNOTATIONS.isdisjoint(words),
         not _NAMESPACES.isdisjoint(words),
+        () if _READERS.isdisjoint(words) else _names_in_texts(code),
     )
+
+
+def _names_in_texts(code: CodeType) -> tuple[str, ...]:
+    found: set[str] = set()
+    for each in all_code(code):
+        for constant in each.co_consts:
+            if isinstance(constant, str):
+                found.update(_NAME_IN_TEXT.findall(constant))
+    return tuple(sorted(found))
 
 
 def _order(mention: Mention) -> tuple[str, Path, str]:

@@ -34,6 +34,7 @@ from mpipar.store.value_writer import (
     EMPTY,
     NAMED,
     OTHER,
+    PLAIN,
 )
 
 _LOOK_UP = set(map(id, (eval, exec, globals, vars, locals)))
@@ -67,6 +68,10 @@ class FunctionWriter(ClassWriter):
             if self._shows_subclasses and is_class(each):
                 self._write_subclasses(each)
                 self._write_rest()
+        if self._shows_annotations:
+            for each in self._written:
+                self._write_annotations_of(each)
+                self._write_rest()
         if self._shows_docs:
             for each in self._written:
                 self._write_attribute(each.__doc__)
@@ -76,6 +81,16 @@ class FunctionWriter(ClassWriter):
     def _write_rest(self) -> None:
         while self._todo:
             self._write_definition(self._todo.popleft())
+
+    def _write_annotations_of(self, value: Any) -> None:
+        """Write the annotations of a function; a class has them already."""
+        if not is_function(value):
+            return
+        try:
+            annotations = value.__annotations__
+        except Exception:  # whatever is in them, where they are made when they are looked at
+            annotations = {}
+        self._write_annotations(annotations)
 
     def _write_subclasses(self, kind: type) -> None:
         """Write what is derived from a class, which anybody can find by that."""
@@ -107,6 +122,7 @@ class FunctionWriter(ClassWriter):
         else:
             module = module_of(function)
             self._own.note_package(module)
+            self._shows_annotations |= _is_of_package(function)
             self.put(NAMED, module, code.co_qualname)
         self.write(function.__defaults__)
         for space in (function.__kwdefaults__, function.__dict__):
@@ -152,6 +168,7 @@ class FunctionWriter(ClassWriter):
         used = self._own.uses(function.__code__)
         self._shows_docs |= used.uses_docs
         self._shows_subclasses |= used.uses_subclasses
+        self._shows_annotations |= used.uses_annotations
         if used.uses_names:
             self._write_space(space)
         if used.uses_arguments:
@@ -168,6 +185,12 @@ class FunctionWriter(ClassWriter):
             self._write_mention(value, mention, function)
         for each_import in used.imports:
             self._write_import(function, each_import)
+        for name in used.in_texts:
+            value = space.get(name, ABSENT)
+            self.checks.bind(space, name, value)
+            if value is not ABSENT:
+                self.put(NAMED, name)
+                self._write_what_can_be(value)
 
     def _write_mention(self, value: Any, mention: Mention, function: types.FunctionType) -> None:
         value, owner = self._followed(value, mention.path)
@@ -185,7 +208,7 @@ class FunctionWriter(ClassWriter):
             self._write_environment(mention.key)
         elif value is ABSENT:
             self._write_absent(owner)
-        elif is_definition(value) or not _is_installed(owner):
+        elif is_definition(value) or type(value) in PLAIN or not _is_installed(owner):
             self._write_attribute(value)
 
     def _write_absent(self, owner: types.ModuleType | None) -> None:
@@ -263,3 +286,11 @@ class FunctionWriter(ClassWriter):
 
 def _is_installed(module: types.ModuleType | None) -> bool:
     return module is not None and not is_own_module(module.__name__)
+
+
+def _is_of_package(function: types.FunctionType) -> bool:
+    """Return whether a function is of a package beside Python's own library: what it wraps, it may
+    look at in any way.
+    """
+    name = str(function.__globals__.get("__name__", ""))
+    return name.partition(".")[0] not in sys.stdlib_module_names

@@ -328,6 +328,55 @@ KINDS = {
         "import beside as inner",
     ),
     "code": ("def task(x): return 1\ndef f(x): return 2\ntask.__code__ = f.__code__", "2", "3"),
+    "annotation that is looked at": (
+        "def typed(f):\n    return lambda x: f(f.__annotations__['x'](x))\n"
+        "@typed\ndef task(x: int): return x",
+        "x: int",
+        "x: float",
+    ),
+    "annotation that is looked at by inspect": (
+        "import inspect\ndef f(x: int): return x\n"
+        "def task(x): return inspect.signature(f).parameters['x'].annotation(x)",
+        "x: int",
+        "x: float",
+    ),
+    "name in a text that is looked up": (
+        "limit = 1\ndef task(x): return x.query('a > @limit')",
+        "limit = 1",
+        "limit = 2",
+    ),
+    "function in a text that is looked up": (
+        "def f(x): return 1\ndef task(x): return x.eval('b = @f(a)')",
+        "return 1",
+        "return 2",
+    ),
+    "number put into an installed module": (
+        "import numpy as np\nnp.a_size = 1\ndef task(x): return np.a_size",
+        "size = 1",
+        "size = 2",
+    ),
+    "what isn't a member of an enumeration": (
+        "import enum\nclass E(enum.Enum):\n    a = 1\n    b = enum.nonmember(2)\n"
+        "def task(x): return E.b",
+        "nonmember(2)",
+        "nonmember(3)",
+    ),
+    "private name of an enumeration": (
+        "import enum\nclass E(enum.Enum):\n    a = 1\n    __b = 2\n    def m(self): return self.__b\n"
+        "def task(x): return E.a.m()",
+        "__b = 2",
+        "__b = 3",
+    ),
+    "put into an enumeration": (
+        "import enum\nclass E(enum.Enum):\n    a = 1\nE.b = 2\ndef task(x): return E.b",
+        "E.b = 2",
+        "E.b = 3",
+    ),
+    "put into a member": (
+        "import enum\nclass E(enum.Enum):\n    a = 1\nE.a.b = 2\ndef task(x): return E.a.b",
+        "a.b = 2",
+        "a.b = 3",
+    ),
     "name mangling": (
         "class A:\n    def m(self, x): return self.__p\n    _A__p = 1\n    _B__p = 2\n"
         "def task(x): return C().m(x)\nC = A",
