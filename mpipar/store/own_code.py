@@ -72,7 +72,11 @@ class OwnCode:
         return self._imported_before.setdefault(name, name in sys.modules)
 
     def sources_in(self, folder: str) -> str:
-        """Return a digest of all sources of the user's in a folder."""
+        """Return a digest of all sources of the user's in a folder. Raises Unfingerprintable, if it
+        is none, as within an archive.
+        """
+        if folder and not Path(folder).is_dir():
+            raise Unfingerprintable(types.ModuleType)
         digests = []
         for path in sorted(Path(folder).rglob("*.py")):
             if is_own(str(path)):

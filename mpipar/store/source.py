@@ -13,6 +13,7 @@ import hashlib
 import importlib.util
 import os
 import sys
+import zipimport
 from collections import defaultdict
 from collections.abc import Iterable
 from importlib.machinery import ModuleSpec
@@ -82,7 +83,7 @@ class _Source:
     def __init__(self, path: str, module: str) -> None:
         self.path = path
         self.module = module
-        text = Path(path).read_bytes()
+        text = _read(path)
         self.keep_docs = b"__doc__" in text
         self.statements = [s for s in ast.parse(text).body if not is_docstring(s)]
         self.binds = [frozenset(bound_names(s)) for s in self.statements]
@@ -160,8 +161,8 @@ class _Walk:
             return
         source = self._source(path, module)
         if source is None:
-            return
-        if name is not None and name not in source.known and line:
+            self._found[os.path.basename(path)].append(_bytes(path))
+        elif name is not None and name not in source.known and line:
             self._add_line(source, line)
         elif name is None or name not in source.known:
             self._take(source, range(len(source.statements)))
@@ -291,7 +292,7 @@ class _Walk:
         if path not in self._sources:
             try:
                 self._sources[path] = _Source(path, module)
-            except (OSError, SyntaxError, ValueError):
+            except (OSError, ImportError, SyntaxError, ValueError):
                 self._sources[path] = None
         return self._sources[path]
 
@@ -360,9 +361,19 @@ def _code(code: Any) -> str:
 
 def _bytes(path: str) -> str:
     try:
-        return hashlib.sha256(Path(path).read_bytes()).hexdigest()
-    except OSError:
+        return hashlib.sha256(_read(path)).hexdigest()
+    except (OSError, ImportError):
         return "unreadable"
+
+
+def _read(path: str) -> bytes:
+    """Return what is in a file, which may be in an archive that modules are imported from. Raises
+    OSError, ImportError.
+    """
+    try:
+        return Path(path).read_bytes()
+    except NotADirectoryError:
+        return zipimport.zipimporter(path).get_data(path)
 
 
 def _hash(text: str) -> str:

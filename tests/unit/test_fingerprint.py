@@ -6,11 +6,13 @@ import itertools
 import math
 import os
 import sys
+import zipfile
 from types import ModuleType
 
 import pytest
 
 from mpipar.store.fingerprint import Fingerprints
+from mpipar.store.source import digests_of_import
 
 SCRIPT = '''
 import argparse
@@ -321,6 +323,18 @@ def test_modules_that_are_imported_by_name_count(name, run):
     before = fingerprint(run(text=text))
     assert fingerprint(run(text=text)) == before
     assert fingerprint(run(("fplate.py", "OFFSET + x", "OFFSET - x"), text=text)) != before
+
+
+def test_what_is_imported_from_an_archive_counts(tmp_path, monkeypatch):
+    found = []
+    for number, text in enumerate(("K = 1", "K = 2", "K = 2  # again")):
+        archive = tmp_path / f"{number}.zip"
+        with zipfile.ZipFile(archive, "w") as file:
+            file.writestr("fpinzip.py", text)
+        with monkeypatch.context() as patch:
+            patch.syspath_prepend(archive)
+            found.append(digests_of_import("fpinzip", ["K"]))
+    assert found[0] != found[1] == found[2]
 
 
 DO_NOT_MATTER = {
