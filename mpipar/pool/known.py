@@ -47,6 +47,8 @@ class Stored:
         self.call = call
         self.is_taken_up = False
         self._given = bytearray(call.tasks)
+        for index in call.copies:
+            self._given[index] = 1
         self._values: list[Any] | None = None
         self._is_whole = False
 

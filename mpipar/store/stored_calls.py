@@ -71,6 +71,8 @@ class StoredCall:
         Seconds that workers were with its tasks.
     pickled : dict
         {index: outcome}, pickled, of the user's own file.
+    copies : list of int
+        Index of each task whose outcome isn't to be given, as another file has it, too.
     """
 
     number: int | None
@@ -85,6 +87,7 @@ class StoredCall:
     end: float = 0.0
     busy: float = 0.0
     pickled: dict[int, bytes] = field(default_factory=dict)
+    copies: list[int] = field(default_factory=list)
 
     @property
     def tasks(self) -> int:

@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import time
 import uuid
@@ -20,6 +21,7 @@ from typing import Any
 
 from mpipar.base.errors import BadInput
 from mpipar.store import task_tables
+from mpipar.store.copies import each_once, forget_copies
 from mpipar.store.files import flush_to_disk, own_name, write_hdf5
 from mpipar.store.outcome_blocks import packed
 from mpipar.store.output_check import may_write
@@ -95,14 +97,16 @@ class TaskStore:
         self._last = Tasks({}, finished=False)  # has workers and timeline of the last run
         self._is_begun = self._is_written = False
         self.packages: dict[str, str] = {}
-        foreign: list[StoredCall] = []
-        for one in known:
+        own = Path(os.path.realpath(path)) if path is not None else None
+        foreign: list[list[StoredCall]] = []
+        for one in each_once(known, own if resume else None):
             tasks = foreign_tasks(one, with_pickled=keep_pickled)
             self._note_packages(tasks)
-            foreign += tasks.calls
-        if path is not None:
-            self._open(Path(os.path.realpath(path)), resume)
-        self.calls = [*self._own, *foreign]
+            foreign.append(tasks.calls)
+        if own is not None:
+            self._open(own, resume)
+        forget_copies(self._own, foreign)
+        self.calls = list(itertools.chain(self._own, *foreign))
 
     def _note_packages(self, tasks: Tasks) -> None:
         """Take in the packages that a file was made with; they stay there."""

@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 
 from mpipar import BadInput
+from mpipar.pool.known import Known
 from mpipar.pool.memory import Memory
 from mpipar.store import pickled_outcomes, task_tables
 from mpipar.store.outcome_blocks import packed, unpacked
@@ -176,12 +177,45 @@ def test_what_another_file_has_is_known_and_that_is_only_read(path, tmp_path):
     before = path.read_bytes()
     for output in (tmp_path / "other.h5", None):
         store = opened(output, known=[path, path])
-        assert [call.number for call in store.calls] == [None, None]
+        assert [call.number for call in store.calls] == [None], "named twice, read once"
         assert store.is_kept == (output is not None)
         assert store.append(begin_map(store, 1), [0], None, [1.0], None) == set()
         store.commit()
         store.finish()
     assert path.read_bytes() == before
+
+
+def times_given(store):
+    """Return how often the outcome of each of five tasks is given."""
+    tasks = Known(store.calls).of(MAP)
+    counts = []
+    for index in range(5):
+        count = 0
+        while tasks.item(digest(index)) is not None:
+            count += 1
+        counts.append(count)
+    return counts
+
+
+def test_an_outcome_that_is_in_several_files_is_given_once(path, tmp_path):
+    store = opened(path)
+    keep(store, begin_map(store, 5), range(3))
+    store.finish()
+    other, third = tmp_path / "other.h5", tmp_path / "third.h5"
+    store = opened(other, known=[path])
+    assert times_given(store) == [1, 1, 1, 0, 0]
+    call = begin_map(store, 5)
+    store.append(call, [0, 1], None, [outcome(0), outcome(1)], None)
+    keep(store, call, [2, 3])
+    store.stop("enough")
+    store = opened(third, known=[other])
+    store.append(begin_map(store, 5), [0, 3], None, [outcome(0), outcome(3)], None)
+    store.finish()
+    for files in ([path, other], [other, path], [path, other, third], [third, other, path]):
+        assert times_given(opened(None, known=files)) == [1, 1, 2, int(other in files), 0]
+    store = opened(other, resume=True, known=[path, other, third])
+    assert times_given(store) == [1, 1, 2, 1, 0]
+    store.stop("looked")
 
 
 def test_only_resume_goes_on_and_a_finished_file_is_replaced_in_the_end(path):
