@@ -338,7 +338,8 @@ class _Limited(io.BytesIO):
         self._limit = limit
 
     def write(self, data: Any) -> int:
-        if self._limit is not None and self.tell() + len(data) > self._limit:
+        size = memoryview(data).nbytes  # of a large array it is the buffer that comes
+        if self._limit is not None and self.tell() + size > self._limit:
             raise _TooLarge
         return super().write(data)
 

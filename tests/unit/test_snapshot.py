@@ -4,6 +4,7 @@ copied.
 
 import datetime
 import decimal
+import pickle
 import random
 import textwrap
 import threading
@@ -15,7 +16,7 @@ import pytest
 from mpipar.pool import by_value
 from mpipar.pool.calls import Calls
 from mpipar.pool.constant import are_constant, is_constant
-from mpipar.pool.definitions import Definitions
+from mpipar.pool.definitions import Definitions, _Limited, _TooLarge
 from mpipar.pool.snapshot import packed
 from mpipar.pool.snapshot_maker import Snapshots
 
@@ -264,3 +265,11 @@ def test_other_calls(name, snapshots):
         is Calls.pickled([()])
         is None
     )
+
+
+def test_a_large_array_is_too_large_where_a_pickle_is_limited():
+    file = _Limited(1000)
+    pickle.Pickler(file, 5).dump(np.arange(9))
+    assert pickle.loads(file.getvalue()).tolist() == list(range(9))
+    with pytest.raises(_TooLarge):
+        pickle.Pickler(_Limited(1000), 5).dump(np.zeros(100_000))
