@@ -19,7 +19,7 @@ _BY_NAME = {setting.name: setting for setting in SETTINGS}
 _at_start: dict[str, Any] = {}
 
 _NO_MATTER = {
-    *("switch interval", "options of sys", "garbage collection", "faulthandler", "warnings"),
+    *("switch interval", "options of sys", "garbage collection", "faulthandler"),
     *("encoding of output", "umask", "niceness", "limits of the system", "signal handlers"),
     *("logging", "stack size of threads", "timeout of sockets", "start of processes"),
     *("ForkingPickler", "copyreg", "folder of tempfile", "adapters of sqlite3"),
@@ -93,9 +93,22 @@ def states() -> list[tuple[str, Any]]:
             continue
         with contextlib.suppress(Exception):  # which is told where workers get them
             state = _state(setting)
+            if setting.name == "warnings":
+                state = _that_raise(*state)
             if state is not None:
                 found.append((setting.name, state))
     return found
+
+
+def _that_raise(filters: list[Any], _: list[str]) -> list[Any] | None:
+    """Return the filters of warnings that make exceptions of them, up to the last of these; None,
+    if there is none.
+    """
+    actions = [each[0] for each in filters]
+    if "error" not in actions:
+        return None
+    last = len(actions) - actions[::-1].index("error")
+    return filters[:last]
 
 
 def _state(setting: Setting) -> Any:

@@ -356,8 +356,7 @@ class Pool:
         self._check_running()
         if chunksize < 1:
             raise ValueError(f"Chunksize must be 1+, not {chunksize:n}")
-        recalled = self._session.recalled(func, "map", iterable)
-        items, snapshot = self._session.snapshots.container(iterable)
+        recalled, items, snapshot = self._session.fed(func, iterable)
         job = FedJob(
             func,
             "map",

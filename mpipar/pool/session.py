@@ -16,6 +16,8 @@ from mpipar.pool.snapshot_maker import Snapshots, listed
 
 _CALLBACK_SECONDS = 0.2  # between looks whether a pool is over, and its callbacks, too
 
+_MOST_LISTED = 2**20  # of a range, whose end nobody may want to see
+
 
 class Poster(Protocol):
     """What a session needs of the engine."""
@@ -92,6 +94,16 @@ class Session:
         if there is None:
             return self.recall.stream(function, kind, number)
         return self.recall.items(function, kind, there, number)
+
+    def fed(self, function: Any, iterable: Iterable[Any]) -> tuple[Recalled | None, Any, Any]:
+        """Return what is known of a job whose items are wanted one by one, these items, and what
+        returns each as it is then, if it may change.
+        """
+        is_long = type(iterable) is range and bool(iterable[_MOST_LISTED:])
+        if self.recall is not None and is_long:
+            iterable = iter(iterable)  # digests of all of it would take long, and fill the memory
+        recalled = self.recalled(function, "map", iterable)
+        return recalled, *self.snapshots.container(iterable)
 
     def submit(self, job: Job, *, waits: bool = False) -> None:
         """Have a job done.

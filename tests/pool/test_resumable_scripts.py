@@ -159,6 +159,50 @@ def test_other_scripts_take_what_is_known_and_keep_it(tmp_path):
     assert third.stdout == second.stdout
 
 
+def test_the_end_of_a_long_range_is_not_looked_at(tmp_path):
+    script = """
+        from multiprocessing import Pool
+
+        if __name__ == "__main__":
+            with Pool(1) as pool:
+                values = pool.imap(abs, range(-(10**15), 0))
+                print(next(values), next(values))
+    """
+    for more in ([], ["--resume"]):
+        finished = run(tmp_path, "--output", "run.h5", *more, script=script)
+        assert finished.stdout == "1000000000000000 999999999999999\n"
+    assert "were known" in finished.stderr
+
+
+def test_what_warnings_and_arrays_look_like_counts(tmp_path):
+    script = """
+        import sys
+        import warnings
+        from multiprocessing import Pool
+
+        import numpy as np
+
+        def f(x):
+            sys.stderr.write(f"f {x}\\n")
+            try:
+                warnings.warn("odd", RuntimeWarning)
+            except RuntimeWarning:
+                return "none"
+            return str(np.array([x / 3]))
+
+        warnings.simplefilter("ignore")
+        np.set_printoptions(precision=3)
+        if __name__ == "__main__":
+            with Pool(1) as pool:
+                print(pool.map(f, [1]))
+    """
+    run(tmp_path, "--output", "run.h5", script=script)
+    for change in (("=3", "=4"), ('"ignore"', '"error"'), ("# nothing", "")):
+        known = ("--known", "run.h5")
+        finished = run(tmp_path, *known, script=script.replace(*change))
+        assert evaluated(finished) == (["f 1"] if change[1] else [])
+
+
 def test_a_script_whose_arguments_differ_each_time_is_told_so_once(tmp_path):
     script = """
         import random
