@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from types import CodeType
 from typing import Any, NamedTuple
 
+from mpipar.store.syntax import ENVIRONMENT
+
 Path = tuple[str, ...]
 
 _LOADS = {"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"}
@@ -34,8 +36,6 @@ _NAME_IN_TEXT = re.compile(r"[^\W\d]\w*")
 ITS_NAME = "\0name"
 """What stands for the name of the module itself as a key, ``x[__name__]``."""
 
-ENVIRONMENT = {"environ", "environb", "getenv", "getenvb", "expandvars"}
-"""Names of what gives the environment."""
 _SAYS_NOTHING = {"CACHE", "EXTENDED_ARG", "NOP", "PRECALL", "PUSH_NULL"}
 _SUBSCRIPTS = {"BINARY_SUBSCR", "BINARY_OP"}
 

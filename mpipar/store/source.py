@@ -24,11 +24,13 @@ from typing import Any
 import numpy as np
 
 from mpipar.base.own_files import MPIPAR, is_own
+from mpipar.runtime.launcher import is_of_this_start
 from mpipar.store.syntax import (
     DEFINITIONS,
     bound_names,
     concerns,
     dump,
+    environment_of,
     is_computed,
     is_docstring,
     is_guard,
@@ -74,7 +76,17 @@ def digests_of_import(module: str, names: Iterable[str] = ()) -> Digests:
         walk.add_import_from(module, list(names))
     else:
         walk.add_import(module)
-    return walk.digests()
+    digests = walk.digests()
+    for variable in walk.environment:
+        digests[f"environment {variable}"] = _hash(_in_environment(variable))
+    return digests
+
+
+def _in_environment(variable: str | None) -> str:
+    """Return a variable of the environment, or for None all but those of this start alone."""
+    if variable is not None:
+        return repr(os.environ.get(variable))
+    return repr(sorted(item for item in os.environ.items() if not is_of_this_start(item[0])))
 
 
 class _Source:
@@ -103,6 +115,7 @@ class _Walk:
         self._sources: dict[str, _Source | None] = {}
         self._taken: dict[str, set[int]] = defaultdict(set)
         self._objects: dict[int, Any] = {}
+        self.environment: set[str | None] = set()
 
     def digests(self) -> Digests:
         """Return the digest of each thing found."""
@@ -214,6 +227,7 @@ class _Walk:
             if self._with_values and is_computed(statement):
                 self._add_values(source, label, names)
             used |= used_names(statement)
+            self.environment |= environment_of(statement)
         return used
 
     def _add_values(

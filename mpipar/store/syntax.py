@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+ENVIRONMENT = {"environ", "environb", "getenv", "getenvb", "expandvars"}
+"""Names of what gives the environment."""
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 _WITH_NAMES_OF_THEIR_OWN = (*DEFINITIONS, ast.Lambda, *_COMPREHENSIONS)
 _SAYS_NOTHING = ("ctx", "kind", "type_comment", "type_ignores")
@@ -170,3 +172,38 @@ def is_guard(statement: ast.stmt) -> bool:
 def is_docstring(statement: ast.stmt) -> bool:
     """Return whether a statement is no more than a text."""
     return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+
+
+def environment_of(statement: ast.stmt) -> set[str | None]:
+    """Return the variables of the environment that a statement looks up; None for any."""
+    found: set[str | None] = set()
+    named = set()
+    for node in ast.walk(statement):
+        of, key = _looked_up(node)
+        is_text = isinstance(key, ast.Constant) and isinstance(key.value, str)
+        if is_text and _last_name(of) in ENVIRONMENT - {"expandvars"}:
+            found.add(key.value)  # type: ignore[union-attr]
+            named.add(id(of))
+    if any(
+        _last_name(node) in ENVIRONMENT and id(node) not in named for node in ast.walk(statement)
+    ):
+        found.add(None)
+    return found
+
+
+def _looked_up(node: ast.AST) -> tuple[ast.AST | None, ast.AST | None]:
+    """Return x and key of ``x[key]``, ``x(key, …)`` and ``x.get(key, …)``."""
+    if isinstance(node, ast.Subscript):
+        return node.value, node.slice
+    if not isinstance(node, ast.Call) or not node.args:
+        return None, None
+    of = node.func
+    if isinstance(of, ast.Attribute) and of.attr in ("get", "setdefault", "pop"):
+        of = of.value
+    return of, node.args[0]
+
+
+def _last_name(node: ast.AST | None) -> str:
+    if isinstance(node, ast.Name):
+        return node.id
+    return node.attr if isinstance(node, ast.Attribute) else ""

@@ -337,6 +337,29 @@ def test_what_is_imported_from_an_archive_counts(tmp_path, monkeypatch):
     assert found[0] != found[1] == found[2]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "os.environ['FP_MODE']",
+        "os.environ.get('FP_MODE', 2)",
+        "os.getenv('FP_MODE')",
+        "dict(os.environ)",
+        "os.path.expandvars('$FP_MODE')",
+    ],
+)
+def test_the_environment_counts_for_a_module_that_is_imported_late(text, tmp_path, monkeypatch):
+    (tmp_path / "fpmode.py").write_text(f"import os\nK = {text}")
+    monkeypatch.syspath_prepend(tmp_path)
+    found = []
+    for mode in "122":
+        monkeypatch.setenv("FP_MODE", mode)
+        found.append(digests_of_import("fpmode", ["K"]))
+    assert found[0] != found[1] == found[2]
+    monkeypatch.setenv("FP_OTHER", "3")
+    is_any = "dict" in text or "expand" in text
+    assert (digests_of_import("fpmode", ["K"]) != found[2]) == is_any
+
+
 DO_NOT_MATTER = {
     "comment": ("script.py", "    total = helper", "    # it begins\n    total = helper"),
     "docstring": ("script.py", "Return a number.", "Return another number."),
