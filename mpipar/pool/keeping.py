@@ -128,11 +128,6 @@ class Keeping:
         )
 
 
-def wait_for_end() -> None:
-    """Wait for the thread that ends this process."""
-    threading.Event().wait()
-
-
 def begun(
     options: KeepOptions,
     script: str,

@@ -35,7 +35,7 @@ from mpipar.store.pickled_outcomes import (
 from mpipar.store.seal import seal
 from mpipar.store.stored_calls import StoredCall, forget_workers
 from mpipar.store.task_log import Logged, Span, TaskLog, read_log
-from mpipar.store.task_look import foreign_tasks
+from mpipar.store.task_look import foreign_tasks, log_path
 from mpipar.store.task_tables import Tasks
 from mpipar.store.task_timeline import last_end, timeline_of, workers_of
 
@@ -118,7 +118,7 @@ class TaskStore:
         self._path = path
         self._folder = Path(f"{path}.parts")
         self._previous = Path(f"{path}.previous")
-        there = _may_write(path, resume)
+        there = may_write(path, resume)
         if there is None:
             check_is_free(self._folder)
         try:
@@ -157,7 +157,7 @@ class TaskStore:
 
     def _begin_log(self) -> None:
         """Begin a log, which replaces one of which nothing counts."""
-        path = self._log_path(self._next_log)
+        path = log_path(self._path, self._next_log)
         path.unlink(missing_ok=True)
         self._log = TaskLog(path, self._run, self._begin)
         self._next_log += 1
@@ -181,9 +181,6 @@ class TaskStore:
             os.link(self._path, self._previous)
         self._is_begun = True
 
-    def _log_path(self, number: int) -> Path:
-        return self._folder / f"tasks-{number}.log"
-
     def _take_up_logs(self) -> bool:
         """Take in what is in logs, which stay until the file has it; return whether there are
         any.
@@ -195,7 +192,7 @@ class TaskStore:
 
     def _logged(self) -> Logged | None:
         """Return what is in the current log with all before it, or None if there is none."""
-        path = self._log_path(self._log_number)
+        path = log_path(self._path, self._log_number)
         if path.exists():
             forget_workers(self._own)
         try:
@@ -389,11 +386,3 @@ class TaskStore:
         self._path.unlink(missing_ok=True)
         if self._previous.exists():
             os.replace(self._previous, self._path)
-
-
-def _may_write(path: Path, resume: bool) -> str | None:
-    """Return what is at a path. Raises BadInput if a script can't have its outcomes there."""
-    there = may_write(path, resume)
-    if there is not None and resume:
-        task_tables.read(path)
-    return there
