@@ -23,28 +23,12 @@ from mpipar.store.identity import described
 from mpipar.store.progress import progress
 from mpipar.store.rows import RESERVED
 from mpipar.store.script_summary import script_summary
-from mpipar.store.summary import Rows, Study, Summary, Table, Unfinished
+from mpipar.store.summary import PROCESSES, RANKS, SPANS, Rows, Study, Summary, Table, Unfinished
 from mpipar.store.validate import check_tables
 from mpipar.store.wide import FORM
 
 _MOST_VALUE_BYTES = 2**23
 _COLUMNS_NAMED = 3
-_PROCESSES = {
-    "rank": "i8",
-    "host": "O",
-    "pid": "i8",
-    "blocks": "i8",
-    "seconds": "f8",
-    "longest": "f8",
-}
-_RANKS = {"rank": "i8", "host": "O", "blocks": "i8", "seconds": "f8"}
-_SPANS = {
-    "worker": "i8",
-    "block": "i8",
-    "blocks": "i8",
-    "begin": "f8",
-    "end": "f8",
-}
 _SKIPPED = {"block": "i8", "start": "i8", "stop": "i8", "reason": "O"}
 
 
@@ -92,9 +76,9 @@ def _look(path: Path, *, is_checked: bool = False) -> Summary | Unfinished | Stu
 
 
 def _result(path: Path, file: h5py.File) -> Summary:
-    processes = untrusted_hdf5.table(file, "workers", _PROCESSES)
-    per_rank = untrusted_hdf5.table(file, "ranks", _RANKS)
-    timeline = _table_if_any(file, "timeline", _SPANS)
+    processes = untrusted_hdf5.table(file, "workers", PROCESSES)
+    per_rank = untrusted_hdf5.table(file, "ranks", RANKS)
+    timeline = _table_if_any(file, "timeline", SPANS)
     skipped = _table_if_any(file, "skipped", _SKIPPED)
     parameters = _parameters(untrusted_hdf5.group(file, "parameters"))
     run, provenance = attributes.read(

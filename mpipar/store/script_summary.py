@@ -16,7 +16,7 @@ from mpipar.core.run_record import Placement, RunRecord, Timing, Trouble
 from mpipar.store import task_tables
 from mpipar.store.attributes import Provenance, when
 from mpipar.store.stored_calls import Array, StoredCall
-from mpipar.store.summary import Summary, Words
+from mpipar.store.summary import PROCESSES, RANKS, SPANS, Summary, Words
 from mpipar.store.task_look import add_logs, log_path
 from mpipar.store.task_tables import Tasks
 from mpipar.store.task_timeline import timeline_of, workers_of
@@ -30,16 +30,6 @@ CALLS = {
     "seconds": "f8",
     "digest": "O",
 }
-_PROCESSES = {
-    "rank": "i8",
-    "host": "O",
-    "pid": "i8",
-    "blocks": "i8",
-    "seconds": "f8",
-    "longest": "f8",
-}
-_RANKS = {"rank": "i8", "host": "O", "blocks": "i8", "seconds": "f8"}
-_SPANS = {"worker": "i8", "block": "i8", "blocks": "i8", "begin": "f8", "end": "f8"}
 
 
 @dataclass(frozen=True)
@@ -114,8 +104,8 @@ def _summary(
     processes, per_rank = _who(tasks)
     timeline = None
     if len(tasks.timeline):
-        timeline = np.zeros(len(tasks.timeline), [*_SPANS.items()])
-        for name, source in zip(_SPANS, ("worker", "first", "tasks", "begin", "end"), strict=True):
+        timeline = np.zeros(len(tasks.timeline), [*SPANS.items()])
+        for name, source in zip(SPANS, ("worker", "first", "tasks", "begin", "end"), strict=True):
             timeline[name] = tasks.timeline[source]
         if timeline["worker"].min() < 0 or timeline["worker"].max() >= len(processes):
             raise ValueError("its timeline has other workers")
@@ -194,14 +184,14 @@ def _who(tasks: Tasks) -> tuple[Array, Array]:
     hosts = tasks.about.get("hosts")
     if not isinstance(hosts, list):
         hosts = []
-    processes = np.empty(len(tasks.workers), [*_PROCESSES.items()])
+    processes = np.empty(len(tasks.workers), [*PROCESSES.items()])
     for source, name in (("rank", "rank"), ("worker", "pid"), ("tasks", "blocks")):
         processes[name] = tasks.workers[source]
     processes["seconds"] = tasks.workers["seconds"]
     processes["longest"] = tasks.workers["longest"]
     processes["host"] = [_host(hosts, rank) for rank in processes["rank"].tolist()]
     known_ranks = set(processes["rank"].tolist()) | set(range(len(hosts)))
-    per_rank = np.zeros(len(known_ranks), [*_RANKS.items()])
+    per_rank = np.zeros(len(known_ranks), [*RANKS.items()])
     for row, rank in zip(per_rank, sorted(known_ranks), strict=True):
         own = processes[processes["rank"] == rank]
         row["rank"] = rank

@@ -17,6 +17,18 @@ from mpipar.store.progress import Progress
 
 Table = np.ndarray[Any, Any]
 
+PROCESSES = {
+    "rank": "i8",
+    "host": "O",
+    "pid": "i8",
+    "blocks": "i8",
+    "seconds": "f8",
+    "longest": "f8",
+}
+RANKS = {"rank": "i8", "host": "O", "blocks": "i8", "seconds": "f8"}
+SPANS = {"worker": "i8", "block": "i8", "blocks": "i8", "begin": "f8", "end": "f8"}
+"""Columns of the tables of processes, of ranks and of the timeline."""
+
 
 class Rows(NamedTuple):
     """A dataset that the kernel has made.
