@@ -35,7 +35,7 @@ from mpipar.core.devices.cpu import CPU
 from mpipar.core.devices.port import Device, Evaluate, Function, Opened
 
 if TYPE_CHECKING:
-    from mpipar.core.partials import Array
+    pass
 
 Compile: TypeAlias = Callable[[Function, list[Any]], Function]
 """Returns the machine code of a function for arguments of the types that these have."""
@@ -99,10 +99,6 @@ class Compiling(Opened):
     @override
     def library(self) -> Any:
         raise AssertionError("no compiled function takes xp")
-
-    @override
-    def shared(self, array: Array) -> Array:
-        return array
 
     @override
     def evaluator(

@@ -12,7 +12,7 @@ from mpipar.core.block import Block
 from mpipar.core.devices.port import Device, Evaluate, Function, Opened
 
 if TYPE_CHECKING:
-    from mpipar.core.partials import Array
+    pass
 
 LARGEST_DEFAULT_BLOCK = 2**15
 """Items in a default block, at most: 256 KiB of doubles, so that a few NumPy buffers stay in the
@@ -42,10 +42,6 @@ class _Host(Opened):
         import numpy
 
         return numpy
-
-    @override
-    def shared(self, array: Array) -> Array:
-        return array
 
     @override
     def evaluator(

@@ -79,9 +79,9 @@ class Opened(ABC):
     def library(self) -> Any:
         """Return the array library."""
 
-    @abstractmethod
     def shared(self, array: Array) -> Any:
         """Return an array in the memory of the host as the kernel sees it."""
+        return array
 
     @abstractmethod
     def evaluator(
