@@ -49,7 +49,6 @@ from mpipar.runtime import code_cache, frozen_code
 
 _FIELDS = ("index", "start", "stop")
 _DEFAULTS = {"error_model": "python", "boundscheck": True}
-_TAG = 24  # digits of a key, that tell one from all others
 _FIXED = {"nogil": True, "fastmath": False}
 _HAS_ADDRESSES = (
     "it has addresses of this process, as of an array of the module that isn't contiguous or has"
@@ -213,7 +212,7 @@ def compiled(function: FunctionType, arguments: Sequence[Any]) -> Compiled:
     if key in _made:
         return _made[key]
     kept = _Kept(key)
-    dispatcher = _dispatcher(_positional(function), options, {}, (key or "")[:_TAG])
+    dispatcher = _dispatcher(_positional(function), options, {})
     dispatcher._cache = kept
     _name_apart()
     try:
@@ -236,7 +235,7 @@ def _name_apart() -> None:
     """Have Numba number what it compiles from now on as no other process does.
 
     Symbols of machine code have these numbers. It counts from 1, and so would take a function that
-    another process kept, as a user's with a decorator of Numba's, for one of the same name here.
+    another process kept, as one that is made for each formula, for one of the same name here.
     """
     FunctionIdentity._unique_ids = itertools.count(secrets.randbits(60))
 
@@ -312,7 +311,6 @@ def _dispatcher(
     function: FunctionType,
     options: dict[str, Any],
     made: dict[FunctionType, Any],
-    tag: str,
 ) -> Any:
     """Return Numba's object for a function, in which the functions of Python's that it uses are
     such objects, too.
@@ -328,13 +326,11 @@ def _dispatcher(
         function.__closure__,
     )
     copy.__kwdefaults__ = function.__kwdefaults__
-    # Symbols of machine code have this name: what other processes kept mustn't be taken for others
-    # of the same name, as functions that are made for several formulas have.
-    copy.__qualname__ = f"{function.__qualname__}_{tag}"
+    copy.__qualname__ = function.__qualname__
     is_inlined = getattr(function, INLINED, False)
     dispatcher = made[function] = numba.njit(**options, forceinline=is_inlined)(copy)
     for name in _functions_used(function, dispatcher.typingctx):
-        scope[name] = _dispatcher(scope[name], options, made, tag)
+        scope[name] = _dispatcher(scope[name], options, made)
     return dispatcher
 
 
