@@ -219,7 +219,7 @@ class Step:
         has_ended_well = code == 0 and is_sure and last_word in (None, DONE)
         is_preempted = not has_ended_well and self._is_preempted()
         lost: set[str] = set()
-        may_go_on = is_resumable and last_word in (None, FAILED)
+        may_go_on = (is_resumable or self._is_before_work()) and last_word in (None, FAILED)
         if may_go_on or (is_doubtful and not is_preempted):
             lost = self._lost_nodes()
         if is_doubtful:
@@ -229,6 +229,7 @@ class Step:
             last_word=last_word,
             resumable=is_resumable,
             started=self._started(code, is_exact=is_exact, is_resumable=is_resumable),
+            awaits_output=self._awaits_output(),
             told_to_stop=self._heard.told_to_stop,
             warned=self._warned,
             cancelled=bool(self._events.told(journal.CANCEL, since=journal.STEP)),
@@ -253,6 +254,16 @@ class Step:
         if is_done and not self._manners.tells and not is_resumable:
             return None
         return self._events.has_started(tells=self._manners.tells)
+
+    def _awaits_output(self) -> bool:
+        """Return whether the program is one that tells of its output, and has not opened it yet."""
+        is_to_open = self._manners.tells and self._output.is_wanted
+        return is_to_open and self._output.path() is None
+
+    def _is_before_work(self) -> bool:
+        """Return whether the ranks are known to have done nothing yet."""
+        has_not_met = self._events.has_started(tells=self._manners.tells) is False
+        return has_not_met or self._awaits_output()
 
     def _lost_nodes(self) -> set[str]:
         """Return the nodes that have been lost since the last start, and note them."""

@@ -31,6 +31,8 @@ class Ending(NamedTuple):
         Whether it has a checkpoint to go on from.
     started : bool or None
         Whether the ranks have found each other; None if the program isn't one that tells.
+    awaits_output : bool
+        Whether it has not opened yet the output that it is to have.
     told_to_stop : bool
         Whether this job was told to end, other than by the end of its time.
     warned : bool
@@ -55,6 +57,7 @@ class Ending(NamedTuple):
     last_word: int | None = None
     resumable: bool = False
     started: bool | None = None
+    awaits_output: bool = False
     told_to_stop: bool = False
     warned: bool = False
     cancelled: bool = False
@@ -109,19 +112,20 @@ class _Case(NamedTuple):
         return not (self.stopped or self.killed)
 
     @property
+    def has_lost_nothing(self) -> bool:
+        """Whether another start repeats nothing: there is a checkpoint, or no work has begun."""
+        has_not_met = self.ending.started is False
+        return self.ending.resumable or self.ending.awaits_output or has_not_met
+
+    @property
     def may_go_on(self) -> bool:
-        """Whether the job may be run again, from a checkpoint."""
-        return not self.is_over and self.ending.resumable and self.ending.may_requeue
+        """Whether the job may be run again."""
+        return not self.is_over and self.has_lost_nothing and self.ending.may_requeue
 
     @property
     def must_make_room(self) -> bool:
         """Whether the job is ended for another one."""
         return self.ending.preempted and self.code != DONE and not self.ending.cancelled
-
-    @property
-    def must_stay_ended(self) -> bool:
-        """Whether a second start would begin at nothing: ranks that never met have lost nothing."""
-        return not self.ending.resumable and self.ending.started is not False
 
     @property
     def gets_no_further(self) -> bool:
@@ -149,7 +153,7 @@ def verdict(ending: Ending) -> Verdict:
         return Verdict(CANCEL, code, "cancelled")
     if ending.told_to_stop:
         return Verdict(EXIT, code, "told to stop")
-    if case.must_stay_ended:
+    if not case.has_lost_nothing:
         told = f"ended with exit code {code}, and there is no checkpoint to go on from"
         return Verdict(EXIT, code, told)
     if case.gets_no_further:

@@ -34,6 +34,10 @@ if os.environ.get("SLEEP"):  # seconds, before the ranks find each other; NAPS t
         time.sleep(float(os.environ["SLEEP"]))
         break
 
+if os.environ.get("DIES") and not os.path.exists("died"):
+    open("died", "x").close()
+    os.kill(os.getpid(), signal.SIGKILL)
+
 @driver(n="items", reduction=ExactSum, block=1)
 def slow(block, *, items: int = 30, seconds: float = 0.02, kills: int = 0, at: int = 20, fail: bool = False) -> float:
     time.sleep(seconds)
@@ -447,15 +451,17 @@ def test_ranks_are_told_of_the_journal_and_the_workers(begin, slurm):
 RUN = '#!/bin/bash\necho "$1" >> ranks\nshift\nexec "$@"\n'
 
 
+@pytest.mark.parametrize("dies", ["", "before it has an output"])
 @pytest.mark.parametrize("shrink", [False, True])
-def test_a_lost_node_is_noticed(begin, slurm, undisturbed, shrink):
+def test_a_lost_node_is_noticed(begin, slurm, undisturbed, shrink, dies):
     slurm.file("launch", RUN).chmod(0o755)
     site = slurm.file("site.toml", f"launcher = '{slurm.work}/launch {{ranks}}'")
     slurm.refuse("srun", "srun: error: Node failure on n2\n")
     nodes = {"SLURM_JOB_NODELIST": "n1,n2", "SLURM_JOB_NUM_NODES": "2", "SLURMD_NODENAME": "n1"}
     spread = {"SLURM_NTASKS": "4", "SLURM_TASKS_PER_NODE": "2(x2)"}
     options = ("--site", str(site), *(["--shrink"] if shrink else []))
-    job = begin(*DRIVER, "--kills=1", options=options, **nodes, **spread)
+    kills = 0 if dies else 1
+    job = begin(*DRIVER, f"--kills={kills}", options=options, DIES=dies, **nodes, **spread)
     ended = job.ended()
     (call,) = slurm.calls("srun")
     assert "--nodelist=n2" in call.arguments

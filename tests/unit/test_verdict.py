@@ -88,6 +88,13 @@ RULES = [
     (Ending(143, started=False, cancelled=True), CANCEL, 143, "cancelled"),
     (Ending(1, started=False), AGAIN, 1, "the ranks have not found each other"),
     (Ending(0, started=False), AGAIN, 1, "the ranks have not found each other"),
+    # They have, and had not opened their output.
+    (Ending(137, started=True, awaits_output=True), AGAIN, 137, "killed"),
+    (Ending(137, started=True, awaits_output=True, fruitless=3), EXIT, 137, "given up"),
+    (Ending(137, started=True, awaits_output=True, lost_nodes=1), REQUEUE, 137, "1 node lost"),
+    (Ending(1, started=False, lost_nodes=1), REQUEUE, 1, "1 node lost"),
+    (Ending(1, started=False, lost_nodes=1, may_shrink=True), AGAIN, 1, "1 node lost"),
+    (Ending(2, 2, started=True, awaits_output=True), EXIT, 2, "ended with exit code 2"),
     # The launcher ended well, and the ranks did not: Open MPI's does so when it loses a node.
     (Ending(0, started=True, resumable=True), AGAIN, 1, "killed (the launcher's exit code was 0)"),
     (Ending(0, started=True, resumable=True, lost_nodes=1), REQUEUE, 1, "1 node lost"),
@@ -125,6 +132,7 @@ endings = st.builds(
     last_word=st.none() | st.sampled_from([0, 1, 2, 75]),
     resumable=st.booleans(),
     started=st.sampled_from([None, False, True]),
+    awaits_output=st.booleans(),
     told_to_stop=st.booleans(),
     warned=st.booleans(),
     cancelled=st.booleans(),
@@ -150,7 +158,8 @@ def test_what_is_never_done(one):
         assert not one.cancelled
         assert not one.told_to_stop or one.preempted
         assert one.code != 0 or one.last_word is not None or one.started is not None
-        assert one.resumable or one.started is False, "nothing that is done is lost"
+        has_done_nothing = one.started is False or one.awaits_output
+        assert one.resumable or has_done_nothing, "nothing that is done is lost"
         assert one.last_word not in (0, 2), "what ended well, or had a bad input, is not repeated"
         assert one.last_word != 1 or one.lost_nodes, "nor what failed by itself"
     if what == REQUEUE:
