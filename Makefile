@@ -7,6 +7,8 @@ STEPS  ?= 1e9
 TESTS  ?= tests
 # Which tests: test (minutes), ci (what .ci/run does), rest (ci without test), each_mpi (what another MPI may change)
 RING   ?= test
+# How many lines make mutation changes.
+SAMPLE ?= 200
 # Tests at a time: one more than cores, as many tests wait.
 JOBS   ?= $(shell cores=$$(nproc); echo $$((cores < 8 ? cores + 1 : 8)))
 
@@ -30,7 +32,7 @@ endif
 # compat: a plain path entry, which costs nothing at the start of Python, as setuptools' import hook would
 INSTALL = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --config-settings editable_mode=compat
 
-.PHONY: help run test account coverage campaigns slurm-test test-all-modes test-parallel-hdf5 same-bits faults bench docs lint test-lowest wheel clean
+.PHONY: help run test account coverage campaigns slurm-test test-all-modes test-parallel-hdf5 same-bits faults old-bugs mutation bench docs lint test-lowest wheel clean
 .DEFAULT_GOAL := help
 
 help:
@@ -49,6 +51,8 @@ help:
 	@echo "make test-parallel-hdf5   the tests of datasets, with an h5py that is built with MPI (see Makefile for what that needs)"
 	@echo "make same-bits    the result of every mode, compared to the last bit (some minutes)"
 	@echo "make faults       hundreds of kills, signals, full disks, damaged files, ten dead nodes (half an hour)"
+	@echo "make old-bugs     mended bugs, put back one at a time: which ring of the tests sees each (an hour)"
+	@echo "make mutation     a change of one operator or constant at a time, in core and store: which no test sees (SAMPLE=100)"
 	@echo "make bench        benchmarks against C + MPI and the pools of eight other libraries; writes docs/benchmarks.md"
 	@echo "                  (a quarter of an hour; needs a C compiler, and primesieve for its part; separate are"
 	@echo "                  benchmarks/model.py and benchmarks/gpu/compare.py)"
@@ -116,6 +120,13 @@ faults: $(VENV)/.test-installed
 	python tests/faults/campaign.py
 	MPIPAR_TEST_NODES_KILLED=5 python -m pytest --ring campaigns tests/slurm/test_restarts.py -k killed_node
 
+old-bugs: $(VENV)/.test-installed
+	python tests/old_bugs.py
+
+# Goes on where it was interrupted; make clean begins anew.
+mutation: $(VENV)/.test-installed .venv-mutation/.installed
+	.venv-mutation/bin/python tests/mutation.py --python $(CURDIR)/$(VENV)/bin/python --sample $(SAMPLE)
+
 bench: $(BENCH_VENV)/.installed
 	$(BENCH_VENV)/bin/python benchmarks
 
@@ -146,7 +157,7 @@ wheel:
 	cd / && PATH="$(CURDIR)/.venv-wheel/bin:$$PATH" sh -ex "$(CURDIR)/build/wheel/first.sh"
 
 clean:
-	rm -rf .venv .venv-openmpi .venv-impi .venv-newest .venv-lowest .venv-wheel .venv-parallel-hdf5 .venv-bench* build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage* htmlcov benchmarks/build site
+	rm -rf .venv .venv-openmpi .venv-impi .venv-newest .venv-lowest .venv-mutation .venv-wheel .venv-parallel-hdf5 .venv-bench* build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage* htmlcov benchmarks/build site
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/bin/python:
@@ -164,6 +175,12 @@ $(VENV)/.test-installed: $(VENV)/.run-installed
 
 $(VENV)/.docs-installed: $(VENV)/.run-installed
 	$(INSTALL) --editable '.[$(MPI),docs]'
+	@touch $@
+
+# What makes the changes stays out of .venv, with all that it needs itself.
+.venv-mutation/.installed:
+	$(PYTHON) -m venv .venv-mutation
+	.venv-mutation/bin/python -m pip install --quiet --disable-pip-version-check 'cosmic-ray >= 8.7'
 	@touch $@
 
 .venv-lowest/.installed: setup.cfg pyproject.toml tests/lowest.py
