@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from mpipar.base.errors import UnfitResult
+from mpipar.core.at_once import NEVER, at_once
 from mpipar.core.blocks import Blocks
 from mpipar.core.devices.port import Place
 from mpipar.core.kernel import BoundKernel
@@ -140,6 +141,7 @@ class Evaluator:
             self._rehearse()
         self._has_rows = bool(task.bound.reduction.datasets())
         self._is_plain = task.on_error == STOP and not self._has_rows and not task.keep_partials
+        self._at_once = at_once(task.bound.reduction)
         self._write: Writer | None = None
         if task.output is not None and self._has_rows:
             self._write = task.output.writer()
@@ -167,15 +169,15 @@ class Evaluator:
         """Evaluate the blocks of a chunk one after the other; ``stop`` is asked now and then
         whether to end early.
 
-        All of it in one loop, as blocks may be of some ten microseconds.
+        All of it in one loop, as blocks may be of less than a microsecond. Partials that are plain
+        numbers are collected, and added in the end.
         """
-        reduction = self._task.bound.reduction
-        outcome = Outcome(reduction.start())
+        outcome = Outcome(self._task.bound.reduction.start())
         began = before = last_poll = last_mark = time.perf_counter()
         outcome.marks.append((0, began))
-        clock, function, add = time.perf_counter, self._function, reduction.add
-        is_plain = self._is_plain
-        total = outcome.total
+        clock, function, is_plain = time.perf_counter, self._function, self._is_plain
+        numbers = self._at_once.types
+        collected: list[Any] = []
         longest = 0.0
         for done, block in enumerate(self._task.bound.plan.blocks(chunk), start=1):
             if is_plain:
@@ -184,11 +186,13 @@ class Evaluator:
                 except (Exception, SystemExit) as error:
                     outcome.failure = block_failure(block, error)
                     break
-                try:
-                    total = add(total, partial, block)
-                except (Exception, SystemExit) as error:
-                    self._spoil(outcome, block_failure(block, error))
-                    break
+                if type(partial) in numbers:
+                    collected.append(partial)
+                else:
+                    numbers = NEVER.types  # so that all that follow are added in their order
+                    self._add_plainly(partial, block, outcome, collected)
+                    if outcome.failure is not None:
+                        break
                 outcome.blocks = done
             else:
                 self._evaluate_block(block, outcome)
@@ -200,18 +204,38 @@ class Evaluator:
             if now - last_mark > SHORTEST_SPAN:
                 _mark(outcome, last_mark, before, now)
                 last_mark = now
+                if now - last_poll > POLL_SECONDS:
+                    last_poll = now
+                    if stop():
+                        break
             before = now
-            if now - last_poll > POLL_SECONDS:
-                last_poll = now
-                if stop():
-                    break
         outcome.longest = longest
-        if is_plain and outcome.blocks:
-            outcome.total = total
+        self._add_collected(outcome, collected)
         end = time.perf_counter()
         outcome.seconds = end - began
         outcome.marks.append((outcome.handled, end))
         return outcome
+
+    def _add_collected(self, outcome: Outcome, collected: list[Any]) -> None:
+        """Add the numbers that have been collected to the total."""
+        if collected:
+            total = self._at_once.total(collected)
+            outcome.total = self._task.bound.reduction.merge(outcome.total, total)
+            collected.clear()
+
+    def _add_plainly(
+        self,
+        partial: Any,
+        block: Block,
+        outcome: Outcome,
+        collected: list[Any],
+    ) -> None:
+        """Add a partial to the total, after those that have been collected."""
+        self._add_collected(outcome, collected)
+        try:
+            outcome.total = self._task.bound.reduction.add(outcome.total, partial, block)
+        except (Exception, SystemExit) as error:
+            self._spoil(outcome, block_failure(block, error))
 
     def _evaluate_block(self, block: Block, outcome: Outcome) -> None:
         on_error = self._task.on_error
