@@ -45,9 +45,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     ring = config.getoption("--ring")
-    taken = [item for item in items if _is_in(ring, item)]
-    if len(taken) < len(items):
-        config.hook.pytest_deselected(items=[item for item in items if item not in set(taken)])
+    taken, left_out = [], []
+    for item in items:
+        (taken if _is_in(ring, item) else left_out).append(item)
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
         items[:] = taken
 
 
