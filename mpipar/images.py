@@ -16,7 +16,7 @@ from mpipar.kernels.images import check_pillow, check_places, convert, listing, 
 @driver(
     n=lambda input: len(listing(input)[1]),
     block=1,
-    reduction=Each(done=Count(), existing=Count(), marks=MinMax()),
+    reduction=Each(done=Count(), existing=Count(), cut=Count(), marks=MinMax()),
 )
 def images(
     block: Block,
@@ -33,9 +33,10 @@ def images(
     unreadable files.
 
     Images are turned upright as their EXIF data say, and keep their colour profile, but no other
-    metadata. Of several frames or pages the first counts. A result is written aside and then
-    renamed, so that it is whole at any time; a run that was killed may leave hidden files that end
-    in .part. In a folder, hidden files are left out, and links to folders are not followed.
+    metadata. Of several frames or pages the first is taken, and the result says of how many files.
+    A result is written aside and then renamed, so that it is whole at any time; a run that was
+    killed may leave hidden files that end in .part. In a folder, hidden files are left out, and
+    links to folders are not followed.
 
     Parameters
     ----------
@@ -60,19 +61,21 @@ def images(
     """
     base, names, mark = listing(input)
     done = 0
+    cut = 0
     for name in names[block.start : block.stop]:
         source = os.path.join(base, name)
         target = into / renamed(name, format)
         if skip_existing and target.exists():
             continue
         try:
-            convert(source, target, rotate, resize, format, quality)
+            cut += convert(source, target, rotate, resize, format, quality)
         except Exception as error:  # Pillow raises nearly all there are for broken files
             raise ValueError(
                 f"{source!r} can't be converted: {type(error).__name__}: {error}"
             ) from error
         done += 1
-    return {"done": done, "existing": block.size - done, "marks": [mark] * block.size}
+    marks = [mark] * block.size
+    return {"done": done, "existing": block.size - done, "cut": cut, "marks": marks}
 
 
 @images.check
@@ -100,7 +103,10 @@ def summary(total: dict[str, Any], *, input: str) -> dict[str, int]:
             "files came or went while the run began, and some may be left out;"
             " run with --skip-existing"
         )
-    return {"converted": total["done"], "existing": total["existing"]}
+    counts = {"converted": total["done"], "existing": total["existing"]}
+    if total["cut"]:
+        counts["of_several_frames_the_first"] = total["cut"]
+    return counts
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from mpipar.core.devices.port import Evaluate, Opened
 from mpipar.core.parameters import Parameter, parameters_of, unknown_parameter, values_of
 from mpipar.core.plan import Plan, number_of_items
 from mpipar.core.reduction import Array, Reduction
-from mpipar.core.signature import GIVEN, arrays_wanted, call, fitting, keywords_of
+from mpipar.core.signature import GIVEN, arrays_wanted, call, check_count, fitting, keywords_of
 
 Hook: TypeAlias = Callable[..., Any]
 AnyReduction: TypeAlias = Reduction | type[Reduction] | Callable[..., Reduction]
@@ -215,6 +215,7 @@ class Kernel:
         if isinstance(n, str) and n not in self._known:
             hint = did_you_mean(n, self._known)
             raise BadKernel(f"{self.name}: n={n!r} is not one of its keyword-only parameters{hint}")
+        check_count(self.name, n)
         if not isinstance(reduction, Reduction) and not callable(reduction):
             raise BadKernel(f"{self.name}: reduction must be a Reduction, got {reduction!r}")
 

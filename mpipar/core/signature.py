@@ -29,6 +29,17 @@ def arrays_wanted(function: Callable[..., Any]) -> tuple[str, ...]:
     return tuple(parameter.name for parameter in others)
 
 
+def check_count(name: str, n: object) -> None:
+    """Raise BadKernel unless n is what a kernel's number of items can be."""
+    if isinstance(n, str) or callable(n):
+        return
+    hint = f"; for a fixed number write n=lambda: {n}" if isinstance(n, int) else ""
+    raise BadKernel(
+        f"{name}: n should be the name of a parameter, or a function of parameters,"
+        f" got {n!r:.60}{hint}"
+    )
+
+
 def keywords_of(function: Callable[..., Any]) -> set[str]:
     """Return the names of the keyword-only parameters of a function."""
     parameters = inspect.signature(function).parameters.values()

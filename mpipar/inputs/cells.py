@@ -17,6 +17,7 @@ _EXACT_IN_FLOATS = 2**53
 _DIGITS = frozenset("0123456789")
 _DECIMAL_COMMA = re.compile(r"[+-]?[0-9]*,[0-9]+")
 _INT = re.compile(r"0|-?[1-9][0-9]{0,19}")
+_MISSING = ("", "na", "n/a", "nan", "null", "none")
 TRUE_OR_FALSE = {"true": True, "false": False}
 """What is bool unasked, in any case of letters."""
 
@@ -126,8 +127,8 @@ def _int(text: str) -> int:
 
 
 def float_or_nan(text: str, decimal: str) -> float:
-    """Return the number in a cell; if that is empty, nan. Raises ValueError."""
-    if not text:
+    """Return the number in a cell; if that is empty, or NA or null, nan. Raises ValueError."""
+    if text.lower() in _MISSING:
         return float("nan")
     pointed = with_point(text, decimal)
     value = parsed(pointed or "")

@@ -20,6 +20,15 @@ _ANY_SUFFIX = "|".join(map(re.escape, _HDF5_SUFFIXES))
 _IN_HDF5 = re.compile(rf"(.*(?:{_ANY_SUFFIX})):(.*)", re.IGNORECASE | re.DOTALL)
 
 
+_OF_OTHERS = {
+    b"\x1f\x8b": "compressed (gzip); unpack it",
+    b"PK\x03\x04": "a spreadsheet, or another zip archive; export it as CSV",
+    codecs.BOM_UTF16_LE: "text in UTF-16; save it as UTF-8",
+    codecs.BOM_UTF16_BE: "text in UTF-16; save it as UTF-8",
+}
+"""What files that aren't text, or not in UTF-8, begin with, and what to do."""
+
+
 def split_where(where: str) -> tuple[Path, str]:
     """Return the file and what is named in it, or "", of ``file.h5:/group/name``."""
     found = _IN_HDF5.fullmatch(where)
@@ -57,6 +66,9 @@ def read_text(path: Path) -> str:
     data = path.read_bytes().removeprefix(codecs.BOM_UTF8)
     if not data.strip():
         raise BadInput(f"{str(path)!r}: the file is empty")
+    for start, kind in _OF_OTHERS.items():
+        if data.startswith(start):
+            raise BadInput(f"{str(path)!r}: {kind}")
     nul = data.find(b"\0")
     if nul >= 0:
         raise _not_utf8(path, data, nul, "there is a NUL byte")

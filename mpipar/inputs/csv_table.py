@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mpipar.base.errors import BadInput
-from mpipar.base.text import did_you_mean
+from mpipar.base.text import did_you_mean, several
 from mpipar.inputs.cells import (
     converted,
     fit_in_64_bits,
@@ -22,6 +22,7 @@ from mpipar.inputs.common import at_line, listed, read_text, shortened
 from mpipar.inputs.guesses import guessed
 
 _Rows = list[list[str]]
+_BLANKS = " \t"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,13 +107,20 @@ class CsvTable:
         texts: list[str],
         kind: str | None,
     ) -> list[Any]:
-        """Return the values of a column, and note what to tell of it. Raises BadInput."""
+        """Return the values of a column, and note what to tell of it. Raises BadInput.
+
+        Blanks around numbers don't count; text is as it stands in the file.
+        """
+        if kind == "str":
+            return texts
+        stripped = [text.strip(_BLANKS) for text in texts]
         if kind is None:
-            values = guessed(texts, self._decimal)
+            values = guessed(stripped, self._decimal)
             if isinstance(values[0], str):
-                self._note_text(name, texts)
+                self._note_text(name, stripped)
+                return texts
             return values
-        values = self._converted(name, kind, texts)
+        values = self._converted(name, kind, stripped)
         if kind in ("int", "int?"):
             self._check_ints(name, values)
         return values
@@ -161,6 +169,8 @@ class CsvTable:
         for text, line in zip(texts, self._lines, strict=True):
             if not text:
                 return f", as the cell in line {line} is empty"
+            if parsed(text) is None:
+                return f", as {shortened(text)} in line {line} is no number"
             if not prints_back(text):
                 return f", as {shortened(text)} in line {line} would not print back as it was"
         return ""
@@ -183,7 +193,7 @@ def read_cells(path: Path, reading: Reading | None = None) -> Cells:
             raise BadInput(f"{str(path)!r}: there are only comments in it")
     delimiter = reading.delimiter or _delimiter_of(path, text)
     rows, lines = _split(path, text, delimiter)
-    columns = rows.pop(0)
+    columns = [name.strip() for name in rows.pop(0)]
     _check_header(path, lines.pop(0), columns)
     if not rows:
         raise BadInput(f"{str(path)!r}: there are no rows under the header line")
@@ -205,17 +215,23 @@ def _split(
     delimiter: str,
 ) -> tuple[_Rows, list[int]]:
     """Return the rows, all of one length, and the line of each. Raises BadInput."""
-    reader = csv.reader(io.StringIO(text), delimiter=delimiter, strict=True)
+    reader = csv.reader(
+        io.StringIO(text),
+        delimiter=delimiter,
+        strict=True,
+        skipinitialspace=delimiter != " ",
+    )
     rows: _Rows = []
     lines = []
     try:
         for row in filter(None, reader):
-            rows.append([cell.strip() for cell in row])
+            rows.append(row)
             lines.append(reader.line_num)
             expected = len(rows[0])
             if len(row) != expected:
-                what = f"expected {expected} values, got {len(row)}"
-                raise at_line(path, reader.line_num, what)
+                what = f"expected {several(expected, 'value')}, got {len(row)}"
+                hint = "; --comment '#' leaves comments out" if text.startswith("#") else ""
+                raise at_line(path, reader.line_num, what + hint)
     except csv.Error as error:
         raise at_line(path, reader.line_num, error) from None
     return rows, lines

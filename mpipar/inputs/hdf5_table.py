@@ -171,11 +171,20 @@ def _check_type(where: str, name: str, dtype: np.dtype[Any]) -> None:
 def _plain(values: Array, where: str) -> list[Any]:
     """Return values as those of Python."""
     if values.dtype.kind == "f":
-        values = values.astype(np.float64)  # a long double would stay one
+        values = _as_doubles(values, where)
     try:
         return list(map(_decoded_text, values.tolist()))
     except UnicodeDecodeError:
         raise BadInput(f"{where!r}: not UTF-8 text") from None
+
+
+def _as_doubles(values: Array, where: str) -> Array:
+    """Return floats as those of Python. Raises BadInput for long doubles that would be rounded."""
+    doubles = values.astype(np.float64)
+    is_same = (doubles == values) | np.isnan(values)
+    if not is_same.all():
+        raise BadInput(f"{where!r}: numbers of more than 64 bits; store them as float64")
+    return doubles
 
 
 def _decoded_text(value: Any) -> Any:

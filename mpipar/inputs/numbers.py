@@ -76,7 +76,7 @@ def _texts_in_csv(path: Path, column: str | None) -> Iterator[tuple[int, str]]:
     check_column(path, name, cells.columns)
     place = cells.columns.index(name)
     for line, row in zip(cells.lines, cells.rows, strict=True):
-        yield line, row[place]
+        yield line, row[place].strip()
 
 
 def _number(path: Path, kind: _Kind, line: int, text: str) -> int | float:

@@ -16,6 +16,7 @@ from mpipar.kernels.pixels import check_depth, compression_of, fitting, is_deep,
 
 with contextlib.suppress(ImportError):  # check_pillow says so
     from PIL import Image, ImageOps
+    from PIL.PngImagePlugin import PngInfo
 
 
 _ONLY_RECOGNISED = {"BUFR", "GRIB", "HDF5", "MPEG", "WMF"}
@@ -26,6 +27,9 @@ _UNFIT = {
     "CMYK": ("PNG", "WEBP", "BMP", "GIF"),
 }
 """Which formats can't have the pixels of a mode."""
+
+_GAMMA = 1 / 2.2
+"""What all readers take for granted, but for PNG and where there is a profile."""
 
 _WITHOUT_ALPHA = ("JPEG", "BMP")
 """Formats without transparent pixels: readers of BMP take no notice of a fourth channel."""
@@ -164,14 +168,15 @@ def convert(
     resize: str,
     format: str,
     quality: int,
-) -> None:
-    """Make one result of one original."""
+) -> bool:
+    """Make one result of one original. Return whether it has more frames, which are left out."""
     with Image.open(source) as original:
         check_depth(original, source)
         kind = str(original.format) if format == "keep" else format.upper()
         profile = original.info.get("icc_profile")
         image = ImageOps.exif_transpose(whole(original))  # decodes the whole file
         own = original.format
+        has_frames = own != "PSD" and getattr(original, "is_animated", False)
     is_unfit = image.mode == "LAB" and kind != "TIFF"
     if kind not in Image.SAVE or is_unfit:
         raise ValueError(f"Pillow can't write {kind} of {image.mode} pixels")
@@ -179,13 +184,17 @@ def convert(
     if is_deep(image):
         image = fitting(image, kind, own)
     elif _needs_colours(image, kind, interpolated=is_interpolated):
-        if image.mode == "CMYK":
-            profile = None
+        if image.mode == "CMYK" and profile:
+            raise ValueError(
+                f"its colours are those of a CMYK profile, which {kind} can't have;"
+                " take --format tiff or jpeg"
+            )
         image = _with_colours(image, kind)
     image = turned(image, rotate, None)
     image = turned(image, 0, size_after(resize, *image.size))
     image = _on_white(image, kind)
     _save(image, target, kind, quality, profile)
+    return has_frames
 
 
 def _on_white(image: Image.Image, kind: str) -> Image.Image:
@@ -209,6 +218,11 @@ def _save(
     options: dict[str, Any] = dict(compression_of(image, kind))
     if kind in ("JPEG", "MPO", "WEBP") or options.get("compression") == "jpeg":
         options["quality"] = quality
+    gamma = _gamma_of(image)
+    if gamma and kind != "PNG":
+        raise ValueError(f"its colours have a gamma of {gamma}, which {kind} can't have")
+    if gamma:
+        options["pnginfo"] = _with_gamma(gamma)
     target.parent.mkdir(parents=True, exist_ok=True)
     aside = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
@@ -216,6 +230,21 @@ def _save(
         os.replace(aside, target)
     finally:
         aside.unlink(missing_ok=True)
+
+
+def _gamma_of(image: Image.Image) -> float:
+    """Return how grey values of a PNG depend on brightness, or 0 if it is as everywhere."""
+    gamma: float = image.info.get("gamma", 0.0)
+    is_known = "icc_profile" in image.info or "srgb" in image.info
+    if is_known or abs(gamma - _GAMMA) < 0.005:
+        return 0.0
+    return gamma
+
+
+def _with_gamma(gamma: float) -> PngInfo:
+    info = PngInfo()
+    info.add(b"gAMA", round(gamma * 1e5).to_bytes(4, "big"))
+    return info
 
 
 def _needs_colours(

@@ -37,6 +37,8 @@ _EXACT_IN_FLOATS = 2**24
 _BITS = 258
 _PHOTOMETRIC = 262
 _FILL_ORDER = 266
+_SAMPLES = 277
+_COLOUR_MAP = 320
 _SAMPLE_FORMAT = 339
 _GDAL_NODATA = 42113
 
@@ -214,12 +216,18 @@ def _lost(image: Image.Image, source: str) -> str:
     if is_deep(image) and image.format not in _DEEP_FORMATS:
         return f"opens {image.format} of {image.mode} pixels in ways that nobody has checked"
     match image.format:
+        case "PNG":
+            return _lost_of_png(image, source)
         case "TIFF":
             return _lost_of_tiff(image)
         case "PPM":
             return _lost_of_ppm(image, source)
         case "JPEG2000":
             return _lost_of_jpeg2000(image, source)
+    return _lost_bits(image, source)
+
+
+def _lost_bits(image: Image.Image, source: str) -> str:
     if not is_deep(image) and _has_more_bits(image, source):
         return _as_bytes(image)
     return ""
@@ -246,12 +254,26 @@ def _has_more_bits(image: Image.Image, source: str) -> bool:
             return re.search(r"\w;16[BLNR]", raw) is not None
 
 
+def _lost_of_png(image: Image.Image, source: str) -> str:
+    bits, colours = _head(source)[24:26]
+    is_grey = colours == 0
+    if is_grey and bits < 8 and "transparency" in image.info:
+        return f"takes the transparent value of PNG of {bits} bits for one of 8 bits"
+    return _lost_bits(image, source)
+
+
 def _lost_of_tiff(image: Image.Image) -> str:
     tags: Any = image.tag_v2  # type: ignore[attr-defined]
     bits = max(tags.get(_BITS, (1,)))
     has_signed = 2 in tags.get(_SAMPLE_FORMAT, (1,))
+    samples = tags.get(_SAMPLES, 1)
+    kept = len(image.getbands())
+    if samples > kept:
+        return f"drops {samples - kept} of {samples} channels of TIFF"
     if bits == 8 and has_signed:
         return "takes signed bytes of TIFF for unsigned ones"
+    if image.mode == "P" and max(tags.get(_COLOUR_MAP, (256,))) < 256:
+        return "takes the 8 bits of a colour map of TIFF for the lower ones of 16"
     if bits <= 8:
         return ""
     if not is_deep(image):
@@ -303,6 +325,8 @@ def _lost_of_jpeg2000(image: Image.Image, source: str) -> str:
         return _as_bytes(image)
     if max(depths) > 8 and depths != {16}:
         return f"stretches pixels of {max(depths)} bits to 16 bits"
+    if min(depths) < 8:
+        return f"stretches pixels of {min(depths)} bits to 8 bits"
     return ""
 
 

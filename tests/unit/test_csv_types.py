@@ -93,3 +93,23 @@ def test_columns_that_are_text_by_name_are_text(texts, tmp_path):
     path = tmp_path / "named.csv"
     path.write_text("x,other\n" + "".join(f'"{text}",a\n' for text in texts), encoding="utf-8")
     assert read_table(path, Reading((("x", "str"),))).column("x") == texts
+
+
+def test_blanks_do_not_count_around_numbers_and_are_kept_in_text(tmp_path):
+    """The truth is pandas', where blanks after a separator are none of the text."""
+    path = tmp_path / "blanks.csv"
+    path.write_text('n, name,x\n1, " a",2.5\n 3 ,"b ", 4.5\n5, "c, d",\xa06\n', "utf-8")
+    kept = pandas.read_csv(path, dtype=str, skipinitialspace=True)
+    table = read_table(path)
+    assert table.column("n") == [1, 3, 5]
+    assert table.column("name") == kept["name"].tolist() == [" a", "b ", "c, d"]
+    assert table.column("x") == ["2.5", "4.5", "\xa06"], "a no-break space is no blank"
+
+
+@pytest.mark.parametrize("missing", ["NA", "n/a", "null", "None", "NaN", ""])
+def test_words_for_what_is_missing_are_nan_where_the_type_is_named(missing, tmp_path):
+    path = tmp_path / "missing.csv"
+    path.write_text(f"x,y\n1.5,a\n{missing},b\n")
+    first, second = read_table(path, Reading((("x", "float"),))).column("x")
+    assert first == 1.5
+    assert math.isnan(second)

@@ -20,6 +20,7 @@ Y, X = np.mgrid[:HEIGHT, :WIDTH]
 GREY = 0.5 + 0.4 * np.sin(X / 9) * np.cos(Y / 7)
 DEEP = (GREY * 65535).astype(np.uint16)
 SIGNED = (GREY * 60000 - 30000).astype(np.int16)
+BYTES = (GREY * 255).astype(np.uint8)
 COLOURS = np.dstack([DEEP, DEEP[::-1], DEEP[:, ::-1]])
 
 
@@ -28,12 +29,13 @@ def all_formats():
     Image.init()
 
 
-def png(path, pixels):
-    """Write a PNG of 16 bits as its specification has it."""
+def png(path, pixels, bits=16, more=()):
+    """Write a PNG as its specification has it; of less than 16 bits a row is packed already."""
     kind = {2: 0, 3: 2}[pixels.ndim] if pixels.shape[2:] != (4,) else 6
-    header = struct.pack(">IIBBBBB", pixels.shape[1], pixels.shape[0], 16, kind, 0, 0, 0)
-    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
-    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    width = pixels.shape[1] if bits >= 8 else pixels.shape[1] * 8 // bits
+    header = struct.pack(">IIBBBBB", width, pixels.shape[0], bits, kind, 0, 0, 0)
+    rows = b"".join(b"\0" + row.astype(">u2" if bits == 16 else "u1").tobytes() for row in pixels)
+    chunks = [(b"IHDR", header), *more, (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
     parts = [
         struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
         for name, data in chunks
@@ -222,6 +224,31 @@ REFUSED = {
         lambda path: netpbm(path, b"P5", 4095, DEEP // 16),
         "stretches grey values of 0 to 4095",
     ),
+    "transparent.png": (
+        lambda path: png(path, BYTES, bits=2, more=[(b"tRNS", b"\0\1")]),
+        "transparent value of PNG of 2 bits",
+    ),
+    "infrared.tif": (
+        tiff(np.dstack([BYTES] * 4), photometric="rgb", extrasamples=["unspecified"]),
+        "drops 1 of 4 channels",
+    ),
+    "two.tif": (
+        tiff(
+            np.dstack([BYTES] * 2),
+            photometric="minisblack",
+            planarconfig="contig",
+            extrasamples=["unspecified"],
+        ),
+        "drops 1 of 2 channels",
+    ),
+    "map.tif": (
+        tiff(
+            BYTES,
+            photometric="palette",
+            colormap=np.arange(768, dtype=np.uint16).reshape(3, 256) // 4,
+        ),
+        "colour map",
+    ),
     "scaled.fits": (fits, "BZERO"),
     "grey.sgi": (sgi, "SGI of more than 8 bits"),
 }
@@ -289,6 +316,34 @@ def test_a_transparent_colour_becomes_a_channel_before_it_is_blended(kind, tmp_p
     assert is_seen.sum() in range(81, 122)
     seen = pixels[is_seen]
     assert (seen[:, 1] <= np.maximum(40, seen[:, 2] + 40)).all(), "no green shines through"
+
+
+def test_a_gamma_is_kept_or_refused(tmp_path):
+    png(tmp_path / "in.png", BYTES, bits=8, more=[(b"gAMA", struct.pack(">I", 100000))])
+    convert(str(tmp_path / "in.png"), tmp_path / "out.png", 90, "100%", "keep", 90)
+    assert b"gAMA\0\1\x86\xa0" in (tmp_path / "out.png").read_bytes()
+    with pytest.raises(ValueError, match=r"a gamma of 1\.0, which TIFF can't have"):
+        convert(str(tmp_path / "in.png"), tmp_path / "out.tif", 0, "100%", "tiff", 90)
+
+
+def test_colours_of_a_cmyk_profile_are_kept_or_refused(tmp_path):
+    path = str(tmp_path / "in.jpg")
+    Image.new("CMYK", (20, 20)).save(path, icc_profile=b"a profile")
+    convert(path, tmp_path / "out.tiff", 0, "100%", "tiff", 90)
+    with Image.open(tmp_path / "out.tiff") as made:
+        assert made.info["icc_profile"] == b"a profile"
+    with pytest.raises(ValueError, match="CMYK profile, which PNG can't have"):
+        convert(path, tmp_path / "out.png", 0, "100%", "png", 90)
+
+
+def test_whether_there_are_more_frames_is_told(tmp_path):
+    pages = np.stack([BYTES, BYTES[::-1]])
+    tifffile.imwrite(tmp_path / "pages.tif", pages, photometric="minisblack")
+    tifffile.imwrite(tmp_path / "page.tif", BYTES)
+    for name, has_more in (("pages.tif", True), ("page.tif", False)):
+        target = tmp_path / f"out-{name}"
+        assert convert(str(tmp_path / name), target, 0, "100%", "keep", 90) is has_more
+        np.testing.assert_array_equal(tifffile.imread(target), BYTES)
 
 
 def test_corners_of_cmyk_and_lab_are_black(tmp_path):
