@@ -92,7 +92,7 @@ def test_n_must_be_a_parameter():
 
     with pytest.raises(TypeError, match="kernel: n='item' is not one of its"):
         driver(n="item", reduction=ExactSum)(kernel)
-    with pytest.raises(TypeError, match="kernel: n should be the name of a parameter.*n=lambda: 9"):
+    with pytest.raises(TypeError, match="kernel: n should be the name"):
         driver(n=9, reduction=ExactSum)(kernel)
 
 
