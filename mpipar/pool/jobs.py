@@ -359,7 +359,9 @@ class ListJob(Job):
             self.put(indices, outcomes, all_well=True)
 
     def put(self, indices: Sequence[int], outcomes: list[Any], *, all_well: bool = False) -> None:  # noqa: D102
-        if all_well and isinstance(indices, range):
+        if all_well and len(indices) == len(self._values):
+            self._values = outcomes
+        elif all_well and isinstance(indices, range):
             self._values[indices.start : indices.stop] = outcomes
         else:
             for index, outcome in zip(indices, outcomes, strict=True):

@@ -61,10 +61,18 @@ class Stored:
     def values(self) -> list[Any]:
         """The outcomes; ABSENT where there is none, or it has been given."""
         if self._values is None:
-            self._values = self.call.values()
-            absent = map(operator.is_, self._values, itertools.repeat(ABSENT))
-            self._is_whole = not any(absent)
+            self._values, has_gaps = self.call.values_and_gaps()
+            self._is_whole = not has_gaps or _are_there(self._values)
         return self._values
+
+    def take_all(self) -> list[Any] | None:
+        """Return all outcomes, if they are there and none has been given."""
+        outcomes = self.values
+        if not self._is_whole or _GIVEN in self._given:
+            return None
+        self._given = bytearray(_GIVEN * len(outcomes))
+        self._values = []
+        return outcomes
 
     def take_block(self, number: int, size: int) -> list[Any] | None:
         """Return all outcomes of a block, if they are there and none has been given."""
@@ -81,6 +89,8 @@ class Stored:
 
     def take(self, index: int) -> Any:
         """Return the outcome of a task; ABSENT if there is none, or it has been given."""
+        if self._given[index]:
+            return ABSENT
         outcome = self.values[index]
         self._given[index] = 1
         self.values[index] = ABSENT
@@ -91,9 +101,13 @@ class Stored:
         digests = self.call.item_digests
         values = self.values
         for index in np.flatnonzero(np.frombuffer(self._given, "u1") == 0).tolist():
-            digest = digests[DIGEST * index : DIGEST * (index + 1)]
+            digest = bytes(digests[DIGEST * index : DIGEST * (index + 1)])
             if digest != NO_DIGEST and values[index] is not ABSENT:
                 yield digest, index
+
+
+def _are_there(outcomes: list[Any]) -> bool:
+    return not any(map(operator.is_, outcomes, itertools.repeat(ABSENT)))
 
 
 class KnownTasks:
@@ -119,6 +133,23 @@ class KnownTasks:
             outcomes = stored.take_block(number, size)
             if outcomes is not None:
                 return outcomes, stored
+        return None
+
+    def whole(self, blocks: list[bytes], tasks: int) -> tuple[list[Any], Stored] | None:
+        """Return the outcomes of a call of just these items, and whose these were; None, if one is
+        missing.
+        """
+        if not blocks or NO_DIGEST in blocks:
+            return None
+        for stored in self._calls:
+            is_same = stored.call.tasks == tasks and stored.call.block_digests == blocks
+            if not is_same or stored.is_taken_up:
+                continue
+            outcomes = stored.take_all()
+            if outcomes is not None:
+                return outcomes, stored
+            if not stored.is_foreign:  # this run goes on with it
+                return None
         return None
 
     def item(self, digest: bytes) -> tuple[Any, Stored] | None:

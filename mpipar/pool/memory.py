@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mpipar.base.text import several
 from mpipar.pool.known import ANY, Known
 from mpipar.runtime.failure import one_line
 from mpipar.runtime.outlets import note
@@ -75,6 +74,11 @@ class Memory:
         """Commit from now on."""
         if self._store.is_kept and self._every:
             threading.Thread(target=self._commit, name="mpipar commits", daemon=True).start()
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether there is an output."""
+        return self._store.is_kept
 
     # What is known.
 
@@ -232,7 +236,8 @@ class Memory:
 
     def _tell_counts(self) -> None:
         if self._found:
-            told = several(self._looked_up, "task")
+            word = "task" if self._looked_up == 1 else "tasks"
+            told = f"{self._looked_up:,} {word}"
             self.say(f"{self._found:,} of {told} were known; the others were evaluated")
 
 

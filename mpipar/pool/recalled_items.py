@@ -107,7 +107,12 @@ class RecalledItems:
         self._marks = _NO_MARKS
 
     def _found(self, tasks: KnownTasks, count: int) -> list[Found]:
-        """Return what is known: whole blocks first, and of the rest one by one."""
+        """Return what is known: all at once, or else whole blocks first, and of the rest one by
+        one.
+        """
+        whole = tasks.whole(self._marks.blocks, count)
+        if whole is not None:
+            return [Found(0, *whole)]
         found: list[Found] = []
         unknown: list[range] = []
         for number, digest in enumerate(self._marks.blocks):
@@ -135,6 +140,8 @@ class RecalledItems:
 
     def _begin(self, tasks: KnownTasks | None, count: int) -> None:
         """Have a call in the file: the one that an earlier run has begun, or a new one."""
+        if not self._memory.is_kept:
+            return
         blocks = self._marks.blocks
         stored = None if tasks is None else tasks.same(blocks, count)
         if stored is not None and stored.call.number is not None:

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from typing import Any
 
 import numpy as np
 
 _LONG_DOUBLE = 10  # bytes of its 16 that mean something, on x86
+
+
+def is_masked(kind: type) -> bool:
+    """Return whether a type is that of masked arrays, whose module takes time to load."""
+    return kind is getattr(sys.modules.get("numpy.ma"), "MaskedArray", None)
 
 
 def metadata_of(dtype: Any) -> str:

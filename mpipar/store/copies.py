@@ -57,5 +57,5 @@ def _tasks(call: StoredCall) -> Iterator[tuple[int, bytes, bool]]:
     another file that had its outcome.
     """
     for index, worker in zip(call.row_indices.tolist(), call.row_workers.tolist(), strict=True):
-        digest = call.item_digests[DIGEST * index : DIGEST * (index + 1)]
+        digest = bytes(call.item_digests[DIGEST * index : DIGEST * (index + 1)])
         yield index, call.function + digest, worker == ELSEWHERE

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import marshal
+import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -30,6 +31,8 @@ _MOST_KNOWN = 64  # functions and classes; those made anew for each call are man
 _SPARE = 8
 _LONGEST_REASON = 200
 _SIZE = 16
+_WORDS = range(-(2**31), 2**31)
+_WORD = np.dtype([("mark", "S1"), ("number", "<i4")])
 _SCALARS: dict[type, tuple[str, str]] = {
     kind: (kind.__name__, np.dtype(kind).str)
     for kind in (np.float64, np.float32, np.int64, np.int32)
@@ -126,9 +129,11 @@ class Fingerprints:
 
     def block(self, items: Sequence[Any]) -> bytes | None:
         """Return one fingerprint of many items, or None if that takes as long as one of each."""
+        if type(items) is range and _are_words(items):
+            return digest(_marshalled(items))
         kinds = set(map(type, items))
         if kinds <= PLAIN:
-            return digest(marshal.dumps(list(items), 2))
+            return digest(marshal.dumps(_as_list(items), 2))
         if len(kinds) > 1:
             return None
         kind = kinds.pop()
@@ -242,8 +247,27 @@ def _of_tuples(items: Sequence[Any]) -> bytes | None:
     """Return the fingerprint of tuples, if what is in them is plain."""
     kinds = set(map(type, itertools.chain.from_iterable(items)))
     if kinds <= PLAIN:
-        return digest(marshal.dumps(list(items), 2))
+        return digest(marshal.dumps(_as_list(items), 2))
     return None
+
+
+def _as_list(items: Sequence[Any]) -> list[Any]:
+    if type(items) is list:
+        return items
+    return list(items)
+
+
+def _are_words(numbers: range) -> bool:
+    """Return whether there are numbers, and each has 32 bits."""
+    return len(numbers) > 0 and numbers[0] in _WORDS and numbers[-1] in _WORDS
+
+
+def _marshalled(numbers: range) -> bytes:
+    """Return what marshal makes of a list of such numbers, each of 32 bits."""
+    words = np.empty(len(numbers), _WORD)
+    words["mark"] = b"i"
+    words["number"] = np.arange(numbers.start, numbers.stop, numbers.step)
+    return b"[" + struct.pack("<I", len(numbers)) + words.tobytes()
 
 
 def _of_scalars(items: Sequence[Any], kind: type) -> bytes | None:

@@ -82,6 +82,14 @@ def unpacked(
         raise ValueError(f"these are no {count} outcomes ({error!r})") from None
 
 
+def are_all_there(data: bytes) -> bool:
+    """Return whether each outcome of a block is there, and can be made anywhere."""
+    tag = data[:1]
+    if tag == b"T":
+        return all(map(are_all_there, _columns(_body(data))))
+    return tag in _READERS and tag != b"V"
+
+
 def form(data: bytes) -> bytes:
     """Return what blocks have in common that can be joined."""
     tag = data[:1]

@@ -37,8 +37,9 @@ from mpipar.store.checkpoint import (
 )
 from mpipar.store.files import flush_to_disk, write_hdf5
 from mpipar.store.identity import INPUTS, MIXED, inputs_of_both, whole_identity
-from mpipar.store.output_check import is_empty, may_write, reason_of, state_of
+from mpipar.store.output_check import is_empty, reason_of, state_of
 from mpipar.store.output_folder import check_is_free, empty, locked
+from mpipar.store.output_place import may_write
 from mpipar.store.result import fill
 from mpipar.store.row_checks import look_through, without
 from mpipar.store.row_joining import complete

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import importlib.metadata
 import marshal
 import sys
 import types
@@ -108,8 +107,10 @@ def _version(package: str) -> str | None:
     there = vars(sys.modules[package]).get("__version__") if package in sys.modules else None
     if isinstance(there, str):
         return there
+    from importlib.metadata import version  # takes time to load
+
     try:
-        return importlib.metadata.version(package)
+        return version(package)
     except Exception:  # there are packages of other names, and broken ones
         return None
 

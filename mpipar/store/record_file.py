@@ -36,7 +36,7 @@ class RecordFile:
         self._is_new = False
         self._length = 0
 
-    def append(self, *data: bytes) -> None:
+    def append(self, *data: bytes | memoryview) -> None:
         """Append a record, which is on the disk after :meth:`sync`. Raises OSError; then nothing
         has changed.
         """
@@ -66,7 +66,7 @@ class RecordFile:
             flush_to_disk(self.path.parent)
             self._is_new = False
 
-    def append_and_sync(self, *data: bytes) -> None:
+    def append_and_sync(self, *data: bytes | memoryview) -> None:
         """Append a record and wait until it is on the disk. Raises OSError; then nothing has
         changed.
         """

@@ -8,10 +8,11 @@ that what damages one leaves the other.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -26,6 +27,9 @@ _AT_ONCE = 2**24
 _LARGE = 2**26  # bytes of rows that are left out, as reading them takes long
 
 
+Bytes = np.ndarray[tuple[int], np.dtype[np.uint8]]
+
+
 def seal(path: Path, *, all_of_it: bool = False) -> None:
     """Put a seal on a file that HDF5 has closed; on large rows, too, if ``all_of_it`` is to be
     sealed. Raises OSError.
@@ -34,7 +38,8 @@ def seal(path: Path, *, all_of_it: bool = False) -> None:
     has_large = length > _LARGE and not all_of_it
     left_out = _large_rows(path) if has_large else []
     with path.open("r+b") as file:
-        about = {"length": length, "left_out": left_out, "digest": _digest(file, length, left_out)}
+        checksum = _digest(_in_file(file), length, left_out)
+        about = {"length": length, "left_out": left_out, "digest": checksum}
         data = json.dumps(about).encode()
         one = _MARK + b"%08x %08x " % (len(data), zlib.crc32(data)) + data
         one += bytes(-len(one) % _APART)
@@ -50,15 +55,29 @@ def check_seal(path: Path) -> bool:
         about = _seal_of(file)
         if about is None:
             return False
-        length = about["length"]
-        left_out = about["left_out"]
-        size = file.seek(0, os.SEEK_END)
-        if size < length or _digest(file, length, left_out) != about["digest"]:
-            raise BadInput(
-                f"{str(path)!r} is damaged: it isn't what mpipar has written (its checksum is"
-                " another)"
-            )
+        _compare(path, about, file.seek(0, os.SEEK_END), _in_file(file))
     return True
+
+
+def sealed_bytes(path: Path) -> bytes | None:
+    """Return all that is in a file, read once; None if it has no seal. Raises as
+    :func:`check_seal`.
+    """
+    data = path.read_bytes()
+    about = _seal_of(io.BytesIO(data))
+    if about is None:
+        return None
+    _compare(path, about, len(data), _in_memory(data))
+    return data
+
+
+def _compare(path: Path, about: dict[str, Any], size: int, pieces: _Pieces) -> None:
+    """Raise BadInput if a file isn't as its seal says."""
+    length = about["length"]
+    if size < length or _digest(pieces, length, about["left_out"]) != about["digest"]:
+        raise BadInput(
+            f"{str(path)!r} is damaged: it isn't what mpipar has written (its checksum is another)"
+        )
 
 
 def _large_rows(path: Path) -> list[list[int]]:
@@ -78,26 +97,39 @@ def _large_rows(path: Path) -> list[list[int]]:
     return sorted(found)
 
 
-def _digest(file: BinaryIO, length: int, left_out: list[list[int]]) -> int:
+_Pieces = Callable[[int, int], Iterator[Bytes]]
+"""Gives what is from one place to another, some at a time."""
+
+
+def _digest(pieces: _Pieces, length: int, left_out: list[list[int]]) -> int:
     """Return the checksum of so many bytes, but for places that are left out."""
     checksum = 0
     position = 0
     for place, size in [*left_out, [length, 0]]:
-        for piece in _pieces(file, position, place):
+        for piece in pieces(position, place):
             checksum = digest(piece, checksum)
         position = place + size
     return checksum
 
 
-def _pieces(
-    file: BinaryIO,
-    start: int,
-    stop: int,
-) -> Iterator[np.ndarray[tuple[int], np.dtype[np.uint8]]]:
-    file.seek(start)
-    while start < stop and (data := file.read(min(_AT_ONCE, stop - start))):
-        start += len(data)
-        yield np.frombuffer(data, np.uint8)
+def _in_file(file: BinaryIO) -> _Pieces:
+    def pieces(start: int, stop: int) -> Iterator[Bytes]:
+        file.seek(start)
+        while start < stop and (data := file.read(min(_AT_ONCE, stop - start))):
+            start += len(data)
+            yield np.frombuffer(data, np.uint8)
+
+    return pieces
+
+
+def _in_memory(data: bytes) -> _Pieces:
+    whole = np.frombuffer(data, np.uint8)
+
+    def pieces(start: int, stop: int) -> Iterator[Bytes]:
+        for begin in range(start, stop, _AT_ONCE):
+            yield whole[begin : min(begin + _AT_ONCE, stop)]
+
+    return pieces
 
 
 def _seal_of(file: BinaryIO) -> dict[str, Any] | None:

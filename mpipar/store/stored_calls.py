@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -9,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mpipar.store.outcome_blocks import unpacked
+from mpipar.store.outcome_blocks import are_all_there, unpacked
 from mpipar.store.outcome_codec import ABSENT, Classes, loaded_class
 from mpipar.store.pickled_outcomes import unpickled
 
@@ -58,7 +59,7 @@ class StoredCall:
         Name of the function.
     block_digests : list of bytes
         Of 4096 of its items at a time; none where these were handed in one by one.
-    item_digests : bytes
+    item_digests : bytes or memoryview
         Of all its items, one after the other; NO_DIGEST where there is none.
     row_indices, row_workers : numpy.ndarray
         Index of each task with an outcome, and who evaluated it (the number of a worker, or EARLIER
@@ -79,7 +80,7 @@ class StoredCall:
     function: bytes
     name: str
     block_digests: list[bytes] = field(default_factory=list)
-    item_digests: bytes = b""
+    item_digests: bytes | memoryview = b""
     row_indices: Array = field(default_factory=lambda: np.empty(0, "<i8"))
     row_workers: Array = field(default_factory=lambda: np.empty(0, "<i4"))
     pieces: list[Piece] = field(default_factory=list)
@@ -112,19 +113,26 @@ class StoredCall:
         find : callable
             ``find(module, name)``: a class that is loaded, or None.
         """
-        found: list[Any] = []
-        for piece in self.pieces:
-            found += _values_of(piece, find)
-        are_all_in_order = np.array_equal(self.row_indices, np.arange(self.tasks))
-        values = found
-        if not are_all_in_order:
-            values = [ABSENT] * self.tasks
-            for first, start, stop in _neighbours(self.row_indices):
-                values[first : first + stop - start] = found[start:stop]
-        for index, data in self.pickled.items():
-            if values[index] is ABSENT:
-                values[index] = unpickled(data)
+        values, _ = self.values_and_gaps(find)
         return values
+
+    def values_and_gaps(self, find: Classes = loaded_class) -> tuple[list[Any], bool]:
+        """Return the same, and whether one may be ABSENT."""
+        parts = []
+        has_gaps = False
+        for piece in self.pieces:
+            values = _values_of(piece, find)
+            if values is None or not are_all_there(piece.data):
+                has_gaps = True
+            parts.append([ABSENT] * piece.outcomes if values is None else values)
+        runs = sorted(_neighbours(self.row_indices))
+        if not _are_all(runs, self.tasks):
+            has_gaps = True
+        found = _in_order(parts, runs, self.tasks)
+        for index, data in self.pickled.items():
+            if found[index] is ABSENT:
+                found[index] = unpickled(data)
+        return found, has_gaps
 
 
 def forget_workers(calls: Iterable[StoredCall]) -> None:
@@ -133,14 +141,43 @@ def forget_workers(calls: Iterable[StoredCall]) -> None:
         call.row_workers = np.minimum(call.row_workers, EARLIER)
 
 
-def _neighbours(indices: Array) -> Iterator[tuple[int, int, int]]:
-    """Yield the first index of each run of neighbouring ones, and from where to where it is."""
+class _Run(NamedTuple):
+    """Outcomes of neighbouring tasks: of which, and where they are."""
+
+    first: int
+    start: int
+    stop: int
+
+
+def _neighbours(indices: Array) -> Iterator[_Run]:
+    """Yield the runs of neighbouring tasks."""
     breaks = np.flatnonzero(np.diff(indices) != 1) + 1
     starts = [0, *breaks.tolist()]
     stops = [*breaks.tolist(), len(indices)]
     for start, stop in zip(starts, stops, strict=True):
         if start < stop:
-            yield int(indices[start]), start, stop
+            yield _Run(int(indices[start]), start, stop)
+
+
+def _are_all(runs: list[_Run], tasks: int) -> bool:
+    """Return whether runs, which are in order, have each task once."""
+    reached = 0
+    for first, start, stop in runs:
+        if first != reached:
+            return False
+        reached += stop - start
+    return reached == tasks
+
+
+def _in_order(parts: list[list[Any]], runs: list[_Run], tasks: int) -> list[Any]:
+    """Return outcomes in the order of their tasks, ABSENT where there is none."""
+    if len(parts) == len(runs) == 1 and len(parts[0]) == tasks:
+        return parts[0]
+    found = list(itertools.chain.from_iterable(parts))
+    values = [ABSENT] * tasks
+    for first, start, stop in runs:
+        values[first : first + stop - start] = found[start:stop]
+    return values
 
 
 def check_rows(call: StoredCall) -> None:
@@ -152,11 +189,11 @@ def check_rows(call: StoredCall) -> None:
         raise ValueError(f"{call.name} has outcomes of tasks that it hasn't")
 
 
-def _values_of(piece: Piece, find: Classes) -> list[Any]:
-    """Return the outcomes of a piece; ABSENT, if it is damaged."""
-    if zlib.crc32(piece.data) == piece.checksum:
-        try:
-            return unpacked(piece.data, piece.outcomes, find)
-        except ValueError:
-            pass
-    return [ABSENT] * piece.outcomes
+def _values_of(piece: Piece, find: Classes) -> list[Any] | None:
+    """Return the outcomes of a piece; None, if it is damaged."""
+    if zlib.crc32(piece.data) != piece.checksum:
+        return None
+    try:
+        return unpacked(piece.data, piece.outcomes, find)
+    except ValueError:
+        return None

@@ -24,8 +24,8 @@ from mpipar.store import task_tables
 from mpipar.store.copies import each_once, forget_copies
 from mpipar.store.files import flush_to_disk, own_name, write_hdf5
 from mpipar.store.outcome_blocks import packed
-from mpipar.store.output_check import may_write
 from mpipar.store.output_folder import check_is_free, empty, locked
+from mpipar.store.output_place import may_write
 from mpipar.store.pickled_outcomes import (
     PickledLog,
     PickledTask,

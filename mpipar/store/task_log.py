@@ -140,7 +140,7 @@ class TaskLog:
             self._workers[who] = number
         return number
 
-    def _append(self, *data: bytes) -> None:
+    def _append(self, *data: bytes | memoryview) -> None:
         if self._head is not None:
             self._file.append(b"R", self._head)
             self._head = None
@@ -300,8 +300,9 @@ def _call_of(told: memoryview) -> StoredCall:
     )
 
 
-def digests_in(data: bytes) -> list[bytes]:
+def digests_in(data: bytes | memoryview) -> list[bytes]:
     """Return digests that lie one after the other."""
+    data = bytes(data)
     return [data[at : at + DIGEST] for at in range(0, len(data), DIGEST)]
 
 
@@ -348,11 +349,15 @@ def _put_digests(there: bytearray, indices: Array, digests: bytes) -> None:
         there[index * DIGEST : (index + 1) * DIGEST] = digests[at * DIGEST : (at + 1) * DIGEST]
 
 
+def _first(part: _Tasks) -> int:
+    return int(part.indices[0])
+
+
 def _fill(call: StoredCall, grown: _Growing) -> None:
-    """Give a call the outcomes of tasks: those of one form beside each other."""
+    """Give a call the outcomes of tasks: those of one form beside each other, and in order."""
     call.item_digests = bytes(grown.digests)
     by_form: dict[bytes, list[_Tasks]] = {}
-    for part in grown.tasks:
+    for part in sorted(grown.tasks, key=_first):
         by_form.setdefault(form(part.data), []).append(part)
     indices = [call.row_indices]
     workers = [call.row_workers]

@@ -120,7 +120,7 @@ class _Columns:
         self._calls: list[tuple[float, ...]] = []
         self._functions: list[tuple[str, str]] = []
         self._pieces: list[tuple[int, ...]] = []
-        self._digests: list[bytes] = []
+        self._digests: list[bytes | memoryview] = []
         self._blocks: list[bytes] = []
         self._outcomes: list[bytes] = []
         self._indices: list[Array] = [np.empty(0, "<i8")]
@@ -161,23 +161,27 @@ class _Columns:
         }
 
 
-def _bytes(parts: Sequence[bytes]) -> Array:
+def _bytes(parts: Sequence[bytes | memoryview]) -> Array:
     return np.frombuffer(b"".join(parts), "u1")
 
 
 def read(path: Path) -> Tasks:
     """Return all that a file has. Raises BadInput if it isn't of a script, or is damaged."""
-    if not untrusted_hdf5.is_sealed(path):
-        with untrusted_hdf5.opened(path):  # which says what it is otherwise
-            pass
-        raise BadInput(f"{str(path)!r} isn't as mpipar has written it: it has no seal")
-    with untrusted_hdf5.opened(path, is_checked=True) as file:
-        return get(path, file)
+    with untrusted_hdf5.opened_whole(path) as (file, data):
+        return get(path, file, data)
 
 
-def get(path: Path, file: h5py.File) -> Tasks:
+def get(path: Path, file: h5py.File, whole: bytes | None = None) -> Tasks:
     """Return all that an open file has. Raises BadInput if it isn't of a script; what h5py and
     NumPy raise, if it is damaged.
+
+    Parameters
+    ----------
+    path : Path
+        For messages.
+    file : h5py.File
+    whole : bytes, optional
+        All that is in it, if that has been read.
     """
     if MARK not in file.attrs:
         raise BadInput(f"{str(path)!r} doesn't hold the outcomes of a script's tasks")
@@ -190,7 +194,7 @@ def get(path: Path, file: h5py.File) -> Tasks:
     return Tasks(
         about,
         bool(file.attrs["finished"]),
-        _calls(file),
+        _calls(file, whole),
         untrusted_hdf5.table(file, "workers", WORKERS),
         untrusted_hdf5.table(file, "timeline", SPANS),
     )
@@ -202,9 +206,9 @@ def counts(file: h5py.File) -> tuple[int, int]:
     return int(calls["items"].sum()), int(calls["outcomes"].sum())
 
 
-def _calls(file: h5py.File) -> list[StoredCall]:
+def _calls(file: h5py.File, whole: bytes | None) -> list[StoredCall]:
     names = json.loads(_column(file, "functions", "u1").tobytes())
-    cut = _Cut(file)
+    cut = _Cut(file, whole)
     calls = []
     rows = untrusted_hdf5.table(file, "calls", _CALLS).tolist()
     for number, (row, (function, name)) in enumerate(zip(rows, names, strict=True)):
@@ -213,7 +217,7 @@ def _calls(file: h5py.File) -> list[StoredCall]:
             number=number,
             function=bytes.fromhex(function),
             name=str(name),
-            item_digests=cut.next("digests", items).tobytes(),
+            item_digests=cut.next("digests", items).reshape(-1).data,
             block_digests=digests_in(cut.next("blocks", blocks).tobytes()),
             row_indices=cut.next("indices", outcomes),
             row_workers=cut.next("evaluated_by", outcomes),
@@ -230,13 +234,13 @@ def _calls(file: h5py.File) -> list[StoredCall]:
 class _Cut:
     """Columns of a file, from which each call takes its rows."""
 
-    def __init__(self, file: h5py.File) -> None:
+    def __init__(self, file: h5py.File, whole: bytes | None) -> None:
         self._columns = {
-            "digests": _column(file, "digests", "u1", DIGEST),
-            "blocks": _column(file, "blocks", "u1", DIGEST),
-            "indices": _column(file, "indices", "<i8"),
-            "evaluated_by": _column(file, "evaluated_by", "<i4"),
-            "outcomes": _column(file, "outcomes", "u1"),
+            "digests": _column(file, "digests", "u1", DIGEST, whole),
+            "blocks": _column(file, "blocks", "u1", DIGEST, whole),
+            "indices": _column(file, "indices", "<i8", None, whole),
+            "evaluated_by": _column(file, "evaluated_by", "<i4", None, whole),
+            "outcomes": _column(file, "outcomes", "u1", None, whole),
         }
         self._at = dict.fromkeys(self._columns, 0)
         self._pieces = iter(untrusted_hdf5.table(file, "pieces", _PIECES).tolist())
@@ -261,8 +265,11 @@ def _column(
     name: str,
     dtype: str,
     width: int | None = None,
+    whole: bytes | None = None,
 ) -> Array:
-    """Return a dataset of numbers that lies in the file as a whole. Raises ValueError."""
+    """Return a dataset of numbers that lies in the file as a whole; of one that has been read, what
+    is there. Raises ValueError.
+    """
     found = untrusted_hdf5.dataset(file, name)
     if found is None or found.dtype != np.dtype(dtype):
         raise ValueError(f"there are no {name!r}")
@@ -271,5 +278,8 @@ def _column(
         raise ValueError(f"{name!r} is not stored as mpipar does")
     if untrusted_hdf5.stored_bytes(found) < found.nbytes:
         raise ValueError(f"{name!r} is not all there")
-    data: Array = found[...]
-    return data
+    place = found.id.get_offset()
+    if whole is None or place is None:
+        data: Array = found[...]
+        return data
+    return np.frombuffer(whole, found.dtype, found.size, place).reshape(found.shape)

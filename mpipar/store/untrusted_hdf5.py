@@ -7,6 +7,7 @@ limit is read, and what comes back is plain Python and NumPy without objects but
 from __future__ import annotations
 
 import contextlib
+import io
 import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -16,7 +17,7 @@ import h5py
 import numpy as np
 
 from mpipar.base.errors import BadInput
-from mpipar.store.seal import check_seal
+from mpipar.store.seal import check_seal, sealed_bytes
 
 MOST_BYTES = 2**28
 """A table that is larger is not read."""
@@ -61,6 +62,25 @@ def opened(path: Path, *, is_checked: bool = False) -> Iterator[h5py.File]:
             check_seal(path)
         with _without_lock(path) as file:
             yield file
+    except BadInput:
+        raise
+    except BROKEN as error:
+        raise BadInput(f"{str(path)!r} is damaged ({_reason(error)})") from None
+
+
+@contextlib.contextmanager
+def opened_whole(path: Path) -> Iterator[tuple[h5py.File, bytes]]:
+    """Read a file that has a seal as a whole, once, and open it in memory; gives its bytes, too.
+    Raises BadInput as :func:`opened`, or if it has no seal.
+    """
+    if _first_bytes(path) != SIGNATURE:
+        raise BadInput(f"{str(path)!r} is not an HDF5 file")
+    try:
+        data = sealed_bytes(path)
+        if data is None:
+            raise BadInput(f"{str(path)!r} isn't as mpipar has written it: it has no seal")
+        with h5py.File(io.BytesIO(data), "r") as file:
+            yield file, data
     except BadInput:
         raise
     except BROKEN as error:

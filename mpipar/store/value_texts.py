@@ -6,8 +6,8 @@ import datetime
 import decimal
 import fractions
 import pathlib
+import sys
 import uuid
-import zoneinfo
 from collections.abc import Callable
 from typing import Any
 
@@ -57,10 +57,11 @@ def zone_as_texts(zone: Any) -> list[str] | None:
         has_name = not _is_difference_to_utc(zone)
         name = [zone.tzname(None)] if has_name else []
         return [text_of(zone.utcoffset(None)), *name]
-    if type(zone) is zoneinfo.ZoneInfo and zone.key is not None:
-        is_the_one = zoneinfo.ZoneInfo(zone.key) is zone
-        return ["zoneinfo", zone.key, ""] if is_the_one else None
-    return None
+    zoneinfo = sys.modules.get("zoneinfo")
+    if zoneinfo is None or type(zone) is not zoneinfo.ZoneInfo or zone.key is None:
+        return None
+    is_the_one = zoneinfo.ZoneInfo(zone.key) is zone
+    return ["zoneinfo", zone.key, ""] if is_the_one else None
 
 
 def _zone_of(texts: list[str]) -> datetime.tzinfo | None:
@@ -68,7 +69,9 @@ def _zone_of(texts: list[str]) -> datetime.tzinfo | None:
         case []:
             return None
         case ["zoneinfo", key, _]:
-            return zoneinfo.ZoneInfo(key)
+            from zoneinfo import ZoneInfo  # takes time to load
+
+            return ZoneInfo(key)
         case [offset, *name]:
             return datetime.timezone(TEXTS[datetime.timedelta](offset), *name)
     raise ValueError("there is no such zone")

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from mpipar.store.array_digests import digest_of_numbers, metadata_of
+from mpipar.store.array_digests import digest_of_numbers, is_masked, metadata_of
 from mpipar.store.class_parts import name_of
 from mpipar.store.own_code import module_of
 from mpipar.store.pickling import BY_VALUE, PROTOCOL, fresh, reduced_by_pickle
@@ -284,6 +284,9 @@ class ValueWriter:
             if kind.__module__ == "numpy":
                 self.scalar(value)
                 return
+        elif is_masked(kind):
+            self.masked(value)
+            return
         elif name_of(kind) == "cython_function_or_method":
             self.define(value)
             return
@@ -351,7 +354,6 @@ _WRITERS = {
     classmethod: "wrapper",
     functools.cached_property: "cached_property",
     np.ndarray: "array",
-    np.ma.MaskedArray: "masked",
     np.ufunc: "define",
     type(...): "ellipsis",
     type(functools.cache(len)): "cached",

@@ -27,6 +27,7 @@ from typing import Any
 
 import numpy as np
 
+from mpipar.store.array_digests import is_masked
 from mpipar.store.value_texts import (
     TEXTS,
     TIMES,
@@ -93,6 +94,8 @@ class Dumper:
             return self._scalar(value)
         if kind in TIMES and not is_plain_time(value):
             return self._time(value)
+        if is_masked(kind):
+            return _masked(self, value)
         if kind in TEXTS:
             return ["n", kind.__name__, text_of(value)]
         return self.other(value)
@@ -287,7 +290,6 @@ _MAKERS: dict[type, Callable[[Any, Any], Any]] = {
     slice: lambda dumper, value: ["S", *_ends(dumper, value)],
     fractions.Fraction: lambda _, value: ["q", hex(value.numerator), hex(value.denominator)],
     np.ndarray: lambda dumper, value: dumper.array(value),
-    np.ma.MaskedArray: _masked,
 }
 
 _READERS: dict[str, Callable[..., Any]] = {

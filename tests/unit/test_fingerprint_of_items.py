@@ -26,7 +26,7 @@ from types import MappingProxyType, SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
@@ -507,6 +507,17 @@ def test_blocks_of_plain_items_have_fingerprints():
     assert None not in found
     assert found[0] == found[1]
     assert len(set(found)) == len(found) - 1
+
+
+ENDS = st.integers(-(2**32), 2**32)
+
+
+@settings(max_examples=100, deadline=None)
+@given(ENDS, st.integers(0, 40), st.integers(-(2**30), 2**30).filter(bool))
+@example(2**31 - 5, 10, 1)
+def test_a_block_of_a_range_is_one_of_its_numbers(start, count, step):
+    items = range(start, start + count * step, step)
+    assert Fingerprints().block(items) == Fingerprints().block(list(items))
 
 
 @pytest.mark.parametrize("items", [[[1]], [ARRAY], [(1, [2])], [Point(1)], [1.0, np.float64(1)]])

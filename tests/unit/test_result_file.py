@@ -18,7 +18,7 @@ from mpipar.runtime.result import Result
 from mpipar.runtime.timeline import Span
 from mpipar.store.attributes import FORMAT
 from mpipar.store.output import OutputFile
-from mpipar.store.output_check import check
+from mpipar.store.output_place import check
 
 PARAMETERS = {
     "steps": 1000,

@@ -197,6 +197,26 @@ def times_given(store):
     return counts
 
 
+def test_a_call_is_given_as_a_whole_and_once(path):
+    store = opened(path)
+    keep(store, begin_map(store, 5), range(5))
+    keep(store, begin_map(store, 5), [0, 1, 3])
+    store.finish()
+    calls = opened(None, known=[path]).calls
+    blocks = calls[0].block_digests
+    tasks = Known(calls).of(MAP)
+    assert tasks.item(digest(2)) is not None
+    assert tasks.whole(blocks, 5) is None, "neither call has all that is to be given"
+    tasks = Known(calls).of(MAP)
+    assert tasks.whole(blocks, 4) is None, "as many tasks"
+    outcomes, stored = tasks.whole(blocks, 5)
+    assert outcomes == [outcome(index) for index in range(5)]
+    assert stored.call is calls[0]
+    assert tasks.whole(blocks, 5) is None
+    given = [tasks.item(digest(index)) for index in range(5)]
+    assert [each is not None for each in given] == [True, True, False, True, False]
+
+
 def test_an_outcome_that_is_in_several_files_is_given_once(path, tmp_path):
     store = opened(path)
     keep(store, begin_map(store, 5), range(3))
