@@ -18,8 +18,9 @@ from typing import Any
 import hypothesis
 import pytest
 from suite import account, rings
-from suite.limits import Limit, stacks_of
+from suite.limits import Limit
 from suite.rings import pytest_collection_modifyitems, pytest_runtest_protocol  # noqa: F401 (hooks)
+from suite.stacks import end_hung, seconds_of
 from suite.warm import Warm, can_be_warm
 
 from mpipar.runtime import outlets
@@ -33,6 +34,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # test starts, …
 for name in ("COLUMNS", "PYTEST_ADDOPTS", "MPIPAR_WORKERS", *THREAD_VARIABLES):
     os.environ.pop(name, None)
+# Whatever hangs is asked where it is (suite/stacks.py).
+os.environ["PYTHONFAULTHANDLER"] = "1"
 # MPICH's UCX warns, on stdout, of network interfaces that go away while it looks: those of the
 # tests' Slurm do.
 os.environ.setdefault("UCX_LOG_LEVEL", "fatal")
@@ -113,10 +116,9 @@ def start(
     **options
         Of Popen.
     """
-    environment = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", **(env or {})}
     process = subprocess.Popen(
         command,
-        env=environment,
+        env=environment(env),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -131,24 +133,27 @@ def start(
     return Finished(process.returncode, stdout, stderr)
 
 
+def environment(more: dict[str, str] | None = None) -> dict[str, str]:
+    """Return the environment of what is started."""
+    return {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", **(more or {})}
+
+
 def communicate(process: subprocess.Popen[str], timeout: float) -> tuple[str, str]:
     """Return what a process prints until it ends. Where it hangs, fail with its stacks, and kill
     its group.
     """
-    limit = Limit(timeout)
+    limit = Limit(timeout, lambda: seconds_of(process.pid))
     while True:
         try:
             return process.communicate(timeout=max(limit.left, 0.1))
         except subprocess.TimeoutExpired:
             if not limit.is_over:
                 continue
-        stacks = stacks_of(process.pid)
-        os.killpg(process.pid, signal.SIGKILL)
-        stdout, stderr = process.communicate()
+        stdout, stderr, where = end_hung(process)
         command = (
             " ".join(map(str, process.args)) if isinstance(process.args, list) else process.args
         )
-        pytest.fail(f"hung: {limit}: {command}\nstdout: {stdout}\nstderr: {stderr}\n{stacks}")
+        pytest.fail(f"hung: {limit}: {command}\nstdout: {stdout}\nstderr: {stderr}\n{where}")
 
 
 WARM = Warm()

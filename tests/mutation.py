@@ -2,11 +2,12 @@
 
     make mutation [SAMPLE=100]
 
-Cosmic Ray makes the changes, in a copy of the tree. Which tests run a line tells coverage, once; only
-these are run. What has been tried is kept in ``build/mutation``, so that an
-interrupted campaign goes on, and a larger sample adds to it; ``make clean`` begins anew.
+Cosmic Ray makes the changes, one a line, in copies of the tree. What is run for each are the files
+of tests/unit that import the changed module, those that import least else first. What has been
+tried is kept in ``build/mutation``, so that an interrupted campaign goes on, and a larger sample
+adds to it; ``make clean`` begins anew.
 
-    --again        tries those that survived with the tests of today, whole files of them
+    --again        tries those that survived with the tests of today
 """
 
 from __future__ import annotations
@@ -16,33 +17,30 @@ import ast
 import collections
 import functools
 import json
-import os
+import queue
 import random
 import re
-import shlex
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import attrs
+import cosmic_ray.plugins
 from cosmic_ray.commands.init import init
-from cosmic_ray.mutating import mutate_and_test
+from cosmic_ray.mutating import use_mutation
 from cosmic_ray.work_db import WorkDB, use_db
-from cosmic_ray.work_item import MutationSpec, TestOutcome, WorkItem, WorkResult
+from cosmic_ray.work_item import MutationSpec, WorkItem
 from suite.copies import ROOT, copy_tree, environment_of
 
 MUTATED = ("core", "store", "runtime/schedule.py", "batch/verdict.py")
 FOLDER = ROOT / "build/mutation"
-TREE, SESSION, CONTEXTS = FOLDER / "tree", FOLDER / "session.sqlite", FOLDER / "contexts.json"
-CHANGES = FOLDER / "changes.json"
-TESTS = "tests/unit"
-_USES = re.compile(r"\bmpipar\.(core|store|runtime\.schedule|batch\.verdict)\b")
-# What these test is elsewhere, and takes minutes.
-_OF_OTHERS = ("architecture", "cancel", "model", "show", "status", "step", "timeline_picture")
-MOST_TESTS, MOST_FILES = 150, 12  # for a line that hundreds run
+TREE, CHANGES, RESULTS = FOLDER / "tree", FOLDER / "changes.json", FOLDER / "results.jsonl"
+MOST_FILES = 5  # of tests that are run for a change
 SECONDS = 600.0  # after which a change makes the tests hang
+PASSED = 0  # pytest's exit code
 
 # Changes of what decides; "is" for "==" does the same for small numbers, and so on.
 _OPERATORS = re.compile(
@@ -52,36 +50,43 @@ _OPERATORS = re.compile(
     r"|ReplaceBreakWithContinue|ReplaceContinueWithBreak|ExceptionReplacer|NumberReplacer"
     r"|ZeroIterationForLoop)"
 )
+_MODULE = re.compile(r"^(?:from|import) (mpipar\.[\w.]+)(?: import (.*))?", re.MULTILINE)
+# These look at all of the source, or take minutes for what is elsewhere.
+_OF_OTHERS = {"architecture", "density", "model", "show", "status", "step", "timeline_picture"}
 
 
 # --- which changes there are ------------------------------------------------------------------------
 
 
-def sampled(paths: list[Path], count: int | None, seed: int) -> list[WorkItem]:
-    """Return changes of some modules, one a line, in a random order: so many, or one for each."""
+def sampled(count: int | None, seed: int) -> list[MutationSpec]:
+    """Return changes, one a line, in a random order: so many, or one for each."""
     by_line = collections.defaultdict(list)
-    for change in _all_changes(paths):
+    for change in _all_changes():
         by_line[change.module_path, change.start_pos[0]].append(change)
     lines = sorted(by_line)
     order = random.Random(seed)
     order.shuffle(lines)
-    return [_named(order.choice(by_line[line])) for line in lines[:count]]
+    return [order.choice(by_line[line]) for line in lines[:count]]
 
 
-def _all_changes(paths: list[Path]) -> list[MutationSpec]:
+def _all_changes() -> list[MutationSpec]:
     """Return all changes that make a difference to a program; they are kept, as finding them takes
     a minute.
     """
     if not CHANGES.exists():
         with tempfile.TemporaryDirectory() as folder:
-            items = _changes_by_cosmic_ray(paths, f"{folder}/all.sqlite")
+            items = _changes_by_cosmic_ray(f"{folder}/all.sqlite")
         changes = [item.mutations[0] for item in items]
         wanted = [attrs.asdict(change) for change in changes if _is_wanted(change)]
         CHANGES.write_text(json.dumps(wanted, default=str))
     return [MutationSpec(**change) for change in json.loads(CHANGES.read_text())]
 
 
-def _changes_by_cosmic_ray(paths: list[Path], session: str) -> tuple[WorkItem, ...]:
+def _changes_by_cosmic_ray(session: str) -> tuple[WorkItem, ...]:
+    paths = []
+    for name in MUTATED:
+        path = TREE / "mpipar" / name
+        paths += sorted(path.rglob("*.py")) if path.is_dir() else [path]
     with use_db(session, WorkDB.Mode.create) as changes:
         init(paths, changes, {})
         return changes.work_items
@@ -90,12 +95,6 @@ def _changes_by_cosmic_ray(paths: list[Path], session: str) -> tuple[WorkItem, .
 def _is_wanted(change: MutationSpec) -> bool:
     is_decision = _OPERATORS.fullmatch(change.operator_name) is not None
     return is_decision and not _is_annotation(change)
-
-
-def _named(change: MutationSpec) -> WorkItem:
-    """Return a change as an item whose name is the same in each session."""
-    name = f"{change.module_path}:{change.operator_name}:{change.occurrence}"
-    return WorkItem.single(name, change)
 
 
 def _is_annotation(change: MutationSpec) -> bool:
@@ -118,124 +117,142 @@ def _annotations(path: Path) -> list[tuple[tuple[int, int], tuple[int, int]]]:
     return ranges
 
 
-# --- which tests run a line -------------------------------------------------------------------------
+# --- which tests see a module -----------------------------------------------------------------------
 
 
-def write_contexts(python: str) -> None:
-    """Run the tests of the modules once, and write which of them run which lines."""
-    settings = FOLDER / "coverage.cfg"
-    settings.write_text(
-        f"[run]\ninclude = {TREE}/mpipar/*\ndata_file = {FOLDER}/coverage.data\n"
-        "dynamic_context = test_function\n"
-    )
-    coverage = [python, "-m", "coverage"]
-    rc = f"--rcfile={settings}"
-    pytest = ["-m", "pytest", "-q", "-n", "0", "-p", "no:randomly", *_relevant_tests()]
-    for command in (
-        [*coverage, "run", rc, *pytest],
-        [*coverage, "json", rc, "--quiet", "--show-contexts", "-o", str(CONTEXTS)],
-    ):
-        subprocess.run(command, cwd=TREE, env=environment_of(TREE), check=True)
-
-
-def _relevant_tests() -> list[str]:
-    files = []
-    for path in sorted((TREE / TESTS).glob("test_*.py")):
-        is_of_others = path.stem.removeprefix("test_") in _OF_OTHERS
-        if _USES.search(path.read_text()) and not is_of_others:
-            files.append(str(path.relative_to(TREE)))
-    return files
+def tests_of(path: Path) -> list[str]:
+    """Return the files of tests that import a module, or else what imports that; those that import
+    least else first.
+    """
+    wanted = {_dotted(path)}
+    imported_by_tests = _imports("tests/unit/test_*.py")
+    for _ in range(3):
+        found = [name for name, modules in imported_by_tests.items() if modules & wanted]
+        if found:
+            break
+        importers = _imports("mpipar/**/*.py").items()
+        wanted |= {_dotted(TREE / name) for name, modules in importers if modules & wanted}
+    own = f"test_{path.stem}.py"
+    found.sort(key=lambda name: (not name.endswith(own), len(imported_by_tests[name]), name))
+    return found[:MOST_FILES]
 
 
 @functools.cache
-def _contexts() -> dict[str, dict[int, list[str]]]:
-    """Return the tests that run each line of each module."""
-    files = json.loads(CONTEXTS.read_text())["files"]
-    return {
-        name[name.index("mpipar/") :]: {
-            int(line): sorted(filter(None, tests)) for line, tests in file["contexts"].items()
-        }
-        for name, file in files.items()
-    }
+def _imports(pattern: str) -> dict[str, set[str]]:
+    """Return the modules of mpipar that files of the copy import, by file."""
+    found = {}
+    for path in sorted(TREE.glob(pattern)):
+        if path.stem.removeprefix("test_") in _OF_OTHERS and path.parts[-2] == "unit":
+            continue
+        modules = set()
+        for module, names in _MODULE.findall(path.read_text()):
+            modules |= {module, *(f"{module}.{name}" for name in re.findall(r"\w+", names))}
+        found[str(path.relative_to(TREE))] = modules
+    return found
 
 
-def tests_of(change: MutationSpec, *, whole_files: bool) -> list[str]:
-    """Return the tests that run a line: where an import runs it, the files that use its module most."""
-    lines = _contexts().get(str(change.module_path.relative_to(TREE)), {})
-    tests = [_node(name) for name in lines.get(change.start_pos[0], [])]
-    if tests and not whole_files:
-        return tests[:MOST_TESTS]
-    if not tests:
-        tests = [_node(name) for name in set().union(*lines.values())]
-    files = collections.Counter(test.partition("::")[0] for test in tests)
-    return [file for file, _ in files.most_common(MOST_FILES) if (TREE / file).exists()]
-
-
-def _node(context: str) -> str:
-    """Return what pytest calls a test: ``test_exact.test_sums`` is in tests/unit/test_exact.py."""
-    module, _, test = context.rpartition(".")
-    return f"{TESTS}/{module.rpartition('.')[2]}.py::{test}"
+def _dotted(path: Path) -> str:
+    return ".".join(path.relative_to(TREE).with_suffix("").parts).removesuffix(".__init__")
 
 
 # --- the campaign -----------------------------------------------------------------------------------
 
 
-def modules() -> list[Path]:
-    """Return the modules that are changed, in the copy."""
-    paths = []
-    for name in MUTATED:
-        path = TREE / "mpipar" / name
-        paths += sorted(path.rglob("*.py")) if path.is_dir() else [path]
-    return paths
+class Runner(threading.Thread):
+    """Tries changes in a copy of the tree that is its own.
+
+    Parameters
+    ----------
+    copy : Path
+    python : str
+        Has what the tests need.
+    waiting : queue.Queue
+        Of changes.
+    """
+
+    def __init__(self, copy: Path, python: str, waiting: queue.Queue[MutationSpec]) -> None:
+        super().__init__(daemon=True)
+        self._copy = copy
+        self._waiting = waiting
+        copy_tree(copy)
+        self._pytest = subprocess.Popen(
+            [python, "-m", "suite.warm_pytest", str(SECONDS)],
+            cwd=copy,
+            env=environment_of(copy, copy / "tests"),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self) -> None:
+        while True:
+            try:
+                change = self._waiting.get_nowait()
+            except queue.Empty:
+                return
+            self._try(change)
+
+    def _try(self, change: MutationSpec) -> None:
+        path = self._copy / change.module_path.relative_to(TREE)
+        operator = cosmic_ray.plugins.get_operator(change.operator_name)()
+        with use_mutation(path, operator, change.occurrence) as (today, changed):
+            code = self._code_of_tests(tests_of(change.module_path))
+        result = {"name": name_of(change), "code": code, "change": _difference(today, changed)}
+        with RESULTS.open("a") as file:
+            file.write(json.dumps(result) + "\n")
+        print("survived" if code == PASSED else "seen    ", where(change), flush=True)
+
+    def _code_of_tests(self, files: list[str]) -> int:
+        if not files:
+            return PASSED
+        options = ["-q", "-x", "-n", "0", "-p", "no:randomly", "-p", "no:cacheprovider"]
+        assert self._pytest.stdin is not None
+        assert self._pytest.stdout is not None
+        print(json.dumps([*options, *files]), file=self._pytest.stdin, flush=True)
+        return int(self._pytest.stdout.readline())
 
 
-def try_all(session: WorkDB, items: list[WorkItem], python: str, *, again: bool) -> None:
-    """Try each change that has no result yet, and keep what came of it."""
-    done = dict(session.results)
-    known = {item.job_id for item in session.work_items}
-    session.add_work_items(item for item in items if item.job_id not in known)
-    for number, item in enumerate(items, 1):
-        result = done.get(item.job_id)
-        if result is None or (again and not result.is_killed):
-            result = _tried(item.mutations[0], python, whole_files=again)
-            session.set_result(item.job_id, result)
-            print(f"{number}/{len(items)} {result.test_outcome.value:9} {_where(item)}", flush=True)
+def _difference(today: str, changed: str) -> str:
+    before, after = today.splitlines(), changed.splitlines()
+    pairs = zip(before, after, strict=False)
+    return next((f"- {old}\n+ {new}" for old, new in pairs if old != new), "")
 
 
-def _tried(change: MutationSpec, python: str, *, whole_files: bool) -> WorkResult:
-    tests = tests_of(change, whole_files=whole_files)
-    options = "-m pytest -q -x -n 0 -p no:randomly -p no:cacheprovider"
-    command = f"{shlex.quote(python)} {options} {shlex.join(tests)}" if tests else "true"
-    return mutate_and_test([change], command, SECONDS)
+def name_of(change: MutationSpec) -> str:
+    """Return a name that is the same in each campaign."""
+    path = change.module_path.relative_to(TREE)
+    return f"{path}:{change.operator_name}:{change.occurrence}"
 
 
-def _where(item: WorkItem) -> str:
-    change = item.mutations[0]
-    operator = change.operator_name.removeprefix("core/")
-    return f"{change.module_path.relative_to(TREE)}:{change.start_pos[0]} {operator}"
+def where(change: MutationSpec) -> str:
+    """Return where a change is, and what it is."""
+    path = change.module_path.relative_to(TREE)
+    return f"{path}:{change.start_pos[0]} {change.operator_name.removeprefix('core/')}"
 
 
-def report(session: WorkDB, items: list[WorkItem]) -> Iterator[str]:
+def results() -> dict[str, tuple[int, str]]:
+    """Return the exit code of the tests, and the change, by its name."""
+    if not RESULTS.exists():
+        return {}
+    rows = map(json.loads, RESULTS.read_text().splitlines())
+    return {row["name"]: (row["code"], row["change"]) for row in rows}
+
+
+def report(changes: list[MutationSpec]) -> Iterator[str]:
     """Tell what no test sees, and the share that is seen of each package."""
-    done = dict(session.results)
+    done = results()
     counts: dict[str, list[int]] = collections.defaultdict(lambda: [0, 0])
-    for item in items:
-        result = done.get(item.job_id)
-        if result is None:
+    for change in changes:
+        if name_of(change) not in done:
             continue
-        package = item.mutations[0].module_path.relative_to(TREE).parts[1]
-        counts[package][0] += 1
-        counts[package][1] += result.test_outcome != TestOutcome.SURVIVED
-        if result.test_outcome == TestOutcome.SURVIVED:
-            yield f"\n{_where(item)}\n{_change_of(result)}"
+        code, difference = done[name_of(change)]
+        count = counts[change.module_path.relative_to(TREE).parts[1]]
+        count[0] += 1
+        count[1] += code != PASSED
+        if code == PASSED:
+            yield f"\n{where(change)}\n{difference}"
     for package, (tried, seen) in sorted(counts.items()):
         yield f"{package}: {seen} of {tried} changes seen, {100 * seen / tried:.0f} %"
-
-
-def _change_of(result: WorkResult) -> str:
-    lines = (result.diff or "").splitlines()
-    changed = [line for line in lines if line[:1] in "+-" and line[:3] not in ("+++", "---")]
-    return "\n".join(changed)
 
 
 def main() -> None:
@@ -244,20 +261,28 @@ def main() -> None:
     parser.add_argument("--python", default=str(ROOT / ".venv/bin/python"), help="for the tests")
     parser.add_argument("--sample", type=int, help="how many lines (default: all)")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--again", action="store_true")
     options = parser.parse_args()
     if not TREE.exists():
         copy_tree(TREE)
     if options.again:
         copy_tree(TREE, "tests")
-    if not CONTEXTS.exists():
-        write_contexts(options.python)
-    os.environ.update(environment_of(TREE))
-    os.chdir(TREE)
-    items = sampled(modules(), options.sample, options.seed)
-    with use_db(str(SESSION), WorkDB.Mode.create) as session:
-        try_all(session, items, options.python, again=options.again)
-        print(*report(session, items), sep="\n")
+    changes = sampled(options.sample, options.seed)
+    done = results()
+    waiting: queue.Queue[MutationSpec] = queue.Queue()
+    for change in changes:
+        code, _ = done.get(name_of(change), (None, ""))
+        if code is None or (options.again and code == PASSED):
+            waiting.put(change)
+    runners = [
+        Runner(FOLDER / f"copy-{number}", options.python, waiting) for number in range(options.jobs)
+    ]
+    for runner in runners:
+        runner.start()
+    for runner in runners:
+        runner.join()
+    print(*report(changes), sep="\n")
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ class Bug:
     today, then : str
         A piece of the file, and what stands there with the bug.
     tests : str
-        Files of tests that could see it, the quickest first, below tests/.
+        Files of tests, or tests, that could see it, the quickest first, below tests/.
     """
 
     what: str
@@ -68,7 +68,7 @@ BUGS = (
         "batch/step.py",
         "is_done = code == 0 and is_exact",
         "is_done = False",
-        "unit/test_step.py",
+        "unit/test_step.py::test_a_script_with_a_pool_that_has_ended_with_0_is_done",
     ),
     Bug(
         "masks are lost",
@@ -82,7 +82,7 @@ BUGS = (
         "core/exact.py",
         "if is_whole and values.dtype.itemsize == 8:",
         "if is_whole and values.dtype.itemsize == 16:",
-        "unit/test_exact.py unit/test_reduction.py",
+        "unit/test_exact.py",
     ),
     Bug(
         "007 is taken for 7",
@@ -166,7 +166,7 @@ BUGS = (
         "batch/ranks.py",
         "elif number != signal.SIGUSR1 or self._outlives_warning():",
         "else:",
-        "unit/test_step.py slurm/test_signals.py",
+        "unit/test_step.py::test_a_warning_does_not_end_a_program_of_another_kind",
     ),
     Bug(
         "images of 16 bits are turned as bytes",
@@ -243,7 +243,7 @@ BUGS = (
         "batch/leaving.py",
         "is_settled = not answer.problem or answer.is_refused",
         "is_settled = not answer.is_away",
-        "unit/test_scheduler.py unit/test_step.py",
+        "unit/test_scheduler.py",
     ),
 )
 

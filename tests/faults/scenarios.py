@@ -29,6 +29,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from conftest import BIN, FOR_OPEN_MPI, WARM, own_lines
 from suite.limits import Limit, until
+from suite.stacks import end_hung, seconds_of
 
 PROGRAMS = Path(__file__).with_name("fault_programs.py")
 POOL = Path(__file__).with_name("fault_pool.py")
@@ -161,7 +162,7 @@ class Job:
         """Wait for the end. Raises AssertionError if it hangs; then all its processes are
         killed.
         """
-        limit = Limit(timeout)
+        limit = Limit(timeout, lambda: seconds_of(self.process.pid))
         while True:
             try:
                 out, error = self.process.communicate(timeout=max(limit.left, 0.1))
@@ -169,9 +170,8 @@ class Job:
             except subprocess.TimeoutExpired:
                 if limit.is_over:
                     break
-        self.kill()
-        out, error = self.process.communicate()
-        raise AssertionError(f"hung: {limit}: {self.command}\n{out}\n{error}")
+        out, error, where = end_hung(self.process)
+        raise AssertionError(f"hung: {limit}: {self.command}\n{out}\n{error}\n{where}")
 
 
 def nothing_is_left() -> None:

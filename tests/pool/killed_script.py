@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from conftest import BIN, FOR_OPEN_MPI, MPIRUN
-from suite.limits import Limit, stacks_of
+from suite.limits import Limit
+from suite.stacks import end_hung, seconds_of
 
 from mpipar.store import task_tables
 from mpipar.store.task_log import read_log
@@ -72,15 +73,14 @@ class Campaign:
 
     def finished(self, process: subprocess.Popen[str], seconds: float = 120) -> tuple[str, str]:
         """Return what a process prints until it ends; fail with its stacks if it hangs."""
-        limit = Limit(seconds)
+        limit = Limit(seconds, lambda: seconds_of(process.pid))
         while True:
             try:
                 return process.communicate(timeout=max(limit.left, 0.1))
             except subprocess.TimeoutExpired:
                 if limit.is_over:
-                    stacks = stacks_of(process.pid)
-                    kill(process)
-                    raise AssertionError(f"hung: {limit}\n{stacks}") from None
+                    _, stderr, where = end_hung(process)
+                    raise AssertionError(f"hung: {limit}\n{stderr}\n{where}") from None
 
     def kill_and_resume(self, kills: int, seed: int) -> tuple[str, int]:
         """Kill the script so often, each time when some more tasks have been evaluated, and let it

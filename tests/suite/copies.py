@@ -26,9 +26,10 @@ def copy_tree(folder: Path, *below: str) -> None:
             shutil.copy2(source, target)
 
 
-def environment_of(copy: Path) -> dict[str, str]:
-    """Return the environment in which Python takes mpipar from a copy.
+def environment_of(copy: Path, *others: Path) -> dict[str, str]:
+    """Return the environment in which Python takes mpipar from a copy, and looks in other folders.
 
     No byte code is kept: of two changes within a second it would be that of the first.
     """
-    return {**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
+    path = os.pathsep.join(map(str, (copy, *others)))
+    return {**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}

@@ -2,22 +2,21 @@
 one is slower.
 
 How slow it is tells a start of Python, which is measured when a limit is reached, and not before:
-whatever ends in time costs nothing, and a machine that got busy meanwhile is noticed. A hang is a
-hang on any machine: the limit grows with the time that a start takes, and no further.
+whatever ends in time costs nothing, and a machine that got busy meanwhile is noticed. What gets on,
+by the processor seconds that it takes, is slow and may go on for some while; what doesn't, hangs.
 """
 
 from __future__ import annotations
 
-import contextlib
-import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
 
 QUIET_START = 0.02  # seconds that `python -S -I -c pass` takes at most on a quiet machine
 LONGEST = 100.0  # times a limit, however slow the machine is
+MOST_LOOKS = 8  # at what gets on though its limit is reached, each a quarter of that later
+_BUSY = 0.02  # of a core; whatever takes less only looks whether it may go on
 
 
 def slowness() -> float:
@@ -36,12 +35,17 @@ class Limit:
     ----------
     seconds : float
         On a quiet machine.
+    spent : callable, optional
+        Returns the processor seconds of what is limited: what takes some goes on, up to three times
+        the limit.
     """
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, spent: Callable[[], float] | None = None) -> None:
         self.seconds = seconds
         self._began = time.monotonic()
         self._factor = 1.0
+        self._spent = spent
+        self._looks: list[tuple[float, float]] = []  # when, and what was spent by then
 
     @property
     def elapsed(self) -> float:
@@ -51,7 +55,8 @@ class Limit:
     @property
     def left(self) -> float:
         """Seconds until it has to be asked again."""
-        return max(self.seconds * self._factor - self.elapsed, 0.0)
+        longer = 1 + len(self._looks) / 4
+        return max(self.seconds * self._factor * longer - self.elapsed, 0.0)
 
     @property
     def is_over(self) -> bool:
@@ -59,7 +64,19 @@ class Limit:
         if self.left > 0:
             return False
         self._factor = max(self._factor, slowness())
-        return self.left <= 0
+        return self.left <= 0 and not self._gets_on()
+
+    def _gets_on(self) -> bool:
+        """Look whether what is limited has done something since the last look."""
+        if self._spent is None or len(self._looks) > MOST_LOOKS:
+            return False
+        now, spent = time.monotonic(), self._spent()
+        if self._looks:
+            then, before = self._looks[-1]
+            if spent - before < _BUSY * (now - then):
+                return False
+        self._looks.append((now, spent))
+        return True
 
     def __str__(self) -> str:
         busy = f", {self._factor:.1f} times slower than when quiet" if self._factor > 1 else ""
@@ -75,31 +92,3 @@ def until(what: str, seconds: float, nap: float = 0.02) -> Iterator[None]:
         yield
         time.sleep(nap)
     raise TimeoutError(f"not within {limit}: {what}")
-
-
-def stacks_of(leader: int) -> str:
-    """Return the stacks of all processes of a session, for what hangs: Python's where py-spy is
-    there.
-    """
-    found = []
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit():
-            continue
-        with contextlib.suppress(OSError, ValueError, IndexError):
-            session = int((entry / "stat").read_text().rpartition(")")[2].split()[3])
-            if session == leader:
-                found.append(_stack_of(entry))
-    return "\n".join(found)
-
-
-def _stack_of(entry: Path) -> str:
-    command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")[:200]
-    state = (entry / "stat").read_text().rpartition(")")[2].split()[0]
-    waits = (entry / "wchan").read_text()
-    text = f"process {entry.name} ({state}, in {waits}): {command}"
-    if spy := shutil.which("py-spy"):
-        dumped = subprocess.run(
-            [spy, "dump", "--pid", entry.name], capture_output=True, text=True, timeout=30
-        )
-        text += f"\n{dumped.stdout}"
-    return text

@@ -48,6 +48,7 @@ from suite.starts import note_warm_start
 from suite.warm_client import LENGTH, STATUS, receive
 
 CLIENT = str(Path(__file__).with_name("warm_client.py"))
+MARK = "for "  # begins the name of each fork
 _MOST_FILES = 64
 
 PRELOADED = (
@@ -138,6 +139,7 @@ class Server:
         text = receive(client, LENGTH.unpack(head)[0])
         pid = _fork()
         if pid == 0:
+            _name_after(client)
             return (text, received, client)
         for file in received:
             os.close(file)
@@ -184,6 +186,12 @@ class Server:
         os.close(self.wake)
         for client in self.clients.values():
             client.close()
+
+
+def _name_after(client: socket.socket) -> None:
+    """Name this process, and what it will fork, after the client that asked for it."""
+    peer = client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    Path("/proc/self/comm").write_text(f"{MARK}{struct.unpack('3i', peer)[0]}")
 
 
 def _kill_group(pid: int) -> None:

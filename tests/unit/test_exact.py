@@ -176,6 +176,19 @@ def test_other_real_types_are_summed_as_doubles():
     assert total.value().tolist() == [2.5, 2.25]
 
 
+@MODERATE
+@given(
+    rows=st.sampled_from([np.int64, np.uint64]).flatmap(
+        lambda kind: npst.arrays(kind, st.tuples(st.integers(1, 6), st.integers(1, 3)))
+    )
+)
+@example(rows=np.array([[2**53 + 1]], np.int64))
+@example(rows=np.array([[2**64 - 1], [2**64 - 1]], np.uint64))
+def test_whole_numbers_of_64_bits_are_summed_as_pythons_are(rows):
+    got = array_of(rows, rows.shape[1:]).value()
+    assert list(map(int, got)) == [sum(column.tolist()) for column in rows.T]
+
+
 def test_adding_leaves_the_values_as_they_are():
     values = np.array([1.0, math.inf, -3.0])
     before = values.copy()

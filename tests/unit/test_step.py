@@ -217,6 +217,16 @@ def test_the_exit_code_of_any_program_is_that_of_the_job(begin):
     assert begin("-c", "import os; os.kill(os.getpid(), 9)").ended().code == 137
 
 
+def test_a_script_with_a_pool_that_has_ended_with_0_is_done(begin, slurm):
+    slurm.file("own.py", "from mpipar import Pool\nwith Pool(1) as pool: pool.map(abs, [-3])\n")
+    job = begin("own.py", ranks=2)
+    ended = job.ended()
+    assert ended.code == 0, ended.stderr
+    assert job.events("started")
+    assert job.verdicts == [("exit", 0)]
+    assert said(ended.stderr)[-1] == "done"
+
+
 def test_a_warning_makes_it_commit_and_be_requeued_and_go_on_later(begin, slurm, undisturbed):
     job = begin(*DRIVER, "--items=30", "--seconds=0.1", ranks=2)
     job.wait_for(lambda: (found := progress(slurm.work / "out.h5")) and found.done)
