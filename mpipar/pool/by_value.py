@@ -31,7 +31,7 @@ from typing import Any, NamedTuple
 import cloudpickle
 from cloudpickle.cloudpickle import _extract_code_globals, _function_setstate
 
-from mpipar.pool import main_names, reductions, shared_memory, sharing
+from mpipar.pool import main_names, originals, reductions, remaking, shared_memory, sharing
 from mpipar.pool.main_names import GIVEN, own_names
 from mpipar.pool.salvage import salvage
 from mpipar.pool.structures import metaclass, without_fields
@@ -84,6 +84,10 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
 
     def reducer_override(self, obj: Any) -> Any:  # noqa: D102 (called for almost every object)
         kind = type(obj)
+        if originals.has_any:
+            original = originals.reduced(obj)
+            if original is not None:
+                return original
         module = kind.__module__
         if module == "mpipar.pool.snapshot":
             self.stamps += getattr(obj, "stamps", None) or [getattr(obj, "stamp", {})]
@@ -106,7 +110,11 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         """Reduce what forked workers share, or have anew, in a global variable; None for all
         else.
         """
-        reduced = shared_memory.reduced(obj, self.lent) or reductions.of_global(obj)
+        reduced = (
+            shared_memory.reduced(obj, self.lent)
+            or reductions.of_global(obj)
+            or remaking.reduced(obj)
+        )
         if reduced is None and type(obj) is object:
             return self._reduced_sentinel(obj)
         return reduced

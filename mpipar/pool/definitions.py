@@ -10,14 +10,16 @@ import sys
 import threading
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from types import FunctionType, ModuleType
 from typing import Any, NamedTuple, TypeAlias
 
 import cloudpickle
 
 from mpipar.pool.by_value import Pickled, Pickler, Reused, dumps
-from mpipar.pool.main_names import GIVEN, Definition, own_names
+from mpipar.pool.limited import Limited, TooLarge
+from mpipar.pool.main_names import GIVEN, Definition, Imported, own_names
+from mpipar.pool.script_text import home_of
 from mpipar.pool.sharing import holds_shared
 
 _MOST_NAMELESS = 64  # functions without a name that are remembered
@@ -56,6 +58,7 @@ class Definitions:
         self._unsendable: dict[str, Exception] = {}
         self._lent: list[Any] = []  # what definitions need, until the pool is over
         self.describe: Describe | None = None  # set if workers import the script
+        self._homes: set[tuple[str, str]] = set()
 
     def dumps(self, value: Any) -> Pickled:
         """Pickle a value for workers."""
@@ -72,6 +75,12 @@ class Definitions:
     def release(self) -> None:
         """Lend nothing any more: the workers have ended."""
         self._lent = []
+
+    def note_homes(self, homes: Iterable[tuple[str, str]]) -> None:
+        """Note what workers have in modules as the script has it: a name of the main script that
+        was imported from there needs no value of its own.
+        """
+        self._homes.update(homes)
 
     def share(self) -> None:
         """Define the names of what workers share with the script now, as it may close its end of a
@@ -150,7 +159,12 @@ class Definitions:
             return {}
         return {each.name: each for each in self.missing(needed, {})}
 
-    def missing(self, needed: set[str], has: Mapping[str, int]) -> list[Definition]:
+    def missing(
+        self,
+        needed: set[str],
+        has: Mapping[str, int],
+        wanted: Collection[str] = (),
+    ) -> list[Definition]:
         """Return the definitions that a worker needs for some names, and hasn't.
 
         Parameters
@@ -158,6 +172,8 @@ class Definitions:
         needed : set of str
         has : mapping
             {name: version of the definition that the worker has}.
+        wanted : collection of str
+            Names that are needed if they can be had.
 
         Raises
         ------
@@ -166,12 +182,17 @@ class Definitions:
             name.
         """
         with self._lock:
-            return self._missing(needed, has)
+            return self._missing(needed, has, wanted)
 
-    def _missing(self, needed: set[str], has: Mapping[str, int]) -> list[Definition]:
+    def _missing(
+        self,
+        needed: set[str],
+        has: Mapping[str, int],
+        wanted: Collection[str],
+    ) -> list[Definition]:
         found: list[Definition] = []
-        todo = list(needed)
-        seen = set(needed)
+        seen = {*needed, *wanted}
+        todo = list(seen)
         while todo:
             name = todo.pop()
             definition, more = self._definition(name)
@@ -225,7 +246,7 @@ class Definitions:
     def _small(self, name: str) -> Definition | None:
         try:
             definition, _ = self._definition(name, _SMALL)
-        except _TooLarge:
+        except TooLarge:
             return None
         if isinstance(definition, Definition):
             return definition
@@ -243,12 +264,16 @@ class Definitions:
         known = self._known.get(name)
         if known is not None and known.value() is value:
             return known.definition, known.needed
-        file = _Limited(limit)
+        file = Limited(limit)
         pickler = Pickler(file, self._names, defined=name, lends=True)
         definition: Definition | Exception
+        home = self._home(name, value)
         try:
-            pickler.dump(value)
-        except _TooLarge:
+            if home in self._homes:
+                pickler.dump(Imported(home))
+            else:
+                pickler.dump(value)
+        except TooLarge:
             raise
         except Exception as error:
             error.with_traceback(None)  # which would keep alive whatever opens the pool
@@ -263,12 +288,20 @@ class Definitions:
                 next(self._versions),
                 _place(value),
                 file.getvalue(),
+                home=home,
             )
             self._unsendable.pop(name, None)
         if isinstance(definition, Definition):
             definition = self._described(definition, value)
         self._known[name] = _Made(_held(value), definition, pickler.needed)
         return definition, pickler.needed
+
+    def _home(self, name: str, value: Any) -> tuple[str, str] | None:
+        """Return where the main script has imported an object from that workers have by value."""
+        is_named = isinstance(value, (FunctionType, type, ModuleType))
+        if self.describe is not None or GIVEN in name or is_named:
+            return None
+        return home_of(name, value)
 
     def _described(self, definition: Definition, value: Any) -> Definition:
         """Return a definition with what tells whether a worker has the same, where it may."""
@@ -283,6 +316,11 @@ class Definitions:
         error: Exception,
     ) -> Definition | Exception:
         """Return the definition of what can't be sent; no more than why where workers have none."""
+        home = self._home(name, value)
+        if home is not None:
+            return Definition(
+                name, next(self._versions), _place(value), self._lasting(Imported(home))
+            )
         if self.describe is None:
             return error
         return Definition(name, next(self._versions), _place(value), b"", repr(error))
@@ -324,24 +362,6 @@ def _held(value: Any) -> Callable[[], Any]:
         return weakref.ref(value)
     except TypeError:
         return lambda: value
-
-
-class _TooLarge(Exception):
-    """A pickle has become larger than it may."""
-
-
-class _Limited(io.BytesIO):
-    """What is pickled, up to a limit."""
-
-    def __init__(self, limit: int | None) -> None:
-        super().__init__()
-        self._limit = limit
-
-    def write(self, data: Any) -> int:
-        size = memoryview(data).nbytes  # of a large array it is the buffer that comes
-        if self._limit is not None and self.tell() + size > self._limit:
-            raise _TooLarge
-        return super().write(data)
 
 
 def _is_own(name: str, value: Any) -> bool:

@@ -21,7 +21,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from mpipar.base.errors import PoolTerminated, RunFailed
-from mpipar.pool import importing, inheritance, module_sharing, twins, worker
+from mpipar.pool import importing, inheritance, module_changes, module_sharing, twins, worker
 from mpipar.pool.dispatch import Dispatch
 from mpipar.pool.rendezvous import Patience, drain, meet
 from mpipar.pool.session import Session
@@ -328,14 +328,17 @@ class Engine(threading.Thread):
         *,
         takes_exit: bool,
     ) -> bytes:
+        shared = module_sharing.shared_in_modules(dispatch.definitions.dumps_global)
+        dispatch.definitions.keep(shared.lent)
+        changes = module_changes.changes_in_modules(shared.within)
+        dispatch.definitions.keep(changes.lent)
+        dispatch.definitions.note_homes(each.home for each in changes.values)
         pickled = dispatch.definitions.dumps(initializer)
         dispatch.definitions.keep(pickled.lent)
         dispatch.definitions.share()
         settings, needed = inheritance.inherited(dispatch.definitions.dumps)
-        shared = module_sharing.shared_in_modules(dispatch.definitions.dumps_global)
-        dispatch.definitions.keep(shared.lent)
-        needed |= shared.needed
-        definitions = dispatch.definitions.missing(pickled.needed | needed, {})
+        needed |= shared.needed | changes.needed
+        definitions = dispatch.definitions.missing(pickled.needed, {}, needed)
         known = {each.name for each in definitions}
         small = dispatch.definitions.small(importing.rebound_names())
         rest = [each for each in small if each.name not in known]
@@ -354,6 +357,7 @@ class Engine(threading.Thread):
                 environment,
                 settings,
                 shared.values,
+                changes.values,
                 self._seed,
                 self._stand_in,
                 takes_exit,

@@ -92,9 +92,15 @@ class Mailbox:
     Parameters
     ----------
     sock : socket
+
+    Attributes
+    ----------
+    is_executors : bool
+        Whether it is of an Executor, where pickling a value raises what it raises.
     """
 
     def __init__(self, sock: socket.socket) -> None:
+        self.is_executors = False
         self._socket, self._receiver = sock, Receiver(sock)
         self._reading, self._writing = threading.Lock(), threading.Lock()
         self._read: deque[Message] = deque()  # before its time
@@ -158,11 +164,16 @@ class Mailbox:
                 try:
                     by_value.dumps(value)
                 except Exception as error:
-                    values[index] = MaybeEncodingError(error, value)
+                    values[index] = self._not_pickled(error, value)
                     if index not in part.failed:
                         part.failed.append(index)
             frames = by_value.dumps(values).frames
         self._send_part(what, part, *frames)
+
+    def _not_pickled(self, error: Exception, value: Any) -> Any:
+        if self.is_executors:
+            return portable(error)
+        return MaybeEncodingError(error, value)
 
 
 class Evaluation:

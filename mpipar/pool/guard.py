@@ -58,6 +58,11 @@ def writes(tree: ast.Module) -> int | None:
     return None
 
 
+def lines_at_import(tree: ast.Module) -> set[int]:
+    """Return the lines of a script that are done when it is imported."""
+    return {node.lineno for node in _done_at_import(tree) if hasattr(node, "lineno")}
+
+
 def _opens_to_write(call: ast.Call) -> bool:
     modes = call.args[1:2]
     for keyword in call.keywords:

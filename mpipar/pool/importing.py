@@ -27,7 +27,7 @@ from pathlib import Path
 from types import CodeType, FrameType, ModuleType
 from typing import Any, NamedTuple
 
-from mpipar.pool.guard import Guarded, guarded, writes
+from mpipar.pool.guard import Guarded, guarded, lines_at_import, writes
 from mpipar.pool.watched import refuse, watched
 from mpipar.runtime.outlets import note
 
@@ -106,6 +106,7 @@ def identity_of_main() -> Identity:
 
 _script: bytes | None = None
 _rebound: set[str] = set()
+_done_by_import: set[int] = set()
 
 
 def script_of_main(
@@ -117,7 +118,7 @@ def script_of_main(
 
     With it comes why, if that is to be told. What it returns the first time holds.
     """
-    global _script, _rebound
+    global _script, _rebound, _done_by_import
     if _script is not None:
         return _script, None
     _script = b""
@@ -142,12 +143,18 @@ def script_of_main(
     )
     _script = pickle.dumps(script)
     _rebound = found.rebound
+    _done_by_import = lines_at_import(found.rest)
     return _script, None
 
 
 def rebound_names() -> set[str]:
     """Return the names that the main part of the script that workers import may bind anew."""
     return _rebound
+
+
+def lines_done_by_import() -> set[int]:
+    """Return the lines of the script that have been done where workers come from."""
+    return _done_by_import
 
 
 def is_to_be_imported() -> bool:

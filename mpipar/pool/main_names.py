@@ -11,6 +11,7 @@ held here, from :func:`begin` on, which a worker calls once, until :func:`end`.
 from __future__ import annotations
 
 import builtins
+import importlib
 import pickle
 import sys
 from collections.abc import Callable, Iterable
@@ -44,6 +45,9 @@ class Definition(NamedTuple):
         Tells whether a worker that has imported the script has the same already.
     attributes : dict, optional
         Of a class that it has: {name: pickled value}.
+    home : (str, str), optional
+        The module that it was imported from, and its name there: if it can't be unpickled, it is
+        what is there.
     """
 
     name: str
@@ -53,6 +57,7 @@ class Definition(NamedTuple):
     reason: str = ""
     shape: str | None = None
     attributes: dict[str, bytes | None] = {}  # noqa: RUF012 (never changed)
+    home: tuple[str, str] | None = None
 
 
 class Unsendable(Exception):
@@ -147,8 +152,7 @@ class MainNames:
             return
         if not definition.pickled:
             raise Unsendable(definition.reason)
-        value = pickle.loads(definition.pickled)
-        self._table(name)[name] = value
+        self._table(name)[name] = _loaded(definition)
         self._undone.pop(name, None)
         self._begun.discard(name)
 
@@ -176,6 +180,15 @@ class MainNames:
         for attribute in attributes:
             value = getattr(value, attribute)
         return value
+
+
+def _loaded(definition: Definition) -> Any:
+    if definition.home is None:
+        return pickle.loads(definition.pickled)
+    try:
+        return pickle.loads(definition.pickled)
+    except Exception:
+        return of_module(*definition.home)
 
 
 class _Main(ModuleType):
@@ -257,6 +270,27 @@ def define_given(definitions: Iterable[Definition]) -> None:
 def named(path: str) -> Any:
     """Return what a name of the main script stands for."""
     return _current.value(path)
+
+
+def of_module(module: str, name: str) -> Any:
+    """Return what a module has under a name."""
+    return getattr(importlib.import_module(module), name)
+
+
+class Imported:
+    """What is pickled for an object that a module has under a name.
+
+    Parameters
+    ----------
+    home : (str, str)
+        The module, and the name.
+    """
+
+    def __init__(self, home: tuple[str, str]) -> None:
+        self._home = home
+
+    def __reduce__(self) -> Any:
+        return of_module, self._home
 
 
 def function(code: Any, closure: Any) -> FunctionType:

@@ -82,6 +82,11 @@ class Place(NamedTuple):
             f".{key}" if kind == ATTRIBUTE else f"[{key!r}]" for kind, key in self.steps
         )
 
+    @property
+    def path(self) -> tuple[str, str]:
+        """Return the module, and the attributes that lead to the value."""
+        return self.module, ".".join(str(step.key) for step in self.steps)
+
 
 def places_of_modules() -> Iterator[Place]:
     """Yield all places in the user's own modules, but for the main one."""

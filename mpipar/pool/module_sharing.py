@@ -64,11 +64,14 @@ class SharedInModules(NamedTuple):
         The names of the main script that these need.
     lent : list
         What they need of this process.
+    within : set of (str, object)
+        Modules, and what in them has these values.
     """
 
     values: list[Shared]
     needed: set[str]
     lent: list[Any]
+    within: set[tuple[str, Any]]
 
 
 def shared_in_modules(dumps: Callable[[Any], Pickled]) -> SharedInModules:
@@ -79,8 +82,9 @@ def shared_in_modules(dumps: Callable[[Any], Pickled]) -> SharedInModules:
     dumps : callable
         Pickles a value as that of a global variable.
     """
-    found = SharedInModules([], set(), [])
+    found = SharedInModules([], set(), [], set())
     for place in places_of_modules():
+        found.within.add((place.module, place.steps[0].key))
         try:
             steps = dumps(place.steps)
             value = dumps(place.value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import enum
 import functools
 import mmap
 import sys
@@ -14,7 +15,13 @@ from contextvars import ContextVar
 from types import CodeType
 from typing import Any
 
-from cloudpickle.cloudpickle import _code_reduce, _lookup_class_or_track, _make_skeleton_class
+from cloudpickle.cloudpickle import (
+    _class_setstate,
+    _code_reduce,
+    _lookup_class_or_track,
+    _make_skeleton_class,
+    _make_skeleton_enum,
+)
 
 _LARGE = 2**16  # bytes; buffers from here on travel as frames of their own
 
@@ -76,7 +83,11 @@ def by_value(kind: type, reduced: Any) -> Any:
     reduced : object
         What cloudpickle makes of it.
     """
-    if not isinstance(reduced, tuple) or reduced[0] is not _make_skeleton_class:
+    if not isinstance(reduced, tuple):
+        return reduced
+    if issubclass(kind, enum.Enum):
+        return _with_members(kind, reduced)
+    if reduced[0] is not _make_skeleton_class:
         return reduced
     constructor, name, bases, names, number, extra = reduced[1]
     # a NamedTuple isn't: it makes another class
@@ -90,6 +101,41 @@ def by_value(kind: type, reduced: Any) -> Any:
             own[key] = value
     skeleton = constructor, name, bases, names, number, extra
     return _skeleton, skeleton, (own, others), *reduced[3:]
+
+
+_OF_ALL_MEMBERS = {"_value_", "_name_", "__objclass__", "_sort_order_"}
+
+
+def _with_members(kind: Any, reduced: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return how an enumeration is pickled, with what its members have of their own, and their
+    other names.
+    """
+    if reduced[0] is not _make_skeleton_enum or len(reduced) != 6:
+        return reduced
+    attributes, slots = reduced[2]
+    own: dict[str, dict[str, Any]] = {}
+    others: dict[str, str] = {}
+    for name, member in kind.__members__.items():
+        if member.name != name:
+            others[name] = member.name
+            attributes.pop(name, None)
+        else:
+            values = getattr(member, "__dict__", {})
+            own[name] = {key: values[key] for key in values.keys() - _OF_ALL_MEMBERS}
+    state = attributes, slots, own, others
+    return *reduced[:2], state, *reduced[3:5], _set_members
+
+
+def _set_members(kind: Any, state: tuple[Any, ...]) -> Any:
+    """Let an enumeration have its attributes, and its members theirs."""
+    attributes, slots, own, others = state
+    _class_setstate(kind, (attributes, slots))
+    for name, values in own.items():
+        vars(kind[name]).update(values)
+    for name, member in others.items():
+        kind._member_map_[name] = kind[member]
+        type.__setattr__(kind, name, kind[member])
+    return kind
 
 
 def _skeleton(

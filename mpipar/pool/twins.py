@@ -48,7 +48,7 @@ def describe(
         return definition._replace(shape=_type_of(value))
     attributes: dict[str, bytes | None] = {}
     if isinstance(value, type):
-        for name, data in _data_of(value).items():
+        for name, data in data_of(value).items():
             try:
                 attributes[name] = dumps(data)
             except Exception:
@@ -92,7 +92,7 @@ def _pickled(value: Any, defined: str | None = None) -> bytes:
 
 
 def _put_attributes(twin: type, attributes: dict[str, bytes | None]) -> None:
-    own = _data_of(twin)
+    own = data_of(twin)
     for name in own.keys() - attributes.keys():
         delattr(twin, name)
     for name, pickled in attributes.items():
@@ -114,7 +114,7 @@ def _type_of(value: Any) -> str:
     return f"{type(value).__module__}.{type(value).__qualname__}"
 
 
-def _data_of(kind: type) -> dict[str, Any]:
+def data_of(kind: type) -> dict[str, Any]:
     """Return the attributes of a class that are neither methods nor Python's or a library's own."""
     if issubclass(kind, enum.Enum):
         return {}

@@ -30,6 +30,7 @@ from mpipar.pool import (
     importing,
     inheritance,
     main_names,
+    module_restoring,
     module_sharing,
     sharing,
     twins,
@@ -43,6 +44,7 @@ from mpipar.pool.evaluation import (
     portable,
 )
 from mpipar.pool.inheritance import Inherited
+from mpipar.pool.module_changes import Change
 from mpipar.pool.module_sharing import Shared
 from mpipar.pool.salvage import Broken
 from mpipar.runtime.channel import Message
@@ -73,6 +75,8 @@ class Setup(NamedTuple):
         Of Python and of libraries, as the script has them.
     shared : list
         What modules of the script share with it.
+    changes : list
+        What the script has changed in modules.
     seed : int or None
         Of the random numbers in tasks.
     stand_in : callable or None
@@ -91,6 +95,7 @@ class Setup(NamedTuple):
     environment: dict[str, str | None]
     settings: list[Inherited]
     shared: list[Shared]
+    changes: list[Change]
     seed: int | None
     stand_in: Callable[[], None] | None
     takes_exit: bool
@@ -127,6 +132,7 @@ _CALLS: dict[str, Callable[[Any, Iterator[Any], Take], None]] = {
 def work(sock: socket.socket) -> None:
     """Do what comes through ``sock``, until it is told to end: the life of a worker process."""
     names = main_names.begin(importing.imported_main(), twins.kept)
+    _begin_mpi()
     try:
         _work(sock, _set_up_process, names.define)
     finally:
@@ -153,6 +159,15 @@ def _work(
             _Worker(sock, set_up, define, in_thread=in_thread).work()
     finally:
         flush()
+
+
+def _begin_mpi() -> None:
+    """Begin MPI, if the import of the script has loaded it, which it must not be before there is a
+    process for it: tasks find it begun.
+    """
+    mpi = sys.modules.get("mpi4py.MPI")
+    if mpi is not None and not mpi.Is_initialized():
+        mpi.Init_thread()
 
 
 def _end_mpi() -> None:
@@ -192,6 +207,7 @@ def _set_up_process(setup: Setup, number: int) -> None:
         else:
             os.environ[name] = value
     inheritance.put_first(setup.settings)
+    module_restoring.put_first(setup.changes)
     module_sharing.put_first(setup.shared)
     if setup.stand_in is not None:
         setup.stand_in()
@@ -228,10 +244,12 @@ class _Worker:
         try:
             self._seed = setup.seed
             self._takes_exit = setup.takes_exit
+            self._mailbox.is_executors = setup.takes_exit
             self._set_up(setup, int(bytes(number)))
             self._define(setup.definitions)
             inheritance.put_rest(setup.settings, in_thread=self._in_thread)
             if not self._in_thread:
+                module_restoring.put_rest(setup.changes)
                 module_sharing.put_rest(setup.shared)
             initializer = by_value.loads(setup.initializer)
             if initializer is not None:

@@ -1,2 +1,5 @@
+large, generator = None, None
+
+
 def twice(x):
     return 2 * x

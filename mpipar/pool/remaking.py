@@ -1,0 +1,129 @@
+"""Global variables that no pickle takes, but that can be made anew of what they tell of themselves.
+
+Forked workers have them as copies of the script's process; so have those that import the script.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import random
+import struct
+import sys
+import types
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+_WEAK = (weakref.WeakKeyDictionary, weakref.WeakSet, weakref.WeakValueDictionary)
+
+
+def reduced(value: Any) -> Any:
+    """Reduce a value to what it can be made of; None for all others, which pickle may know."""
+    kind = type(value)
+    reduce = _OF_KINDS.get(kind)
+    if reduce is None and kind.__name__ == "_FuncPtr":
+        reduce = _function_of_library
+    if reduce is None and kind.__module__ == "sqlite3":
+        reduce = _connection
+    if reduce is None:
+        return None
+    return reduce(value)
+
+
+def _struct(value: struct.Struct) -> Any:
+    return struct.Struct, (value.format,)
+
+
+def _view_of_mapping(value: types.MappingProxyType[Any, Any]) -> Any:
+    return types.MappingProxyType, (dict(value),)
+
+
+def _system_random(_: random.SystemRandom) -> Any:
+    return random.SystemRandom, ()
+
+
+def _weak(value: Any) -> Any:
+    """Reduce a container of weak references, if it is empty: what is in it, others have."""
+    if len(value):
+        return None
+    return type(value), ()
+
+
+def _view_of_memory(value: memoryview) -> Any:
+    if not value.readonly or not value.contiguous or type(value.obj) is not bytes:
+        return None
+    return _view, (value.tobytes(), value.format, value.shape)
+
+
+def _view(data: bytes, form: str, shape: tuple[int, ...]) -> memoryview:
+    return memoryview(data).cast("B").cast(form, shape)  # type: ignore[call-overload,no-any-return]
+
+
+def _file(value: Any) -> Any:
+    """Reduce a file that is open for reading, to be open at the same place."""
+    is_plain = not value.closed and value.mode in ("r", "rt", "rb") and isinstance(value.name, str)
+    if not is_plain or not os.path.isfile(value.name):
+        return None
+    options = {}
+    if isinstance(value, io.TextIOWrapper):
+        options = {"encoding": value.encoding, "errors": value.errors}
+    return _opened, (os.path.abspath(value.name), value.mode, options, value.tell())
+
+
+def _opened(path: str, mode: str, options: dict[str, Any], position: int) -> Any:
+    file = open(path, mode, **options)  # noqa: SIM115 (the script has it open, too)
+    file.seek(position)
+    return file
+
+
+def _function_of_library(value: Any) -> Any:
+    """Reduce a function of a library of ctypes."""
+    libraries = [each for each in (value._objects or {}).values() if hasattr(each, "_FuncPtr")]
+    if len(libraries) != 1 or not isinstance(value.__name__, str):
+        return None
+    (library,) = libraries
+    made_of = type(library), library._name, value.__name__, value.restype, value.argtypes
+    return _function, made_of
+
+
+def _function(kind: Any, library: str | None, name: str, returned: Any, taken: Any) -> Any:
+    function = getattr(kind(library), name)
+    function.restype = returned
+    if taken is not None:
+        function.argtypes = taken
+    return function
+
+
+def _connection(value: Any) -> Any:
+    """Reduce a connection of sqlite3 to its file, or to the contents of its memory."""
+    sqlite3 = sys.modules["sqlite3"]
+    if type(value) is not sqlite3.Connection or value.in_transaction:
+        return None
+    names = [(name, path) for _, name, path in value.execute("pragma database_list")]
+    if len(names) != 1:  # others are attached
+        return None
+    ((_, path),) = names
+    contents = None if path else value.serialize()
+    return _connected, (path or ":memory:", contents, value.isolation_level, value.row_factory)
+
+
+def _connected(path: str, contents: bytes | None, level: Any, factory: Any) -> Any:
+    import sqlite3
+
+    connection = sqlite3.connect(path, isolation_level=level, check_same_thread=False)
+    if contents:
+        connection.deserialize(contents)
+    connection.row_factory = factory
+    return connection
+
+
+_OF_KINDS: dict[type, Callable[[Any], Any]] = {
+    struct.Struct: _struct,
+    types.MappingProxyType: _view_of_mapping,
+    random.SystemRandom: _system_random,
+    memoryview: _view_of_memory,
+    io.TextIOWrapper: _file,
+    io.BufferedReader: _file,
+    **dict.fromkeys(_WEAK, _weak),
+}
