@@ -35,6 +35,8 @@ Method = Literal["montecarlo", "midpoint"]
 
 _WHERE = midpoint.PEAKS.index("where")
 _REMEDY = "take more --samples, or other bounds"
+_SAMPLES_OF_PEAK = 30
+"""How many random points see a peak, if its error is to hold."""
 _PLACES = np.array([0.618, 0.236, 0.854, 0.146])  # in a box, in no order, where a function is tried
 
 
@@ -185,15 +187,22 @@ def check(
             option="rel_error",
         )
     dimensions = len(over) // 2
-    step = step_of(samples, dimensions, method)
+    steps = steps_of(samples, dimensions, method)
     columns = []
     for axis, (low, high) in enumerate(bounds(over)):
         columns.append(low + (high - low) * np.roll(_PLACES, axis))
     function = integrand(f, dimensions)
     check_each_alone(f, function, columns, real=True)
-    unseen = hidden.near_constants(function, over, step)
+    unseen = hidden.near_constants(function, over, *steps)
     if unseen:
         raise BadInput(f"{shortened(f)}: {unseen}; {_REMEDY}", option="f")
+    uneven = hidden.without_variance(function, over) if method == "montecarlo" else ""
+    if uneven:
+        raise BadInput(
+            f"{shortened(f)}: {uneven}, where the error of random points can't be had;"
+            " take --method midpoint, or other bounds",
+            option="f",
+        )
 
 
 def check_bounds(over: list[float]) -> None:
@@ -208,12 +217,15 @@ def check_bounds(over: list[float]) -> None:
         raise BadInput(f"expected finite bounds, of a finite volume, got {over}", option="over")
 
 
-def step_of(samples: int, dimensions: int, method: Method) -> float:
-    """Return how far points are from each other, for a box of width 1. Refuses too few."""
+def steps_of(samples: int, dimensions: int, method: Method) -> tuple[float, float]:
+    """Return how narrow what points see is, in one variable and in all of them, for a box of width
+    1. Refuses too few.
+    """
     if method == "montecarlo":
         if samples < 2:
             raise BadInput("one random point has no standard error; take more", option="samples")
-        return float(samples ** (-1 / dimensions))
+        part = _SAMPLES_OF_PEAK / samples
+        return part, float(part ** (1 / dimensions))
     grid = midpoint.grid(samples, dimensions)
     if grid is None:
         fewest = midpoint.least_samples(dimensions)
@@ -221,7 +233,7 @@ def step_of(samples: int, dimensions: int, method: Method) -> float:
         raise BadInput(
             f"the midpoint rule needs {fewest} points or more in {where}", option="samples"
         )
-    return 1 / grid.m
+    return 1 / grid.m, 1 / grid.m
 
 
 def volume_of(over: list[float]) -> float:

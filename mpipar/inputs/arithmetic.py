@@ -49,6 +49,11 @@ ELEMENTWISE = frozenset(
 )
 """Functions whose value for an item depends on nothing but that item."""
 
+_OF_TRUTH = [name for name, ufunc in _UFUNCS.items() if "d->?" in ufunc.types]
+_OF_TRUTH += [name for name, ufunc in _UFUNCS.items() if "dd->?" in ufunc.types]
+NOT_FLOATS = frozenset({*_OF_TRUTH, *TYPES, "argmin", "argmax", "any", "all"})
+"""Functions that make truth values or whole numbers of floats."""
+
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     **_UFUNCS,
     **{name: getattr(np, name) for name in _OTHERS},

@@ -18,7 +18,9 @@ from typing import Any
 import numpy as np
 
 from mpipar.base.errors import BadInput
-from mpipar.inputs.arithmetic import ARITIES, CONSTANTS, FUNCTIONS, TYPES
+from mpipar.base.overriding import override
+from mpipar.inputs.arithmetic import ARITIES, CONSTANTS, FUNCTIONS, NOT_FLOATS, TYPES
+from mpipar.inputs.careful import CAREFUL_TYPES, careful
 from mpipar.inputs.common import Function, one_line, reason_of, shortened
 from mpipar.inputs.function import load_callable
 from mpipar.inputs.syntax import check_syntax
@@ -27,6 +29,9 @@ LONGEST = 10_000
 """How many characters an expression may have."""
 
 _NAMES: dict[str, Any] = {"__builtins__": {}, **FUNCTIONS, **CONSTANTS}
+_CAREFUL_NAMES = {**_NAMES, **CAREFUL_TYPES}
+
+_SIGNS = {"²": "**2", "³": "**3", "×": "*", "·": "*", "÷": "/", "−": "-", "√": "sqrt(x)"}
 
 # An expression has colons only inside of [], hence none before a name at its end.
 _FUNCTION_NAME = re.compile(r".*\S:[^\W\d]\w*(\.[^\W\d]\w*)*")
@@ -67,7 +72,7 @@ class Expression:
         return f"Expression({self.text!r}, {list(self.variables)!r})"
 
     def __reduce__(self) -> Any:
-        return Expression, (self.text, self.variables)
+        return type(self), (self.text, self.variables)
 
     def __call__(self, *values: Any) -> Any:
         """Return the value for one array or number for each variable.
@@ -106,6 +111,8 @@ class Expression:
         arrays = dict(zip(self.names, map(xp.asarray, values), strict=True))
         if xp is np:
             self._check_numbers(arrays)
+            if names is _CAREFUL_NAMES:
+                arrays = {name: careful(array) for name, array in arrays.items()}
         try:
             value = xp.asarray(eval(self._code, names, arrays))
             return value[()] if xp is np else value
@@ -124,6 +131,28 @@ class Expression:
                 raise BadInput(
                     f"expression {shortened(self.text)}: {name} is not numbers but {array.dtype}"
                 )
+
+
+class CarefulExpression(Expression):
+    """An expression that takes care of truth values and whole numbers, which NumPy doesn't: see
+    :mod:`mpipar.inputs.careful`.
+    """
+
+    def __init__(self, text: str, variables: Sequence[str]) -> None:
+        super().__init__(text, variables)
+        self._may_be_whole = any(map(_makes_whole, ast.walk(self.tree())))
+
+    @override
+    def __call__(self, *values: Any) -> Any:
+        if self._may_be_whole or any(np.asarray(value).dtype.kind in "biu" for value in values):
+            return self._computed(_CAREFUL_NAMES, np, values)
+        return super().__call__(*values)
+
+
+def _makes_whole(node: ast.AST) -> bool:
+    """Return whether a part of a formula may be truth values or whole numbers, of any operands."""
+    is_named = isinstance(node, ast.Name) and node.id in NOT_FLOATS
+    return is_named or isinstance(node, ast.Compare)
 
 
 def number_of(node: ast.AST) -> Any:
@@ -154,9 +183,19 @@ def _compiled(text: str, names: Sequence[str]) -> CodeType:
         except (RecursionError, MemoryError):
             raise BadInput("nested too deep") from None
         except SyntaxError as error:
-            raise BadInput(f"not a formula: {error.msg}") from None
+            raise BadInput(f"not a formula: {error.msg}{_instead_of(text, error)}") from None
         except UnicodeError as error:
             raise BadInput(f"not a formula: {reason_of(error)}") from None
+
+
+def _instead_of(text: str, error: SyntaxError) -> str:
+    """Return what to write for signs of mathematics that Python hasn't, or nothing."""
+    for sign, instead in _SIGNS.items():
+        if sign in text:
+            return f"; for {sign} write {instead}"
+    if error.msg.startswith("invalid decimal literal"):
+        return "; to multiply write 2*x"
+    return ""
 
 
 class _TypesByName(ast.NodeTransformer):
@@ -239,4 +278,4 @@ def function_of(
 def _function_of(text: str, variables: tuple[str, ...]) -> Function:
     if _FUNCTION_NAME.fullmatch(text):
         return load_callable(text)
-    return Expression(text, variables)
+    return CarefulExpression(text, variables)

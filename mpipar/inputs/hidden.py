@@ -6,8 +6,10 @@ tell where to look.
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -22,13 +24,20 @@ _NEARER = 0.5 * 10.0 ** -np.arange(1.0, 14.0)
 _GENERIC = 0.6180339887498949  # where in the bounds of other variables
 _POLE = 0.9  # the exponent from which a function grows about as fast as 1/x
 _MOST_ZOOMS = 60
+_SCANNED = 512
+_UNEVEN = 0.58  # the exponent from which samples have no variance; at 0.5, errors still hold
 _FAR = np.linspace(0.017, 0.983, 24)  # in the bounds, where a function's size is told
 _BEYOND = 10.0  # of the differences of what is seen
 _NOTICED = 1e-9  # of the function's size
 _SETTLED = 0.01  # how much the last two values of a peak may differ
 
 
-def near_constants(f: Function, over: Sequence[float], step: float) -> str:
+def near_constants(
+    f: Function,
+    over: Sequence[float],
+    step: float,
+    step_of_corners: float,
+) -> str:
     """Return what a function has near its constants and bounds that points don't see, or nothing.
 
     Parameters
@@ -37,13 +46,14 @@ def near_constants(f: Function, over: Sequence[float], step: float) -> str:
     over : sequence of float
         Lower and upper bound of each variable.
     step : float
-        The distance of points, as a part of the bounds.
+        The distance of points along one axis, as a part of the bounds.
+    step_of_corners : float
+        The same, where points have to be near in all variables.
     """
-    search = _Search(f, over, step)
     constants = list(constants_of(f))
-    found = search.along_axes(constants)
-    if not found and len(search.axes) > 1:
-        found = search.at_corners(constants)
+    found = _Search(f, over, step).along_axes(constants)
+    if not found and len(over) > 2:
+        found = _Search(f, over, step_of_corners).at_corners(constants)
     return found
 
 
@@ -76,6 +86,37 @@ def at_peak(
     return search.growth(where), search.at(where, search.axes)
 
 
+def without_variance(f: Function, over: Sequence[float]) -> str:
+    """Return where random samples of a function have no variance, hence no error, or nothing.
+
+    It is looked for along a line for each variable, which what grows on a point alone isn't on.
+
+    Parameters
+    ----------
+    f : callable
+    over : sequence of float
+        Lower and upper bound of each variable.
+    """
+    anywhere = _Search(f, over, 1.0).anywhere()
+    for axis in range(len(anywhere)):
+        line = functools.partial(_on_line, f, anywhere, axis)
+        search = _Search(line, over[2 * axis : 2 * axis + 2], 1 / _SCANNED)
+        place = search.highest()
+        if place is None:
+            continue
+        growth = search.growth(place)
+        if growth >= _UNEVEN:
+            return f"it grows about as x**-{growth:.2g} near {place[0]:.9g}"
+    return ""
+
+
+def _on_line(f: Function, place: Array, axis: int, x: Array) -> Any:
+    """Return the values of a function at x on the axis, with the other variables of a place."""
+    variables: list[Any] = [np.full_like(x, value) for value in place]
+    variables[axis] = x
+    return f(*variables)
+
+
 class _Search:
     """Looks for what points in the bounds of a function don't see.
 
@@ -106,15 +147,19 @@ class _Search:
 
     def along_axes(self, constants: list[float]) -> str:
         """Look where one variable has a special value, and the others have any."""
-        anywhere = self.low + _GENERIC * (self.high - self.low)
         for axis in self.axes:
             for place in self._within(constants, axis):
-                where = anywhere[:, 0].copy()
+                where = self.anywhere()
                 where[axis] = place
                 found = self.at(where, [axis])
                 if found:
                     return found
         return ""
+
+    def anywhere(self) -> Array:
+        """Return a place that is special for no variable."""
+        place = self.low + _GENERIC * (self.high - self.low)
+        return np.asarray(place[:, 0])
 
     def at_corners(self, constants: list[float]) -> str:
         """Look where all variables have special values."""
@@ -157,6 +202,17 @@ class _Search:
             if np.all(radius < least):
                 break
         return best, where
+
+    def highest(self) -> Array | None:
+        """Return where |f| is largest by far, or None; of one variable."""
+        random = np.random.default_rng(0)
+        places = self.low + (self.high - self.low) * random.random((1, _SCANNED))
+        heights = self.magnitude(places)
+        if np.isnan(heights).all():
+            return None
+        first = np.nanargmax(heights)
+        best, where = self.climbed(places[:, first], heights[first])
+        return where if best > 1.3 * heights[first] else None
 
     def growth(self, where: Array) -> float:
         """Return the exponent by which |f| grows towards a place along the axes."""

@@ -8,6 +8,7 @@ bits, since its whole numbers know no limit: ``9**9**9**9`` would never end.
 from __future__ import annotations
 
 import ast
+import cmath
 import itertools
 import operator
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -74,6 +75,19 @@ _NAMES_OF_WHOLE_ARRAYS = """
 """
 _OF_WHOLE_ARRAYS = frozenset(_NAMES_OF_WHOLE_ARRAYS.split())
 """Functions that people know, and that are for all items together."""
+
+_ELSEWHERE = {
+    "ln": "log(x)",
+    "lg": "log10(x)",
+    "tg": "tan(x)",
+    "sgn": "sign(x)",
+    "sqr": "x**2",
+    "piecewise": "where(condition, a, b)",
+    "select": "where(condition, a, b)",
+    "π": "pi",
+    "∞": "inf",
+}
+"""What others call functions and constants, and what it is here."""
 
 _CANNOT_BE_CALLED = "this can't be called; write * to multiply"
 _TOO_LONG = "a whole number of more than 64 bits"
@@ -190,6 +204,8 @@ class _Checker:
             raise self.refusal(node, "text is not allowed")
         if type(node.value) not in (int, float, complex, bool):
             raise self.refusal(node, "not a number")
+        if isinstance(node.value, (float, complex)) and not cmath.isfinite(node.value):
+            raise self.refusal(node, "beyond the range of doubles, 1.8e308; for infinity write inf")
 
     def _check_operator(self, node: ast.AST, symbol: type) -> None:
         if symbol not in _OPERATORS:
@@ -201,7 +217,7 @@ class _Checker:
             return
         if name in FUNCTIONS:
             raise self.refusal(node, f"a function; write {name}(…)")
-        hint = did_you_mean(name, {*self.variables, *ARITHMETIC_NAMES})
+        hint = _elsewhere(name) or did_you_mean(name, {*self.variables, *ARITHMETIC_NAMES})
         if not hint:
             hint = f"; its variables are {listed(self.variables)}"
         raise BadInput(f"there is no {name!r}{hint}")
@@ -230,7 +246,8 @@ class _Checker:
             return name
         if name in _OF_WHOLE_ARRAYS:
             raise BadInput(f"there is no function {name!r}; {instead_of(name)}")
-        raise BadInput(f"there is no function {name!r}{did_you_mean(name, FUNCTIONS)}")
+        hint = _elsewhere(name) or did_you_mean(name, FUNCTIONS)
+        raise BadInput(f"there is no function {name!r}{hint}")
 
     def _check_keyword(self, keyword: ast.keyword) -> None:
         value = keyword.value
@@ -316,6 +333,11 @@ class _Checker:
                     "an index is a whole number or a slice;"
                     " to choose, write where(condition, a, b)",
                 )
+
+
+def _elsewhere(name: str) -> str:
+    """Return what to write for a name that is used elsewhere, or nothing."""
+    return f"; write {_ELSEWHERE[name]}" if name in _ELSEWHERE else ""
 
 
 def _is_large_power(base: int, power: int) -> bool:

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import re
 
 import numpy as np
 import pytest
@@ -154,6 +155,42 @@ def test_poles_and_peaks_that_no_point_sees_are_refused(f, bounds):
         pytest.raises((BadInput, RunFailed), match=r"pole|peak|grows|closer|too few"),
     ):
         run(integrate, f=f, over=bounds, samples=20_000, method="midpoint")
+
+
+@pytest.mark.parametrize(
+    ("f", "bounds", "reason"),
+    [
+        ("x**-0.75", UNIT, "it grows about as x**-0.75 near 2.3"),
+        ("abs(x - 0.123)**-0.8", UNIT, "near 0.123"),
+        ("1 / (x**3 - 2)", [0.0, 2.0], "near 1.259921"),
+        ("x**-0.8 * y", SQUARE, "it grows about as x**-0.8"),
+        ("abs(x - y)**-0.8", SQUARE, "it grows about as x**-0.8"),
+        ("exp(-1e8 * (x - 0.37)**2)", UNIT, "it has a peak near 0.37"),
+        ("where(x < 1e-3, 1000, 0)", UNIT, "it has a peak near 0"),
+        ("exp(-x)", [0.0, 1e6], "it has a peak near 0"),
+    ],
+)
+def test_random_points_without_an_error_are_refused(f, bounds, reason):
+    with pytest.raises(BadInput, match=re.escape(reason)):
+        run(integrate, f=f, over=bounds, samples=10_000)
+
+
+@pytest.mark.parametrize(
+    ("f", "bounds"),
+    [
+        ("1 / sqrt(x)", UNIT),
+        ("log(x)**4", UNIT),
+        ("1 / hypot(x, y)", [-1.0, 1.0] * 2),
+        ("1 / sqrt(abs(x - y))", SQUARE),
+        ("where(x*x + y*y + z*z < 1, 1, 0)", [-1.0, 1.0] * 3),
+        ("sin(1 / x)", UNIT),
+        ("cosh(x)", [-20.0, 20.0]),
+    ],
+)
+def test_what_is_rough_but_has_an_error_is_integrated_by_random_points(f, bounds):
+    result = run(integrate, f=f, over=bounds, samples=10_000)
+    better = run(integrate, f=f, over=bounds, samples=1_000_000, seed=1)
+    assert abs(result.value - better.value) < 5 * result.error
 
 
 def test_the_error_of_midpoints_depends_on_nothing_but_the_grid():

@@ -170,6 +170,61 @@ def test_no_function_that_is_taken_depends_on_the_block(text):
         np.testing.assert_array_equal(whole, alone, err_msg=formula)
 
 
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("exp(x > 1)", np.exp((X > 1).astype(float))),
+        ("hypot(x > 1, y > 0)", np.hypot(1.0 * (X > 1), 1.0 * (Y > 0))),
+        ("arctan(isnan(x))", 0 * X),
+        ("1*(x > 1) + 1*(y > 0)", (X > 1).astype(int) + (Y > 0)),
+        ("(x > 1) * (y > 0)", (X > 1) * (Y > 0)),
+        ("int64(4*x)**3", (4 * X).astype(int) ** 3),
+        ("int32(3*x) // 2", (3 * X).astype(np.int32) // 2),
+        ("where(x > 1, sqrt(x - 1), 0)", np.sqrt(np.maximum(X - 1, 0))),
+    ],
+)
+def test_truth_values_and_whole_numbers_in_drivers_are_exact(text, value):
+    with np.errstate(all="ignore"):
+        got = function_of(text, ["x", "y"])(X, Y)
+    np.testing.assert_array_equal(got, value)
+    assert type(got) is np.ndarray
+    assert got.dtype == value.dtype
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("(x > 1) + (y > 0)", r"true \+ true is true; to count, write 1\*"),
+        ("add(x > 1, True)", "true . true is true"),
+        ("int32(2*x)**40", "int32 can't hold"),
+        ("2**62 * int64(4*x)", "int64 can't hold"),
+        ("uint64(x) - 2", "uint64 can't hold"),
+        ("int64(1e30 * x)", "numbers that int64 can't hold"),
+        ("int64(2*x) << 62", "int64 can't hold"),
+        ("7 % int64(x)", "division of a whole number by zero"),
+    ],
+)
+def test_what_wraps_around_in_numpy_is_refused_in_drivers(text, reason):
+    with pytest.raises(BadInput, match=reason), np.errstate(all="ignore"):
+        function_of(text, ["x", "y"])(X, Y)
+
+
+@MODERATE
+@given(
+    values=st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1, max_size=4),
+    text=st.sampled_from(["x + 1", "x - 3", "x * 3", "x**2", "-x", "abs(x)", "x * x - x", "2 - x"]),
+)
+def test_whole_numbers_are_those_of_python_or_refused(values, text):
+    exact = [eval(text, {"x": value, "abs": abs}) for value in values]
+    parts = [abs(value) ** (2 if "**" in text or "x * x" in text else 1) for value in values]
+    try:
+        got = function_of(text, ["x"])(np.array(values))
+    except BadInput:
+        assert max(parts + [abs(value) for value in exact]) >= 2**63
+    else:
+        assert got.tolist() == exact
+
+
 def test_an_axis_of_items_of_several_numbers_may_be_summed():
     x = np.arange(12.0).reshape(4, 3)
     np.testing.assert_array_equal(Expression("sum(x, axis=1)", ["x"])(x), x.sum(axis=1))
@@ -479,6 +534,11 @@ def test_functions_give_neither_python_integers_nor_tuples():
         ("x[1.5]", "an index is a whole number or a slice"),
         ("2[0]", "a number has no elements"),
         ("10**30", "write it with a point"),
+        ("1e400 * x", "for infinity write inf"),
+        ("ln(x)", "write log(x)"),
+        ("2x", "to multiply write 2*x"),
+        ("x²", "for ² write **2"),
+        ("2 * π", "write pi"),
     ],
 )
 def test_refusal_names_the_part_and_what_to_do(text, part):

@@ -1,0 +1,128 @@
+"""Arrays whose arithmetic says what NumPy's does without a word.
+
+Whole numbers that don't fit in their type wrap around in NumPy, division of whole numbers by zero
+gives zero, true + true is true, and the sine of a truth value, or of a byte, has three digits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from mpipar.core.partials import Array
+from mpipar.inputs.arithmetic import TYPES
+
+_INTEGERS = "iu"
+_WHOLE = "biu"
+_MAY_OVERFLOW = (
+    np.add,
+    np.subtract,
+    np.multiply,
+    np.power,
+    np.square,
+    np.negative,
+    np.absolute,
+    np.floor_divide,
+)
+_REMAINDERS = (np.remainder, np.fmod)
+_REMEDY = "write float64(…) around one of them"
+
+
+class Careful(np.ndarray[Any, np.dtype[Any]]):
+    """An array that raises OverflowError, ZeroDivisionError or TypeError for these, or computes
+    with doubles.
+    """
+
+    def __array_ufunc__(
+        self,
+        ufunc: np.ufunc,
+        method: str,
+        *inputs: Any,
+        **keywords: Any,
+    ) -> Any:
+        """Compute as NumPy does, and look at the result."""
+        plain = [_plain(value) for value in inputs]
+        made = getattr(ufunc, method)(*plain, **keywords)
+        if method != "__call__" or not isinstance(made, (np.ndarray, np.generic)):
+            return made
+        kind = made.dtype.kind
+        if kind in _INTEGERS:
+            _check_integers(ufunc, plain, made)
+        elif kind == "b":
+            _check_truth(ufunc, plain)
+        elif made.dtype.itemsize < 8 and all(map(_is_small, plain)):
+            made = ufunc(*map(_as_doubles, plain), **keywords)
+        return careful(made)
+
+
+def careful(array: Any) -> Careful:
+    """Return an array, or a number, that takes care of its arithmetic."""
+    return np.asarray(array).view(Careful)
+
+
+def careful_type(name: str) -> Callable[[Any], Any]:
+    """Return a type of NumPy's as a function that raises OverflowError for what it can't hold."""
+    cast = getattr(np, name)
+
+    def call(value: Any) -> Any:
+        before = np.asarray(value)
+        with np.errstate(invalid="ignore"):
+            made = np.asarray(cast(before))
+        if made.dtype.kind in _INTEGERS and before.dtype.kind in "iuf":
+            _check_cast(name, before, made)
+        return careful(made)
+
+    return call
+
+
+CAREFUL_TYPES = {name: careful_type(name) for name in TYPES}
+"""Types that formulas may name."""
+
+
+def _plain(value: Any) -> Any:
+    return value.view(np.ndarray) if isinstance(value, Careful) else value
+
+
+def _check_integers(ufunc: np.ufunc, inputs: list[Any], made: Any) -> None:
+    """Raise OverflowError or ZeroDivisionError if whole numbers aren't what they should be."""
+    is_division = ufunc is np.floor_divide or ufunc in _REMAINDERS
+    if is_division and not np.all(inputs[1]):
+        raise ZeroDivisionError("division of a whole number by zero")
+    if ufunc is np.left_shift:
+        inputs = [inputs[0], np.exp2(_as_doubles(inputs[1]))]
+        ufunc = np.multiply
+    elif ufunc not in _MAY_OVERFLOW:
+        return
+    with np.errstate(all="ignore"):
+        expected = ufunc(*map(_as_doubles, inputs))
+        difference = np.abs(expected - made.astype(np.float64))
+    # What wraps around is off by a power of two; doubles are rounded by far less.
+    is_right = difference < 2.0 ** (8 * made.dtype.itemsize - 1)
+    if not np.all(is_right):
+        raise OverflowError(f"whole numbers that {made.dtype} can't hold; {_REMEDY}")
+
+
+def _check_truth(ufunc: np.ufunc, inputs: list[Any]) -> None:
+    """Raise TypeError for a sum of truth values."""
+    if ufunc is np.add:
+        raise TypeError("true + true is true; to count, write 1*(…) + 1*(…), else (…) | (…)")
+
+
+def _check_cast(name: str, before: Array, made: Array) -> None:
+    is_finite = np.isfinite(before)
+    is_same = made == np.trunc(before)
+    if not np.all(is_same | ~is_finite):
+        raise OverflowError(f"numbers that {name} can't hold")
+
+
+def _is_small(value: Any) -> bool:
+    """Return whether NumPy makes floats of few digits of this: it is truth values, or whole."""
+    if isinstance(value, np.ndarray | np.generic):
+        return value.dtype.kind in _WHOLE
+    return isinstance(value, int)
+
+
+def _as_doubles(value: Any) -> Any:
+    return np.asarray(value, np.float64)
