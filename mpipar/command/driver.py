@@ -9,6 +9,7 @@ The way of a command through the layers::
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -41,6 +42,11 @@ if TYPE_CHECKING:
 class Driver(Kernel):
     """A kernel with a command line: what :func:`driver` makes of a function."""
 
+    @property
+    def _is_ours(self) -> bool:
+        """Whether this process was started for one of mpipar's own drivers."""
+        return self.function.__module__ == "__main__" and _name_of_main().startswith("mpipar.")
+
     def main(self, arguments: Sequence[str] | None = None, program: str | None = None) -> None:
         """Run the command line ``arguments`` (default: this process's) and exit with its code.
 
@@ -48,6 +54,10 @@ class Driver(Kernel):
         """
         if self.function.__module__ == "__mp_main__" or is_loading():
             return  # the script is being imported for the kernel in it
+        if self._is_ours:
+            # The end of the process is a third of a short run, as Python looks for cycles then: in
+            # what has been loaded so far none is of a user's.
+            gc.freeze()
         open_missing()
         print_warnings()
         outlive_warning()
@@ -202,7 +212,16 @@ def _preview(line: CommandLine) -> Preview:
 
 def _program() -> str:
     """Return how this program was started, such as "python -m mpipar.pi"."""
-    spec = getattr(sys.modules["__main__"], "__spec__", None)
-    if spec is not None:
-        return f"python -m {spec.name.removesuffix('.__main__')}"
+    name = _name_of_main()
+    if name:
+        return f"python -m {name}"
     return f"python {os.path.basename(sys.argv[0])}"
+
+
+def _name_of_main() -> str:
+    """Return the module that Python was told to run, or nothing."""
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    if spec is None:
+        return ""
+    name: str = spec.name
+    return name.removesuffix(".__main__")

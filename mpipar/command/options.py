@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import inspect
+import itertools
 import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -18,6 +19,7 @@ from mpipar._version import __version__
 from mpipar.base.arguments import RanksParser, bad_argument
 from mpipar.command.flags import add_option, add_parameter, flag_of
 from mpipar.core.kernel import BoundKernel, Kernel
+from mpipar.core.parameters import section_of
 from mpipar.runtime.run_options import RunOptions, default_workers
 from mpipar.runtime.run_options import parameters as parameters_of_runs
 
@@ -98,8 +100,7 @@ def _options_of(kernel: Kernel) -> list[str]:
     own = {parameter.name for parameter in kernel.parameters}
     found = []
     for name, option in parameters_of_runs().items():
-        is_of_tables = getattr(option, "of_tables", False)
-        if not is_of_tables or (kernel.is_table and name not in own):
+        if not option.of_tables or (kernel.is_table and name not in own):
             found.append(name)
     return found
 
@@ -158,11 +159,10 @@ def _description(kernel: Kernel) -> str | None:
 
 def _example(kernel: Kernel, program: str) -> str:
     """Return a command line: that of the docstring's Examples section, or else one made up."""
-    section = re.search(
-        r"^Examples\n-+\n((?:.*\S.*\n?)+)", inspect.getdoc(kernel) or "", re.MULTILINE
-    )
-    if section is not None:
-        return f"example: {' '.join(section[1].split())}"
+    lines = section_of(inspect.getdoc(kernel) or "", "Examples")
+    shown = [*itertools.takewhile(str.strip, lines)]
+    if shown:
+        return f"example: {' '.join(' '.join(shown).split())}"
     options = "--workers auto"
     if isinstance(kernel.n, str):
         options = f"--{kernel.n.replace('_', '-')} 1e6 --workers 2"

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import inspect
 import math
-import re
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
 from mpipar.base.errors import BadInput
 from mpipar.base.text import did_you_mean
 
+_EXACT_DIGITS = 15  # numbers with no more of them are different doubles
 LARGEST_INT = 2**63 - 1
 """Whole numbers given as options may not be larger: NumPy, HDF5 and MPI count in 64 bits."""
 
@@ -35,9 +33,8 @@ NonNegativeInt = Annotated[int, AtLeast(0)]
 _REQUIRED: Any = inspect.Parameter.empty
 
 
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """One option of a driver.
+class Parameter(NamedTuple):
+    """One option of a driver, and how users meet it.
 
     Attributes
     ----------
@@ -57,6 +54,14 @@ class Parameter:
         Whether None is allowed.
     help : str
         One line from the kernel's docstring.
+    metavar : str
+        What stands for its value in help.
+    otherwise : str
+        Its default in words, if the value itself doesn't say it.
+    job_key : str
+        The key of a job file that stands for it.
+    of_tables : bool
+        Whether only kernels that make one table have it.
     """
 
     name: str
@@ -67,6 +72,10 @@ class Parameter:
     many: bool = False
     optional: bool = False
     help: str = ""
+    metavar: str = ""
+    otherwise: str = ""
+    job_key: str = ""
+    of_tables: bool = False
 
     @property
     def required(self) -> bool:
@@ -159,6 +168,11 @@ def parse_int(text: str) -> int:
     """Return the whole number in ``text``, which may be written as 1000, 1_000, 1e3 or 1.5e3.
     Raises ValueError.
     """
+    small = _small_whole_number(text)
+    if small is not None:
+        return small
+    from decimal import Decimal, InvalidOperation  # takes time to load
+
     try:
         number = Decimal(text.strip())
     except InvalidOperation:
@@ -170,6 +184,20 @@ def parse_int(text: str) -> int:
     if number != number.to_integral_value():
         raise ValueError(f"expected a whole number, got {text!r}")
     return int(number)
+
+
+def _small_whole_number(text: str) -> int | None:
+    """Return the whole number in a text with so few digits that none is rounded, or None."""
+    if len(text) > _EXACT_DIGITS:
+        return None
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    is_small = 0 < abs(number) < 10.0**_EXACT_DIGITS
+    if is_small and number.is_integer():
+        return int(number)
+    return None
 
 
 def _parse_float(text: str) -> float:
@@ -314,23 +342,31 @@ def _is_list(origin: Any, arguments: tuple[Any, ...]) -> bool:
     return origin is tuple and arguments[1:] == (...,)
 
 
-_SECTION = re.compile(
-    r"^Parameters\n-+\n(.*?)(?=^\S[^\n]*\n-+$|\Z)",
-    re.DOTALL | re.MULTILINE,
-)
-_ENTRY = re.compile(
-    r"^(\w+) ?:[^\n]*\n((?:[ \t]+\S[^\n]*\n?)+)",
-    re.MULTILINE,
-)
-
-
 def _described_parameters(doc: str) -> dict[str, str]:
     """Return {name: first paragraph} from the Parameters section of a NumPy-style docstring."""
-    section = _SECTION.search(doc)
-    if section is None:
-        return {}
-    found = {}
-    for entry in _ENTRY.finditer(section[1] + "\n"):
-        name, paragraph = entry.groups()
-        found[name] = " ".join(paragraph.split())
-    return found
+    found: dict[str, list[str]] = {}
+    paragraph: list[str] = []
+    for line in section_of(doc, "Parameters"):
+        if not line.strip():
+            paragraph = []  # what follows, up to the next name, is no more of the first
+        elif line[0].isspace():
+            paragraph.append(line)
+        else:
+            name, colon, _ = line.partition(":")
+            paragraph = []
+            if colon and name.strip().isidentifier():
+                found[name.strip()] = paragraph
+    return {name: " ".join(" ".join(words).split()) for name, words in found.items() if words}
+
+
+def section_of(doc: str, title: str) -> list[str]:
+    """Return the lines of a section of a NumPy-style docstring, after its title."""
+    lines = doc.splitlines()
+    titles = []
+    for number, line in enumerate(lines[1:]):
+        if line and not line.strip("-") and lines[number][:1].strip():
+            titles.append(number)
+    for number, end in zip(titles, [*titles[1:], len(lines)], strict=False):
+        if lines[number] == title:
+            return lines[number + 2 : end]
+    return []

@@ -8,7 +8,6 @@ that is the first half of "the same bits whatever the number of ranks" (the seco
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,6 @@ from mpipar.core.devices import DEVICES
 from mpipar.core.devices.cpu import CPU
 
 
-@dataclass(frozen=True, slots=True)
 class Plan:
     """The index space ``0 … n - 1`` cut into blocks of one size (the last may be shorter).
 
@@ -31,14 +29,26 @@ class Plan:
         Items in a block, ≥ 1.
     """
 
-    n: int
-    block: int
+    __slots__ = ("block", "n")
 
-    def __post_init__(self) -> None:
-        if self.n < 0:
-            raise ValueError(f"a plan needs n ≥ 0, got {self.n}")
-        if self.block < 1:
-            raise ValueError(f"a plan needs blocks of at least 1 item, got {self.block}")
+    def __init__(self, n: int, block: int) -> None:
+        if n < 0:
+            raise ValueError(f"a plan needs n ≥ 0, got {n}")
+        if block < 1:
+            raise ValueError(f"a plan needs blocks of at least 1 item, got {block}")
+        self.n = n
+        self.block = block
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Plan):
+            return NotImplemented
+        return (self.n, self.block) == (other.n, other.block)
+
+    def __hash__(self) -> int:
+        return hash((self.n, self.block))
+
+    def __repr__(self) -> str:
+        return f"Plan(n={self.n}, block={self.block})"
 
     @classmethod
     def by_default(cls, n: int, device: str = CPU.name) -> Plan:

@@ -17,7 +17,7 @@ Function = Callable[..., Any]
 
 _HDF5_SUFFIXES = (".h5", ".hdf5", ".hdf", ".he5", ".nc")
 _ANY_SUFFIX = "|".join(map(re.escape, _HDF5_SUFFIXES))
-_IN_HDF5 = re.compile(rf"(.*(?:{_ANY_SUFFIX})):(.*)", re.IGNORECASE | re.DOTALL)
+_IN_HDF5 = rf"(.*(?:{_ANY_SUFFIX})):(.*)"
 
 
 _OF_OTHERS = {
@@ -31,7 +31,7 @@ _OF_OTHERS = {
 
 def split_where(where: str) -> tuple[Path, str]:
     """Return the file and what is named in it, or "", of ``file.h5:/group/name``."""
-    found = _IN_HDF5.fullmatch(where)
+    found = re.fullmatch(_IN_HDF5, where, re.IGNORECASE | re.DOTALL)
     if found is None:
         return Path(where), ""
     return Path(found[1]), found[2]

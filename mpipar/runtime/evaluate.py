@@ -58,7 +58,7 @@ class Output(Protocol):
         """Wait until all that this node has written is on the disk."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Outcome:
     """What came out of a chunk.
 

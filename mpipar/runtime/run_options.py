@@ -28,26 +28,8 @@ from mpipar.runtime.failure import STOP, OnError
 from mpipar.runtime.schedule import SCHEDULES
 
 
-@dataclass(frozen=True)
 class Option(Parameter):
-    """An option of runs: a parameter, and how users meet it.
-
-    Attributes
-    ----------
-    metavar : str
-        What stands for its value in help.
-    otherwise : str
-        Its default in words, if the value itself doesn't say it.
-    job_key : str
-        The key of a job file that stands for it.
-    of_tables : bool
-        Whether only kernels that make one table have it.
-    """
-
-    metavar: str = ""
-    otherwise: str = ""
-    job_key: str = ""
-    of_tables: bool = False
+    """An option of runs."""
 
     @override
     def check(self, value: Any) -> Any:

@@ -1,4 +1,6 @@
 import pickle
+import sys
+import types
 
 import numpy as np
 import pytest
@@ -352,3 +354,22 @@ def test_kernel_that_cannot_be_found_in_its_module_cannot_be_sent():
 
     with pytest.raises((pickle.PicklingError, AttributeError), match="hidden"):
         pickle.dumps(Kernel(hidden, n="items", reduction=Count))
+
+
+def test_only_what_mpipar_brings_along_is_never_looked_through_for_cycles(monkeypatch):
+    """A user's objects in cycles, such as an open file, end as Python has them end."""
+
+    def own(block, *, items: PositiveInt):
+        return 1.0
+
+    main = types.SimpleNamespace(__spec__=types.SimpleNamespace(name="mpipar.pi"))
+    monkeypatch.setitem(sys.modules, "__main__", main)
+    own.__module__ = "__main__"
+    assert driver(n="items", reduction=ExactSum)(own)._is_ours
+    own.__module__ = "users_module"
+    assert not driver(n="items", reduction=ExactSum)(own)._is_ours
+    own.__module__ = "__main__"
+    main.__spec__ = None
+    assert not driver(n="items", reduction=ExactSum)(own)._is_ours
+    main.__spec__ = types.SimpleNamespace(name="users_module")
+    assert not driver(n="items", reduction=ExactSum)(own)._is_ours

@@ -1,4 +1,5 @@
 import time
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -44,6 +45,22 @@ def test_what_is_no_whole_number_is_refused_and_quoted(text):
     with pytest.raises(ValueError, match="expected a whole number") as caught:
         parse_int(text)
     assert repr(text) in str(caught.value)
+
+
+@MODERATE
+@given(st.from_regex(r"\A-?[0-9]{1,12}(\.[0-9]{0,8})?(e[+-]?[0-9]{1,3})?\Z"))
+@example("1e-400")
+@example("999999999999999")
+@example("9999999999999e3")
+@example("0.9999999999999")
+def test_whole_numbers_are_those_of_decimal(text):
+    number = Decimal(text)
+    is_whole = number == number.to_integral_value() and number.adjusted() <= 19
+    if is_whole:
+        assert parse_int(text) == int(number)
+    else:
+        with pytest.raises(ValueError, match="expected a whole number"):
+            parse_int(text)
 
 
 @pytest.mark.parametrize(
