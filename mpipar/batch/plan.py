@@ -29,12 +29,15 @@ class Plan(NamedTuple):
         Where it goes.
     command : list of str
         The script's arguments: what it runs.
+    wanted : Request
+        What the options say.
     """
 
     options: list[str]
     script: str
     path: Path
     command: list[str]
+    wanted: Request
 
     def shown(self) -> str:
         """Return the exact script and command, for people, and for a shell."""
@@ -48,8 +51,10 @@ class Plan(NamedTuple):
 def plan(job: Job, site: Site, tasks: list[int], after: list[str]) -> Plan:
     """Return what is to be submitted for a job, or for some tasks of an array."""
     path = Path(job.folder) / scheduler().script_name
-    options = scheduler().options(_request(job, site, tasks, after))
-    return Plan(options, scheduler().script(site.prologue), path, _command(job, site))
+    wanted = _request(job, site, tasks, after)
+    options = scheduler().options(wanted)
+    script = scheduler().script(site.prologue)
+    return Plan(options, script, path, _command(job, site), wanted)
 
 
 def _command(job: Job, site: Site) -> list[str]:

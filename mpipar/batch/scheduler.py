@@ -216,6 +216,13 @@ class Scheduler(Protocol):
         it would not.
         """
 
+    def remarks(self, wanted: Request, launcher: str) -> list[str]:
+        """Return what the site's configuration means for a job, a line each; nothing where it
+        can't be asked in time.
+
+        ``launcher`` is what starts its ranks, as in site profiles.
+        """
+
     def states(self, ids: Iterable[str]) -> dict[str, JobState]:
         """Return {id: state} of jobs, arrays and tasks ("12_3"), as far as they are remembered.
 

@@ -138,15 +138,8 @@ def _submit(options: Any) -> int:
         preview = _look(job, options.job)
         tasks = all_tasks(job) if options.force else unfinished_tasks(job)
         planned = plan(job, wanted.site, tasks or [0], wanted.after)
-        if options.json:
-            print(json.dumps(_as_object(job, planned, tasks, preview)))
-            return DONE
-        if options.dry_run:
-            print(planned.shown())
-            return DONE
-        if options.check:
-            print(scheduler().test(planned.options))
-            return DONE
+        if options.dry_run or options.check:
+            return _only_tell(options, wanted, planned, tasks, preview)
         if not options.force:
             _refuse_if_in_queue(job.folder)
         if not tasks:
@@ -160,6 +153,26 @@ def _submit(options: Any) -> int:
         return wait(submission, job, _say)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"job {submission.id} goes on") from None
+
+
+def _only_tell(
+    options: Any,
+    wanted: _Wanted,
+    planned: Plan,
+    tasks: list[int],
+    preview: Preview | None,
+) -> int:
+    """Say what would be submitted, and what that means at this site; return the exit code."""
+    launcher = wanted.site.launcher
+    if options.json:
+        remarks = scheduler().remarks(planned.wanted, launcher)
+        print(json.dumps({**_as_object(wanted.job, planned, tasks, preview), "remarks": remarks}))
+        return DONE
+    told = planned.shown() if options.dry_run else scheduler().test(planned.options)
+    print_text(told)
+    for remark in scheduler().remarks(planned.wanted, launcher):
+        _say(remark)
+    return DONE
 
 
 def _read(options: Any) -> _Wanted:

@@ -79,6 +79,9 @@ class Cluster:
         More partitions, as in slurm.conf, but for "PartitionName=".
     has_accounts
         Whether there are accounts, which take some seconds to start; see `missing_accounts`.
+    cgroup
+        More lines of cgroup.conf. What a node makes of them is in the control groups of this
+        machine, by the node's name: one such cluster at a time.
     """
 
     def __init__(
@@ -96,6 +99,7 @@ class Cluster:
         extra: Mapping[str, object] | None = None,
         partitions: Sequence[str] = (),
         has_accounts: bool = False,
+        cgroup: Sequence[str] = (),
     ) -> None:
         self.mode: Mode = mode or ("namespaces" if namespaces_work() else "one host")
         self.nodes = [f"n{index + 1}" for index in range(nodes)]
@@ -117,6 +121,7 @@ class Cluster:
             cred_expire=cred_expire,
             partitions=partitions,
             has_accounts=has_accounts,
+            cgroup=cgroup,
         )
         self._machines: dict[str, Machine] = {}
         self._reserved = contextlib.ExitStack()

@@ -115,6 +115,7 @@ class Configuration:
     cred_expire: int
     partitions: Sequence[str] = ()
     has_accounts: bool = False
+    cgroup: Sequence[str] = ()
 
     @property
     def hosts(self) -> Path:
@@ -169,7 +170,9 @@ class Configuration:
             text += self._write_accounts(*accounts)
         (self.folder / "slurm.conf").write_text(text)
         (self.folder / "gres.conf").write_text(GRES_CONFIGURATION)
-        (self.folder / "cgroup.conf").write_text(CGROUP_CONFIGURATION)
+        (self.folder / "cgroup.conf").write_text(
+            CGROUP_CONFIGURATION + "".join(f"{line}\n" for line in self.cgroup)
+        )
         (self.folder / "task-prolog").write_text(TASK_PROLOG.format(folder=self.folder))
         (self.folder / "task-prolog").chmod(0o755)
         more = ACCOUNTS.format(folder=self.folder, user=USER) if self.has_accounts else ""

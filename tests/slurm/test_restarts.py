@@ -18,9 +18,13 @@ PATIENCE = 120  # seconds: Slurm looks at time limits every 30 s
 
 
 def wait_for(user: User, number: str, event: str, count: int = 1) -> None:
-    for _ in until(f"{event!r} in the journal, {count} times", PATIENCE):
-        if sum(one["event"] == event for one in user.events(number)) >= count:
-            return
+    try:
+        for _ in until(f"{event!r} in the journal, {count} times", PATIENCE):
+            if sum(one["event"] == event for one in user.events(number)) >= count:
+                return
+    except TimeoutError as error:
+        at_its_end = user.cluster.job(number), user.cluster.node_states(), user.log(number)
+        raise AssertionError(*at_its_end) from error
 
 
 def check(user: User, items: int, repeats: int = 0) -> None:

@@ -79,3 +79,19 @@ def test_a_controller_that_is_gone_is_not_waited_for(user, cluster, how):
         refused.stderr
     )
     assert not (user.place / "other").exists()
+
+
+def test_what_the_configuration_means_is_said_before_a_job_is_submitted(user):
+    job = user.slow_job(items=10, resources='nodes = 2\npartition = "short"\ntime = 20')
+    for option in ("--check", "--dry-run"):
+        told = user.mpipar("submit", job, option, "--time=5").stderr.splitlines()
+        assert len(told) == 2, told
+        assert "the job asks for no memory, and gets all of its nodes'" in told[0]
+        assert "scancel leaves the job 2 s to commit (KillWait)" in told[1]
+    told = user.mpipar("submit", job, "--dry-run", "--partition=spare").stderr
+    assert "it is requeued, 15 s after it is told (GraceTime)" in told
+    told = user.mpipar("submit", job, "--dry-run").stderr
+    assert "beyond MaxTime=00:10:00 of partition short: it would wait for ever" in told
+    page = user.mpipar("doctor").stdout
+    assert "jobs are held to their cores (TaskPlugin=task/affinity)" in page
+    assert "short 00:10:00" in page

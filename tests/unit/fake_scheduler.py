@@ -107,6 +107,9 @@ class FakeScheduler:
             raise SubmitRefused("fsub: not today")
         return "it would start"
 
+    def remarks(self, wanted: Request, launcher: str) -> list[str]:
+        return [f"{wanted.name} is taken as it is"] if wanted.account else []
+
     def states(self, ids: Iterable[str]) -> dict[str, JobState]:
         if self.is_away:
             raise SchedulerUnavailable("fstat: nobody is there")

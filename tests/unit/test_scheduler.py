@@ -46,6 +46,15 @@ def test_a_scheduler_has_all_that_is_asked_for_and_the_same_parameters(port, kin
     assert parts(Slurm) == parts(Scheduler), "and nothing more, which nobody could rely on"
 
 
+def test_what_a_site_means_for_a_job_is_said_before_it_is_submitted(fake, capsys):
+    for option in ("--dry-run", "--check"):
+        assert submit.main(["x.toml", option]) == DONE
+        assert capsys.readouterr().err == "mpipar submit: x is taken as it is\n"
+    assert submit.main(["x.toml", "--dry-run", "--json"]) == DONE
+    assert json.loads(capsys.readouterr().out)["remarks"] == ["x is taken as it is"]
+    assert fake.scripts == []
+
+
 def test_jobs_are_submitted_asked_about_and_cancelled(fake, capsys, tmp_path):
     assert submit.main(["x.toml"]) == DONE
     assert capsys.readouterr().out == "70\n"

@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Iterator
 
+from mpipar.batch.slurm.site.remarks import facts
 from mpipar.runtime.mpirun import output_of
 
 _ALLOCATION = (
@@ -27,6 +28,7 @@ def about() -> Iterator[tuple[str, str]]:
         return
     yield "Slurm", version
     yield "srun --mpi=", ", ".join(_kinds_of_mpi()) or "unknown"
+    yield from facts()
     if "SLURM_JOB_ID" in os.environ:
         told = [f"{name}={os.environ[name]}" for name in _ALLOCATION if name in os.environ]
         yield "allocation", ", ".join(told)

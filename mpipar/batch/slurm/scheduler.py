@@ -21,6 +21,7 @@ from mpipar.batch.slurm import (
     srun,
     variables,
 )
+from mpipar.batch.slurm.site.remarks import remarks
 
 
 class Slurm:
@@ -63,6 +64,10 @@ class Slurm:
     def test(self, options: Sequence[str]) -> str:
         """Run sbatch --test-only, of a script that does nothing."""
         return sbatch.test([*options, "--wrap=true"])
+
+    def remarks(self, wanted: Request, launcher: str) -> list[str]:
+        """Return what scontrol, sinfo and sacctmgr say that matters for a job."""
+        return remarks(wanted, launcher)
 
     def states(self, ids: Iterable[str]) -> dict[str, JobState]:
         """Return what squeue and sacct know of jobs."""
