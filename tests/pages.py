@@ -85,6 +85,7 @@ _KINDS = {
     r"(srun|salloc) .*": ALLOCATION,
     r"(\w+=\S+ )*(python3?|mpirun|mpipar|timeout) .*": HERE,
 }
+_INLINE = re.compile(r"(?:mpirun -np \d+ )?(?:python -m )?mpipar[ .]([a-z]+)(?![\w(.])(.*)")
 FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _SAVED = re.compile(r"Save this as\s`([\w./-]+)`[^`]*\Z")
 
@@ -185,6 +186,14 @@ def illustrations(page: str) -> list[str]:
     return [
         block.text for block in blocks(page) if block.language == "text" and not block.is_compared
     ]
+
+
+def inline_commands(page: str) -> list[tuple[str, str]]:
+    """Return the name, and what follows it, of each command of mpipar in a page's sentences."""
+    outside = FENCE.sub("", text_of(page))
+    inline = [" ".join(code.split()) for code in re.findall(r"`([^`]+)`", outside)]
+    found = [_INLINE.fullmatch(code) for code in inline]
+    return [(command[1], command[2]) for command in found if command]
 
 
 def is_run_by(page: str) -> str:

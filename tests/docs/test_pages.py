@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 import pages
+import promises
 import pytest
 from conftest import python
 from pages import ROOT
@@ -76,6 +77,12 @@ def test_each_test_that_is_named_reads_pages():
         assert re.search(r"^(import pages|from pages import)", text, re.MULTILINE), test
         if kind.startswith(f"{pages.HERE}: "):
             assert f'"{kind.partition(": ")[2]}"' in text, f"{test} doesn't run {kind}"
+
+
+def test_no_promise_has_lost_its_check():
+    count = promises.promises()
+    lost = {kind: count[kind] for kind, least in promises.AT_LEAST.items() if count[kind] < least}
+    assert not lost, "fewer than there were"
 
 
 def test_lines_of_make_are_targets():
@@ -147,13 +154,7 @@ def test_no_command_is_hidden(page):
 @pytest.mark.parametrize("page", pages.PAGES)
 def test_inline_commands_are_real(page, helps):
     """Each ``mpipar NAME --option`` in the text and the tables."""
-    outside = pages.FENCE.sub("", pages.text_of(page))
-    inline = [" ".join(code.split()) for code in re.findall(r"`([^`]+)`", outside)]
-    commands = [
-        re.fullmatch(r"(?:mpirun -np \d+ )?(?:python -m )?mpipar[ .]([a-z]+)(?![\w(.])(.*)", code)
-        for code in inline
-    ]
-    for name, rest in (command.groups() for command in commands if command):
+    for name, rest in pages.inline_commands(page):
         if name in helps:
             for option in re.findall(r"(?<!\S)--?[a-z][\w-]*", rest):
                 assert re.search(rf"(?<![\w-]){option}(?![\w-])", helps[name]), (
