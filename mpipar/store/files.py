@@ -97,6 +97,21 @@ def reserve(path: Path, size: int) -> None:
         os.close(descriptor)
 
 
+def keep_aside(path: Path, other: Path) -> bool:
+    """Keep a file under another name until there is a new one; return whether there was one.
+
+    Where the file system has no links it is under the other name alone. Raises OSError.
+    """
+    if not path.exists():
+        return False
+    other.unlink(missing_ok=True)
+    try:
+        os.link(path, other)
+    except OSError:
+        os.rename(path, other)
+    return True
+
+
 def flush_to_disk(path: Path) -> None:
     """Wait until a file's bytes, or a folder's entries, are on the disk."""
     descriptor = os.open(path, os.O_RDONLY)

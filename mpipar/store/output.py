@@ -35,7 +35,7 @@ from mpipar.store.checkpoint import (
     put,
     without_repeats,
 )
-from mpipar.store.files import flush_to_disk, write_hdf5
+from mpipar.store.files import flush_to_disk, keep_aside, write_hdf5
 from mpipar.store.identity import INPUTS, MIXED, inputs_of_both, whole_identity
 from mpipar.store.output_check import is_empty, reason_of, state_of
 from mpipar.store.output_folder import check_is_free, empty, locked
@@ -111,6 +111,7 @@ class OutputFile:
         self._anyway = anyway
         self._lock = -1
         self._keep_folder = False
+        self._has_previous = False  # whether this run has kept a finished result aside
         self._written = False
         self.rows: Rows | None = None
         self.base: Done | None = None
@@ -241,14 +242,8 @@ class OutputFile:
         if has_rows:
             self.rows = row_layout.begin(self._folder, self._bound, compress, self._run)
         if there is not None:
-            self._keep_previous()
+            self._has_previous = keep_aside(self._path, self._previous)
         self._write_state(self.base)
-
-    def _keep_previous(self) -> None:
-        """Keep a finished result until there is a new one."""
-        self._previous.unlink(missing_ok=True)
-        with contextlib.suppress(OSError):  # not all file systems have links
-            os.link(self._path, self._previous)
 
     def _resume(self, compress: bool, has_rows: bool) -> None:
         """Take up what a run has left."""
@@ -277,7 +272,7 @@ class OutputFile:
         if self.rows is not None:
             self._leave_out_damaged(self.rows, self.base)
         if state.finished:
-            self._keep_previous()
+            self._has_previous = keep_aside(self._path, self._previous)
         self._write_state(self.base)
 
     def _leave_out_damaged(self, rows: Rows, base: Done) -> None:
@@ -329,6 +324,8 @@ class OutputFile:
         if self._lock < 0:
             return
         with contextlib.suppress(OSError, BadInput):
+            if self._has_previous and not self._path.exists():
+                os.rename(self._previous, self._path)
             self._clean_up()
         with contextlib.suppress(OSError):
             was_not_replaced = self._previous.samefile(self._path)
@@ -353,5 +350,5 @@ class OutputFile:
     def _undo_beginning(self) -> None:
         """Leave all as if a run that has done nothing had not been begun."""
         self._path.unlink()
-        if self._previous.exists():
+        if self._has_previous:
             os.replace(self._previous, self._path)

@@ -22,7 +22,7 @@ from typing import Any
 from mpipar.base.errors import BadInput
 from mpipar.store import task_tables
 from mpipar.store.copies import each_once, forget_copies
-from mpipar.store.files import flush_to_disk, own_name, write_hdf5
+from mpipar.store.files import flush_to_disk, keep_aside, own_name, write_hdf5
 from mpipar.store.outcome_blocks import packed
 from mpipar.store.output_folder import check_is_free, empty, locked
 from mpipar.store.output_place import may_write
@@ -95,7 +95,7 @@ class TaskStore:
         self._lock = -1
         self._pickled: PickledLog | None = None
         self._last = Tasks({}, finished=False)  # has workers and timeline of the last run
-        self._is_begun = self._is_written = False
+        self._is_begun = self._is_written = self._has_previous = False
         self.packages: dict[str, str] = {}
         own = Path(os.path.realpath(path)) if path is not None else None
         foreign: list[list[StoredCall]] = []
@@ -145,7 +145,8 @@ class TaskStore:
             empty(self._folder)
         self._next = len(self._own)
         if not resume:
-            self._keep_previous()
+            self._has_previous = keep_aside(self._path, self._previous)
+            self._is_begun = True
             Path(f"{self._path}.pickled").unlink(missing_ok=True)
             self._write(finished=False)
         self._next_log = self._log_number
@@ -173,13 +174,6 @@ class TaskStore:
         yield from signed_outcomes(Path(f"{self._path}.pickled"), self._run)
         for path in sorted(self._folder.glob("pickled-*.log")):
             yield from signed_outcomes(path, self._run)
-
-    def _keep_previous(self) -> None:
-        """Keep a finished file until there is a new one."""
-        self._previous.unlink(missing_ok=True)
-        with contextlib.suppress(OSError):  # there is none, or the file system has no links
-            os.link(self._path, self._previous)
-        self._is_begun = True
 
     def _take_up_logs(self) -> bool:
         """Take in what is in logs, which stay until the file has it; return whether there are
@@ -384,5 +378,5 @@ class TaskStore:
         if is_needed:
             return
         self._path.unlink(missing_ok=True)
-        if self._previous.exists():
+        if self._has_previous:
             os.replace(self._previous, self._path)

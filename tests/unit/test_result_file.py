@@ -356,6 +356,28 @@ def test_failing_write_leaves_what_is_committed_and_the_older_result(
     assert list(path.parent.iterdir()) == [path]
 
 
+def test_a_finished_result_is_kept_where_there_are_no_links(path, monkeypatch):
+    write(path, result(1.0))
+    before = path.read_bytes()
+    monkeypatch.setattr(os, "link", refuse)
+    with OutputFile(path, mpipar.pi.pi.bind({}), Comm()) as output:
+        output.append(Done(5, [range(3)]))
+    assert Path(f"{path}.previous").read_bytes() == before
+    path.unlink()
+    with OutputFile(path, mpipar.pi.pi.bind({}), Comm()):
+        pass
+    assert not path.exists(), "this run, which has done nothing, found none"
+    Path(f"{path}.previous").rename(path)
+    with OutputFile(path, mpipar.pi.pi.bind({}), Comm()):
+        pass
+    assert contents(path) == {"result.h5": before}, "nothing was done"
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", refuse)
+        with pytest.raises(BadInput, match="no space left"):
+            attempt(path, result(2.0))
+    assert contents(path) == {"result.h5": before}
+
+
 def test_a_result_that_takes_too_much_room_leaves_what_is_done(path, monkeypatch):
     outcome = result(np.ones(10**6), done=Done(5, [range(4)]))
     with OutputFile(path, mpipar.pi.pi.bind({}), Comm()) as output:

@@ -256,6 +256,26 @@ def test_only_resume_goes_on_and_a_finished_file_is_replaced_in_the_end(path):
     assert is_right(known(path), MAP, 5) == 1
 
 
+@pytest.mark.parametrize("has_links", [True, False])
+def test_a_finished_file_is_there_until_there_is_a_new_one(path, monkeypatch, has_links):
+    store = opened(path)
+    keep(store, begin_map(store, 5), range(5))
+    store.finish()
+    before = path.read_bytes()
+    if not has_links:
+        monkeypatch.setattr(os, "link", lambda *_: os.open("/proc/none", os.O_RDONLY))
+    store = opened(path)
+    keep(store, begin_map(store, 1), [0])
+    assert Path(f"{path}.previous").read_bytes() == before
+    store.stop("enough")
+    assert Path(f"{path}.previous").read_bytes() == before
+    path.unlink()  # as the message says that one may
+    store = opened(path)
+    store._leave()
+    assert not path.exists(), "there was none"
+    assert Path(f"{path}.previous").read_bytes() == before
+
+
 def test_two_runs_cant_have_one_file(path, monkeypatch):
     monkeypatch.setattr("mpipar.store.output_folder._LOCK_PATIENCE", 0.0)
     store = opened(path)
