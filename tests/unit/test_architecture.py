@@ -1,4 +1,5 @@
 import ast
+import functools
 import subprocess
 import sys
 from graphlib import CycleError, TopologicalSorter
@@ -43,6 +44,9 @@ def layer(module: str) -> int:
     return LAYERS.index(parts[1]) if len(parts) > 1 and parts[1] in LAYERS else TOP
 
 
+BELOW_DRIVERS = [name for name in MODULES if layer(name) < TOP]
+
+
 def imports(source: str, package: str, known=frozenset(MODULES)) -> set[str]:
     """Return all modules that a source imports, anywhere in it."""
     found = set()
@@ -67,10 +71,11 @@ def imports(source: str, package: str, known=frozenset(MODULES)) -> set[str]:
     return found
 
 
-def imports_of(module: str) -> set[str]:
+@functools.cache
+def imports_of(module: str) -> frozenset[str]:
     path = MODULES[module]
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
-    return imports(path.read_text(encoding="utf-8"), package)
+    return frozenset(imports(path.read_text(encoding="utf-8"), package))
 
 
 def loads(module: str, *packages: str) -> bool:
@@ -104,15 +109,14 @@ def test_all_layers_and_modules_are_looked_at():
     assert {"mpipar", "mpipar.pi", "mpipar.__main__", "mpipar.core.exact"} <= MODULES.keys()
 
 
-@pytest.mark.parametrize("module", [name for name in MODULES if layer(name) < TOP])
-def test_subpackages_import_only_from_layers_at_or_under_their_own(module):
-    own = {
-        name
-        for name in imports_of(module)
-        if name.split(".")[0] == "mpipar" and name != "mpipar._version"
-    }
-    above = {name for name in own if layer(name) > layer(module)}
-    assert not above, f"{module} imports {', '.join(sorted(above))}"
+def imports_from_above(module: str) -> list[str]:
+    own = {name for name in imports_of(module) if name.split(".")[0] == "mpipar"}
+    above = {name for name in own - {"mpipar._version"} if layer(name) > layer(module)}
+    return [f"{module} imports {name}" for name in sorted(above)]
+
+
+def test_subpackages_import_only_from_layers_at_or_under_their_own():
+    assert [line for module in BELOW_DRIVERS for line in imports_from_above(module)] == []
 
 
 def test_no_module_needs_itself():
@@ -126,35 +130,36 @@ def test_no_module_needs_itself():
         pytest.fail(" imports ".join(reversed(error.args[1])))
 
 
-@pytest.mark.parametrize("module", [name for name in MODULES if name.startswith("mpipar.inputs")])
-def test_inputs_import_core_alone(module):
-    own = {name for name in imports_of(module) if name.startswith("mpipar.")}
-    assert all(name.startswith(("mpipar.base", "mpipar.core", "mpipar.inputs")) for name in own), (
-        own
-    )
+def importers_of(room: str) -> dict[str, set[str]]:
+    """Return what each module imports of a room, for those below drivers and outside of it."""
+    found = {}
+    for module in BELOW_DRIVERS:
+        known = {name for name in imports_of(module) if name.startswith(f"mpipar.{room}")}
+        if known and not module.startswith(f"mpipar.{room}"):
+            found[module] = known
+    return found
 
 
-@pytest.mark.parametrize("module", [name for name in MODULES if layer(name) < TOP])
-def test_only_drivers_and_inputs_themselves_know_of_inputs(module):
-    known = {name for name in imports_of(module) if name.startswith("mpipar.inputs")}
-    if (
-        module == "mpipar.command.driver"
-    ):  # it must know when a script is imported as an input, and not run it
-        assert known == {"mpipar.inputs.function"}
-    elif module == "mpipar.kernels.formula":  # it compiles them, for drivers
-        assert known <= {
-            "mpipar.inputs.arithmetic",
-            "mpipar.inputs.common",
-            "mpipar.inputs.expression",
-        }
-    elif not module.startswith("mpipar.inputs"):
-        assert not known
+def test_inputs_import_core_alone():
+    inputs = [name for name in MODULES if name.startswith("mpipar.inputs")]
+    imported = set().union(*map(imports_of, inputs))
+    own = {name for name in imported if name.startswith("mpipar.")}
+    under = ("mpipar.base", "mpipar.core", "mpipar.inputs")
+    assert {name for name in own if not name.startswith(under)} == set()
 
 
-@pytest.mark.parametrize("module", [name for name in MODULES if layer(name) < TOP])
-def test_only_drivers_know_of_kernels(module):
-    known = {name for name in imports_of(module) if name.startswith("mpipar.kernels")}
-    assert not known or module.startswith("mpipar.kernels")
+def test_only_drivers_and_inputs_themselves_know_of_inputs():
+    found = importers_of("inputs")
+    # It must know when a script is imported as an input, and not run it.
+    assert found.pop("mpipar.command.driver") == {"mpipar.inputs.function"}
+    # It compiles them, for drivers.
+    compiled = found.pop("mpipar.kernels.formula", set())
+    assert compiled <= {f"mpipar.inputs.{name}" for name in ("arithmetic", "common", "expression")}
+    assert found == {}
+
+
+def test_only_drivers_know_of_kernels():
+    assert importers_of("kernels") == {}
 
 
 def test_pi_is_read_in_a_minute():
@@ -218,14 +223,12 @@ def test_nothing_is_printed_outside_commands():
     assert found - of_commands == {"mpipar.__main__", "mpipar.runtime.outlets"}
 
 
-@pytest.mark.parametrize(
-    "module", [name for name in MODULES if layer(name) <= LAYERS.index("core")]
-)
-def test_core_is_free_of_mpi_files_processes_and_printing(module):
-    assert not loads(
-        module, "h5py", "multiprocessing", "mpi4py", "subprocess", "tqdm", "matplotlib"
-    )
-    assert not calls_of(module) & {"print", "open", "input", "exec", "eval"}
+def test_core_is_free_of_mpi_files_processes_and_printing():
+    core = [name for name in MODULES if layer(name) <= LAYERS.index("core")]
+    packages = ("h5py", "multiprocessing", "mpi4py", "subprocess", "tqdm", "matplotlib")
+    assert [module for module in core if loads(module, *packages)] == []
+    functions = {"print", "open", "input", "exec", "eval"}
+    assert [module for module in core if calls_of(module) & functions] == []
 
 
 def loaded_by(*arguments: str) -> set[str]:
