@@ -44,6 +44,7 @@ import types
 import warnings
 from pathlib import Path
 
+from suite import quick_end
 from suite.starts import note_warm_start
 from suite.warm_client import LENGTH, STATUS, receive
 
@@ -313,7 +314,8 @@ def execute_and_end(arguments: list[str], server: str) -> None:
     """
     try:
         execute(arguments, server)
-    except SystemExit:
+    except SystemExit as ended:
+        _end(ended.code)
         raise
     except BaseException as error:
         own = {__file__, "<frozen runpy>"}
@@ -326,7 +328,13 @@ def execute_and_end(arguments: list[str], server: str) -> None:
             sys.stdout.flush()
             signal.signal(signal.SIGINT, signal.SIG_DFL)
             os.kill(os.getpid(), signal.SIGINT)
+        _end(1)
         sys.exit(1)
+    _end(None)
+
+
+def _end(code: object) -> None:
+    quick_end.end(code, sys.modules["__main__"])
 
 
 def preload() -> None:
