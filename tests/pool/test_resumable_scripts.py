@@ -106,7 +106,7 @@ SCRIPT = """
 def run(folder, *options, script=SCRIPT, ranks=None):
     path = folder / "script.py"
     path.write_text(textwrap.dedent(script))
-    return over(ranks)(*RUN, *options, str(path), cold=True, cwd=folder)
+    return over(ranks)(*RUN, *options, str(path), cwd=folder)
 
 
 def evaluated(finished):
@@ -131,7 +131,7 @@ def test_only_what_has_changed_is_evaluated_again(change, again, tmp_path):
     assert evaluated(first) == ALL
     second = run(tmp_path, "--output", "run.h5", "--resume", script=SCRIPT.replace(*change))
     assert evaluated(second) == again
-    plain = python(str(tmp_path / "script.py"), cold=True)
+    plain = python(str(tmp_path / "script.py"))
     assert second.stdout.splitlines()[0] == plain.stdout.splitlines()[0]
     if not again:
         assert second.stdout == first.stdout

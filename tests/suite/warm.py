@@ -433,9 +433,8 @@ def can_be_warm(arguments: tuple[str, ...], env: dict[str, str] | None) -> bool:
     first = arguments[0]
     if first.startswith("-") and first not in ("-m", "-c"):
         return False
-    return not any(
-        name.startswith(("PYTHON", "MPI4PY_")) and name != "PYTHONPATH" for name in env or {}
-    )
+    asked = {name for name, value in (env or {}).items() if value} - {"PYTHONPATH"}
+    return not any(name.startswith(("PYTHON", "MPI4PY_")) for name in asked)
 
 
 def _client(server: str) -> list[str]:

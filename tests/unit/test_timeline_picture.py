@@ -100,15 +100,17 @@ def test_images_of_many_processes_stay_small(count, monkeypatch):
 @pytest.mark.parametrize(
     "shape",
     [
-        {"ranks": 1, "blocks": 10},
-        {"ranks": 8, "blocks": 50},
-        {"ranks": 64, "blocks": 20, "nodes": 4},
         {"ranks": 5000, "blocks": 13, "nodes": 40},
-        {"ranks": 8, "blocks": 4096},
         {"ranks": 4, "workers": 8, "nodes": 2},
-        {"ranks": 40, "workers": 20, "blocks": 5},
-        {"ranks": 2, "sigma": 0.0},
         {"ranks": 3, "blocks": 1},
+        *in_ci(
+            {"ranks": 1, "blocks": 10},
+            {"ranks": 8, "blocks": 50},
+            {"ranks": 64, "blocks": 20, "nodes": 4},
+            {"ranks": 8, "blocks": 4096},
+            {"ranks": 40, "workers": 20, "blocks": 5},
+            {"ranks": 2, "sigma": 0.0},
+        ),
     ],
     ids=str,
 )
@@ -119,10 +121,10 @@ def test_pictures_of_all_sizes(tmp_path, shape, kind):
     assert len(drawn) < 4_000_000
 
 
-def test_pictures_of_the_same_are_the_same(tmp_path):
-    summary = look(write(tmp_path / "run.h5", ranks=8, blocks=50))
-    for kind in ("png", "svg", "pdf"):
-        assert timeline.draw_timeline(summary, kind) == timeline.draw_timeline(summary, kind)
+@pytest.mark.parametrize("kind", ["svg", *in_ci("png", "pdf")])
+def test_pictures_of_the_same_are_the_same(tmp_path, kind):
+    summary = look(write(tmp_path / "run.h5", ranks=2, blocks=5))
+    assert timeline.draw_timeline(summary, kind) == timeline.draw_timeline(summary, kind)
 
 
 def shades(png: bytes):
