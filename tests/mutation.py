@@ -41,6 +41,9 @@ TREE, CHANGES, RESULTS = FOLDER / "tree", FOLDER / "changes.json", FOLDER / "res
 MOST_FILES = 5  # of tests that are run for a change
 SECONDS = 600.0  # after which a change makes the tests hang
 PASSED = 0  # pytest's exit code
+_NOT_RUN = {3, 4, 5, 70}  # … where no test was run
+_HEALTHY = ["tests/unit/test_plan.py"]
+_FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+)", re.MULTILINE)
 
 # Changes of what decides; "is" for "==" does the same for small numbers, and so on.
 _OPERATORS = re.compile(
@@ -185,6 +188,8 @@ class Runner(threading.Thread):
         )
 
     def run(self) -> None:
+        code, output = self._tested(_HEALTHY)
+        assert code == PASSED, output
         while True:
             try:
                 change = self._waiting.get_nowait()
@@ -196,20 +201,30 @@ class Runner(threading.Thread):
         path = self._copy / change.module_path.relative_to(TREE)
         operator = cosmic_ray.plugins.get_operator(change.operator_name)()
         with use_mutation(path, operator, change.occurrence) as (today, changed):
-            code = self._code_of_tests(tests_of(change.module_path))
-        result = {"name": name_of(change), "code": code, "change": _difference(today, changed)}
+            code, output = self._tested(tests_of(change.module_path))
+        assert code not in _NOT_RUN, output
+        seen = _FAILED.search(output)
+        result = {
+            "name": name_of(change),
+            "code": code,
+            "change": _difference(today, changed),
+            "seen by": seen and seen[1],
+        }
         with RESULTS.open("a") as file:
             file.write(json.dumps(result) + "\n")
         print("survived" if code == PASSED else "seen    ", where(change), flush=True)
 
-    def _code_of_tests(self, files: list[str]) -> int:
+    def _tested(self, files: list[str]) -> tuple[int, str]:
+        """Return the exit code of tests, and what pytest printed."""
         if not files:
-            return PASSED
+            return PASSED, ""
         options = ["-q", "-x", "-n", "0", "-p", "no:randomly", "-p", "no:cacheprovider"]
+        options += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # what was loaded before
         assert self._pytest.stdin is not None
         assert self._pytest.stdout is not None
         print(json.dumps([*options, *files]), file=self._pytest.stdin, flush=True)
-        return int(self._pytest.stdout.readline())
+        code, output = json.loads(self._pytest.stdout.readline())
+        return code, output
 
 
 def _difference(today: str, changed: str) -> str:

@@ -3,8 +3,8 @@ been changed in between.
 
     python -m suite.warm_pytest SECONDS
 
-Each line on standard input is the arguments of a pytest, as JSON; the answer is a line with its
-exit code, or -9 where it took longer than so many seconds.
+Each line on standard input is the arguments of a pytest, as JSON; the answer is a line of JSON with
+its exit code, or -9 where it took longer than so many seconds, and what it printed.
 """
 
 from __future__ import annotations
@@ -15,22 +15,41 @@ import json
 import os
 import signal
 import sys
+import tempfile
 import time
+from typing import IO
 
 import pytest
 
+BROKEN = 70  # exit code of a pytest that did not come to an end of its own
 PRELOADED = ("numpy", "numpy.ma", "h5py", "hypothesis", "hypothesis.extra.numpy", "cloudpickle")
 
 
-def exit_code(arguments: list[str], seconds: float) -> int:
-    """Run pytest in a fork; return its exit code."""
-    pid = os.fork()
-    if pid == 0:
-        os.setsid()
-        nothing = os.open(os.devnull, os.O_RDWR)
-        for number in range(3):
-            os.dup2(nothing, number)
-        os._exit(int(pytest.main(arguments)))
+def ended(arguments: list[str], seconds: float) -> tuple[int, str]:
+    """Run pytest in a fork; return its exit code, and what it printed."""
+    with tempfile.TemporaryFile() as output:
+        pid = os.fork()
+        if pid == 0:
+            _become_pytest(arguments, output)
+        code = _waited_for(pid, seconds)
+        output.seek(0)
+        return code, output.read().decode(errors="replace")
+
+
+def _become_pytest(arguments: list[str], output: IO[bytes]) -> None:
+    os.setsid()
+    code = BROKEN
+    try:
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        os.dup2(output.fileno(), 1)
+        os.dup2(output.fileno(), 2)
+        code = int(pytest.main(arguments))
+    finally:
+        sys.stdout.flush()
+        os._exit(code)
+
+
+def _waited_for(pid: int, seconds: float) -> int:
     until = time.monotonic() + seconds
     ended, status = os.waitpid(pid, os.WNOHANG)
     while not ended and time.monotonic() < until:
@@ -48,7 +67,7 @@ def main() -> None:
     for name in PRELOADED:
         importlib.import_module(name)
     for line in sys.stdin:
-        print(exit_code(json.loads(line), float(sys.argv[1])), flush=True)
+        print(json.dumps(ended(json.loads(line), float(sys.argv[1]))), flush=True)
 
 
 if __name__ == "__main__":
