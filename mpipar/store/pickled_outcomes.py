@@ -127,7 +127,9 @@ def signed_outcomes(path: Path, run: str) -> Iterator[PickledTask]:
 
 
 def write_signed(folder: Path, path: Path, run: str, tasks: Iterable[PickledTask]) -> None:
-    """Write outcomes to a file, aside in a folder first, unless there are none. Raises OSError."""
+    """Write outcomes to a file, aside in a folder first; if there are none, there is none. Raises
+    OSError.
+    """
     aside = folder / "pickled.part"
     aside.unlink(missing_ok=True)
     file = PickledLog(aside, run)
@@ -139,6 +141,8 @@ def write_signed(folder: Path, path: Path, run: str, tasks: Iterable[PickledTask
         file.close()
     if aside.exists():
         os.replace(aside, path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 class _Signer:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -133,6 +133,11 @@ class StoredCall:
             if found[index] is ABSENT:
                 found[index] = unpickled(data)
         return found, has_gaps
+
+
+def have_task(calls: Sequence[StoredCall], number: int, index: int) -> bool:
+    """Return whether some calls, which are in order, have a task."""
+    return number < len(calls) and index < calls[number].tasks
 
 
 def forget_workers(calls: Iterable[StoredCall]) -> None:

@@ -33,7 +33,7 @@ from mpipar.store.pickled_outcomes import (
     write_signed,
 )
 from mpipar.store.seal import seal
-from mpipar.store.stored_calls import StoredCall, forget_workers
+from mpipar.store.stored_calls import StoredCall, forget_workers, have_task
 from mpipar.store.task_log import Logged, Span, TaskLog, read_log
 from mpipar.store.task_look import foreign_tasks, log_path
 from mpipar.store.task_tables import Tasks
@@ -118,6 +118,7 @@ class TaskStore:
         self._path = path
         self._folder = Path(f"{path}.parts")
         self._previous = Path(f"{path}.previous")
+        self._pickled_path = Path(f"{path}.pickled")
         there = may_write(path, resume)
         if there is None:
             check_is_free(self._folder)
@@ -147,7 +148,7 @@ class TaskStore:
         if not resume:
             self._has_previous = keep_aside(self._path, self._previous)
             self._is_begun = True
-            Path(f"{self._path}.pickled").unlink(missing_ok=True)
+            self._pickled_path.unlink(missing_ok=True)
             self._write(finished=False)
         self._next_log = self._log_number
         self._begin_log()
@@ -164,14 +165,22 @@ class TaskStore:
         self._next_log += 1
 
     def _take_up_pickled(self) -> None:
-        """Take in the outcomes that take pickle, of a file of the user's own."""
-        for task in self._signed():
-            if task.call < len(self._own):
-                self._own[task.call].pickled[task.task] = task.data
+        """Take in the outcomes that take pickle, of a file of the user's own.
+
+        Those of tasks that were lost with the end of a log go: later tasks will have their numbers.
+        """
+        tasks = [task for task in self._signed() if have_task(self._own, task.call, task.task)]
+        for task in tasks:
+            self._own[task.call].pickled[task.task] = task.data
+        logs = [*self._folder.glob("pickled-*.log")]
+        if logs:
+            write_signed(self._folder, self._pickled_path, self._run, tasks)
+        for log in logs:
+            log.unlink()
 
     def _signed(self) -> Iterator[PickledTask]:
         """Yield the pickled outcomes of all runs."""
-        yield from signed_outcomes(Path(f"{self._path}.pickled"), self._run)
+        yield from signed_outcomes(self._pickled_path, self._run)
         for path in sorted(self._folder.glob("pickled-*.log")):
             yield from signed_outcomes(path, self._run)
 
@@ -312,7 +321,7 @@ class TaskStore:
             self._log.close()
             if self._pickled is not None:
                 self._pickled.close()
-                write_signed(self._folder, Path(f"{self._path}.pickled"), self._run, self._signed())
+                write_signed(self._folder, self._pickled_path, self._run, self._signed())
             self._write(finished=finished)
             self._is_written = True
             if finished:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mpipar.store import task_tables
 from mpipar.store.pickled_outcomes import signed_outcomes
-from mpipar.store.stored_calls import forget_workers
+from mpipar.store.stored_calls import forget_workers, have_task
 from mpipar.store.task_log import Logged, read_log
 from mpipar.store.task_tables import Tasks
 
@@ -46,7 +46,8 @@ def foreign_tasks(path: Path, *, with_pickled: bool) -> Tasks:
     if with_pickled:
         run = str(tasks.about["run"])
         for task in signed_outcomes(Path(f"{path}.pickled"), run):
-            tasks.calls[task.call].pickled[task.task] = task.data
+            if have_task(tasks.calls, task.call, task.task):
+                tasks.calls[task.call].pickled[task.task] = task.data
     for call in tasks.calls:
         call.number = None
     return tasks

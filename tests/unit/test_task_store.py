@@ -739,6 +739,39 @@ def test_what_takes_pickle_is_kept_only_when_asked_for_in_a_file_of_the_users_ow
     assert first.values()[1].x == 2
 
 
+def test_pickled_outcomes_of_tasks_that_a_log_has_lost_are_never_those_of_others(path, home):
+    store = opened(path, keep_pickled=True)
+    store.begin_call(MAP, "one", [], b"")
+    call = store.begin_call(ONE, "two", [], b"")
+    store.append(call, [0, 1], [digest(0), digest(1)], [Unusual(1), Unusual(2)], span())
+    store.commit()
+    os.close(store._lock)  # the node goes down, and the end of the log with it
+    [log] = Path(f"{path}.parts").glob("tasks-*.log")
+    whole = log.read_bytes()
+    log.write_bytes(whole[: whole.index(b"two")])
+    store = opened(path, resume=True, keep_pickled=True)
+    assert [call.values() for call in store.calls] == [[]]
+    call = begin_map(store, 2)  # another one, with the number of the one that was lost
+    store.stop("enough")
+    [_, found] = values(path, keep_pickled=True)
+    assert found == [ABSENT] * 2
+
+
+def test_a_known_file_may_lack_tasks_whose_pickled_outcomes_are_there(path, home, tmp_path):
+    other = tmp_path / "other.h5"
+    pickled_run(path, 1, Unusual(2))
+    shutil.copy2(path, other)
+    store = opened(path, resume=True, keep_pickled=True)
+    call = store.begin_call(ONE, "one", [], b"")
+    store.append(call, [0], [digest(0)], [Unusual(5)], span())
+    store.stop("again")
+    shutil.copy2(
+        f"{path}.pickled", f"{other}.pickled"
+    )  # as after a kill before the file is written
+    [found] = [call.values() for call in opened(None, known=[other], keep_pickled=True).calls]
+    assert (found[0], found[1].x) == (1, 2)
+
+
 def test_pickled_outcomes_survive_a_kill(path, home):
     store = opened(path, keep_pickled=True)
     store.append(begin_map(store, 1), [0], None, [Unusual(3)], span())
