@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import copy
+import os
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any, NamedTuple
 
 from mpipar.pool import by_value
 from mpipar.pool.arrivals import on_arrival
 from mpipar.pool.by_value import Pickled
+from mpipar.pool.setting_forms import changed_parameters, comparable
 from mpipar.pool.settings import OF_PROCESS, OF_THREAD, SETTINGS, Setting
 from mpipar.runtime.outlets import note
 
@@ -22,10 +26,15 @@ _NO_MATTER = {
     *("switch interval", "options of sys", "garbage collection", "faulthandler"),
     *("encoding of output", "umask", "niceness", "limits of the system", "signal handlers"),
     *("logging", "stack size of threads", "timeout of sockets", "start of processes"),
-    *("ForkingPickler", "copyreg", "folder of tempfile", "adapters of sqlite3"),
-    *("matplotlib", "threads of pyFFTW", "dask"),
+    *("ForkingPickler", "copyreg", "folder of tempfile"),
+    *("threads of pyFFTW", "dask", "backends of joblib"),
 }
 """Settings that change how a task goes, or what it says, but not what comes out of it."""
+
+_OF_USERS = {"matplotlib"}
+"""Settings that count for what can reach their library alone: scripts draw with them, too."""
+
+_defaults: dict[str, Any] = {}
 
 
 class Inherited(NamedTuple):
@@ -85,19 +94,69 @@ def inherited(dumps: Callable[[Any], Pickled]) -> tuple[list[Inherited], set[str
     return found, needed
 
 
+def note_defaults() -> None:
+    """Note how libraries are set when the script imports them: what stays so doesn't count."""
+    for setting in SETTINGS:
+        if setting.kind != OF_PROCESS and setting.module not in sys.modules:
+            on_arrival(setting.module, _noting(setting))
+
+
+def _noting(setting: Setting) -> Callable[[ModuleType], None]:
+    def note_default(module: ModuleType) -> None:
+        if _is_set_from_outside(setting.module):
+            return
+        with contextlib.suppress(Exception):  # then all of it counts
+            _defaults[setting.name] = copy.deepcopy(comparable(setting.take(module)))
+
+    return note_default
+
+
+def _is_set_from_outside(module: str) -> bool:
+    """Return whether variables of the environment may say how a library is set."""
+    package, *_ = module.split(".")
+    return any(name.upper().startswith(package.upper()) for name in os.environ)
+
+
 def states() -> list[tuple[str, Any]]:
-    """Return the settings of this process that may change what comes out of a task, by name."""
-    found = []
+    """Return the settings of this process that may change what comes out of any task, by name; of
+    libraries, those that aren't as they were when these were imported.
+    """
+    return [(name, state) for name, state in _states() if name not in _OF_USERS]
+
+
+def states_of_users() -> dict[str, Any]:
+    """Return {library: settings} of those that count for what can reach the library alone."""
+    return {name: state for name, state in _states() if name in _OF_USERS}
+
+
+def _states() -> Iterator[tuple[str, Any]]:
     for setting in SETTINGS:
         if setting.name in _NO_MATTER:
             continue
+        state = None
         with contextlib.suppress(Exception):  # which is told where workers get them
             state = _state(setting)
-            if setting.name == "warnings":
-                state = _that_raise(*state)
-            if state is not None:
-                found.append((setting.name, state))
-    return found
+        if state is not None:
+            state = _that_counts(setting, state)
+        if state is not None and state != {}:
+            yield setting.name, state
+
+
+def _that_counts(setting: Setting, state: Any) -> Any:
+    """Return what of a setting may change what comes out of tasks; None, if it is nothing."""
+    if setting.name == "warnings":
+        return _that_raise(*state)
+    if setting.name == "time zone":  # others may have the same names
+        return *state, time.timezone, time.altzone, os.environ.get("TZ")
+    if setting.name == "matplotlib":
+        return changed_parameters(sys.modules["matplotlib"])
+    state = comparable(state)
+    if setting.name not in _defaults:
+        return state
+    before = _defaults[setting.name]
+    if isinstance(state, dict) and isinstance(before, dict):
+        return _changed(state, before)
+    return None if _are_equal(state, before) else state
 
 
 def _that_raise(filters: list[Any], _: list[str]) -> list[Any] | None:
@@ -131,9 +190,16 @@ def _changed(state: dict[Any, Any], before: dict[Any, Any]) -> dict[Any, Any]:
     """Return what of a setting isn't as it was."""
     found = {}
     for name, value in state.items():
-        if name not in before or before[name] != value:
+        if name not in before or not _are_equal(before[name], value):
             found[name] = value
     return found
+
+
+def _are_equal(one: Any, other: Any) -> bool:
+    try:
+        return bool(one == other)
+    except Exception:  # of arrays, say
+        return False
 
 
 def put_first(settings: list[Inherited], *, in_thread: bool = False) -> None:

@@ -20,6 +20,7 @@ from typing import Any
 from mpipar._version import __version__
 from mpipar.base.errors import BadInput
 from mpipar.base.exit_codes import STOPPED_EARLY
+from mpipar.pool import inheritance
 from mpipar.pool.keep_options import KeepOptions
 from mpipar.pool.memory import Memory
 from mpipar.pool.pool_runtime import process_runtime
@@ -151,5 +152,6 @@ def begun(
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the root decides
     else:
         keeping.begin()
+        inheritance.note_defaults()
         process_runtime.recall(maker(keeping.memory))
     return keeping

@@ -16,6 +16,7 @@ from typing import Any
 from mpipar.pool.known import ANY, Known
 from mpipar.runtime.failure import one_line
 from mpipar.runtime.outlets import note
+from mpipar.store import fingerprint
 from mpipar.store.task_file import Span, TaskStore
 
 _NOWHERE = -1  # number of a call that isn't kept
@@ -97,8 +98,15 @@ class Memory:
         enough = min(self.known.tasks, _ENOUGH)
         if self._found or not enough or self._looked_up < enough:
             return
-        differs = "arguments differ" if self._met else "functions differ"
-        self.say(f"no task was known: {differs} from the run before")
+        self.say(f"no task was known: {self._why_unknown()}")
+
+    def _why_unknown(self) -> str:
+        if self._met:
+            return "arguments differ from the run before"
+        versions = self._store.fingerprint_versions
+        if versions and max(versions) < fingerprint.VERSION:
+            return "the file is of an older mpipar"
+        return "functions differ from the run before"
 
     def note_packages(self, packages: Mapping[str, str]) -> None:
         """Keep which versions of packages functions use, and say which are others than before."""
@@ -238,7 +246,8 @@ class Memory:
         if self._found:
             word = "task" if self._looked_up == 1 else "tasks"
             told = f"{self._looked_up:,} {word}"
-            self.say(f"{self._found:,} of {told} were known; the others were evaluated")
+            rest = "; the others were evaluated" if self._found < self._looked_up else ""
+            self.say(f"{self._found:,} of {told} were known{rest}")
 
 
 def _not_kept(kind: type) -> str:

@@ -10,10 +10,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from mpipar.pool import inheritance
@@ -43,8 +42,8 @@ class Recall:
     Parameters
     ----------
     memory : Memory
-    salt : bytes
-        Digest of what all tasks of the pool depend on.
+    fingerprints : Fingerprints
+        With what all tasks of the pool depend on.
     seed : int, optional
         Of random numbers in tasks; these depend on the numbers of job and task, too.
     calls_number : int
@@ -54,14 +53,14 @@ class Recall:
     def __init__(
         self,
         memory: Memory,
-        salt: bytes,
+        fingerprints: Fingerprints,
         seed: int | None,
         calls_number: int,
     ) -> None:
         self._memory = memory
         self._is_seeded = seed is not None
         self._calls_number = calls_number
-        self._fingerprints = Fingerprints(salt)
+        self._fingerprints = fingerprints
         self._lock = threading.RLock()  # again: what is looked at may itself use a pool
         self._expected: dict[int, Task] = {}
         self._span: Span | None = None  # of what came last
@@ -254,27 +253,37 @@ def maker(memory: Memory) -> MakeRecall:
         calls_number: int,
     ) -> Recall | None:
         try:
-            salt = _salt(initializer, seed)
+            salt = _digest(f"seed {seed}".encode(), _of_settings(inheritance.states()))
+            pictures = _of_settings(inheritance.states_of_users().items())
+        except Unfingerprintable as reason:
+            memory.say(f"the tasks of a pool are not kept: a setting: {reason}")
+            return None
+        try:
+            salt += _of_initializer(initializer, pictures)
         except Unfingerprintable as reason:
             memory.say(f"the tasks of a pool are not kept: its initializer: {reason}")
             return None
-        return Recall(memory, salt, seed, calls_number)
+        return Recall(memory, Fingerprints(salt, pictures), seed, calls_number)
 
     return make
 
 
-def _salt(initializer: Initializer | None, seed: int | None) -> bytes:
-    """Return what all tasks of a pool that is opened now depend on."""
+def _of_initializer(initializer: Initializer | None, pictures: bytes) -> bytes:
+    """Return a digest of what is called in each worker at its start. Raises Unfingerprintable."""
+    if initializer is None:
+        return b""
+    fingerprints = Fingerprints(pictures=pictures)
+    function, arguments = initializer
+    return fingerprints.function(function) + fingerprints.item(arguments)
+
+
+def _of_settings(states: Iterable[tuple[str, Any]]) -> bytes:
+    """Return a digest of settings; nothing of none. Raises Unfingerprintable."""
     fingerprints = Fingerprints()
-    parts = [f"seed {seed}".encode()]
-    if initializer is not None:
-        function, arguments = initializer
-        parts += [fingerprints.function(function), fingerprints.item(arguments)]
-    for name, state in inheritance.states():
-        parts.append(name.encode())
-        with contextlib.suppress(Unfingerprintable):
-            parts.append(fingerprints.item(state))
-    return _digest(*parts)
+    parts = []
+    for name, state in states:
+        parts += [name.encode(), fingerprints.item(state)]
+    return _digest(*parts) if parts else b""
 
 
 def _digest(*parts: bytes) -> bytes:

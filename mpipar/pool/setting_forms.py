@@ -120,6 +120,7 @@ def _category(named: Any) -> Any:
 # The standard library
 
 
+_OF_CONTEXTS = ("prec", "rounding", "Emin", "Emax", "capitals", "clamp")
 _CONTEXTS = "DefaultContext", "BasicContext", "ExtendedContext"
 
 
@@ -128,11 +129,23 @@ def take_contexts(decimal: Any) -> dict[str, Any]:
     return {name: getattr(decimal, name).copy() for name in _CONTEXTS}
 
 
+def comparable(state: Any) -> Any:
+    """Return a setting with contexts of decimal as what equal ones have in common: not what has
+    happened in them.
+    """
+    if isinstance(state, dict):
+        return {name: comparable(value) for name, value in state.items()}
+    if type(state).__module__ != "decimal" or not hasattr(state, "traps"):
+        return state
+    traps = [signal.__name__ for signal, is_set in state.traps.items() if is_set]
+    return *operator.attrgetter(*_OF_CONTEXTS)(state), *sorted(traps)
+
+
 def put_contexts(decimal: Any, contexts: dict[str, Any]) -> None:
     """Change the contexts that others are made from."""
     for name, wanted in contexts.items():
         context = getattr(decimal, name)
-        for each in ("prec", "rounding", "Emin", "Emax", "capitals", "clamp"):
+        for each in _OF_CONTEXTS:
             setattr(context, each, getattr(wanted, each))
         for signal in wanted.traps:
             context.traps[signal] = wanted.traps[signal]
@@ -312,10 +325,18 @@ def put_pandas(pandas: Any, options: dict[str, Any]) -> None:
 
 def take_matplotlib(matplotlib: Any) -> dict[str, Any]:
     """Return the parameters of matplotlib that aren't those of its file."""
-    before = matplotlib.rcParamsOrig
+    return _other_than(matplotlib.rcParamsOrig, matplotlib.rcParams)
+
+
+def changed_parameters(matplotlib: Any) -> dict[str, Any]:
+    """Return the parameters of matplotlib that aren't its own defaults."""
+    return _other_than(matplotlib.rcParamsDefault, matplotlib.rcParams)
+
+
+def _other_than(before: Any, now: Any) -> dict[str, Any]:
     found = {}
-    for name in matplotlib.rcParams:
-        value = dict.__getitem__(matplotlib.rcParams, name)
+    for name in now:
+        value = dict.__getitem__(now, name)
         if value != dict.get(before, name):
             found[name] = value
     return found

@@ -22,13 +22,6 @@ from mpipar.store.data_writer import DataWriter, NotData, StateWriter, glance, w
 from mpipar.store.own_code import OwnCode, is_class, is_function, is_module
 from mpipar.store.value_writer import DEFINED, NAMED, OTHER, PLAIN, ValueWriter
 
-_LOCKS = {
-    "_thread.lock",
-    "_thread.RLock",
-    "multiprocessing.synchronize.Lock",
-    "multiprocessing.synchronize.RLock",
-}
-
 
 class ClassWriter(ValueWriter):
     """Writes what names stand for, and classes, of which each is written once.
@@ -134,9 +127,6 @@ class ClassWriter(ValueWriter):
         kind = type(value)
         if kind in PLAIN or is_definition(value):
             self.write(value)
-            return
-        if f"{kind.__module__}.{kind.__qualname__}" in _LOCKS:
-            self.put(OTHER, "lock")
             return
         writer = DataWriter(self._own)
         try:

@@ -32,6 +32,11 @@ _READERS = {
 }
 """Names of what looks the names in a text up where it is called."""
 
+_IMPORTERS = {"importlib", "pkgutil", "runpy", "pydoc", "builtins"}
+_IMPORT = {"import_module", "__import__", "resolve_name", "run_module", "locate"}
+_LOOK_UP = {"eval", "exec", "globals", "vars", "locals"}
+"""Names in modules that a function imports by itself."""
+
 _NAME_IN_TEXT = re.compile(r"[^\W\d]\w*")
 ITS_NAME = "\0name"
 """What stands for the name of the module itself as a key, ``x[__name__]``."""
@@ -86,6 +91,8 @@ class Uses(NamedTuple):
         Whether it looks at annotations of functions.
     uses_names : bool
         Whether it looks names up in a way that doesn't show which.
+    uses_modules, imports_by_name : bool
+        Whether it imports by itself what it looks modules up in, or imports others with.
     in_texts : tuple of str
         The names in its texts, if it uses what may look them up, as ``query("x > @limit")`` does.
     """
@@ -98,6 +105,8 @@ class Uses(NamedTuple):
     uses_subclasses: bool
     uses_annotations: bool
     uses_names: bool
+    uses_modules: bool
+    imports_by_name: bool
     in_texts: tuple[str, ...]
 
 
@@ -113,6 +122,10 @@ def uses(code: CodeType) -> Uses:
         imports.update(_imports(instructions))
         variables.update(_variables(instructions))
         words.update(instruction.argval for instruction in instructions if _is_name(instruction))
+    imported = {each.module.partition(".")[0] for each in imports}
+    names = set(_NAMESPACES)
+    if "builtins" in imported:
+        names |= _LOOK_UP
     return Uses(
         tuple(sorted(mentions, key=_order)),
         tuple(sorted(imports)),
@@ -121,7 +134,9 @@ def uses(code: CodeType) -> Uses:
         "__doc__" in words,
         "__subclasses__" in words,
         not _ANNOTATIONS.isdisjoint(words),
-        not _NAMESPACES.isdisjoint(words),
+        not names.isdisjoint(words),
+        "sys" in imported and "modules" in words,
+        not (_IMPORTERS.isdisjoint(imported) or _IMPORT.isdisjoint(words)),
         () if _READERS.isdisjoint(words) else _names_in_texts(code),
     )
 

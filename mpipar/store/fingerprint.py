@@ -23,9 +23,13 @@ from mpipar.store.data_writer import glance, write_name
 from mpipar.store.function_writer import FunctionWriter
 from mpipar.store.own_code import OwnCode, is_class, is_function
 from mpipar.store.pickling import Unfingerprintable
-from mpipar.store.value_writer import DEFINED, PLAIN, SCALAR, ValueWriter, digest
+from mpipar.store.reach import reaches_pictures
+from mpipar.store.value_writer import DEFINED, OTHER, PLAIN, SCALAR, ValueWriter, digest
 
-__all__ = ["Fingerprints", "Unfingerprintable"]
+__all__ = ["VERSION", "Fingerprints", "Unfingerprintable"]
+
+VERSION = 2
+"""Of fingerprints: to be raised when the same gets another one than before."""
 
 _MOST_KNOWN = 64  # functions and classes; those made anew for each call are many
 _SPARE = 8
@@ -60,6 +64,8 @@ class Fingerprints:
     ----------
     salt : bytes
         What all tasks of the pool depend on beside their functions: settings, an initializer.
+    pictures : bytes
+        What those that may draw pictures depend on, too: settings of libraries for that.
 
     Attributes
     ----------
@@ -67,10 +73,11 @@ class Fingerprints:
         {installed package that a function used: version}, so far.
     """
 
-    def __init__(self, salt: bytes = b"") -> None:
+    def __init__(self, salt: bytes = b"", pictures: bytes = b"") -> None:
         if not __debug__:  # Python's -O leaves assertions out
             salt += b"-O"
         self._salt = salt
+        self._pictures = pictures
         self._own = OwnCode()
         self._known: dict[int, _Known] = {}
         self._first: dict[int, tuple[Callable[[], Any], bytes]] = {}
@@ -143,7 +150,18 @@ class Fingerprints:
 
     def _of_item(self, item: Any, looked_at: _LookedAt) -> bytes:
         writer = _ItemWriter(self, self._own, looked_at)
-        writer.write(item)
+        return self._written(writer, lambda: writer.write(item))
+
+    def _written(self, writer: ValueWriter, write: Callable[[], None]) -> bytes:
+        """Return the digest of what is written, with the settings that count for that alone."""
+        outer = self._own.met
+        self._own.met = set()
+        try:
+            write()
+            if reaches_pictures(self._own.met):
+                writer.put(OTHER, self._pictures)
+        finally:
+            self._own.met = outer
         return writer.digest()
 
     def definition(self, value: Any) -> bytes:
@@ -160,8 +178,7 @@ class Fingerprints:
 
     def _look_at(self, value: Any) -> _Known:
         writer = FunctionWriter(self._own, self._first_digest)
-        writer.write_all(value)
-        found = writer.digest()
+        found = self._written(writer, lambda: writer.write_all(value))
         known = _Known(value, found, digest(self._salt + found), writer.checks)
         self._known.pop(id(value), None)
         if len(self._known) >= _MOST_KNOWN:

@@ -20,8 +20,9 @@ from typing import Any
 from mpipar.runtime.launcher import is_of_this_start
 from mpipar.store.checks import ABSENT, contents, of_function
 from mpipar.store.class_writer import ClassWriter, is_definition
-from mpipar.store.code_uses import ITS_NAME, Import, Mention
+from mpipar.store.code_uses import ITS_NAME, Import, Mention, Uses
 from mpipar.store.own_code import (
+    ANY,
     is_class,
     is_function,
     is_module,
@@ -169,11 +170,7 @@ class FunctionWriter(ClassWriter):
         self._shows_docs |= used.uses_docs
         self._shows_subclasses |= used.uses_subclasses
         self._shows_annotations |= used.uses_annotations
-        if used.uses_names:
-            self._write_space(space)
-        if used.uses_arguments:
-            self.checks.bind(vars(sys), "argv", sys.argv)
-            self._write_attribute(sys.argv)
+        self._write_unnamed(function, used)
         for key in used.environment:
             self._write_environment(key)
         for mention in used.mentions:
@@ -192,9 +189,22 @@ class FunctionWriter(ClassWriter):
                 self.put(NAMED, name)
                 self._write_what_can_be(value)
 
+    def _write_unnamed(self, function: types.FunctionType, used: Uses) -> None:
+        """Write what a function uses in a way that doesn't show what it is."""
+        if used.uses_names:
+            self._write_space(function.__globals__)
+        if used.uses_arguments:
+            self.checks.bind(vars(sys), "argv", sys.argv)
+            self._write_attribute(sys.argv)
+        if used.uses_modules:
+            self._write_modules(None)
+        if used.imports_by_name:
+            self._write_import_by_name(function, None)
+
     def _write_mention(self, value: Any, mention: Mention, function: types.FunctionType) -> None:
         value, owner = self._followed(value, mention.path)
         if id(value) in _LOOK_UP:
+            self._own.met.add(ANY)  # by eval
             self._write_space(function.__globals__)
         elif id(value) in _IMPORT:
             self._write_import_by_name(function, mention.key)
@@ -257,6 +267,7 @@ class FunctionWriter(ClassWriter):
         if name is not None:
             self._write_import(function, Import(0, name, ()))
             return
+        self._own.met.add(ANY)
         folder = os.path.dirname(function.__code__.co_filename)
         self.put(OTHER, self._own.sources_in(folder))
 

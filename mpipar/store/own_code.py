@@ -18,6 +18,9 @@ from mpipar.store.source import digests_of_import
 
 _MAIN = ("__main__", "__mp_main__")
 _MOST_SOURCES = 1000
+ANY = "*"
+"""Stands for a module that is imported by a name which isn't known."""
+
 _is_own = functools.cache(is_own)
 
 
@@ -29,6 +32,8 @@ class OwnCode:
     digests : CodeDigests
     packages : dict of str to str
         {name of an installed package that was met: its version}.
+    met : set of str
+        Installed modules that were met, since this was emptied; ANY stands for any.
     """
 
     digests = CodeDigests()  # of the process: a source may be edited later
@@ -37,6 +42,7 @@ class OwnCode:
 
     def __init__(self) -> None:
         self.packages: dict[str, str] = {"python": "{}.{}".format(*sys.version_info)}
+        self.met: set[str] = set()
         self._tops: set[str] = set()
         self._sources: dict[tuple[str, tuple[str, ...]], bytes] = {}
         self._libraries: dict[str, str] = {}
@@ -55,12 +61,14 @@ class OwnCode:
         """
         if (name, names) not in self._sources:
             self._sources[name, names] = self._imported(name, names)
-        return self._sources[name, names]
+        source = self._sources[name, names]
+        if not source:
+            self.note_package(name)
+        return source
 
     def _imported(self, name: str, names: tuple[str, ...]) -> bytes:
         found = digests_of_import(name, names)
         if not found:
-            self.note_package(name)
             return b""
         return marshal.dumps(sorted(found.items()), 2)
 
@@ -92,6 +100,7 @@ class OwnCode:
 
     def note_package(self, module: str) -> None:
         """Note which version the package of a module has, if it is an installed one."""
+        self.met.add(module)
         top = module.partition(".")[0]
         if top in self._tops:
             return

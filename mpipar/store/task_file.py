@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from mpipar.base.errors import BadInput
-from mpipar.store import task_tables
+from mpipar.store import fingerprint, task_tables
 from mpipar.store.copies import each_once, forget_copies
 from mpipar.store.files import flush_to_disk, keep_aside, own_name, write_hdf5
 from mpipar.store.outcome_blocks import packed
@@ -69,6 +69,8 @@ class TaskStore:
         Whether there is an output.
     packages : dict
         {installed package: version} that earlier runs and known files were made with.
+    fingerprint_versions : set of int
+        Of these.
 
     Raises
     ------
@@ -97,19 +99,23 @@ class TaskStore:
         self._last = Tasks({}, finished=False)  # has workers and timeline of the last run
         self._is_begun = self._is_written = self._has_previous = False
         self.packages: dict[str, str] = {}
+        self.fingerprint_versions: set[int] = set()
         own = Path(os.path.realpath(path)) if path is not None else None
         foreign: list[list[StoredCall]] = []
         for one in each_once(known, own if resume else None):
             tasks = foreign_tasks(one, with_pickled=keep_pickled)
-            self._note_packages(tasks)
+            self._note_origin(tasks)
             foreign.append(tasks.calls)
         if own is not None:
             self._open(own, resume)
         forget_copies(self._own, foreign)
         self.calls = list(itertools.chain(self._own, *foreign))
 
-    def _note_packages(self, tasks: Tasks) -> None:
-        """Take in the packages that a file was made with; they stay there."""
+    def _note_origin(self, tasks: Tasks) -> None:
+        """Take in what a file was made with; it stays there."""
+        version = tasks.about.get("fingerprints", 1)
+        if isinstance(version, int):
+            self.fingerprint_versions.add(version)
         packages = tasks.about.get("packages")
         if isinstance(packages, dict):
             self.packages.update(packages)
@@ -137,7 +143,7 @@ class TaskStore:
         if resume:
             tasks = task_tables.read(self._path)
             self._last = tasks
-            self._note_packages(tasks)
+            self._note_origin(tasks)
         self._run, self._log_number = str(tasks.about["run"]), int(tasks.about["log"])
         self._own = tasks.calls
         if resume:
@@ -365,6 +371,7 @@ class TaskStore:
 
     def _about(self) -> dict[str, Any]:
         about = {**self.about, "run": self._run, "log": self._log_number}
+        about["fingerprints"] = fingerprint.VERSION
         about["begin"] = self._last.about.get("begin", self._begin)
         about["end"] = self._last.about.get("end", time.time())
         return about

@@ -28,6 +28,14 @@ from mpipar.store.pickling import BY_VALUE, PROTOCOL, fresh, reduced_by_pickle
 
 PLAIN: frozenset[type] = frozenset({type(None), bool, int, float, complex, str, bytes})
 
+_LOCKS = {
+    "_thread.lock",
+    "_thread.RLock",
+    "multiprocessing.synchronize.Lock",
+    "multiprocessing.synchronize.RLock",
+}
+"""Kinds of locks, none of which changes what comes out of a task."""
+
 _ARRAY_KINDS = "biufcSUVmM"
 
 (
@@ -312,6 +320,8 @@ class ValueWriter:
             self.parts(value, "py_func", "targetoptions")  # the rest is of this process
         elif module.startswith("pathlib") and issubclass(kind, pathlib.PurePath):
             self.put(OTHER, name_of(kind), str(value))
+        elif name in _LOCKS:
+            self.put(OTHER, "lock")
         elif name in BY_VALUE:
             self._reduced(value, name)
         elif not self._is_changeable_again(value):

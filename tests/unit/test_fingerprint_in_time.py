@@ -256,7 +256,7 @@ def test_locks_of_the_script_do_not_matter(run):  # noqa: F811
             "Synchronized",
         ),
         ("import multiprocessing as m\nq = m.Queue()\ndef task(x): q.put(x)", "Queue"),
-        ("import threading\nl = [threading.Lock()]\ndef task(x): return l", "lock"),
+        ("import threading\nl = [threading.local()]\ndef task(x): return l", "local"),
         ("import numpy as np\nf = np.frompyfunc(len, 1, 1)\ndef task(x): return f(x)", "ufunc"),
     ],
 )

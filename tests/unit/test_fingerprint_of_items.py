@@ -14,6 +14,7 @@ import functools
 import io
 import itertools
 import math
+import multiprocessing as mp
 import pathlib
 import pickle
 import random
@@ -277,14 +278,13 @@ def test_what_is_equal_has_the_same_fingerprint(one, other):
 @pytest.mark.parametrize(
     "value",
     [
-        threading.Lock(),
-        threading.RLock(),
-        threading.Event(),
+        threading.local(),
+        mp.Value("i"),
         (number for number in range(3)),
         memoryview(b"abc"),
         np.frompyfunc(abs, 1, 1),
-        [1, {"a": threading.Lock()}],
-        Point(1, threading.Lock()),
+        [1, {"a": iter("ab")}, threading.local()],
+        Point(1, mp.Value("i")),
     ],
 )
 def test_what_pickle_refuses_is_refused(value):
@@ -507,6 +507,17 @@ def test_blocks_of_plain_items_have_fingerprints():
     assert None not in found
     assert found[0] == found[1]
     assert len(set(found)) == len(found) - 1
+
+
+@pytest.mark.parametrize("make", [threading.Lock, threading.RLock, mp.Lock, mp.RLock])
+def test_one_lock_is_as_good_as_another(make):
+    assert of((1, make())) == of((1, make())) != of((2, make()))
+
+
+def test_what_is_around_a_lock_counts():
+    events = [threading.Event() for _ in range(3)]
+    events[2].set()
+    assert of(events[0]) == of(events[1]) != of(events[2])
 
 
 ENDS = st.integers(-(2**32), 2**32)

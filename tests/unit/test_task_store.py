@@ -197,6 +197,19 @@ def times_given(store):
     return counts
 
 
+@pytest.mark.parametrize("is_older", [True, False])
+def test_files_of_older_fingerprints_are_told(is_older, path, capfd):
+    store = opened(path)
+    keep(store, begin_map(store, 2), range(2))
+    store.finish()
+    memory = Memory(opened(None, known=[EXAMPLE / "run.h5" if is_older else path]), 60)
+    memory.count(100, 0, is_met=False)
+    reason = (
+        "the file is of an older mpipar" if is_older else "functions differ from the run before"
+    )
+    assert capfd.readouterr().err == f"mpipar run: no task was known: {reason}\n"
+
+
 def test_a_call_is_given_as_a_whole_and_once(path):
     store = opened(path)
     keep(store, begin_map(store, 5), range(5))
