@@ -159,7 +159,7 @@ def integrate(
     return {"sums": sums, "peaks": peaks}
 
 
-@integrate.made_on("compiled", boundscheck=False, error_model="numpy")
+@integrate.made_on("compiled", strict=False, boundscheck=False, error_model="numpy")
 def compiled(*, f: str, over: list[float], method: Method) -> Any:
     """Return the same for a formula that is compiled, but for rounding."""
     from mpipar.kernels import formula_loops, midpoint_loops

@@ -34,7 +34,7 @@ def mcpi(block: Block, rng: Any, xp: Any, *, samples: PositiveInt = 10**8) -> An
     return xp.count_nonzero(x2 < 1.0)
 
 
-mcpi.on("compiled", boundscheck=False)(hits)
+mcpi.on("compiled", strict=False, boundscheck=False)(hits)
 mcpi.on("gpu")(fused)
 
 

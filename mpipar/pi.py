@@ -32,7 +32,7 @@ def pi(block: Block, xp: Any, *, steps: PositiveInt = 10**9) -> Any:
 
 
 pi.on("cpu")(passes)
-pi.on("compiled", boundscheck=False, error_model="numpy")(tiles)
+pi.on("compiled", strict=False, boundscheck=False, error_model="numpy")(tiles)
 pi.on("gpu")(fused)
 
 

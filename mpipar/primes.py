@@ -89,7 +89,9 @@ def lists_or_tests(*, list: bool, test: str | None) -> str | None:
     return None
 
 
-primes.on("compiled", unless=lists_or_tests, boundscheck=False, error_model="numpy")(count_primes)
+primes.on("compiled", unless=lists_or_tests, strict=False, boundscheck=False, error_model="numpy")(
+    count_primes
+)
 
 
 @primes.check

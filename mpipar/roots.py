@@ -106,7 +106,7 @@ def roots(
     return xp.broadcast_to(y, x.shape)
 
 
-@roots.made_on("compiled", boundscheck=False, error_model="numpy")
+@roots.made_on("compiled", strict=False, boundscheck=False, error_model="numpy")
 def compiled(*, f: str, input: str | None) -> Any:
     """Return the same for a formula that is compiled, on a range."""
     from mpipar.kernels import formula_loops

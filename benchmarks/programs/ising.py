@@ -13,7 +13,8 @@ def ising(block, spins, *, side: PositiveInt = 1000):
         below = (row + 1) % side
         for column in range(side):
             right = (column + 1) % side
-            energy -= int(spins[row, column]) * (spins[row, right] + spins[below, column])
+            around = int(spins[row, right]) + int(spins[below, column])
+            energy -= int(spins[row, column]) * around
     return energy
 
 

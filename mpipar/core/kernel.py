@@ -250,7 +250,7 @@ class Kernel:
         that the kernel may, and some of its keyword-only ones. ``unless(*, …)`` says why it can't
         be used for some values of these, or nothing. What is compiled is in Numba's subset of
         Python (:mod:`mpipar.core.devices.compiled`), with options ``jit``: boundscheck,
-        error_model.
+        error_model, strict.
         """
         check = functools.partial(variants.check_variant, unless=unless)
         return variants.decorator(self._variants, device, self.name, self._known, jit, check)

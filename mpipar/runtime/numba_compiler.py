@@ -45,10 +45,10 @@ from numba.extending import (
 from mpipar.base.errors import BadInput
 from mpipar.core.block import Block
 from mpipar.core.devices.compiled import INLINED, JIT
-from mpipar.runtime import code_cache, frozen_code
+from mpipar.runtime import checked_code, code_cache, frozen_code
 
 _FIELDS = ("index", "start", "stop")
-_DEFAULTS = {"error_model": "python", "boundscheck": True}
+_DEFAULTS = {"error_model": "python", "boundscheck": True, "strict": True}
 _FIXED = {"nogil": True, "fastmath": False}
 _HAS_ADDRESSES = (
     "it has addresses of this process, as of an array of the module that isn't contiguous or has"
@@ -289,7 +289,9 @@ def _processor() -> Any:
 @functools.cache
 def _surroundings() -> str:
     """Return the versions of all that has a part in machine code."""
-    own = [Path(__file__), Path(frozen_code.__file__)]
+    of_compiler = ("numba_compiler", "frozen_code", "checked_*", "refusals")
+    folder = Path(__file__).parent
+    own = [path for name in of_compiler for path in sorted(folder.glob(f"{name}.py"))]
     digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in own]
     versions = (sys.version, np.__version__, numba.__version__, llvmlite.__version__)
     return repr((versions, digests, numba.config.USING_SVML))
@@ -329,7 +331,10 @@ def _dispatcher(
     copy.__kwdefaults__ = function.__kwdefaults__
     copy.__qualname__ = function.__qualname__
     is_inlined = getattr(function, INLINED, False)
-    dispatcher = made[function] = numba.njit(**options, forceinline=is_inlined)(copy)
+    jit = dict(options)
+    if jit.pop("strict"):
+        jit["pipeline_class"] = checked_code.CheckedCompiler
+    dispatcher = made[function] = numba.njit(**jit, forceinline=is_inlined)(copy)
     for name in _functions_used(function, dispatcher.typingctx):
         scope[name] = _dispatcher(scope[name], options, made)
     return dispatcher
@@ -351,7 +356,7 @@ def _functions_used(function: FunctionType, context: Any) -> Iterator[str]:
 
 def _reason(error: Exception) -> str:
     """Return why Numba refuses a function, in one line."""
-    text = _COLOURS.sub("", str(error))
+    text = _COLOURS.sub("", str(error)).replace("mpipar.checked_", "operator.")
     found = re.search(r'File "([^"]+)", line (\d+)', text)
     lines = [line.strip() for line in text.splitlines()]
     told = [line for line in lines if line and not line.startswith("Failed in nopython mode")]

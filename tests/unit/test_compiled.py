@@ -159,7 +159,10 @@ def needs_more_in_a_list(block, *, terms: int = 10, some: list[int] = [1, 2**63 
     ("function", "told"),
     [
         (opens_files, r"^Numba refuses opens_files: .*'open'.* \(test_compiled.py, line \d+\)$"),
-        (adds_text, r"^Numba refuses adds_text: No implementation of .* add\(.*line \d+\)$"),
+        (
+            adds_text,
+            r"^Numba refuses adds_text: No implementation of .*operator\.add\) .*line \d+\)$",
+        ),
         (
             needs_more,
             r"^big: compiled code has whole numbers of 64 bits, got 1180591620717411303424$",

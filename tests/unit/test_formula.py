@@ -106,7 +106,7 @@ def check_compiled(text, x, y):
     numba_compiler = pytest.importorskip("mpipar.runtime.numba_compiler")
     expression = Expression(text, ["x", "y"])
     evaluate = formula_loops.evaluation_of(compilable(expression, "dd"))
-    evaluate.__dict__[JIT] = {"error_model": "numpy"}
+    evaluate.__dict__[JIT] = {"error_model": "numpy", "strict": False}
     columns = np.array([x, y])
     out = np.empty(len(x))
     compiled = numba_compiler.compiled(evaluate, [columns, len(x), out, 0])

@@ -18,8 +18,10 @@ and options after the ``*``; a list comes as an array. What draws by itself take
 calls are compiled with it. It says nothing of Numba: that is imported where ``--device compiled``
 is asked for.
 
-Whole numbers have 64 bits there, and none is checked for that. No sum is reordered and no product
-fused with a sum, so that the bits are those of the source on each processor.
+Whole numbers have 64 bits there. What needs more raises, and what NumPy's types would make of it
+otherwise than compiled code is refused, unless ``strict=False`` leaves that to Numba's rules. No
+sum is reordered and no product fused with a sum, so that the bits are those of the source on each
+processor.
 """
 
 from __future__ import annotations
@@ -40,9 +42,10 @@ if TYPE_CHECKING:
 Compile: TypeAlias = Callable[[Function, list[Any]], Function]
 """Returns the machine code of a function for arguments of the types that these have."""
 
-JIT_OPTIONS = ("error_model", "boundscheck")
-"""Options of Numba's that a kernel may choose, with ``kernel.on("compiled", boundscheck=False)``:
-none of those that let the compiler choose how to round.
+JIT_OPTIONS = ("error_model", "boundscheck", "strict")
+"""Options that a kernel may choose, with ``kernel.on("compiled", boundscheck=False)``: two of
+Numba's, none of which lets the compiler choose how to round, and whether all else is as in plain
+Python.
 """
 
 JIT = "__mpipar_jit__"
