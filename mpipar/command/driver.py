@@ -67,6 +67,8 @@ class Driver(Kernel):
             arguments = sys.argv[1:]
         code = run_command(self, arguments, program)
         code = flushed(program, code)
+        if _has_other_libraries():
+            gc.unfreeze()  # what is in C may rely on the order in which its objects end
         leave(code)
         sys.exit(code)
 
@@ -216,6 +218,17 @@ def _program() -> str:
     if name:
         return f"python -m {name}"
     return f"python {os.path.basename(sys.argv[0])}"
+
+
+def _has_other_libraries() -> bool:
+    """Return whether modules in C are loaded beside those of Python, NumPy and mpi4py."""
+    for name, module in sys.modules.items():
+        package = name.partition(".")[0]
+        is_known = package in sys.stdlib_module_names or package in ("numpy", "mpi4py")
+        file = getattr(module, "__file__", None) or ""
+        if not is_known and file.endswith(".so"):
+            return True
+    return False
 
 
 def _name_of_main() -> str:

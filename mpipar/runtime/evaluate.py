@@ -7,7 +7,7 @@ import copy
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -29,6 +29,9 @@ from mpipar.runtime.failure import (
 )
 from mpipar.runtime.shared import NodeArray
 from mpipar.runtime.timeline import SHORTEST_SPAN
+
+if TYPE_CHECKING:
+    from mpipar.runtime.row_memory import RowMemory
 
 POLL_SECONDS = 0.05
 """How long a rank evaluates blocks before it looks whether it should stop."""
@@ -143,8 +146,13 @@ class Evaluator:
         self._is_plain = task.on_error == STOP and not self._has_rows and not task.keep_partials
         self._at_once = at_once(task.bound.reduction)
         self._write: Writer | None = None
-        if task.output is not None and self._has_rows:
+        self._memory: RowMemory | None = None
+        if self._has_rows and task.output is not None:
             self._write = task.output.writer()
+        elif self._has_rows:
+            from mpipar.runtime.row_memory import RowMemory  # few kernels have rows
+
+            self._memory = RowMemory()
 
     def close(self) -> None:
         """Close the files that rows were written to."""
@@ -286,9 +294,12 @@ class Evaluator:
         if not self._has_rows:
             return
         rows = self._task.bound.reduction.rows(partial)
-        if self._write is None:
-            outcome.rows[block.index] = {name: array.copy() for name, array in rows.items()}
+        if self._memory is not None:
+            outcome.rows[block.index] = {
+                name: self._memory.copy(array) for name, array in rows.items()
+            }
             return
+        assert self._write is not None
         try:
             self._write(block, rows)
         except (OSError, ValueError, TypeError) as error:

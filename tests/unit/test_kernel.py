@@ -373,3 +373,14 @@ def test_only_what_mpipar_brings_along_is_never_looked_through_for_cycles(monkey
     assert not driver(n="items", reduction=ExactSum)(own)._is_ours
     main.__spec__ = types.SimpleNamespace(name="users_module")
     assert not driver(n="items", reduction=ExactSum)(own)._is_ours
+
+
+def test_modules_in_c_of_other_libraries_are_seen(monkeypatch):
+    """At the end of a process, what they made may have to end in its order."""
+    import mpipar.command.driver as module
+
+    known = {name: module for name, module in sys.modules.items() if name in ("numpy", "json")}
+    monkeypatch.setattr(module.sys, "modules", known)
+    assert not module._has_other_libraries()
+    known["h5py._errors"] = types.SimpleNamespace(__file__="h5py/_errors.cpython-311.so")
+    assert module._has_other_libraries()
