@@ -18,12 +18,14 @@ from mpipar.base.named_files import file_in, texts
 from mpipar.core.devices.cpu import CPU
 from mpipar.core.kernel import BoundKernel
 from mpipar.core.reduction import Each, Reduction
-from mpipar.store.source import digests_of
+from mpipar.runtime.launcher import is_of_this_start
+from mpipar.store.source import Surroundings, digests_and_surroundings_of
 
 FUNCTIONS = "functions"
 INPUTS = "inputs"
 MIXED = "mixed"
-_OURS = (FUNCTIONS, INPUTS, MIXED)
+AROUND = "around"
+_OURS = (FUNCTIONS, INPUTS, MIXED, AROUND)
 _FIXED = ("driver", "n", "block", "seed", "device")  # other ones would not even fit together
 _LARGE = 2**30
 _SAMPLES, _SAMPLE = 1024, 4096  # of a large file: how many, and bytes of each
@@ -57,11 +59,24 @@ def whole_identity(bound: BoundKernel) -> dict[str, Any]:
     parts += [*kernel._shared.values(), *kernel._variants.values()]
     functions = [part for part in parts if callable(part)]
     named, files = _named_by(bound.parameters)
+    functions += _classes(bound.reduction)
+    digests, surroundings = digests_and_surroundings_of(functions, named)
     return {
         **identity_of(bound),
-        FUNCTIONS: digests_of([*functions, *_classes(bound.reduction)], named),
+        FUNCTIONS: digests,
         INPUTS: files | kernel.inputs(),
+        AROUND: _around(surroundings),
     }
+
+
+def _around(surroundings: Surroundings) -> dict[str, str]:
+    """Return what is in the files and variables that functions name, under what they are called."""
+    around = {f"the file {file}": content(file) for file in surroundings.files}
+    for variable in surroundings.variables:
+        if not is_of_this_start(variable):
+            value = repr(os.environ.get(variable)).encode()
+            around[f"the variable {variable}"] = hashlib.sha256(value).hexdigest()
+    return around
 
 
 def _named_by(
@@ -147,12 +162,30 @@ def _notes(
     if names or changed:
         notes = [f"{name} was {there.get(name)!r}" for name in names] + changed
         return [f"{path} goes on with what is done by another run: {'; '.join(notes)}"]
-    if FUNCTIONS in here and FUNCTIONS not in there:
+    if FUNCTIONS in here and FUNCTIONS in there:
+        return _surroundings_told(path, there.get(AROUND, {}), here.get(AROUND, {}))
+    if FUNCTIONS in here:
         return [
             f"{path} doesn't say what its functions and inputs were: whether they are the same is"
             " not known"
         ]
     return []
+
+
+def _surroundings_told(
+    path: Path,
+    there: Mapping[str, str],
+    here: Mapping[str, str],
+) -> list[str]:
+    """Return what functions name and was changed: a log that they write, or data that they read."""
+    changed = [name for name in sorted(there) if here.get(name, there[name]) != there[name]]
+    if not changed:
+        return []
+    what = ", ".join(changed[:_MOST_TOLD])
+    return [
+        f"{path}: {what} changed meanwhile, which its functions name; what is done"
+        " already stays as it was"
+    ]
 
 
 def _different(there: dict[str, Any], here: dict[str, Any]) -> list[str]:
@@ -164,12 +197,12 @@ def _both(name: str, there: dict[str, Any], here: dict[str, Any]) -> str:
     return f"{there.get(name)!r} there, {here.get(name)!r} here"
 
 
-def inputs_of_both(there: dict[str, Any], here: dict[str, Any]) -> dict[str, str]:
-    """Return the inputs of a run that goes on: what wasn't there when it began is its own work, as
-    a log is.
+def known_of_both(kind: str, there: dict[str, Any], here: dict[str, Any]) -> dict[str, str]:
+    """Return the inputs, or the surroundings, of a run that goes on: what wasn't there when it
+    began is its own work, as a log is.
     """
-    known = there.get(INPUTS)
-    inputs: dict[str, str] = here[INPUTS]
+    known = there.get(kind)
+    inputs: dict[str, str] = here[kind]
     if known is None:
         return dict(inputs)
     return {label: told for label, told in inputs.items() if label in known}

@@ -36,7 +36,7 @@ from mpipar.store.checkpoint import (
     without_repeats,
 )
 from mpipar.store.files import flush_to_disk, keep_aside, write_hdf5
-from mpipar.store.identity import INPUTS, MIXED, inputs_of_both, whole_identity
+from mpipar.store.identity import AROUND, INPUTS, MIXED, known_of_both, whole_identity
 from mpipar.store.output_check import is_empty, reason_of, state_of
 from mpipar.store.output_folder import check_is_free, empty, locked
 from mpipar.store.output_place import may_write
@@ -257,7 +257,8 @@ class OutputFile:
         mixed = [*state.identity.get(MIXED, []), *self.notes]
         if mixed:
             self._identity[MIXED] = mixed
-        self._identity[INPUTS] = inputs_of_both(state.identity, self._identity)
+        for kind in (INPUTS, AROUND):
+            self._identity[kind] = known_of_both(kind, state.identity, self._identity)
         self.finished = state.finished and not state.done.skipped
         if state.finished:
             check_seal(self._path)

@@ -16,21 +16,22 @@ import sys
 import zipimport
 from collections import defaultdict
 from collections.abc import Iterable
-from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from mpipar.base.own_files import MPIPAR, is_own
 from mpipar.runtime.launcher import is_of_this_start
+from mpipar.store.module_files import file_of, is_to_come
 from mpipar.store.syntax import (
     DEFINITIONS,
     bound_names,
     concerns,
     dump,
     environment_of,
+    files_named,
     is_computed,
     is_docstring,
     is_guard,
@@ -45,9 +46,25 @@ _LIBRARIES = (".so", ".dylib", ".dll", ".pyd")
 _MOST_OBJECTS = 1000  # of objects that make others when they are looked at
 
 
+class Surroundings(NamedTuple):
+    """What functions name but don't have in them: paths of files, variables of the environment."""
+
+    files: set[str]
+    variables: set[str]
+
+
 def digests_of(functions: Iterable[Any], names: Iterable[tuple[ModuleType, str]] = ()) -> Digests:
     """Return the digests of functions and what of the user's own they use, wherever that can be
-    found.
+    found; parameters as for :func:`digests_and_surroundings_of`.
+    """
+    return digests_and_surroundings_of(functions, names)[0]
+
+
+def digests_and_surroundings_of(
+    functions: Iterable[Any],
+    names: Iterable[tuple[ModuleType, str]] = (),
+) -> tuple[Digests, Surroundings]:
+    """Return the digests of functions and what of the user's own they use, and their surroundings.
 
     Parameters
     ----------
@@ -64,7 +81,7 @@ def digests_of(functions: Iterable[Any], names: Iterable[tuple[ModuleType, str]]
         if path is not None and is_own(path):
             walk.add(path, module.__name__, name)
         walk.add_object(getattr(module, name, None))
-    return walk.digests()
+    return walk.digests(), Surroundings(walk.files, walk.environment - {None})
 
 
 def digests_of_import(module: str, names: Iterable[str] = ()) -> Digests:
@@ -115,7 +132,8 @@ class _Walk:
         self._sources: dict[str, _Source | None] = {}
         self._taken: dict[str, set[int]] = defaultdict(set)
         self._objects: dict[int, Any] = {}
-        self.environment: set[str | None] = set()
+        self.environment: set[Any] = set()
+        self.files: set[str] = set()
 
     def digests(self) -> Digests:
         """Return the digest of each thing found."""
@@ -223,7 +241,7 @@ class _Walk:
                 label += f":{names[0]}"
             self._found[label].append(dump(statement, source.keep_docs))
             self._add_imports(source, statement)
-            self._add_libraries(source, statement)
+            self._add_files(source, statement)
             if self._with_values and is_computed(statement):
                 self._add_values(source, label, names)
             used |= used_names(statement)
@@ -281,26 +299,24 @@ class _Walk:
                 self._add_module(base, None)
                 continue
             inner = f"{base}.{name}"
-            is_module = inner in sys.modules or _is_to_come(base, name)
+            is_module = inner in sys.modules or is_to_come(base, name)
             self._add_module(base, name)
             if is_module:
                 self._add_module(inner, None)
 
     def _add_module(self, module: str, name: str | None) -> None:
         """Add a module of the user's, or what it has under a name."""
-        path = _file_of(module)
+        path = file_of(module)
         if path is not None and is_own(path):
             self.add(path, module, name)
 
-    def _add_libraries(self, source: _Source, statement: ast.stmt) -> None:
-        """Add the bytes of shared libraries that are named in a statement."""
-        for node in ast.walk(statement):
-            text = node.value if isinstance(node, ast.Constant) else None
-            if not isinstance(text, str) or not text.endswith(_LIBRARIES):
-                continue
-            for path in (Path(text), Path(source.path).parent / text):
-                if path.is_file():
-                    self._found[path.name].append(_bytes(str(path)))
+    def _add_files(self, source: _Source, statement: ast.stmt) -> None:
+        """Note the files that a statement names, and add the bytes of shared libraries."""
+        for path in files_named(statement, Path(source.path).parent):
+            if path.name.endswith(_LIBRARIES):
+                self._found[path.name].append(_bytes(str(path)))
+            else:
+                self.files.add(str(path))
 
     def _source(self, path: str, module: str) -> _Source | None:
         if path not in self._sources:
@@ -326,38 +342,6 @@ def _is_plain(value: Any) -> bool:
     if isinstance(value, dict):
         return all(_is_plain(item) for pair in value.items() for item in pair)
     return isinstance(value, (bool, int, float, complex, str, bytes, np.generic))
-
-
-def _file_of(module: str) -> str | None:
-    """Return the file of a module, or None."""
-    if module in sys.modules:
-        return getattr(sys.modules[module], "__file__", None)
-    try:
-        spec = _spec(module)
-    except (ImportError, ValueError, AttributeError):
-        return None
-    return spec.origin if spec is not None and spec.has_location else None
-
-
-def _is_to_come(package: str, name: str) -> bool:
-    """Return whether a name of a package is a module that nobody has imported yet."""
-    there = vars(sys.modules[package]) if package in sys.modules else {}
-    return name not in there and _file_of(f"{package}.{name}") is not None
-
-
-def _spec(module: str) -> ModuleSpec | None:
-    """Return where a module is, without importing the packages that it is in."""
-    package, _, _ = module.rpartition(".")
-    if not package or package in sys.modules:
-        return importlib.util.find_spec(module)
-    outer = _spec(package)
-    if outer is None or outer.submodule_search_locations is None:
-        return None
-    for finder in sys.meta_path:
-        spec = finder.find_spec(module, outer.submodule_search_locations)
-        if spec is not None:
-            return spec
-    return None
 
 
 def _is_driver(path: str) -> bool:

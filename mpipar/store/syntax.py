@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 ENVIRONMENT = {"environ", "environb", "getenv", "getenvb", "expandvars"}
 """Names of what gives the environment."""
+_LOOKS_LIKE_FILE = re.compile(r"[^\n\0]{0,300}[./][^\n\0]{0,100}")
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 _WITH_NAMES_OF_THEIR_OWN = (*DEFINITIONS, ast.Lambda, *_COMPREHENSIONS)
 _SAYS_NOTHING = ("ctx", "kind", "type_comment", "type_ignores")
@@ -207,3 +210,15 @@ def _last_name(node: ast.AST | None) -> str:
     if isinstance(node, ast.Name):
         return node.id
     return node.attr if isinstance(node, ast.Attribute) else ""
+
+
+def files_named(statement: ast.stmt, folder: Path) -> Iterator[Path]:
+    """Yield the files that texts in a statement name, from here or from a folder."""
+    for node in ast.walk(statement):
+        text = node.value if isinstance(node, ast.Constant) else None
+        if not isinstance(text, str) or not _LOOKS_LIKE_FILE.fullmatch(text):
+            continue
+        for path in (Path(text), folder / text):
+            if path.is_file():
+                yield path
+                break

@@ -234,6 +234,24 @@ def test_a_dump_has_neither_positions_nor_what_versions_of_python_differ_in():
     )
 
 
+def test_files_and_variables_that_functions_name_are_told_if_they_change(
+    tmp_path, monkeypatch, project
+):
+    monkeypatch.chdir(tmp_path)
+    change = (0, "FACTOR * x", "float(open('data.txt').read()) * len(os.environ['MODE']) * x")
+    Path("data.txt").write_text("3")
+    monkeypatch.setenv("MODE", "fast")
+    there = project([change])
+    assert check_identity(tmp_path / "out.h5", there, project([change])) == []
+    Path("data.txt").write_text("4")
+    monkeypatch.setenv("MODE", "slow")
+    [note] = check_identity(tmp_path / "out.h5", there, project([change]))
+    assert "the file data.txt, the variable MODE changed meanwhile" in note
+    Path("data.txt").unlink()
+    monkeypatch.setenv("MODE", "fast")
+    assert check_identity(tmp_path / "out.h5", there, project([change])) == []
+
+
 def test_a_file_that_the_run_itself_makes_is_no_input(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
