@@ -3,7 +3,7 @@
     make mutation [SAMPLE=100]
 
 Cosmic Ray makes the changes, one a line, in copies of the tree. What is run for each are the files
-of tests/unit that import the changed module, those that import least else first. What has been
+of tests/unit that import the changed module, or what imports that, the nearest first. What has been
 tried is kept in ``build/mutation``, so that an interrupted campaign goes on, and a larger sample
 adds to it; ``make clean`` begins anew.
 
@@ -38,7 +38,7 @@ from suite.copies import ROOT, copy_tree, environment_of
 MUTATED = ("core", "store", "runtime/schedule.py", "batch/verdict.py")
 FOLDER = ROOT / "build/mutation"
 TREE, CHANGES, RESULTS = FOLDER / "tree", FOLDER / "changes.json", FOLDER / "results.jsonl"
-MOST_FILES = 5  # of tests that are run for a change
+MOST_FILES = 9  # of tests that are run for a change
 SECONDS = 600.0  # after which a change makes the tests hang
 PASSED = 0  # pytest's exit code
 _NOT_RUN = {3, 4, 5, 70}  # … where no test was run
@@ -53,7 +53,7 @@ _OPERATORS = re.compile(
     r"|ReplaceBreakWithContinue|ReplaceContinueWithBreak|ExceptionReplacer|NumberReplacer"
     r"|ZeroIterationForLoop)"
 )
-_MODULE = re.compile(r"^(?:from|import) (mpipar\.[\w.]+)(?: import (.*))?", re.MULTILINE)
+_MODULE = re.compile(r"^(?:from|import) (mpipar[\w.]*)(?: import (.*))?", re.MULTILINE)
 # These look at all of the source, or take minutes for what is elsewhere.
 _OF_OTHERS = {"architecture", "density", "model", "show", "status", "step", "timeline_picture"}
 
@@ -124,19 +124,21 @@ def _annotations(path: Path) -> list[tuple[tuple[int, int], tuple[int, int]]]:
 
 
 def tests_of(path: Path) -> list[str]:
-    """Return the files of tests that import a module, or else what imports that; those that import
-    least else first.
+    """Return the files of tests that import a module, then those that import what imports it; of
+    both, those that import least else first.
     """
-    wanted = {_dotted(path)}
-    imported_by_tests = _imports("tests/unit/test_*.py")
-    for _ in range(3):
-        found = [name for name, modules in imported_by_tests.items() if modules & wanted]
-        if found:
-            break
-        importers = _imports("mpipar/**/*.py").items()
-        wanted |= {_dotted(TREE / name) for name, modules in importers if modules & wanted}
+    tests = _imports("tests/unit/test_*.py")
     own = f"test_{path.stem}.py"
-    found.sort(key=lambda name: (not name.endswith(own), len(imported_by_tests[name]), name))
+    wanted = {_dotted(path)}
+    found: list[str] = []
+    while len(found) < MOST_FILES:
+        new = [name for name, modules in tests.items() if modules & wanted and name not in found]
+        found += sorted(new, key=lambda name: (not name.endswith(own), len(tests[name]), name))
+        others = _imports("mpipar/**/*.py").items()
+        wider = wanted | {_dotted(TREE / name) for name, modules in others if modules & wanted}
+        if wider == wanted:
+            break
+        wanted = wider
     return found[:MOST_FILES]
 
 
@@ -149,9 +151,25 @@ def _imports(pattern: str) -> dict[str, set[str]]:
             continue
         modules = set()
         for module, names in _MODULE.findall(path.read_text()):
-            modules |= {module, *(f"{module}.{name}" for name in re.findall(r"\w+", names))}
-        found[str(path.relative_to(TREE))] = modules
+            for name in re.findall(r"\w+", names):
+                modules.add(_public().get(name, module) if module == "mpipar" else module)
+                modules.add(f"{module}.{name}")
+            modules.add(module)
+        found[str(path.relative_to(TREE))] = modules - {"mpipar"}
     return found
+
+
+@functools.cache
+def _public() -> dict[str, str]:
+    """Return the module of each public name."""
+    text = (TREE / "mpipar/__init__.py").read_text()
+    return {
+        name: module
+        for module, names in re.findall(
+            r"^    from (mpipar\.[\w.]+) import (.*)", text, re.MULTILINE
+        )
+        for name in re.findall(r"\w+", names)
+    }
 
 
 def _dotted(path: Path) -> str:

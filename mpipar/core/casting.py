@@ -26,7 +26,7 @@ def change(rows: Array, dtype: DType) -> str | None:
     try:
         with np.errstate(over="ignore", invalid="ignore"):
             made = rows.astype(base)
-    except (UnicodeError, ValueError, OverflowError) as error:
+    except (ValueError, OverflowError) as error:
         return f"something else ({error})"
     kept = _kept(rows, made)
     if kept.all():

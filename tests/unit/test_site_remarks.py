@@ -6,12 +6,12 @@ import re
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mpipar.batch.slurm.site.case import Case, megabytes
-from mpipar.batch.slurm.site.remarks import facts, facts_of, remarks_of
 from slurm_sites import QOS, RECORDED, SMALL, THREADS, WHOLE, Site
 
 from mpipar.batch.scheduler import Request
 from mpipar.batch.slurm.scheduler import Slurm
+from mpipar.batch.slurm.site.case import Case, megabytes
+from mpipar.batch.slurm.site.remarks import facts, facts_of, remarks_of
 
 SITES = {"20.11": THREADS, "21.08": QOS, "22.05": RECORDED, "23.02": WHOLE, "24.11": SMALL}
 MODEST = {"time": "1:00:00", "memory": "1G"}
