@@ -20,6 +20,7 @@ import json
 import queue
 import random
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -55,7 +56,16 @@ _OPERATORS = re.compile(
 )
 _MODULE = re.compile(r"^(?:from|import) (mpipar[\w.]*)(?: import (.*))?", re.MULTILINE)
 # These look at all of the source, or take minutes for what is elsewhere.
-_OF_OTHERS = {"architecture", "density", "model", "show", "status", "step", "timeline_picture"}
+_OF_OTHERS = {
+    "architecture",
+    "cancel",
+    "density",
+    "model",
+    "show",
+    "status",
+    "step",
+    "timeline_picture",
+}
 
 
 # --- which changes there are ------------------------------------------------------------------------
@@ -195,7 +205,7 @@ class Runner(threading.Thread):
         super().__init__(daemon=True)
         self._copy = copy
         self._waiting = waiting
-        copy_tree(copy)
+        shutil.copytree(TREE, copy, dirs_exist_ok=True)
         self._pytest = subprocess.Popen(
             [python, "-m", "suite.warm_pytest", str(SECONDS)],
             cwd=copy,
