@@ -226,7 +226,7 @@ BUGS = (
     ),
     Bug(
         "a function with a large array as an attribute can't be a task",
-        "pool/definitions.py",
+        "pool/limited.py",
         "size = memoryview(data).nbytes",
         "size = len(data)",
         "unit/test_snapshot.py",
