@@ -114,7 +114,7 @@ test-all-modes: $(VENV)/.test-installed
 	MPIPAR_TEST_ALL_MODES=1 $(PYTEST) --ring campaigns tests/pool/test_scripts.py
 
 same-bits: $(VENV)/.test-installed
-	python tests/same_bits.py
+	python tests/same_bits.py $(SAME_BITS)
 
 faults: $(VENV)/.test-installed
 	python tests/faults/campaign.py

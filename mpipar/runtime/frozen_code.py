@@ -104,7 +104,7 @@ class _Walk:
 
     def _add_function(self, function: FunctionType) -> None:
         """Add a function, and the globals that it uses."""
-        if _top(function.__module__) in _KNOWN_BY_VERSION:
+        if is_known(function.__module__):
             self._note("library", function.__module__, function.__qualname__)
             return
         self._note("function", function.__qualname__, getattr(function, INLINED, False))
@@ -145,7 +145,7 @@ class _Walk:
     def _add_module(self, module: ModuleType, names: tuple[str, ...]) -> None:
         """Add what a module has under some names, as a function may use it."""
         self._note("module", module.__name__, getattr(module, "__version__", None))
-        if _top(module.__name__) in _KNOWN_BY_VERSION:
+        if is_known(module.__name__):
             return
         for name in names:
             if name in vars(module):
@@ -165,6 +165,11 @@ def _is_of_numpy(value: Any) -> bool:
     """Return whether something is a function of NumPy's, which needn't be one of Python's."""
     is_named = hasattr(value, "__qualname__") or hasattr(value, "__name__")
     return is_named and _top(type(value).__module__) == "numpy"
+
+
+def is_known(module: str | None) -> bool:
+    """Return whether a module is one that its version tells all about."""
+    return _top(module) in _KNOWN_BY_VERSION
 
 
 def _top(module: str | None) -> str:

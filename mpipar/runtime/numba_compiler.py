@@ -18,7 +18,7 @@ import re
 import secrets
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FunctionType
@@ -44,8 +44,8 @@ from numba.extending import (
 
 from mpipar.base.errors import BadInput
 from mpipar.core.block import Block
-from mpipar.core.devices.compiled import INLINED, JIT
-from mpipar.runtime import checked_code, code_cache, frozen_code
+from mpipar.core.devices.compiled import JIT
+from mpipar.runtime import code_cache, frozen_code, numba_functions
 
 _FIELDS = ("index", "start", "stop")
 _DEFAULTS = {"error_model": "python", "boundscheck": True, "strict": True}
@@ -212,7 +212,7 @@ def compiled(function: FunctionType, arguments: Sequence[Any]) -> Compiled:
     if key in _made:
         return _made[key]
     kept = _Kept(key)
-    dispatcher = _dispatcher(_positional(function), options, {})
+    dispatcher = numba_functions.dispatcher(_positional(function), options)
     dispatcher._cache = kept
     _name_apart()
     try:
@@ -289,7 +289,7 @@ def _processor() -> Any:
 @functools.cache
 def _surroundings() -> str:
     """Return the versions of all that has a part in machine code."""
-    of_compiler = ("numba_compiler", "frozen_code", "checked_*", "refusals")
+    of_compiler = ("numba_*", "frozen_code", "checked_*", "refusals")
     folder = Path(__file__).parent
     own = [path for name in of_compiler for path in sorted(folder.glob(f"{name}.py"))]
     digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in own]
@@ -308,50 +308,6 @@ def _positional(function: FunctionType) -> FunctionType:
     )
     copy.__qualname__ = function.__qualname__
     return copy
-
-
-def _dispatcher(
-    function: FunctionType,
-    options: dict[str, Any],
-    made: dict[FunctionType, Any],
-) -> Any:
-    """Return Numba's object for a function, in which the functions of Python's that it uses are
-    such objects, too.
-    """
-    if function in made:
-        return made[function]
-    scope = dict(function.__globals__)
-    copy = FunctionType(
-        function.__code__,
-        scope,
-        function.__name__,
-        function.__defaults__,
-        function.__closure__,
-    )
-    copy.__kwdefaults__ = function.__kwdefaults__
-    copy.__qualname__ = function.__qualname__
-    is_inlined = getattr(function, INLINED, False)
-    jit = dict(options)
-    if jit.pop("strict"):
-        jit["pipeline_class"] = checked_code.CheckedCompiler
-    dispatcher = made[function] = numba.njit(**jit, forceinline=is_inlined)(copy)
-    for name in _functions_used(function, dispatcher.typingctx):
-        scope[name] = _dispatcher(scope[name], options, made)
-    return dispatcher
-
-
-def _functions_used(function: FunctionType, context: Any) -> Iterator[str]:
-    """Yield the names of functions of Python's that Numba doesn't know, among a function's
-    globals.
-    """
-    for name in sorted(set(frozen_code.names_used(function.__code__))):
-        value = function.__globals__.get(name)
-        if not isinstance(value, FunctionType):
-            continue
-        try:
-            context.resolve_value_type(value)
-        except (ValueError, errors.NumbaError):
-            yield name
 
 
 def _reason(error: Exception) -> str:

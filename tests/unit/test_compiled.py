@@ -1,6 +1,7 @@
 """Compiled code: the port, what is kept on disk, what is refused, and whether it is what the readable
 form says."""
 
+import importlib
 import math
 import os
 import subprocess
@@ -323,6 +324,53 @@ def test_functions_of_one_name_that_other_processes_kept_are_not_confused(fresh)
         command = [sys.executable, "-c", WITH_NUMBA_OF_ONES_OWN, *names]
         finished = subprocess.run(command, capture_output=True, timeout=300, text=True)
         assert finished.stdout == f"{values}\n", finished.stderr
+
+
+HELPERS = """
+import math
+from math import sqrt
+from other_helpers import shifted
+import other_helpers
+
+SIZE = {size}
+
+def squared(x):
+    return shifted(x * x) + other_helpers.shifted(SIZE)
+"""
+OTHER_HELPERS = """
+import helpers
+
+OFFSET = {offset}
+
+def shifted(x):
+    return x + OFFSET
+"""
+USES_HELPERS = """
+import helpers
+import numpy as np
+
+def uses(x):
+    return helpers.squared(x) + helpers.SIZE + helpers.math.sqrt(x) + np.linalg.norm(np.ones(4))
+"""
+
+
+def test_functions_of_a_module_are_compiled_with_it_and_never_stale(fresh, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    kept = []
+    for size, offset in ((2, 10), (3, 10), (3, 11), (3, 11)):
+        (tmp_path / "helpers.py").write_text(HELPERS.format(size=size))
+        (tmp_path / "other_helpers.py").write_text(OTHER_HELPERS.format(offset=offset))
+        (tmp_path / "uses_helpers.py").write_text(USES_HELPERS)
+        importlib.invalidate_caches()
+        for name in ("helpers", "other_helpers", "uses_helpers"):
+            sys.modules.pop(name, None)
+        uses = importlib.import_module("uses_helpers").uses
+        numba_compiler._made.clear()
+        made = numba_compiler.compiled(uses, [4.0])
+        kept.append(made.was_kept)
+        assert made.function(4.0) == uses(4.0) == 16.0 + 2 * offset + 2 * size + 2.0 + 2.0
+    assert kept == [False, False, False, True]
 
 
 def test_a_function_need_be_of_no_module(fresh):
