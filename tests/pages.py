@@ -221,6 +221,19 @@ def warm_programs() -> Path:
     return folder
 
 
+# What a module starts, it starts by the interpreter that it is run by: let that be a warm one.
+_WITH_WARM_RUNS = """
+import runpy, sys
+_, sys.executable, module, *sys.argv[1:] = sys.argv
+runpy.run_module(module, run_name="__main__", alter_sys=True)
+"""
+
+
+def with_warm_runs(module: str, *arguments: str) -> tuple[str, ...]:
+    """Return what follows ``python`` to run a module that starts Python itself, and warm."""
+    return ("-c", _WITH_WARM_RUNS, str(warm_programs() / "python"), module, *arguments)
+
+
 @functools.cache
 def _folder_of_programs() -> Path:
     folder = tempfile.mkdtemp(prefix="mpipar-programs-")

@@ -9,6 +9,7 @@ import pages
 import pytest
 from conftest import python
 from pages import ROOT
+from suite.rings import in_ci
 
 # One process does what the page says, and all tests look at it.
 pytestmark = pytest.mark.xdist_group("readme")
@@ -17,19 +18,23 @@ PAGE = "README.md"
 README = pages.text_of(PAGE)
 
 
+@pytest.fixture(scope="module", params=["warm", *in_ci("cold")])
+def how(request):
+    """Say by which programs: those that are installed, as a newcomer has them, or warm ones."""
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(tmp_path_factory, how):
     """Make a folder for the reader's files."""
     return tmp_path_factory.mktemp("reader")
 
 
 @pytest.fixture(scope="module")
-def outputs(folder):
-    """Do all that the page says, compare what it shows, and return {line: what it printed}.
-
-    By the programs that are installed, as a newcomer has them: elsewhere they are warm stand-ins.
-    """
-    return {line: finished.stdout for _, line, finished in pages.read(PAGE, folder, cold=True)}
+def outputs(folder, how):
+    """Do all that the page says, compare what it shows, and return {line: what it printed}."""
+    done = pages.read(PAGE, folder, cold=how == "cold")
+    return {line: finished.stdout for _, line, finished in done}
 
 
 def test_each_line_prints_something(outputs):

@@ -30,22 +30,13 @@ def wrong(block, *, terms: int = 100):
 '''
 
 
-# What it starts, it starts by the interpreter that it is run by: let that be a warm one.
-WITH_WARM_RUNS = """
-import sys
-_, sys.executable, *arguments = sys.argv
-from mpipar.command.scale import main
-sys.exit(main(arguments))
-"""
-
-
 def scale(*words: object, cold: bool = False, **options) -> Finished:
     if cold:
         return python(
             "-m", "mpipar", "scale", *map(str, words), cold=True, env=FOR_OPEN_MPI, **options
         )
-    interpreter = str(pages.warm_programs() / "python")
-    return python("-c", WITH_WARM_RUNS, interpreter, *map(str, words), env=FOR_OPEN_MPI, **options)
+    command = pages.with_warm_runs("mpipar", "scale", *map(str, words))
+    return python(*command, env=FOR_OPEN_MPI, **options)
 
 
 def rows(folder: Path, name: str = "scaling.csv") -> list[dict[str, str]]:

@@ -341,6 +341,8 @@ def preload() -> None:
     """Import what commands need."""
     for name in PRELOADED:
         importlib.import_module(name)
+    with contextlib.suppress(ImportError):
+        importlib.import_module("matplotlib.figure")  # half a second for each picture
     _load_libraries_of_mpi()
     gc.collect()
     gc.freeze()

@@ -10,6 +10,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # a script of the tests, not
 
 import density
 
+# One process measures for all tests.
+pytestmark = pytest.mark.xdist_group("density")
+
 
 @pytest.fixture(scope="module")
 def found():

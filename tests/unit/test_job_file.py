@@ -2,17 +2,18 @@ import json
 import os
 import shlex
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from fake_sbatch import ROOT, FakeSlurm, job_environment, without_jobs
+from conftest import Finished
+from fake_sbatch import ROOT, FakeSlurm, job_environment
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from mpipar import BadInput
 from mpipar.batch.document import Document, schema_of
 from mpipar.batch.job_file import Job, default_name, read_job
+from mpipar.command.submit import main as submit
 
 SCRIPT = '[run]\nscript = "ok.py"\n'
 
@@ -669,32 +670,41 @@ FILES = {
 ALL = [*REFUSED, *(f"site, {name}" for name in SITES), *(f"as file, {name}" for name in FILES)]
 
 
-@pytest.fixture(scope="module")
-def outcomes(request, tmp_path_factory):
-    """Run all commands that are wanted, some at a time."""
-    wanted = [
-        item.callspec.params["hostile"]
-        for item in request.session.items
-        if "hostile" in _params(item)
-    ]
-    tmp_path_factory.getbasetemp()  # which several threads can't make at once
-    with pytest.MonkeyPatch.context() as monkeypatch, ThreadPoolExecutor(4) as threads:
-        without_jobs(monkeypatch)
-        yield dict(
-            zip(
-                wanted,
-                threads.map(lambda name: outcome(name, tmp_path_factory), wanted),
-                strict=True,
-            )
-        )
+# The command itself calls the same function: a few show that nothing is lost on the way.
+BY_COMMAND = ["name, newline", "--set, bytes", "not UTF-8", "as file, pipe", "site, key", "missing"]
 
 
-def _params(item) -> dict:
-    return getattr(getattr(item, "callspec", None), "params", {})
+@pytest.mark.parametrize(
+    ("hostile", "by_command"),
+    [*((name, False) for name in ALL), *((name, True) for name in BY_COMMAND)],
+)
+def test_what_is_hostile_is_refused_in_one_line_and_sbatch_is_not_called(
+    hostile, by_command, tmp_path, monkeypatch, capsys
+):
+    slurm = FakeSlurm(tmp_path, monkeypatch)
+    said, arguments = hostile_files(slurm, hostile)
+    before = {path.name for path in slurm.work.iterdir()}
+    if by_command:
+        ended = slurm.submit("job.toml", *arguments)
+    else:
+        monkeypatch.chdir(slurm.work)
+        for name in slurm.environment.keys() - {"PYTHONPATH"}:
+            monkeypatch.setenv(name, slurm.environment[name])
+        code = submit(["job.toml", *arguments])
+        ended = Finished(code, *capsys.readouterr())
+    assert ended.code == 2, ended.stderr
+    assert ended.stdout == ""
+    assert ended.stderr.count("\n") == 1
+    assert ended.stderr.rstrip("\n").isprintable()
+    assert ended.stderr.startswith("mpipar submit: error: ")
+    assert said in ended.stderr
+    assert slurm.calls("sbatch") == slurm.calls("scancel") == []
+    assert {path.name for path in slurm.work.iterdir()} == before, "nothing is left, and no canary"
+    assert not list(slurm.folder.rglob("canary*"))
 
 
-def outcome(name: str, tmp_path_factory):
-    slurm = FakeSlurm(tmp_path_factory.mktemp("hostile"))
+def hostile_files(slurm: FakeSlurm, name: str) -> tuple[str, list[str]]:
+    """Write what a case asks for; return what is to be said, and the arguments."""
     slurm.file("ok.py", "")
     text, arguments, said = REFUSED.get(name, (SCRIPT, [], ""))
     path = slurm.work / "job.toml"
@@ -710,23 +720,7 @@ def outcome(name: str, tmp_path_factory):
         }[name.removeprefix("as file, ")]()
     if text is not None:
         slurm.file("job.toml", text)
-    before = {path.name for path in slurm.work.iterdir()}
-    return slurm, before, said, slurm.submit("job.toml", *arguments)
-
-
-@pytest.mark.xdist_group("hostile")  # one process runs them all, some at a time
-@pytest.mark.parametrize("hostile", ALL)
-def test_what_is_hostile_is_refused_in_one_line_and_sbatch_is_not_called(outcomes, hostile):
-    slurm, before, said, ended = outcomes[hostile]
-    assert ended.code == 2, ended.stderr
-    assert ended.stdout == ""
-    assert ended.stderr.count("\n") == 1
-    assert ended.stderr.rstrip("\n").isprintable()
-    assert ended.stderr.startswith("mpipar submit: error: ")
-    assert said in ended.stderr
-    assert slurm.calls("sbatch") == slurm.calls("scancel") == []
-    assert {path.name for path in slurm.work.iterdir()} == before, "nothing is left, and no canary"
-    assert not list(slurm.folder.rglob("canary*"))
+    return said, arguments
 
 
 # What looks hostile where any text is allowed goes through as it is, to the last byte.

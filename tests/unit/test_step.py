@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pages
 import pytest
-from conftest import Finished, mpirun
+from conftest import Finished, interpreter, mpirun
 from fake_sbatch import FakeSlurm, job_environment
 from suite.rings import in_ci
 
@@ -90,7 +90,7 @@ class Job:
         label = f"{self.environment['SLURM_ARRAY_JOB_ID']}_{task}" if task else self.id
         self.journal = slurm.work / f"job-{label}.journal"
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "mpipar.batch.step", *options, "--", *program],
+            interpreter(pages.with_warm_runs("mpipar.batch.step", *options, "--", *program)),
             cwd=slurm.work,
             env=self.environment,
             stdin=subprocess.DEVNULL,

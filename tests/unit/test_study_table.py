@@ -25,6 +25,7 @@ from mpipar.study.folder import StudyFolder
 from mpipar.study.outcome import write_outcome
 from mpipar.study.run_study import ValuesDiffer, check_values, run_study
 from mpipar.study.table import scaling_table
+from mpipar.view import style
 
 
 def measured(
@@ -187,6 +188,13 @@ def test_without_a_law_nothing_is_said_to_be_fitted():
     assert "least squares" not in text
 
 
+@pytest.fixture
+def no_pictures(monkeypatch):
+    """Do as if Matplotlib weren't there: pictures take a second each."""
+    monkeypatch.setattr(style, "is_possible", lambda: False)
+
+
+@pytest.mark.usefixtures("no_pictures")
 def test_texts_that_somebody_has_edited_are_not_replaced(tmp_path):
     runs = study({1: [10], 2: [5]})
     for _ in range(2):
@@ -210,6 +218,7 @@ def test_texts_that_somebody_has_edited_are_not_replaced(tmp_path):
     assert path.exists()
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_all_files_of_a_study(tmp_path):
     runs = {**study({1: [10], 2: [5]}), **study({1: [10], 2: [11]}, WEAK)}
     with StudyFolder(tmp_path, {}) as record:
