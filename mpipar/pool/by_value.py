@@ -31,7 +31,15 @@ from typing import Any, NamedTuple
 import cloudpickle
 from cloudpickle.cloudpickle import _extract_code_globals, _function_setstate
 
-from mpipar.pool import main_names, originals, reductions, remaking, shared_memory, sharing
+from mpipar.pool import (
+    main_names,
+    mapped_files,
+    originals,
+    reductions,
+    remaking,
+    shared_memory,
+    sharing,
+)
 from mpipar.pool.main_names import GIVEN, own_names
 from mpipar.pool.salvage import salvage
 from mpipar.pool.structures import metaclass, without_fields
@@ -112,6 +120,7 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         """
         reduced = (
             shared_memory.reduced(obj, self.lent)
+            or mapped_files.reduced(obj)
             or reductions.of_global(obj)
             or remaking.reduced(obj)
         )

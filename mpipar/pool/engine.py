@@ -21,7 +21,15 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from mpipar.base.errors import PoolTerminated, RunFailed
-from mpipar.pool import importing, inheritance, module_changes, module_sharing, twins, worker
+from mpipar.pool import (
+    importing,
+    inheritance,
+    module_changes,
+    module_files,
+    module_sharing,
+    twins,
+    worker,
+)
 from mpipar.pool.dispatch import Dispatch
 from mpipar.pool.rendezvous import Patience, drain, meet
 from mpipar.pool.session import Session
@@ -358,6 +366,7 @@ class Engine(threading.Thread):
                 settings,
                 shared.values,
                 changes.values,
+                module_files.files_of_modules(),
                 self._seed,
                 self._stand_in,
                 takes_exit,

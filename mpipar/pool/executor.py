@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
+import functools
 import math
 import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures.process import BrokenProcessPool, _RemoteTraceback
+from itertools import chain, islice, starmap
 from multiprocessing import TimeoutError as PoolTimeoutError
 from multiprocessing.pool import RemoteTraceback  # type: ignore[attr-defined]
 from typing import Any
@@ -206,6 +208,8 @@ class Executor(concurrent.futures.Executor):
             raise ValueError("chunksize must be >= 1.")
         if buffersize is not None and buffersize < 1:
             raise ValueError("buffersize must be None or > 0")
+        if type(self).submit is not Executor.submit and buffersize is None:
+            return self._submitted(fn, iterables, timeout, chunksize)
         deadline = None if timeout is None else time.monotonic() + timeout
         arguments: Iterable[Any] = zip(*iterables, strict=False)
         window: float = math.inf
@@ -228,6 +232,19 @@ class Executor(concurrent.futures.Executor):
         )
         self._session.submit(job)
         return _values(self._session, job, deadline)
+
+    def _submitted(
+        self,
+        fn: Callable[..., Any],
+        iterables: tuple[Iterable[Any], ...],
+        timeout: float | None,
+        chunksize: int,
+    ) -> Iterator[Any]:
+        """Map by :meth:`submit`, for a class that has one of its own."""
+        items = zip(*iterables, strict=False)
+        chunks = iter(lambda: list(islice(items, chunksize)), [])
+        values = super().map(functools.partial(_calls, fn), chunks, timeout=timeout)
+        return chain.from_iterable(values)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Take no more tasks; the workers end when all are done.
@@ -252,6 +269,10 @@ class Executor(concurrent.futures.Executor):
             raise RuntimeError("cannot schedule new futures after shutdown")
         if self._session.broken_by is not None:
             raise _as_of_an_executor(self._session.broken_by, self._session)
+
+
+def _calls(function: Callable[..., Any], chunk: list[tuple[Any, ...]]) -> list[Any]:
+    return list(starmap(function, chunk))
 
 
 def _seconds_until(deadline: float | None) -> float | None:

@@ -16,7 +16,7 @@ from mpipar.pool.arrivals import on_arrival
 from mpipar.pool.executor import Executor
 from mpipar.pool.joblib_hook import register
 from mpipar.pool.manager import Manager
-from mpipar.pool.pool import AsyncResult, Pool
+from mpipar.pool.pool import Pool
 from mpipar.pool.pool_runtime import process_runtime
 
 
@@ -33,10 +33,7 @@ def install() -> None:
 
     stand_ins: list[tuple[Any, dict[str, Any]]] = [
         (multiprocessing, {"Pool": Pool, "Manager": Manager, "cpu_count": cpu_count}),
-        (
-            _copy_of_pool_module(),
-            {"Pool": Pool, "ApplyResult": AsyncResult, "AsyncResult": AsyncResult},
-        ),
+        (_copy_of_pool_module(), {"Pool": Pool}),
         (
             multiprocessing.context.BaseContext,  # what get_context("spawn") and the like return
             {

@@ -7,6 +7,7 @@ import warnings
 import weakref
 from collections.abc import Callable, Iterable, Sequence
 from multiprocessing import TimeoutError as PoolTimeoutError
+from multiprocessing import pool
 from typing import Any, NoReturn
 
 from mpipar.pool.jobs import ListJob, Raised
@@ -17,7 +18,7 @@ from mpipar.pool.streaming_job import FedJob
 Callback = Callable[[Any], object]
 
 
-class AsyncResult:
+class AsyncResult(pool.ApplyResult[Any]):
     """The result of ``apply_async``, ``map_async`` or ``starmap_async``, once there is one."""
 
     def __init__(
@@ -90,6 +91,10 @@ class AsyncResult:
                 self._event.set()
 
         self._pool._session.later(call_back)
+
+
+class MapResult(AsyncResult, pool.MapResult[Any]):
+    """The result of ``map_async`` or ``starmap_async``, once there is one."""
 
 
 class Pool:
@@ -294,7 +299,7 @@ class Pool:
             items = iterable
         else:
             items = list(iterable)
-        result = AsyncResult(self, callback, error_callback)
+        result = MapResult(self, callback, error_callback)
         if not items:
             result._outcome = []
             result._event.set()

@@ -6,7 +6,6 @@ import contextlib
 import ctypes
 import enum
 import functools
-import mmap
 import sys
 import threading
 import types
@@ -225,8 +224,6 @@ def of_global(value: Any) -> Any:
         return _context_variable, (value.name, *_current(value))
     if kind in (ctypes.CDLL, ctypes.PyDLL):
         return _library, (kind, value._name, _signatures(value))
-    if kind.__name__ == "memmap" and kind.__module__ == "numpy":
-        return _reduced_map(value)
     if is_manager(kind):
         return _connected, (kind, value.address, bytes(value._authkey), value._serializer)
     return None
@@ -295,20 +292,6 @@ def _library(
         if taken is not None:
             found.argtypes = taken
     return library
-
-
-def _reduced_map(array: Any) -> Any:
-    """Reduce a whole mapped file that isn't a private copy."""
-    is_whole = isinstance(array.base, mmap.mmap) and array.filename is not None
-    order = _order(array)
-    if not is_whole or array.mode == "c" or order is None:
-        return None
-    mode = "r"
-    if array.mode != "r":
-        array.flush()
-        mode = "r+"
-    name = str(array.filename)
-    return type(array), (name, array.dtype, mode, array.offset, array.shape, order)
 
 
 def _order(array: Any) -> str | None:

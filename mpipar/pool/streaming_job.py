@@ -7,6 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from multiprocessing import TimeoutError as PoolTimeoutError
+from multiprocessing.pool import IMapIterator
 from typing import Any
 
 from mpipar.pool.item_sources import Listed, Streamed, StreamedInPart
@@ -16,7 +17,7 @@ from mpipar.runtime.channel import Frames
 _ABSENT = object()
 
 
-class FedJob(Job):
+class FedJob(Job, IMapIterator):  # type: ignore[type-arg]
     """Tasks from an iterator that may be endless, whose values are wanted one by one; itself their
     iterator.
 
@@ -252,7 +253,7 @@ class FedJob(Job):
     def __iter__(self) -> FedJob:
         return self
 
-    def __next__(self) -> Any:
+    def __next__(self) -> Any:  # type: ignore[override]
         outcome = self.outcome()
         if type(outcome) is Raised:
             raise outcome.error

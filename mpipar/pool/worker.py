@@ -30,6 +30,7 @@ from mpipar.pool import (
     importing,
     inheritance,
     main_names,
+    module_files,
     module_restoring,
     module_sharing,
     sharing,
@@ -77,6 +78,8 @@ class Setup(NamedTuple):
         What modules of the script share with it.
     changes : list
         What the script has changed in modules.
+    files : dict
+        {name: file} of modules that aren't found by their names.
     seed : int or None
         Of the random numbers in tasks.
     stand_in : callable or None
@@ -96,6 +99,7 @@ class Setup(NamedTuple):
     settings: list[Inherited]
     shared: list[Shared]
     changes: list[Change]
+    files: dict[str, str]
     seed: int | None
     stand_in: Callable[[], None] | None
     takes_exit: bool
@@ -207,6 +211,7 @@ def _set_up_process(setup: Setup, number: int) -> None:
         else:
             os.environ[name] = value
     inheritance.put_first(setup.settings)
+    module_files.find(setup.files)
     module_restoring.put_first(setup.changes)
     module_sharing.put_first(setup.shared)
     if setup.stand_in is not None:
