@@ -24,7 +24,18 @@ def _installed() -> tuple[str, ...]:
 
 def is_own(path: str) -> bool:
     """Return whether a file is the user's own."""
-    real = os.path.realpath(path)
+    real = _real(path)
     if not _PACKAGES.isdisjoint(real.split(os.sep)):
         return False
     return not real.startswith(_installed())
+
+
+_real_folder = functools.cache(os.path.realpath)
+
+
+def _real(path: str) -> str:
+    """Return the real path of a file; of many in few folders this is fast."""
+    if os.path.islink(path):
+        return os.path.realpath(path)
+    folder, name = os.path.split(path)
+    return os.path.join(_real_folder(folder), name)

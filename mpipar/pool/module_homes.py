@@ -4,17 +4,15 @@ them.
 
 from __future__ import annotations
 
-import functools
 import sys
 from collections.abc import Iterator
 from types import FunctionType, ModuleType
 from typing import Any
 
-from mpipar.base.own_files import is_own
 from mpipar.pool import originals
 from mpipar.pool.by_value import Pickler
 from mpipar.pool.limited import Limited
-from mpipar.pool.module_places import Place
+from mpipar.pool.module_places import Place, is_own_file
 
 _MOST_BYTES = 2**20
 _SIMPLE = {
@@ -32,8 +30,6 @@ _WITHOUT_NAMES = (
     "builtins",
 )  # of what these have, the pickler knows how to send it
 
-_is_own = functools.cache(is_own)
-
 
 def own_modules() -> Iterator[ModuleType]:
     """Yield the user's own modules that have been imported, but for the main one."""
@@ -41,14 +37,14 @@ def own_modules() -> Iterator[ModuleType]:
         if name in ("__main__", "__mp_main__") or type(module) is not ModuleType:
             continue
         file = getattr(module, "__file__", None)
-        if isinstance(file, str) and module.__name__ == name and _is_own(file):
+        if isinstance(file, str) and module.__name__ == name and is_own_file(file):
             yield module
 
 
 def is_in_own_module(module: str) -> bool:
     """Return whether a module is one of the user's own."""
     file = getattr(sys.modules.get(module), "__file__", None)
-    return isinstance(file, str) and _is_own(file)
+    return isinstance(file, str) and is_own_file(file)
 
 
 def found_by_name(thing: Any) -> Any:

@@ -95,11 +95,12 @@ def places_of_modules() -> Iterator[Place]:
         if name in ("__main__", "__mp_main__") or type(module) is not ModuleType:
             continue
         file = getattr(module, "__file__", None)
-        if isinstance(file, str) and _is_own(file):
+        if isinstance(file, str) and is_own_file(file):
             yield from search.through(name, module)
 
 
-_is_own = functools.cache(is_own)
+is_own_file = functools.cache(is_own)
+"""The same, remembered."""
 
 
 class _Search:
@@ -227,7 +228,7 @@ def _is_of_user(kind: type) -> bool:
     """Return whether a class is defined in one of the user's own modules."""
     module = sys.modules.get(kind.__module__)
     file = getattr(module, "__file__", None)
-    return isinstance(file, str) and _is_own(file)
+    return isinstance(file, str) and is_own_file(file)
 
 
 def _is_seen_to_be_shared(value: Any) -> bool:

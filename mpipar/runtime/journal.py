@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from time import time as now  # which a script may replace
 from typing import Any
 
 VARIABLE = "MPIPAR_JOURNAL"
@@ -56,7 +56,7 @@ def tell(event: str, /, **details: Any) -> None:
 def append(path: Path, event: str, /, **details: Any) -> None:
     """Append an event to a file; an error is no harm."""
     with contextlib.suppress(OSError):  # a full disk: the run is more than what is told of it
-        append_line(path, {"event": event, "time": time.time(), **details})
+        append_line(path, {"event": event, "time": now(), **details})
 
 
 def read(path: Path) -> list[dict[str, Any]]:
@@ -86,11 +86,11 @@ def append_line(
     """Append a JSON object to a file, as a line; ``flush`` waits until it is on the disk. Raises
     OSError.
     """
-    import json  # each rank loads this module
+    from json.encoder import JSONEncoder  # each rank loads this module; and dumps may be another's
 
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
     try:
-        os.write(descriptor, (json.dumps(values) + "\n").encode())
+        os.write(descriptor, (JSONEncoder().encode(values) + "\n").encode())
         if flush:
             os.fsync(descriptor)
     finally:
