@@ -24,6 +24,7 @@ from common import BUILD, HERE, PYTHON, Effort, Failed, mpirun, say
 # Seconds for the rounds of each: for every pair of a topic, for all entrants of the pools.
 TOPICS = {
     "pi": 15,
+    "mcpi": 15,
     "primes": 15,
     "loops": 10,
     "roots": 15,

@@ -28,10 +28,11 @@ BIN = Path(sys.executable).parent
 HERE = Path(__file__).parent.resolve()
 BUILD = HERE / "build"
 PROGRAMS = HERE / "programs"
+PROGRAMS_OF_OTHERS = BUILD / "bin"  # what install.py could only put there
 PYTHON = sys.executable
 ENVIRONMENT = {
     **os.environ,
-    "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
+    "PATH": os.pathsep.join([str(BIN), os.environ["PATH"], str(PROGRAMS_OF_OTHERS)]),
     "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
     "RAY_USAGE_STATS_ENABLED": "0",
     "OMP_NUM_THREADS": "1",

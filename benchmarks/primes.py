@@ -6,7 +6,7 @@ import re
 import shutil
 import time
 
-from common import Effort, Row, Table, driver, over, pair, run, shown
+from common import ENVIRONMENT, Effort, Row, Table, driver, over, pair, run, shown
 
 TEXT = """primesieve is the fastest sieve there is, in C++ for each processor's own instructions; mpipar's is NumPy.
 The plain loop is trial division, as one writes it at first."""
@@ -61,7 +61,9 @@ def measure(effort: Effort) -> Table:
         command = shown(
             over(ranks, "python", "-m", "mpipar.primes", "--below", str(below), "--json")
         )
-        if other.startswith("primesieve") and not shutil.which("primesieve"):
+        if other.startswith("primesieve") and not shutil.which(
+            "primesieve", path=ENVIRONMENT["PATH"]
+        ):
             row = Row(
                 what,
                 other,

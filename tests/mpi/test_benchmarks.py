@@ -69,6 +69,7 @@ def test_all_topics_are_measured(raw):
     assert raw["failed"] == {}
     assert {table["name"] for table in raw["tables"]} == {
         "pi",
+        "mcpi",
         "primes",
         "roots",
         "loops",

@@ -27,8 +27,8 @@ def end(code: object, main: types.ModuleType) -> None:
         What the user's objects are in, which are freed, as their ends may say something.
     """
     is_plain = code is None or type(code) is int
-    if not is_plain or "mpi4py.run" in sys.modules:
-        return
+    if not is_plain or "mpi4py.run" in sys.modules or "h5py" in sys.modules:
+        return  # HDF5 crashes in exit, where objects of h5py that refer to a dataset are alive
     threading._shutdown()
     atexit._run_exitfuncs()
     if not _flush():
