@@ -7,7 +7,7 @@ of tests/unit that import the changed module, or what imports that, the nearest 
 tried is kept in ``build/mutation``, so that an interrupted campaign goes on, and a larger sample
 adds to it; ``make clean`` begins anew.
 
-    --again        tries those that survived with the tests of today
+    --again        takes the tree of today, and tries again what survived
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ SECONDS = 600.0  # after which a change makes the tests hang
 PASSED = 0  # pytest's exit code
 _NOT_RUN = {3, 4, 5, 70}  # … where no test was run
 _HEALTHY = ["tests/unit/test_plan.py"]
-_FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+)", re.MULTILINE)
+_FAILED = re.compile(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", re.MULTILINE)
 
 # Changes of what decides; "is" for "==" does the same for small numbers, and so on.
 _OPERATORS = re.compile(
@@ -205,6 +205,8 @@ class Runner(threading.Thread):
         super().__init__(daemon=True)
         self._copy = copy
         self._waiting = waiting
+        self._healthy: dict[str, bool] = {}  # whether tests pass without a change
+        self._broken: list[str] = []  # those that don't
         shutil.copytree(TREE, copy, dirs_exist_ok=True)
         self._pytest = subprocess.Popen(
             [python, "-m", "suite.warm_pytest", str(SECONDS)],
@@ -216,8 +218,8 @@ class Runner(threading.Thread):
         )
 
     def run(self) -> None:
-        code, output = self._tested(_HEALTHY)
-        assert code == PASSED, output
+        failed = self._first_failure(_HEALTHY)
+        assert failed is None, failed
         while True:
             try:
                 change = self._waiting.get_nowait()
@@ -226,31 +228,45 @@ class Runner(threading.Thread):
             self._try(change)
 
     def _try(self, change: MutationSpec) -> None:
-        path = self._copy / change.module_path.relative_to(TREE)
-        operator = cosmic_ray.plugins.get_operator(change.operator_name)()
-        with use_mutation(path, operator, change.occurrence) as (today, changed):
-            code, output = self._tested(tests_of(change.module_path))
-        assert code not in _NOT_RUN, output
-        seen = _FAILED.search(output)
-        result = {
-            "name": name_of(change),
-            "code": code,
-            "change": _difference(today, changed),
-            "seen by": seen and seen[1],
-        }
+        seen_by, difference = self._seen_by(change)
+        result = {"name": name_of(change), "seen by": seen_by, "change": difference}
         with RESULTS.open("a") as file:
             file.write(json.dumps(result) + "\n")
-        print("survived" if code == PASSED else "seen    ", where(change), flush=True)
+        print("seen    " if seen_by else "survived", where(change), flush=True)
 
-    def _tested(self, files: list[str]) -> tuple[int, str]:
+    def _seen_by(self, change: MutationSpec) -> tuple[str | None, str]:
+        """Return the test that sees a change, and passes without; and what was changed."""
+        path = self._copy / change.module_path.relative_to(TREE)
+        operator = cosmic_ray.plugins.get_operator(change.operator_name)()
+        while True:
+            with use_mutation(path, operator, change.occurrence) as (today, changed):
+                failed = self._first_failure(tests_of(change.module_path))
+            if failed is None or self._passes(failed):
+                return failed, _difference(today, changed)
+            self._broken.append(failed)
+
+    def _passes(self, test: str) -> bool:
+        if test not in self._healthy:
+            self._healthy[test] = self._first_failure([test]) is None
+        return self._healthy[test]
+
+    def _first_failure(self, tests: list[str]) -> str | None:
+        tests = [test for test in tests if test not in self._broken]
+        options = [f"--deselect={test}" for test in self._broken if "::" in test]
+        code, output = self._tested([*options, *tests]) if tests else (PASSED, "")
+        assert code not in _NOT_RUN, output
+        if code == PASSED:
+            return None
+        failed = _FAILED.search(output)
+        return failed[1] if failed else tests[0]
+
+    def _tested(self, arguments: list[str]) -> tuple[int, str]:
         """Return the exit code of tests, and what pytest printed."""
-        if not files:
-            return PASSED, ""
         options = ["-q", "-x", "-n", "0", "-p", "no:randomly", "-p", "no:cacheprovider"]
         options += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # what was loaded before
         assert self._pytest.stdin is not None
         assert self._pytest.stdout is not None
-        print(json.dumps([*options, *files]), file=self._pytest.stdin, flush=True)
+        print(json.dumps([*options, *arguments]), file=self._pytest.stdin, flush=True)
         code, output = json.loads(self._pytest.stdout.readline())
         return code, output
 
@@ -273,12 +289,12 @@ def where(change: MutationSpec) -> str:
     return f"{path}:{change.start_pos[0]} {change.operator_name.removeprefix('core/')}"
 
 
-def results() -> dict[str, tuple[int, str]]:
-    """Return the exit code of the tests, and the change, by its name."""
+def results() -> dict[str, tuple[str | None, str]]:
+    """Return the test that has seen a change, None for a survivor, and the change, by its name."""
     if not RESULTS.exists():
         return {}
     rows = map(json.loads, RESULTS.read_text().splitlines())
-    return {row["name"]: (row["code"], row["change"]) for row in rows}
+    return {row["name"]: (row["seen by"], row["change"]) for row in rows}
 
 
 def report(changes: list[MutationSpec]) -> Iterator[str]:
@@ -288,11 +304,11 @@ def report(changes: list[MutationSpec]) -> Iterator[str]:
     for change in changes:
         if name_of(change) not in done:
             continue
-        code, difference = done[name_of(change)]
+        seen_by, difference = done[name_of(change)]
         count = counts[change.module_path.relative_to(TREE).parts[1]]
         count[0] += 1
-        count[1] += code != PASSED
-        if code == PASSED:
+        count[1] += seen_by is not None
+        if seen_by is None:
             yield f"\n{where(change)}\n{difference}"
     for package, (tried, seen) in sorted(counts.items()):
         yield f"{package}: {seen} of {tried} changes seen, {100 * seen / tried:.0f} %"
@@ -307,16 +323,18 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--again", action="store_true")
     options = parser.parse_args()
+    if options.again:
+        for stale in (TREE, *FOLDER.glob("copy-*")):
+            shutil.rmtree(stale, ignore_errors=True)
+        CHANGES.unlink(missing_ok=True)
     if not TREE.exists():
         copy_tree(TREE)
-    if options.again:
-        copy_tree(TREE, "tests")
     changes = sampled(options.sample, options.seed)
     done = results()
     waiting: queue.Queue[MutationSpec] = queue.Queue()
     for change in changes:
-        code, _ = done.get(name_of(change), (None, ""))
-        if code is None or (options.again and code == PASSED):
+        is_survivor = done.get(name_of(change), ("", ""))[0] is None
+        if name_of(change) not in done or (options.again and is_survivor):
             waiting.put(change)
     runners = [
         Runner(FOLDER / f"copy-{number}", options.python, waiting) for number in range(options.jobs)

@@ -28,6 +28,8 @@ _HEAD_START_SECONDS = (
     0.2  # of other ranks: launchers kill those that still run when one ends with a code
 )
 
+_BEYOND_LONG = 2**63  # a C long has no such number; Python takes it for -1
+
 _exit_at_once = os._exit
 
 
@@ -153,7 +155,11 @@ def _code_of(error: BaseException) -> int:
         return 1
     if error.code is None:
         return 0
-    return error.code & 0xFF if isinstance(error.code, int) else 1
+    if not isinstance(error.code, int):
+        return 1
+    if not -_BEYOND_LONG <= error.code < _BEYOND_LONG:
+        return 255
+    return error.code & 0xFF
 
 
 def _flush(stream: object) -> None:
