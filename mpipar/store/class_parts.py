@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import collections
 import dataclasses
 import enum
@@ -68,6 +69,26 @@ name_of = vars(type)["__name__"].__get__
 def is_dataclass(kind: type) -> bool:
     """Return whether a class, or one that it is derived from, is a data class."""
     return any("__dataclass_fields__" in vars(base) for base in type.mro(kind))
+
+
+def registered(kind: Any) -> list[type]:
+    """Return the classes that count as derived from an abstract one by ``register``."""
+    references, *_ = abc._get_dump(kind)  # type: ignore[attr-defined]
+    found = [reference() for reference in references]
+    return sorted((each for each in found if each is not None), key=name_of)
+
+
+_OF_PICKLE = ("__getstate__", "__reduce__", "__reduce_ex__")
+
+
+def hides_state(kind: type) -> bool:
+    """Return whether a class of Python's code says itself what pickle sees of its objects, whose
+    attributes are in a dict.
+    """
+    for name in _OF_PICKLE:
+        if type(getattr(kind, name, None)) is types.FunctionType:
+            return hasattr(kind, "__dict__") and bool(kind.__dictoffset__)
+    return False
 
 
 def options(kind: Any) -> list[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import ctypes
 import enum
 import operator
@@ -13,13 +14,23 @@ from mpipar.store.checks import Checks, bases_of, type_of
 from mpipar.store.class_parts import (
     OF_FIELDS,
     attributes,
+    hides_state,
     is_dataclass,
     is_made_name,
     is_special,
+    name_of,
     options,
+    registered,
 )
 from mpipar.store.data_writer import DataWriter, NotData, StateWriter, glance, write_name
-from mpipar.store.own_code import OwnCode, is_class, is_function, is_module
+from mpipar.store.own_code import (
+    OwnCode,
+    is_class,
+    is_function,
+    is_module,
+    is_own_module,
+    module_of,
+)
 from mpipar.store.value_writer import DEFINED, NAMED, OTHER, PLAIN, ValueWriter
 
 
@@ -86,6 +97,9 @@ class ClassWriter(ValueWriter):
             self._write_fields(kind)
         if issubclass(kind, enum.Enum):
             self._write_members(kind)
+        if issubclass(type(kind), abc.ABCMeta):
+            self.checks.add(registered, kind)
+            self.put(OTHER, *sorted(name_of(each) for each in registered(kind)))
         annotations = vars(kind).get("__annotations__")
         if type(annotations) is dict:
             self._write_annotations(annotations)
@@ -163,6 +177,18 @@ class ClassWriter(ValueWriter):
             self.put(OTHER, self._own.library(str(value._name)))
             return
         super().write_object(value, kind)
+        if hides_state(kind) and is_own_module(module_of(kind)):
+            self._write_hidden(value)
+
+    def _write_hidden(self, value: Any) -> None:
+        """Write the attributes of an object of the user's, as pickle may not see all of them, but
+        workers that have imported the script have them.
+        """
+        if self.is_again(value.__dict__):
+            return
+        for name in sorted(value.__dict__):
+            self.put(NAMED, name)
+            self._write_what_can_be(value.__dict__[name])
 
 
 def is_definition(value: Any) -> bool:

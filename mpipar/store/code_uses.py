@@ -32,8 +32,14 @@ _READERS = {
 }
 """Names of what looks the names in a text up where it is called."""
 
-_IMPORTERS = {"importlib", "pkgutil", "runpy", "pydoc", "builtins"}
-_IMPORT = {"import_module", "__import__", "resolve_name", "run_module", "locate"}
+_IMPORTERS = {
+    *("importlib", "pkgutil", "runpy", "pydoc", "builtins"),
+    *("pickle", "cloudpickle", "dill", "joblib", "torch"),
+}
+_IMPORT = {
+    *("import_module", "__import__", "resolve_name", "run_module", "run_path", "locate"),
+    *("load", "loads", "Unpickler"),
+}
 _LOOK_UP = {"eval", "exec", "globals", "vars", "locals"}
 """Names in modules that a function imports by itself."""
 

@@ -40,6 +40,13 @@ from mpipar.store.value_writer import (
 
 _LOOK_UP = set(map(id, (eval, exec, globals, vars, locals)))
 _IMPORT = set(map(id, (__import__, importlib.import_module)))
+_IMPORT_TOO = {
+    *("pkgutil.resolve_name", "runpy.run_module", "runpy.run_path", "pydoc.locate"),
+    *("dill._dill.load", "dill._dill.loads", "joblib.numpy_pickle.load", "pickle._Unpickler"),
+    *("pandas.io.pickle.read_pickle", "torch.serialization.load", "_pickle.Unpickler"),
+    *("_pickle.load", "_pickle.loads"),
+}
+"""What imports what a text, or a pickle, names."""
 _ENVIRONMENT = set(map(id, (os.environ, os.getenv, os.environb, os.getenvb)))
 _OF_MODULES = {
     "__builtins__",
@@ -206,7 +213,7 @@ class FunctionWriter(ClassWriter):
         if id(value) in _LOOK_UP:
             self._own.met.add(ANY)  # by eval
             self._write_space(function.__globals__)
-        elif id(value) in _IMPORT:
+        elif _is_importer(value):
             self._write_import_by_name(function, mention.key)
         elif value is sys.modules and mention.key == ITS_NAME:
             self._write_space(function.__globals__)
@@ -268,8 +275,7 @@ class FunctionWriter(ClassWriter):
             self._write_import(function, Import(0, name, ()))
             return
         self._own.met.add(ANY)
-        folder = os.path.dirname(function.__code__.co_filename)
-        self.put(OTHER, self._own.sources_in(folder))
+        self.put(OTHER, self._own.sources_beside(function.__code__.co_filename))
 
     def _write_module(self, module: types.ModuleType) -> None:
         self.put(OTHER, "module")
@@ -293,6 +299,15 @@ class FunctionWriter(ClassWriter):
         self.put(OTHER, name, each.names, source)
         if source and self._own.was_imported(name):
             self._write_space(vars(sys.modules[name]))
+
+
+def _is_importer(value: Any) -> bool:
+    if id(value) in _IMPORT:
+        return True
+    is_named = is_function(value) or is_class(value)
+    if not is_named and type(value) is not types.BuiltinFunctionType:
+        return False
+    return f"{module_of(value)}.{value.__qualname__}" in _IMPORT_TOO
 
 
 def _is_installed(module: types.ModuleType | None) -> bool:

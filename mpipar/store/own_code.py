@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import marshal
+import os
 import sys
 import types
 from pathlib import Path
@@ -78,15 +79,16 @@ class OwnCode:
         """
         return self._imported_before.setdefault(name, name in sys.modules)
 
-    def sources_in(self, folder: str) -> str:
-        """Return a digest of all sources of the user's in a folder. Raises Unfingerprintable, if it
-        is none, as within an archive.
+    def sources_beside(self, source: str) -> str:
+        """Return a digest of all sources of the user's in the folder of one, but for that. Raises
+        Unfingerprintable, if there is no folder, as within an archive.
         """
+        folder = os.path.dirname(source)
         if folder and not Path(folder).is_dir():
             raise Unfingerprintable(types.ModuleType)
         digests = []
         for path in sorted(Path(folder).rglob("*.py")):
-            if is_own(str(path)):
+            if is_own(str(path)) and str(path) != source:
                 digests.append(f"{path.relative_to(folder)} {_digest_of_file(str(path))}")
             if len(digests) > _MOST_SOURCES:
                 raise Unfingerprintable(types.ModuleType)

@@ -58,6 +58,15 @@ _ARRAY_KINDS = "biufcSUVmM"
 ) = (bytes([0x80 + number]) for number in range(16))
 
 
+def source_of_compiled(value: Any) -> Any:
+    """Return what has the source of something that Numba compiles, or None."""
+    for name in ("", "_dispatcher", "gufunc_builder"):
+        found = getattr(value, name, None) if name else value
+        if hasattr(found, "py_func") and hasattr(found, "targetoptions"):
+            return found
+    return None
+
+
 def digest(data: bytes) -> bytes:
     """Return 16 bytes that stand for some."""
     return hashlib.blake2b(data, digest_size=16).digest()
@@ -316,8 +325,9 @@ class ValueWriter:
         """Write an object of a kind that isn't known here: as pickle sees it."""
         module = module_of(kind)
         name = f"{module}.{kind.__qualname__}"
-        if module.startswith("numba.") and hasattr(value, "py_func"):
-            self.parts(value, "py_func", "targetoptions")  # the rest is of this process
+        if module.startswith("numba.") and (source := source_of_compiled(value)) is not None:
+            self.put(OTHER, name_of(kind))
+            self.parts(source, "py_func", "targetoptions")  # the rest is of this process
         elif module.startswith("pathlib") and issubclass(kind, pathlib.PurePath):
             self.put(OTHER, name_of(kind), str(value))
         elif name in _LOCKS:

@@ -377,6 +377,157 @@ KINDS = {
         "a.b = 2",
         "a.b = 3",
     ),
+    "memoised helper": (
+        "import functools\n@functools.cache\ndef h(x): return x + 1\ndef task(x): return h(x)",
+        "+ 1",
+        "+ 2",
+    ),
+    "cache of a method": (
+        "import functools\nclass A:\n    @functools.lru_cache(4)\n    def h(self, x): return x + 1\n"
+        "a = A()\ndef task(x): return a.h(x)",
+        "+ 1",
+        "+ 2",
+    ),
+    "dispatch of methods": (
+        "import functools\nclass A:\n    @functools.singledispatchmethod\n"
+        "    def h(self, x): return x\n    @h.register\n    def _(self, x: int): return x + 1\n"
+        "a = A()\ndef task(x): return a.h(x)",
+        "+ 1",
+        "+ 2",
+    ),
+    "decorator of a class": (
+        "def d(c):\n    c.k = 1\n    return c\n@d\nclass A: pass\ndef task(x): return A.k",
+        "k = 1",
+        "k = 2",
+    ),
+    "argument of a subclass": (
+        "class B:\n    def __init_subclass__(cls, k): cls.k = k\nclass A(B, k=1): pass\n"
+        "def task(x): return A.k",
+        "k=1",
+        "k=2",
+    ),
+    "function put into a library": (
+        "import colorsys\ncolorsys.fp_f = lambda x: 'one'\ndef task(x): return colorsys.fp_f(x)",
+        "'one'",
+        "'two'",
+    ),
+    "seed at the top": (
+        "import numpy as np\nnp.random.seed(1)\nR = np.random.rand(3)\ndef task(x): return R",
+        "seed(1)",
+        "seed(2)",
+    ),
+    "generator of random numbers": (
+        "import numpy as np\nr = np.random.default_rng(1)\ndef task(x): return r.random()",
+        "rng(1)",
+        "rng(2)",
+    ),
+    "seed sequence": (
+        "import numpy as np\ns = np.random.SeedSequence(1)\n"
+        "def task(x): return np.random.default_rng(s).random()",
+        "(1)",
+        "(2)",
+    ),
+    "categories": (
+        "import pandas as pd\nd = pd.Series(['a'], dtype=pd.CategoricalDtype(['a', 'b']))\n"
+        "def task(x): return list(d.cat.categories)",
+        "'b']",
+        "'c']",
+    ),
+    "time zone of a series": (
+        "import pandas as pd\nd = pd.Series(pd.to_datetime([0]).tz_localize('UTC'))\n"
+        "def task(x): return str(d[0])",
+        "'UTC'",
+        "'Asia/Tokyo'",
+    ),
+    "what pickle doesn't see": (
+        "class A:\n    def __init__(self, k): self.k = k\n    def __getstate__(self): return {}\n"
+        "a = A(1)\ndef task(x): return a.k",
+        "A(1)",
+        "A(2)",
+    ),
+    "closures of a loop": (
+        "fs = []\nfor i in range(3):\n    fs.append(lambda x, i=i: x * i)\ntask = fs[-1]",
+        "range(3)",
+        "range(4)",
+    ),
+    "loop that a closure sees the end of": (
+        "def make(): return [lambda x: x * i for i in range(3)][0]\ntask = make()",
+        "range(3)",
+        "range(4)",
+    ),
+    "generator": ("def g():\n    yield 1\ndef task(x): return list(g())", "yield 1", "yield 2"),
+    "registered class": (
+        "import abc\nclass P(abc.ABC): pass\nclass A: pass\nclass B: pass\nP.register(A)\n"
+        "def task(x): return issubclass(A, P)",
+        "register(A)",
+        "register(B)",
+    ),
+    "hook of subclasses": (
+        "import abc\nclass P(abc.ABC):\n    @classmethod\n"
+        "    def __subclasshook__(cls, c): return True\ndef task(x): return issubclass(int, P)",
+        "return True",
+        "return False",
+    ),
+    "name that is resolved": (
+        "import pkgutil\nh = 1\ndef task(x): return pkgutil.resolve_name('__main__:h')",
+        "h = 1",
+        "h = 2",
+    ),
+    "class of what is unpickled": (
+        "import pickle\nclass A:\n    def f(self): return 1\n"
+        "def task(x): return pickle.loads(x).f()",
+        "return 1",
+        "return 2",
+    ),
+    "class of what is unpickled by an import within": (
+        "class A:\n    def f(self): return 1\n"
+        "def task(x):\n    import pickle\n    return pickle.loads(x).f()",
+        "return 1",
+        "return 2",
+    ),
+    "module by an import within": (
+        "h = 1\ndef task(x):\n    import importlib\n    return importlib.import_module(x).h",
+        "h = 1",
+        "h = 2",
+    ),
+    "eval by an import within": (
+        "h = 1\ndef task(x):\n    import builtins\n    return builtins.eval('h')",
+        "h = 1",
+        "h = 2",
+    ),
+    "factory of missing keys": (
+        "import collections\nc = collections.defaultdict(lambda: 1)\ndef task(x): return c[x]",
+        "lambda: 1",
+        "lambda: 2",
+    ),
+    "method of one object": (
+        "class A: pass\na = A()\na.f = lambda x: x + 1\ndef task(x): return a.f(x)",
+        "+ 1",
+        "+ 2",
+    ),
+    "globals of a function that is made": (
+        "import types\ndef a(x): return x + K\nh = types.FunctionType(a.__code__, {'K': 1})\n"
+        "def task(x): return h(x)",
+        "'K': 1",
+        "'K': 2",
+    ),
+    "name put among the builtins": (
+        "import builtins\nbuiltins.fp_k = 1\ndef task(x): return fp_k",
+        "fp_k = 1",
+        "fp_k = 2",
+    ),
+    "order of bases": (
+        "class B:\n    def f(self): return 1\nclass C:\n    def f(self): return 2\n"
+        "class A(B, C): pass\ndef task(x): return A().f()",
+        "(B, C)",
+        "(C, B)",
+    ),
+    "what a pattern takes": (
+        "class A:\n    __match_args__ = ('a',)\n    a = 1; b = 2\ndef task(x):\n    match A():\n"
+        "        case A(k): return k",
+        "('a',)",
+        "('b',)",
+    ),
     "name mangling": (
         "class A:\n    def m(self, x): return self.__p\n    _A__p = 1\n    _B__p = 2\n"
         "def task(x): return C().m(x)\nC = A",
@@ -394,11 +545,19 @@ def test_functions_that_differ(name, run):  # noqa: F811
     assert fingerprint(run(("script.py", old, new), text=text)) != before
 
 
-def test_modules_that_are_looked_up_by_a_name_that_is_made(run, monkeypatch):  # noqa: F811
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import sys\ndef task(x): return sys.modules['fp' + x].NEW",
+        "def task(x):\n    import sys\n    return sys.modules['fp' + x].NEW",
+        "def task(x):\n    from sys import modules\n    return modules['fp' + x].NEW",
+    ],
+)
+def test_modules_that_are_looked_up_by_a_name_that_is_made(text, run, monkeypatch):  # noqa: F811
     for name in list(sys.modules):  # so that modules of the tests aren't looked up
         if is_own_module(name) and name != "__main__":
             monkeypatch.delitem(sys.modules, name)
-    text = "import fphelpers, sys\nfphelpers.NEW = 1\ndef task(x): return sys.modules['fp' + x].NEW"
+    text = f"import fphelpers\nfphelpers.NEW = 1\n{text}"
     before = fingerprint(run(text=text))
     assert fingerprint(run(text=text)) == before
     assert fingerprint(run(("script.py", "NEW = 1", "NEW = 2"), text=text)) != before

@@ -129,7 +129,9 @@ def read_configuration() -> Configuration | None:
         config.partitions,
         config.shapes,
         table_of(_accounts_tell("qos", QOS_FIELDS), QOS_FIELDS),
-        table_of(_accounts_tell("assoc", ASSOCIATION_FIELDS, f"user={_user()}"), ASSOCIATION_FIELDS),
+        table_of(
+            _accounts_tell("assoc", ASSOCIATION_FIELDS, f"user={_user()}"), ASSOCIATION_FIELDS
+        ),
     )
 
 
