@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from mpipar import Dataset, Plan
+from mpipar.core.casting import change
 
 KEPT = [
     (np.int8, np.array([127, -128])),
@@ -65,3 +66,9 @@ def test_what_would_be_changed_is_refused(dtype, rows, said):
     dataset = Dataset("y", dtype)
     with pytest.raises(TypeError, match=f"the dataset 'y' .*{said}"):
         dataset.add(0, rows, Plan(len(rows), len(rows))[0])
+
+
+def test_what_numpy_cannot_make_is_something_else():
+    said = change(np.array(["ab", "ä"]), np.dtype("S3"))
+    assert said.startswith("something else ('ascii' codec can't encode")
+    assert change(np.array(["ab"]), np.dtype("S3")) is None
