@@ -54,7 +54,7 @@ _OPERATORS = re.compile(
     r"|ReplaceBreakWithContinue|ReplaceContinueWithBreak|ExceptionReplacer|NumberReplacer"
     r"|ZeroIterationForLoop)"
 )
-_MODULE = re.compile(r"^(?:from|import) (mpipar[\w.]*)(?: import (.*))?", re.MULTILINE)
+_MODULE = re.compile(r"^(?:from|import) (mpipar[\w.]*)(?: import (\([^)]*\)|.*))?", re.MULTILINE)
 # These look at all of the source, or take minutes for what is elsewhere.
 _OF_OTHERS = {
     "architecture",
