@@ -97,7 +97,7 @@ campaigns: same-bits faults
 # Needs libhdf5-openmpi-dev and openmpi-bin (Debian's names). Such an h5py imports MPI by itself, in workers too,
 # so that no rank may be a fork of a process that has it: COLD.
 test-parallel-hdf5: .venv-parallel-hdf5/.installed
-	OMPI_MCA_rmaps_base_oversubscribe=1 MPIPAR_TEST_COLD=1 MPIPAR_TEST_MPIRUN=mpirun.openmpi .venv-parallel-hdf5/bin/python -m pytest --ring ci tests/mpi/test_datasets.py tests/mpi/test_roots.py
+	OMPI_MCA_rmaps_base_oversubscribe=1 MPIPAR_TEST_COLD=1 MPIPAR_TEST_MPIRUN=mpirun.openmpi .venv-parallel-hdf5/bin/python -m pytest $(XDIST) --ring ci tests/mpi/test_datasets.py tests/mpi/test_roots.py
 
 # All of them as root, whose nodes have names, networks and processes of their own; fails rather than skip any.
 slurm-test: $(VENV)/.test-installed

@@ -41,7 +41,7 @@ os.environ["PYTHONFAULTHANDLER"] = "1"
 os.environ.setdefault("UCX_LOG_LEVEL", "fatal")
 # No example is refused for the time it takes: machines stall. What hangs is ended by other limits.
 hypothesis.settings.register_profile("tests", deadline=None)
-hypothesis.settings.register_profile("few examples", deadline=None, max_examples=25)
+hypothesis.settings.register_profile("few examples", deadline=None, max_examples=rings.FEW_EXAMPLES)
 
 BIN = Path(sys.executable).parent
 MPIRUN = Path(shutil.which(os.environ.get("MPIPAR_TEST_MPIRUN", BIN / "mpirun")) or BIN / "mpirun")

@@ -9,7 +9,8 @@ ring                  run by                                     takes
 ``campaigns``         ``make campaigns``, before a release       all, with what is marked ``campaign``
 ====================  =========================================  ==================================================
 
-What is marked ``each_mpi`` may come out otherwise with another MPI: ``--ring each_mpi`` takes what
+Of examples that Hypothesis makes up, tests of the first ring try a few; ``rest`` takes those tests,
+too, that ask for more. What is marked ``each_mpi`` may come out otherwise with another MPI: ``--ring each_mpi`` takes what
 of the first two rings has that mark. What is marked ``alone`` measures time or memory: nothing runs
 beside it.
 """
@@ -24,6 +25,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 _LOCKS = "MPIPAR_TEST_LOCKS"  # a folder for all processes of a run
@@ -34,6 +36,8 @@ LEFT_OUT = {
     "each_mpi": {"campaign"},
     "campaigns": set(),
 }
+FEW_EXAMPLES = 25
+_SETTINGS = "_hypothesis_internal_use_settings"  # by which Hypothesis' own plugin asks, too
 NEEDED = {"rest": "ci", "each_mpi": "each_mpi"}
 
 
@@ -47,6 +51,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     ring = config.getoption("--ring")
     taken, left_out = [], []
     for item in items:
+        if ring == "test":
+            _try_few_examples(item)
         (taken if _is_in(ring, item) else left_out).append(item)
     if left_out:
         config.hook.pytest_deselected(items=left_out)
@@ -61,7 +67,22 @@ def in_ci(*values: object) -> list[object]:
 def _is_in(ring: str, item: pytest.Item) -> bool:
     marks = {mark.name for mark in item.iter_markers()}
     has_what_it_needs = ring not in NEEDED or NEEDED[ring] in marks
+    if ring == "rest" and _asks_for_more_examples(item):
+        has_what_it_needs = True
     return has_what_it_needs and not marks & LEFT_OUT[ring]
+
+
+def _asks_for_more_examples(item: pytest.Item) -> bool:
+    """Return whether a test says itself how many, and more than the first ring tries."""
+    asked = getattr(getattr(item, "obj", None), _SETTINGS, None)
+    is_own = asked is not None and asked is not hypothesis.settings.default
+    return is_own and asked.max_examples > FEW_EXAMPLES
+
+
+def _try_few_examples(item: pytest.Item) -> None:
+    if _asks_for_more_examples(item):
+        asked = getattr(item.obj, _SETTINGS)
+        setattr(item.obj, _SETTINGS, hypothesis.settings(asked, max_examples=FEW_EXAMPLES))
 
 
 @pytest.hookimpl(wrapper=True)
