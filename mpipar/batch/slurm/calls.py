@@ -23,8 +23,8 @@ _GONE = "Slurm's controller doesn't answer"
 _away_at = -math.inf  # when that was noticed last, by time.monotonic
 # Which Slurm it is, and who asks.
 _KEPT = ("SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_CLUSTERS", "SLURM_JWT")
-# What a job is, and whether sbatch waits for it, is never the user's.
-_NEVER = ("SBATCH_ARRAY_INX", "SBATCH_WAIT")
+# What a job is and reads, where its log goes, and whether sbatch waits for it is never the user's.
+_NEVER = ("SBATCH_ARRAY_INX", "SBATCH_WAIT", "SBATCH_ERROR", "SBATCH_INPUT")
 _OF_A_JOB = (
     "SLURM_",
     "SLURMD_",
@@ -33,6 +33,7 @@ _OF_A_JOB = (
     "SACCT_",
     "SCANCEL_",
     "SCONTROL_",
+    "SINFO_",
     "MPIPAR_",
     *_NEVER,
 )

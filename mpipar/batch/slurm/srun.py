@@ -52,6 +52,12 @@ class Srun:
         "SLURM_CPUS_PER_GPU",
         "SLURM_TRES_BIND",
         "SLURM_GPU_BIND",
+        "SLURM_HINT",
+        "SLURM_THREADS_PER_CORE",
+        "SLURM_CPU_BIND",
+        "SLURM_CPU_BIND_TYPE",
+        "SLURM_CPU_BIND_LIST",
+        "SLURM_CPU_BIND_VERBOSE",
     )
 
     def options(self, given: Allocation, *, whole: bool) -> list[str]:
