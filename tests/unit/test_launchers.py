@@ -167,6 +167,9 @@ EACH_TASK = {
     "SRUN_CPUS_PER_TASK": "2",
     "SLURM_GPUS_PER_TASK": "1",
     "SLURM_TRES_PER_TASK": "gres/gpu:1",
+    "SLURM_HINT": "nomultithread",
+    "SLURM_THREADS_PER_CORE": "1",
+    "SLURM_CPU_BIND": "cores",
 }
 
 

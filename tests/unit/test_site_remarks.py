@@ -220,7 +220,7 @@ ANY_LINE = st.one_of(
 ANY_TEXT = st.lists(ANY_LINE, max_size=12).map("\n".join)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(site=st.builds(Site, *[ANY_TEXT] * 5), wanted=st.sampled_from([case[1] for case in CASES]))
 def test_no_text_is_too_odd(site, wanted):
     config = site.read()
