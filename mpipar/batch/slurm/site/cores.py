@@ -29,7 +29,7 @@ def gives_cores(config: Configuration) -> bool:
 
 
 def _pinning(case: Case) -> str:
-    """Jobs that share their nodes may take each other's cores."""
+    """Tell where jobs that share nodes may take each other's cores."""
     if holds_to_cores(case.config) or _has_whole_nodes(case):
         return ""
     plugin = case.config.setting("TaskPlugin") or "task/none"
@@ -40,7 +40,7 @@ def _pinning(case: Case) -> str:
 
 
 def _threads(case: Case) -> str:
-    """Two ranks, or two jobs, may be given the threads of one core."""
+    """Tell where ranks, or jobs, may be given the threads of one core."""
     shape = next(filter(counts_threads, case.shapes), None)
     if shape is None or _asks_for_cores(case):
         return ""
@@ -79,7 +79,7 @@ def _is_exclusive(case: Case) -> bool:
 
 
 def _whole_nodes(case: Case) -> str:
-    """A partition may give out whole nodes, whatever is asked for."""
+    """Tell where a partition gives out whole nodes, whatever is asked for."""
     cpus = min((shape.cpus for shape in case.shapes), default=0)
     if not _is_exclusive(case) or case.wanted.whole_nodes or case.cores_on_node >= cpus:
         return ""
@@ -90,7 +90,7 @@ def _whole_nodes(case: Case) -> str:
 
 
 def _too_many_cores(case: Case) -> str:
-    """No node may have what is asked for."""
+    """Tell where no node has as many CPUs as are asked for."""
     most = max((shape.cpus for shape in case.shapes), default=0)
     if not most or case.cores_on_node <= most:
         return ""
@@ -100,7 +100,7 @@ def _too_many_cores(case: Case) -> str:
 
 
 def _too_many_ranks(case: Case) -> str:
-    """There may be a limit to ranks on a node, whatever its cores."""
+    """Tell where there are more ranks on a node than may be started."""
     most = case.config.number("MaxTasksPerNode")
     if most is None or case.ranks_per_node <= most:
         return ""
@@ -108,14 +108,17 @@ def _too_many_ranks(case: Case) -> str:
 
 
 def _kind_of_mpi(case: Case) -> str:
-    """What srun does by itself may not be what this MPI wants."""
+    """Tell where srun by itself may not do what this MPI wants."""
     words = case.launcher.split()
     is_alone = (case.wanted.ranks or (case.wanted.nodes or 1) * case.ranks_per_node) == 1
     if words[:1] != ["srun"] or any(word.startswith("--mpi") for word in words) or is_alone:
         return ""
     default = case.config.setting("MpiDefault")
     if default:
-        return f"launcher srun starts ranks as MpiDefault={default} has it: `mpipar doctor` in a job tells whether they meet"
+        return (
+            f"launcher srun starts ranks as MpiDefault={default} has it: `mpipar doctor` in a job"
+            " tells whether they meet"
+        )
     return (
         "launcher srun, without --mpi=, starts ranks that don't find each other (MpiDefault=none):"
         ' say launcher = "srun --mpi=pmi2" (MPICH, Intel MPI) or "srun --mpi=pmix" (Open MPI)'

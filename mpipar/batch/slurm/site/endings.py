@@ -63,7 +63,7 @@ def _as_mode(text: str, grace: int | None) -> tuple[str, int] | None:
 
 
 def _preemption(case: Case) -> str:
-    """Other jobs may take this one's place."""
+    """Tell whether other jobs may take this one's place."""
     found = preemption(case)
     if found is None:
         return ""
@@ -90,18 +90,18 @@ def _fate(mode: str, grace: int, case: Case) -> str:
 
 
 def _kill_wait(case: Case) -> str:
-    """scancel may leave too little time to commit."""
+    """Tell where scancel leaves little time to commit."""
     seconds = case.config.number("KillWait")
     if seconds is None or seconds >= _USUAL_KILL_WAIT:
         return ""
     return (
-        f"scancel leaves the job {seconds} s to commit (KillWait); `mpipar cancel` leaves it as long"
-        " as --grace says"
+        f"scancel leaves the job {seconds} s to commit (KillWait); `mpipar cancel` leaves it as"
+        " long as --grace says"
     )
 
 
 def _prolog(case: Case) -> str:
-    """A job may be run again though it isn't to be."""
+    """Tell where a job may be run again though it isn't to be."""
     flags = case.config.setting("PrologFlags")
     if "ForceRequeueOnFail" not in flags or case.wanted.requeue:
         return ""
@@ -112,7 +112,7 @@ def _prolog(case: Case) -> str:
 
 
 def _memory_of_jobs(case: Case) -> str:
-    """Without accounts an ended job is forgotten."""
+    """Tell where an ended job is forgotten, as there are no accounts."""
     if case.config.has_accounts or not case.config.settings:
         return ""
     seconds = case.config.number("MinJobAge") or 0

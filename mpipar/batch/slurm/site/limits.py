@@ -8,7 +8,7 @@ from mpipar.batch.walltime import seconds_of
 
 
 def _default_time(case: Case) -> str:
-    """What a job gets that asks for no time."""
+    """Tell what a job gets that asks for no time."""
     if case.wanted.time or not case.partition:
         return ""
     name, text = "DefaultTime", said(case.partition.get("DefaultTime", ""))
@@ -20,13 +20,13 @@ def _default_time(case: Case) -> str:
 
 
 def _too_long(case: Case) -> str:
-    """A job may ask for more time than its partition gives."""
+    """Tell where a job asks for more time than its partition gives."""
     text = said(case.partition.get("MaxTime", ""))
     return _beyond(case, text, f"MaxTime={text} of partition {case.partition_name}")
 
 
 def _too_long_for_account(case: Case) -> str:
-    """A job may ask for more time than its QOS or account gives."""
+    """Tell where a job asks for more time than its QOS or account gives."""
     for row in (*case.qos, *case.associations):
         told = _beyond(case, said(row["MaxWall"]), f"MaxWall={row['MaxWall']}")
         if told:
@@ -46,7 +46,7 @@ def _beyond(case: Case, text: str, whose: str) -> str:
 
 
 def _longer_than_limit(case: Case) -> str:
-    """A limit may not be one to the second."""
+    """Tell where a limit isn't one to the second."""
     minutes = case.limit("OverTimeLimit")
     if not minutes:
         return ""
@@ -57,7 +57,7 @@ def _longer_than_limit(case: Case) -> str:
 
 
 def _nodes(case: Case) -> str:
-    """A partition may bound the number of nodes."""
+    """Tell where a partition bounds the number of nodes."""
     nodes = case.wanted.nodes or 1
     most, least = (said(case.partition.get(name, "")) for name in ("MaxNodes", "MinNodes"))
     if most.isdigit() and nodes > int(most):
@@ -82,7 +82,7 @@ def _no_such_partition(case: Case) -> str:
 
 
 def _array(case: Case) -> str:
-    """Numbers of tasks are bounded, beginning with 0."""
+    """Tell where an array has too many tasks: their numbers are bounded."""
     most = case.config.number("MaxArraySize")
     if most is None or not case.wanted.tasks or max(case.wanted.tasks) < most:
         return ""
@@ -90,7 +90,7 @@ def _array(case: Case) -> str:
 
 
 def _queue(case: Case) -> str:
-    """How many jobs a user may have in the queue; each task of an array counts."""
+    """Tell where there are more jobs than a user may have in the queue; each task counts."""
     jobs = max(1, len(case.wanted.tasks))
     bounds = [("MaxSubmitJobsPerUser", row["MaxSubmitPU"], "QOS") for row in case.qos]
     bounds += [("MaxSubmitJobs", row["MaxSubmit"], "account") for row in case.associations]

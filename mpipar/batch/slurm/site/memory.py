@@ -14,7 +14,7 @@ def _asks(case: Case) -> bool:
 
 
 def _default(case: Case) -> str:
-    """What a job gets that asks for none."""
+    """Tell what a job gets that asks for none."""
     if not case.config.counts_memory or _asks(case):
         return ""
     per_node = case.limit("DefMemPerNode")
@@ -33,7 +33,7 @@ def _default(case: Case) -> str:
 
 
 def _uncounted(case: Case) -> str:
-    """What is asked for may hold nobody off."""
+    """Tell where what is asked for holds nobody off."""
     if case.config.counts_memory or not case.memory:
         return ""
     kind = case.config.setting("SelectTypeParameters") or "nothing"
@@ -44,7 +44,7 @@ def _uncounted(case: Case) -> str:
 
 
 def _too_much(case: Case) -> str:
-    """What is asked for may be nowhere."""
+    """Tell where no node has what is asked for."""
     most = max((shape.memory for shape in case.shapes), default=0)
     if not case.memory or not most or case.memory <= most:
         return ""
@@ -55,7 +55,7 @@ def _too_much(case: Case) -> str:
 
 
 def _beyond_limit(case: Case) -> str:
-    """A partition may give less than a node has."""
+    """Tell where a partition gives less than is asked for."""
     most = case.limit("MaxMemPerNode")
     if most is None or not case.memory or case.memory <= most:
         return ""
@@ -63,7 +63,7 @@ def _beyond_limit(case: Case) -> str:
 
 
 def _beyond_share(case: Case) -> str:
-    """Slurm gives, and charges for, more CPUs where memory is beyond what each may have."""
+    """Tell where memory is beyond what each CPU may have, so that more of them are given."""
     share = case.limit("MaxMemPerCPU")
     asked = case.memory or megabytes(case.option("mem-per-cpu"))
     if share is None or not asked:
