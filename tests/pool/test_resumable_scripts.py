@@ -2,6 +2,7 @@
 
 import os
 import random
+import resource
 import signal
 import textwrap
 import time
@@ -44,6 +45,7 @@ def test_scripts_killed_at_fifty_random_moments(ranks, seed, tmp_path):
     assert out == undisturbed(tmp_path, 400)
 
 
+KEPT = ("--output", "run.h5")
 STOPS = [signal.SIGTERM, *in_ci(signal.SIGUSR1, signal.SIGINT, signal.SIGHUP)]
 
 
@@ -69,6 +71,38 @@ def test_a_signal_commits_what_is_done(number, tmp_path):
     assert not committed & set(campaign.names[before:])
     assert out == undisturbed(tmp_path, 40)
     assert f"mpipar run: {len(committed):,} of 177 tasks were known" in err
+
+
+def test_a_script_stops_before_the_end_of_its_job(tmp_path, monkeypatch):
+    campaign = Campaign(tmp_path, None, 40, 0.003)
+    monkeypatch.setenv("SLURM_JOB_END_TIME", str(int(time.time()) + 1000))
+    out, err = campaign.finished(process := campaign.start(*KEPT, "--stop-before", "1000"))
+    assert (process.returncode, out) == (75, "")
+    [line] = own_lines(err)
+    assert line.startswith("mpipar run: stopped early (the end of the job is near); ")
+    campaign.finished(process := campaign.start(*KEPT, "--resume", "--stop-before", "1"))
+    assert process.returncode == 0
+    monkeypatch.delenv("SLURM_JOB_END_TIME")
+    _, err = campaign.finished(process := campaign.start(*KEPT, "--resume", "--stop-before", "1"))
+    assert process.returncode == 2
+    assert len(own_lines(err)) == 1
+
+
+def test_a_full_disk_is_told_and_costs_no_more_than_what_it_could_not_keep(tmp_path):
+    campaign = Campaign(tmp_path, None, 40, 0.002)
+    process = campaign.start(*KEPT)
+    _wait_for_tasks(campaign, 1)
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (6000, resource.RLIM_INFINITY))
+    out, err = campaign.finished(process)
+    assert out == undisturbed(tmp_path, 40), "the script goes on"
+    assert process.returncode == 1
+    told = own_lines(err)
+    assert any("can't be kept: OSError: [Errno 27]" in line for line in told), told
+    before = len(campaign.names)
+    committed = campaign.committed()
+    again, _ = campaign.finished(process := campaign.start(*KEPT, "--resume"))
+    assert (process.returncode, again) == (0, out)
+    assert not committed & set(campaign.names[before:])
 
 
 def _wait_for_tasks(campaign: Campaign, count: int) -> None:
