@@ -16,7 +16,8 @@ import pytest
 from mpipar.pool import by_value
 from mpipar.pool.calls import Calls
 from mpipar.pool.constant import are_constant, is_constant
-from mpipar.pool.definitions import Definitions, _Limited, _TooLarge
+from mpipar.pool.definitions import Definitions
+from mpipar.pool.limited import Limited, TooLarge
 from mpipar.pool.snapshot import packed
 from mpipar.pool.snapshot_maker import Snapshots
 
@@ -268,8 +269,8 @@ def test_other_calls(name, snapshots):
 
 
 def test_a_large_array_is_too_large_where_a_pickle_is_limited():
-    file = _Limited(1000)
+    file = Limited(1000)
     pickle.Pickler(file, 5).dump(np.arange(9))
     assert pickle.loads(file.getvalue()).tolist() == list(range(9))
-    with pytest.raises(_TooLarge):
-        pickle.Pickler(_Limited(1000), 5).dump(np.zeros(100_000))
+    with pytest.raises(TooLarge):
+        pickle.Pickler(Limited(1000), 5).dump(np.zeros(100_000))
