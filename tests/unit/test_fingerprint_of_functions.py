@@ -120,6 +120,11 @@ KINDS = {
         "return 1",
         "return 2",
     ),
+    "attribute of an enumeration's member": (
+        "import enum\nclass E(enum.Enum):\n    A = 1\nE.A.extra = 1\ndef task(x): return E.A.extra",
+        "extra = 1",
+        "extra = 2",
+    ),
     "slots": (
         "class A:\n    __slots__ = ('a',)\na = A()\na.a = 1\ndef task(x): return a.a",
         "a.a = 1",

@@ -25,6 +25,7 @@ from mpipar.pool.memory import Memory
 from mpipar.store import pickled_outcomes, task_tables
 from mpipar.store.outcome_blocks import packed, unpacked
 from mpipar.store.outcome_codec import ABSENT
+from mpipar.store.progress import progress
 from mpipar.store.record_file import RecordFile
 from mpipar.store.seal import seal
 from mpipar.store.stored_calls import DIGEST, EARLIER, ELSEWHERE, StoredCall
@@ -287,6 +288,20 @@ def test_a_finished_file_is_there_until_there_is_a_new_one(path, monkeypatch, ha
     store._leave()
     assert not path.exists(), "there was none"
     assert Path(f"{path}.previous").read_bytes() == before
+
+
+def test_how_far_a_script_is_says_whether_all_of_it_was_read(path):
+    store = opened(path)
+    keep(store, begin_map(store, 5), range(3))
+    store.commit()
+    found = progress(path)
+    assert (found.done, found.n_blocks, found.unit, found.whole) == (3, 5, "tasks", True)
+    assert not found.finished
+    [log] = Path(f"{path}.parts").glob("tasks-*.log")
+    log.unlink()
+    log.mkdir()  # what can't be read
+    found = progress(path)
+    assert (found.done, found.whole) == (0, False)
 
 
 def test_two_runs_cant_have_one_file(path, monkeypatch):
