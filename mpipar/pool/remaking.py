@@ -5,6 +5,8 @@ Forked workers have them as copies of the script's process; so have those that i
 
 from __future__ import annotations
 
+import functools
+import gc
 import io
 import os
 import random
@@ -48,6 +50,14 @@ def _weak(value: Any) -> Any:
     if len(value):
         return None
     return type(value), ()
+
+
+def _sort_key(value: Any) -> Any:
+    """Reduce what ``cmp_to_key`` returns to the function that compares."""
+    functions = [each for each in gc.get_referents(value) if each is not type(value)]
+    if len(functions) != 1:  # it is around a value
+        return None
+    return functools.cmp_to_key, (functions[0],)
 
 
 def _view_of_memory(value: memoryview) -> Any:
@@ -122,6 +132,7 @@ _OF_KINDS: dict[type, Callable[[Any], Any]] = {
     struct.Struct: _struct,
     types.MappingProxyType: _view_of_mapping,
     random.SystemRandom: _system_random,
+    type(functools.cmp_to_key(max)): _sort_key,
     memoryview: _view_of_memory,
     io.TextIOWrapper: _file,
     io.BufferedReader: _file,

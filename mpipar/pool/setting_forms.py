@@ -228,6 +228,35 @@ def put_reducers(copyreg: Any, reducers: dict[Any, Any]) -> None:
         copyreg.pickle(kind, reduce)
 
 
+_ABSTRACT = ("collections.abc", "numbers", "os", "io", "contextlib")
+
+
+def take_registered(abc: Any) -> dict[tuple[str, str], list[type]] | None:
+    """Return the script's classes that are registered with abstract ones of the library."""
+    found = {}
+    for module in _ABSTRACT:
+        for name, kind in list(vars(sys.modules.get(module, abc)).items()):
+            if isinstance(kind, abc.ABCMeta) and kind.__name__ == name:
+                own = _registered_by_script(abc, kind)
+                if own:
+                    found[module, name] = own
+    return found or None
+
+
+def _registered_by_script(abc: Any, kind: Any) -> list[type]:
+    registered, *_ = abc._get_dump(kind)
+    classes = [reference() for reference in registered]
+    return [each for each in classes if each is not None and each.__module__ == "__main__"]
+
+
+def put_registered(_: Any, found: dict[tuple[str, str], list[type]]) -> None:
+    """Register classes with abstract ones."""
+    for (module, name), classes in found.items():
+        kind = getattr(importlib.import_module(module), name)
+        for each in classes:
+            kind.register(each)
+
+
 # Numbers
 
 

@@ -234,6 +234,7 @@ SETTINGS = [
     _by_functions("field size of CSV", "_csv", "field_size_limit", "field_size_limit"),
     Setting("dialects of CSV", "csv", forms.take_dialects, forms.put_dialects),
     Setting("adapters of sqlite3", "sqlite3", forms.take_adapters, forms.put_adapters),
+    Setting("classes of abc", "abc", forms.take_registered, forms.put_registered),
     Setting("copyreg", "copyreg", forms.take_reducers, forms.put_reducers),
     Setting("start of processes", "multiprocessing", _start_method, _set_start_method),
     Setting(

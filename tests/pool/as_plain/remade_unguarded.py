@@ -1,6 +1,6 @@
 """Global variables that can't be pickled, but are known from what they were made of."""
 
-import os, struct, weakref, types, sqlite3, io, random, ctypes, enum, operator, functools, string, itertools
+import numbers, os, struct, weakref, types, sqlite3, io, random, ctypes, enum, operator, functools, string, itertools
 from multiprocessing import Pool
 
 S = struct.Struct("<hd")
@@ -41,6 +41,8 @@ IT = itertools.count(3)
 SELF = open(os.path.abspath(__file__))
 SELF.readline()
 T = string.Template("$x")
+KEY = functools.cmp_to_key(lambda a, b: b - a)
+numbers.Number.register(Op)
 
 
 def f(x):
@@ -59,6 +61,8 @@ def f(x):
         next(IT) > 0,
         T.substitute(x=x),
         SELF.readline() == "\n",
+        sorted([1, 3, 2], key=KEY),
+        isinstance(Op.ADD, numbers.Number),
     )
 
 
