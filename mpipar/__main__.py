@@ -51,8 +51,9 @@ def _run_command(name: str, arguments: Sequence[str]) -> int:
     from mpipar.base.text import did_you_mean
 
     hint = did_you_mean(name, (*COMMANDS, *DRIVERS))
+    drivers = ", ".join(DRIVERS)
     return say_bad_input(
-        f"mpipar: error: there is no driver {name!r}; there are {', '.join(DRIVERS)}{hint}"
+        f"mpipar: error: there is no driver or command {name!r}; drivers are {drivers}{hint}"
     )
 
 

@@ -206,8 +206,10 @@ def cell(name: str, value: Any) -> Array:
     """Return a value as an array of no dimension: a number or text; dates are text as ISO 8601 has
     it.
     """
-    if type(value) is float or type(value) is bool:  # most are, and this takes less time
-        return np.asarray(value)
+    if type(value) in (float, bool, int):  # most are, and this takes less time
+        array = np.asarray(value)
+        if array.dtype.kind != "O":
+            return array
     if isinstance(value, datetime.date):
         value = value.isoformat()
     is_missing = value is None or (np.ndim(value) == 0 and has_mask(value))

@@ -121,7 +121,7 @@ class Expression:
         except Exception as error:
             where = f"expression {shortened(self.text)}"
             if isinstance(error, NameError) and error.name in FUNCTIONS:  # not in ``names``
-                raise BadInput(f"{where}: {error.name} is not to be had on a GPU") from None
+                raise BadInput(f"{where}: there is no {error.name} on GPUs") from None
             raise BadInput(f"{where}: {one_line(error)}") from error
 
     def _check_numbers(self, arrays: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from mpipar.base.errors import BadInput
 from mpipar.base.text import did_you_mean
-from mpipar.inputs.common import Function, check_file, one_line
+from mpipar.inputs.common import Function, check_file, listed, one_line
 
 _loading = 0
 
@@ -125,9 +125,14 @@ def _attribute(module: ModuleType, where: str, attribute: str) -> Any:
         try:
             found = getattr(found, part)
         except AttributeError:
-            raise BadInput(
-                f"{where!r} has no {attribute!r}{did_you_mean(part, dir(found))}"
-            ) from None
+            hint = did_you_mean(part, dir(found)) or f"; it has {listed(_public(found))}"
+            raise BadInput(f"{where!r} has no {attribute!r}{hint}") from None
         except Exception as error:  # of a module or class that makes its attributes
             raise BadInput(f"{where!r}: {attribute!r} can't be had: {one_line(error)}") from error
     return found
+
+
+def _public(thing: Any) -> list[str]:
+    """Return the names of what can be called in a module or class, and isn't private."""
+    names = getattr(thing, "__dict__", {})
+    return [name for name, value in names.items() if name[:1] != "_" and callable(value)]

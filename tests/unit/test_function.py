@@ -175,7 +175,7 @@ def test_close_matches_are_named():
     )
     assert "has no 'integrnd'; did you mean integrand?" in refusal_of("formulas_d.py:integrnd")
     assert "has no 'Box.volum'; did you mean volume?" in refusal_of("formulas_d.py:Box.volum")
-    assert refusal_of("formulas_d:xyz") == "'formulas_d' has no 'xyz'"
+    assert refusal_of("formulas_d:xyz").startswith("'formulas_d' has no 'xyz'; it has ")
     assert "ZeroDivisionError" in refusal_of("formulas_d:box.other")
 
 
