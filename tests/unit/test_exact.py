@@ -183,10 +183,15 @@ def test_other_real_types_are_summed_as_doubles():
     )
 )
 @example(rows=np.array([[2**53 + 1]], np.int64))
+@example(rows=np.array([[-(2**53) - 1]], np.int64))
 @example(rows=np.array([[2**64 - 1], [2**64 - 1]], np.uint64))
 def test_whole_numbers_of_64_bits_are_summed_as_pythons_are(rows):
     got = array_of(rows, rows.shape[1:]).value()
-    assert list(map(int, got)) == [sum(column.tolist()) for column in rows.T]
+    expected = [sum(column.tolist()) for column in rows.T]
+    assert list(map(int, got)) == expected
+    if got.dtype != float:
+        fit = all(-(2**63) <= each < 2**63 for each in expected)
+        assert got.dtype == (np.int64 if fit else object)
 
 
 def test_adding_leaves_the_values_as_they_are():

@@ -120,6 +120,11 @@ KINDS = {
         "return 1",
         "return 2",
     ),
+    "value of a class's annotation": (
+        "kind = int\nclass A:\n    x: kind\ndef task(x): return A.__annotations__['x'](x)",
+        "kind = int",
+        "kind = str",
+    ),
     "attribute of an enumeration's member": (
         "import enum\nclass E(enum.Enum):\n    A = 1\nE.A.extra = 1\ndef task(x): return E.A.extra",
         "extra = 1",
