@@ -197,4 +197,4 @@ def test_every_key_is_in_the_reference(html, site):
 def test_the_makefile_builds_it():
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     assert "mkdocs build --strict" in makefile
-    assert "site/" in (ROOT / ".gitignore").read_text(encoding="utf-8").split()
+    assert "/site/" in (ROOT / ".gitignore").read_text(encoding="utf-8").split()
