@@ -35,6 +35,12 @@ class Placement(NamedTuple):
         The models of the GPUs, if that is the device: of each rank, or each model once.
     library : str
         The MPI library, or nothing.
+    simd : sequence of str
+        The widest instruction sets of the processors that NumPy has code for: of each rank, or each
+        once; nothing where that isn't known.
+    compile_seconds : float
+        That it took to compile the kernel, before the clock started; 0 where machine code was
+        there, or isn't used.
     """
 
     schedule: str
@@ -44,6 +50,13 @@ class Placement(NamedTuple):
     device: str = "cpu"
     gpus: Sequence[str] = ()
     library: str = ""
+    simd: Sequence[str] = ()
+    compile_seconds: float = 0.0
+
+    @property
+    def simd_levels(self) -> list[str]:
+        """Each instruction set once, in alphabetical order."""
+        return sorted(set(self.simd) - {""})
 
     @property
     def gpu_models(self) -> list[str]:
@@ -245,6 +258,16 @@ class OfRun:
     def library(self) -> str:
         """The MPI library, or nothing."""
         return self.run.placement.library
+
+    @property
+    def simd(self) -> list[str]:
+        """The widest instruction sets of the processors that NumPy has code for, each once."""
+        return self.run.placement.simd_levels
+
+    @property
+    def compile_seconds(self) -> float:
+        """Seconds that it took to compile the kernel, before the clock started."""
+        return self.run.placement.compile_seconds
 
     @property
     def resumed_blocks(self) -> int:

@@ -132,9 +132,9 @@ def compile_on_each_node(
     arrays: Mapping[str, NodeArray],
     comm: Comm,
     notify: Callable[[str], None],
-) -> None:
-    """Compile a kernel in one process of each node, and keep it for the others. Collective over
-    comm.
+) -> float:
+    """Compile a kernel in one process of each node, and keep it for the others; return how many
+    seconds that took, on the root. Collective over comm.
 
     Parameters
     ----------
@@ -161,6 +161,7 @@ def compile_on_each_node(
         raise BadInput(f"device: {refused}")
     if comm.is_root:
         _tell(bound.kernel.name, nodes, notify)
+    return max((node.seconds for node in nodes if not node.was_kept), default=0.0)
 
 
 def _compile(

@@ -47,6 +47,8 @@ class Conduct(NamedTuple):
     place : Place, optional
         What this rank and its workers evaluate blocks on, if the kernel is bound to a GPU or to
         compiled code.
+    compile_seconds : float
+        That it took to compile the kernel.
     interruption : callable
         Returns what says that this rank is to stop early, or None.
     progress : callable
@@ -61,6 +63,7 @@ class Conduct(NamedTuple):
     keep_partials: bool = False
     keep_timeline: bool = False
     place: Place | None = None
+    compile_seconds: float = 0.0
     interruption: Callable[[], str | None] = _no_interruption
     progress: Callable[[float], None] = _no_progress
     notify: Callable[[str], None] = _no_notice

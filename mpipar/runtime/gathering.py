@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -10,6 +11,7 @@ from mpipar.core.kernel import BoundKernel
 from mpipar.core.plan import Plan
 from mpipar.core.reduction import Array
 from mpipar.core.run_record import Placement, RunRecord, Timing, Trouble
+from mpipar.runtime import node
 from mpipar.runtime.communicator import Comm
 from mpipar.runtime.conduct import Conduct
 from mpipar.runtime.device import Gpu
@@ -29,6 +31,7 @@ class Told(NamedTuple):
     retried: int
     lost_workers: int
     gpu: str | None
+    simd: str
 
 
 class Gathering(NamedTuple):
@@ -72,6 +75,7 @@ class Gathering(NamedTuple):
             retried=tally.retried,
             lost_workers=tally.lost_workers,
             gpu=gpu,
+            simd=node.simd_level(),
         )
 
     def result(
@@ -118,6 +122,12 @@ class Gathering(NamedTuple):
     ) -> RunRecord:
         """Return what was run, and how that went."""
         hosts = {told.host for told in gathered}
+        levels = sorted({told.simd for told in gathered})
+        if len(levels) > 1 and _may_use_functions(self.bound):
+            self.conduct.notify(
+                f"processors of several kinds ({', '.join(levels)}): functions such as exp and sin"
+                " may differ in their last digits"
+            )
         placement = Placement(
             schedule=self.schedule,
             ranks=len(gathered),
@@ -126,6 +136,8 @@ class Gathering(NamedTuple):
             device=self.bound.device,
             gpus=[told.gpu for told in gathered if told.gpu is not None],
             library=self.comm.library,
+            simd=[told.simd for told in gathered],
+            compile_seconds=self.conduct.compile_seconds,
         )
         trouble = Trouble(
             resumed_blocks=plan.n_blocks - skipped - timing.evaluated_blocks,
@@ -143,3 +155,15 @@ class Gathering(NamedTuple):
             trouble=trouble,
             timing=timing,
         )
+
+
+_CALL = re.compile(r"\w\s*\(")
+
+
+def _may_use_functions(bound: BoundKernel) -> bool:
+    """Return whether a kernel may use functions of a library whose last digits depend on the
+    processor: each user's may, and those of mpipar that are given a formula with some.
+    """
+    is_ours = bound.kernel.function.__module__.startswith("mpipar.")
+    texts = [value for value in bound.parameters.values() if isinstance(value, str)]
+    return not is_ours or any(map(_CALL.search, texts))

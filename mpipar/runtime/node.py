@@ -185,3 +185,13 @@ def _number(name: str) -> int | None:
     if not value.isdigit():
         return None
     return int(value) or None
+
+
+def simd_level() -> str:
+    """Return the widest instruction set of this processor that NumPy has code for, such as
+    AVX512_SKX; nothing where it doesn't say.
+    """
+    umath = sys.modules.get("numpy._core._multiarray_umath")
+    there = getattr(umath, "__cpu_features__", {})
+    sets = (*getattr(umath, "__cpu_baseline__", ()), *getattr(umath, "__cpu_dispatch__", ()))
+    return next((name for name in reversed(sets) if there.get(name)), "")

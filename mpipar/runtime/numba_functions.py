@@ -1,4 +1,4 @@
-"""Functions of a user's as Numba takes them, with all that they call by name or through a module."""
+"""Functions of a user's as Numba takes them, with all that they call, by name or by a module."""
 
 from __future__ import annotations
 

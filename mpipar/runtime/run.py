@@ -83,7 +83,8 @@ def run(
     with shared_arrays(bound, comm) as arrays:
         keep_partials = conduct.keep_partials and is_small
         if isinstance(conduct.place, Compiler):
-            compile_on_each_node(bound, arrays, comm, conduct.notify)
+            seconds = compile_on_each_node(bound, arrays, comm, conduct.notify)
+            conduct = conduct._replace(compile_seconds=seconds)
         task = Task(
             bound, arrays, conduct.output, conduct.options.on_error, keep_partials, conduct.place
         )

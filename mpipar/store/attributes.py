@@ -100,6 +100,10 @@ def write(file: h5py.File, run: RunRecord) -> None:
     )
     if placement.gpus:
         file.attrs["gpus"] = ", ".join(placement.gpu_models)
+    if placement.simd_levels:
+        file.attrs["simd"] = ", ".join(placement.simd_levels)
+    if placement.compile_seconds:
+        file.attrs["compile_seconds"] = placement.compile_seconds
 
 
 def read(
@@ -131,7 +135,7 @@ def read(
         placement=_placement(attributes),
         trouble=_trouble(attributes),
         timing=Timing(
-            elapsed=_elapsed(attributes),
+            elapsed=_seconds(attributes["elapsed"], "elapsed"),
             blocks=processes["blocks"].tolist(),
             seconds=processes["seconds"].tolist(),
             longest=processes["longest"].tolist(),
@@ -163,6 +167,7 @@ def _plan(attributes: Mapping[str, Any]) -> Plan:
 
 def _placement(attributes: Mapping[str, Any]) -> Placement:
     gpus = _text(attributes, "gpus") or ""
+    simd = _text(attributes, "simd") or ""
     return Placement(
         schedule=_required_text(attributes, "schedule"),
         ranks=_count(attributes, "ranks", least=1),
@@ -171,6 +176,8 @@ def _placement(attributes: Mapping[str, Any]) -> Placement:
         device=_text(attributes, "device") or CPU.name,
         gpus=[model for model in gpus.split(", ") if model],
         library=_text(attributes, "mpi") or "",
+        simd=[level for level in simd.split(", ") if level],
+        compile_seconds=_seconds(attributes.get("compile_seconds", 0.0), "compile_seconds"),
     )
 
 
@@ -186,11 +193,10 @@ def _trouble(attributes: Mapping[str, Any]) -> Trouble:
     )
 
 
-def _elapsed(attributes: Mapping[str, Any]) -> float:
-    elapsed = attributes["elapsed"]
-    if not isinstance(elapsed, float) or not 0 <= elapsed <= MOST_SECONDS:
-        raise ValueError(f"elapsed is {elapsed!r}")
-    return elapsed
+def _seconds(value: Any, name: str) -> float:
+    if not isinstance(value, float) or not 0 <= value <= MOST_SECONDS:
+        raise ValueError(f"{name} is {value!r}")
+    return value
 
 
 def _large_count(attributes: Mapping[str, Any], name: str) -> int:

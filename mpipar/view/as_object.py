@@ -97,6 +97,8 @@ def _result(found: Summary) -> dict[str, Any]:
         "created": made.created,
         "device": found.device,
         "gpus": list(found.gpus),
+        "simd": found.simd,
+        "compile_seconds": found.compile_seconds,
         "evaluated_blocks": found.evaluated_blocks,
         "imbalance": found.imbalance,
         "lower_bound": found.lower_bound,

@@ -37,6 +37,8 @@ def as_json(result: Result) -> str:
             "seed": result.seed,
             "device": result.device,
             "gpus": sorted(set(result.gpus)),
+            "simd": result.simd,
+            "compile_seconds": result.compile_seconds,
             "ranks": result.ranks,
             "workers": result.workers,
             "nodes": result.nodes,

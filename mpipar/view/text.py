@@ -45,6 +45,10 @@ def about_run(summary: Summary) -> Pairs:
     where = f"{processes} on {nodes}, {summary.schedule} schedule"
     if summary.gpus:
         where += f", on GPUs ({', '.join(summary.gpus)})"
+    if summary.simd:
+        where += f", {' and '.join(summary.simd)}"
+    if summary.compile_seconds:
+        where += f", compiled in {summary.compile_seconds:.1f} s"
     created = summary.provenance.created
     when = "at an unknown time" if created is None else created
     return [("run", where), ("made", f"{when}, {_versions(summary)}")]

@@ -11,6 +11,9 @@ from same_bits import PROBLEMS, value
 
 PROGRAMS = str(Path(__file__).with_name("programs.py"))
 
+EACH_MPI = ("mcpi 1e7", "roots 1e5, compiled", "queens 7, compiled")
+"""What is run with each MPI: numbers, rows, and a user's compiled loop."""
+
 MODES = [
     (None, 2, "stride"),
     (1, 3, "dynamic"),
@@ -24,7 +27,7 @@ MODES = [
 @pytest.mark.parametrize(
     "problem",
     [
-        pytest.param(name, marks=pytest.mark.each_mpi if name == "mcpi 1e7" else pytest.mark.ci)
+        pytest.param(name, marks=pytest.mark.each_mpi if name in EACH_MPI else pytest.mark.ci)
         for name in PROBLEMS
     ],
 )

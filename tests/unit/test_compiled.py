@@ -9,17 +9,19 @@ import sys
 from collections import namedtuple
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from mpipar import BadInput, BadKernel, ExactSum, run
+from mpipar import BadInput, BadKernel, ExactSum, open_result, run
 from mpipar.core.block import Block
 from mpipar.core.devices.compiled import COMPILED
 from mpipar.core.devices.cpu import CPU
 from mpipar.core.kernel import Kernel
+from mpipar.core.run_record import Timing
 from mpipar.core.streams import seeds
 from mpipar.kernels.compiled_sieve import FIRST_STRUCK, MOST_BYTES, count_primes
 from mpipar.kernels.mcpi import LANES
@@ -28,12 +30,17 @@ from mpipar.kernels.sieve import count
 from mpipar.mcpi import mcpi
 from mpipar.pi import pi
 from mpipar.primes import primes
-from mpipar.runtime import code_cache, compiling, device, frozen_code
+from mpipar.roots import roots
+from mpipar.runtime import code_cache, compiling, device, frozen_code, node
+from mpipar.runtime.conduct import Conduct
+from mpipar.runtime.gathering import Gathering
 
 numba = pytest.importorskip("numba")
 numba_compiler = pytest.importorskip("mpipar.runtime.numba_compiler")
 
 SCALE = 3.0
+SIMD = ("AVX512F", "AVX2")
+FROM_RANK = {"host": "node", "gpu": None, "retried": 0, "lost_workers": 0}
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -570,3 +577,33 @@ def test_bits_do_not_depend_on_the_processor():
         told[name] = finished.stdout
         assert ("generic" in finished.stderr) == (name == "generic")
     assert told[""] == told["generic"] != ""
+
+
+def test_a_result_says_how_long_it_was_compiled_and_on_what_processor(fresh, tmp_path):
+    output = tmp_path / "pi.h5"
+    made = run(pi, steps=10, device="compiled", output=output)
+    again = run(pi, steps=11, device="compiled")
+    with open_result(output) as found:
+        assert made.compile_seconds == found.compile_seconds > 0.0
+        assert (again.compile_seconds, made.simd) == (0.0, found.simd)
+    assert made.simd == [node.simd_level()]
+
+
+@pytest.mark.parametrize(
+    ("kernel", "told"),
+    [
+        (pi.bind({"steps": 10}), 0),
+        (roots.bind({"f": "sqrt(x)", "points": 4}), 1),
+        (kernel_of(item_sum).bind({}), 1),
+    ],
+)
+def test_nodes_with_several_kinds_of_processors_are_told_of(kernel, told):
+    """Where the last digits may depend on that."""
+    notices = []
+    conduct = Conduct(notify=notices.append)
+    gathering = Gathering(kernel, None, conduct, "stride", 1, 0.0)
+    gathering._replace(comm=SimpleNamespace(library="", lost_ranks=0))._run_record(
+        kernel.plan, 0, Timing.of(1.0, []), [SimpleNamespace(**FROM_RANK, simd=s) for s in SIMD]
+    )
+    assert len(notices) == told
+    assert all("AVX2, AVX512F" in notice for notice in notices)
