@@ -1,16 +1,16 @@
 """The end of an interpreter, without what takes two thirds of its time: to free all that is loaded.
 
 A fork of a warm interpreter shares its memory with it, until it frees an object there: then the
-page is copied, and that of 60 MB. So what Python does at its end is done here, in its order; and
-then the process ends by the C library's ``exit``, as Python does, so that what libraries do at
-their end (HDF5 closes files) is done, too.
+page is copied, and that of 60 MB. So what Python does at its end is done here, in its order, but
+for what libraries do at theirs: a process whose libraries have something to do there (HDF5 has a
+file open, MPI takes leave of its launcher) ends as Python does.
 """
 
 from __future__ import annotations
 
 import atexit
-import ctypes
 import gc
+import os
 import sys
 import threading
 import types
@@ -27,16 +27,15 @@ def end(code: object, main: types.ModuleType) -> None:
         What the user's objects are in, which are freed, as their ends may say something.
     """
     is_plain = code is None or type(code) is int
-    if not is_plain or "mpi4py.run" in sys.modules or "h5py" in sys.modules:
-        return  # HDF5 crashes in exit, where objects of h5py that refer to a dataset are alive
+    if not is_plain or "mpi4py.MPI" in sys.modules:
+        return
     threading._shutdown()
     atexit._run_exitfuncs()
     if not _flush():
         return
     _free(main)
-    _finalize_mpi()
-    if _flush():
-        ctypes.PyDLL(None).exit((code or 0) & 0xFF)
+    if _flush() and not _libraries_have_work():
+        os._exit((code or 0) & 0xFF)
 
 
 def _flush() -> bool:
@@ -57,15 +56,14 @@ def _free(main: types.ModuleType) -> None:
     for name in names:
         if name != "__builtins__":
             vars(main)[name] = None
-    gc.collect()
+    if gc.get_freeze_count():  # else a collection would look at, and so copy, all that is shared
+        gc.collect()
 
 
-def _finalize_mpi() -> None:
-    """Do what mpi4py does at the very end."""
-    mpi = sys.modules.get("mpi4py.MPI")
-    if mpi is None:
-        return
-    rc = sys.modules["mpi4py"].rc
-    is_wanted = rc.initialize if rc.finalize is None else rc.finalize
-    if is_wanted and mpi.Is_initialized() and not mpi.Is_finalized():
-        mpi.Finalize()
+def _libraries_have_work() -> bool:
+    """Return whether anything in a file of HDF5 is open."""
+    h5f = sys.modules.get("h5py.h5f")
+    if h5f is None:
+        return False
+    kinds = h5f.OBJ_FILE | h5f.OBJ_DATASET | h5f.OBJ_GROUP | h5f.OBJ_ATTR
+    return h5f.get_obj_count(h5f.OBJ_ALL, kinds) > 0

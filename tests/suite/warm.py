@@ -169,7 +169,9 @@ class Server:
         """End a command whose client has been killed: the launcher or the test doesn't want it any
         more.
         """
-        client = self.clients.pop(pid)
+        client = self.clients.pop(pid, None)
+        if client is None:  # it has ended meanwhile
+            return
         self.events.unregister(client.fileno())
         client.close()
         _kill_group(pid)
@@ -341,8 +343,6 @@ def preload() -> None:
     """Import what commands need."""
     for name in PRELOADED:
         importlib.import_module(name)
-    with contextlib.suppress(ImportError):
-        importlib.import_module("matplotlib.figure")  # half a second for each picture
     _load_libraries_of_mpi()
     gc.collect()
     gc.freeze()

@@ -492,6 +492,7 @@ def test_primes_compiled_are_as_many_as_in_numpy(start, size):
     assert compiled(block, None) == count(start, start + size)
 
 
+@pytest.mark.ci
 def test_ranges_longer_than_the_sieve_are_cut():
     block = Block(0, 10**9, 10**9 + 30 * MOST_BYTES + 10**6)
     compiled = numba_compiler.compiled(count_primes, [block, None]).function
