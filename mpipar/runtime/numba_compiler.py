@@ -9,6 +9,7 @@ import os
 # Intel's library of mathematical functions, where Numba finds it, has other bits than that of C.
 os.environ.setdefault("NUMBA_DISABLE_INTEL_SVML", "1")
 
+import atexit
 import contextlib
 import functools
 import hashlib
@@ -219,6 +220,8 @@ def compiled(function: FunctionType, arguments: Sequence[Any]) -> Compiled:
         dispatcher.compile(signature)
     except Exception as error:  # also assertions in Numba
         raise BadInput(f"Numba refuses {function.__qualname__}: {_reason(error)}") from None
+    finally:
+        _leave_stdout_alone()
     dispatcher.disable_compile()
     (code,) = dispatcher.overloads.values()
     made = Compiled(
@@ -230,6 +233,15 @@ def compiled(function: FunctionType, arguments: Sequence[Any]) -> Compiled:
     if key is not None:
         _made[key] = replace(made, was_kept=True, problem="")
     return made
+
+
+def _leave_stdout_alone() -> None:
+    """Write no colours when this process ends: Numba's messages, shown or not, have colorama do so,
+    and a rank's standard output may look like a terminal.
+    """
+    colours = sys.modules.get("colorama.initialise")
+    if colours is not None:
+        atexit.unregister(colours.reset_all)
 
 
 def _name_apart() -> None:
