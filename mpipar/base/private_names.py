@@ -1,4 +1,4 @@
-"""Private names of Python, cloudpickle and Numba that mpipar leans on, and what for.
+"""Private names of Python, cloudpickle, NumPy and Numba that mpipar leans on, and what for.
 
 No promise holds for these. So they are listed here, a test tells whether a version has them all,
 and that no others are used, and setup.cfg allows no version of cloudpickle that hasn't been tried.
@@ -12,11 +12,14 @@ CLOUDPICKLE = {
     "cloudpickle.cloudpickle:_function_setstate": "putting attributes into a new function",
     "cloudpickle.cloudpickle:_code_reduce": "code, in which the name of its file is put back",
     "cloudpickle.cloudpickle:_make_skeleton_class": "telling classes by value; making them",
+    "cloudpickle.cloudpickle:_class_setstate": "putting attributes into an enumeration",
+    "cloudpickle.cloudpickle:_make_skeleton_enum": "telling enumerations by value",
     "cloudpickle.cloudpickle:_lookup_class_or_track": "classes that come twice are one",
 }
 """{module and name: what for}; ``()`` stands for an object that is made of a class."""
 
 PYTHON = {
+    "abc:_get_dump": "classes that are registered with an abstract one",
     "argparse:ArgumentParser()._negative_number_matcher": "options with values such as -1e9",
     "argparse:ArgumentParser()._option_string_actions": "options like one that isn't there",
     "argparse:_ArgumentGroup": "the type of a group of options",
@@ -25,6 +28,7 @@ PYTHON = {
     "ctypes:CDLL()._FuncPtr": "telling functions of a library",
     "ctypes:CDLL()._name": "the file of a library",
     "ctypes:_SimpleCData": "telling numbers in shared memory",
+    "enum:Enum._member_map_": "aliases of an enumeration's members",
     "importlib.machinery:ModuleSpec()._initializing": "whether a module is being imported",
     "logging:StreamHandler()._name": "the names of handlers",
     "logging:_StderrHandler": "the handler of last resort",
@@ -51,6 +55,11 @@ PYTHON = {
     "warnings:_filters_mutated": "new filters are looked at",
 }
 """The same of Python itself."""
+
+NUMPY = {
+    "numpy:memmap()._mmap": "the whole of a mapped file",
+}
+"""The same of NumPy."""
 
 NUMBA = {
     "numba.core.compiler:CompileResult._rebuild": "machine code that was kept on disk",

@@ -1,7 +1,8 @@
 """What NumPy's functions are for one number, in Numba's subset of Python: the table, by loops.
 
 A *loop* is a function of NumPy's for operands of certain types: here "?" booleans, "l" whole
-numbers of 64 bits, "d" doubles. What isn't in the table can't be compiled.
+numbers of 64 bits, "d" doubles. Where NumPy's whole numbers would wrap around, or be divided by
+zero, these raise, as :mod:`mpipar.inputs.careful` does. What isn't in the table can't be compiled.
 """
 
 from __future__ import annotations
@@ -11,6 +12,12 @@ from typing import NamedTuple
 import numpy as np
 
 from mpipar.kernels import elementary
+
+TOO_LARGE = "whole numbers that int64 can't hold; write float64(…) around one of them"
+BY_ZERO = "division of a whole number by zero"
+
+_LEAST = -(2**63)
+_BEYOND = 2.0**63
 
 
 class Form(NamedTuple):
@@ -60,38 +67,71 @@ def modulo(a: float, b: float) -> float:
     return rest
 
 
+def sum_of_whole(a: int, b: int) -> int:
+    """Return a + b. Raises OverflowError if it needs more than 64 bits."""
+    result = a + b
+    if ((a ^ result) & (b ^ result)) < 0:
+        raise OverflowError(TOO_LARGE)
+    return result
+
+
+def difference_of_whole(a: int, b: int) -> int:
+    """Return a - b. Raises OverflowError if it needs more than 64 bits."""
+    result = a - b
+    if ((a ^ b) & (a ^ result)) < 0:
+        raise OverflowError(TOO_LARGE)
+    return result
+
+
+def product_of_whole(a: int, b: int) -> int:
+    """Return a·b. Raises OverflowError if it needs more than 64 bits."""
+    result = a * b
+    # What wraps around is off by 2⁶⁴ or more; doubles are rounded by far less.
+    if abs(np.float64(a) * np.float64(b) - np.float64(result)) >= _BEYOND:
+        raise OverflowError(TOO_LARGE)
+    return result
+
+
 def floor_quotient_of_whole(a: int, b: int) -> int:
-    """Return a // b, and 0 for b = 0."""
+    """Return a // b. Raises ZeroDivisionError, and OverflowError if it needs more than 64 bits."""
     if b == 0:
-        return 0
+        raise ZeroDivisionError(BY_ZERO)
     if b == -1:
-        return -a
+        return difference_of_whole(0, a)
     return a // b
 
 
 def modulo_of_whole(a: int, b: int) -> int:
-    """Return a % b, and 0 for b = 0."""
-    if b == 0 or b == -1:
+    """Return a % b. Raises ZeroDivisionError."""
+    if b == 0:
+        raise ZeroDivisionError(BY_ZERO)
+    if b == -1:
         return 0
     return a % b
 
 
 def power_of_whole(a: int, b: int) -> int:
-    """Return aᵇ for b ≥ 0, modulo 2⁶⁴."""
+    """Return aᵇ for b ≥ 0. Raises OverflowError if it needs more than 64 bits."""
     product = 1
     while b > 0:
         if b & 1:
-            product *= a
-        a *= a
+            product = product_of_whole(product, a)
         b >>= 1
+        if b > 0:
+            a = product_of_whole(a, a)
     return product
 
 
 def left_shift(a: int, b: int) -> int:
-    """Return a << b, and 0 where nothing is left of it."""
-    if b < 0 or b >= 64:
+    """Return a << b, and 0 for b < 0. Raises OverflowError if it needs more than 64 bits."""
+    if b < 0 or a == 0:
         return 0
-    return a << b
+    if b >= 64:
+        raise OverflowError(TOO_LARGE)
+    result = a << b
+    if (result >> b) != a:
+        raise OverflowError(TOO_LARGE)
+    return result
 
 
 def right_shift(a: int, b: int) -> int:
@@ -101,15 +141,15 @@ def right_shift(a: int, b: int) -> int:
     return a >> b
 
 
-_LEAST = -(2**63)
-_BEYOND = 2.0**63
-
-
-def whole(a: float) -> int:
-    """Return what is before the point, and the least whole number for what has none."""
+def whole(a: float) -> np.int64:
+    """Return what is before the point, and the least whole number for what isn't finite. Raises
+    OverflowError if it needs more than 64 bits.
+    """
     if abs(a) < _BEYOND:
-        return int(a)
-    return _LEAST
+        return np.int64(a)
+    if a != -_BEYOND and np.isfinite(a):
+        raise OverflowError(TOO_LARGE)
+    return np.int64(_LEAST)
 
 
 def heaviside(a: float, b: float) -> float:
@@ -195,8 +235,15 @@ _DOUBLES["deg2rad"] = _DOUBLES["radians"]
 _WHOLE = {
     **_COMPARISONS,
     **_LOGIC,
-    **_SUMS,
     **_operators(
+        add="sum_of_whole(a, b)",
+        subtract="difference_of_whole(a, b)",
+        multiply="product_of_whole(a, b)",
+        negative="difference_of_whole(0, a)",
+        positive="a",
+        absolute="a if a >= 0 else difference_of_whole(0, a)",
+        square="product_of_whole(a, a)",
+        conjugate="a",
         floor_divide="floor_quotient_of_whole(a, b)",
         remainder="modulo_of_whole(a, b)",
         power="power_of_whole(a, b)",
@@ -231,7 +278,6 @@ _BOOLEANS = {
         bitwise_or="a | b",
         bitwise_xor="a ^ b",
         invert="not a",
-        add="a | b",
         multiply="a & b",
         maximum="a | b",
         minimum="a & b",
@@ -306,6 +352,9 @@ FUNCTIONS = {
         for function in (
             floor_quotient,
             modulo,
+            sum_of_whole,
+            difference_of_whole,
+            product_of_whole,
             floor_quotient_of_whole,
             modulo_of_whole,
             power_of_whole,

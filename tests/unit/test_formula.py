@@ -13,7 +13,7 @@ from mpipar.base.errors import BadInput
 from mpipar.core import midpoint
 from mpipar.core.block import Block
 from mpipar.core.devices.compiled import JIT
-from mpipar.inputs.expression import Expression
+from mpipar.inputs.expression import CarefulExpression, Expression
 from mpipar.integrate import integrate
 from mpipar.kernels import elementary, formula_loops, midpoint_loops
 from mpipar.kernels.formula import compilable
@@ -50,16 +50,24 @@ def assert_close(got, wanted, where, most=MOST_ULPS):
 
 
 def check(text, types, *values, most=MOST_ULPS):
-    """Assert that both forms of a formula give what NumPy gives; the fast one may decline."""
+    """Assert that both forms of a formula give what NumPy gives, and raise where whole numbers
+    would wrap around; the fast one may decline.
+    """
     variables = ["x", "y", "z"][: len(types)]
-    expression = Expression(text, variables)
+    expression = CarefulExpression(text, variables)
     columns = np.array([[TYPES[kind](value)] for kind, value in zip(types, values, strict=True)])
     if len({*types}) > 1:
         columns = np.array(columns, object)
     with np.errstate(all="ignore"):
         arrays = [np.array([value], TYPES[kind]) for kind, value in zip(types, values, strict=True)]
-        (wanted,) = np.broadcast_to(expression(*arrays), (1,))
         formula = compilable(expression, types)
+        try:
+            (wanted,) = np.broadcast_to(expression(*arrays), (1,))
+        except BadInput:
+            for form in (formula.near, formula.anywhere):
+                with pytest.raises((OverflowError, ZeroDivisionError)):
+                    form(columns, 0)
+            return True
         near, is_outside = formula.near(columns, 0)
         anywhere = formula.anywhere(columns, 0)
         assert_close(anywhere, wanted, (text, values, anywhere, wanted), most)
@@ -101,7 +109,21 @@ def test_numba_takes_each_operation(kind, operand):
         if name == "power":
             operands[1] = "5"
         parts.append(f"where({name}({', '.join(operands)}) != 0, x, y)")
-    check_compiled(" + ".join(parts), [1.5, 2.5, -3.5, 0.0], [2.0, -1.0, 0.0, -0.0])
+    zeros = [3.0, -3.0] if kind == "l" else [0.0, -0.0]  # whole numbers aren't divided by zero
+    check_compiled(" + ".join(parts), [1.5, 2.5, -3.5, 0.0], [2.0, -1.0, *zeros])
+
+
+@pytest.mark.parametrize(
+    ("text", "raised"),
+    [
+        ("int64(x) * 2**62", OverflowError),
+        ("int64(x * 1e19)", OverflowError),
+        ("2**62 // int64(x - 2.5)", ZeroDivisionError),
+    ],
+)
+def test_compiled_whole_numbers_that_do_not_fit_raise(text, raised):
+    with pytest.raises(raised):
+        check_compiled(text, [0.5, 2.5, 0.0], [0.0, 0.0, 0.0])
 
 
 def test_a_power_of_doubles_is_that_of_c():
@@ -163,7 +185,7 @@ def test_angles(x):
         ("where(x, 2, y > 0)", "dd"),
         ("clip(x, -1, y)", "dd"),
         ("clip(x, -1, 0.5)", "d"),
-        ("(x > 0) + (y > 0)", "dd"),
+        ("1 * (x > 0) + 1 * (y > 0)", "dd"),
         ("(x > 0) * 2.5 - (y > 0) * 3", "dd"),
         ("(x > 1) & ~(y < 0) | (x == y)", "dd"),
         ("sum([x, y, x], axis=0)", "dd"),
@@ -210,6 +232,7 @@ def test_formulas_are_what_numpy_gives(text, types):
         ("round(x, decimals=1)", "round with decimals can't be compiled"),
         ("sort([x, y], axis=0)[0]", "can't be compiled"),
         ("x + int64(1e300)", "'int64(1e300)': OverflowError: "),
+        ("(x > 0) + (y > 0)", "add of bool can't be compiled"),
         ("i0(x)", "i0 can't be compiled"),
         ("int64(x) ** int64(y)", "a power of whole numbers that isn't known"),
     ],

@@ -7,12 +7,13 @@ import multiprocessing
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import mpipar
-from mpipar.base.private_names import CLOUDPICKLE, NUMBA, PYTHON
+from mpipar.base.private_names import CLOUDPICKLE, NUMBA, NUMPY, PYTHON
 
-ALL = {**CLOUDPICKLE, **PYTHON, **NUMBA}
+ALL = {**CLOUDPICKLE, **PYTHON, **NUMPY, **NUMBA}
 MADE = {
     "CDLL": lambda: ctypes.CDLL(None),
     "Future": concurrent.futures.Future,
@@ -21,6 +22,7 @@ MADE = {
     "Queue": multiprocessing.Queue,
     "RLock": threading.RLock,
     "StreamHandler": logging.StreamHandler,
+    "memmap": lambda: np.memmap(__file__, np.uint8, "r"),
 }
 """How objects of a class are made, where it isn't by calling it."""
 
