@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from mpipar.base.arguments import HelpWanted
 from mpipar.base.errors import BadInput, MpiparError
-from mpipar.base.exit_codes import DONE, FAILED
+from mpipar.base.exit_codes import DONE, FAILED, INTERRUPTED
 from mpipar.base.text import suit_any_encoding
 from mpipar.command.delivery import Delivery
 from mpipar.command.entry import flushed, say_once, tell_ending
@@ -134,8 +134,9 @@ def run_command(kernel: Kernel, arguments: Sequence[str], program: str) -> int:
     except BaseException as error:
         from mpipar.command.crash import end_all_ranks
 
-        end_all_ranks(program, error, FAILED)
-        return FAILED
+        code = INTERRUPTED if isinstance(error, KeyboardInterrupt) else FAILED
+        end_all_ranks(program, error, code)
+        return code
 
 
 def _run(line: CommandLine, program: str) -> int:

@@ -12,7 +12,7 @@ import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mpipar.base.errors import BadInput
 from mpipar.base.named_files import named_files
@@ -167,7 +167,20 @@ def _evaluate(
             progress=progress,
             notify=notify,
         )
-        return run_blocks(bound, comm, conduct)
+        with _answering_ctrl_c(bound, None if output is None else interruption):
+            return run_blocks(bound, comm, conduct)
+
+
+def _answering_ctrl_c(
+    bound: BoundKernel,
+    interruption: Interruption | None,
+) -> contextlib.AbstractContextManager[Any]:
+    """Return what has Ctrl-C answered within a block, where Python doesn't do that by itself."""
+    if bound.device != COMPILED.name:
+        return contextlib.nullcontext()
+    from mpipar.runtime.prompt_end import PromptEnd
+
+    return PromptEnd(interruption)
 
 
 def _tell_of_output(output: OutputFile, path: Path, notify: Notify) -> None:

@@ -40,6 +40,11 @@ class Interruption:
     notify : callable, optional
         Called at the first Ctrl-C with what it does.
 
+    Attributes
+    ----------
+    is_told : bool
+        Whether the user has been told so already.
+
     Raises
     ------
     BadInput
@@ -51,6 +56,7 @@ class Interruption:
         stop_before: float | None = None,
         notify: Callable[[str], None] = lambda text: None,
     ) -> None:
+        self.is_told = False
         self._notify = notify
         self._reason: str | None = None
         self._stop_at = float("inf")
@@ -94,7 +100,7 @@ class Interruption:
         if name and number == signal.SIGTERM and journal.is_cancelled_now(Path(name)):
             os._exit(128 + number)
         self._reason = signal.Signals(number).name
-        if number == signal.SIGINT:
+        if number == signal.SIGINT and not self.is_told:
             # What this interrupts may be a write to the same stream.
             with contextlib.suppress(RuntimeError):
                 self._notify(CTRL_C)
