@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 from mpipar.pool import importing, originals
 from mpipar.pool.main_names import own_names
-from mpipar.pool.module_homes import Homes, StatePickler, found_by_name, own_modules
+from mpipar.pool.module_homes import Homes, StatePickler, found_by_name, is_a, own_modules
 from mpipar.pool.module_places import ATTRIBUTE, Place, Step, Steps
 from mpipar.pool.script_text import Target, home_of, text_of_main
 from mpipar.pool.twins import data_of
@@ -120,16 +120,20 @@ def _places_of_data() -> Iterator[Place]:
     """Yield the global variables of own modules, and the data of their classes."""
     for module in own_modules():
         for name, value in list(vars(module).items()):
-            if not name.startswith("__") and not isinstance(value, ModuleType):
+            if not name.startswith("__") and not is_a(value, ModuleType):
                 yield from _places_at(module.__name__, name, value)
 
 
 def _places_at(module: str, name: str, value: Any) -> Iterator[Place]:
     steps: Steps = (Step(ATTRIBUTE, name),)
     yield Place(module, steps, value)
-    if not isinstance(value, type) or value.__module__ != module:
+    if not is_a(value, type) or type.__getattribute__(value, "__module__") != module:
         return
-    for attribute, data in data_of(value).items():
+    try:
+        attributes = data_of(value)
+    except Exception:  # of a metaclass that lets nobody look
+        return
+    for attribute, data in attributes.items():
         step = Step(ATTRIBUTE, attribute)
         yield Place(module, (*steps, step), data)
 

@@ -47,6 +47,13 @@ def is_in_own_module(module: str) -> bool:
     return isinstance(file, str) and is_own_file(file)
 
 
+def is_a(value: Any, *kinds: type) -> bool:
+    """Return whether something is of one of these types, without a look at it: proxies may have no
+    ``__class__`` yet.
+    """
+    return issubclass(type(value), kinds)
+
+
 def found_by_name(thing: Any) -> Any:
     """Return what is where a function or class says that it is; None if there is nothing."""
     found: Any = sys.modules.get(thing.__module__ or "")
@@ -65,7 +72,7 @@ class Homes:
             for name, value in list(vars(module).items()):
                 if type(value) in _SIMPLE or name.startswith("__"):
                     continue
-                if not isinstance(value, (FunctionType, type, ModuleType)):
+                if not is_a(value, FunctionType, type, ModuleType):
                     places = self._places.setdefault(id(value), [])
                     places.append((module.__name__, name))
                     self._objects.append(value)

@@ -12,7 +12,7 @@ from mpipar.runtime.failure import Failure, Skipped
 from mpipar.runtime.timeline import Timeline
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@dataclass(slots=True, repr=False)
 class Done:
     """Blocks that are done, and what came out of them.
 

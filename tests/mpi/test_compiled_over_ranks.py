@@ -38,13 +38,13 @@ def compiled(folder, ranks, *arguments, **options):
     return over(ranks)(*arguments, env=env, **options)
 
 
-def test_one_process_compiles_and_all_have_the_same_bits(folder):
-    first = compiled(folder, 2, *PI, "--workers", "2")
+def test_one_process_compiles_and_all_have_the_same_bits(tmp_path):
+    first = compiled(tmp_path, 2, *PI, "--workers", "2")
     (line,) = first.own_errors
     assert line.startswith("python -m mpipar.pi: compiled pi in ")
-    assert (first.json["device"], len(list(folder.iterdir()))) == ("compiled", 1)
+    assert (first.json["device"], len(list(tmp_path.iterdir()))) == ("compiled", 1)
     for ranks, *more in ((None,), (3, "--schedule", "stride"), (None, "--workers", "2")):
-        again = compiled(folder, ranks, *PI, *more)
+        again = compiled(tmp_path, ranks, *PI, *more)
         assert (again.own_errors, again.json["value"]) == ([], first.json["value"])
 
 

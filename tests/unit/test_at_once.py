@@ -36,7 +36,7 @@ def test_doubles_have_the_same_total(numbers):
     assert found[2] == expected[2]
 
 
-@given(st.lists(st.floats(1.0, 2.0), min_size=100, max_size=2000), st.integers(-1074, 1023))
+@given(st.lists(st.floats(1.0, 2.0), min_size=100, max_size=2000), st.integers(-1074, 1022))
 def test_many_doubles_of_one_size_have_the_same_total(numbers, exponent):
     scaled = np.ldexp(numbers, exponent).tolist()
     assert at_once(ExactSum()).total(scaled) == one_by_one(ExactSum(), scaled)

@@ -83,3 +83,28 @@ def register(f):
 @register
 def base(x):
     return x
+
+
+class Hiding(type):
+    """Of classes at which nobody may look."""
+
+    def __getattribute__(cls, name):
+        raise RuntimeError(name)
+
+
+class Hidden(metaclass=Hiding):
+    pass
+
+
+class Unbound:
+    """A proxy for what isn't there yet."""
+
+    @property
+    def __class__(self):
+        raise RuntimeError("it isn't bound")
+
+    def __getattr__(self, name):
+        raise RuntimeError("it isn't bound")
+
+
+request = Unbound()
