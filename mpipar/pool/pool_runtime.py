@@ -123,6 +123,8 @@ class PoolRuntime:
         # ranks other than the root don't run the script
         if "numpy" in sys.modules or launch() is not None:
             preload.append("numpy")  # else it would cost as long as all the rest of the start
+        if "numpy.random" in sys.modules:
+            preload.append("numpy.random")
         with one_thread():
             child.prepare(*preload)
         return world()

@@ -220,10 +220,10 @@ def _set_up_process(setup: Setup, number: int) -> None:
         from mpipar.pool import seeds
 
         seeds.install()
-    elif (
-        "numpy" in sys.modules
-    ):  # else the numbers would be the fork server's, the same in all workers
-        sys.modules["numpy"].random.seed()
+    elif "numpy.random" in sys.modules:
+        # Else the numbers would be the fork server's, the same in all workers. NumPy loads this
+        # when it is first looked at, which takes longer than all the rest of a worker's start.
+        sys.modules["numpy.random"].seed()
 
 
 class _Worker:
