@@ -193,7 +193,8 @@ def check(
         columns.append(low + (high - low) * np.roll(_PLACES, axis))
     function = integrand(f, dimensions)
     check_each_alone(f, function, columns, real=True)
-    unseen = hidden.near_constants(function, over, *steps)
+    random_points = samples if method == "montecarlo" else None
+    unseen = hidden.near_constants(function, over, *steps, random_points)
     if unseen:
         raise BadInput(f"{shortened(f)}: {unseen}; {_REMEDY}", option="f")
     uneven = hidden.without_variance(function, over) if method == "montecarlo" else ""

@@ -21,6 +21,8 @@ _MOST_PLACES = 400
 _AROUND = np.array([-3.0, -2.0, -1.5, -1.0, 1.0, 1.5, 2.0, 3.0])
 """Where points are around a place, in their distances."""
 _NEARER = 0.5 * 10.0 ** -np.arange(1.0, 14.0)
+_WITHIN = np.geomspace(1e-14, 1.0, 257)  # where the width of a peak is told
+_ENOUGH = 10  # random points on a peak: without any is less than one run in 10,000
 _GENERIC = 0.6180339887498949  # where in the bounds of other variables
 _POLE = 0.9  # the exponent from which a function grows about as fast as 1/x
 _MOST_ZOOMS = 60
@@ -37,6 +39,7 @@ def near_constants(
     over: Sequence[float],
     step: float,
     step_of_corners: float,
+    random_points: int | None = None,
 ) -> str:
     """Return what a function has near its constants and bounds that points don't see, or nothing.
 
@@ -49,11 +52,14 @@ def near_constants(
         The distance of points along one axis, as a part of the bounds.
     step_of_corners : float
         The same, where points have to be near in all variables.
+    random_points : int, optional
+        The number of points, if they are random: what adds less than their standard error needn't
+        be seen.
     """
     constants = list(constants_of(f))
-    found = _Search(f, over, step).along_axes(constants)
+    found = _Search(f, over, step, random_points).along_axes(constants)
     if not found and len(over) > 2:
-        found = _Search(f, over, step_of_corners).at_corners(constants)
+        found = _Search(f, over, step_of_corners, random_points).at_corners(constants)
     return found
 
 
@@ -135,6 +141,7 @@ class _Search:
         f: Function,
         over: Sequence[float],
         step: float,
+        random_points: int | None = None,
     ) -> None:
         bounds = np.asarray(over, dtype=float).reshape(-1, 2)
         low, high = bounds.T
@@ -142,6 +149,7 @@ class _Search:
         self.low = low[:, None]
         self.high = high[:, None]
         self.step = step
+        self.random_points = random_points
         self.widths = step * (high - low)
         self.axes = list(range(len(bounds)))
 
@@ -245,20 +253,43 @@ class _Search:
         highest = np.abs(seen).max()
         scale = max(highest, self._size())
         place = ", ".join(f"{x:.9g}" for x in where[axes])
-        for distances in (view.nearer, -view.nearer):
-            hidden = _finite(view.values(distances))
+        for side in (1.0, -1.0):
+            hidden = _finite(view.values(side * view.nearer))
             if len(hidden) < 4:
                 continue
             if _is_pole(hidden, power):
                 form = "1/x" if power == 1 else f"1/r**{power}"
                 growth = f"as fast as {form} near {place}"
                 return f"it grows about {growth}, as what has no integral does"
-            if _is_peak(hidden, seen, scale):
+            if _is_peak(hidden, seen, scale) and self._matters(view, side, hidden[-1], seen):
                 sides = self.high[axes] - self.low[axes]
                 distance = self.step * sides.max()
                 width = f"narrower than {distance:.1g}, the distance of points"
                 return f"it has a peak near {place} that is {width}"
         return ""
+
+    def _matters(self, view: _View, side: float, height: float, seen: Array) -> bool:
+        """Return whether few random points are on a peak that adds more to the mean than the
+        standard error.
+        """
+        if self.random_points is None:
+            return True
+        usual = np.median(seen)
+        values = view.values(side * _WITHIN)
+        is_peak = np.abs(values - height) < np.abs(values - usual)
+        width = self.step * _WITHIN[is_peak].max(initial=0.0)
+        share = width ** len(view.axes)
+        is_seen = share * self.random_points >= _ENOUGH
+        return bool(not is_seen and share * abs(height - usual) > self.standard_error)
+
+    @functools.cached_property
+    def standard_error(self) -> float:
+        """The standard error of the mean of so many random points, without what hides."""
+        assert self.random_points is not None
+        random = np.random.default_rng(0)
+        places = self.low + (self.high - self.low) * random.random((len(self.low), _SCANNED))
+        values = _finite(self.values(places))
+        return float(np.std(values) / np.sqrt(self.random_points)) if len(values) else 0.0
 
     def _size(self) -> float:
         """Return the largest of some values from all over the bounds, without their signs."""
@@ -293,6 +324,7 @@ class _View:
     ) -> None:
         self.search = search
         self.where = where
+        self.axes = axes
         self.direction = np.zeros(len(where))
         self.direction[axes] = search.widths[axes]
         # So that at least some digits of the distance are right.

@@ -193,6 +193,21 @@ def test_what_is_rough_but_has_an_error_is_integrated_by_random_points(f, bounds
     assert abs(result.value - better.value) < 5 * result.error
 
 
+@pytest.mark.parametrize("samples", [100, 300, 1000, 3000])
+@pytest.mark.parametrize(
+    ("f", "bounds", "value"),
+    [
+        ("x**2 + y**2 < 1", [-1.0, 1.0] * 2, math.pi),
+        ("where(hypot(x, y) < 1, 1, 0)", SQUARE, math.pi / 4),
+        ("4*(x**2 + y**2 <= 1)", SQUARE, math.pi),
+        ("x + y < 0.02", SQUARE, 0.0002),
+    ],
+)
+def test_borders_of_regions_are_no_peaks_for_few_random_points(f, bounds, value, samples):
+    result = run(integrate, f=f, over=bounds, samples=samples)
+    assert abs(result.value - value) < 5 * result.error + 1e-3
+
+
 def test_the_error_of_midpoints_depends_on_nothing_but_the_grid():
     parameters = {"f": "sqrt(x) + sin(x * 40)", "over": UNIT, "samples": 3000, "method": "midpoint"}
     whole, *others = (run(integrate, block=block, **parameters) for block in (10**6, 1000, 37, 1))
