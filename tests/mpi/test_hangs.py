@@ -7,6 +7,8 @@ from conftest import FOR_OPEN_MPI, MPIRUN, ON_THIS_HOST, environment, interprete
 from suite.limits import until
 from suite.stacks import end_hung, processes_of
 
+from mpipar.runtime.mpirun import INTEL_MPI, vendor_of
+
 SCRIPT = """
 import os, pathlib, threading
 from mpi4py import MPI
@@ -44,6 +46,8 @@ if __name__ == "__main__":
     ids=["warm ranks", "ranks", "workers"],
 )
 def test_each_process_that_hangs_names_its_line(tmp_path, ranks, text, command, cold, line):
+    if vendor_of(str(MPIRUN)) == INTEL_MPI:
+        pytest.skip("Intel's mpirun loses at times what ranks say as they end")
     (tmp_path / "hangs.py").write_text(text)
     env = {**FOR_OPEN_MPI, **ON_THIS_HOST}
     process = subprocess.Popen(
@@ -63,5 +67,5 @@ def test_each_process_that_hangs_names_its_line(tmp_path, ranks, text, command, 
     finally:
         _, stderr, where = end_hung(process)
     assert stderr.count(f'hangs.py", line {line} in stand') == 2, stderr
-    assert "mpirun" in where
+    assert f" -np {ranks} " in where  # the launcher
     assert processes_of(process.pid) == []

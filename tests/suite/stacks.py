@@ -64,13 +64,15 @@ def end_hung(process: subprocess.Popen[str]) -> tuple[str, str, str]:
     pids = processes_of(process.pid)
     where = "\n".join(filter(None, map(_described, pids)))
     python = [pid for pid in pids if _is_python(pid)]
-    # A launcher would end the others once one has ended: all stand, then all Pythons tell at once.
+    # A launcher would end the others once one has ended, and workers end with what started them:
+    # all stand, then each Python tells, the youngest first.
     _send(signal.SIGSTOP, pids)
-    _send(signal.SIGABRT, python)
-    _send(signal.SIGCONT, python)
     until = time.monotonic() + _TELL_SECONDS
-    while any(map(_runs, python)) and time.monotonic() < until:
-        time.sleep(0.01)
+    for pid in sorted(python, reverse=True):
+        _send(signal.SIGABRT, [pid])
+        _send(signal.SIGCONT, [pid])
+        while _runs(pid) and time.monotonic() < until:
+            time.sleep(0.005)
     _send(signal.SIGCONT, pids)
     try:
         stdout, stderr = process.communicate(timeout=_TELL_SECONDS)
