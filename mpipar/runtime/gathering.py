@@ -123,7 +123,7 @@ class Gathering(NamedTuple):
         """Return what was run, and how that went."""
         hosts = {told.host for told in gathered}
         levels = sorted({told.simd for told in gathered})
-        if len(levels) > 1 and _may_use_functions(self.bound):
+        if len(levels) > 1 and may_use_functions(self.bound):
             self.conduct.notify(
                 f"processors of several kinds ({', '.join(levels)}): functions such as exp and sin"
                 " may differ in their last digits"
@@ -157,10 +157,10 @@ class Gathering(NamedTuple):
         )
 
 
-_CALL = re.compile(r"\w\s*\(")
+_CALL = re.compile(r"\w\s*\(|:[^\W\d]")  # exp(x), or module:function
 
 
-def _may_use_functions(bound: BoundKernel) -> bool:
+def may_use_functions(bound: BoundKernel) -> bool:
     """Return whether a kernel may use functions of a library whose last digits depend on the
     processor: each user's may, and those of mpipar that are given a formula with some.
     """

@@ -18,14 +18,17 @@ from mpipar.base.named_files import file_in, texts
 from mpipar.core.devices.cpu import CPU
 from mpipar.core.kernel import BoundKernel
 from mpipar.core.reduction import Each, Reduction
+from mpipar.runtime.gathering import may_use_functions
 from mpipar.runtime.launcher import is_of_this_start
+from mpipar.runtime.node import simd_level
 from mpipar.store.source import Surroundings, digests_and_surroundings_of
 
 FUNCTIONS = "functions"
 INPUTS = "inputs"
 MIXED = "mixed"
 AROUND = "around"
-_OURS = (FUNCTIONS, INPUTS, MIXED, AROUND)
+SIMD = "simd"
+_OURS = (FUNCTIONS, INPUTS, MIXED, AROUND, SIMD)
 _FIXED = ("driver", "n", "block", "seed", "device")  # other ones would not even fit together
 _LARGE = 2**30
 _SAMPLES, _SAMPLE = 1024, 4096  # of a large file: how many, and bytes of each
@@ -66,6 +69,7 @@ def whole_identity(bound: BoundKernel) -> dict[str, Any]:
         FUNCTIONS: digests,
         INPUTS: files | kernel.inputs(),
         AROUND: _around(surroundings),
+        SIMD: simd_level() if may_use_functions(bound) else "",
     }
 
 
@@ -163,7 +167,8 @@ def _notes(
         notes = [f"{name} was {there.get(name)!r}" for name in names] + changed
         return [f"{path} goes on with what is done by another run: {'; '.join(notes)}"]
     if FUNCTIONS in here and FUNCTIONS in there:
-        return _surroundings_told(path, there.get(AROUND, {}), here.get(AROUND, {}))
+        surroundings = _surroundings_told(path, there.get(AROUND, {}), here.get(AROUND, {}))
+        return surroundings + _processor_told(path, there.get(SIMD), here.get(SIMD))
     if FUNCTIONS in here:
         return [
             f"{path} doesn't say what its functions and inputs were: whether they are the same is"
@@ -185,6 +190,16 @@ def _surroundings_told(
     return [
         f"{path}: {what} changed meanwhile, which its functions name; what is done"
         " already stays as it was"
+    ]
+
+
+def _processor_told(path: Path, there: str | None, here: str | None) -> list[str]:
+    """Return that functions of a library may have other last digits on this kind of processor."""
+    if not there or not here or there == here:
+        return []
+    return [
+        f"{path} was begun on a processor of another kind ({there}; this one: {here}): functions"
+        " such as exp and sin may differ in their last digits"
     ]
 
 

@@ -13,6 +13,7 @@ from mpipar import ExactSum, RunFailed, driver, run
 from mpipar.base.errors import BadInput
 from mpipar.inputs import function, table
 from mpipar.runtime.communicator import Comm
+from mpipar.store import identity as of_runs
 from mpipar.store.identity import check_identity, content, identity_of, whole_identity
 from mpipar.store.output import OutputFile
 from mpipar.store.syntax import dump
@@ -250,6 +251,16 @@ def test_files_and_variables_that_functions_name_are_told_if_they_change(
     Path("data.txt").unlink()
     monkeypatch.setenv("MODE", "fast")
     assert check_identity(tmp_path / "out.h5", there, project([change])) == []
+
+
+def test_a_processor_of_another_kind_is_told_where_it_matters(tmp_path, monkeypatch, project):
+    monkeypatch.setattr(of_runs, "simd_level", lambda: "AVX2")
+    there, pi_there = project(), whole_identity(mpipar.pi.pi.bind({}))
+    assert check_identity(tmp_path / "out.h5", there, project()) == []
+    monkeypatch.setattr(of_runs, "simd_level", lambda: "AVX512_SKX")
+    [note] = check_identity(tmp_path / "out.h5", there, project())
+    assert "a processor of another kind (AVX2; this one: AVX512_SKX)" in note
+    assert check_identity(tmp_path / "pi.h5", pi_there, whole_identity(mpipar.pi.pi.bind({}))) == []
 
 
 def test_a_file_that_the_run_itself_makes_is_no_input(tmp_path, monkeypatch):
