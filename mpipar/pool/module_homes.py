@@ -41,12 +41,6 @@ def own_modules() -> Iterator[ModuleType]:
             yield module
 
 
-def is_in_own_module(module: str) -> bool:
-    """Return whether a module is one of the user's own."""
-    file = getattr(sys.modules.get(module), "__file__", None)
-    return isinstance(file, str) and is_own_file(file)
-
-
 def is_a(value: Any, *kinds: type) -> bool:
     """Return whether something is of one of these types, without a look at it: proxies may have no
     ``__class__`` yet.
