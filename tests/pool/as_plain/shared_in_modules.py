@@ -7,7 +7,8 @@ from helper_shared_state import total, use
 
 
 def task(i):
-    total.value += 0
+    with total.get_lock():
+        total.value += 0
     return use(i)
 
 
