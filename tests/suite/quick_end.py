@@ -2,15 +2,15 @@
 
 A fork of a warm interpreter shares its memory with it, until it frees an object there: then the
 page is copied, and that of 60 MB. So what Python does at its end is done here, in its order, but
-for what libraries do at theirs: a process whose libraries have something to do there (HDF5 has a
-file open, MPI takes leave of its launcher) ends as Python does.
+for what libraries do at theirs: MPI takes leave of its launcher here too, and a process that has
+files of HDF5 open ends as Python does.
 """
 
 from __future__ import annotations
 
 import atexit
+import ctypes
 import gc
-import os
 import sys
 import threading
 import types
@@ -27,15 +27,17 @@ def end(code: object, main: types.ModuleType) -> None:
         What the user's objects are in, which are freed, as their ends may say something.
     """
     is_plain = code is None or type(code) is int
-    if not is_plain or "mpi4py.MPI" in sys.modules:
+    if not is_plain:
         return
     threading._shutdown()
     atexit._run_exitfuncs()
     if not _flush():
         return
     _free(main)
-    if _flush() and not _libraries_have_work():
-        os._exit((code or 0) & 0xFF)
+    if _flush() and not _hdf5_has_work():
+        _end_mpi()
+        # Not os._exit: some libraries of MPI say at C's end that they are done.
+        ctypes.CDLL(None).exit((code or 0) & 0xFF)
 
 
 def _flush() -> bool:
@@ -60,10 +62,19 @@ def _free(main: types.ModuleType) -> None:
         gc.collect()
 
 
-def _libraries_have_work() -> bool:
+def _hdf5_has_work() -> bool:
     """Return whether anything in a file of HDF5 is open."""
     h5f = sys.modules.get("h5py.h5f")
     if h5f is None:
         return False
     kinds = h5f.OBJ_FILE | h5f.OBJ_DATASET | h5f.OBJ_GROUP | h5f.OBJ_ATTR
     return h5f.get_obj_count(h5f.OBJ_ALL, kinds) > 0
+
+
+def _end_mpi() -> None:
+    """End MPI if mpi4py would."""
+    mpi = sys.modules.get("mpi4py.MPI")
+    if mpi is None or not mpi.Is_initialized() or mpi.Is_finalized():
+        return
+    if sys.modules["mpi4py"].rc.finalize is not False:
+        mpi.Finalize()

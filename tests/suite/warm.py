@@ -346,6 +346,11 @@ def preload() -> None:
     _load_libraries_of_mpi()
     gc.collect()
     gc.freeze()
+    gc.unfreeze = _keep_frozen
+
+
+def _keep_frozen() -> None:
+    """Leave what is shared alone: a fork that looks for cycles there copies it all."""
 
 
 def _load_libraries_of_mpi() -> None:
