@@ -6,7 +6,15 @@ from typing import Literal, NamedTuple
 
 Kind = Literal["waiting", "running", "ended"]
 Phase = Literal[
-    "waiting", "running", "suspended", "busy", "completed", "cancelled", "failed", "killed"
+    "waiting",
+    "running",
+    "suspended",
+    "busy",
+    "elsewhere",
+    "completed",
+    "cancelled",
+    "failed",
+    "killed",
 ]
 
 _KINDS: dict[Phase, Kind] = {
@@ -14,6 +22,7 @@ _KINDS: dict[Phase, Kind] = {
     "running": "running",
     "suspended": "running",
     "busy": "running",
+    "elsewhere": "running",
     "completed": "ended",
     "cancelled": "ended",
     "failed": "ended",
@@ -28,7 +37,8 @@ class Meaning(NamedTuple):
     ----------
     phase : str
         Of one that has nodes: "running" if its processes run, "suspended" if they are stopped,
-        "busy" while it is being started, changed or ended. Of one that has ended: "completed" if
+        "busy" while it is being started, changed or ended, "elsewhere" if a scheduler has it that
+        isn't asked: it may have ended, too. Of one that has ended: "completed" if
         its processes ended it well, "failed" if they didn't, "cancelled" if somebody ended it,
         "killed" if the scheduler did, or a node was lost.
     words : str

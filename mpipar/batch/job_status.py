@@ -20,9 +20,9 @@ from mpipar.batch.job_state import JobState, state_of
 from mpipar.batch.named_jobs import tasks
 from mpipar.batch.outcome import Outcome, last_next, outcome
 from mpipar.batch.pace import Pace, more_allocations, pace
-from mpipar.batch.queue_states import is_of, states_of
+from mpipar.batch.queue_states import all_states_of, is_of
 from mpipar.batch.record import Submission
-from mpipar.batch.scheduler import SchedulerUnavailable
+from mpipar.batch.scheduler import AccountsUnavailable, SchedulerUnavailable
 from mpipar.batch.schedulers import scheduler
 from mpipar.batch.task_numbers import job_id
 from mpipar.runtime import journal
@@ -124,16 +124,23 @@ def examine(
     jobs = list(jobs)
     here = scheduler().cluster()
     found: dict[str, JobState] = {}
-    problem = None
+    problem: SchedulerUnavailable | None = None
     try:
-        found = states_of([one for one, _ in jobs], _ids(jobs))
+        found = all_states_of([one for one, _ in jobs], _ids(jobs))
+    except AccountsUnavailable as error:
+        problem = error
+        found = error.found
     except SchedulerUnavailable as error:
         problem = error
     examined = []
     for one, task in jobs:
-        knows = problem is None and record.may_be_of(one.cluster, here)
-        numbers = [task] if task else tasks(one)
-        examined.append([_facts(one, number, found, knows=knows) for number in numbers])
+        is_here = record.may_be_of(one.cluster, here)
+        facts = []
+        for each in [task] if task else tasks(one):
+            state = state_of(found, one.id, each)
+            knows = is_here and (problem is None or state is not None)
+            facts.append(_facts(one, each, state, knows=knows))
+        examined.append(facts)
     return examined, problem
 
 
@@ -149,11 +156,10 @@ def _ids(jobs: list[tuple[Submission, str]]) -> list[str]:
     return list(ids)
 
 
-def _facts(one: Submission, task: str, found: dict[str, JobState], *, knows: bool) -> Facts:
-    """Return what is known of a job, or of one task, where the scheduler has found some states;
-    ``knows`` is whether it could be asked about this one.
+def _facts(one: Submission, task: str, state: JobState | None, *, knows: bool) -> Facts:
+    """Return what is known of a job, or of one task, where the scheduler has found a state of its
+    number; ``knows`` is whether it could be asked about this one.
     """
-    state = state_of(found, one.id, task)
     if not knows or not is_of(state, one):  # there may be several submissions with one number
         state = None
     events = journal.read(one.journal(task))

@@ -80,6 +80,8 @@ def outcome(
     """
     if state is None:
         return _without_scheduler(events, is_finished=is_finished, is_known=is_known)
+    if state.phase == "elsewhere":
+        return _elsewhere(state, events, is_finished=is_finished)
     if not state.ended:
         return Outcome(state.kind, state.words, None)
     word = last_word(events)
@@ -92,6 +94,17 @@ def outcome(
     if name == "failed" and state.good:
         return Outcome(name, _not_completed(word), word, is_disputed=True)
     return Outcome(name, _WORDS.get(name, state.words), state.exit_code or word)
+
+
+def _elsewhere(
+    state: JobState,
+    events: Sequence[dict[str, Any]],
+    *,
+    is_finished: bool,
+) -> Outcome:
+    """Return what became of a job that a scheduler has which isn't asked."""
+    name, code = _by_journal(events, is_finished=is_finished, is_known=False)
+    return Outcome(name, f"{name}, by its journal; it was {state.words}", code)
 
 
 def _completed(state: JobState, has_output: bool, is_finished: bool) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from mpipar.batch import record
 from mpipar.batch.job_state import JobState
 from mpipar.batch.record import Submission
+from mpipar.batch.scheduler import AccountsUnavailable
 from mpipar.batch.schedulers import scheduler
 
 # seconds by which the scheduler may have a job before it is on record: to submit may take 60,
@@ -15,8 +16,23 @@ _EARLIER = 90.0
 
 
 def states_of(submissions: Iterable[Submission], wanted: Iterable[str] = ()) -> dict[str, JobState]:
-    """Return what the scheduler knows of submissions, as
-    :meth:`mpipar.batch.scheduler.Scheduler.states`, but of nothing else.
+    """Return what the scheduler knows of submissions now, as
+    :meth:`mpipar.batch.scheduler.Scheduler.states`, but of nothing else; of what has long ended,
+    too, if its accounts answer.
+
+    Parameters and errors are those of :func:`all_states_of`, but for AccountsUnavailable.
+    """
+    try:
+        return all_states_of(submissions, wanted)
+    except AccountsUnavailable as error:
+        return error.found
+
+
+def all_states_of(
+    submissions: Iterable[Submission],
+    wanted: Iterable[str] = (),
+) -> dict[str, JobState]:
+    """Return the same, for whoever must know what has long ended.
 
     Numbers are those of other jobs on other clusters, and on one that was set up anew: what counts
     has the name of its submission, or its time, and is no older. Submissions to other clusters are
@@ -32,13 +48,22 @@ def states_of(submissions: Iterable[Submission], wanted: Iterable[str] = ()) -> 
     ------
     SchedulerUnavailable
         If the scheduler doesn't answer.
+    AccountsUnavailable
+        If it has forgotten some, and its accounts don't answer.
     """
     given = list(submissions)
     if not given:
         return {}
     own = _of_this_cluster(given)
     ids = [id for id in wanted or own if _number(id) in own]
-    found = scheduler().states(ids)
+    try:
+        return _only(scheduler().states(ids), own)
+    except AccountsUnavailable as error:
+        raise AccountsUnavailable(str(error), _only(error.found, own)) from None
+
+
+def _only(found: dict[str, JobState], own: dict[str, Submission]) -> dict[str, JobState]:
+    """Return the states that are of these submissions."""
     return {id: state for id, state in found.items() if is_of(state, own.get(_number(id)))}
 
 

@@ -25,6 +25,20 @@ class SchedulerUnavailable(MpiparError, RuntimeError):
     """The scheduler's programs aren't here, or it doesn't answer."""
 
 
+class AccountsUnavailable(SchedulerUnavailable):
+    """What keeps jobs that ended long ago doesn't answer.
+
+    Attributes
+    ----------
+    found : dict
+        {id: state} of all that waits or runs, and of what has just ended.
+    """
+
+    def __init__(self, message: str, found: dict[str, JobState]) -> None:
+        super().__init__(message)
+        self.found = found
+
+
 class SubmitRefused(MpiparError, RuntimeError):
     """The scheduler doesn't take a job; the message is its own."""
 
@@ -227,7 +241,7 @@ class Scheduler(Protocol):
         """Return {id: state} of jobs, arrays and tasks ("12_3"), as far as they are remembered.
 
         Of an array there is each task, and under its own number those that ended before they were
-        started.
+        started. Raises AccountsUnavailable if what isn't there may be remembered still.
         """
 
     def why_pending(self, reason: str) -> str:

@@ -17,6 +17,7 @@ from mpipar.batch import record
 from mpipar.batch.job_status import Facts, examine, is_recent, may_be_recent
 from mpipar.batch.named_jobs import all_named, latest_of_folder, latest_tasks
 from mpipar.batch.record import Submission
+from mpipar.batch.scheduler import AccountsUnavailable
 from mpipar.batch.schedulers import scheduler
 from mpipar.command.entry import command
 from mpipar.view.job_text import text
@@ -64,8 +65,7 @@ def main(arguments: Sequence[str]) -> int:
         jobs = _all_jobs(here, only_recent=only_recent)
     examined, problem = _examined(jobs)
     if problem is not None:
-        whose = scheduler().name
-        _say(f"{whose} can't be asked ({problem}): this is what journals and results say")
+        _say(f"{_whom(problem)} can't be asked ({problem}): this is what journals and results say")
         if jobs and not _anything_is_known(examined):
             return FAILED
     found = _told_of(jobs, examined, only_recent=only_recent)
@@ -112,10 +112,18 @@ def _examined(jobs: Sequence[_Job]) -> tuple[list[list[Facts]], Exception | None
     return [list(itertools.islice(facts, len(job.tasks))) for job in jobs], problem
 
 
+def _whom(problem: Exception) -> str:
+    """Return who can't be asked, and about what."""
+    keeper = scheduler().name
+    if isinstance(problem, AccountsUnavailable):
+        return f"{keeper} has forgotten some jobs, and its accounts"
+    return keeper
+
+
 def _anything_is_known(examined: Sequence[list[Facts]]) -> bool:
-    """Return whether journals or results say anything."""
+    """Return whether anybody says anything."""
     facts = itertools.chain.from_iterable(examined)
-    return any(fact.last or fact.blocks is not None for fact in facts)
+    return any(fact.last or fact.state or fact.blocks is not None for fact in facts)
 
 
 def _in_words(found: Sequence[list[Facts]], *, only_recent: bool) -> str:

@@ -4,12 +4,13 @@ import subprocess
 import time
 
 import pytest
-from fake_slurm import FakeSlurm, account, job
+from fake_slurm import JOB, FakeSlurm, account, job
 
 from mpipar.base.errors import BadInput
 from mpipar.batch.job_state import state_of
-from mpipar.batch.scheduler import SchedulerUnavailable, SubmitRefused
+from mpipar.batch.scheduler import AccountsUnavailable, SchedulerUnavailable, SubmitRefused
 from mpipar.batch.slurm import calls, sbatch, scancel, scontrol
+from mpipar.batch.slurm.records import records
 from mpipar.batch.slurm.squeue import states
 from mpipar.batch.slurm.states import STATES, exit_code_of
 from mpipar.batch.task_numbers import ranges, tasks_of
@@ -72,6 +73,26 @@ def test_accounts_are_asked_for_what_the_controller_has_forgotten(fake):
     assert (found["2"].state, found["2"].exit_code, found["2"].limit) == ("CANCELLED", 143, None)
     assert found["3"].state == "RUNNING"
     assert "4" not in found
+
+
+def test_accounts_that_do_not_answer_have_not_forgotten(fake):
+    away = [1, "", "sacct: error: Problem talking to the database: Connection refused\n"]
+    fake.set(queue={"3": job()}, said={"sacct": away})
+    with pytest.raises(AccountsUnavailable, match=r"^sacct: Problem talking to the da") as raised:
+        states(["1", "3"])
+    assert raised.value.found.keys() == {"3"}
+    assert states(["3"]).keys() == {"3"}
+    fake.set(down=True, said={"sacct": away})
+    with pytest.raises(SchedulerUnavailable, match=r"^squeue: Unable to contact"):
+        states(["1"])
+
+
+def test_the_heading_of_a_cluster_that_was_chosen_is_left_out(fake):
+    between = "~"
+    text = "CLUSTER: c\n" + "~".join(["12", *JOB.values()]) + "~\nCLUSTER: d\n"
+    found = list(records(text, between, ("id", *JOB)))
+    assert len(found) == 1
+    assert (found[0]["id"], found[0]["State"]) == ("12", "RUNNING")
 
 
 def test_what_nobody_remembers_is_absent(fake):
@@ -342,7 +363,18 @@ def test_cancelling_what_has_ended_is_no_error(fake):
         scancel.cancel(["9"])
 
 
-@pytest.mark.parametrize("printed", ["12\n", "12;mycluster\n", "a banner of the site\n12\n"])
+PRINTED = [
+    "12\n",
+    "12;mycluster\n",
+    "a banner of the site\n12\n",
+    "12\n\n3 hours are left of your 500\n",
+    "\x1b[1;32m12;c\x1b[0m\r\n\x1b[1mthank you\x1b[0m\n",
+    "Submitted batch job 12\n",
+    "Submitted batch job 12 on cluster c\n",
+]
+
+
+@pytest.mark.parametrize("printed", PRINTED)
 @pytest.mark.parametrize("said", ["", "sbatch: your account has 3 hours left\n"])
 def test_submit(fake, printed, said):
     fake.set(said={"sbatch": [0, printed, said]})
@@ -364,8 +396,22 @@ def test_a_job_that_is_refused(fake):
         sbatch.submit(["job.sbatch"])
     with pytest.raises(SubmitRefused, match=expected):
         sbatch.test(["job.sbatch"])
-    fake.set(said={"sbatch": [0, "", ""]})
-    with pytest.raises(SubmitRefused, match="exit code 0, and not a word"):
+
+
+@pytest.mark.parametrize(
+    ("code", "printed", "said", "told"),
+    [
+        (0, "", "", "sbatch printed no number of a job, and ended with 0: the job may have been"),
+        (0, "thank you\n", "slow\n", r"no number of a job, and ended with 0 \(slow\): the job may"),
+        (0, "12\n13\n", "", "sbatch printed 12 and 13, and ended with 0: the job may have been"),
+        (3, "12\n", "it failed\n", r"printed 12, and ended with 3 \(it failed\): the job may have"),
+    ],
+)
+def test_a_job_that_may_have_been_submitted_is_not_said_to_be_refused(
+    fake, code, printed, said, told
+):
+    fake.set(said={"sbatch": [code, printed, said]})
+    with pytest.raises(SchedulerUnavailable, match=told):
         sbatch.submit(["job.sbatch"])
 
 
@@ -390,6 +436,7 @@ def test_an_array_that_is_too_large_is_told_the_limit(fake, ask):
         ({"SBATCH_CLUSTERS": "other"}, "set SLURM_CLUSTERS instead"),
         ({"SBATCH_CLUSTERS": "a", "SLURM_CLUSTERS": "b"}, "set SLURM_CLUSTERS instead"),
         ({"SLURM_CLUSTERS": "a,b"}, "expected one cluster, got 'a,b'"),
+        ({"SLURM_CLUSTERS": "all"}, "expected one cluster, got 'all'"),
         ({"SBATCH_CLUSTERS": "a", "SLURM_CLUSTERS": "a"}, ""),
         ({"SLURM_CLUSTERS": "other"}, ""),
     ],

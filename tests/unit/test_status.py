@@ -16,6 +16,7 @@ from mpipar.batch.job_status import examine
 from mpipar.batch.named_jobs import named
 from mpipar.batch.queue_states import open_states
 from mpipar.batch.record import Submission
+from mpipar.batch.slurm import calls
 from mpipar.batch.task_numbers import tasks_of
 from mpipar.command.status import main
 from mpipar.runtime import journal
@@ -30,6 +31,8 @@ STEPS = ["--steps", "2e9", "--checkpoint", "0.1"]
 def fake(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.delenv("SLURM_CONF", raising=False)
+    # On a busy machine the fake's programs take as long as a controller that is away.
+    monkeypatch.setattr(calls, "_SOON", 30.0)
     return FakeSlurm(tmp_path / "bin", monkeypatch)
 
 
@@ -465,6 +468,37 @@ def test_a_controller_that_is_down(fake, submitted, capsys):
     journal.append(one.journal(), "next", what="exit", code=0)
     assert main(["12"]) == 0
     assert "job 12 (pi): done, by its journal; Slurm could not be asked" in capsys.readouterr().out
+
+
+def test_accounts_that_are_down(fake, submitted, capsys):
+    """What the controller still has is told as ever; of the rest nobody says that it is gone."""
+    submitted("12")
+    gone = submitted("13", name="gone")
+    journal.append(gone.journal(), "allocation", restart=0, ranks=2, done=0)
+    fake.set(queue={"12": job()}, said={"sacct": [1, "", "sacct: error: Connection refused\n"]})
+    assert main(["12", "13"]) == 0
+    told = capsys.readouterr()
+    assert "job 12 (pi): running" in told.out
+    assert "job 13 (gone): unknown" in told.out
+    assert "has forgotten some jobs, and its accounts can't be asked (sacct: Connec" in told.err
+
+
+@pytest.mark.parametrize(
+    ("last", "outcome"),
+    [
+        ({"event": "next", "what": "exit", "code": 0}, "done"),
+        ({"event": "next", "what": "exit", "code": 1}, "failed"),
+        ({"event": "allocation", "ranks": 2}, "unknown"),
+    ],
+)
+def test_a_job_that_another_cluster_of_a_federation_has(fake, submitted, capsys, last, outcome):
+    one = submitted("12")
+    journal.append(one.journal(), last.pop("event"), **last)
+    fake.set(queue={"12": job(State="REVOKED", Name="pi")})
+    assert main(["12", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["outcome"], found["state"]) == (outcome, "REVOKED")
+    assert "by its journal; it was taken over by another cluster" in found["words"]
 
 
 def test_without_slurm(submitted, capsys, monkeypatch, tmp_path):

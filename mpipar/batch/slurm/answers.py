@@ -38,6 +38,7 @@ _REFUSALS = (
     "already completing or completed",
     "Batch jobs only",
 )
+_NO_ACCOUNTS = "accounting storage is disabled"
 _NAME = re.compile(r"^(\w+: )?((error|fatal): )?")
 
 
@@ -49,6 +50,11 @@ def is_away(problem: str) -> bool:
 def is_refusal(problem: str) -> bool:
     """Return whether the controller has refused something for good, by what a program says."""
     return any(text in problem for text in _REFUSALS)
+
+
+def has_no_accounts(problem: str) -> bool:
+    """Return whether a program has failed as there are no accounts, by what it says."""
+    return _NO_ACCOUNTS in problem
 
 
 def message(ended: subprocess.CompletedProcess[str]) -> str:

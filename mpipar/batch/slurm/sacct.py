@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+
 from mpipar.batch.job_state import JobState
-from mpipar.batch.scheduler import SchedulerUnavailable
+from mpipar.batch.slurm.answers import has_no_accounts, unavailable
 from mpipar.batch.slurm.calls import PATIENCE, SHORT_PATIENCE, is_known_to_be_away, run
 from mpipar.batch.slurm.records import mark, records
 from mpipar.batch.slurm.states import exit_code_of, meaning_of, number_of, time_of
@@ -24,7 +26,13 @@ _FIELDS = (
 
 
 def accounted(ids: list[str]) -> dict[str, JobState]:
-    """Return what the accounts have; nothing where there are none."""
+    """Return what the accounts have; nothing where there are none.
+
+    Raises
+    ------
+    SchedulerUnavailable
+        If they don't answer.
+    """
     between = mark()
     options = (
         "--allocations",
@@ -34,11 +42,12 @@ def accounted(ids: list[str]) -> dict[str, JobState]:
         f"--jobs={','.join(ids)}",
         f"--format={','.join(_FIELDS)}",
     )
-    patience = SHORT_PATIENCE if is_known_to_be_away() else PATIENCE
-    try:
-        ended = run("sacct", *options, timeout=patience)
-    except SchedulerUnavailable:
+    if shutil.which("sacct") is None:
         return {}
+    patience = SHORT_PATIENCE if is_known_to_be_away() else PATIENCE
+    ended = run("sacct", *options, timeout=patience)
+    if ended.returncode and not has_no_accounts(ended.stderr):
+        raise unavailable("sacct", ended)
     found = {}
     for record in records(ended.stdout, between, _FIELDS):
         for id in _ids(record["JobID"]):

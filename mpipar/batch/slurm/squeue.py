@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from mpipar.batch.job_state import JobState
-from mpipar.batch.scheduler import SchedulerUnavailable, Times
+from mpipar.batch.scheduler import AccountsUnavailable, SchedulerUnavailable, Times
 from mpipar.batch.slurm.answers import NOT_THERE, all_of, unavailable
 from mpipar.batch.slurm.calls import ask
 from mpipar.batch.slurm.records import mark, records
@@ -48,6 +48,8 @@ def states(ids: Iterable[str]) -> dict[str, JobState]:
     ------
     SchedulerUnavailable
         If the controller doesn't answer, and accounts don't know either.
+    AccountsUnavailable
+        If the controller has forgotten some, and accounts don't answer.
     """
     wanted = list(dict.fromkeys(ids))
     if not wanted:
@@ -60,10 +62,26 @@ def states(ids: Iterable[str]) -> dict[str, JobState]:
         problem = error
     rest = _not_in_queue(wanted, found)
     if rest:
-        found = {**accounted(rest), **found}
+        found = _with_accounts(rest, found, problem)
     if problem is not None and not found:
         raise problem
     return found
+
+
+def _with_accounts(
+    rest: list[str],
+    found: dict[str, JobState],
+    problem: SchedulerUnavailable | None,
+) -> dict[str, JobState]:
+    """Return what was found, with what the accounts know of the rest; ``problem`` is the
+    controller's.
+    """
+    try:
+        return {**accounted(rest), **found}
+    except SchedulerUnavailable as error:
+        if problem is not None:
+            return found
+        raise AccountsUnavailable(str(error), found) from None
 
 
 def times(id: str) -> Times | None:

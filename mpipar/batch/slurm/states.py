@@ -31,7 +31,7 @@ STATES = {
     "OUT_OF_MEMORY": Meaning("killed", "killed, as it was out of memory"),
     "PREEMPTED": Meaning("killed", "ended to make room for another job"),
     "RECONFIG_FAIL": Meaning("killed", "failed, as a node could not be set up"),
-    "REVOKED": Meaning("killed", "taken over by another cluster"),
+    "REVOKED": Meaning("elsewhere", "taken over by another cluster of the federation"),
     "TIMEOUT": Meaning("killed", "ended by its time limit"),
 }
 """Slurm's names of the states of a job, and what they mean."""
