@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from conftest import Finished
 from suite.limits import until
 
 from slurm.cluster import ENDED, NAP, Cluster
@@ -54,6 +55,17 @@ class Case(NamedTuple):
     forgotten: str = ""
     act: Callable[[Job], object] = lambda job: None
     keys: tuple[str, ...] = ()
+
+
+def status(user: User, *words: str) -> Finished:
+    """Run ``mpipar status`` until Slurm can be asked: on a busy machine it may not answer in
+    time.
+    """
+    for _ in until("Slurm answers", PATIENCE):
+        told = user.mpipar("status", *words)
+        if "can't be asked" not in told.stderr:
+            return told
+    raise AssertionError  # not reached
 
 
 class Job:
@@ -104,8 +116,8 @@ class Job:
 
     def check(self, outcome: str, *, is_remembered: bool) -> None:
         """Check what is said of it: by status, for people and programs, and by --after."""
-        told = self.user.mpipar("status", self.number)
-        facts = json.loads(self.user.mpipar("status", "--json", self.number).stdout)
+        told = status(self.user, self.number)
+        facts = json.loads(status(self.user, "--json", self.number).stdout)
         assert facts["outcome"] in outcome.split(" or "), (self.name, facts)
         assert facts["state"] == (self.case.state if is_remembered else None), (self.name, facts)
         assert (facts["exit_code"] == 0) == (outcome == "done"), (self.name, facts)
@@ -261,7 +273,7 @@ def test_each_state_of_jobs_that_go_on(user: User, cluster: Cluster) -> None:
 
 
 def counts(user: User, number: str) -> dict[str, Any]:
-    found = json.loads(user.mpipar("status", "--json", number).stdout)
+    found = json.loads(status(user, "--json", number).stdout)
     outcomes = [task["outcome"] for task in found["tasks"]]
     return {outcome: outcomes.count(outcome) for outcome in outcomes}
 
