@@ -120,11 +120,44 @@ def _check_inputs(bound: BoundKernel, comm: Comm) -> None:
     if not any(isinstance(value, (str, Path, list, tuple)) for value in values):
         return
     problem = None
+    large: list[Path] = []
     if comm.is_root:
-        problem = _damaged(named_files(values))
-    problem = comm.bcast(problem)
+        paths = list(named_files(values))
+        problem = _damaged(paths)
+        large = _with_large_rows(paths, problem)
+    problem, large = comm.bcast((problem, large))
+    if large:
+        problem = _damaged_rows(large, comm)
     if problem is not None:
         raise BadInput(problem)
+
+
+def _with_large_rows(paths: list[Path], problem: str | None) -> list[Path]:
+    """Return the files whose rows are still to be compared, by all ranks; none after a problem."""
+    from mpipar.store.seal import has_large_rows
+
+    if problem is not None:
+        return []
+    return [path for path in paths if has_large_rows(path)]
+
+
+def _damaged_rows(paths: list[Path], comm: Comm) -> str | None:
+    """Return what is to be said of files, if one has rows that aren't what was sealed.
+
+    Collective over comm: each rank looks at a part of them.
+    """
+    from mpipar.store.sealed_rows import check_rows
+
+    found = None
+    try:
+        for path in paths:
+            check_rows(path, comm.rank, comm.size)
+    except BadInput as error:
+        found = str(error)
+    except OSError:
+        pass  # told by what reads it
+    problems = filter(None, comm.gather(found))
+    return comm.bcast(next(problems, None))
 
 
 def _damaged(paths: Iterable[Path]) -> str | None:

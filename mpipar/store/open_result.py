@@ -23,6 +23,7 @@ from mpipar.store.look import look
 from mpipar.store.progress import ATTEMPTS, Progress, signature
 from mpipar.store.script_result import ScriptResult
 from mpipar.store.script_summary import ScriptSummary
+from mpipar.store.sealed_rows import sealed_rows
 from mpipar.store.stored_rows import OpenRows
 from mpipar.store.summary import Study, Summary, Table, Unfinished
 
@@ -119,11 +120,16 @@ class StoredResult(OfRun):
         self.path = summary.path
         # A file of Python's own: HDF5 would have it locked, and so the run begun anew refused.
         self._bytes = self.path.open("rb")
+        try:
+            sealed = sealed_rows(self.path, self._bytes)
+        except BadInput:
+            self._bytes.close()
+            raise
         self.file = file = h5py.File(self._bytes, "r")
         self.run: RunRecord = summary.run
         self.created = summary.provenance.created
         self.datasets: Mapping[str, OpenRows] = {
-            rows.name: OpenRows(file, summary.path, rows.name) for rows in summary.rows
+            rows.name: OpenRows(file, summary.path, rows.name, sealed) for rows in summary.rows
         }
         self._summary = summary
 

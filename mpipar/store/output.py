@@ -43,8 +43,10 @@ from mpipar.store.output_place import may_write
 from mpipar.store.result import fill
 from mpipar.store.row_checks import look_through, without
 from mpipar.store.row_joining import complete
+from mpipar.store.row_pieces import pieces_in_place
 from mpipar.store.rows import Rows
 from mpipar.store.seal import check_seal, seal
+from mpipar.store.sealed_rows import check_rows
 
 _LIMITS_OF_HDF5 = (OSError, RuntimeError, TypeError, ValueError, OverflowError)
 
@@ -201,9 +203,9 @@ class OutputFile:
         if self.rows is None:
             aside = self._folder / "aside.h5"
             write_hdf5(aside, lambda file: self._put_all(file, result))
+            seal(aside)
         else:
             aside = self._write_with_rows(self.rows, result)
-        seal(aside)
         self._replace_by(aside)
 
     def _write_with_rows(self, rows: Rows, result: Result) -> Path:
@@ -215,8 +217,10 @@ class OutputFile:
             shutil.copyfile(rows.base, aside)
         skipped = [block.block for block in result.skipped]
         with h5py.File(aside, "r+") as file:
-            complete(rows, file, result.plan, skipped)
+            pieces = complete(rows, file, result.plan, skipped)
             self._put_all(file, result)
+        pieces |= pieces_in_place(rows, result.plan, aside)
+        seal(aside, pieces)
         return aside
 
     def _put_all(self, file: h5py.File, result: Result) -> None:
@@ -262,6 +266,7 @@ class OutputFile:
         self.finished = state.finished and not state.done.skipped
         if state.finished:
             check_seal(self._path)
+            check_rows(self._path)
         if self.finished:
             self.base = state.done
             self._keep_folder = False

@@ -20,8 +20,10 @@ from mpipar.core.plan import Plan
 from mpipar.core.reduction import Array, Dataset
 from mpipar.core.row_types import common_dtype, converted, exact_dtype, joined
 from mpipar.store.hdf5_types import in_hdf5
+from mpipar.store.row_pieces import as_pieces, piece_of
 from mpipar.store.row_records import Record, records
 from mpipar.store.rows import Rows
+from mpipar.store.seal import Pieces
 from mpipar.store.wide import ColumnGroup, fits_one_type
 
 _MOST_OPEN = 64  # parts
@@ -36,7 +38,7 @@ def complete(
     file: h5py.File,
     plan: Plan,
     skipped: list[int],
-) -> None:
+) -> dict[str, Pieces]:
     """Put all rows into ``file``, which is ``rows.base`` opened: those in place are there, the
     others are joined.
 
@@ -48,15 +50,25 @@ def complete(
         The blocks of the run: fewer than planned at first, if it ended early.
     skipped : list of int
         Blocks that have no rows; rows that stand for items are NaN, or 0 for whole numbers.
+
+    Returns
+    -------
+    dict
+        {name of a dataset: the pieces that it was joined of}, of those that lie in the file as
+        they do in memory.
     """
+    pieces = {}
     there = _records(rows.folder)
     for number, dataset in enumerate(rows.datasets):
         if dataset.name in file:
             made = file[dataset.name]
             _fill_gaps(made, dataset, plan, skipped)
         else:
-            made = _join(rows, file, dataset, there[number], plan, skipped)
+            made, joined_of = _join(rows, file, dataset, there[number], plan, skipped)
+            if joined_of:
+                pieces[dataset.name] = as_pieces(joined_of)
         made.attrs.update(units=dataset.units, description=dataset.description)
+    return pieces
 
 
 def _fill_gaps(
@@ -90,8 +102,8 @@ def _join(
     found: dict[int, Record],
     plan: Plan,
     skipped: list[int],
-) -> Any:
-    """Make a dataset of the records of all blocks, in block order."""
+) -> tuple[Any, list[tuple[int, int, int]]]:
+    """Make a dataset of the records of all blocks, in block order; return it, and its pieces."""
     missing = plan.n_blocks - len(found) - len(skipped)
     if missing > 0:
         raise OSError(f"{missing} blocks have no rows of {dataset.name!r}")
@@ -114,13 +126,20 @@ def _join(
     else:
         made = ColumnGroup(file, dataset.name, n, stored, settings)
         at_once = _JOINED_OF_COLUMNS
+    is_one = isinstance(made, h5py.Dataset)
+    is_in_one_piece = is_one and not settings
+    is_as_in_memory = is_in_one_piece and not stored.hasobject
+    pieces = []
     position = 0
     blocks = _blocks(found, stand_ins, dtype, rows.run)
-    for piece in _in_pieces(blocks, at_once):
-        end = position + len(piece)
-        made[position:end] = piece.astype(made.dtype, copy=False)
+    for joined_rows in _in_pieces(blocks, at_once):
+        end = position + len(joined_rows)
+        piece = joined_rows.astype(made.dtype, copy=False)
+        made[position:end] = piece
+        if is_as_in_memory:
+            pieces.append(piece_of(piece))
         position = end
-    return made
+    return made, pieces
 
 
 def _settings(*, compress: bool) -> dict[str, Any]:

@@ -36,7 +36,20 @@ _SPOILT = b"mpipar-x"
 _OLD = b"mpipar-2"  # of versions that had no checksums
 _COLUMNS = 509
 _ROW = 8 * _COLUMNS
-_CHUNK = 2**20  # fewer pages than there are columns
+CHUNK = 2**20  # fewer pages than there are columns
+"""Bytes that :func:`digest` takes at once: of as many, or a multiple, it can go on later."""
+
+NOTES = np.dtype(
+    [
+        ("mark", "S8"),
+        ("block", "<u8"),
+        ("number", "<u8"),
+        ("header", "<u8"),
+        ("size", "<u8"),
+        ("checksum", "<u4"),
+    ]
+)
+"""The head of a record, as NumPy reads many."""
 
 
 class Record(NamedTuple):
@@ -164,6 +177,21 @@ def records(path: Path) -> Iterator[Record]:
                 yield record
 
 
+def notes(path: Path) -> npt.NDArray[Any]:
+    """Return what is told of rows that are in their place: block, number, size and checksum."""
+    data = path.read_bytes()
+    count = len(data) // NOTES.itemsize
+    heads: npt.NDArray[Any] = np.frombuffer(data, NOTES, count)
+    is_note = (heads["mark"] == _ELSEWHERE) & (heads["header"] == 0)
+    noted: npt.NDArray[Any] = heads[is_note]
+    return noted
+
+
+def start_of(block: int, number: int, size: int, run: str) -> int:
+    """Return what the checksum starts from of rows that are in their place."""
+    return _start(_ELSEWHERE, block, number, b"", size, run)
+
+
 def spoil(record: Record) -> None:
     """Mark a record as one that doesn't count. Raises OSError."""
     _write_mark(record.path, record.start, _SPOILT)
@@ -229,15 +257,20 @@ def _checksum(
     rows: Bytes,
     run: str,
 ) -> int:
-    head = _WITHOUT_CHECKSUM.pack(
-        mark,
-        block,
-        number,
-        len(header),
-        len(rows),
-    )
-    known = head + header + run.encode()
-    return digest(rows, zlib.crc32(known))
+    start = _start(mark, block, number, header, len(rows), run)
+    return digest(rows, start)
+
+
+def _start(
+    mark: bytes,
+    block: int,
+    number: int,
+    header: bytes,
+    size: int,
+    run: str,
+) -> int:
+    head = _WITHOUT_CHECKSUM.pack(mark, block, number, len(header), size)
+    return zlib.crc32(head + header + run.encode())
 
 
 def digest(data: Bytes, start: int = 0) -> int:
@@ -247,8 +280,8 @@ def digest(data: Bytes, start: int = 0) -> int:
     changed places have their words in other columns. These sums, and what is left of a chunk, have
     a CRC-32.
     """
-    for begin in range(0, len(data), _CHUNK):
-        chunk = data[begin : begin + _CHUNK]
+    for begin in range(0, len(data), CHUNK):
+        chunk = data[begin : begin + CHUNK]
         whole = len(chunk) // _ROW * _ROW
         if whole:
             words = chunk[:whole].view(np.uint64)

@@ -4,6 +4,12 @@ HDF5 reads nothing behind the end of its own data, and cuts it off when it chang
 there is no seal any more, and nothing is compared. Damage is found before HDF5 has read a byte; it
 could go round in a damaged heap for ever. The seal is there twice, further apart than a page, so
 that what damages one leaves the other.
+
+Large rows are left out of the checksum of the whole, as reading them takes long. Their pieces have
+checksums of their own, made by those who wrote them, and compared by those who read them
+(:mod:`mpipar.store.sealed_rows`)::
+
+    what HDF5 has written  checksums of pieces  seal  seal
 """
 
 from __future__ import annotations
@@ -12,9 +18,9 @@ import io
 import json
 import os
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -24,27 +30,91 @@ from mpipar.store.row_records import digest
 _MARK = b"mpipar-seal "
 _APART = 8192
 _AT_ONCE = 2**24
-_LARGE = 2**26  # bytes of rows that are left out, as reading them takes long
+LARGE = 2**26
+"""Rows of more bytes have checksums of their own."""
 
+PIECE = np.dtype([("size", "<u8"), ("start", "<u4"), ("checksum", "<u4")])
+"""A piece of rows: its bytes, what its checksum starts from, and its checksum."""
 
 Bytes = np.ndarray[tuple[int], np.dtype[np.uint8]]
+Pieces = np.ndarray[tuple[int], np.dtype[np.void]]
 
 
-def seal(path: Path, *, all_of_it: bool = False) -> None:
-    """Put a seal on a file that HDF5 has closed; on large rows, too, if ``all_of_it`` is to be
-    sealed. Raises OSError.
+class Large(NamedTuple):
+    """Rows that are left out of the checksum of the whole: where they begin, and their pieces."""
+
+    place: int
+    pieces: Pieces
+
+
+def seal(path: Path, told: Mapping[str, Pieces] | None = None) -> None:
+    """Put a seal on a file that HDF5 has closed. Raises OSError.
+
+    Parameters
+    ----------
+    path : Path
+    told : mapping, optional
+        {name of a dataset: its pieces}; such a dataset isn't read if it is large.
     """
     length = path.stat().st_size
-    has_large = length > _LARGE and not all_of_it
-    left_out = _large_rows(path) if has_large else []
+    large = []
+    if told and length > LARGE:
+        large = _large_rows(path, told)
+    left_out = []
+    counts = []
+    tables = b""
+    for place, pieces in large:
+        size = int(pieces["size"].sum())
+        left_out.append([place, size])
+        counts.append(len(pieces))
+        tables += pieces.tobytes()
     with path.open("r+b") as file:
-        checksum = _digest(_in_file(file), length, left_out)
-        about = {"length": length, "left_out": left_out, "digest": checksum}
+        parts = _in_file(file)
+        about = {
+            "length": length,
+            "left_out": left_out,
+            "digest": _digest(parts, length, left_out),
+            "pieces": counts,
+            "of_pieces": zlib.crc32(tables),
+        }
         data = json.dumps(about).encode()
         one = _MARK + b"%08x %08x " % (len(data), zlib.crc32(data)) + data
         one += bytes(-len(one) % _APART)
         file.seek(length)
-        file.write(one + one)
+        file.write(tables + one + one)
+
+
+def has_large_rows(path: Path) -> bool:
+    """Return whether a file has rows that :func:`check_seal` doesn't compare."""
+    try:
+        with path.open("rb") as file:
+            about = _seal_of(file)
+    except OSError:
+        return False
+    return bool(about and about.get("pieces"))
+
+
+def large_rows(path: Path, file: BinaryIO) -> list[Large]:
+    """Return the rows of an open file that :func:`check_seal` doesn't compare. Raises BadInput if
+    their checksums are damaged, OSError.
+    """
+    about = _seal_of(file)
+    counts = about.get("pieces") if about else None
+    if about is None or not counts:  # files of older versions have none
+        return []
+    file.seek(about["length"])
+    tables = file.read(PIECE.itemsize * sum(counts))
+    if zlib.crc32(tables) != about["of_pieces"]:
+        raise damaged(path)
+    pieces = np.frombuffer(tables, PIECE)
+    found = []
+    begin = 0
+    for count, (place, _) in zip(counts, about["left_out"], strict=True):
+        end = begin + count
+        own = pieces[begin:end]
+        found.append(Large(place, own))
+        begin = end
+    return found
 
 
 def check_seal(path: Path) -> bool:
@@ -71,65 +141,70 @@ def sealed_bytes(path: Path) -> bytes | None:
     return data
 
 
-def _compare(path: Path, about: dict[str, Any], size: int, pieces: _Pieces) -> None:
+def _compare(path: Path, about: dict[str, Any], size: int, parts: _Parts) -> None:
     """Raise BadInput if a file isn't as its seal says."""
     length = about["length"]
-    if size < length or _digest(pieces, length, about["left_out"]) != about["digest"]:
-        raise BadInput(
-            f"{str(path)!r} is damaged: it isn't what mpipar has written (its checksum is another)"
-        )
+    if size < length or _digest(parts, length, about["left_out"]) != about["digest"]:
+        raise damaged(path)
 
 
-def _large_rows(path: Path) -> list[list[int]]:
-    """Return [place, bytes] of datasets that are stored in one piece, and large."""
+def damaged(path: Path) -> BadInput:
+    """Return what is to be raised of a file that isn't as its seal says."""
+    return BadInput(
+        f"{str(path)!r} is damaged: it isn't what mpipar has written (its checksum is another)"
+    )
+
+
+def _large_rows(path: Path, told: Mapping[str, Pieces]) -> list[Large]:
+    """Return the datasets that are large, stored in one piece, and told of as a whole."""
     import h5py  # takes time to load; a seal is read without it
 
     found = []
     with h5py.File(path, "r", locking=False) as file:
-        for name in file:
-            item = file[name]
-            if (
-                isinstance(item, h5py.Dataset)
-                and item.nbytes > _LARGE
-                and item.id.get_offset() is not None
-            ):
-                found.append([item.id.get_offset(), item.id.get_storage_size()])
-    return sorted(found)
+        for name, pieces in told.items():
+            dataset = file[name].id
+            place = dataset.get_offset()
+            size = dataset.get_storage_size()
+            told_size = pieces["size"].sum()
+            is_whole = place is not None and told_size == size
+            if is_whole and size > LARGE:
+                found.append(Large(place, pieces))
+    return sorted(found, key=lambda one: one.place)
 
 
-_Pieces = Callable[[int, int], Iterator[Bytes]]
+_Parts = Callable[[int, int], Iterator[Bytes]]
 """Gives what is from one place to another, some at a time."""
 
 
-def _digest(pieces: _Pieces, length: int, left_out: list[list[int]]) -> int:
+def _digest(parts: _Parts, length: int, left_out: list[list[int]]) -> int:
     """Return the checksum of so many bytes, but for places that are left out."""
     checksum = 0
     position = 0
     for place, size in [*left_out, [length, 0]]:
-        for piece in pieces(position, place):
-            checksum = digest(piece, checksum)
+        for part in parts(position, place):
+            checksum = digest(part, checksum)
         position = place + size
     return checksum
 
 
-def _in_file(file: BinaryIO) -> _Pieces:
-    def pieces(start: int, stop: int) -> Iterator[Bytes]:
+def _in_file(file: BinaryIO) -> _Parts:
+    def parts(start: int, stop: int) -> Iterator[Bytes]:
         file.seek(start)
         while start < stop and (data := file.read(min(_AT_ONCE, stop - start))):
             start += len(data)
             yield np.frombuffer(data, np.uint8)
 
-    return pieces
+    return parts
 
 
-def _in_memory(data: bytes) -> _Pieces:
+def _in_memory(data: bytes) -> _Parts:
     whole = np.frombuffer(data, np.uint8)
 
-    def pieces(start: int, stop: int) -> Iterator[Bytes]:
+    def parts(start: int, stop: int) -> Iterator[Bytes]:
         for begin in range(start, stop, _AT_ONCE):
             yield whole[begin : min(begin + _AT_ONCE, stop)]
 
-    return pieces
+    return parts
 
 
 def _seal_of(file: BinaryIO) -> dict[str, Any] | None:

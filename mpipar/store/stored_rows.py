@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mpipar.core.reduction import Array
+from mpipar.store.sealed_rows import SealedRows, bytes_of, sealed_rows
 from mpipar.store.wide import StoredColumns
 
 Stored: TypeAlias = h5py.Dataset | StoredColumns
@@ -40,9 +41,27 @@ class LazyRows(ABC):
     def _stored(self) -> AbstractContextManager[Stored]:
         """Give what reads the rows."""
 
+    @abstractmethod
+    def _sealed(self) -> AbstractContextManager[Mapping[int, SealedRows]]:
+        """Give the rows that are to be compared with their checksums, by their places."""
+
     def __getitem__(self, selection: Any) -> Array:
         with self._stored() as stored:
+            self._check(stored, selection)
             return as_text(np.asarray(stored[selection]))
+
+    def _check(self, stored: Stored, selection: Any) -> None:
+        """Raise BadInput if what is selected is in large rows that are damaged."""
+        if not isinstance(stored, h5py.Dataset):
+            return
+        with self._sealed() as sealed:
+            place = stored.id.get_offset()
+            rows = sealed.get(place)
+            if rows is None:
+                return
+            size = stored.id.get_storage_size()
+            begin, end = bytes_of(selection, stored.shape, size)
+            rows.check(begin, end)
 
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> Array:
         rows = self[:]
@@ -79,6 +98,11 @@ class StoredRows(LazyRows):
         with h5py.File(self.path, "r") as file:
             yield _in(file, self.name)
 
+    @contextmanager
+    def _sealed(self) -> Iterator[Mapping[int, SealedRows]]:
+        with self.path.open("rb") as file:
+            yield sealed_rows(self.path, file)
+
 
 class OpenRows(LazyRows):
     """The rows of a dataset in a file that is open.
@@ -90,16 +114,28 @@ class OpenRows(LazyRows):
         Its name.
     name : str
         The dataset.
+    sealed : mapping
+        {place: rows} of those that are to be compared with their checksums.
     """
 
-    def __init__(self, file: h5py.File, path: Path, name: str) -> None:
+    def __init__(
+        self,
+        file: h5py.File,
+        path: Path,
+        name: str,
+        sealed: Mapping[int, SealedRows],
+    ) -> None:
         super().__init__(path, name)
         self._file = file
+        self._large = sealed
 
     def _stored(self) -> AbstractContextManager[Stored]:
         if not self._file:
             raise ValueError(f"the result of {str(self.path)!r} was closed")
         return nullcontext(_in(self._file, self.name))
+
+    def _sealed(self) -> AbstractContextManager[Mapping[int, SealedRows]]:
+        return nullcontext(self._large)
 
 
 def _in(file: h5py.File, name: str) -> Stored:

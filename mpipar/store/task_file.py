@@ -362,7 +362,7 @@ class TaskStore:
         )
         aside = self._folder / "aside.h5"
         write_hdf5(aside, lambda file: task_tables.put(file, tasks))
-        seal(aside, all_of_it=True)
+        seal(aside)
         flush_to_disk(aside)
         os.replace(aside, self._path)
         flush_to_disk(self._path.parent)

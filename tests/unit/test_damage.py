@@ -8,7 +8,17 @@ import h5py
 import numpy as np
 import pytest
 
-from mpipar import BadInput, Concatenate, Dataset, Each, ExactSum, RunFailed, driver, run
+from mpipar import (
+    BadInput,
+    Concatenate,
+    Dataset,
+    Each,
+    ExactSum,
+    RunFailed,
+    driver,
+    open_result,
+    run,
+)
 from mpipar.inputs.dataset import open_dataset
 from mpipar.roots import roots
 from mpipar.store.look import look
@@ -222,3 +232,86 @@ def test_a_damaged_result_is_refused_as_an_input(tmp_path, monkeypatch, place):
     open_dataset.cache_clear()
     with pytest.raises(BadInput, match=r"run\.h5.* is damaged"):
         run(roots, f="x", input="run.h5:/rows")
+
+
+@driver(n="items", reduction=Dataset("rows", one_each=False), block=BLOCK)
+def of_a_kind(block, *, items: int = ITEMS, kind: str = "f8"):
+    stops(block)
+    return values_of(block).astype(np.dtype(kind, align=True))
+
+
+LARGE_ROWS = {
+    "in place": (in_place, {}),
+    "beside a sum": (beside_a_sum, {}),
+    "joined": (in_parts, {}),
+    **{f"joined {kind}": (of_a_kind, {"kind": kind}) for kind in (">f4", "?", "S9")},
+    "joined columns": (of_a_kind, {"kind": "i1,f8"}),
+    "joined text": (of_text, {}),
+}
+
+
+@pytest.fixture
+def small_is_large(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    for module in ("seal", "row_pieces"):
+        monkeypatch.setattr(f"mpipar.store.{module}.LARGE", 2**11)
+
+
+@pytest.mark.parametrize("kind", LARGE_ROWS)
+def test_damaged_large_rows_are_refused_wherever_they_are_read(small_is_large, kind):
+    kernel, parameters = LARGE_ROWS[kind]
+    run(kernel, **parameters, output="run.h5")
+    right = content(Path("run.h5"))
+    data = bytearray(Path("run.h5").read_bytes())
+    with open_result("run.h5") as result:
+        if kind != "joined text":  # plain h5py gives that as bytes
+            assert result.datasets["rows"][:].tolist() == right["rows"]
+        place = result.file["rows"].id.get_offset()
+        size = result.file["rows"].id.get_storage_size()
+    assert run(kernel, **parameters, output="run.h5", resume=True).evaluated_blocks == 0
+    for row in (0, ITEMS // 2, ITEMS - 1):
+        damaged = bytearray(data)
+        damaged[place + row * size // ITEMS] ^= 1
+        Path("bad.h5").write_bytes(damaged)
+        with pytest.raises(BadInput, match="damaged"), open_result("bad.h5") as result:
+            result.datasets["rows"][row]
+        with pytest.raises(BadInput, match="damaged"):
+            run(kernel, **parameters, output="bad.h5", resume=True)
+        if kind in ("in place", "joined"):
+            with pytest.raises(BadInput, match="damaged"):
+                run(roots, f="x", input="bad.h5:/rows")
+
+
+@pytest.mark.parametrize(
+    "damage", [damage for damage in DAMAGES if damage in ("flipped", "swapped")]
+)
+@pytest.mark.parametrize("seed", range(4))
+def test_no_damage_of_large_rows_is_read(small_is_large, damage, seed):
+    run(in_place, output="run.h5")
+    right = content(Path("run.h5"))["rows"]
+    data = DAMAGES[damage](bytearray(Path("run.h5").read_bytes()), random.Random(seed))
+    Path("run.h5").write_bytes(data)
+    try:
+        with open_result("run.h5") as result:
+            rows = result.datasets["rows"]
+            assert [*rows[:1000], *rows[1000:]] == right
+            assert rows[-1] == right[-1]
+            assert rows[[3, 5]].tolist() == [right[3], right[5]]
+    except BadInput:
+        return
+
+
+def test_large_rows_with_skipped_and_resumed_blocks_hold(small_is_large):
+    STOP.touch()
+    skipped = run(in_place, output="run.h5", on_error="skip")
+    assert len(skipped.skipped) == 1
+    with open_result("run.h5") as result:
+        assert np.isnan(result.datasets["rows"][:]).sum() == BLOCK
+    STOP.unlink()
+    run(in_place, output="run.h5", resume=True)
+    with open_result("run.h5") as result:
+        assert not np.isnan(result.datasets["rows"][:]).any()
+        assert (
+            result.datasets["rows"][BLOCK : BLOCK + 3].tolist()
+            == values_of(range(BLOCK, BLOCK + 3)).tolist()
+        )

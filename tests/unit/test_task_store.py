@@ -473,7 +473,7 @@ def changed(path, change):
     """Change a file by h5py, and put a right seal on it."""
     with h5py.File(path, "r+") as file:
         change(file)
-    seal(path, all_of_it=True)
+    seal(path)
 
 
 def put(name, data):
