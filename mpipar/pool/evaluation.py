@@ -51,6 +51,8 @@ class Batch(NamedTuple):
         How many frames the job's function has; 0 if the worker has it.
     forget : list of int
         Jobs that are over.
+    unit : int
+        How many tasks of the job make a chunk.
     """
 
     number: int
@@ -60,6 +62,7 @@ class Batch(NamedTuple):
     definitions: list[Any]
     function_frames: int
     forget: list[int]
+    unit: int = 1
 
 
 class Part(NamedTuple):
@@ -189,6 +192,8 @@ class Evaluation:
         to ``take``.
     seed : int or None
         Of random numbers.
+    begin_chunk : callable, optional
+        Called with the number of a task's chunk before it begins.
     takes_exit : bool
         Whether a SystemExit is an outcome as other exceptions are, or ends the worker.
     has_broken : bool
@@ -202,6 +207,7 @@ class Evaluation:
         call: Callable[[Iterator[Any], Callable[[Any], None]], None],
         seed: int | None,
         *,
+        begin_chunk: Callable[[int], None] | None = None,
         takes_exit: bool = False,
         has_broken: bool = False,
     ) -> None:
@@ -214,6 +220,8 @@ class Evaluation:
         self._source: Iterator[Any] = map(deque.popleft, repeat(self._waiting, len(items)))
         if seed is not None:
             self._source = self._seeded(self._source, seed)
+        if begin_chunk is not None:
+            self._source = self._in_chunks(self._source, begin_chunk)
         if has_broken:
             self._source = map(checked, self._source)
         self._lock = threading.Lock()  # of what follows
@@ -277,6 +285,15 @@ class Evaluation:
 
         for index, item in zip(self.batch.indices, items, strict=False):
             seeds.seed((seed, self.batch.job, index))
+            yield item
+
+    def _in_chunks(
+        self,
+        items: Iterator[Any],
+        begin_chunk: Callable[[int], None],
+    ) -> Iterator[Any]:
+        for index, item in zip(self.batch.indices, items, strict=False):
+            begin_chunk(index // self.batch.unit)
             yield item
 
 

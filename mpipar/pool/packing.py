@@ -105,6 +105,7 @@ def message(
         [each._replace(pickled=b"") for each in definitions],
         len(function),
         slot.forget,
+        job.unit,
     )
     slot.forget = []
     head = pickle.dumps(tuple(told))

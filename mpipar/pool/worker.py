@@ -45,6 +45,7 @@ from mpipar.pool.evaluation import (
     portable,
 )
 from mpipar.pool.inheritance import Inherited
+from mpipar.pool.job_function import JobFunction
 from mpipar.pool.module_changes import Change
 from mpipar.pool.module_sharing import Shared
 from mpipar.pool.salvage import Broken
@@ -226,6 +227,9 @@ def _set_up_process(setup: Setup, number: int) -> None:
         sys.modules["numpy.random"].seed()
 
 
+_NONE = JobFunction([bytearray(pickle.dumps(None))])
+
+
 class _Worker:
     def __init__(
         self,
@@ -239,7 +243,7 @@ class _Worker:
         self._in_thread = in_thread
         self._set_up = set_up
         self._define = define
-        self._functions: dict[int, Any] = {}  # {number of a job: its function}
+        self._functions: dict[int, JobFunction] = {}  # {number of a job: its function}
         self._seed: int | None = None
         self._takes_exit = False
 
@@ -289,9 +293,9 @@ class _Worker:
                 self._define([each._replace(pickled=bytes(frame)) for each, frame in pairs])
             frames = frames[count:]
             if batch.function_frames:
-                self._functions[batch.job] = _loaded(frames[: batch.function_frames])
-            function = self._functions.get(batch.job)
-            if isinstance(function, _Unloadable):
+                self._functions[batch.job] = JobFunction(frames[: batch.function_frames])
+            function = self._functions.get(batch.job, _NONE)
+            if function.error is not None:
                 raise function.error
             broken_before = Broken.made
             items = list(by_value.loads_each(frames[batch.function_frames :]))
@@ -303,22 +307,15 @@ class _Worker:
         call = _CALLS[batch.kind]
         if self._mailbox.has_returned(batch):
             items.clear()
-        evaluate = functools.partial(call, function)
+        evaluate = functools.partial(call, function.current)
         has_broken = Broken.made != broken_before
         evaluation = Evaluation(
-            batch, items, evaluate, self._seed, takes_exit=self._takes_exit, has_broken=has_broken
+            batch,
+            items,
+            evaluate,
+            self._seed,
+            begin_chunk=function.begin if function.has_state else None,
+            takes_exit=self._takes_exit,
+            has_broken=has_broken,
         )
         evaluation.run(overseer)
-
-
-class _Unloadable(NamedTuple):
-    """What a function is that can't be unpickled here."""
-
-    error: Exception
-
-
-def _loaded(frames: Message) -> Any:
-    try:
-        return by_value.loads(frames)
-    except Exception as error:
-        return _Unloadable(error)
