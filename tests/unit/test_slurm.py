@@ -517,6 +517,14 @@ def test_every_state_has_a_kind_and_a_new_one_is_not_taken_for_ended(fake):
     )
 
 
+@pytest.mark.parametrize("ask", [scontrol.requeue, scontrol.end])
+def test_a_job_outlives_an_answer_in_another_encoding(fake, ask):
+    for program in ("scontrol", "scancel"):
+        said = "#!/bin/sh\nprintf 'error: refus\\351\\n' >&2\nexit 1\n"
+        (fake.folder / program).write_text(said)
+    assert ask("1").problem == "error: refus\N{REPLACEMENT CHARACTER}"
+
+
 def test_programs_have_no_input(fake):
     (fake.folder / "squeue").write_text("#!/bin/sh\nread line\necho $line\n")
     assert states(["1", "2"]) == {}

@@ -55,7 +55,12 @@ def _ask(*command: str) -> Answer:
     words = " ".join(command)
     try:
         ended = subprocess.run(
-            command, capture_output=True, text=True, check=False, timeout=_ANSWER_SECONDS
+            command,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            check=False,
+            timeout=_ANSWER_SECONDS,
         )
     except subprocess.TimeoutExpired:
         return Answer(words, _IN_TIME, is_away=True)
