@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from mpipar.store.array_digests import digest_of_numbers, is_masked, metadata_of
+from mpipar.store.by_name import content_of_named
 from mpipar.store.class_parts import name_of
 from mpipar.store.own_code import module_of
 from mpipar.store.pickling import BY_VALUE, PROTOCOL, fresh, reduced_by_pickle
@@ -350,6 +351,9 @@ class ValueWriter:
         if isinstance(reduced, str):
             self.put(NAMED, str(getattr(value, "__module__", "")), reduced)
             self.write(type(value))
+            content = content_of_named(value)
+            if content is not None:
+                self.write(content)
             return
         make, arguments, *rest = reduced
         state, items, pairs, *more = [*rest, None, None, None][:4]

@@ -538,6 +538,34 @@ KINDS = {
         "('a',)",
         "('b',)",
     ),
+    "new type": (
+        "import typing\nN = typing.NewType('N', int)\ndef task(x): return N.__supertype__(x)",
+        "int)",
+        "str)",
+    ),
+    "bound of a type variable": (
+        "import typing\nT = typing.TypeVar('T', bound=int)\ndef task(x): return T.__bound__",
+        "=int",
+        "=str",
+    ),
+    "object that is pickled by its name": (
+        "class S:\n    def __reduce__(self): return 'ONE'\n"
+        "    def m(self, x): return self.k\nONE = S()\nONE.k = 1\ntask = ONE.m",
+        "k = 1",
+        "k = 2",
+    ),
+    "slots of one": (
+        "class S:\n    __slots__ = ('k',)\n    def __reduce__(self): return 'ONE'\n"
+        "ONE = S()\nONE.k = 1\ndef task(x): return [ONE][0].k",
+        "k = 1",
+        "k = 2",
+    ),
+    "one of copyreg's": (
+        "import copyreg\nclass S: pass\ncopyreg.pickle(S, lambda s: 'ONE')\nONE = S()\nONE.k = 1\n"
+        "def task(x, one=ONE): return one.k",
+        "k = 1",
+        "k = 2",
+    ),
     "name mangling": (
         "class A:\n    def m(self, x): return self.__p\n    _A__p = 1\n    _B__p = 2\n"
         "def task(x): return C().m(x)\nC = A",

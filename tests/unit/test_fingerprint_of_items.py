@@ -275,6 +275,13 @@ def test_what_is_equal_has_the_same_fingerprint(one, other):
     assert of(one) == of(other)
 
 
+class Only(list):
+    """A list that is pickled by a name, which says nothing of what is in it."""
+
+    def __reduce__(self):
+        return "ONLY"
+
+
 @pytest.mark.parametrize(
     "value",
     [
@@ -285,6 +292,7 @@ def test_what_is_equal_has_the_same_fingerprint(one, other):
         np.frompyfunc(abs, 1, 1),
         [1, {"a": iter("ab")}, threading.local()],
         Point(1, mp.Value("i")),
+        Only([1]),
     ],
 )
 def test_what_pickle_refuses_is_refused(value):
