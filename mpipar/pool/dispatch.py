@@ -26,6 +26,7 @@ from mpipar.pool.losses import Losses
 from mpipar.pool.outcomes import error_of_initializer, outcomes_of
 from mpipar.pool.packing import Packing, message
 from mpipar.pool.slot import Handed, Slot, Slots
+from mpipar.pool.staff import Staff
 from mpipar.pool.streaming_job import FedJob
 from mpipar.pool.worker_manager import Event, Order
 from mpipar.runtime.channel import Frames
@@ -57,6 +58,8 @@ class Dispatch:
 
     Attributes
     ----------
+    staff : Staff
+        The workers.
     size : int
         Number of worker processes in all ranks.
     names : dict
@@ -78,7 +81,8 @@ class Dispatch:
         recall: Recall | None = None,
     ) -> None:
         self.number, self.retries, self.recall = number, retries, recall
-        self._order, self._hosts = order, hosts
+        self.staff = Staff(number, order)
+        self._hosts = hosts
         self.units = math.inf if max_tasks is None else max_tasks
         self.definitions = Definitions()  # its own: a new pool sees what was changed in place
         self._packing = Packing(self.definitions)
@@ -95,17 +99,11 @@ class Dispatch:
         self.error: BaseException | None = None  # why nothing can be done any more
         self.broken_by: BaseException | None = None
         self.ended = threading.Event()
-        self._ranks: list[int] = []  # that live
         self._batch_numbers = itertools.count()
 
     def open(self, workers: dict[int, int], setup: bytes, script: bytes) -> None:
-        """Start so many workers in each rank."""
-        self._ranks = list(workers)
-        first = 0
-        for rank, count in workers.items():
-            numbers = f"{count} {first} {sum(workers.values())}".encode()
-            self._order(rank, Order(worker_manager.OPEN, self.number), [numbers, setup, script])
-            first += count
+        """Have so many workers in each rank; they start when they get a task, or are to."""
+        self.staff.open(workers, setup, script)
         self.slots.open(workers, self.names, self.units)
 
     def add(self, job: Job) -> None:
@@ -162,13 +160,9 @@ class Dispatch:
     def terminate(self) -> None:
         """End the workers at once."""
         if not self.ended.is_set():
-            self._end_workers(worker_manager.KILL)
+            self.staff.end()
             self._cancel(_over())
             self._end()
-
-    def _end_workers(self, how: str) -> None:
-        for rank in self._ranks:
-            self._order(rank, Order(how, self.number), ())
 
     def _cancel(self, error: BaseException) -> None:
         for job in [*self.jobs.values(), self.calls]:
@@ -210,7 +204,7 @@ class Dispatch:
         if self.jobs or self.calls.unfinished:
             return
         if not self.ended.is_set():
-            self._end_workers(worker_manager.CLOSE)
+            self.staff.end(worker_manager.CLOSE)
         self._end()
 
     def _give(self, slot: Slot) -> bool:
@@ -264,8 +258,7 @@ class Dispatch:
         batch = Handed(number, job, indices, pickled.lent, is_short=is_short)
         slot.units -= -(-len(indices) // job.unit)
         slot.batches.append(batch)
-        frames = message(batch, slot, stamp, pickled.frames)
-        self._order(slot.rank, Order(worker_manager.SEND, self.number, slot.number), frames)
+        self.staff.send(slot, message(batch, slot, stamp, pickled.frames))
         return True
 
     def _dont_send(self, job: Job, indices: Any, problem: BaseException) -> None:
@@ -299,7 +292,7 @@ class Dispatch:
         """End all, as workers can't start."""
         error = error_of_initializer(frames)
         self.error = self.broken_by = error
-        self._end_workers(worker_manager.KILL)
+        self.staff.end()
         self._cancel(error)
         self.slots.drop()
 
@@ -352,7 +345,7 @@ class Dispatch:
 
     def _renew(self, slot: Slot) -> None:
         """Have a worker replaced that has done as many tasks as it may."""
-        self._order(slot.rank, Order(worker_manager.RETIRE, self.number, slot.number), ())
+        self.staff.renew(slot)
         slot.begin(self.names, self.units)
 
     def _end_job(self, job: Job) -> None:
@@ -364,7 +357,7 @@ class Dispatch:
 
     def lose(self, rank: int) -> None:
         """Go on without a rank."""
-        self._ranks.remove(rank)
+        self.staff.lose(rank)
         for slot in self.slots.lose(rank):
             self._requeue(slot, "its rank was lost")
         self.size = max(1, len(self.slots.by_place))

@@ -162,6 +162,8 @@ class Engine(threading.Thread):
             next(self._numbers), calls_number, self._order, self.hosts, retries, max_tasks, recall
         )
         dispatch.size = sum(workers)
+        # an initializer may do what can be seen, or fail
+        may_start_late = recall is not None and recall.knows_tasks and initializer is None
         environment = _changed_environment()
         script = self._script(environment, dispatch)
         setup = self._setup(dispatch, initializer, environment, takes_exit=takes_exit)
@@ -172,6 +174,8 @@ class Engine(threading.Thread):
             self._pools[dispatch.number] = dispatch
             in_ranks = {rank: workers[rank] for rank in self._ranks()}
             dispatch.open(in_ranks, setup, script)
+            if not may_start_late:
+                dispatch.staff.start()
 
         self.post(dispatch, open_pool)
         return Session(self, dispatch)

@@ -54,6 +54,16 @@ class KeepOptions:
         """Whether anything is to be kept or known."""
         return self.output is not None or bool(self.known)
 
+    @property
+    def may_know_tasks(self) -> bool:
+        """Whether outcomes of an earlier run may be there."""
+        if self.known:
+            return True
+        if self.output is None or not self.resume:
+            return False
+        log = Path(f"{self.output}.parts")
+        return self.output.exists() or log.exists()
+
     def check(self) -> None:
         """Raise BadInput for options that don't go together."""
         if self.output is not None:

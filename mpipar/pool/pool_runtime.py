@@ -41,6 +41,7 @@ class PoolRuntime:
         self._workers: int | str | None = None
         self._seed: int | None = None
         self._stand_in: Callable[[], None] | None = None
+        self._is_patient = False
         self._recall: MakeRecall | None = None
         self.is_ending = False
         self._before_end: list[Callable[[], None]] = []
@@ -50,6 +51,8 @@ class PoolRuntime:
         workers: int | str | None,
         seed: int | None,
         stand_in: Callable[[], None],
+        *,
+        is_patient: bool = False,
     ) -> None:
         """Prepare for a script as it is.
 
@@ -61,7 +64,10 @@ class PoolRuntime:
             Of random numbers in tasks.
         stand_in : callable
             Called in each worker: lets the names that scripts use stand for mpipar's.
+        is_patient : bool
+            Whether no worker may be wanted, as all tasks may be known.
         """
+        self._is_patient = is_patient
         self._workers = workers
         self._seed = seed
         self._stand_in = stand_in
@@ -126,7 +132,7 @@ class PoolRuntime:
         if "numpy.random" in sys.modules:
             preload.append("numpy.random")
         with one_thread():
-            child.prepare(*preload)
+            child.prepare(*preload, is_patient=self._is_patient)
         return world()
 
     def before_end(self, action: Callable[[], None]) -> None:

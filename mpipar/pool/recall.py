@@ -65,6 +65,11 @@ class Recall:
         self._expected: dict[int, Task] = {}
         self._span: Span | None = None  # of what came last
 
+    @property
+    def knows_tasks(self) -> bool:
+        """Whether anything is known, of whatever function."""
+        return self._memory.known.tasks > 0
+
     # What the script's threads call.
 
     def items(

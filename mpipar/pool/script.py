@@ -87,7 +87,12 @@ def prepare(
     else:
         sys.path[0] = os.path.dirname(os.path.realpath(target))
     outlive_warning()
-    process_runtime.configure(workers, seed, patch_multiprocessing.install)
+    process_runtime.configure(
+        workers,
+        seed,
+        patch_multiprocessing.install,
+        is_patient=keep.may_know_tasks,
+    )
     comm = process_runtime.enter()
     keeping = None
     if keep.is_wanted:

@@ -68,6 +68,7 @@ class Session:
 
     def processes(self) -> list[ProcessView]:
         """Return the worker processes, when all have started."""
+        self._post(self._dispatch.staff.start)
         return views(self._dispatch)
 
     @property

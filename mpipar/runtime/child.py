@@ -19,7 +19,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from multiprocessing import connection, forkserver, reduction, spawn, util
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -37,18 +37,22 @@ _PR_SET_PDEATHSIG = 1  # of <sys/prctl.h>
 
 # names, for the fork server alone, the file of what it is to do before its next child
 _ERRAND = "MPIPAR_ERRAND"
+# names, for it alone, the modules that it is to import before its first child
+_IMPORTS = "MPIPAR_IMPORTS"
 
 _environment: dict[str, str] = {}  # of the fork server
 _errand_file = ""
 
 
-def prepare(*preload: str) -> None:
+def prepare(*preload: str, is_patient: bool = False) -> None:
     """Start the fork server, unless it runs. To be called before MPI is initialised.
 
     Parameters
     ----------
     *preload : str
         Modules that all children import: the fork server imports them once.
+    is_patient : bool
+        Whether it does so when the first child is wanted, as perhaps none will be.
 
     Raises
     ------
@@ -60,11 +64,13 @@ def prepare(*preload: str) -> None:
         getattr(main, "__file__", None) or ""
     ):  # "<stdin>" is no file, and children would look for it
         vars(main).pop("__file__", None)
-    context.set_forkserver_preload([__name__, *preload])
+    at_once = [] if is_patient else preload
+    later = preload if is_patient else []
+    context.set_forkserver_preload([__name__, *at_once])
     unset = multiprocessing.get_start_method(allow_none=True) is None
     try:
         _have_short_folder()
-        with hidden_from_children(), _errands():
+        with hidden_from_children(), _errands(later):
             forkserver.ensure_running()
             _environment.clear()
             _environment.update(os.environ)
@@ -78,15 +84,19 @@ def prepare(*preload: str) -> None:
 
 
 @contextlib.contextmanager
-def _errands() -> Iterator[None]:
-    """Let the fork server that is started inside this context know where errands come from."""
+def _errands(imports: Iterable[str]) -> Iterator[None]:
+    """Let the fork server that is started inside this context know what to import before its first
+    child, and where errands come from.
+    """
     global _errand_file
     _errand_file = os.path.join(util.get_temp_dir(), f"errand-{os.getpid()}")
     os.environ[_ERRAND] = _errand_file
+    os.environ[_IMPORTS] = " ".join(imports)
     try:
         yield
     finally:
         os.environ.pop(_ERRAND, None)
+        os.environ.pop(_IMPORTS, None)
 
 
 def send_on_errand(module: str, function: str, data: bytes) -> None:
@@ -111,15 +121,22 @@ def send_on_errand(module: str, function: str, data: bytes) -> None:
     os.replace(unfinished, _errand_file)
 
 
-def _take_errands(file: str) -> None:
-    """Look for an errand whenever a child is asked for, in the fork server."""
+def _take_errands(file: str, imports: list[str]) -> None:
+    """Import what is to be there before the first child, and look for an errand whenever a child
+    is asked for, in the fork server.
+    """
     receive, server = reduction.recvfds, os.getpid()
     has_been_done = False
 
     def receive_and_look(sock: Any, size: int) -> list[int]:
         nonlocal has_been_done
         received: list[int] = receive(sock, size)
-        if os.getpid() == server and not has_been_done and os.path.exists(file):
+        if os.getpid() != server:
+            return received
+        while imports:
+            with contextlib.suppress(ImportError):  # who needs it will tell
+                importlib.import_module(imports.pop(0))
+        if not has_been_done and os.path.exists(file):
             has_been_done = True
             _do_errand(file)
         return received
@@ -138,7 +155,7 @@ def _do_errand(file: str) -> None:
 
 
 if _ERRAND in os.environ:  # only the fork server has it
-    _take_errands(os.environ.pop(_ERRAND))
+    _take_errands(os.environ.pop(_ERRAND), os.environ.pop(_IMPORTS, "").split())
 
 
 def _have_short_folder() -> None:

@@ -193,6 +193,63 @@ def test_other_scripts_take_what_is_known_and_keep_it(tmp_path):
     assert third.stdout == second.stdout
 
 
+PATIENT = """
+    from concurrent.futures import ProcessPoolExecutor
+    from multiprocessing import Pool, active_children
+
+    def half(x):
+        return x / 2
+
+    def say():
+        print("a worker", flush=True)
+
+    def tell(what):
+        told.append((what, len(active_children())))
+
+    if __name__ == "__main__":
+        told = []
+        with Pool(2) as pool:
+            assert pool.map(half, range(9)) == [x / 2 for x in range(9)]
+            assert list(pool.imap(half, [10, 11])) == [5, 5.5]
+            assert pool.apply(half, (12,)) == 6
+            tell("known")
+            assert len(pool.map(half, range(20))) == 20
+            tell("new")
+        with ProcessPoolExecutor(2) as executor:
+            assert executor.submit(half, 50).result() == 25
+            tell("executor")
+        with Pool(2) as pool:
+            assert all(process.is_alive() for process in pool._pool)
+            assert pool.map(half, range(9)) == [x / 2 for x in range(9)]
+            tell("looked at")
+        with Pool(2) as pool:
+            pool.close()
+            pool.join()
+        with Pool(1, say) as pool:
+            assert pool.map(half, [70]) == [35]
+            assert pool._pool
+            tell("initializer")
+        print(told)
+"""
+
+
+@pytest.mark.parametrize("ranks", [None, *in_ci(2)])
+def test_no_worker_starts_as_long_as_all_is_known(ranks, tmp_path):
+    kept = ("--workers", "2", "--output", "run.h5")
+    run(tmp_path, *kept, script=PATIENT, ranks=ranks)
+    known = run(tmp_path, *kept, "--resume", script=PATIENT, ranks=ranks)
+    said, told = known.stdout.rsplit("\n", 2)[:2]
+    # an initializer runs, as what it does can be seen
+    assert set(said.splitlines()) == {"a worker"}
+    counts = dict(eval(told))
+    assert counts == {"known": 0, "new": 0, "executor": 0, "looked at": 2, "initializer": 2}
+    longer = PATIENT.replace("20", "30")
+    again = run(tmp_path, *kept, "--resume", script=longer, ranks=ranks)
+    counts = dict(eval(again.stdout.splitlines()[-1]))
+    assert counts["known"] == counts["executor"] == 0
+    assert counts["new"] == 2
+
+
 def test_the_end_of_a_long_range_is_not_looked_at(tmp_path):
     script = """
         from multiprocessing import Pool
