@@ -22,7 +22,7 @@ from typing import Any
 from mpipar.base.errors import BadInput
 from mpipar.store import fingerprint, task_tables
 from mpipar.store.copies import each_once, forget_copies
-from mpipar.store.files import flush_to_disk, keep_aside, own_name, write_hdf5
+from mpipar.store.files import flush_to_disk, own_name, write_hdf5
 from mpipar.store.outcome_blocks import packed
 from mpipar.store.output_folder import check_is_free, empty, locked
 from mpipar.store.output_place import may_write
@@ -32,6 +32,7 @@ from mpipar.store.pickled_outcomes import (
     signed_outcomes,
     write_signed,
 )
+from mpipar.store.previous import Previous
 from mpipar.store.seal import seal
 from mpipar.store.stored_calls import StoredCall, forget_workers, have_task
 from mpipar.store.task_log import Logged, Span, TaskLog, read_log
@@ -97,7 +98,7 @@ class TaskStore:
         self._lock = -1
         self._pickled: PickledLog | None = None
         self._last = Tasks({}, finished=False)  # has workers and timeline of the last run
-        self._is_begun = self._is_written = self._has_previous = False
+        self._is_begun = self._is_written = False
         self.packages: dict[str, str] = {}
         self.fingerprint_versions: set[int] = set()
         own = Path(os.path.realpath(path)) if path is not None else None
@@ -123,8 +124,8 @@ class TaskStore:
     def _open(self, path: Path, resume: bool) -> None:
         self._path = path
         self._folder = Path(f"{path}.parts")
-        self._previous = Path(f"{path}.previous")
         self._pickled_path = Path(f"{path}.pickled")
+        self._previous = Previous(path, self._pickled_path)
         there = may_write(path, resume)
         if there is None:
             check_is_free(self._folder)
@@ -152,7 +153,7 @@ class TaskStore:
             empty(self._folder)
         self._next = len(self._own)
         if not resume:
-            self._has_previous = keep_aside(self._path, self._previous)
+            self._previous.keep()
             self._is_begun = True
             self._pickled_path.unlink(missing_ok=True)
             self._write(finished=False)
@@ -331,7 +332,7 @@ class TaskStore:
             self._write(finished=finished)
             self._is_written = True
             if finished:
-                self._previous.unlink(missing_ok=True)
+                self._previous.forget()
         finally:
             self._leave()
 
@@ -394,5 +395,5 @@ class TaskStore:
         if is_needed:
             return
         self._path.unlink(missing_ok=True)
-        if self._has_previous:
-            os.replace(self._previous, self._path)
+        self._pickled_path.unlink(missing_ok=True)
+        self._previous.put_back()

@@ -800,6 +800,21 @@ def test_a_known_file_may_lack_tasks_whose_pickled_outcomes_are_there(path, home
     assert (found[0], found[1].x) == (1, 2)
 
 
+def test_pickled_outcomes_stay_until_there_are_new_ones(path, home):
+    pickled_run(path, Unusual(1))
+    opened(path, keep_pickled=True)._leave()  # a run that has noted nothing
+    [[value]] = values(path, keep_pickled=True)
+    assert value.x == 1
+    aside = Path(f"{path}.previous")
+    store = opened(path)
+    keep(store, begin_map(store, 1), [0])
+    store.stop("enough")
+    [call] = opened(None, known=[aside], keep_pickled=True).calls
+    assert call.values()[0].x == 1
+    opened(path, resume=True, keep_pickled=True).finish()
+    assert sorted(entry.name for entry in path.parent.glob("run*")) == ["run.h5"]
+
+
 def test_pickled_outcomes_survive_a_kill(path, home):
     store = opened(path, keep_pickled=True)
     store.append(begin_map(store, 1), [0], None, [Unusual(3)], span())
