@@ -30,6 +30,7 @@ import numba
 import numpy as np
 from numba.core import cgutils, compiler, errors, serialize, types
 from numba.core.bytecode import FunctionIdentity
+from numba.core.codegen import RuntimeLinker
 from numba.core.types import SimpleIterableType
 from numba.extending import (
     NativeValue,
@@ -55,6 +56,7 @@ _HAS_ADDRESSES = (
     "it has addresses of this process, as of an array of the module that isn't contiguous or has"
     " more than 1 MB"
 )
+_BY_ADDRESS = "functions of it call each other, by addresses of this process"
 _SETTINGS = ("BOUNDSCHECK", "OPT", "LOOP_VECTORIZE", "SLP_VECTORIZE", "DEBUGINFO_DEFAULT")
 """Variables of Numba's configuration that decide on machine code, whatever a function asks for."""
 
@@ -189,10 +191,21 @@ class _Kept:
         if result.library.has_dynamic_globals or result.lifted:
             self.problem = _HAS_ADDRESSES
             return
+        if any(map(_is_by_address, result.library._final_module.global_variables)):
+            self.problem = _BY_ADDRESS
+            return
         try:
             code_cache.write(self._key, serialize.dumps(result._reduce()))
         except Exception as error:  # a full disk, no home folder, other private names of Numba's
             self.problem = " ".join(str(error).split()) or type(error).__name__
+
+
+def _is_by_address(variable: Any) -> bool:
+    """Return whether a variable of machine code has the address of a function, which is another one
+    in each process.
+    """
+    name: str = variable.name
+    return name.startswith(RuntimeLinker.PREFIX)
 
 
 _made: dict[str, Compiled] = {}

@@ -333,6 +333,28 @@ def test_functions_of_one_name_that_other_processes_kept_are_not_confused(fresh)
         assert finished.stdout == f"{values}\n", finished.stderr
 
 
+CALL_EACH_OTHER = """
+from mpipar.runtime import numba_compiler
+
+def is_even(n):
+    return n == 0 or is_odd(n - 1)
+
+def is_odd(n):
+    return n != 0 and is_even(n - 1)
+
+made = numba_compiler.compiled(is_even, [1])
+print(made.function(11), made.function(12), made.was_kept, made.problem)
+"""
+
+
+def test_functions_that_call_each_other_have_addresses_of_their_process(fresh):
+    for _ in range(2):
+        command = [sys.executable, "-c", CALL_EACH_OTHER]
+        finished = subprocess.run(command, capture_output=True, timeout=300, text=True)
+        told = "functions of it call each other, by addresses of this process"
+        assert finished.stdout == f"False True False {told}\n", finished.stderr
+
+
 HELPERS = """
 import math
 from math import sqrt
