@@ -18,12 +18,13 @@ from numba.core import ir
 from numba.core.compiler import CompilerBase, DefaultPassBuilder
 from numba.core.compiler_machinery import FunctionPass, register_pass
 from numba.core.ir_utils import mk_unique_var
-from numba.core.typed_passes import PreLowerStripPhis
+from numba.core.typed_passes import NativeLowering, PreLowerStripPhis
 from numba.core.untyped_passes import LiteralPropagationSubPipelinePass, MakeFunctionToJitFunction
 
 from mpipar.base.overriding import override
 from mpipar.runtime import checked_instructions  # noqa: F401  it has the operators' machine code
 from mpipar.runtime import checked_numbers as checked
+from mpipar.runtime.checked_recursion import RecursiveLowering
 from mpipar.runtime.checked_types import Checking, binary, unary
 from mpipar.runtime.refusals import refused, too_large
 
@@ -90,6 +91,9 @@ class CheckedCompiler(CompilerBase):
         passes.add_pass_after(NoInnerFunctions, before)
         passes.add_pass_after(StandIns, LiteralPropagationSubPipelinePass)
         passes.add_pass_after(Checks, PreLowerStripPhis)
+        lowering = next(names for names in passes.passes if names[0] is NativeLowering)
+        place = passes.passes.index(lowering)
+        passes.passes[place] = (RecursiveLowering, lowering[1])
         passes.finalize()
         return [passes]
 

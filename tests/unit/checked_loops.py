@@ -393,7 +393,70 @@ def tuple_of_both(n):
     return pair[0] + pair[1]
 
 
+def ackermann(m, n):
+    if m == 0:
+        return n + 1
+    if n == 0:
+        return ackermann(m - 1, 1)
+    return ackermann(m - 1, ackermann(m, n - 1))
+
+
+def called_twice(n):
+    if n < 2:
+        return n
+    return called_twice(n - 1) * 3 % 1009 + called_twice(n - 2)
+
+
+def bezout(a, b):
+    if b == 0:
+        return a, 1, 0
+    divisor, x, y = bezout(b, a % b)
+    return divisor, y, x - a // b * y
+
+
+def halves(low, high):
+    if high - low < 1e-3:
+        return math.exp(-low) * (high - low)
+    middle = 0.5 * (low + high)
+    return halves(low, middle) + halves(middle, high)
+
+
+def paths(grid, row, column, left):
+    is_out = row < 0 or column < 0 or row >= grid.shape[0] or column >= grid.shape[1]
+    if is_out or grid[row, column] == 1:
+        return 0
+    if left == 0:
+        return 1
+    grid[row, column] = 1
+    count = paths(grid, row + 1, column, left - 1) + paths(grid, row, column + 1, left - 1)
+    count += paths(grid, row - 1, column, left - 1) + paths(grid, row, column - 1, left - 1)
+    grid[row, column] = 0
+    return count
+
+
+def avoiding_walks(n):
+    return paths(np.zeros((n, n), np.int8), n // 2, n // 2, n + 2)
+
+
+def recursive_factorial(n):
+    if n < 2:
+        return 1
+    return n * recursive_factorial(n - 1)
+
+
+def divides_at(depth):
+    if depth == 0:
+        return 1 // depth
+    return divides_at(depth - 1) + 1
+
+
 GOOD = [
+    (ackermann, 2, 9),
+    (called_twice, 20),
+    (bezout, 7919 * 360, 1260 * 104729),
+    (halves, 0.0, 1.0),
+    (avoiding_walks, 5),
+    (recursive_factorial, 20),
     (collatz, 3000),
     (factorial, 20),
     (fibonacci, 91),
@@ -704,6 +767,9 @@ RAISING = [
     (unsigned_and_negative, 3, OverflowError),
     (lambda x: np.int32(x), 2**31, OverflowError),
     (lambda x: np.uint8(x), 300.5, OverflowError),
+    (recursive_factorial, 21, OverflowError),
+    (recursive_factorial, 24, OverflowError),
+    *((divides_at, depth, ZeroDivisionError) for depth in range(5)),
     (reads, np.zeros(3), 3, IndexError),
     (reads, np.zeros(3), -4, IndexError),
 ]

@@ -174,7 +174,7 @@ def test_one_module_alone_imports_numba():
     """What asks whether it is there imports it by its name, where compiled code is wanted. The rules of
     checked code are a part of that module.
     """
-    rules = {"numbers", "instructions", "types", "code"}
+    rules = {"numbers", "instructions", "types", "code", "recursion"}
     parts = {f"mpipar.runtime.checked_{name}" for name in rules}
     parts |= {"mpipar.runtime.refusals", "mpipar.runtime.numba_functions"}
     doors = {"mpipar.runtime.numba_compiler", "mpipar.runtime.compiling"}

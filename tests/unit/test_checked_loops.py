@@ -1,5 +1,7 @@
 """Compiled code is right or refused: loops whose truth is plain Python."""
 
+import re
+
 import checked_loops
 import numpy as np
 import pytest
@@ -11,6 +13,8 @@ from mpipar.runtime import code_cache
 
 numba = pytest.importorskip("numba")
 numba_compiler = pytest.importorskip("mpipar.runtime.numba_compiler")
+checked_recursion = pytest.importorskip("mpipar.runtime.checked_recursion")
+numba_functions = pytest.importorskip("mpipar.runtime.numba_functions")
 
 ALWAYS = ("fibonacci", "fnv", "xorshift", "blurred", "rounded", "splitmix", "small_store")
 """What each test run compiles; the rest is compiled by CI."""
@@ -57,6 +61,15 @@ def test_what_has_no_place_in_64_bits_raises(row):
     function, *arguments, error = row
     with pytest.raises(error):
         compiled(function, arguments)
+
+
+def test_a_function_that_calls_itself_is_put_into_itself():
+    dispatcher = numba_functions.dispatcher(checked_loops.called_twice, {"strict": True})
+    assert dispatcher(10) == checked_loops.called_twice(10)
+    (made,) = dispatcher.overloads.values()
+    own = re.escape(made.fndesc.llvm_func_name)
+    code = str(made.library.get_function(made.fndesc.llvm_func_name))
+    assert len(re.findall(f'call i32 @"?{own}"?\\(', code)) == 2 ** (1 + checked_recursion.COPIES)
 
 
 WHOLE = st.integers(-(2**63), 2**63 - 1) | st.integers(-70, 70)
