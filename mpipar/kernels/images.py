@@ -176,6 +176,7 @@ def convert(
         profile = original.info.get("icc_profile")
         image = ImageOps.exif_transpose(whole(original))  # decodes the whole file
         own = original.format
+        image.info["lossless"] = own == "WEBP" and is_lossless_webp(source)
         has_frames = own != "PSD" and getattr(original, "is_animated", False)
     is_unfit = image.mode == "LAB" and kind != "TIFF"
     if kind not in Image.SAVE or is_unfit:
@@ -216,7 +217,9 @@ def _save(
 ) -> None:
     """Write an image aside, and then put it in its place."""
     options: dict[str, Any] = dict(compression_of(image, kind))
-    if kind in ("JPEG", "MPO", "WEBP") or options.get("compression") == "jpeg":
+    if kind == "WEBP" and image.info.get("lossless"):
+        options.update(lossless=True, exact=True)
+    elif kind in ("JPEG", "MPO", "WEBP") or options.get("compression") == "jpeg":
         options["quality"] = quality
     gamma = _gamma_of(image)
     if gamma and kind != "PNG":
@@ -230,6 +233,21 @@ def _save(
         os.replace(aside, target)
     finally:
         aside.unlink(missing_ok=True)
+
+
+def is_lossless_webp(source: str) -> bool:
+    """Return whether the (first) picture in a WebP has its pixels as they were."""
+    with open(source, "rb") as file:
+        file.seek(12)
+        while head := file.read(8):
+            name = head[:4]
+            size = int.from_bytes(head[4:], "little")
+            if name in (b"VP8L", b"VP8 "):
+                return name == b"VP8L"
+            if name == b"ANMF":
+                size = 16  # its chunks follow
+            file.seek(size + size % 2, 1)
+    return False
 
 
 def _gamma_of(image: Image.Image) -> float:

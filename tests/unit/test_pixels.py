@@ -13,7 +13,7 @@ from PIL import Image, ImageCms
 from scipy import ndimage
 from suite.rings import in_ci
 
-from mpipar.kernels.images import convert
+from mpipar.kernels.images import convert, is_lossless_webp
 
 HEIGHT, WIDTH = 48, 64
 Y, X = np.mgrid[:HEIGHT, :WIDTH]
@@ -358,3 +358,28 @@ def test_corners_of_cmyk_and_lab_are_black(tmp_path):
         assert tifffile.imread(tmp_path / f"{name}-out.tif")[0, 0].tolist() == black
     with pytest.raises(ValueError, match="can't write WEBP of LAB"):
         convert(str(tmp_path / "lab.tif"), tmp_path / "out.webp", 0, "100%", "webp", 90)
+
+
+def test_lossless_webp_stays_so(tmp_path):
+    pixels = np.random.default_rng(1).integers(0, 256, (9, 7, 4), np.uint8)
+    image = Image.fromarray(pixels)
+    cases = {
+        "plain": {"lossless": True, "exact": True},
+        "described": {"lossless": True, "exact": True, "icc_profile": b"of no colours"},
+        "moving": {
+            "lossless": True,
+            "exact": True,
+            "save_all": True,
+            "append_images": [image.rotate(180)],
+        },
+    }
+    for name, options in cases.items():
+        source, target = tmp_path / f"{name}.webp", tmp_path / f"{name}-out.webp"
+        image.save(source, **options)
+        convert(str(source), target, 90, "100%", "keep", 20)
+        np.testing.assert_array_equal(
+            np.asarray(Image.open(target).convert("RGBA")), np.rot90(pixels)
+        )
+    image.save(tmp_path / "lossy.webp", quality=90)
+    convert(str(tmp_path / "lossy.webp"), tmp_path / "small.webp", 0, "100%", "keep", 20)
+    assert not is_lossless_webp(str(tmp_path / "small.webp"))
