@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from importlib.machinery import ModuleSpec
+from importlib.machinery import ModuleSpec, SourceFileLoader
 from types import ModuleType
 from typing import TypeAlias
 
@@ -12,6 +12,7 @@ Action: TypeAlias = Callable[[ModuleType], None]
 Before: TypeAlias = Callable[[], Action]
 
 _awaited: dict[str, list[tuple[Before | None, Action]]] = {}
+_of_files: list[tuple[Callable[[str], bool], Action]] = []
 
 
 def on_arrival(
@@ -39,8 +40,26 @@ def on_arrival(
         action(module)
         return
     _awaited.setdefault(name, []).append((before, action))
+    _install()
+
+
+def on_arrivals_of_files(is_wanted: Callable[[str], bool], action: Action) -> None:
+    """Call an action with each module that is imported from now on from a file that is wanted."""
+    _of_files.append((is_wanted, action))
+    _install()
+
+
+def _install() -> None:
     if _Finder not in sys.meta_path:
         sys.meta_path.insert(0, _Finder)
+
+
+def _actions_of_file(spec: ModuleSpec | None) -> list[Action]:
+    """Return what is to be done with a module because of its file."""
+    if spec is None or type(spec.loader) is not SourceFileLoader:
+        return []
+    file = spec.origin or ""
+    return [action for is_wanted, action in _of_files if is_wanted(file)]
 
 
 class _Finder:
@@ -54,10 +73,13 @@ class _Finder:
         path: Sequence[str] | None = None,
         target: ModuleType | None = None,
     ) -> ModuleSpec | None:
-        """Return the spec of a module that is awaited, and None for all others."""
-        if name not in _awaited:
+        """Return the spec of a module that is awaited, or may be; None for all others."""
+        if name not in _awaited and not _of_files:
             return None
         spec = _found_by_others(name, path, target)
+        of_file = _actions_of_file(spec)
+        if name not in _awaited and not of_file:
+            return spec
         loader = getattr(spec, "loader", None)
         execute = getattr(loader, "exec_module", None)
         if execute is None or loader is None or isinstance(loader, type):
@@ -68,7 +90,7 @@ class _Finder:
             actions = [action if before is None else before() for before, action in waiting]
             vars(loader).pop("exec_module", None)
             execute(module)
-            for action in actions:
+            for action in [*actions, *of_file]:
                 action(module)
 
         try:

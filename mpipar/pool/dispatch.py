@@ -101,9 +101,11 @@ class Dispatch:
         self.ended = threading.Event()
         self._batch_numbers = itertools.count()
 
-    def open(self, workers: dict[int, int], setup: bytes, script: bytes) -> None:
-        """Have so many workers in each rank; they start when they get a task, or are to."""
-        self.staff.open(workers, setup, script)
+    def open(self, workers: dict[int, int], begin: Callable[[int], Frames]) -> None:
+        """Have so many workers in each rank, which begin with what that returns for it; they start
+        when they get a task, or are to.
+        """
+        self.staff.open(workers, begin)
         self.slots.open(workers, self.names, self.units)
 
     def add(self, job: Job) -> None:

@@ -31,6 +31,7 @@ from mpipar.pool import (
     worker,
 )
 from mpipar.pool.dispatch import Dispatch
+from mpipar.pool.node_memory import Held
 from mpipar.pool.rendezvous import Patience, drain, meet
 from mpipar.pool.session import Session
 from mpipar.pool.worker_manager import LEAVE, Event, Order, WorkerManager
@@ -166,14 +167,18 @@ class Engine(threading.Thread):
         may_start_late = recall is not None and recall.knows_tasks and initializer is None
         environment = _changed_environment()
         script = self._script(environment, dispatch)
-        setup = self._setup(dispatch, initializer, environment, takes_exit=takes_exit)
+        setup, large = self._setup(dispatch, initializer, environment, takes_exit=takes_exit)
+
+        def begin(rank: int) -> Frames:
+            is_here = dispatch.is_here(rank)
+            return [setup, script, *large.message(is_on_this_node=is_here)]
 
         def open_pool() -> None:
             if self._error is not None:
                 return
             self._pools[dispatch.number] = dispatch
             in_ranks = {rank: workers[rank] for rank in self._ranks()}
-            dispatch.open(in_ranks, setup, script)
+            dispatch.open(in_ranks, begin)
             if not may_start_late:
                 dispatch.staff.start()
 
@@ -339,11 +344,12 @@ class Engine(threading.Thread):
         environment: dict[str, str | None],
         *,
         takes_exit: bool,
-    ) -> bytes:
+    ) -> tuple[bytes, Held]:
         shared = module_sharing.shared_in_modules(dispatch.definitions.dumps_global)
         dispatch.definitions.keep(shared.lent)
         changes = module_changes.changes_in_modules(shared.within)
-        dispatch.definitions.keep(changes.lent)
+        large = Held(changes.frames)  # now: the script may change it at once
+        dispatch.definitions.keep([*changes.lent, large])
         dispatch.definitions.note_homes(each.home for each in changes.values)
         pickled = dispatch.definitions.dumps(initializer)
         dispatch.definitions.keep(pickled.lent)
@@ -357,25 +363,24 @@ class Engine(threading.Thread):
         if importing.is_to_be_imported():  # what its main part has set since
             definitions += rest
         dispatch.names = {each.name: each.version for each in definitions}
-        return pickle.dumps(
-            worker.Setup(
-                importing.identity_of_main(),
-                definitions,
-                rest,
-                [bytes(frame) for frame in pickled.frames],
-                list(sys.path),
-                list(sys.argv),
-                os.getcwd(),
-                environment,
-                settings,
-                shared.values,
-                changes.values,
-                module_files.files_of_modules(),
-                self._seed,
-                self._stand_in,
-                takes_exit,
-            )
+        setup = worker.Setup(
+            importing.identity_of_main(),
+            definitions,
+            rest,
+            [bytes(frame) for frame in pickled.frames],
+            list(sys.path),
+            list(sys.argv),
+            os.getcwd(),
+            environment,
+            settings,
+            shared.values,
+            changes.values,
+            module_files.files_of_modules(),
+            self._seed,
+            self._stand_in,
+            takes_exit,
         )
+        return pickle.dumps(setup), large
 
     def _leave(self) -> None:
         for rank in self._ranks():

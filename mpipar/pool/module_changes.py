@@ -9,21 +9,27 @@ goes to each worker with its place, and is put there as soon as the worker has i
   objects, and items of their containers.
 
 A worker keeps what is the same there. A value that several modules have is sent for one of them,
-its *home*; others refer to it.
+its *home*; others refer to it. Data that is large, or can't be pickled, is sent if it has changed
+since the module was imported; what can't be, raises an error where it is used.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from mpipar.pool import importing, originals
+from mpipar.pool import imported_state, importing, originals
+from mpipar.pool.by_value import Pickler
+from mpipar.pool.imported_state import places_of_data
+from mpipar.pool.lazy_names import is_filled_when_needed
 from mpipar.pool.main_names import own_names
-from mpipar.pool.module_homes import Homes, StatePickler, found_by_name, is_a, own_modules
-from mpipar.pool.module_places import ATTRIBUTE, Place, Step, Steps
+from mpipar.pool.module_homes import Homes, found_by_name, own_modules
+from mpipar.pool.module_pickles import StatePickler, WholePickler
+from mpipar.pool.module_places import ATTRIBUTE, ForWorkers, Place, Step, Steps, taken
+from mpipar.pool.refused import refused
 from mpipar.pool.script_text import Target, home_of, text_of_main
-from mpipar.pool.twins import data_of
 from mpipar.runtime.outlets import note
 
 _LEFT = {"sys", "os", "builtins", "multiprocessing", "concurrent.futures"}
@@ -40,10 +46,15 @@ class Change(NamedTuple):
     steps : tuple of Step
         Attributes alone.
     pickled : bytes
+        Nothing if it is large.
     needs_names : bool
         Whether the main script's names are needed to unpickle it.
     also : list of (str, str)
         Other places, as module and name, that have the very same object.
+    large : range
+        Which of the frames it is, if it is large.
+    is_rebound : bool
+        Whether it is another object than the import has left there.
     """
 
     module: str
@@ -51,6 +62,8 @@ class Change(NamedTuple):
     pickled: bytes
     needs_names: bool
     also: list[tuple[str, str]]
+    large: range = range(0)
+    is_rebound: bool = False
 
     @property
     def home(self) -> tuple[str, str]:
@@ -58,21 +71,18 @@ class Change(NamedTuple):
         return self.module, ".".join(step.key for step in self.steps)
 
 
-class Changes(NamedTuple):
+class Changes(ForWorkers[Change]):
     """What workers get of all modules.
 
     Attributes
     ----------
-    values : list of Change
-    needed : set of str
-        The names of the main script that these need.
-    lent : list
-        What they need of this process.
+    frames : list
+        What is large, as it is in this process.
     """
 
-    values: list[Change]
-    needed: set[str]
-    lent: list[Any]
+    def __init__(self) -> None:
+        super().__init__()
+        self.frames: list[Any] = []
 
 
 def changes_in_modules(without: set[tuple[str, Any]]) -> Changes:
@@ -83,64 +93,111 @@ def changes_in_modules(without: set[tuple[str, Any]]) -> Changes:
     without : set of (str, object)
         Module and first step of places that are sent as what processes share.
     """
-    homes = Homes()
-    found = Changes([], set(), [])
-    for place in _places_of_data():
-        if (place.module, place.steps[0].key) not in without:
-            _add(found, place, homes, is_told=False)
-    patched = list(_places_of_patches(found))
+    found = Changes()
+    collector = _Collector(found)
+    for module in own_modules():
+        for place in places_of_data(module):
+            if (place.module, place.steps[0].key) not in without:
+                collector.add_data(place, module)
+    patched = list(_places_of_patches(collector.seen))
     originals.note_replaced(place.path for place in patched)
     for place in patched:
-        _add(found, place, homes, is_told=not importing.is_to_be_imported())
+        collector.add_patch(place, is_told=not importing.is_to_be_imported())
     return found
 
 
-def _add(found: Changes, place: Place, homes: Homes, *, is_told: bool) -> None:
-    pickler = StatePickler(homes, place)
-    try:
+class _Collector:
+    """Pickles what is at places.
+
+    Parameters
+    ----------
+    found : Changes
+        Takes it in.
+
+    Attributes
+    ----------
+    seen : set
+        Module and steps of all places of data.
+    """
+
+    def __init__(self, found: Changes) -> None:
+        self._found = found
+        self._homes = Homes()
+        self.seen: set[tuple[str, Steps]] = set()
+
+    def add_data(self, place: Place, module: ModuleType) -> None:
+        """Add what an own module has: if it is large, or can't be pickled, if it has changed."""
+        self.seen.add((place.module, place.steps))
+        try:
+            self._add_small(place)
+        except Exception:
+            self._add_if_changed(place, module)
+
+    def _add_if_changed(self, place: Place, module: ModuleType) -> None:
+        if not imported_state.is_noted(place.module):
+            with contextlib.suppress(Exception):  # it may be as it was
+                self._add_whole(place, is_strict=True)
+            return
+        if not imported_state.has_changed(place, self._homes.places_of(place.value)):
+            return
+        try:
+            self._add_whole(place, is_strict=True)
+        except Exception as error:
+            if not is_filled_when_needed(module.__file__ or "", place.path[1]):
+                self._add_what_can_be(place, error)
+
+    def _add_what_can_be(self, place: Place, error: Exception) -> None:
+        """Add a value that can't be pickled: what can't be of it refuses to be used."""
+        try:
+            self._add_whole(place, is_strict=False)
+        except Exception:
+            refusal = refused(place.name, str(error) or repr(error))
+            self._add_whole(place._replace(value=refusal), is_strict=True)
+
+    def add_patch(self, place: Place, *, is_told: bool) -> None:
+        """Add what the text of the script has set somewhere."""
+        try:
+            self._add_small(place)
+        except Exception as error:
+            if is_told and place.name not in _told:
+                _told.add(place.name)
+                note(f"mpipar: workers have not the script's {place.name}: {error!r}")
+
+    def _add_small(self, place: Place) -> None:
+        pickler = StatePickler(self._homes, place)
         pickled = pickler.dumps(place.value)
-    except Exception as error:
-        if is_told and place.name not in _told:
-            _told.add(place.name)
-            note(f"mpipar: workers have not the script's {place.name}: {error!r}")
-        return
-    found.needed.update(pickler.needed)
-    found.lent.extend(pickler.lent or [])
-    change = Change(
-        place.module,
-        place.steps,
-        pickled,
-        needs_names=bool(pickler.needed),
-        also=homes.places_of(place.value),
-    )
-    found.values.append(change)
+        self._take(place, pickler, pickled)
+
+    def _add_whole(self, place: Place, *, is_strict: bool) -> None:
+        pickler = WholePickler(self._homes, place, is_strict=is_strict)
+        frames = pickler.dumps(place.value)
+        first = len(self._found.frames)
+        self._found.frames += frames
+        self._take(place, pickler, b"", range(first, first + len(frames)))
+
+    def _take(
+        self,
+        place: Place,
+        pickler: Pickler,
+        pickled: bytes,
+        large: range = range(0),
+    ) -> None:
+        self._found.needed.update(pickler.needed)
+        self._found.lent.extend(pickler.lent or [])
+        change = Change(
+            place.module,
+            place.steps,
+            pickled,
+            bool(pickler.needed),
+            self._homes.places_of(place.value),
+            large,
+            is_rebound=bool(large) and imported_state.is_rebound(place),
+        )
+        self._found.values.append(change)
 
 
-def _places_of_data() -> Iterator[Place]:
-    """Yield the global variables of own modules, and the data of their classes."""
-    for module in own_modules():
-        for name, value in list(vars(module).items()):
-            if not name.startswith("__") and not is_a(value, ModuleType):
-                yield from _places_at(module.__name__, name, value)
-
-
-def _places_at(module: str, name: str, value: Any) -> Iterator[Place]:
-    steps: Steps = (Step(ATTRIBUTE, name),)
-    yield Place(module, steps, value)
-    if not is_a(value, type) or type.__getattribute__(value, "__module__") != module:
-        return
-    try:
-        attributes = data_of(value)
-    except Exception:  # of a metaclass that lets nobody look
-        return
-    for attribute, data in attributes.items():
-        step = Step(ATTRIBUTE, attribute)
-        yield Place(module, (*steps, step), data)
-
-
-def _places_of_patches(found: Changes) -> Iterator[Place]:
-    """Yield what the text of the script sets elsewhere, as it is now."""
-    seen = {(change.module, change.steps) for change in found.values}
+def _places_of_patches(seen: set[tuple[str, Steps]]) -> Iterator[Place]:
+    """Yield what the text of the script sets elsewhere, as it is now; notes it as seen."""
     lines = importing.lines_done_by_import()
     for target in text_of_main().targets:
         if target.line in lines:
@@ -218,10 +275,3 @@ def _start(name: str) -> tuple[str, list[str], Any] | None:
         return None
     module, attribute = home
     return module, [attribute], value
-
-
-def taken(holder: Any, name: str) -> Any:
-    """Return an attribute as it is, not what a descriptor makes of it."""
-    if isinstance(holder, type):
-        return vars(holder)[name]
-    return getattr(holder, name)

@@ -1,6 +1,4 @@
-"""Objects that the user's own modules have under a name: their homes, and pickles that refer to
-them.
-"""
+"""Objects that the user's own modules have under a name: their homes."""
 
 from __future__ import annotations
 
@@ -9,13 +7,9 @@ from collections.abc import Iterator
 from types import FunctionType, ModuleType
 from typing import Any
 
-from mpipar.pool import originals
-from mpipar.pool.by_value import Pickler
-from mpipar.pool.limited import Limited
-from mpipar.pool.module_places import Place, is_own_file
+from mpipar.pool.module_places import is_own_file
 
-_MOST_BYTES = 2**20
-_SIMPLE = {
+SIMPLE = {
     int,
     float,
     complex,
@@ -25,10 +19,7 @@ _SIMPLE = {
     type(None),
     range,
 }
-_WITHOUT_NAMES = (
-    "__main__",
-    "builtins",
-)  # of what these have, the pickler knows how to send it
+"""Types of values that nothing tells apart from others that are equal."""
 
 
 def own_modules() -> Iterator[ModuleType]:
@@ -64,7 +55,7 @@ class Homes:
         self._objects: list[Any] = []  # so that no other has their ids
         for module in sorted(own_modules(), key=lambda each: each.__name__):
             for name, value in list(vars(module).items()):
-                if type(value) in _SIMPLE or name.startswith("__"):
+                if type(value) in SIMPLE or name.startswith("__"):
                     continue
                 if not is_a(value, FunctionType, type, ModuleType):
                     places = self._places.setdefault(id(value), [])
@@ -75,42 +66,6 @@ class Homes:
         """Return all places that have an object, its home first; none for what is no object of
         a module, or can't be told from others.
         """
-        if type(value) in _SIMPLE:
+        if type(value) in SIMPLE:
             return []
         return self._places.get(id(value), [])
-
-
-class StatePickler(Pickler):
-    """Pickles what a module has; functions and classes of modules by name alone.
-
-    Parameters
-    ----------
-    homes : Homes
-    place : Place
-        Whose value is pickled.
-    """
-
-    def __init__(self, homes: Homes, place: Place) -> None:
-        self._file = Limited(_MOST_BYTES)
-        super().__init__(self._file, defined="", lends=True)
-        self._homes = homes
-        self._own = place.module, place.steps[0].key
-        self._is_whole = len(place.steps) == 1
-
-    def dumps(self, value: Any) -> bytes:
-        """Return the pickle of a value. Raises if it can't be pickled."""
-        self.dump(value)
-        return self._file.getvalue()
-
-    def persistent_id(self, obj: Any) -> Any:
-        """Return the home of an object of a module, unless it is this which is pickled."""
-        places = self._homes.places_of(obj)
-        if not places or (self._is_whole and places[0] == self._own):
-            return None
-        return places[0]
-
-    def reducer_override(self, obj: Any) -> Any:  # noqa: D102
-        is_named = isinstance(obj, (FunctionType, type)) and obj.__module__ not in _WITHOUT_NAMES
-        if is_named and found_by_name(obj) is not obj and originals.reduced(obj) is None:
-            raise TypeError(f"there is no name that leads to {obj!r}")  # a copy isn't the same
-        return super().reducer_override(obj)

@@ -22,7 +22,7 @@ from types import (
     ModuleType,
     SimpleNamespace,
 )
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
 from mpipar.base.own_files import is_own
 from mpipar.pool import shared_memory, sharing
@@ -86,6 +86,34 @@ class Place(NamedTuple):
     def path(self) -> tuple[str, str]:
         """Return the module, and the attributes that lead to the value."""
         return self.module, ".".join(str(step.key) for step in self.steps)
+
+
+Value = TypeVar("Value")
+
+
+class ForWorkers(Generic[Value]):
+    """What modules have, for workers.
+
+    Attributes
+    ----------
+    values : list
+    needed : set of str
+        The names of the main script that these need.
+    lent : list
+        What they need of this process.
+    """
+
+    def __init__(self) -> None:
+        self.values: list[Value] = []
+        self.needed: set[str] = set()
+        self.lent: list[Any] = []
+
+
+def taken(holder: Any, name: str) -> Any:
+    """Return an attribute as it is, not what a descriptor makes of it."""
+    if isinstance(holder, type):
+        return vars(holder)[name]
+    return getattr(holder, name)
 
 
 def places_of_modules() -> Iterator[Place]:
@@ -156,7 +184,7 @@ def _members(value: Any) -> Members | None:
 
 
 def _of_class(kind: type) -> Members | None:
-    if not _is_of_user(kind):
+    if not is_of_user(kind):
         return None
     return _attributes(kind)
 
@@ -165,14 +193,15 @@ def _of_instance(value: Any) -> Members | None:
     """Return what is in an object, and in a container; None if it isn't looked into."""
     kind = type(value)
     found = None
-    if kind in _ARE_LOOKED_INTO or any(map(_is_of_user, kind.__mro__)):
-        found = _of_object(value)
+    if kind in _ARE_LOOKED_INTO or any(map(is_of_user, kind.__mro__)):
+        found = of_object(value)
     if issubclass(kind, _CONTAINERS) and len(value) <= _LONGEST:
-        return (found or []) + _items(value)
+        return (found or []) + items_of(value)
     return found
 
 
-def _items(container: Any) -> Members:
+def items_of(container: Any) -> Members:
+    """Return what is in a container."""
     pairs = enumerate(container)
     if issubclass(type(container), dict):
         pairs = container.items()
@@ -208,7 +237,7 @@ def _of_wrapper(wrapper: Any) -> Members:
     return found
 
 
-def _of_object(value: Any) -> Members:
+def of_object(value: Any) -> Members:
     """Return what an object has of its own, in its slots, too."""
     found = []
     if isinstance(getattr(value, "__dict__", None), dict):
@@ -224,7 +253,7 @@ def _of_object(value: Any) -> Members:
     return found
 
 
-def _is_of_user(kind: type) -> bool:
+def is_of_user(kind: type) -> bool:
     """Return whether a class is defined in one of the user's own modules."""
     module = sys.modules.get(kind.__module__)
     file = getattr(module, "__file__", None)

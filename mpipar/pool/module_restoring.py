@@ -13,17 +13,30 @@ from typing import Any
 
 from mpipar.pool import originals
 from mpipar.pool.arrivals import on_arrival
-from mpipar.pool.module_changes import Change, taken
-from mpipar.pool.module_homes import Homes, StatePickler
-from mpipar.pool.module_places import Place
+from mpipar.pool.module_changes import Change
+from mpipar.pool.module_homes import Homes
+from mpipar.pool.module_pickles import StatePickler
+from mpipar.pool.module_places import Place, taken
+from mpipar.runtime.channel import Frames
 from mpipar.runtime.outlets import note
 
 _LISTS = (list, deque)
 _TABLES = (dict, set)
 
 
-def put_first(changes: list[Change]) -> None:
-    """Put what doesn't need the main script's names where it belongs, once its module is there."""
+_frames: list[Any] = []  # of what is large
+
+
+def put_first(changes: list[Change], frames: Frames) -> None:
+    """Put what doesn't need the main script's names where it belongs, once its module is there.
+
+    Parameters
+    ----------
+    changes : list of Change
+    frames : list
+        Those of changes that are large.
+    """
+    _frames[:] = frames
     _put_all([each for each in changes if not each.needs_names])
 
 
@@ -74,16 +87,24 @@ def _put(module: ModuleType, change: Change, homes: Homes) -> None:
     twin: Any = None
     try:
         twin = taken(holder, last)
-        if _pickled(twin, change, homes) == change.pickled:
+        if not change.large and _pickled(twin, change, homes) == change.pickled:
             return
     except Exception:  # there is nothing, or it can't be pickled
         twin = None
-    value = _Unpickler(io.BytesIO(change.pickled)).load()
+    value = _value(change)
     others = set(homes.places_of(twin)) - {*change.also, (change.module, last)}
-    if not others and _fill(twin, value):
+    if not (change.is_rebound or others) and _fill(twin, value):
         return
     originals.keep(*change.home, getattr(holder, last, None))
     setattr(holder, last, value)
+
+
+def _value(change: Change) -> Any:
+    frames: list[Any] = [change.pickled]
+    if change.large:
+        frames = _frames[change.large.start : change.large.stop]
+    pickled, *buffers = frames
+    return _Unpickler(io.BytesIO(pickled), buffers=buffers).load()
 
 
 def _pickled(twin: Any, change: Change, homes: Homes) -> bytes:

@@ -17,12 +17,20 @@ import functools
 from collections import defaultdict
 from collections.abc import Callable
 from types import ModuleType
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 from mpipar.pool import by_value, shared_memory
 from mpipar.pool.arrivals import on_arrival
 from mpipar.pool.by_value import Pickled
-from mpipar.pool.module_places import ATTRIBUTE, Place, Step, places_of_modules
+from mpipar.pool.module_places import (
+    ATTRIBUTE,
+    ForWorkers,
+    Place,
+    Step,
+    places_of_modules,
+    taken,
+)
+from mpipar.pool.refused import Refused, refused
 
 
 class Shared(NamedTuple):
@@ -54,24 +62,18 @@ class Shared(NamedTuple):
     is_manager: bool = False
 
 
-class SharedInModules(NamedTuple):
+class SharedInModules(ForWorkers[Shared]):
     """What all modules share, for workers.
 
     Attributes
     ----------
-    values : list of Shared
-    needed : set of str
-        The names of the main script that these need.
-    lent : list
-        What they need of this process.
     within : set of (str, object)
         Modules, and what in them has these values.
     """
 
-    values: list[Shared]
-    needed: set[str]
-    lent: list[Any]
-    within: set[tuple[str, Any]]
+    def __init__(self) -> None:
+        super().__init__()
+        self.within: set[tuple[str, Any]] = set()
 
 
 def shared_in_modules(dumps: Callable[[Any], Pickled]) -> SharedInModules:
@@ -82,7 +84,7 @@ def shared_in_modules(dumps: Callable[[Any], Pickled]) -> SharedInModules:
     dumps : callable
         Pickles a value as that of a global variable.
     """
-    found = SharedInModules([], set(), [], set())
+    found = SharedInModules()
     for place in places_of_modules():
         found.within.add((place.module, place.steps[0].key))
         try:
@@ -171,7 +173,7 @@ def _put(module: ModuleType, shared: Shared) -> None:
         *steps, last = by_value.loads(shared.steps)
         holder: Any = module
         for step in steps:
-            holder = _taken(holder, step)
+            holder = _there(holder, step)
         _replace(holder, last, _value(shared))
     except Exception as error:
         why = shared.reason or repr(error)
@@ -183,24 +185,22 @@ def _put(module: ModuleType, shared: Shared) -> None:
 def _value(shared: Shared) -> Any:
     """Return what is to be at a place."""
     if not shared.frames:
-        return _Refused(RuntimeError(f"workers can't have {shared.name}: {shared.reason}"))
+        return refused(shared.name, shared.reason)
     try:
         return by_value.loads(shared.frames)
     except OSError as error:  # it is on another node, say
-        return _Refused(OSError(f"{shared.name}: {error}"))
+        return Refused(OSError(f"{shared.name}: {error}"))
 
 
-def _taken(holder: Any, step: Step) -> Any:
-    if step.kind != ATTRIBUTE:
-        return holder[step.key]
-    if isinstance(holder, type):
-        return vars(holder)[step.key]  # not what a descriptor makes of it
-    return getattr(holder, step.key)
+def _there(holder: Any, step: Step) -> Any:
+    if step.kind == ATTRIBUTE:
+        return taken(holder, step.key)
+    return holder[step.key]
 
 
 def _replace(holder: Any, step: Step, value: Any) -> None:
     with contextlib.suppress(AttributeError, LookupError):
-        shared_memory.drop(_taken(holder, step), value)
+        shared_memory.drop(_there(holder, step), value)
     if step.kind == ATTRIBUTE:
         try:
             setattr(holder, step.key, value)
@@ -210,20 +210,3 @@ def _replace(holder: Any, step: Step, value: Any) -> None:
         holder.append(value)
     else:
         holder[step.key] = value
-
-
-class _Refused:
-    """What stands where a worker can't have what is shared: whoever uses it is told why."""
-
-    def __init__(self, error: Exception) -> None:
-        object.__setattr__(self, "_error", error)
-
-    def __getattr__(self, name: str) -> NoReturn:
-        self._refuse()
-
-    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
-        raise object.__getattribute__(self, "_error")
-
-    __setattr__ = __delattr__ = _refuse
-    __call__ = __enter__ = __exit__ = __iter__ = __len__ = __contains__ = _refuse
-    __getitem__ = __setitem__ = __delitem__ = __bool__ = __array__ = _refuse

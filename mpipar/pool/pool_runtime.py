@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from mpipar.pool import rank_agent, sharing, watched, worker_manager
+from mpipar.pool import imported_state, rank_agent, sharing, watched, worker_manager
 from mpipar.pool.engine import Engine
 from mpipar.pool.session import Session
 from mpipar.runtime import child
@@ -221,3 +221,4 @@ process_runtime = PoolRuntime()
 
 os.register_at_fork(after_in_child=process_runtime.forget_engine)
 sharing.install()
+imported_state.note_imports()

@@ -3,18 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 from mpipar.pool.slot import Slot
 from mpipar.pool.worker_manager import KILL, OPEN, RETIRE, SEND, Order
 from mpipar.runtime.channel import Frames
-
-
-class _Beginning(NamedTuple):
-    """What workers begin with."""
-
-    setup: bytes
-    script: bytes
 
 
 class Staff:
@@ -32,24 +24,27 @@ class Staff:
         self._pool = pool
         self._order = order
         self._in_ranks: dict[int, int] = {}  # that live
-        self._beginning: _Beginning | None = None  # until they start
+        # until they start: what those of a rank begin with
+        self._begin: Callable[[int], Frames] | None = None
 
-    def open(self, in_ranks: dict[int, int], setup: bytes, script: bytes) -> None:
-        """Have so many workers in each rank, which :meth:`start` starts."""
+    def open(self, in_ranks: dict[int, int], begin: Callable[[int], Frames]) -> None:
+        """Have so many workers in each rank, which :meth:`start` starts with what ``begin`` returns
+        for it.
+        """
         self._in_ranks = in_ranks
-        self._beginning = _Beginning(setup, script)
+        self._begin = begin
 
     def start(self) -> None:
         """Start the workers, unless they have been started, or are no longer wanted."""
-        if self._beginning is None:
+        if self._begin is None:
             return
-        beginning = self._beginning
-        self._beginning = None
+        begin = self._begin
+        self._begin = None
         size = sum(self._in_ranks.values())
         first = 0
         for rank, count in self._in_ranks.items():
             numbers = f"{count} {first} {size}".encode()
-            self._order(rank, Order(OPEN, self._pool), [numbers, *beginning])
+            self._order(rank, Order(OPEN, self._pool), [numbers, *begin(rank)])
             first += count
 
     def send(self, slot: Slot, frames: Frames) -> None:
@@ -63,8 +58,8 @@ class Staff:
 
     def end(self, how: str = KILL) -> None:
         """End all workers: as ``how`` says, KILL or CLOSE."""
-        if self._beginning is not None:
-            self._beginning = None
+        if self._begin is not None:
+            self._begin = None
             return
         for rank in self._in_ranks:
             self._order(rank, Order(how, self._pool), ())

@@ -2,7 +2,7 @@
 
 Messages to a worker, frames that are pickles or words of :mod:`mpipar.runtime.crew`::
 
-    Setup, a number                              the first one
+    Setup, a number, where its large data is     the first one
     Batch, definitions, the job's function if the worker hasn't it, the items
     no frames                                    it is to end
 
@@ -48,6 +48,7 @@ from mpipar.pool.inheritance import Inherited
 from mpipar.pool.job_function import JobFunction
 from mpipar.pool.module_changes import Change
 from mpipar.pool.module_sharing import Shared
+from mpipar.pool.node_memory import opened
 from mpipar.pool.salvage import Broken
 from mpipar.runtime.channel import Message
 from mpipar.runtime.crew import BROKEN, LINGER, READY
@@ -106,7 +107,7 @@ class Setup(NamedTuple):
     takes_exit: bool
 
 
-SetUp: TypeAlias = Callable[[Setup, int], None]
+SetUp: TypeAlias = Callable[[Setup, int, bytes], None]
 
 
 Take: TypeAlias = Callable[[Any], None]
@@ -182,12 +183,12 @@ def _end_mpi() -> None:
         mpi.Finalize()
 
 
-def _set_up_thread(setup: Setup, _: int) -> None:
+def _set_up_thread(setup: Setup, _: int, __: bytes) -> None:
     """Let this thread have the settings that each thread has for itself."""
     inheritance.put_first(setup.settings, in_thread=True)
 
 
-def _set_up_process(setup: Setup, number: int) -> None:
+def _set_up_process(setup: Setup, number: int, ticket: bytes) -> None:
     """Make this process like the script's, as far as tasks can see, and give it a number that no
     other worker has.
     """
@@ -213,7 +214,7 @@ def _set_up_process(setup: Setup, number: int) -> None:
             os.environ[name] = value
     inheritance.put_first(setup.settings)
     module_files.find(setup.files)
-    module_restoring.put_first(setup.changes)
+    module_restoring.put_first(setup.changes, opened(ticket))
     module_sharing.put_first(setup.shared)
     if setup.stand_in is not None:
         setup.stand_in()
@@ -248,13 +249,13 @@ class _Worker:
         self._takes_exit = False
 
     def work(self) -> None:
-        packed, number = self._mailbox.receive()
+        packed, number, ticket = self._mailbox.receive()
         setup = pickle.loads(packed)
         try:
             self._seed = setup.seed
             self._takes_exit = setup.takes_exit
             self._mailbox.is_executors = setup.takes_exit
-            self._set_up(setup, int(bytes(number)))
+            self._set_up(setup, int(bytes(number)), bytes(ticket))
             self._define(setup.definitions)
             inheritance.put_rest(setup.settings, in_thread=self._in_thread)
             if not self._in_thread:

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from mpipar.pool.node_memory import Held
 from mpipar.pool.worker import work, work_in_thread
 from mpipar.runtime import child
 from mpipar.runtime.channel import Frames
@@ -53,7 +54,8 @@ class Order(NamedTuple):
     ----------
     what : str
         OPEN: start the workers of a pool; frames: how many, how many lower ranks have and all have;
-        their setup; the script that they are to import. SEND: pass a message to a worker. RETIRE:
+        their setup; the script that they are to import; where large data is, and that itself on
+        other nodes. SEND: pass a message to a worker. RETIRE:
         replace a worker, which is idle. CLOSE: end the workers of a pool, which are idle. KILL: end
         them whatever they do. LEAVE: there will be no more orders.
     pool, slot : int
@@ -124,6 +126,8 @@ class _Pool:
         Of the pool.
     setup : bytearray
         What a worker begins with.
+    ticket : bytes
+        Where the large data of that is.
     first, size : int
         How many workers lower ranks have, and all.
     """
@@ -132,21 +136,24 @@ class _Pool:
         self,
         number: int,
         setup: bytearray,
+        ticket: bytes,
         first: int,
         size: int,
     ) -> None:
         self.number = number
         self._setup = setup
+        self._ticket = ticket
         self._first = first
         self._size = size
         self.slots: dict[int, _Slot] = {}
+        self.large: Held | None = None  # what is kept for its workers here
 
     def greeting(self, slot: _Slot) -> Frames:
         """Return what a worker begins with; its number, from 1, no other of the pool has had, in
         any rank.
         """
         number = self._first + slot.number + self._size * slot.generation + 1
-        return [self._setup, str(number).encode()]
+        return [self._setup, str(number).encode(), self._ticket]
 
 
 class WorkerManager:
@@ -213,7 +220,17 @@ class WorkerManager:
     def _open(self, number: int, frames: Frames) -> None:
         """Start the workers of a pool."""
         count, first, size = map(int, bytes(frames[0]).split())
-        pool = self._pools[number] = _Pool(number, bytearray(frames[1]), first, size)
+        ticket, large = bytes(frames[3]), Held(frames[4:])
+        setup = bytearray(frames[1])
+        pool = _Pool(
+            number,
+            setup,
+            large.ticket or ticket,
+            first,
+            size,
+        )
+        pool.large = large
+        self._pools[number] = pool
         self._have_imported(bytes(frames[2]))
         for slot_number in range(count):
             if number in self._pools:  # else it has just been given up

@@ -154,7 +154,9 @@ def _do_errand(file: str) -> None:
     os.replace(begun, file)
 
 
-if _ERRAND in os.environ:  # only the fork server has it
+is_of_server = _ERRAND in os.environ
+"""Whether this process is the fork server, or comes from it."""
+if is_of_server:
     _take_errands(os.environ.pop(_ERRAND), os.environ.pop(_IMPORTS, "").split())
 
 
