@@ -170,8 +170,7 @@ class Engine(threading.Thread):
         setup, large = self._setup(dispatch, initializer, environment, takes_exit=takes_exit)
 
         def begin(rank: int) -> Frames:
-            is_here = dispatch.is_here(rank)
-            return [setup, script, *large.message(is_on_this_node=is_here)]
+            return [setup, script, *large.message(is_on_this_node=dispatch.is_here(rank))]
 
         def open_pool() -> None:
             if self._error is not None:

@@ -7,19 +7,16 @@ other tasks of the chunk, but no further, as each chunk comes with a pickle of i
 from __future__ import annotations
 
 import functools
-import mmap
-import os
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any, NoReturn
 
 from mpipar.pool import by_value
+from mpipar.pool.node_memory import Held, opened
 from mpipar.runtime.channel import Message
 
 # each pickle of them stands for the same
 _BY_NAME = (FunctionType, type(functools.lru_cache(repr)), type(None))
 _UNCHANGING = (int, float, complex, bool, str, bytes, type)
-_LARGE = 2**16  # bytes, from which mapping costs less than copying
-_ALIGNMENT = 64  # bytes; as NumPy's own memory
 
 
 class JobFunction:
@@ -42,7 +39,7 @@ class JobFunction:
         self.error: Exception | None = None
         self.has_state = False
         self._pickle, *buffers = frames
-        self._buffers = _Buffers(buffers)
+        self._arrays = Held(buffers)
         self._chunk: int | None = None
         self._function: Any = None
         self._load()
@@ -50,9 +47,9 @@ class JobFunction:
             self.has_state = has_state(self._function)
 
     def _load(self) -> None:
-        """Unpickle it, with memory of its own for its arrays."""
+        """Unpickle it, with memory of its own for what it writes to its arrays."""
         try:
-            self._function = by_value.loads([self._pickle, *self._buffers.anew()])
+            self._function = by_value.loads([self._pickle, *opened(self._arrays.ticket)])
         except Exception as error:
             self.error = error
 
@@ -78,47 +75,6 @@ class JobFunction:
     @staticmethod
     def _fail(error: Exception) -> NoReturn:
         raise error
-
-
-class _Buffers:
-    """The arrays of a pickle. Each use of them has memory of its own, which is taken where it is
-    written to alone.
-
-    Parameters
-    ----------
-    buffers : list of bytes
-        Emptied on the way: there may be no room for two of each.
-    """
-
-    def __init__(self, buffers: list[Any]) -> None:
-        self._sizes = [len(each) for each in buffers]
-        self._small: list[Any] = []
-        self._file = -1
-        if sum(self._sizes) < _LARGE:
-            self._small = buffers
-            return
-        self._file = os.memfd_create("mpipar-function", os.MFD_CLOEXEC)
-        buffers.reverse()
-        with open(self._file, "wb", closefd=False) as file:
-            while buffers:
-                file.write(buffers.pop())
-                file.write(bytes(-file.tell() % _ALIGNMENT))
-
-    def anew(self) -> list[Any]:
-        """Return the buffers as they came."""
-        if self._file < 0:
-            return [bytearray(each) for each in self._small]
-        mapped = memoryview(mmap.mmap(self._file, 0, flags=mmap.MAP_PRIVATE))
-        pieces = []
-        start = 0
-        for size in self._sizes:
-            pieces.append(mapped[start : start + size])
-            start += size + -size % _ALIGNMENT
-        return pieces
-
-    def __del__(self) -> None:
-        if self._file >= 0:
-            os.close(self._file)
 
 
 def has_state(function: Any) -> bool:
