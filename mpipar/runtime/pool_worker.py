@@ -33,7 +33,9 @@ def task_as_frames(task: Task) -> Frames:
     if main_module.may_be_imported():
         # which a lambda, or a function in a function, raises
         with contextlib.suppress(AttributeError, pickle.PicklingError):
-            return [ForkingPickler.dumps(task), pickle.dumps(main_module.description())]
+            # No view of it: Python 3.13 complains of such views in cycles that it clears.
+            pickled = bytes(ForkingPickler.dumps(task))
+            return [pickled, pickle.dumps(main_module.description())]
     return [_by_value(task), pickle.dumps({})]  # a notebook, or a script without a guard
 
 

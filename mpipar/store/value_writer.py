@@ -262,6 +262,10 @@ class ValueWriter:
         self.put(METHOD, value.__name__)
         self.write(value.__objclass__)
 
+    def descriptor_of_class(self, value: Any) -> None:
+        """Write what a class makes of functions, without what that remembers."""
+        self.parts(value, *_PARTS[type(value)])
+
     def parts(self, value: Any, *names: str) -> None:
         """Write an object that is no more than some of its attributes."""
         if self.is_again(value):
@@ -269,18 +273,6 @@ class ValueWriter:
         self.put(OTHER, type(value).__qualname__, len(names))
         for name in names:
             self.write(getattr(value, name))
-
-    def property(self, value: Any) -> None:
-        """Write a property."""
-        self.parts(value, "fget", "fset", "fdel")
-
-    def cached_property(self, value: Any) -> None:
-        """Write a property that is remembered."""
-        self.parts(value, "func", "attrname")
-
-    def wrapper(self, value: Any) -> None:
-        """Write a static method, or one of the class."""
-        self.parts(value, "__func__")
 
     def mapping(self, value: Any) -> None:
         """Write a dict that can't be changed here."""
@@ -366,6 +358,15 @@ class ValueWriter:
         self.write(tuple(more))
 
 
+_PARTS = {
+    property: ("fget", "fset", "fdel"),
+    staticmethod: ("__func__",),
+    classmethod: ("__func__",),
+    functools.cached_property: ("func", "attrname"),
+    functools.singledispatchmethod: ("dispatcher", "func"),
+}
+"""{type: what of an object of exactly that type isn't what it remembers}."""
+
 _WRITERS = {
     tuple: "tuple",
     list: "list",
@@ -373,10 +374,7 @@ _WRITERS = {
     set: "set",
     frozenset: "set",
     bytearray: "bytearray",
-    property: "property",
-    staticmethod: "wrapper",
-    classmethod: "wrapper",
-    functools.cached_property: "cached_property",
+    **dict.fromkeys(_PARTS, "descriptor_of_class"),
     np.ndarray: "array",
     np.ufunc: "define",
     type(...): "ellipsis",

@@ -33,6 +33,9 @@ from hypothesis.extra import numpy as arrays
 
 from mpipar.store.fingerprint import Fingerprints, Unfingerprintable
 
+# Python 3.12 and 3.13 pickle itertools' objects as before.
+pytestmark = pytest.mark.filterwarnings("ignore:Pickle, copy, and deepcopy support")
+
 
 def of(value):
     return Fingerprints().item(value)
