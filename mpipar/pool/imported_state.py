@@ -39,6 +39,7 @@ _states: dict[str, dict[tuple[str, str], _State]] = {}
 def note_imports() -> None:
     """Note how the user's own modules are when they have been imported, from now on."""
     if not child.is_of_server:
+        is_own_file(__file__)  # now, as the first answer may import a module itself
         on_arrivals_of_files(is_own_file, _note)
 
 
