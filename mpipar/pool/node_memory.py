@@ -12,6 +12,7 @@ from __future__ import annotations
 import mmap
 import os
 import pickle
+import weakref
 from collections.abc import Iterator
 
 from mpipar.runtime.channel import Frames
@@ -35,11 +36,12 @@ class Held:
         self._sizes = [memoryview(frame).nbytes for frame in frames]
         if not frames:
             return
-        self._file = open(os.memfd_create("mpipar"), "wb+", buffering=0)  # noqa: SIM115 (held)
-        self._file.truncate(sum(map(_whole_pages, self._sizes)))
+        file = os.memfd_create("mpipar", os.MFD_CLOEXEC)
+        weakref.finalize(self, os.close, file)
+        os.truncate(file, sum(map(_whole_pages, self._sizes)))
         for frame, start in zip(frames, _starts(self._sizes), strict=True):
-            _write(self._file.fileno(), memoryview(frame).cast("B"), start)
-        place = f"/proc/{os.getpid()}/fd/{self._file.fileno()}"
+            _write(file, memoryview(frame).cast("B"), start)
+        place = f"/proc/{os.getpid()}/fd/{file}"
         self.ticket = pickle.dumps((place, self._sizes))
 
     def message(self, *, is_on_this_node: bool) -> Frames:
