@@ -45,7 +45,7 @@ def guarded(source: str | bytes) -> Guarded | None:
     remover.visit(tree)  # changes it
     if not remover.lines:
         return None
-    return Guarded(tree, remover.lines, remover.bound | _globals_of(tree))
+    return Guarded(tree, remover.lines, remover.bound | globals_of(tree))
 
 
 def writes(tree: ast.Module) -> int | None:
@@ -72,8 +72,8 @@ def _opens_to_write(call: ast.Call) -> bool:
     return any(mode.value in _WRITING for mode in constants)
 
 
-def _globals_of(tree: ast.Module) -> set[str]:
-    """Return the names that functions bind in the script."""
+def globals_of(tree: ast.AST) -> set[str]:
+    """Return the names of global variables that functions in a piece of a script bind."""
     found: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Global):
@@ -107,7 +107,7 @@ class _Remover(ast.NodeTransformer):
             if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store):
                 self.bound.add(each.id)
         main_part = ast.Module([node], [])
-        self.bound.update(_globals_of(main_part))
+        self.bound.update(globals_of(main_part))
         return ast.copy_location(ast.Pass(), node)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
-from typing import Any, NoReturn
+from typing import Any
 
 from mpipar.pool import by_value
 from mpipar.pool.node_memory import Held, opened
@@ -45,6 +45,9 @@ class JobFunction:
         self._load()
         if self.error is None:
             self.has_state = has_state(self._function)
+        if not self.has_state:  # it is loaded once
+            self._pickle = bytearray()
+            self._arrays = Held(())
 
     def _load(self) -> None:
         """Unpickle it, with memory of its own for what it writes to its arrays."""
@@ -69,12 +72,8 @@ class JobFunction:
 
     def _call(self, *arguments: Any) -> Any:
         if self.error is not None:
-            self._fail(self.error)
+            raise self.error
         return self._function(*arguments)
-
-    @staticmethod
-    def _fail(error: Exception) -> NoReturn:
-        raise error
 
 
 def has_state(function: Any) -> bool:

@@ -15,6 +15,8 @@ import functools
 from collections.abc import Iterator
 from pathlib import Path
 
+from mpipar.pool.guard import globals_of
+
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
@@ -32,15 +34,7 @@ def _lazy_names(file: str) -> set[str]:
     found: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, _FUNCTIONS):
-            found |= _globals_of(node) & set(_looked_at(node))
-    return found
-
-
-def _globals_of(function: ast.AST) -> set[str]:
-    found: set[str] = set()
-    for node in ast.walk(function):
-        if isinstance(node, ast.Global):
-            found.update(node.names)
+            found |= globals_of(node) & set(_looked_at(node))
     return found
 
 
