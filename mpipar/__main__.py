@@ -73,10 +73,7 @@ def _usage() -> str:
         for form, what in command.forms
     ]
     drivers = [f"  {name:10}{what}" for name, what in DRIVERS.items()]
-    last = (
-        "mpipar DRIVER --help tells the options of one; so do mpipar run --help, mpipar submit"
-        " --help, and the others."
-    )
+    last = "mpipar DRIVER --help and mpipar COMMAND --help list the options."
     return "\n".join([first, *commands, "", "drivers:", *drivers, "", last])
 
 

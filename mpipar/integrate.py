@@ -200,7 +200,7 @@ def check(
     uneven = hidden.without_variance(function, over) if method == "montecarlo" else ""
     if uneven:
         raise BadInput(
-            f"{shortened(f)}: {uneven}, where the error of random points can't be had;"
+            f"{shortened(f)}: {uneven}, so random points have no error estimate;"
             " take --method midpoint, or other bounds",
             option="f",
         )
@@ -272,7 +272,8 @@ def estimate(
     refusal = refusal or unseen
     if refusal:
         raise RunFailed(
-            f"{shortened(f)}: the error of the midpoint rule can't be had: {refusal}; {_REMEDY}"
+            f"{shortened(f)}: the error of the midpoint rule can't be estimated: {refusal};"
+            f" {_REMEDY}"
         )
     return _finite(Estimate(volume * mean, volume * error))
 

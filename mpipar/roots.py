@@ -113,7 +113,7 @@ def compiled(*, f: str, input: str | None) -> Any:
 
     if input is not None:
         raise BadInput(
-            "rows of a dataset can't be had",
+            "compiled code takes no rows of a dataset",
             option="input",
             remedy="take --device cpu",
         )

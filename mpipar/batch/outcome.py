@@ -115,7 +115,7 @@ def _completed(state: JobState, has_output: bool, is_finished: bool) -> str:
 
 def _not_completed(word: int | None) -> str:
     keeper = scheduler().name
-    return f"failed: {keeper} has it as completed, but its program's exit code was {word}"
+    return f"failed: {keeper} says completed, but its program's exit code was {word}"
 
 
 def _both(state: JobState, word: int | None) -> str:
@@ -156,11 +156,11 @@ def _without_scheduler(
     name, code = _by_journal(events, is_finished=is_finished, is_known=is_known)
     keeper = scheduler().name
     if name == "unknown" and is_known:
-        return Outcome(name, f"gone: {keeper} doesn't remember it, and it has left no word", code)
+        return Outcome(name, f"gone: {keeper} has forgotten it, and it left no result", code)
     if name == "unknown":
         return Outcome(name, name, code)
     if is_known:
-        return Outcome(name, f"{name}; {keeper} doesn't remember it", code)
+        return Outcome(name, f"{name}; {keeper} has forgotten it", code)
     return Outcome(name, f"{name}, by its journal; {keeper} could not be asked", code)
 
 

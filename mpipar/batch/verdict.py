@@ -196,5 +196,5 @@ def _reason(ending: Ending) -> str:
     if ending.last_word == STOPPED_EARLY:
         return "stopped early, with its checkpoint committed"
     if ending.started is False:
-        return f"the ranks have not found each other (the launcher's exit code was {ending.code})"
+        return f"the ranks did not find each other (the launcher's exit code was {ending.code})"
     return f"killed (the launcher's exit code was {ending.code})"

@@ -119,7 +119,7 @@ class _Cancelling:
         for target in self._targets:
             if target not in left:
                 whose = scheduler().name
-                _say(f"job {target.id} has ended already, or {whose} doesn't remember it")
+                _say(f"job {target.id} has ended already, or {whose} has forgotten it")
         wanted = list(left)
         hard: list[_Target] = []
         if grace > 0 and left:
@@ -131,7 +131,7 @@ class _Cancelling:
         for line in _kept(gone, hard):
             print_text(line)
         if left:
-            _say(f"{_names(left)} was cancelled, but has not ended yet; mpipar status tells of it")
+            _say(f"{_names(left)} was cancelled, but has not ended yet; see mpipar status")
         return not left
 
     def _end_gently(self, left: _Open, grace: float) -> _Open:

@@ -28,30 +28,30 @@ COMMANDS = {
     "run": _command(
         "run_script",
         ("FILE.py:KERNEL [options]", "a driver of your own"),
-        ("SCRIPT.py [arguments]", "a script with pools of multiprocessing, as it is"),
+        ("SCRIPT.py [arguments]", "a script that uses multiprocessing pools, unchanged"),
     ),
-    "submit": _command("submit", ("JOB.toml [options]", "put a job into Slurm's queue")),
-    "status": _command("status", ("[JOB|FOLDER ...]", "what became of it")),
-    "logs": _command("logs", ("[-f] [JOB|FOLDER]", "what it printed")),
-    "cancel": _command("cancel", ("JOB|FOLDER ...", "end it, with a checkpoint")),
+    "submit": _command("submit", ("JOB.toml [options]", "submit a job to Slurm")),
+    "status": _command("status", ("[JOB|FOLDER ...]", "show its state and progress")),
+    "logs": _command("logs", ("[-f] [JOB|FOLDER]", "show what it printed")),
+    "cancel": _command("cancel", ("JOB|FOLDER ...", "stop it at a checkpoint")),
     "doctor": _command(
         "doctor",
         (
             "[--workers N|auto]",
-            "what is here, and what is wrong with it; under mpirun or srun, too",
+            "check MPI, GPUs and Slurm on this machine; also under mpirun",
         ),
     ),
     "scale": _command(
         "scale",
-        ("TARGET --ranks 1,2,4 ...", "how a driver scales: runs, tables, fits, pictures"),
+        ("TARGET --ranks 1,2,4 ...", "measure how a driver scales: tables, fits, pictures"),
     ),
     "model": _command(
         "model",
-        ("RUN.h5 [options]", "what it would take with up to 10⁶ ranks, with each schedule"),
+        ("RUN.h5 [options]", "predict its time on up to 10⁶ ranks, for each schedule"),
     ),
     "show": _command(
         "show",
-        ("FILE.h5 [options]", "what came out of a run; who did what when, as a picture or a page"),
+        ("FILE.h5 [options]", "show its result; draw its timeline as a picture or a page"),
     ),
 }
-"""In the order in which ``mpipar --help`` tells of them."""
+"""In the order in which ``mpipar --help`` lists them."""

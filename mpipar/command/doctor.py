@@ -95,8 +95,8 @@ def _parser() -> RanksParser:
         usage="mpipar doctor [--workers N|auto] [--device cpu|gpu|auto] [--clean]",
         allow_abbrev=False,
         description=(
-            "Tell what is here (MPI, launcher, ranks, hosts, cores, GPUs, memory, HDF5, Slurm), and"
-            " what is wrong with it, with remedies. The exit code is 1 if anything is."
+            "Check MPI, launcher, ranks, hosts, cores, GPUs, memory, HDF5 and Slurm, and say how to"
+            " mend what is wrong. The exit code is 1 if anything is."
         ),
         epilog="example: mpirun -np 4 mpipar doctor --workers 2",
     )
@@ -121,7 +121,7 @@ def _parser() -> RanksParser:
         "--clean",
         action="store_true",
         help=(
-            "remove shared memory and folders that killed runs of yours have left on this node,"
+            "remove shared memory and folders that your killed runs have left on this node,"
             " and nobody has"
         ),
     )
@@ -248,7 +248,7 @@ def _left_behind(clean: bool) -> Iterator[tuple[str, str]]:
         found = [leftover for leftover in found if leftover not in gone]
     if found:
         remedy = "remove it: mpipar doctor --clean"
-        yield "left behind", f"{_listed(found)}, of killed runs, and nobody has it ({remedy})"
+        yield "left behind", f"{_listed(found)}, of killed runs, and no process uses it ({remedy})"
 
 
 def _listed(found: list[Leftover]) -> str:

@@ -43,7 +43,7 @@ def check_target(option: str, path: Path, begins: Mapping[str, tuple[bytes, ...]
         what = "file that mpipar made"
         is_ours = content.startswith(begins[ending])
     if content and not is_ours:
-        raise BadInput(f"{option}: {str(path)!r} exists and is not a {what}; it is left as it is")
+        raise BadInput(f"{option}: {str(path)!r} exists and is not a {what}; it stays untouched")
 
 
 def _check_folder(option: str, folder: Path) -> None:

@@ -185,7 +185,7 @@ def _parser() -> Parser:
         prog=_PROGRAM,
         allow_abbrev=False,
         description=(
-            "Tell what is in a result file: value, parameters, where and when it was computed, how"
+            "Show what is in a result file: value, parameters, where and when it was computed, how"
             " long that took, and how well it was balanced. Of an unfinished run, how far it is,"
             " and how to go on."
         ),
@@ -213,7 +213,7 @@ def _parser() -> Parser:
         metavar="OUT",
         help="write a page with all of it, which needs no other file",
     )
-    add("--ranks", action="store_true", help="tell of each rank, however many there are")
-    add("--workers", action="store_true", help="tell of each process")
+    add("--ranks", action="store_true", help="list every rank, however many there are")
+    add("--workers", action="store_true", help="list every process")
     add("--json", action="store_true", help="print one JSON object")
     return parser

@@ -65,7 +65,7 @@ def main(arguments: Sequence[str]) -> int:
         jobs = _all_jobs(here, only_recent=only_recent)
     examined, problem = _examined(jobs)
     if problem is not None:
-        _say(f"{_whom(problem)} can't be asked ({problem}): this is what journals and results say")
+        _say(f"{_whom(problem)} can't be asked ({problem}): journals and results say this")
         if jobs and not _anything_is_known(examined):
             return FAILED
     found = _told_of(jobs, examined, only_recent=only_recent)
@@ -133,7 +133,7 @@ def _in_words(found: Sequence[list[Facts]], *, only_recent: bool) -> str:
         return "no job was submitted from here"
     told = [text(facts) for facts in found]
     if only_recent:
-        told.append("these wait, run, or have ended in the last day; --all tells of all")
+        told.append("these wait, run, or have ended in the last day; --all lists all")
     return "\n\n".join(told)
 
 
@@ -156,7 +156,7 @@ def _say(message: str) -> None:
 
 def _parser() -> Parser:
     parser = Parser(
-        prog=_PROGRAM, description="Tell where jobs are, and how far.", allow_abbrev=False
+        prog=_PROGRAM, description="Show the state and progress of jobs.", allow_abbrev=False
     )
     parser.add_argument(
         "jobs",

@@ -197,8 +197,7 @@ def _check_list(items: Any, array: Array) -> None:
         is_large = isinstance(item, (int, np.integer)) and abs(int(item)) > LARGEST_EXACT
         if is_large and int(made.real) != int(item):
             raise TypeError(
-                f"a list of numbers of several types would round {item} to {made}:"
-                " make an array of it"
+                f"a list of mixed types would round {item} to {made}: make an array of it"
             )
 
 

@@ -128,7 +128,9 @@ def _attribute(module: ModuleType, where: str, attribute: str) -> Any:
             hint = did_you_mean(part, dir(found)) or f"; it has {listed(_public(found))}"
             raise BadInput(f"{where!r} has no {attribute!r}{hint}") from None
         except Exception as error:  # of a module or class that makes its attributes
-            raise BadInput(f"{where!r}: {attribute!r} can't be had: {one_line(error)}") from error
+            raise BadInput(
+                f"{where!r}: {attribute!r} can't be loaded: {one_line(error)}"
+            ) from error
     return found
 
 

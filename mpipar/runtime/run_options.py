@@ -85,7 +85,7 @@ class _ResultFile(Option):
         path: Path = super().check(value)
         if path.suffix.lower() not in (".h5", ".hdf5"):
             raise BadInput(
-                f"expected a file of .h5 or .hdf5, as it is made of HDF5, got {str(path)!r}"
+                f"expected a file of .h5 or .hdf5, as results are stored as HDF5, got {str(path)!r}"
             )
         return path
 

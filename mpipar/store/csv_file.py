@@ -34,7 +34,7 @@ def check(path: Path) -> None:
         begins = file.read(len(FIRST_COLUMN) + 1)
     if begins.rstrip(b",\r\n") != FIRST_COLUMN.encode():
         raise BadInput(
-            f"csv: {str(path)!r} exists and is not a table of results; it is left as it is"
+            f"csv: {str(path)!r} exists and is not a table of results; it stays untouched"
         )
 
 

@@ -41,7 +41,7 @@ def check(path: Path) -> str | None:
         there = kind_of(path)
         if there == "foreign":
             raise BadInput(
-                f"output: {str(path)!r} exists and is not a result of mpipar; it is left as it is"
+                f"output: {str(path)!r} exists and is not a result of mpipar; it stays untouched"
             )
     if not os.access(folder, os.W_OK | os.X_OK):
         raise BadInput(f"output: the folder {str(folder)!r} can't be written to")

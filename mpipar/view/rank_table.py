@@ -18,7 +18,7 @@ def rank_table(summary: Summary, *, full: bool) -> list[str]:
     cells, is_whole = rank_cells(summary, full=full)
     lines = aligned([RANK_HEADS, *cells])
     if not is_whole:
-        lines.append(f"(of {len(summary.per_rank)} ranks; --ranks tells of all)")
+        lines.append(f"(of {len(summary.per_rank)} ranks; --ranks lists all)")
     return lines
 
 

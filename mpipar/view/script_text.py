@@ -28,7 +28,7 @@ def script_lines(found: ScriptSummary, *, full: bool, workers: bool) -> list[str
     cells, is_whole = call_cells(found, full=full)
     lines += ["", *aligned([CALL_HEADS, *cells])]
     if not is_whole:
-        lines.append(f"(of {len(found.calls)} calls; --ranks tells of all)")
+        lines.append(f"(of {len(found.calls)} calls; --ranks lists all)")
     lines += ["", *aligned([RANK_HEADS, *rank_cells(found)])]
     if workers:
         lines += ["", *aligned([WORKER_HEADS, *worker_cells(found)])]

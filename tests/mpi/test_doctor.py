@@ -124,7 +124,7 @@ def test_what_killed_runs_have_left_is_told_and_removed(capsys, monkeypatch):
     assert (
         told
         == "/dev/shm/mpich_shm_0, /dev/shm/mpich_shm_1, /dev/shm/mpich_shm_2 and 2 more (5.0 MiB),"
-        " of killed runs, and nobody has it (remove it: mpipar doctor --clean)"
+        " of killed runs, and no process uses it (remove it: mpipar doctor --clean)"
     )
     facts, _ = doctor.examine(1, "cpu", clean=True)
     assert dict(facts)["removed"].endswith(" and 1 more (4.0 MiB)")

@@ -196,7 +196,7 @@ def test_a_job_of_another_cluster_with_the_same_number_is_left_alone(fake, tmp_p
     for fields in ({"Name": "other"}, {"SubmitTime": str(int(time.time()) - 1000)}):
         fake.set(queue={"12": job(**fields)})
         assert main(["12", "--now"]) == 0
-        assert "has ended already, or Slurm doesn't remember it" in capfd.readouterr().err
+        assert "has ended already, or Slurm has forgotten it" in capfd.readouterr().err
     assert not fake.called("scancel")
 
 

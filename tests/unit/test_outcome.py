@@ -67,7 +67,7 @@ def test_what_is_not_done_is_what_slurm_says(name):
             RAISED,
             False,
             "failed",
-            "Slurm has it as completed, but its program's exit code was 1",
+            "Slurm says completed, but its program's exit code was 1",
         ),
         (
             state("FAILED", 75),
@@ -78,9 +78,9 @@ def test_what_is_not_done_is_what_slurm_says(name):
         ),
         (state("FAILED", 143), [{"event": "cancel"}], False, "cancelled", "cancelled"),
         (state("RUNNING"), WELL, True, "running", "running"),
-        (None, WELL, False, "done", "doesn't remember"),
-        (None, [BEGUN, {"event": "ended", "code": 0}], False, "done", "doesn't remember"),
-        (None, OLD, False, "ended without a word", "doesn't remember"),
+        (None, WELL, False, "done", "has forgotten"),
+        (None, [BEGUN, {"event": "ended", "code": 0}], False, "done", "has forgotten"),
+        (None, OLD, False, "ended without a word", "has forgotten"),
     ],
 )
 def test_the_table(slurm, events, finished, name, told):

@@ -103,7 +103,7 @@ def test_what_it_is_called_is_in_what_users_are_told(fake, capsys):
     assert "no log yet, as it is waiting: it waits (full)" in capsys.readouterr().err
     fake.jobs.clear()
     status.main(["70"])
-    assert "Fake doesn't remember it" in capsys.readouterr().out
+    assert "Fake has forgotten it" in capsys.readouterr().out
 
 
 def test_without_a_starter_there_is_mpirun(fake, tmp_path):

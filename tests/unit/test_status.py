@@ -380,13 +380,13 @@ def test_a_job_that_slurm_does_not_remember(fake, submitted, capsys, last, outco
         journal.append(one.journal(), "cancel")
         outcome = "cancelled"
     assert main(["12"]) == 0
-    assert f"job 12 (pi): {outcome}; Slurm doesn't remember it" in capsys.readouterr().out
+    assert f"job 12 (pi): {outcome}; Slurm has forgotten it" in capsys.readouterr().out
 
 
 def test_a_job_that_nobody_remembers(fake, submitted, capsys):
     submitted("12")
     assert main(["12"]) == 0
-    assert "gone: Slurm doesn't remember it, and it has left no word" in capsys.readouterr().out
+    assert "gone: Slurm has forgotten it, and it left no result" in capsys.readouterr().out
 
 
 def test_a_journal_with_anything_in_it(fake, submitted, capsys):
@@ -444,7 +444,7 @@ def test_all_jobs_with_one_call_and_none_about_old_ones(fake, submitted, capsys)
     assert main([]) == 0
     out = capsys.readouterr().out
     assert [line.split()[1] for line in out.splitlines() if line.startswith("job")] == ["2", "4"]
-    assert "--all tells of all" in out
+    assert "--all lists all" in out
     assert [call[0] for call in fake.calls] == ["squeue", "sacct"]
     assert "--jobs=2,3,4" in fake.calls[0]
     assert main(["--all", "--json"]) == 0
@@ -554,7 +554,7 @@ def test_another_job_with_the_same_number_does_not_count(fake, submitted, capsys
     assert [state.id for state in open_states([one, array])] == ["77_2"]
     assert open_states([]) == []
     assert main(["76"]) == 0
-    assert "gone: Slurm doesn't remember it" in capsys.readouterr().out
+    assert "gone: Slurm has forgotten it" in capsys.readouterr().out
 
 
 def test_an_array_some_tasks_of_which_were_submitted_again(fake, submitted, capsys, tmp_path):

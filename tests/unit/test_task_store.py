@@ -319,7 +319,7 @@ def test_two_runs_cant_have_one_file(path, monkeypatch):
 @pytest.mark.parametrize("content", [b"text", b""])
 def test_other_files_are_left_alone(path, content):
     path.write_bytes(content)
-    with pytest.raises(BadInput, match="is not a result of mpipar; it is left as it is"):
+    with pytest.raises(BadInput, match="is not a result of mpipar; it stays untouched"):
         opened(path, resume=True)
     assert path.read_bytes() == content
     with pytest.raises(BadInput, match="not an HDF5 file"):

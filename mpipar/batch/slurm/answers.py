@@ -61,7 +61,7 @@ def message(ended: subprocess.CompletedProcess[str]) -> str:
     """Return one line of what a program said: all its errors, without its name before each."""
     said = [_NAME.sub("", line.strip()) for line in ended.stderr.splitlines()]
     told = "; ".join(line for line in said if line)[:LONGEST]
-    return told or f"exit code {ended.returncode}, and not a word"
+    return told or f"exit code {ended.returncode}, without a message"
 
 
 def unavailable(program: str, ended: subprocess.CompletedProcess[str]) -> SchedulerUnavailable:

@@ -117,7 +117,7 @@ def _kind_of_mpi(case: Case) -> str:
     if default:
         return (
             f"launcher srun starts ranks as MpiDefault={default} has it: `mpipar doctor` in a job"
-            " tells whether they meet"
+            " shows whether they find each other"
         )
     return (
         "launcher srun, without --mpi=, starts ranks that don't find each other (MpiDefault=none):"
