@@ -7,8 +7,7 @@ from typing import Any
 
 from mpipar.base.errors import BadInput
 from mpipar.command.model_files import checked_output
-from mpipar.core.kernel import SEED
-from mpipar.core.parameters import one_of, parse_int
+from mpipar.core.parameters import SEED, one_of, parse_int
 from mpipar.predict.costs import Costs, a_range, measured, sizes_to_measure
 from mpipar.predict.measured_run import MeasuredRun
 from mpipar.predict.takers import Fetch

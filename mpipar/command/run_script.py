@@ -15,8 +15,7 @@ from mpipar.base.exit_codes import DONE
 from mpipar.batch.program import is_kernel
 from mpipar.command.entry import tell_ending
 from mpipar.command.flags import add_option, converter, flag_of
-from mpipar.core.kernel import SEED
-from mpipar.core.parameters import Parameter
+from mpipar.core.parameters import SEED, Parameter
 from mpipar.pool.keep_options import KeepOptions
 from mpipar.pool.keep_options import parameters as keep_parameters
 from mpipar.runtime.launcher import launch

@@ -14,7 +14,13 @@ from mpipar.core import variants
 from mpipar.core.devices import DEVICES
 from mpipar.core.devices.cpu import CPU, HOST
 from mpipar.core.devices.port import Evaluate, Opened
-from mpipar.core.parameters import Parameter, parameters_of, unknown_parameter, values_of
+from mpipar.core.parameters import (
+    BLOCK,
+    SEED,
+    parameters_of,
+    unknown_parameter,
+    values_of,
+)
 from mpipar.core.plan import Plan, number_of_items
 from mpipar.core.reduction import Array, Reduction
 from mpipar.core.signature import GIVEN, arrays_wanted, call, check_count, fitting, keywords_of
@@ -23,11 +29,6 @@ Hook: TypeAlias = Callable[..., Any]
 AnyReduction: TypeAlias = Reduction | type[Reduction] | Callable[..., Reduction]
 BlockSize: TypeAlias = int | Callable[..., int]
 """A number of items, or a function of parameters."""
-
-BLOCK = Parameter(
-    "block", int, None, minimum=1, help="items in a block (default: by the driver and n)"
-)
-SEED = Parameter("seed", int, 0, minimum=0, help="seed of the random streams")
 
 
 @dataclass(frozen=True)

@@ -236,6 +236,12 @@ _PARSERS: dict[type, Callable[[str], Any]] = {
 }
 
 
+BLOCK = Parameter(
+    "block", int, None, minimum=1, help="items in a block (default: by the driver and n)"
+)
+SEED = Parameter("seed", int, 0, minimum=0, help="seed of the random streams")
+
+
 def parameters_of(function: Callable[..., Any]) -> tuple[Parameter, ...]:
     """Return the keyword-only parameters of ``function``. Raises TypeError for a type that can't be
     an option.

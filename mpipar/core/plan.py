@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-import numpy as np
-
 from mpipar.base.errors import BadInput
 from mpipar.core.block import Block as Block
 from mpipar.core.devices import DEVICES
@@ -104,7 +102,7 @@ def slice_share(n: int, rank: int, size: int) -> range:
 
 def number_of_items(n: Any, who: str) -> int:
     """Return how many items a kernel has, given as any whole number. Raises BadInput."""
-    if hasattr(n, "item") and np.ndim(n) == 0:
+    if hasattr(n, "item") and getattr(n, "ndim", None) == 0:
         n = n.item()
     if isinstance(n, float) and n.is_integer():
         n = int(n)

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from mpipar.base.errors import BadInput, UnfitResult
 from mpipar.base.text import did_you_mean
+from mpipar.core.block import Block
 from mpipar.core.parameters import parse_int
-from mpipar.core.plan import Block
 
 OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 """How the files of mpipar begin."""

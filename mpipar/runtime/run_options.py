@@ -15,17 +15,19 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mpipar.base.errors import BadInput
 from mpipar.base.overriding import override
 from mpipar.core.devices import before_looking
 from mpipar.core.devices.cpu import CPU
-from mpipar.core.kernel import BLOCK, SEED, BoundKernel, Kernel
-from mpipar.core.parameters import Parameter
+from mpipar.core.parameters import BLOCK, SEED, Parameter
 from mpipar.runtime.device import CHOICES
 from mpipar.runtime.failure import STOP, OnError
 from mpipar.runtime.schedule import SCHEDULES
+
+if TYPE_CHECKING:
+    from mpipar.core.kernel import BoundKernel, Kernel  # NumPy takes time to load
 
 
 class Option(Parameter):

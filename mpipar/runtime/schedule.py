@@ -18,12 +18,16 @@ than a fraction of a second of measured work.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from mpipar.base.errors import BadInput
-from mpipar.core.blocks import Blocks
 from mpipar.core.parameters import one_of
 from mpipar.core.plan import slice_share
 from mpipar.runtime.communicator import Comm
 from mpipar.runtime.counter import Counter
+
+if TYPE_CHECKING:
+    from mpipar.core.blocks import Blocks  # NumPy takes time to load
 
 SCHEDULES = ("stride", "slice", "dynamic")
 

@@ -297,6 +297,14 @@ def test_a_plain_run_loads_what_it_needs():
     assert len(loaded - of_mpipar) <= MOST_OTHERS_OF_A_PLAIN_RUN
 
 
+def test_a_script_loads_no_package_that_it_does_not_use(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text("from multiprocessing import Pool\nprint(Pool)\n")
+    loaded = loaded_by("-m", "mpipar", "run", str(script))
+    assert "mpipar.pool.script" in loaded
+    assert not loaded & {"mpi4py.MPI", "h5py", "numpy", "tqdm"}
+
+
 def test_names_of_mpipar_are_loaded_when_they_are_used():
     assert set(dir(mpipar)) == {*mpipar.__all__, "map"}  # which "import *" must leave as Python's
     for name in mpipar.__all__:
