@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from mpipar.batch.heard import Heard
 from mpipar.batch.job_journal import JobJournal
+from mpipar.batch.node_watch import NodeWatch
 from mpipar.batch.program_output import ProgramOutput
 from mpipar.runtime import journal
 from mpipar.runtime.stopwatch import Stopwatch
@@ -51,6 +52,8 @@ class Ranks:
     heard : Heard
     output : ProgramOutput
     manners : Manners
+    watch : NodeWatch
+        Of the nodes that they run on.
 
     Attributes
     ----------
@@ -65,12 +68,14 @@ class Ranks:
         heard: Heard,
         output: ProgramOutput,
         manners: Manners,
+        watch: NodeWatch,
     ) -> None:
         self._process = process
         self._manners = manners
         self._events = events
         self._heard = heard
         self._output = output
+        self._watch = watch
         self._is_starting = manners.tells
         self.warned = False
 
@@ -90,7 +95,7 @@ class Ranks:
                 self._output.path()
             if self._heard.pending and not self._heard.is_early and self._may_pass_on():
                 self._pass_on()
-            if self._has_missed_its_start(elapsed):
+            if self._has_missed_its_start(elapsed) or self._watch.has_lost(elapsed):
                 return self._kill()
 
     def _has_missed_its_start(self, elapsed: float) -> bool:

@@ -3,7 +3,7 @@
 ::
 
     from outside   options ─▶ test, submit ─▶ states, why_pending ─▶ signal, cancel
-    in a job       allocation ─▶ starter ─▶ times, lost_nodes ─▶ requeue, end
+    in a job       allocation ─▶ starter ─▶ times, nodes, lost_nodes ─▶ requeue, end
 
 Slurm answers in :mod:`mpipar.batch.slurm`; docs/decisions/schedulers.md says what others would.
 """
@@ -270,6 +270,9 @@ class Scheduler(Protocol):
 
     def times(self, id: str) -> Times | None:
         """Return the times of a job; None if it isn't known, or can't be asked now."""
+
+    def nodes(self, id: str) -> set[str]:
+        """Return the nodes that a job has now; none if that isn't known, or can't be asked."""
 
     def lost_nodes(self, nodes: Sequence[str]) -> set[str]:
         """Return those of some nodes of this job that don't run a program within some seconds."""

@@ -36,6 +36,7 @@ from mpipar.batch.heard import Heard
 from mpipar.batch.job_journal import JobJournal
 from mpipar.batch.launchers import Launcher, launcher
 from mpipar.batch.leaving import insist
+from mpipar.batch.node_watch import NodeWatch
 from mpipar.batch.program import split, tells
 from mpipar.batch.program_output import ProgramOutput
 from mpipar.batch.ranks import Manners, Ranks
@@ -173,7 +174,9 @@ class Step:
             env=self._environment(starter),
             start_new_session=True,
         )
-        ranks = Ranks(process, self._events, self._heard, self._output, self._manners)
+        watched = left.nodes if self._options.shrink else ()
+        watch = NodeWatch(self._given.own_id, watched)
+        ranks = Ranks(process, self._events, self._heard, self._output, self._manners, watch)
         code = ranks.wait()
         self._warned = self._warned or ranks.warned
         done = self._output.done()

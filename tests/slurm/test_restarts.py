@@ -5,6 +5,7 @@ import random
 import time
 
 import pytest
+from conftest import BIN
 from suite.limits import until
 from suite.rings import in_ci
 
@@ -203,6 +204,35 @@ def test_a_killed_node_that_is_not_the_first_is_survived(somebody, cluster, laun
     starts = nodes_of_starts(onward, second)
     assert (starts[0], starts[-1]) == (["n1", "n2", "n3"], ["n1", "n2"])
     check(onward, 1000, 3 * 4)
+
+
+DEAF = """#!/bin/bash
+{mpirun} "$@" && exit
+echo "never ends" >&2
+sleep 1000
+"""
+
+
+@pytest.mark.campaign
+@pytest.mark.usefixtures("separate_nodes")
+def test_a_launcher_that_hangs_when_a_node_is_lost_is_ended(user, cluster):
+    """As mpirun may, once Slurm has ended its step."""
+    launcher = user.place / "mpirun"
+    launcher.write_text(DEAF.format(mpirun=BIN / "mpirun"))
+    launcher.chmod(0o755)
+    (user.place / "site.toml").write_text(f'launcher = "{launcher}"\n')
+    nodes = THREE_NODES + 'sbatch = { nodelist = "n[1-3]" }'
+    job = user.slow_job(items=1000, resources=nodes, restart='lost_nodes = "go-on"')
+    number = user.submit(job, "--site", "site.toml")
+    user.wait_for_marks(30)
+    cluster.kill_node("n3")
+    hurry_once_started_again(user, number)
+    found = cluster.wait(number, timeout=PATIENCE)
+    log = user.log(number)
+    assert (found["JobState"], found["Restarts"]) == ("COMPLETED", "0"), log
+    assert "never ends" in log
+    assert nodes_of_starts(user, number) == [["n1", "n2", "n3"], ["n1", "n2"]]
+    check(user, 1000, 3 * 4)
 
 
 def a_moment(seed: str) -> int:

@@ -54,6 +54,8 @@ class FakeScheduler:
         The commands that were submitted.
     told : list of tuple
         What jobs were told to do: ("signal", id), ("cancel", id), ("requeue", id), ("end", id).
+    left : list of str
+        The nodes that jobs have; none if nobody knows.
     is_away, refuses : bool
         Whether it doesn't answer; whether it takes no jobs.
     """
@@ -68,6 +70,7 @@ class FakeScheduler:
         self.jobs: dict[str, JobState] = {}
         self.scripts: list[list[str]] = []
         self.told: list[tuple[str, str]] = []
+        self.left: list[str] = []
         self.is_away = self.refuses = False
         self._numbers = itertools.count(70)
 
@@ -136,6 +139,9 @@ class FakeScheduler:
 
     def times(self, id: str) -> Times | None:
         return Times(None, None, None) if id in self.jobs else None
+
+    def nodes(self, id: str) -> set[str]:
+        return set(self.left)
 
     def lost_nodes(self, nodes: Sequence[str]) -> set[str]:
         return set()

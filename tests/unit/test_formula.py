@@ -266,7 +266,9 @@ def test_what_is_no_formula_is_refused(tmp_path):
         roots.bind({"points": 10, "f": "numpy:sqrt"}, device="compiled")
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["x"] = np.ones(5)
-    with pytest.raises(BadInput, match=r"compiled code takes no rows of a dataset: take --device cpu"):
+    with pytest.raises(
+        BadInput, match=r"compiled code takes no rows of a dataset: take --device cpu"
+    ):
         roots.bind({"f": "x", "input": f"{tmp_path / 'a.h5'}:/x"}, device="compiled")
 
 

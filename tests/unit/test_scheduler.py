@@ -2,14 +2,21 @@
 
 import inspect
 import json
+import signal
+import subprocess
 
 import pytest
 from fake_scheduler import FakeScheduler, NoStarter
 
 from mpipar.base.exit_codes import BAD_INPUT, DONE, FAILED
-from mpipar.batch import leaving, schedulers
+from mpipar.batch import leaving, node_watch, schedulers
 from mpipar.batch.allocation import Allocation
+from mpipar.batch.heard import Heard
+from mpipar.batch.job_journal import JobJournal
 from mpipar.batch.launchers import can_shrink, launcher
+from mpipar.batch.node_watch import NodeWatch
+from mpipar.batch.program_output import ProgramOutput
+from mpipar.batch.ranks import Manners, Ranks
 from mpipar.batch.scheduler import Answer, Scheduler, Starter
 from mpipar.batch.slurm.scheduler import Slurm
 from mpipar.batch.slurm.srun import Srun
@@ -142,3 +149,44 @@ def test_what_may_be_a_refusal_is_asked_again_for_some_minutes(monkeypatch, prob
     found = leaving.insist(ask, is_told=lambda: False, say=lambda text: None)
     assert found == answer
     assert len(asked) == (1 if answer.is_refused else leaving._DOUBTS + 1)
+
+
+LOST, UNKNOWN, ALL = ["a", "c"], [], ["a", "b", "c", "d"]
+
+
+@pytest.mark.parametrize(
+    ("answers", "lost_at"),
+    [
+        ({60: LOST}, 90),
+        ({60: ALL, 120: LOST}, 150),
+        ({60: UNKNOWN, 120: LOST}, 150),
+        ({60: LOST, 90: UNKNOWN, 150: LOST}, 180),
+        ({60: LOST, 90: ALL}, None),
+        ({60: ["b", "c"]}, None),  # these are no nodes of this job
+        ({60: ["error:"]}, None),
+    ],
+)
+def test_a_node_is_lost_that_the_scheduler_says_is_gone_for_half_a_minute(fake, answers, lost_at):
+    watch = NodeWatch("70", ["a", "b", "c"])
+    found = None
+    for elapsed in range(300):
+        fake.left = answers.get(elapsed, fake.left)
+        if watch.has_lost(elapsed):
+            found = elapsed
+            break
+    assert found == lost_at
+
+
+def test_ranks_whose_launcher_does_not_notice_a_lost_node_are_ended(fake, monkeypatch, tmp_path):
+    monkeypatch.setattr(node_watch, "_LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(node_watch, "_GRACE_SECONDS", 0.0)
+    fake.left = ["a"]
+    events = JobJournal(tmp_path / "x.journal", print)
+    heard = Heard("70", events, print)
+    output = ProgramOutput(["x.py"], events)
+    with subprocess.Popen(["/bin/sleep", "60"], start_new_session=True) as process:
+        watch = NodeWatch("70", ["a", "b"])
+        ranks = Ranks(process, events, heard, output, Manners(False, 60.0, False), watch)
+        assert ranks.wait() == -signal.SIGTERM
+    watch = NodeWatch("70", [])
+    assert not watch.has_lost(1000.0), "of a job that can't lose nodes"

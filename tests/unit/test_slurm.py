@@ -11,7 +11,7 @@ from mpipar.batch.job_state import state_of
 from mpipar.batch.scheduler import AccountsUnavailable, SchedulerUnavailable, SubmitRefused
 from mpipar.batch.slurm import calls, sbatch, scancel, scontrol
 from mpipar.batch.slurm.records import records
-from mpipar.batch.slurm.squeue import states
+from mpipar.batch.slurm.squeue import nodes, states
 from mpipar.batch.slurm.states import STATES, exit_code_of
 from mpipar.batch.task_numbers import ranges, tasks_of
 from mpipar.batch.walltime import seconds_of
@@ -196,6 +196,19 @@ def test_a_program_that_does_not_answer(fake, monkeypatch):
     fake.set(said={"scontrol": [0, "Slurmctld(primary) at ctl is UP\n", ""]})
     with pytest.raises(SchedulerUnavailable, match=r"has not answered for 0\.2 s"):
         states(["1"])
+
+
+def test_the_nodes_of_a_job_are_known_or_not(fake):
+    listed = {
+        "12": job(JobID="12", NodeList="n1,gpu07"),
+        "13": job(JobID="13", NodeList="n[1-2]"),  # this scontrol can't tell which
+        "14_3": job(JobID="14_3", NodeList="n2", Name="a\nb"),
+    }
+    fake.set(queue=listed)
+    found = [nodes(id) for id in ("12", "13", "14_3", "15")]
+    assert found == [{"n1", "gpu07"}, set(), {"n2"}, set()]
+    fake.set(queue=listed, down=True)
+    assert nodes("12") == set()
 
 
 def test_lists_of_tasks_are_asked_for_whole(fake):

@@ -97,6 +97,10 @@ class Slurm:
         """Return what squeue says of a job's times."""
         return squeue.times(id)
 
+    def nodes(self, id: str) -> set[str]:
+        """Return what squeue says of a job's nodes."""
+        return squeue.nodes(id)
+
     def lost_nodes(self, nodes: Sequence[str]) -> set[str]:
         """Return the nodes on which srun can't run a program."""
         return srun.lost_nodes(nodes)

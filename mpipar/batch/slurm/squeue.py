@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from mpipar.base.errors import BadInput
 from mpipar.batch.job_state import JobState
 from mpipar.batch.scheduler import AccountsUnavailable, SchedulerUnavailable, Times
 from mpipar.batch.slurm.answers import NOT_THERE, all_of, unavailable
@@ -11,6 +12,7 @@ from mpipar.batch.slurm.calls import ask
 from mpipar.batch.slurm.records import mark, records
 from mpipar.batch.slurm.sacct import accounted
 from mpipar.batch.slurm.states import exit_code_of, meaning_of, number_of, time_of
+from mpipar.batch.slurm.variables import host_names
 from mpipar.batch.walltime import seconds_of
 
 _FIELDS = (
@@ -27,6 +29,7 @@ _FIELDS = (
     "EndTime",
     "Name",
 )
+_NODES = ("JobID", "NodeList", "Name")
 _TIMES = ("JobID", "StartTime", "EndTime", "PreemptTime", "Name")
 
 
@@ -86,15 +89,31 @@ def _with_accounts(
 
 def times(id: str) -> Times | None:
     """Return the times of a job, or of a task; None if Slurm doesn't know it, or can't be asked."""
-    between = mark()
-    try:
-        ended = ask("squeue", *_options([id], _TIMES, between))
-    except SchedulerUnavailable:
-        return None
-    found = next(records(ended.stdout, between, _TIMES), None)
+    found = _fields_of(id, _TIMES)
     if found is None:
         return None
     return Times(*(time_of(found[name]) for name in ("StartTime", "EndTime", "PreemptTime")))
+
+
+def nodes(id: str) -> set[str]:
+    """Return the nodes of a job, or of a task; none if that isn't known."""
+    found = _fields_of(id, _NODES)
+    if found is None:
+        return set()
+    try:
+        return set(host_names(found["NodeList"]))
+    except BadInput:
+        return set()
+
+
+def _fields_of(id: str, fields: tuple[str, ...]) -> dict[str, str] | None:
+    """Return what Slurm says of one job; None if it doesn't know it, or can't be asked."""
+    between = mark()
+    try:
+        ended = ask("squeue", *_options([id], fields, between))
+    except SchedulerUnavailable:
+        return None
+    return next(records(ended.stdout, between, fields), None)
 
 
 def _not_in_queue(wanted: list[str], found: dict[str, JobState]) -> list[str]:
