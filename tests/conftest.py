@@ -19,7 +19,11 @@ import hypothesis
 import pytest
 from suite import account, rings
 from suite.limits import Limit
-from suite.rings import pytest_collection_modifyitems, pytest_runtest_protocol  # noqa: F401 (hooks)
+from suite.rings import (  # noqa: F401 (hooks)
+    pytest_collection_modifyitems,
+    pytest_ignore_collect,
+    pytest_runtest_protocol,
+)
 from suite.stacks import end_hung, seconds_of
 from suite.warm import Warm, can_be_warm
 

@@ -54,6 +54,9 @@ def user(user: User, separate_nodes: None) -> User:
     return user
 
 
+# Each MPI binds its ranks by itself.
+CI_OF_EACH = [pytest.mark.ci, pytest.mark.each_mpi]
+
 # Where Open MPI may put more ranks on a node than it has cores, as in these tests, all would be on
 # the first.
 SPREAD = " --map-by node --bind-to none" if VENDOR == "openmpi" else ""
@@ -66,8 +69,8 @@ SPREAD = " --map-by node --bind-to none" if VENDOR == "openmpi" else ""
     ("resources", "ranks", "cores"),
     [
         ("nodes = 2\nranks_per_node = 2\nworkers = 1", 4, 1),
-        pytest.param("ranks = 3\nworkers = 1", 3, 1, marks=pytest.mark.ci),
-        pytest.param("nodes = 2\nranks_per_node = 1\nworkers = 2", 2, 2, marks=pytest.mark.ci),
+        pytest.param("ranks = 3\nworkers = 1", 3, 1, marks=CI_OF_EACH),
+        pytest.param("nodes = 2\nranks_per_node = 1\nworkers = 2", 2, 2, marks=CI_OF_EACH),
         pytest.param('nodes = 2\nranks_per_node = 1\nworkers = "auto"', 2, 2, marks=pytest.mark.ci),
         pytest.param(
             "nodes = 2\nranks_per_node = 1\ncores_per_rank = 2", 2, 2, marks=pytest.mark.ci
@@ -96,7 +99,7 @@ def test_ranks_of_job_files_have_their_cores(user, cluster, resources, ranks, co
         pytest.param(
             "mpi", ["--nodes=2", "--ntasks=2", "--cpus-per-task=2"], 2, 2, marks=pytest.mark.ci
         ),
-        pytest.param("hybrid", ["--nodes=2"], 2, 2, marks=pytest.mark.ci),
+        pytest.param("hybrid", ["--nodes=2"], 2, 2, marks=CI_OF_EACH),
         pytest.param(
             "gpu",
             ["--nodes=2", "--ntasks-per-node=2", "--gpus-per-node=2"],

@@ -7,7 +7,6 @@ import time
 import pytest
 from conftest import BIN
 from suite.limits import until
-from suite.rings import in_ci
 
 from slurm.conftest import ON_BOTH
 from slurm.jobs import LAUNCHERS, VENDOR, User, harmonic, value_of
@@ -101,7 +100,8 @@ def test_a_job_that_needs_three_allocations_gets_them(user, cluster):
 @pytest.mark.ci
 @pytest.mark.each_mpi
 @pytest.mark.parametrize(
-    "launcher", ["mpirun", pytest.param(LAUNCHERS[VENDOR], marks=pytest.mark.ci)]
+    "launcher",
+    ["mpirun", pytest.param(LAUNCHERS[VENDOR], marks=[pytest.mark.ci, pytest.mark.each_mpi])],
 )
 def test_usr1_by_hand_is_the_same(user, cluster, launcher):
     (user.place / "site.toml").write_text(f'launcher = "{launcher}"\n')
@@ -178,7 +178,10 @@ def test_a_killed_node_that_is_the_first_is_survived_by_a_requeue(user, cluster,
 @pytest.mark.each_mpi
 @pytest.mark.usefixtures("separate_nodes")
 @pytest.mark.parametrize("trial", range(NODES_KILLED))
-@pytest.mark.parametrize("launcher", ["mpirun", *in_ci(LAUNCHERS[VENDOR])])
+@pytest.mark.parametrize(
+    "launcher",
+    ["mpirun", pytest.param(LAUNCHERS[VENDOR], marks=[pytest.mark.ci, pytest.mark.each_mpi])],
+)
 def test_a_killed_node_that_is_not_the_first_is_survived(somebody, cluster, launcher, trial):
     """By a requeue, or with the nodes that are left, as the job wants it: two jobs lose the same
     node.

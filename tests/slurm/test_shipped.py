@@ -69,7 +69,7 @@ def launchers() -> list[str]:
     ("name", "output"),
     [
         ("pi", "pi.h5"),
-        pytest.param("pi-hybrid", "pi.h5", marks=pytest.mark.ci),
+        pytest.param("pi-hybrid", "pi.h5", marks=[pytest.mark.ci, pytest.mark.each_mpi]),
         pytest.param("pi-gpu", "pi.h5", marks=pytest.mark.ci),
         pytest.param("mcpi-weak", "mcpi.h5", marks=pytest.mark.ci),
     ],

@@ -10,9 +10,11 @@ ring                  run by                                     takes
 ====================  =========================================  ==================================================
 
 Of examples that Hypothesis makes up, tests of the first ring try a few; ``rest`` takes those tests,
-too, that ask for more. What is marked ``each_mpi`` may come out otherwise with another MPI: ``--ring each_mpi`` takes what
-of the first two rings has that mark. What is marked ``alone`` measures time or memory: nothing runs
-beside it.
+too, that ask for more. What is marked ``each_mpi`` may come out otherwise with another MPI:
+``--ring each_mpi`` takes what of the first two rings has that mark, over ranks: without a launcher
+no MPI is loaded (tests/mpi/test_modes.py). Of a test whose values are partly ``ci``, it takes the
+others, as all values are over the same messages; a ``ci`` value that another MPI may change has a
+mark of its own. What is marked ``alone`` measures time or memory: nothing runs beside it.
 """
 
 from __future__ import annotations
@@ -47,13 +49,26 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out files that have nothing for another MPI: to import them all takes each process as
+    long as many tests.
+    """
+    is_wanted = config.getoption("--ring") != "each_mpi" or collection_path.suffix != ".py"
+    return None if is_wanted or "each_mpi" in collection_path.read_text() else True
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     ring = config.getoption("--ring")
     taken, left_out = [], []
+    shown = _shown_by_a_value(items)
     for item in items:
         if ring == "test":
             _try_few_examples(item)
-        (taken if _is_in(ring, item) else left_out).append(item)
+        is_taken = _is_in(ring, item)
+        if ring == "each_mpi" and is_taken:
+            is_shown = _has_dear_values(item) and _test_of(item) in shown
+            is_taken = not (_is_without_ranks(item) or is_shown)
+        (taken if is_taken else left_out).append(item)
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = taken
@@ -62,6 +77,43 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def in_ci(*values: object) -> list[object]:
     """Return values of a parameter that the first ring leaves out."""
     return [pytest.param(value, marks=pytest.mark.ci) for value in values]
+
+
+def _shown_by_a_value(items: list[pytest.Item]) -> set[str]:
+    """Return the tests that another MPI runs with a value that isn't dear."""
+    return {
+        _test_of(item)
+        for item in items
+        if item.get_closest_marker("each_mpi")
+        and not _has_dear_values(item)
+        and not _is_without_ranks(item)
+    }
+
+
+def _has_dear_values(item: pytest.Item) -> bool:
+    """Return whether a value is for ``ci``, and not for each MPI."""
+    values = getattr(item, "callspec", None)
+    if values is None:
+        return False
+    marks = [mark.name for mark in values.marks]
+    return marks.count("ci") > marks.count("each_mpi")
+
+
+def _test_of(item: pytest.Item) -> str:
+    """Return what a test is called without its values."""
+    return item.nodeid.partition("[")[0]
+
+
+def _is_without_ranks(item: pytest.Item) -> bool:
+    """Return whether a test's values say that it has no launcher: ``ranks``, or the first of
+    ``mode``.
+    """
+    values = getattr(item, "callspec", None)
+    if values is None:
+        return False
+    if isinstance(mode := values.params.get("mode", values.params.get("place")), tuple):
+        return mode[0] is None
+    return values.params.get("ranks", 0) is None
 
 
 def _is_in(ring: str, item: pytest.Item) -> bool:
