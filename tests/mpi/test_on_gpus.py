@@ -172,9 +172,9 @@ def test_what_a_kernel_needs_at_first_is_in_no_block_and_not_in_elapsed(with_gpu
         ]
         found = with_gpus(1, None, *options, cwd=tmp_path).json
         assert found["value"] == 4.0
-        assert found["elapsed"] < 1.5
+        assert found["elapsed"] < 2.0
         with h5py.File(tmp_path / f"{workers}.h5") as file:
-            assert max(file["workers"]["longest"]) < 1.5
+            assert max(file["workers"]["longest"]) < 2.0
 
 
 @needs_compiler
