@@ -652,7 +652,7 @@ def test_nothing_else_is_replaced(name, run_file, tmp_path, capsys):
     mine.write_text("my notes")
     output = mine.parent if mine.parent != tmp_path else mine
     assert command.main([str(run_file), "--ranks", "4", *GIVEN, "--output", str(output)]) == 2
-    assert "it is left as it is" in capsys.readouterr().err
+    assert "it stays untouched" in capsys.readouterr().err
     assert mine.read_text() == "my notes"
 
 

@@ -423,7 +423,7 @@ def test_nothing_else_is_replaced(path, show, tmp_path, option):
         b"\x89PNG of somebody",
     ):
         mine.write_bytes(content)
-        assert "it is left as it is" in refused(show, path, option, mine)
+        assert "it stays untouched" in refused(show, path, option, mine)
         assert mine.read_bytes() == content
     assert "expected a name that ends in" in refused(show, path, option, path)
     assert "expected a name that ends in" in refused(show, path, option, tmp_path / "x.jpg")

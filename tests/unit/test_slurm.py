@@ -304,7 +304,7 @@ def test_a_signal_that_slurm_delivers_and_is_not_content_with(fake, code):
     with pytest.raises(SchedulerUnavailable, match="denied"):
         scancel.cancel(["1_1"], signal="TERM", batch=True)
     fake.set(said={"scancel": [code, "", ""]})
-    with pytest.raises(SchedulerUnavailable, match="not a word"):
+    with pytest.raises(SchedulerUnavailable, match="without a message"):
         scancel.cancel(["1_1"])
 
 

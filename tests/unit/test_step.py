@@ -394,7 +394,7 @@ def test_ranks_that_do_not_find_each_other_in_time_are_started_again(begin, slur
     job = begin(*DRIVER, options=("--serial", "--site", str(site)), SLEEP="50")
     assert value(job.ended()) == undisturbed
     assert [what for what, _ in job.verdicts] == ["again", "exit"]
-    assert "not found each other" in job.events("next")[0]["reason"]
+    assert "did not find each other" in job.events("next")[0]["reason"]
 
 
 def test_a_warning_that_comes_too_early_is_held_until_the_output_is_open(begin, slurm):
