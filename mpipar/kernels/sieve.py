@@ -51,34 +51,52 @@ def sieve(start: int, stop: int) -> Iterator[Flags]:
     """Yield a row for each residue r: flag i says if 30 (start // 30 + i) + r is a prime of 17 <
     start ≤ … < stop.
     """
-    # For a few large integers it's quicker to test what is left.
     root = math.isqrt(stop - 1)
     bound = min(root, max(2**20, 1000 * (stop - start)))
-    primes, inverses = base(bound.bit_length())
-    primes = primes[: np.searchsorted(primes, bound, "right")]
-    inverses = inverses[: primes.size]
+    primes, inverses = _base_up_to(bound)
     low = start // WHEEL
     high = -(-stop // WHEEL)
     # Multiples of p under its square have a smaller prime factor, too.
     begin = np.maximum(low, primes * primes // WHEEL)
-    often = np.searchsorted(primes, high - low)
     for r in RESIDUES.tolist():
-        # Modulo p, 30 i + r is a multiple where i + r/30 is. So every row is a part of one and the
-        # same pattern, …
-        phase = (low + r * pow(WHEEL, -1, PERIOD)) % PERIOD
-        flags = pattern()[phase : phase + high - low].copy()
-        # … and of the others, p strikes out every p-th flag.
+        flags = _without_first_primes(low, high, r)
         first = begin - low + (-begin - r * inverses) % primes
-        for i, p in zip(first[:often].tolist(), primes[:often].tolist(), strict=True):
-            flags[i::p] = NO
-        once = first[often:]
-        flags[once[once < flags.size]] = False
+        _strike_out(flags, first, primes)
         flags[0] &= WHEEL * low + r >= start
         flags[-1] &= WHEEL * (high - 1) + r < stop
         if bound < root:
-            for i in np.flatnonzero(flags).tolist():
-                flags[i] = is_prime(WHEEL * (low + i) + r)
+            _test_what_is_left(flags, low, r)
         yield flags
+
+
+def _base_up_to(bound: int) -> tuple[Integers, Integers]:
+    primes, inverses = base(bound.bit_length())
+    primes = primes[: np.searchsorted(primes, bound, "right")]
+    return primes, inverses[: primes.size]
+
+
+def _without_first_primes(low: int, high: int, r: int) -> Flags:
+    """Return the flags of a row from which multiples of the first primes are struck out.
+
+    Modulo p, 30 i + r is a multiple where i + r/30 is, so every row is a part of one pattern.
+    """
+    phase = (low + r * pow(WHEEL, -1, PERIOD)) % PERIOD
+    return pattern()[phase : phase + high - low].copy()
+
+
+def _strike_out(flags: Flags, first: Integers, primes: Integers) -> None:
+    """Strike out every p-th flag, from the first on that p divides."""
+    often = np.searchsorted(primes, flags.size)
+    for i, p in zip(first[:often].tolist(), primes[:often].tolist(), strict=True):
+        flags[i::p] = NO
+    once = first[often:]
+    flags[once[once < flags.size]] = False
+
+
+def _test_what_is_left(flags: Flags, low: int, r: int) -> None:
+    """Test numbers one by one: for a few large ones that is quicker than more primes."""
+    for i in np.flatnonzero(flags).tolist():
+        flags[i] = is_prime(WHEEL * (low + i) + r)
 
 
 def segments(start: int, stop: int) -> Iterator[tuple[int, int]]:
