@@ -27,18 +27,18 @@ from mpipar.pool import (
     module_changes,
     module_files,
     module_sharing,
+    sharing,
     twins,
     worker,
 )
 from mpipar.pool.dispatch import Dispatch
 from mpipar.pool.node_memory import Held
-from mpipar.pool.rendezvous import Patience, drain, meet
+from mpipar.pool.rendezvous import Patience, address_for, drain, meet
 from mpipar.pool.session import Session
 from mpipar.pool.worker_manager import LEAVE, Event, Order, WorkerManager
 from mpipar.runtime.channel import Frames
 from mpipar.runtime.communicator import Comm
 from mpipar.runtime.doorbell import Doorbell
-from mpipar.runtime.interfaces import shared_address
 from mpipar.runtime.launcher import NO_INIT, is_launchers
 from mpipar.runtime.outlets import warn
 from mpipar.runtime.pinning import advice
@@ -64,10 +64,6 @@ def _changed_environment() -> dict[str, str | None]:
             changed[name] = None
     changed[NO_INIT] = os.environ.get(NO_INIT)  # tasks may use MPI, and see a world of one
     return changed
-
-
-def _networks(host: str, addresses: list[str]) -> str:
-    return f"{host}: {', '.join(addresses) or 'none'}"
 
 
 class Engine(threading.Thread):
@@ -114,6 +110,7 @@ class Engine(threading.Thread):
         self.workers = [peer.workers for peer in self._peers]
         self.hosts = [peer.host for peer in self._peers]
         self._advise()
+        self._offer_what_is_shared()
         rung = all(peer.bell is not None for peer in self._peers)
         self._worker_manager = WorkerManager(self._bell)
         self._patience = Patience(self._link, rung=rung)
@@ -137,6 +134,11 @@ class Engine(threading.Thread):
         told = advice([peer.place for peer in self._peers])
         if told is not None:
             warn(told)
+
+    def _offer_what_is_shared(self) -> None:
+        """Let workers on other nodes reach locks, values and queues of the script."""
+        with contextlib.suppress(RunFailed):  # they can't, and say so where they are used
+            sharing.offer_at(self.address())
 
     # What the script's threads call.
 
@@ -231,26 +233,9 @@ class Engine(threading.Thread):
 
     def address(self) -> str | None:
         """Return an address of this node that all ranks can connect to; None if all are on it.
-
-        Raises
-        ------
-        RunFailed
-            If there is none.
+        Raises RunFailed if there is none.
         """
-        own = self._peers[0]
-        others = {}
-        for peer in self._peers:
-            if peer.host != own.host:
-                others[peer.host] = peer.networks
-        if not others:
-            return None
-        address = shared_address(own.networks, list(others.values()))
-        if address is None:
-            told = [_networks(own.host, own.networks)]
-            for host, found in others.items():
-                told.append(_networks(host, found))
-            raise RunFailed(f"the nodes share no network ({'; '.join(told)})")
-        return address
+        return address_for(self._peers)
 
     # What the engine's own thread does.
 

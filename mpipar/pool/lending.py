@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import os
 import secrets
 import socket
 import tempfile
 import threading
 import weakref
+import zlib
 from multiprocessing import util
 from typing import NamedTuple
 
@@ -93,7 +95,7 @@ def address() -> str:
         if _address is None:
             sock = socket.socket(socket.AF_UNIX)
             sock.settimeout(None)
-            name = tempfile.mktemp(prefix="lent-", dir=util.get_temp_dir())
+            name = tempfile.mktemp(prefix=f"lent-{_node()}-", dir=util.get_temp_dir())
             sock.bind(name)
             sock.listen(_BACKLOG)
             server = threading.Thread(target=_serve, args=(sock,), name="mpipar lender")
@@ -103,10 +105,23 @@ def address() -> str:
         return _address
 
 
+@functools.cache
+def _node() -> str:
+    """Return what tells nodes apart, and containers whose memory isn't the same."""
+    facts = os.uname().nodename
+    with contextlib.suppress(OSError):  # not every system has these
+        memory = os.stat("/dev/shm").st_dev
+        with open("/proc/sys/kernel/random/boot_id") as file:
+            facts = f"{file.read()} {memory}"
+    return f"{zlib.crc32(facts.encode()):08x}"
+
+
 def is_near(address: str) -> bool:
-    """Return whether a lender is on this node."""
+    """Return whether a lender is on this node, and shares its memory."""
     if address == _address:
         return True
+    if not os.path.basename(address).startswith(f"lent-{_node()}-"):
+        return False
     with socket.socket(socket.AF_UNIX) as sock:
         sock.settimeout(_PATIENCE_SECONDS)
         try:

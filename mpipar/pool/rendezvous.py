@@ -6,10 +6,11 @@ import multiprocessing
 import time
 from typing import NamedTuple
 
+from mpipar.base.errors import RunFailed
 from mpipar.runtime import node
 from mpipar.runtime.communicator import Comm
 from mpipar.runtime.doorbell import Doorbell
-from mpipar.runtime.interfaces import own_interfaces
+from mpipar.runtime.interfaces import own_interfaces, shared_address
 from mpipar.runtime.link import Link
 from mpipar.runtime.pinning import Place, place
 
@@ -121,3 +122,31 @@ def drain(link: Link, seconds: float) -> None:
         for _ in link.receive():
             pass
         time.sleep(1e-4)
+
+
+def address_for(peers: list[Peer]) -> str | None:
+    """Return an address of the first peer's node that all can connect to; None if all are on it.
+
+    Raises
+    ------
+    RunFailed
+        If there is none.
+    """
+    own = peers[0]
+    others = {}
+    for peer in peers:
+        if peer.host != own.host:
+            others[peer.host] = peer.networks
+    if not others:
+        return None
+    address = shared_address(own.networks, list(others.values()))
+    if address is None:
+        told = [_networks(own.host, own.networks)]
+        for host, found in others.items():
+            told.append(_networks(host, found))
+        raise RunFailed(f"the nodes share no network ({'; '.join(told)})")
+    return address
+
+
+def _networks(host: str, addresses: list[str]) -> str:
+    return f"{host}: {', '.join(addresses) or 'none'}"

@@ -23,8 +23,11 @@ from multiprocessing import context, reduction
 from types import MethodType, ModuleType
 from typing import Any
 
-from mpipar.pool import lending, shared_memory
+from mpipar.pool import lending, remote_objects, shared_memory
 from mpipar.pool.arrivals import on_arrival
+from mpipar.pool.refused import Refused
+from mpipar.pool.remote_calls import Server
+from mpipar.pool.remote_objects import Offer
 
 _MODULES = frozenset(
     f"multiprocessing.{name}"
@@ -156,7 +159,7 @@ def _made_once(value: Any, made: tuple[Any, ...]) -> Any:
     state = None
     if rest:
         state = rest[0]
-    return _same, (lending.address(), token, make, arguments, state)
+    return _same, (lending.address(), token, make, arguments, state, _offer(value))
 
 
 def _is_alone(value: Any, registered: Any) -> bool:
@@ -223,6 +226,7 @@ def _same(
     make: Callable[..., Any],
     arguments: tuple[Any, ...],
     state: Any,
+    offer: Offer | None,
 ) -> Any:
     """Return what this process has of an object of the script's, or make it: what its pickle
     calls.
@@ -230,19 +234,49 @@ def _same(
     value = _here.get(token)
     if value is not None and not _is_closed(value):
         return value
-    if not _is_near(address):
-        raise OSError(
-            "it is on the script's node, and this worker on another: take what a Manager() has"
-        )
-    value = make(*arguments)
-    if state is not None:
-        if hasattr(value, "__setstate__"):
-            value.__setstate__(state)
-        else:
-            vars(value).update(state)
+    if _is_near(address):
+        value = _made(make, arguments, state)
+    elif offer is not None:
+        value = remote_objects.remote(offer, token)
+    else:
+        return Refused(OSError(_ELSEWHERE))
     with contextlib.suppress(TypeError):
         _note(token, value)
     return value
+
+
+def _made(make: Callable[..., Any], arguments: tuple[Any, ...], state: Any) -> Any:
+    value = make(*arguments)
+    if state is None:
+        return value
+    if hasattr(value, "__setstate__"):
+        value.__setstate__(state)
+    else:
+        vars(value).update(state)
+    return value
+
+
+# Workers on other nodes ask for what these are to do.
+
+_ELSEWHERE = "that is on the script's node, and this worker on another: take what a Manager() has"
+_address: str | None = None  # of this node, for others
+
+
+def offer_at(address: str | None) -> None:
+    """Offer what is shared to other nodes, at an address of this one; None if there are none."""
+    global _address
+    _address = address
+
+
+def _offer(value: Any) -> Offer | None:
+    if _address is None:
+        return None
+    return remote_objects.offered(value, _server(_address).where)
+
+
+@functools.cache
+def _server(address: str) -> Server:
+    return Server(address, _here.get)
 
 
 @functools.cache
@@ -356,8 +390,9 @@ def _is_flushed(queue: Any) -> bool:
 
 
 def _reset() -> None:
-    """Remove no names in a forked child: they are its parent's."""
+    """Remove no names in a forked child, and offer nothing: these are its parent's."""
     _named.clear()
+    offer_at(None)
 
 
 os.register_at_fork(after_in_child=_reset)

@@ -86,11 +86,11 @@ def append_line(
     """Append a JSON object to a file, as a line; ``flush`` waits until it is on the disk. Raises
     OSError.
     """
-    from json.encoder import JSONEncoder  # each rank loads this module; and dumps may be another's
+    from mpipar.base.json_text import json_text  # here, as each rank loads this module
 
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
     try:
-        os.write(descriptor, (JSONEncoder().encode(values) + "\n").encode())
+        os.write(descriptor, (json_text(values) + "\n").encode())
         if flush:
             os.fsync(descriptor)
     finally:
@@ -101,7 +101,7 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
     """Yield the JSON objects of a file, one a line; what isn't one is left out, a file that isn't
     there has none.
     """
-    import json
+    from mpipar.base.json_text import json_value
 
     with (
         contextlib.suppress(OSError, ValueError),
@@ -109,6 +109,6 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
     ):
         for line in file:  # ValueError: a name with NUL in it
             with contextlib.suppress(ValueError, RecursionError):
-                values = json.loads(line)
+                values = json_value(line)
                 if isinstance(values, dict):
                     yield values

@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import base64
 import io
-import json
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from mpipar.base.json_text import compact_json, json_value
 from mpipar.core.exact import ExactArray
 
 _EXACT_IN_JSON = 2**53
@@ -25,18 +25,13 @@ _EXACT_IN_JSON = 2**53
 
 def encode(value: Any) -> bytes:
     """Return a value as bytes. Raises TypeError for what isn't plain Python or NumPy."""
-    text = json.dumps(
-        _plain(value),
-        separators=(",", ":"),
-        allow_nan=False,
-    )
-    return text.encode()
+    return compact_json(_plain(value)).encode()
 
 
 def decode(data: bytes) -> Any:
     """Return the value that :func:`encode` got. Raises ValueError for anything else."""
     try:
-        return _value(json.loads(data))
+        return _value(json_value(data))
     except Exception as error:  # NumPy's reader alone raises half a dozen kinds
         raise ValueError(f"not a stored total: {error!r}") from None
 

@@ -10,13 +10,13 @@ from __future__ import annotations
 import functools
 import hashlib
 import inspect
-import json
 import types
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from mpipar.base.json_text import json_text
 from mpipar.store.source import digests_of
 from mpipar.store.values import Dumper, Unstorable, full_name
 
@@ -143,7 +143,7 @@ class _Describer(Dumper):
 
     def sorted(self, values: Any) -> list[Any]:
         digests = [["digest", digest(value)] for value in values]
-        return sorted(digests, key=json.dumps)
+        return sorted(digests, key=json_text)
 
 
 def _is_full(cell: Any) -> bool:

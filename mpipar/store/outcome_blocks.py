@@ -10,13 +10,13 @@
 from __future__ import annotations
 
 import itertools
-import json
 import struct
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
+from mpipar.base.json_text import json_text, json_value
 from mpipar.store.outcome_codec import (
     Classes,
     absent_where_not,
@@ -208,7 +208,7 @@ def _scalars(values: Sequence[Any]) -> bytes | None:
     is_number = dtype.kind in _SCALARS and type(values[0]) is dtype.type
     if not is_number:
         return None
-    head = json.dumps(dtype.str).encode()
+    head = json_text(dtype.str).encode()
     return _described(head, np.array(values, dtype).tobytes())
 
 
@@ -257,7 +257,7 @@ def _numbers(data: memoryview, dtype: np.dtype[Any], count: int) -> Array:
 
 def _read_scalars(data: memoryview, count: int, _: Classes) -> list[Any]:
     head, numbers = _description(data)
-    dtype = np.dtype(str(json.loads(head)))
+    dtype = np.dtype(str(json_value(head)))
     if dtype.kind not in _SCALARS:
         raise ValueError("these are no numbers")
     return list(_numbers(numbers, dtype, count))

@@ -13,11 +13,11 @@ module is imported. What can't be made again is :data:`ABSENT`.
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from mpipar.base.json_text import json_text, json_value
 from mpipar.store import classes
 from mpipar.store.values import Dumper, Loader
 
@@ -72,7 +72,7 @@ def loaded(data: bytes, find: Classes = loaded_class) -> Any:
     """
     text, _, numbers = data.partition(b"\0")
     try:
-        return _OutcomeLoader(numbers, find).value(json.loads(text))
+        return _OutcomeLoader(numbers, find).value(json_value(text))
     except NotThere:
         raise
     except Exception as error:  # NumPy's reader alone raises half a dozen kinds
@@ -218,7 +218,7 @@ def _as_text(value: Any) -> str | None:
     """Return a text that tells a value of a simple type from others, or None."""
     if type(value) not in _NEVER_TWICE:
         return None
-    return json.dumps(Dumper().plain(value))
+    return json_text(Dumper().plain(value))
 
 
 def dumped_or_type(value: Any) -> bytes | type:

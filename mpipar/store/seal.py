@@ -15,7 +15,6 @@ checksums of their own, made by those who wrote them, and compared by those who 
 from __future__ import annotations
 
 import io
-import json
 import os
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -25,6 +24,7 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 
 from mpipar.base.errors import BadInput
+from mpipar.base.json_text import json_text, json_value
 from mpipar.store.row_records import digest
 
 _MARK = b"mpipar-seal "
@@ -77,7 +77,7 @@ def seal(path: Path, told: Mapping[str, Pieces] | None = None) -> None:
             "pieces": counts,
             "of_pieces": zlib.crc32(tables),
         }
-        data = json.dumps(about).encode()
+        data = json_text(about).encode()
         one = _MARK + b"%08x %08x " % (len(data), zlib.crc32(data)) + data
         one += bytes(-len(one) % _APART)
         file.seek(length)
@@ -219,7 +219,7 @@ def _seal_of(file: BinaryIO) -> dict[str, Any] | None:
         try:
             data = data[: int(head[:8], 16)]
             if zlib.crc32(data) == int(head[9:17], 16):
-                about: dict[str, Any] = json.loads(data)
+                about: dict[str, Any] = json_value(data)
                 return about
         except ValueError:
             pass

@@ -10,16 +10,17 @@ A record is a letter and what is told::
 
 from __future__ import annotations
 
-import json
 import struct
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from json import JSONDecodeError
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from mpipar.base.json_text import json_text, json_value
 from mpipar.store.outcome_blocks import form, joined
 from mpipar.store.record_file import RecordFile, records
 from mpipar.store.stored_calls import (
@@ -44,7 +45,7 @@ _NONSENSE = (
     struct.error,
     OverflowError,
     RecursionError,
-    json.JSONDecodeError,
+    JSONDecodeError,
     UnicodeError,
 )
 """What nonsense in a record raises."""
@@ -156,7 +157,7 @@ class TaskLog:
 
 
 def _json(value: Any) -> bytes:
-    return json.dumps(value).encode()
+    return json_text(value).encode()
 
 
 class TaskSpan(NamedTuple):
@@ -259,7 +260,7 @@ def _read(found: Iterator[bytes], calls: dict[int, StoredCall]) -> Logged | None
     first = next(found, None)
     if first is None:
         return None
-    about = json.loads(first[1:])
+    about = json_value(first[1:])
     if first[:1] != b"R" or about["format"] != FORMAT:
         raise ValueError(f"the log is of format {about['format']}, expected {FORMAT}")
     logged = Logged(str(about["run"]), float(about["begin"]), calls)
@@ -276,7 +277,7 @@ def _read(found: Iterator[bytes], calls: dict[int, StoredCall]) -> Logged | None
                 raise ValueError(f"the log has a call {number}")
             calls[number] = call
         elif letter == b"W":
-            rank, worker = json.loads(bytes(told))
+            rank, worker = json_value(bytes(told))
             logged.workers.append((int(rank), int(worker)))
         else:
             raise ValueError(f"the log has a record {letter!r}")
@@ -289,7 +290,7 @@ def _call_of(told: memoryview) -> StoredCall:
     size, blocks = _CALL.unpack_from(told)
     start = _CALL.size
     items = start + size + blocks * DIGEST
-    about = json.loads(bytes(told[start : start + size]))
+    about = json_value(bytes(told[start : start + size]))
     return StoredCall(
         number=int(about["call"]),
         function=bytes.fromhex(about["function"]),

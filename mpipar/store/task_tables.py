@@ -16,7 +16,6 @@ Nothing in it is pickled; text and tables are of fixed length, so that HDF5 keep
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +25,7 @@ import h5py
 import numpy as np
 
 from mpipar.base.errors import BadInput
+from mpipar.base.json_text import json_text, json_value
 from mpipar.store import untrusted_hdf5
 from mpipar.store.attributes import FORMAT as MPIPAR_FORMAT
 from mpipar.store.stored_calls import DIGEST, Array, Piece, StoredCall, check_rows
@@ -104,7 +104,7 @@ def put(file: h5py.File, tasks: Tasks) -> None:
         columns.add(call)
     made = {
         **columns.arrays(),
-        "about": _bytes([json.dumps(tasks.about).encode()]),
+        "about": _bytes([json_text(tasks.about).encode()]),
         "workers": tasks.workers,
         "timeline": tasks.timeline,
     }
@@ -151,7 +151,7 @@ class _Columns:
         """Return all of it, {name: array}."""
         return {
             "calls": np.array(self._calls, [*_CALLS.items()]),
-            "functions": _bytes([json.dumps(self._functions).encode()]),
+            "functions": _bytes([json_text(self._functions).encode()]),
             "pieces": np.array(self._pieces, [*_PIECES.items()]),
             "digests": _bytes(self._digests).reshape(-1, DIGEST),
             "blocks": _bytes(self._blocks).reshape(-1, DIGEST),
@@ -188,7 +188,7 @@ def get(path: Path, file: h5py.File, whole: bytes | None = None) -> Tasks:
     version = untrusted_hdf5.plain(file.attrs[MARK])
     if version != FORMAT:
         raise BadInput(f"{str(path)!r} is of format {version} of scripts, expected {FORMAT}")
-    about = json.loads(_column(file, "about", "u1").tobytes())
+    about = json_value(_column(file, "about", "u1").tobytes())
     if not isinstance(about, dict):
         raise ValueError("what it is about isn't told")
     return Tasks(
@@ -207,7 +207,7 @@ def counts(file: h5py.File) -> tuple[int, int]:
 
 
 def _calls(file: h5py.File, whole: bytes | None) -> list[StoredCall]:
-    names = json.loads(_column(file, "functions", "u1").tobytes())
+    names = json_value(_column(file, "functions", "u1").tobytes())
     cut = _Cut(file, whole)
     calls = []
     rows = untrusted_hdf5.table(file, "calls", _CALLS).tolist()

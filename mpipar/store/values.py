@@ -20,13 +20,13 @@ from __future__ import annotations
 import base64
 import enum
 import fractions
-import json
 import struct
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from mpipar.base.json_text import compact_json, json_text, json_value
 from mpipar.store.array_digests import is_masked
 from mpipar.store.value_texts import (
     TEXTS,
@@ -57,7 +57,7 @@ def load(data: bytes) -> Any:
     """Return the value that :func:`dump` got. Raises ValueError for anything else."""
     text, _, numbers = data.partition(b"\0")
     try:
-        return Loader(numbers).value(json.loads(text))
+        return Loader(numbers).value(json_value(text))
     except Exception as error:  # NumPy's reader alone raises half a dozen kinds
         raise ValueError(f"not a stored value: {error!r}") from None
 
@@ -73,7 +73,7 @@ class Dumper:
         """Return a value as bytes. Raises Unstorable."""
         try:
             plain = self.plain(value)
-            text = json.dumps(plain, separators=(",", ":"), allow_nan=False).encode()
+            text = compact_json(plain).encode()
         except RecursionError:
             raise Unstorable(
                 f"{_a(value)} that has itself in it, or is nested too deeply, can't be stored"
@@ -136,7 +136,7 @@ class Dumper:
 
     def sorted(self, values: Any) -> list[Any]:
         """Return what stands for values without an order, in one that depends on nothing else."""
-        return sorted((self.plain(value) for value in values), key=json.dumps)
+        return sorted((self.plain(value) for value in values), key=json_text)
 
 
 def _is_scalar_of_numpy(value: Any) -> bool:

@@ -30,6 +30,7 @@ NAMED_BY_PYTHON = {  # documented
     "_asdict",
     "_exit",
     "_fields",
+    "_fields_",
     "_getframe",
     "_make",
     "_name_",
