@@ -92,7 +92,7 @@ def test_a_job_that_slurm_has_forgotten(place):
                 break
         told = status(user, number)
         assert "done" in told
-        assert "remember" in told
+        assert "forgotten" in told
         assert "20" in told
         assert "done" in status(user, "out")
         ended = user.mpipar("cancel", number)

@@ -67,12 +67,13 @@ def test_what_another_process_gets_is_kept_as_long_as_its_pickle():
     assert third.value == 4
 
 
-def test_nothing_is_shared_with_another_node():
+def test_nothing_is_shared_with_another_node_that_cannot_ask():
     lock = multiprocessing.Lock()
     _, (_, *arguments) = sharing.reduced(lock, [])
     sharing._here.clear()
+    there = sharing._same("/nowhere/at all", *arguments)
     with pytest.raises(OSError, match="on another"):
-        sharing._same("/nowhere/at all", *arguments)
+        there.acquire()
 
 
 def test_a_result_is_pickled_as_the_standard_library_does():
