@@ -21,9 +21,9 @@ def main() -> None:
     suit_any_encoding()
     name, *arguments = sys.argv[1:] or ["--help"]
     if name in ("-h", "--help"):
-        _say(_usage())
+        sys.exit(_say(_usage()))
     elif name == "--version" and not arguments:
-        _say(f"mpipar {__version__}")
+        sys.exit(_say(f"mpipar {__version__}"))
     elif name in DRIVERS:
         kernel = getattr(importlib.import_module(f"mpipar.{name}"), name)
         kernel.main(arguments, f"python -m mpipar.{name}")
@@ -57,12 +57,21 @@ def _run_command(name: str, arguments: Sequence[str]) -> int:
     )
 
 
-def _say(text: str) -> None:
-    """Print a text, once for all ranks."""
+def _say(text: str) -> int:
+    """Print a text, once for all ranks, and return the exit code."""
+    from mpipar.command.entry import command, print_text
+
+    @command("mpipar")
+    def say(arguments: Sequence[str]) -> int:
+        print_text(text)
+        return 0
+
     launched = launch()
+    code = 0
     if launched is None or launched.rank == 0:
-        print(text)
-        tell(ENDED, code=0)
+        code = say([])
+        tell(ENDED, code=code)
+    return code
 
 
 def _usage() -> str:

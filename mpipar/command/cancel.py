@@ -29,6 +29,7 @@ from mpipar.command.entry import command, print_text
 from mpipar.command.flags import converter
 from mpipar.core.parameters import Parameter
 from mpipar.runtime import journal
+from mpipar.runtime.outlets import hint, note
 from mpipar.view.job_text import amount, some_ranges
 
 _PROGRAM = "mpipar cancel"
@@ -289,11 +290,11 @@ def _kept_of_array(facts: list[Facts], how: str) -> str:
 def _show(text: str) -> None:
     """Show a line on a terminal, in place of the last one."""
     if sys.stderr.isatty():
-        print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
+        hint(f"\r\033[K{text}")
 
 
 def _say(message: str) -> None:
-    print(f"{_PROGRAM}: {message}", file=sys.stderr, flush=True)
+    note(f"{_PROGRAM}: {message}")
 
 
 def _parser() -> Parser:

@@ -32,7 +32,7 @@ from mpipar.runtime.comm import leave, world
 from mpipar.runtime.communicator import Comm, RankLost
 from mpipar.runtime.interrupt import outlive_warning
 from mpipar.runtime.journal import OUTPUT, tell
-from mpipar.runtime.outlets import note, open_missing, print_warnings
+from mpipar.runtime.outlets import for_kernels, note, open_missing, print_warnings
 from mpipar.runtime.result import Result
 
 if TYPE_CHECKING:
@@ -125,7 +125,8 @@ def run_command(kernel: Kernel, arguments: Sequence[str], program: str) -> int:
     Collective over all ranks.
     """
     try:
-        line = parse(kernel, arguments, program)
+        with for_kernels(apart="--json" in arguments):  # functions are loaded, and tried
+            line = parse(kernel, arguments, program)
         if line.dry_run:
             return say_once(_previewed(line, program), sys.stdout, DONE)
         return _run(line, program)
@@ -155,7 +156,10 @@ def _run(line: CommandLine, program: str) -> int:
     while True:
         delivery = Delivery(line, notify)
         try:
-            with execution(line.bound, line.options, notify, begun) as (comm, result, output):
+            with (
+                for_kernels(apart=line.json),
+                execution(line.bound, line.options, notify, begun) as (comm, result, output),
+            ):
                 code = DONE if result is None else delivery.store(result, output)
                 delivered = result
                 code = _settled(comm, code)

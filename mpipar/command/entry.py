@@ -12,7 +12,7 @@ from mpipar.base.arguments import HelpWanted
 from mpipar.base.errors import BadInput, MpiparError
 from mpipar.base.exit_codes import BAD_INPUT, DONE, FAILED, INTERRUPTED
 from mpipar.base.text import printable
-from mpipar.runtime.outlets import flush, note, print_warnings, put, reason_of
+from mpipar.runtime.outlets import flush, note, open_missing, print_warnings, put, reason_of
 
 Main = Callable[[Sequence[str]], int]
 
@@ -45,6 +45,7 @@ def command(program: str) -> Callable[[Main], Main]:
     def decorate(body: Main) -> Main:
         @functools.wraps(body)
         def main(arguments: Sequence[str]) -> int:
+            open_missing()
             print_warnings()
             try:
                 code = body(arguments)

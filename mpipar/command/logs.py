@@ -23,6 +23,7 @@ from mpipar.command.entry import command
 from mpipar.command.flags import converter
 from mpipar.core.parameters import Parameter
 from mpipar.runtime import journal
+from mpipar.runtime.outlets import note
 from mpipar.view.job_text import why
 
 _PROGRAM = "mpipar logs"
@@ -230,7 +231,7 @@ class _Speaker:
 
     def _say_once(self, message: str) -> None:
         if not self._said:
-            print(f"{_PROGRAM}: {message}", file=sys.stderr, flush=True)
+            note(f"{_PROGRAM}: {message}")
         self._said.add(message)
 
 

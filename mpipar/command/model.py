@@ -9,7 +9,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,6 +24,7 @@ from mpipar.predict.measured_run import load
 from mpipar.predict.model import Model
 from mpipar.predict.report import Prediction, as_json, as_text
 from mpipar.runtime.launcher import launch
+from mpipar.runtime.outlets import note
 
 _RANKS = "1,10,100,1e3,1e4,1e5,1e6"
 
@@ -191,4 +191,4 @@ def _about_other_plans(neighbours: int) -> str:
 
 
 def _say(text: str) -> None:
-    print(f"mpipar model: {text}", file=sys.stderr, flush=True)
+    note(f"mpipar model: {text}")

@@ -20,7 +20,7 @@ from mpipar.pool.keep_options import KeepOptions
 from mpipar.pool.keep_options import parameters as keep_parameters
 from mpipar.runtime.launcher import launch
 from mpipar.runtime.mpirun import find_mpirun, settings_for, with_its_folder
-from mpipar.runtime.outlets import flush, open_missing, print_warnings
+from mpipar.runtime.outlets import flush, for_kernels, open_missing, print_warnings
 from mpipar.runtime.run_options import WORKERS, default_workers
 
 _PROGRAM = "mpipar run"
@@ -100,7 +100,8 @@ def main(arguments: Sequence[str]) -> int:
             from mpipar.command.driver import named_driver
 
             _check_for_kernel(wanted.keep)
-            driver = named_driver(wanted.target)
+            with for_kernels(apart="--json" in wanted.arguments):
+                driver = named_driver(wanted.target)
     except (BadInput, HelpWanted) as ending:
         return tell_ending(_PROGRAM, ending, arguments)
     if wanted.is_kernel:

@@ -10,7 +10,6 @@
 from __future__ import annotations
 
 import signal
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -21,6 +20,7 @@ from mpipar.base.exit_codes import DONE
 from mpipar.command.entry import command
 from mpipar.command.scale_request import StudyRequest
 from mpipar.command.scale_sizes import CLUSTER, HERE
+from mpipar.runtime.outlets import note
 from mpipar.study.folder import StudyFolder
 from mpipar.study.job_runner import JobRunner
 from mpipar.study.local_runner import LocalRunner
@@ -135,4 +135,4 @@ def _parser() -> Parser:
 
 
 def _say(text: str) -> None:
-    print(f"mpipar scale: {text}", file=sys.stderr, flush=True)
+    note(f"mpipar scale: {text}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -19,7 +18,8 @@ from mpipar.batch.named_jobs import all_named, latest_of_folder, latest_tasks
 from mpipar.batch.record import Submission
 from mpipar.batch.scheduler import AccountsUnavailable
 from mpipar.batch.schedulers import scheduler
-from mpipar.command.entry import command
+from mpipar.command.entry import command, print_text
+from mpipar.runtime.outlets import note
 from mpipar.view.job_text import text
 
 _DAY = 86400.0
@@ -70,9 +70,9 @@ def main(arguments: Sequence[str]) -> int:
             return FAILED
     found = _told_of(jobs, examined, only_recent=only_recent)
     if given.json:
-        print(_as_json(found, is_one=len(given.jobs) == 1))
+        print_text(_as_json(found, is_one=len(given.jobs) == 1))
     else:
-        print(_in_words([facts for _, facts in found], only_recent=only_recent))
+        print_text(_in_words([facts for _, facts in found], only_recent=only_recent))
     return DONE
 
 
@@ -151,7 +151,7 @@ def _as_object(one: Submission, facts: list[Facts]) -> dict[str, Any]:
 
 
 def _say(message: str) -> None:
-    print(f"{_PROGRAM}: {message}", file=sys.stderr, flush=True)
+    note(f"{_PROGRAM}: {message}")
 
 
 def _parser() -> Parser:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -30,6 +29,7 @@ from mpipar.command.entry import command, print_text
 from mpipar.command.submit_after import still_to_come
 from mpipar.command.submit_wait import wait
 from mpipar.core.preview import Preview
+from mpipar.runtime.outlets import note
 
 _RESOURCES = (
     "nodes",
@@ -166,7 +166,8 @@ def _only_tell(
     launcher = wanted.site.launcher
     if options.json:
         remarks = scheduler().remarks(planned.wanted, launcher)
-        print(json.dumps({**_as_object(wanted.job, planned, tasks, preview), "remarks": remarks}))
+        answer = {**_as_object(wanted.job, planned, tasks, preview), "remarks": remarks}
+        print_text(json.dumps(answer))
         return DONE
     told = planned.shown() if options.dry_run else scheduler().test(planned.options)
     print_text(told)
@@ -257,4 +258,4 @@ def _tell(submission: Submission, preview: Preview | None) -> None:
 
 
 def _say(text: str) -> None:
-    print(f"mpipar submit: {text}", file=sys.stderr, flush=True)
+    note(f"mpipar submit: {text}")

@@ -72,6 +72,8 @@ def judge(
     if dimensions == 1:
         bends = [sums[name] / m for name in BENDS]
         of_bends = _of_bends(bends, peaks["bend"] / m, growth)
+        if max(bends) <= 2.0 * _ROUNDING * size:  # of a straight line, there is nothing else
+            of_bends = max(bends)
         if of_bends is None:
             return _refused(mean, "sums over finer grids don't come closer to each other")
         errors.append(of_bends)

@@ -12,6 +12,7 @@ import errno
 import os
 import select
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 NOTE_SECONDS = 5.0
@@ -127,6 +128,67 @@ def flush() -> str | None:
 def reason_of(error: Exception) -> str:
     """Return in a few words why something can't be written."""
     return getattr(error, "strerror", None) or str(error)
+
+
+class Forgiving:
+    """A stream that raises nothing where it can't be written to, for what a kernel prints."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        """Write a text, if that can be done."""
+        with contextlib.suppress(OSError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush the stream, if that can be done."""
+        with contextlib.suppress(OSError):
+            self._stream.flush()
+
+
+def forgive() -> None:
+    """Let no block fail in this process for what it prints and nobody gets."""
+    sys.stdout = Forgiving(sys.stdout)
+    sys.stderr = Forgiving(sys.stderr)
+
+
+@contextlib.contextmanager
+def for_kernels(apart: bool) -> Iterator[None]:
+    """Let no block fail meanwhile for what it prints.
+
+    Parameters
+    ----------
+    apart : bool
+        Whether that goes to stderr, with what workers and libraries in C say: stdout is for one
+        JSON object.
+    """
+    open_missing()
+    streams = sys.stdout, sys.stderr
+    forgive()
+    try:
+        with _all_to_stderr() if apart else contextlib.nullcontext():
+            yield
+    finally:
+        sys.stdout, sys.stderr = streams
+
+
+@contextlib.contextmanager
+def _all_to_stderr() -> Iterator[None]:
+    """Have all that goes to stdout go to stderr, also what is written in C."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
 
 
 def _number(stream: Any) -> int | None:

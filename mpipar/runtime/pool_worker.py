@@ -19,6 +19,7 @@ from mpipar.runtime.channel import Frames, Receiver, send
 from mpipar.runtime.crew import BROKEN, READY
 from mpipar.runtime.evaluate import Evaluator, Outcome, Task
 from mpipar.runtime.failure import Failure, one_line
+from mpipar.runtime.outlets import forgive
 
 
 def prepare(*also: str) -> None:
@@ -76,6 +77,7 @@ def serve(sock: socket.socket) -> None:
 
 def _evaluate_all(sock: socket.socket, receiver: Receiver) -> None:
     task, main = receiver.receive()
+    forgive()
     try:
         main_module.import_it(pickle.loads(main))
         evaluator = Evaluator(pickle.loads(task))

@@ -216,10 +216,13 @@ def test_the_error_of_midpoints_depends_on_nothing_but_the_grid():
         assert result.error == pytest.approx(whole.error, rel=1e-9)
 
 
-def test_midpoints_of_a_straight_line_have_no_error():
-    result = run(integrate, f="2 * x + 1", over=[-1.0, 3.0], samples=1000, method="midpoint")
-    assert result.value == pytest.approx(12, rel=1e-15)
-    assert result.error < 1e-14
+@pytest.mark.parametrize("samples", [81, 243, 1000])
+@pytest.mark.parametrize("factor", [1e-300, 1.0, 1e200])
+def test_midpoints_of_a_straight_line_have_no_error(samples, factor):
+    f = f"(2 * x + 1) * {factor!r}"
+    result = run(integrate, f=f, over=[-1.0, 3.0], samples=samples, method="midpoint")
+    assert result.value == pytest.approx(12 * factor, rel=1e-15, abs=0)
+    assert result.error < 1e-14 * factor
 
 
 @pytest.mark.parametrize("method", ["montecarlo", "midpoint"])

@@ -1,6 +1,7 @@
 """A result is in its file before a word is said, whatever becomes of stdout and stderr."""
 
 import contextlib
+import json
 import os
 import shlex
 import subprocess
@@ -29,14 +30,53 @@ ENDS = {
     "<&-": 0,
     "0<&- >&- 2>&-": 1,
 }
+SPEAKS = """
+import os, sys
+import mpipar
+print("loaded")
+
+@mpipar.driver(n="items", reduction=mpipar.ExactSum)
+def speaks(block, *, items: int = 4):
+    print("evaluated", flush=True)
+    print("evaluated", file=sys.stderr, flush=True)
+    os.system("echo of a child")
+    return float(sum(block))
+"""
+JOB = """
+[run]
+driver = "pi"
+options = { steps = 100 }
+
+[resources]
+ranks = 1
+time = "00:01:00"
+"""
+COMMANDS = {
+    "--help": 0,
+    "--version": 0,
+    "pi --help": 0,
+    "pi --dry-run --json": 0,
+    "show run.h5": 0,
+    "show run.h5 --json": 0,
+    "status": 0,
+    "submit job.toml --dry-run --json": 0,
+    "show missing.h5": 2,
+    "pi --steps x": 2,
+    "nothing": 2,
+}
 ALL_DRIVERS = [(None, ">/dev/full"), (2, ">/dev/full"), (None, "2>&-"), (2, "2>/dev/full")]
 
 
 def shell(folder, driver, where, *more, ranks=None):
     """Run a driver in a shell that redirects its streams; return what ended."""
-    launcher = [] if ranks is None else ["mpirun", "-np", str(ranks)]
     options = [*shlex.split(DRIVERS[driver]), "--output", "run.h5", *more]
-    words = [*launcher, sys.executable, "-m", f"mpipar.{driver}", *options]
+    return command(folder, [f"mpipar.{driver}", *options], where, ranks)
+
+
+def command(folder, words, where="", ranks=None):
+    """Run a module in a shell that redirects its streams; return what ended."""
+    launcher = [] if ranks is None else ["mpirun", "-np", str(ranks)]
+    words = [*launcher, sys.executable, "-m", *words]
     command = ["bash", "-c", f"{shlex.join(words)} {where}"]
     env = {**os.environ, "PYTHONHASHSEED": "0"}
     return subprocess.run(
@@ -62,6 +102,8 @@ def check(folder, driver):
             assert file["value"][()] == 168
         elif driver == "pi":
             assert abs(file["value"][()] - 3.14159265) < 1e-6
+        elif driver == "speaks":
+            assert file["value"][()] == 6.0
     assert not list(folder.glob("run.h5.*"))
 
 
@@ -88,6 +130,48 @@ def test_every_driver_stores_its_result_first(driver, ranks, where, folder):
         ended.stderr
     )  # MPICH's mpirun has codes of its own
     check(folder, driver)
+
+
+@pytest.mark.parametrize("size", [(None, 2), *in_ci((None, 1), (2, 1))])
+def test_what_a_kernel_prints_is_kept_apart_from_json(size, folder):
+    ranks, workers = size
+    (folder / "speaks.py").write_text(SPEAKS)
+    words = ["mpipar", "run", "speaks.py:speaks", "--json", "--workers", str(workers)]
+    ended = command(folder, words, ranks=ranks)
+    assert json.loads(ended.stdout)["value"] == 6.0
+    assert {"loaded", "evaluated", "of a child"} <= set(ended.stderr.splitlines())
+
+
+def test_what_a_function_prints_when_it_is_tried_is_kept_apart_from_json(folder):
+    (folder / "speaks.py").write_text("def f(x):\n    print('tried')\n    return x\n")
+    options = shlex.split("--f speaks.py:f --over 0 1 --samples 81 --method midpoint --json")
+    ended = command(folder, ["mpipar.integrate", *options])
+    assert json.loads(ended.stdout)["value"] == pytest.approx(0.5)
+    assert "tried" in ended.stderr
+
+
+@pytest.mark.parametrize("workers", [2, *in_ci(1)])
+@pytest.mark.parametrize("where", [">/dev/full", *in_ci("2>/dev/full", ">&-", "2>&-")])
+def test_what_a_kernel_prints_in_vain_costs_no_result(where, workers, folder):
+    (folder / "speaks.py").write_text(SPEAKS)
+    options = ["--workers", str(workers), "--output", "run.h5"]
+    ended = command(folder, ["mpipar", "run", "speaks.py:speaks", *options], where)
+    assert ended.returncode == ENDS[where]
+    check(folder, "speaks")
+
+
+@pytest.mark.ci
+@pytest.mark.parametrize("words", COMMANDS)
+def test_a_command_fails_where_its_answer_can_not_be_printed(words, folder):
+    (folder / "job.toml").write_text(JOB)
+    shell(folder, "pi", ">/dev/null")
+    answers = {}
+    for where in ("", *ENDS):
+        ended = command(folder, ["mpipar", *shlex.split(words)], where)
+        answers[where] = ended.returncode
+        assert "Traceback" not in ended.stderr
+    usual = COMMANDS[words]
+    assert answers == {"": usual, **{where: usual or code for where, code in ENDS.items()}}
 
 
 def test_a_pipe_that_nobody_empties_holds_no_result_up(folder):
