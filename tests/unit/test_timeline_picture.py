@@ -3,6 +3,7 @@ there is one.
 """
 
 import html.parser
+import itertools
 import json
 import os
 import re
@@ -96,25 +97,33 @@ def test_images_of_many_processes_stay_small(count, monkeypatch):
     assert longest == pytest.approx(1)
 
 
-@pytest.mark.parametrize("kind", ["svg", *in_ci("png", "pdf")])
-@pytest.mark.parametrize(
-    "shape",
-    [
-        {"ranks": 5000, "blocks": 13, "nodes": 40},
-        {"ranks": 4, "workers": 8, "nodes": 2},
-        {"ranks": 3, "blocks": 1},
-        *in_ci(
-            {"ranks": 1, "blocks": 10},
-            {"ranks": 8, "blocks": 50},
-            {"ranks": 64, "blocks": 20, "nodes": 4},
-            {"ranks": 8, "blocks": 4096},
-            {"ranks": 40, "workers": 20, "blocks": 5},
-            {"ranks": 2, "sigma": 0.0},
-        ),
-    ],
-    ids=str,
-)
-def test_pictures_of_all_sizes(tmp_path, shape, kind):
+SHAPES = [
+    {"ranks": 5000, "blocks": 13, "nodes": 40},
+    {"ranks": 4, "workers": 8, "nodes": 2},
+    {"ranks": 3, "blocks": 1},
+]
+MORE_SHAPES = [
+    {"ranks": 1, "blocks": 10},
+    {"ranks": 8, "blocks": 50},
+    {"ranks": 64, "blocks": 20, "nodes": 4},
+    {"ranks": 8, "blocks": 4096},
+    {"ranks": 40, "workers": 20, "blocks": 5},
+    {"ranks": 2, "sigma": 0.0},
+]
+PICTURES = [
+    *itertools.product(["svg"], SHAPES),
+    *in_ci(*itertools.product(["svg"], MORE_SHAPES)),
+    *in_ci(("png", SHAPES[0]), ("pdf", SHAPES[0]), ("png", SHAPES[2]), ("pdf", MORE_SHAPES[5])),
+    *(
+        pytest.param(each, marks=pytest.mark.campaign)
+        for each in itertools.product(["png", "pdf"], [SHAPES[1], *MORE_SHAPES[:5]])
+    ),
+]
+
+
+@pytest.mark.parametrize("picture", PICTURES, ids=str)
+def test_pictures_of_all_sizes(tmp_path, picture):
+    kind, shape = picture
     summary = look(write(tmp_path / "run.h5", **shape))
     drawn = timeline.draw_timeline(summary, kind)
     assert drawn.startswith({"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}[kind])
@@ -334,14 +343,21 @@ def test_a_hostile_page_in_a_browser(tmp_path, hostile, width):
     assert_is_shown(hostile, tmp_path, width)
 
 
-@pytest.mark.ci
-@pytest.mark.parametrize("width", [400, 1280])
+SMALL = {"ranks": 8, "blocks": 20}
+LARGE = {"ranks": 2000, "blocks": 3, "nodes": 30}
+
+
 @pytest.mark.parametrize(
-    "made",
-    [{"ranks": 8, "blocks": 20}, {"ranks": 2000, "blocks": 3, "nodes": 30}],
-    ids=["8", "2000"],
+    "page",
+    [
+        *in_ci((SMALL, 400), (LARGE, 1280)),
+        pytest.param((SMALL, 1280), marks=pytest.mark.campaign),
+        pytest.param((LARGE, 400), marks=pytest.mark.campaign),
+    ],
+    ids=str,
 )
-def test_a_page_in_a_browser(tmp_path, made, width):
+def test_a_page_in_a_browser(tmp_path, page):
+    made, width = page
     assert_is_shown(as_page(look(write(tmp_path / "run.h5", **made))), tmp_path, width)
 
 
