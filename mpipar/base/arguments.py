@@ -11,9 +11,15 @@ from mpipar.base.errors import BadInput
 from mpipar.base.text import did_you_mean
 
 
+class HelpWanted(Exception):
+    """The user asked for a text (help, version) rather than a run; its argument is the text."""
+
+
 class Parser(argparse.ArgumentParser):
-    """An argument parser that raises BadInput, with what may have been meant, rather than print and
-    exit.
+    """An argument parser that raises rather than print and exit: BadInput, with what may have been
+    meant, or HelpWanted.
+
+    Under a launcher the root alone may speak.
     """
 
     def __init__(self, **settings: Any) -> None:
@@ -22,6 +28,13 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raise BadInput."""
         raise BadInput(message)
+
+    def print_help(self, file: Any = None) -> NoReturn:
+        """Raise HelpWanted, with the help."""
+        raise HelpWanted(self.format_help())
+
+    def _print_message(self, message: str, file: Any = None) -> NoReturn:
+        raise HelpWanted(message)
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Return the arguments as a namespace. Raises BadInput."""
@@ -56,24 +69,6 @@ class Parser(argparse.ArgumentParser):
 def bad_argument(option: str, what: str) -> BadInput:
     """Return the error of an option, in argparse's words."""
     return BadInput(what, option=option, message=f"argument {option}: {what}")
-
-
-class HelpWanted(Exception):
-    """The user asked for a text (help, version) rather than a run; its argument is the text."""
-
-
-class RanksParser(Parser):
-    """A parser for command lines that all ranks read: it raises HelpWanted, rather than print.
-
-    Under a launcher the root alone may speak.
-    """
-
-    def print_help(self, file: Any = None) -> NoReturn:
-        """Raise HelpWanted, with the help."""
-        raise HelpWanted(self.format_help())
-
-    def _print_message(self, message: str, file: Any = None) -> NoReturn:
-        raise HelpWanted(message)
 
 
 def named_path(text: str) -> Path:

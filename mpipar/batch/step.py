@@ -24,7 +24,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mpipar.base.arguments import Parser
+from mpipar.base.arguments import HelpWanted, Parser
 from mpipar.base.errors import BadInput
 from mpipar.base.exit_codes import BAD_INPUT, DONE, FAILED, STOPPED_EARLY
 from mpipar.base.text import several
@@ -63,6 +63,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         given = scheduler().allocation()
         site = read_site(options.site)
         return Step(options, given, site).run()
+    except HelpWanted as text:
+        note(str(text))
+        return DONE
     except BadInput as error:
         note(f"mpipar: error: {error}")
         return BAD_INPUT

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mpipar._version import __version__
-from mpipar.base.arguments import RanksParser
+from mpipar.base.arguments import Parser
 from mpipar.base.errors import BadInput
 from mpipar.base.exit_codes import DONE, FAILED
 from mpipar.base.text import several
@@ -89,8 +89,8 @@ def main(arguments: Sequence[str]) -> int:
     return say_once(text, sys.stdout, code)
 
 
-def _parser() -> RanksParser:
-    parser = RanksParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="mpipar doctor",
         usage="mpipar doctor [--workers N|auto] [--device cpu|gpu|auto] [--clean]",
         allow_abbrev=False,

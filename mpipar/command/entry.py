@@ -81,6 +81,7 @@ def tell_ending(
     Collective over all ranks if it ends by bad input or a call for help, which all ranks see, or if
     it does so ``by_all_ranks``.
     """
+    open_missing()
     if isinstance(ending, HelpWanted):
         return say_once(str(ending), sys.stdout, DONE)
     if {"--dry-run", "--json"} <= set(arguments):

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from mpipar._version import __version__
-from mpipar.base.arguments import RanksParser, bad_argument
+from mpipar.base.arguments import Parser, bad_argument
 from mpipar.command.flags import add_option, add_parameter, flag_of
 from mpipar.core.kernel import BoundKernel, Kernel
 from mpipar.core.parameters import section_of
@@ -105,8 +105,8 @@ def _options_of(kernel: Kernel) -> list[str]:
     return found
 
 
-def _parser(kernel: Kernel, program: str) -> RanksParser:
-    parser = RanksParser(
+def _parser(kernel: Kernel, program: str) -> Parser:
+    parser = Parser(
         prog=program,
         description=_description(kernel),
         epilog=_example(kernel, program),

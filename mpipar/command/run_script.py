@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import NamedTuple, NoReturn
 
-from mpipar.base.arguments import HelpWanted, RanksParser, bad_argument
+from mpipar.base.arguments import HelpWanted, Parser, bad_argument
 from mpipar.base.errors import BadInput
 from mpipar.base.exit_codes import DONE
 from mpipar.batch.program import is_kernel
@@ -135,8 +135,8 @@ def _check_for_kernel(keep: KeepOptions) -> None:
             raise bad_argument(f"--{name.replace('_', '-')}", "is for scripts alone")
 
 
-def _parser() -> RanksParser:
-    parser = RanksParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog=_PROGRAM,
         usage=_USAGE,
         allow_abbrev=False,

@@ -44,6 +44,8 @@ class Careful(np.ndarray[Any, np.dtype[Any]]):
     ) -> Any:
         """Compute as NumPy does, and look at the result."""
         plain = [_plain(value) for value in inputs]
+        if ufunc is np.reciprocal and all(map(_is_small, plain)):  # of whole numbers it is 0
+            plain = [_as_doubles(value) for value in plain]
         made = getattr(ufunc, method)(*plain, **keywords)
         if method != "__call__" or not isinstance(made, (np.ndarray, np.generic)):
             return made
@@ -111,9 +113,7 @@ def _check_truth(ufunc: np.ufunc, inputs: list[Any]) -> None:
 
 
 def _check_cast(name: str, before: Array, made: Array) -> None:
-    is_finite = np.isfinite(before)
-    is_same = made == np.trunc(before)
-    if not np.all(is_same | ~is_finite):
+    if not np.all(made == np.trunc(before)):
         raise OverflowError(f"numbers that {name} can't hold")
 
 

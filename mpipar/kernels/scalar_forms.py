@@ -142,12 +142,12 @@ def right_shift(a: int, b: int) -> int:
 
 
 def whole(a: float) -> np.int64:
-    """Return what is before the point, and the least whole number for what isn't finite. Raises
-    OverflowError if it needs more than 64 bits.
+    """Return what is before the point. Raises OverflowError if it needs more than 64 bits, or isn't
+    finite.
     """
     if abs(a) < _BEYOND:
         return np.int64(a)
-    if a != -_BEYOND and np.isfinite(a):
+    if a != -_BEYOND:
         raise OverflowError(TOO_LARGE)
     return np.int64(_LEAST)
 

@@ -180,6 +180,7 @@ def test_no_function_that_is_taken_depends_on_the_block(text):
         ("(x > 1) * (y > 0)", (X > 1) * (Y > 0)),
         ("int64(4*x)**3", (4 * X).astype(int) ** 3),
         ("int32(3*x) // 2", (3 * X).astype(np.int32) // 2),
+        ("reciprocal(int64(2*x))", 1 / (2 * X).astype(int)),
         ("where(x > 1, sqrt(x - 1), 0)", np.sqrt(np.maximum(X - 1, 0))),
     ],
 )
@@ -200,6 +201,8 @@ def test_truth_values_and_whole_numbers_in_drivers_are_exact(text, value):
         ("2**62 * int64(4*x)", "int64 can't hold"),
         ("uint64(x) - 2", "uint64 can't hold"),
         ("int64(1e30 * x)", "numbers that int64 can't hold"),
+        ("int64(x / 0)", "numbers that int64 can't hold"),
+        ("int32(log(x - 9))", "numbers that int32 can't hold"),
         ("int64(2*x) << 62", "int64 can't hold"),
         ("7 % int64(x)", "division of a whole number by zero"),
     ],
