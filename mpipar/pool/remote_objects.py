@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 from mpipar.pool import remote_calls
 from mpipar.pool.remote_calls import Call, Where
@@ -165,17 +165,27 @@ class _SimpleQueue(_Remote):
         """Do nothing: the script has it open."""
 
 
-class _Memory(_Remote):
-    """A number or a structure."""
-
-
-class _Items(_Memory):
+class _Items(_Remote):
     __len__ = _method("__len__")
     __getitem__ = _method("__getitem__")
     __setitem__ = _method("__setitem__")
 
     def __iter__(self) -> Iterator[Any]:
         return iter(self[:])
+
+
+class _RawValue(_Remote):
+    """A number or a structure; what takes it for memory gets none, rather than a copy."""
+
+    def __array__(self, *_: Any, **__: Any) -> NoReturn:
+        raise OSError(_ELSEWHERE)
+
+    def __bytes__(self) -> NoReturn:
+        raise OSError(_ELSEWHERE)
+
+
+class _RawArray(_Items, _RawValue):
+    """An array."""
 
 
 class _Value(_Lock):
@@ -185,7 +195,7 @@ class _Value(_Lock):
         """Return the lock, which is held by those alone who hold the value's."""
         return _Lock(self._offer, self._token)
 
-    def get_obj(self) -> Any:
+    def get_obj(self) -> NoReturn:
         raise OSError(_ELSEWHERE)
 
 
@@ -224,10 +234,10 @@ _OF_SYNCHRONIZE = {
 _OF_QUEUES = {"Queue": _Queue, "SimpleQueue": _SimpleQueue}
 _OF_SHAREDCTYPES = {"SynchronizedArray": _Array, "SynchronizedBase": _Value}
 _OF_CTYPES = {
-    "Array": _Items,
-    "Structure": _Memory,
-    "Union": _Memory,
-    "_SimpleCData": _Memory,
+    "Array": _RawArray,
+    "Structure": _RawValue,
+    "Union": _RawValue,
+    "_SimpleCData": _RawValue,
 }
 _CLASSES: dict[str, type[_Remote]] = {
     **{f"multiprocessing.synchronize.{name}": kind for name, kind in _OF_SYNCHRONIZE.items()},
@@ -247,16 +257,33 @@ def offered(value: Any, where: Where) -> Offer | None:
     for base in type(value).__mro__:
         name = f"{base.__module__}.{base.__name__}"
         if name in _CLASSES:
-            return Offer(where, name, _fields(value, _CLASSES[name]))
+            return _offer(value, where, name)
     return None
 
 
-def _fields(value: Any, kind: type[_Remote]) -> tuple[str, ...]:
+def _offer(value: Any, where: Where, name: str) -> Offer | None:
+    kind = _CLASSES[name]
+    if not issubclass(kind, _RawValue | _Value):
+        return Offer(where, name, _FIELDS.get(kind, ()))
+    memory = value
     if issubclass(kind, _Value):
-        return _names(value.get_obj())
-    if issubclass(kind, _Memory):
-        return _names(value)
-    return _FIELDS.get(kind, ())
+        memory = value.get_obj()
+    if not all(map(_is_number, _parts(memory))):
+        return None  # who asks for a part would get a copy, and change that
+    return Offer(where, name, _names(memory))
+
+
+def _parts(memory: Any) -> list[type]:
+    """Return the types of what is in a structure or an array."""
+    if hasattr(memory, "_fields_"):
+        return [kind for _, kind, *_ in memory._fields_]
+    if hasattr(memory, "_length_"):
+        return [memory._type_]
+    return []
+
+
+def _is_number(kind: type) -> bool:
+    return isinstance(getattr(kind, "_type_", None), str)
 
 
 def _names(memory: Any) -> tuple[str, ...]:

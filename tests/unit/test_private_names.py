@@ -32,9 +32,11 @@ NAMED_BY_PYTHON = {  # documented
     "_fields",
     "_fields_",
     "_getframe",
+    "_length_",
     "_make",
     "_name_",
     "_replace",
+    "_type_",
     "_value_",
 }
 NAMED_BY_NUMBA = {"_getvalue"}  # documented, for types of others

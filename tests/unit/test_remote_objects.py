@@ -24,6 +24,10 @@ class Point(ctypes.Structure):
     _fields_ = (("x", ctypes.c_double), ("y", ctypes.c_double))
 
 
+class Segment(ctypes.Structure):
+    _fields_ = (("begin", Point), ("end", Point))
+
+
 @pytest.fixture(autouse=True)
 def other_nodes(monkeypatch):
     monkeypatch.setattr(sharing, "_address", "127.0.0.1")
@@ -148,10 +152,27 @@ def test_memory_is_not_there_and_nothing_is_taken_for_it():
     array = CONTEXT.Array("d", 3)
     with pytest.raises(OSError, match=r"that is on the script's node, and this worker on another"):
         do(lambda array: array.get_obj(), array)
-    with pytest.raises(TypeError, match="bytes-like object is required"):
-        do(np.frombuffer, CONTEXT.RawArray("d", 3))
-    with pytest.raises(RuntimeError, match="through inheritance"):
-        do(lambda points: points[0].x, CONTEXT.RawArray(Point, 3))
+    raw = CONTEXT.RawArray("d", 3)
+    for view in (np.asarray, np.ctypeslib.as_array, bytes):
+        with pytest.raises(OSError, match="that is on the script's node"):
+            do(view, raw)
+    for view in (np.frombuffer, memoryview, ctypes.addressof):
+        with pytest.raises(TypeError):
+            do(view, raw)
+
+
+def test_a_copy_of_an_array_with_a_lock():
+    assert do(lambda array: np.array(array).sum(), CONTEXT.Array("i", [1, 2, 3])) == 6
+
+
+@pytest.mark.parametrize("make", [CONTEXT.RawArray, CONTEXT.Array])
+def test_no_copies_of_structures_are_changed_in_place_of_them(make):
+    points = make(Point, 3)
+    segment = CONTEXT.RawValue(Segment)
+    with pytest.raises(OSError, match="that is on the script's node"):
+        do(lambda points: setattr(points[0], "x", 1.0), points)
+    with pytest.raises(OSError, match="that is on the script's node"):
+        do(lambda segment: setattr(segment.begin, "x", 1.0), segment)
 
 
 def test_it_has_no_more_than_the_real_one():
