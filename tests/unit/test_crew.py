@@ -194,7 +194,7 @@ def test_nothing_is_told_of_those_that_were_ended_on_purpose(room):
     berth, other = its.berths
     begun = its.happens(1)
     while Message(berth, [b"2"]) not in its.crew._news:  # what it said waits to be taken
-        its.crew._news.extend(its.crew.wait(0.1))
+        its.crew._news.extend(list(its.crew.wait(0.1)))
     its.crew.kill(berth)
     its.crew.kill(berth)  # an empty berth
     its.crew.start(berth)
