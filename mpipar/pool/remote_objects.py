@@ -14,7 +14,8 @@ from typing import Any, NamedTuple, NoReturn
 from mpipar.pool import remote_calls
 from mpipar.pool.remote_calls import Call, Where
 
-_ELSEWHERE = "that is on the script's node, and this worker on another"
+ELSEWHERE = "that is on the script's node, and this worker on another"
+"""Why something isn't to be had."""
 
 
 class Offer(NamedTuple):
@@ -178,10 +179,10 @@ class _RawValue(_Remote):
     """A number or a structure; what takes it for memory gets none, rather than a copy."""
 
     def __array__(self, *_: Any, **__: Any) -> NoReturn:
-        raise OSError(_ELSEWHERE)
+        raise OSError(ELSEWHERE)
 
     def __bytes__(self) -> NoReturn:
-        raise OSError(_ELSEWHERE)
+        raise OSError(ELSEWHERE)
 
 
 class _RawArray(_Items, _RawValue):
@@ -196,7 +197,7 @@ class _Value(_Lock):
         return _Lock(self._offer, self._token)
 
     def get_obj(self) -> NoReturn:
-        raise OSError(_ELSEWHERE)
+        raise OSError(ELSEWHERE)
 
 
 class _Array(_Items, _Value):
@@ -216,7 +217,7 @@ class _Pipe(_Remote):
         """Do nothing: the script has it open."""
 
     def fileno(self) -> int:
-        raise OSError(_ELSEWHERE)
+        raise OSError(ELSEWHERE)
 
     def __enter__(self) -> _Pipe:
         return self

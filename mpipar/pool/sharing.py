@@ -239,7 +239,7 @@ def _same(
     elif offer is not None:
         value = remote_objects.remote(offer, token)
     else:
-        return Refused(OSError(_ELSEWHERE))
+        return Refused(OSError(f"{remote_objects.ELSEWHERE}: take what a Manager() has"))
     with contextlib.suppress(TypeError):
         _note(token, value)
     return value
@@ -258,7 +258,6 @@ def _made(make: Callable[..., Any], arguments: tuple[Any, ...], state: Any) -> A
 
 # Workers on other nodes ask for what these are to do.
 
-_ELSEWHERE = "that is on the script's node, and this worker on another: take what a Manager() has"
 _address: str | None = None  # of this node, for others
 
 
