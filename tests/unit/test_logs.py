@@ -1,4 +1,3 @@
-import functools
 import signal
 import subprocess
 import sys
@@ -126,27 +125,30 @@ def test_there_is_no_log_yet(fake, tmp_path, capfd):
 
 
 class Following:
-    """``mpipar logs -f`` in a thread, and what it has said."""
+    """``mpipar logs -f`` in a thread, and what it has said.
 
-    def __init__(self, fake, capfd, *arguments):
+    It says so to files: what pytest captures loses what is written while it is read.
+    """
+
+    def __init__(self, fake, folder, *arguments):
         self.fake = fake
-        self.capfd = capfd
-        self.out = ""
-        self.err = ""
+        self.folder = folder
         self.codes = []
         self.thread = threading.Thread(
             target=lambda: self.codes.append(main(["-f", *arguments])), daemon=True
         )
         self.thread.start()
 
-    def hear(self):
-        told = self.capfd.readouterr()
-        self.out += told.out
-        self.err += told.err
+    @property
+    def out(self):
+        return (self.folder / "stdout").read_text()
+
+    @property
+    def err(self):
+        return (self.folder / "stderr").read_text()
 
     def until_said(self, text):
         for _ in until(f"the log is {text!r}", 20):
-            self.hear()
             if self.out == text:
                 break
         assert self.thread.is_alive()
@@ -163,13 +165,20 @@ class Following:
         for _ in until("it has ended", 20):
             if not self.thread.is_alive():
                 break
-        self.hear()
         return self.codes
 
 
 @pytest.fixture
-def following(fake, capfd):
-    return functools.partial(Following, fake, capfd)
+def following(fake, tmp_path_factory, monkeypatch):
+    folder = tmp_path_factory.mktemp("said")
+
+    def follow(*arguments):  # in the test's time: pytest puts its own streams in before
+        monkeypatch.setattr(sys, "stdout", out)
+        monkeypatch.setattr(sys, "stderr", err)
+        return Following(fake, folder, *arguments)
+
+    with (folder / "stdout").open("a") as out, (folder / "stderr").open("a") as err:
+        yield follow
 
 
 def test_following_through_the_queue_and_a_requeue_to_the_end(
