@@ -6,6 +6,7 @@ The MPI of this environment must bring mpicc; that of Intel does not.
 
 from __future__ import annotations
 
+import itertools
 import json
 
 from common import (
@@ -30,7 +31,9 @@ TEXT = f"""The midpoint rule for π: one division a step, and nothing but arithm
 `benchmarks/programs/pi.c`, compiled with `mpicc {" ".join(STRICT)}`, and once more with `-ffast-math`, which lets
 the compiler reorder the sum and approximate the division, at the price of the last digits. mpipar's kernel is NumPy
 in double precision, which passes over each block in memory several times; its sum over blocks is exact. How far C
-is ahead depends on the width of the processor's vectors."""
+is ahead of that depends on the width of the processor's vectors. With `--device compiled`, neighbours share a
+division."""
+DEVICES = {"": (), ", compiled": ("--device", "compiled")}
 
 
 def compiled(flags: tuple[str, ...]) -> str:
@@ -48,21 +51,26 @@ def measure(effort: Effort) -> Table:
     steps = effort.pick("1000000000", "10000000")
     table = Table("pi", "Pi against C with MPI", TEXT)
 
-    def python(ranks: int) -> float:
-        return float(driver(ranks, "mpipar.pi", "--steps", steps)["elapsed"])
-
     def c(ranks: int, program: str) -> float:
         return float(json.loads(mpirun(ranks, program, steps))["elapsed"])
 
-    for flags in (STRICT, FAST):
-        for ranks in (1, 2):
-            what, other = f"π, {int(steps):,} steps, np {ranks}", f"C + MPI, `{' '.join(flags)}`"
-            command = shown(over(ranks, "python", "-m", "mpipar.pi", "--steps", steps, "--json"))
-            try:
-                program = compiled(flags)
-            except Failed as failure:
-                table.rows.append(Row(what, other, failed=str(failure), command=command))
-                continue
-            ours, theirs = (lambda: python(ranks)), (lambda: c(ranks, program))
-            table.rows.append(pair(effort, what, other, ours, theirs, command=command))
+    for flags, device, ranks in itertools.product((STRICT, FAST), DEVICES, (1, 2)):
+        options = ("mpipar.pi", "--steps", steps, *DEVICES[device])
+        what = f"π, {int(steps):,} steps, np {ranks}{device}"
+        other = f"C + MPI, `{' '.join(flags)}`"
+        command = shown(over(ranks, "python", "-m", *options, "--json"))
+        try:
+            program = compiled(flags)
+        except Failed as failure:
+            table.rows.append(Row(what, other, failed=str(failure), command=command))
+            continue
+        row = pair(
+            effort,
+            what,
+            other,
+            lambda: float(driver(ranks, *options)["elapsed"]),
+            lambda: c(ranks, program),
+            command=command,
+        )
+        table.rows.append(row)
     return table

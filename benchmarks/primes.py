@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 import shutil
 import time
+from collections.abc import Callable
 
-from common import ENVIRONMENT, Effort, Row, Table, driver, over, pair, run, shown
+from common import ENVIRONMENT, Effort, Failed, Row, Table, driver, over, pair, run, shown
+from pi import DEVICES
 
-TEXT = """primesieve is the fastest sieve there is, in C++ for each processor's own instructions; mpipar's is NumPy.
-The plain loop is trial division, as one writes it at first."""
+TEXT = """primesieve is the fastest sieve there is, in C++ for each processor's own instructions; mpipar's is NumPy,
+or, with `--device compiled`, Python compiled by Numba. The plain loop is trial division, as one writes it at first."""
 
 _RESOLUTION = 1e-3  # of primesieve's clock, in seconds
 
@@ -18,6 +20,8 @@ def by_primesieve(below: int) -> float:
     """Return the seconds that primesieve reports; it rounds them to thousandths, and few primes
     take less.
     """
+    if not shutil.which("primesieve", path=ENVIRONMENT["PATH"]):
+        raise Failed("primesieve is not installed (Debian's package primesieve)")
     found = re.search(
         r"Seconds: ([0-9.]+)", run("primesieve", str(below), "-t2", "--time", "--count")
     )
@@ -38,9 +42,18 @@ def by_trial_division(below: int, expected: int) -> float:
     return time.perf_counter() - began
 
 
-def by_mpipar(ranks: int, below: int) -> float:
-    """Return the seconds of mpipar, without start-up."""
-    return float(driver(ranks, "mpipar.primes", "--below", str(below))["elapsed"])
+def against(
+    effort: Effort, other: str, theirs: Callable[[], float], ranks: int, below: int, device: str
+) -> Row:
+    """Return the row of mpipar on a device against another way."""
+    options = ("mpipar.primes", "--below", str(below), *DEVICES[device])
+    what = f"primes below {below:,}, np {ranks}{device}"
+    command = shown(over(ranks, "python", "-m", *options, "--json"))
+
+    def ours() -> float:
+        return float(driver(ranks, *options)["elapsed"])
+
+    return pair(effort, what, other, ours, theirs, command=command)
 
 
 def measure(effort: Effort) -> Table:
@@ -48,31 +61,9 @@ def measure(effort: Effort) -> Table:
     table = Table("primes", "Primes against primesieve", TEXT)
     many = effort.pick(10**9, 10**6)
     few, found = effort.pick((200_000, 17_984), (10_000, 1_229))
-    for what, other, ranks, below, theirs in (
-        (f"primes below {many:,}, np 2", "primesieve -t2", 2, many, lambda: by_primesieve(many)),
-        (
-            f"primes below {few:,}, np 1",
-            "trial division",
-            1,
-            few,
-            lambda: by_trial_division(few, found),
-        ),
-    ):
-        command = shown(
-            over(ranks, "python", "-m", "mpipar.primes", "--below", str(below), "--json")
-        )
-        if other.startswith("primesieve") and not shutil.which(
-            "primesieve", path=ENVIRONMENT["PATH"]
-        ):
-            row = Row(
-                what,
-                other,
-                failed="primesieve is not installed (Debian's package primesieve)",
-                command=command,
-            )
-        else:
-            row = pair(
-                effort, what, other, lambda: by_mpipar(ranks, below), theirs, command=command
-            )
+    for device in DEVICES:
+        row = against(effort, "primesieve -t2", lambda: by_primesieve(many), 2, many, device)
         table.rows.append(row)
+    row = against(effort, "trial division", lambda: by_trial_division(few, found), 1, few, "")
+    table.rows.append(row)
     return table
