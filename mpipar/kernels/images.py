@@ -31,6 +31,7 @@ _UNFIT = {
 _GAMMA = 1 / 2.2
 """What all readers take for granted, but for PNG and where there is a profile."""
 
+_OPAQUE_OR_NOT = [0] * 128 + [255] * 128
 _WITHOUT_ALPHA = ("JPEG", "BMP")
 """Formats without transparent pixels: readers of BMP take no notice of a fourth channel."""
 
@@ -171,6 +172,7 @@ def convert(
 ) -> bool:
     """Make one result of one original. Return whether it has more frames, which are left out."""
     with Image.open(source) as original:
+        original.filename = ""  # Pillow maps files by their names, and then their rows are mixed up
         check_depth(original, source)
         kind = str(original.format) if format == "keep" else format.upper()
         profile = original.info.get("icc_profile")
@@ -193,15 +195,32 @@ def convert(
         image = _with_colours(image, kind)
     image = turned(image, rotate, None)
     image = turned(image, 0, size_after(resize, *image.size))
-    image = _on_white(image, kind)
+    image = _with_alpha_of(image, kind)
     _save(image, target, kind, quality, profile)
     return has_frames
 
 
-def _on_white(image: Image.Image, kind: str) -> Image.Image:
-    """Return an image with white for what is transparent, if the format can't have that."""
-    if kind not in _WITHOUT_ALPHA or not image.has_transparency_data:
+def _with_alpha_of(image: Image.Image, kind: str) -> Image.Image:
+    """Return an image with what a format can have of transparent pixels: BMP and JPEG nothing, so
+    that white is behind them, and GIF no halves, where Pillow makes all opaque that is seen at all.
+    """
+    if kind == "GIF" and image.has_transparency_data:
+        return _without_halves(image)
+    if kind in _WITHOUT_ALPHA and image.has_transparency_data:
+        return _on_white(image)
+    return image
+
+
+def _without_halves(image: Image.Image) -> Image.Image:
+    made = image.convert("RGBA")
+    alpha = made.getchannel("A")
+    if alpha.histogram()[1:255] == [0] * 254:
         return image
+    made.putalpha(alpha.point(_OPAQUE_OR_NOT))
+    return made
+
+
+def _on_white(image: Image.Image) -> Image.Image:
     white = Image.new("RGB", image.size, "white")
     above = image.convert("RGBA")
     white.paste(above, mask=above)

@@ -42,6 +42,12 @@ _COLOUR_MAP = 320
 _SAMPLE_FORMAT = 339
 _GDAL_NODATA = 42113
 
+_MISREAD = {
+    ("PSD", "1"): "takes black for white in PSD of 1 bit",
+    ("SUN", "BGRX"): "takes the channels of Sun rasters of 32 bits for others",
+}
+"""What Pillow does wrong with pixels of a format that are stored in some way."""
+
 _HAS_GAPS = "without data"
 _FAX = ("tiff_ccitt", "group3", "group4")
 _LOSSLESS = ("raw", "packbits", "tiff_lzw", "tiff_deflate", "tiff_adobe_deflate")
@@ -69,13 +75,13 @@ def whole(image: Image.Image) -> Image.Image:
     image : Image
         As it was opened, with its pixels.
     """
+    if _GDAL_NODATA in getattr(image, "tag_v2", ()):
+        image.info[_HAS_GAPS] = True
     if image.mode == "La":
         return image.convert("LA")
     if not is_deep(image):
         return image
     pixels = np.asarray(image)
-    if _GDAL_NODATA in getattr(image, "tag_v2", ()):
-        image.info[_HAS_GAPS] = True
     is_of_integers = image.mode == "I"
     if is_of_integers and _is_unsigned(image) and pixels.min() < 0:
         raise ValueError("Pillow takes whole numbers of 2**31 and more for negative ones")
@@ -111,7 +117,10 @@ def turned(
     size: tuple[int, int] | None,
 ) -> Image.Image:
     """Return an image, rotated around its centre, or scaled to a size. Raises ValueError."""
-    if is_deep(image) and not _is_exact(image, rotate, size):
+    is_exact = _is_exact(image, rotate, size)
+    if _HAS_GAPS in image.info and not is_exact:
+        raise ValueError("pixels without data (GDAL_NODATA) can't be interpolated")
+    if is_deep(image) and not is_exact:
         return _deep_turned(image, rotate, size)
     return _by_pillow(image, rotate, size)
 
@@ -167,8 +176,6 @@ def _deep_turned(
     """Interpolate in floats, as Pillow takes 16-bit pixels for bytes."""
     if "transparency" in image.info:
         raise ValueError(f"a transparent value among {image.mode} pixels can't be interpolated")
-    if _HAS_GAPS in image.info:
-        raise ValueError("pixels without data (GDAL_NODATA) can't be interpolated")
     pixels = np.asarray(image)
     if image.mode == "I" and _has_large(pixels):
         raise ValueError(
@@ -213,6 +220,10 @@ def _lost(image: Image.Image, source: str) -> str:
     """Return what Pillow does wrong with an image, in words, or nothing."""
     if image.format == "FITS":
         return "reads FITS without its scale (BZERO, BSCALE) and signs"
+    for raw in _raw_modes(image):
+        misread = _MISREAD.get((str(image.format), raw))
+        if misread:
+            return misread
     if is_deep(image) and image.format not in _DEEP_FORMATS:
         return f"opens {image.format} of {image.mode} pixels in ways that nobody has checked"
     match image.format:
@@ -249,9 +260,18 @@ def _has_more_bits(image: Image.Image, source: str) -> bool:
             all_flags = re.findall(b"av1C..(.)", _head(source), re.DOTALL)
             return any(ord(flags) & 0x40 for flags in all_flags)
         case _:
-            tiles = getattr(image, "tile", ())
-            raw = " ".join(str(tile[3]) for tile in tiles)
+            raw = " ".join(_raw_modes(image))
             return re.search(r"\w;16[BLNR]", raw) is not None
+
+
+def _raw_modes(image: Image.Image) -> list[str]:
+    """Return how the pixels of each part of a file are stored, as Pillow names it."""
+    modes = []
+    for tile in getattr(image, "tile", ()):
+        options = tile[3]
+        mode = options[0] if isinstance(options, tuple) and options else options
+        modes.append(str(mode))
+    return modes
 
 
 def _lost_of_png(image: Image.Image, source: str) -> str:

@@ -104,6 +104,16 @@ def sgi(path):
     path.write_bytes(header.ljust(512, b"\0") + DEEP[::-1].astype(">u2").tobytes())
 
 
+def psd_of_bits(path):
+    header = struct.pack(">4sH6xHIIHH", b"8BPS", 1, 1, HEIGHT, WIDTH, 1, 0)
+    path.write_bytes(header + bytes(14) + np.packbits(GREY > 0.5, axis=1).tobytes())
+
+
+def sun_of_32_bits(path):
+    header = struct.pack(">8I", 0x59A66A95, WIDTH, HEIGHT, 32, 4 * BYTES.size, 1, 0, 0)
+    path.write_bytes(header + np.dstack([BYTES] * 4).tobytes())
+
+
 KEPT = {
     "little.tif": (tiff(DEEP), DEEP),
     "big.tif": (tiff(DEEP, byteorder=">"), DEEP),
@@ -251,6 +261,8 @@ REFUSED = {
         "colour map",
     ),
     "scaled.fits": (fits, "BZERO"),
+    "bits.psd": (psd_of_bits, "black for white"),
+    "four.ras": (sun_of_32_bits, "Sun rasters of 32 bits"),
     "grey.sgi": (sgi, "SGI of more than 8 bits"),
 }
 
@@ -271,12 +283,45 @@ def test_what_pillow_would_cut_is_refused_by_name(name, kind, tmp_path):
         (SIGNED, {}, "png", "PNG holds 0 to 65535"),
         (DEEP.astype(np.int32) * 1000, {}, "tiff", "over 2\\*\\*24"),
         (DEEP, {"extratags": [(42113, "s", 0, "0", True)]}, "tiff", "GDAL_NODATA"),
+        (BYTES, {"extratags": [(42113, "s", 0, "0", True)]}, "png", "GDAL_NODATA"),
     ],
 )
 def test_what_cannot_be_interpolated_or_written_is_refused(pixels, options, kind, reason, tmp_path):
     tifffile.imwrite(tmp_path / "in.tif", pixels, **options)
     with pytest.raises(ValueError, match=reason):
         convert(str(tmp_path / "in.tif"), tmp_path / f"out.{kind}", 30, "100%", kind, 90)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "options"),
+    [
+        (BYTES, {}),
+        (DEEP, {"byteorder": ">"}),
+        (DEEP, {"compression": "zlib"}),
+        (SIGNED, {}),
+        (GREY.astype(np.float32), {"tile": (64, 64)}),
+        (np.dstack([BYTES, BYTES.T.reshape(HEIGHT, WIDTH), BYTES[::-1]]), {"photometric": "rgb"}),
+        (np.dstack([BYTES, BYTES[::-1]] * 2), {"photometric": "separated"}),
+    ],
+)
+def test_tiff_that_lies_on_its_side_is_turned_upright(pixels, options, tmp_path):
+    mirrored = pixels.swapaxes(0, 1)
+    sides = {5: mirrored, 6: np.rot90(pixels, -1), 7: np.rot90(mirrored, 2), 8: np.rot90(pixels)}
+    for orientation, upright in sides.items():
+        tag = (274, "H", 1, orientation, True)
+        tifffile.imwrite(tmp_path / "in.tif", pixels, extratags=[tag], **options)
+        convert(str(tmp_path / "in.tif"), tmp_path / "out.tif", 0, "100%", "keep", 90)
+        np.testing.assert_array_equal(tifffile.imread(tmp_path / "out.tif"), upright)
+
+
+def test_what_is_half_transparent_is_either_in_gif(tmp_path):
+    shade = np.zeros((8, 256, 4), np.uint8)
+    shade[..., 3] = np.arange(256)
+    Image.fromarray(shade).save(tmp_path / "in.png")
+    convert(str(tmp_path / "in.png"), tmp_path / "out.gif", 0, "100%", "gif", 90)
+    with Image.open(tmp_path / "out.gif") as made:
+        alpha = np.asarray(made.convert("RGBA"))[..., 3]
+    np.testing.assert_array_equal(alpha[0], np.where(np.arange(256) < 128, 0, 255))
 
 
 def test_interpolated_edges_do_not_leave_the_range_of_the_type(tmp_path):
