@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import filecmp
 import io
 import os
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -100,7 +102,7 @@ def reserve(path: Path, size: int) -> None:
 def keep_aside(path: Path, other: Path) -> bool:
     """Keep a file under another name until there is a new one; return whether there was one.
 
-    Where the file system has no links it is under the other name alone. Raises OSError.
+    Where the file system has no links, the other is a copy. Raises OSError.
     """
     if not path.exists():
         return False
@@ -108,8 +110,29 @@ def keep_aside(path: Path, other: Path) -> bool:
     try:
         os.link(path, other)
     except OSError:
-        os.rename(path, other)
+        _copy(path, other)
     return True
+
+
+def are_same(path: Path, other: Path) -> bool:
+    """Return whether a file is kept aside under another name, as a link or a copy. Raises
+    OSError.
+    """
+    return path.samefile(other) or filecmp.cmp(path, other, shallow=False)
+
+
+def _copy(path: Path, other: Path) -> None:
+    """Copy a file to the disk, for nobody else to read."""
+    mode = path.stat().st_mode & 0o777
+    descriptor = os.open(other, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    try:
+        with path.open("rb") as source, open(descriptor, "wb") as target:
+            shutil.copyfileobj(source, target)
+            target.flush()
+            os.fsync(descriptor)
+    except OSError:
+        other.unlink()
+        raise
 
 
 def flush_to_disk(path: Path) -> None:

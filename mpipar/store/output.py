@@ -35,7 +35,7 @@ from mpipar.store.checkpoint import (
     put,
     without_repeats,
 )
-from mpipar.store.files import flush_to_disk, keep_aside, write_hdf5
+from mpipar.store.files import are_same, flush_to_disk, keep_aside, write_hdf5
 from mpipar.store.identity import AROUND, INPUTS, MIXED, known_of_both, whole_identity
 from mpipar.store.output_check import is_empty, reason_of, state_of
 from mpipar.store.output_folder import check_is_free, empty, locked
@@ -330,12 +330,9 @@ class OutputFile:
         if self._lock < 0:
             return
         with contextlib.suppress(OSError, BadInput):
-            if self._has_previous and not self._path.exists():
-                os.rename(self._previous, self._path)
             self._clean_up()
         with contextlib.suppress(OSError):
-            was_not_replaced = self._previous.samefile(self._path)
-            if was_not_replaced:
+            if are_same(self._previous, self._path):  # it was not replaced
                 self._previous.unlink()
         os.close(self._lock)
         self._lock = -1

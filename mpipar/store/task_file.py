@@ -140,6 +140,7 @@ class TaskStore:
             raise
 
     def _start(self, resume: bool, there: str | None) -> None:
+        self._previous.recover()
         tasks = Tasks({"run": uuid.uuid4().hex, "log": 0}, finished=False)
         if resume:
             tasks = task_tables.read(self._path)
@@ -394,6 +395,4 @@ class TaskStore:
         is_needed = self._is_written or not self._is_begun or any(self._folder.glob("*.log"))
         if is_needed:
             return
-        self._path.unlink(missing_ok=True)
-        self._pickled_path.unlink(missing_ok=True)
         self._previous.put_back()

@@ -815,6 +815,55 @@ def test_pickled_outcomes_stay_until_there_are_new_ones(path, home):
     assert sorted(entry.name for entry in path.parent.glob("run*")) == ["run.h5"]
 
 
+CHANGING = ("link", "pwrite", "replace", "unlink")
+
+
+def killed_at(path, count):
+    """Begin a run in another process, which is killed instead of so many changes of files and one
+    more; return whether it was.
+    """
+    if child := os.fork():
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    left = iter(range(count))
+
+    def counted(change):
+        def changed(*arguments, **named):
+            if next(left, None) is None:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return change(*arguments, **named)
+
+        return changed
+
+    for name in CHANGING:
+        setattr(os, name, counted(getattr(os, name)))
+    with contextlib.suppress(BaseException):
+        opened(path, keep_pickled=True)._leave()
+    os._exit(0)
+
+
+@pytest.mark.parametrize("has_links", [True, False])
+def test_a_run_that_is_killed_as_it_begins_loses_nothing_of_the_one_before(
+    has_links, path, home, monkeypatch
+):
+    pickled_run(path, 1, Unusual(2))
+    if not has_links:
+        monkeypatch.setattr(os, "link", lambda *_: os.open("/proc/none", os.O_RDONLY))
+    count = 0
+    while killed_at(path, count):
+        if task_tables.read(path).finished:
+            [[one, two]] = values(path, keep_pickled=True)
+        else:
+            before = Path(f"{path}.previous")
+            [call] = opened(None, known=[before], keep_pickled=True).calls
+            one, two = call.values()
+            for name in ("", ".pickled"):
+                os.replace(f"{path}.previous{name}", f"{path}{name}")
+        assert (one, two.x) == (1, 2), f"killed at {count}"
+        count += 1
+    assert count > 8
+    assert sorted(entry.name for entry in path.parent.glob("run*")) == ["run.h5", "run.h5.pickled"]
+
+
 def test_pickled_outcomes_survive_a_kill(path, home):
     store = opened(path, keep_pickled=True)
     store.append(begin_map(store, 1), [0], None, [Unusual(3)], span())
