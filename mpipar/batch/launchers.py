@@ -68,7 +68,8 @@ def launcher(text: str, given: Allocation, *, whole: bool = True, pinned: bool =
     whole : bool
         Whether these are all nodes of the job.
     pinned : bool
-        Whether each rank may be pinned to a core; not if it has workers.
+        Whether each rank may be pinned to a core; not if it has workers. One that was given
+        several cores never is.
 
     Raises
     ------
@@ -115,6 +116,7 @@ def _mpirun(
     if program is None:
         raise BadInput("launcher: there is no mpirun (pip install 'mpipar[mpich]' brings one)")
     vendor = vendor_of(program)
+    pinned = pinned and _has_one_core()
     environment: dict[str, str] = {}
     if vendor == OPEN_MPI:
         flags = _of_open_mpi(given, whole=whole, pinned=pinned)
@@ -136,7 +138,7 @@ def _mpirun(
 def _of_open_mpi(given: Allocation, *, whole: bool, pinned: bool) -> list[str]:
     each = given.ranks_per_node
     flags = ["--map-by", f"ppr:{each}:node" if each else "slot"]
-    if not pinned:  # a rank with workers needs all cores that the scheduler gave it
+    if not pinned:  # a rank needs all cores that the scheduler gave it
         flags += ["--bind-to", "none"]
     if not whole:
         flags += ["--host", ",".join(f"{node}:{each}" for node in given.nodes)]
@@ -172,6 +174,12 @@ def _hidden(vendor: str = "") -> tuple[str, ...]:
     if vendor in _HYDRAS:
         return starter.of_each_rank
     return tuple(name for name in starter.of_each_rank if name != starter.cores_variable)
+
+
+def _has_one_core() -> bool:
+    """Return whether the job asks for no more than a core for each rank."""
+    name = scheduler().starter.cores_variable
+    return os.environ.get(name) in (None, "", "1")
 
 
 def _for_workers() -> list[str]:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from conftest import BIN, FOR_OPEN_MPI
@@ -30,6 +31,27 @@ PARTITIONS = (
     "spare Nodes=ALL MaxTime=INFINITE PriorityTier=1 GraceTime=15 PreemptMode=REQUEUE",
     "short Nodes=ALL MaxTime=10 DefaultTime=5 PriorityTier=5 PreemptMode=OFF",
     "urgent Nodes=ALL MaxTime=INFINITE PriorityTier=10 PreemptMode=OFF",
+)
+
+
+class Groups(NamedTuple):
+    """How nodes hold processes by control groups.
+
+    Attributes
+    ----------
+    settings : dict
+        Lines of slurm.conf.
+    lines : tuple of str
+        Lines of cgroup.conf.
+    """
+
+    settings: dict[str, str]
+    lines: tuple[str, ...]
+
+
+BY_CGROUP = Groups(
+    {"TaskPlugin": "task/affinity,task/cgroup", "ProctrackType": "proctrack/cgroup"},
+    ("ConstrainRAMSpace=yes", "ConstrainCores=yes"),
 )
 
 

@@ -25,7 +25,10 @@ if __name__ == "__main__":
 """
 
 
-def found(place: Path, kind: str) -> list[tuple[str, set[int]]]:
+Found = list[tuple[str, set[int]]]
+
+
+def found(place: Path, kind: str) -> Found:
     """Return the host and the cores of each process on the nodes."""
     told = [path.read_text().split() for path in place.glob(f"{kind}-n*")]
     return [(host, {int(core) for core in cores}) for host, *cores in told]
@@ -36,15 +39,22 @@ def check(place: Path, ranks: int, cores_each: int, log: str) -> None:
     should.
     """
     ranks_found = found(place, "rank")
-    assert len(ranks_found) == ranks, log
+    check_enough(ranks_found, ranks, cores_each, log)
+    workers_found = found(place, "worker")
     assert all(
         any(own <= cores for name, cores in ranks_found if name == host)
-        for host, own in found(place, "worker")
+        for host, own in workers_found
     )
+    check_enough(workers_found, len(workers_found), 1, log)
+
+
+def check_enough(processes: Found, count: int, cores_each: int, log: str) -> None:
+    """Fail if there are not so many processes, or some of a node have too few cores among them."""
+    assert len(processes) == count, (processes, log)
     assert " share " not in log
-    for host, own in ranks_found:
-        within = [other for name, other in ranks_found if name == host and other <= own]
-        assert len(own) >= cores_each * len(within), (ranks_found, log)
+    for host, own in processes:
+        within = [other for name, other in processes if name == host and other <= own]
+        assert len(own) >= cores_each * len(within), (processes, log)
 
 
 @pytest.fixture
@@ -97,7 +107,7 @@ def test_ranks_of_job_files_have_their_cores(user, cluster, resources, ranks, co
     [
         ("mpi", ["--nodes=2", "--ntasks=4"], 4, 1),
         pytest.param(
-            "mpi", ["--nodes=2", "--ntasks=2", "--cpus-per-task=2"], 2, 2, marks=pytest.mark.ci
+            "mpi", ["--nodes=2", "--ntasks=2", "--cpus-per-task=2"], 2, 2, marks=CI_OF_EACH
         ),
         pytest.param("hybrid", ["--nodes=2"], 2, 2, marks=CI_OF_EACH),
         pytest.param(

@@ -12,7 +12,7 @@ import pytest
 from suite.limits import until
 
 from slurm.cluster import Cluster
-from slurm.conftest import PARTITIONS, SITE
+from slurm.conftest import BY_CGROUP, PARTITIONS, SITE
 from slurm.jobs import LAUNCHERS, VENDOR, User, harmonic, value_of
 from slurm.machine import missing_accounts
 
@@ -58,10 +58,7 @@ class Setup(NamedTuple):
 SETUPS = {
     "private": Setup({"PrivateData": "jobs,nodes,accounts"}),
     "lua": Setup({"JobSubmitPlugins": "lua"}, files=(("job_submit.lua", TO_SPARE),)),
-    "cgroup": Setup(
-        {"TaskPlugin": "task/affinity,task/cgroup", "ProctrackType": "proctrack/cgroup"},
-        ("ConstrainRAMSpace=yes", "ConstrainCores=yes"),
-    ),
+    "cgroup": Setup(BY_CGROUP.settings, BY_CGROUP.lines),
     "qos": Setup(
         {"PreemptType": "preempt/qos"},
         accounts=(

@@ -101,6 +101,29 @@ def test_each_mpirun_is_told_what_goes_where_in_its_own_words(
     assert found.environment == environment
 
 
+@pytest.mark.parametrize(
+    ("name", "cores", "flags", "environment"),
+    [
+        ("openmpi5", "1", PPR, {}),
+        ("openmpi5", "2", [*PPR, *OFF], {}),
+        (
+            "intel",
+            "2",
+            [*EACH, "-genv", "SLURM_CPUS_PER_TASK", "2"],
+            {**PLACED, "I_MPI_PIN": "off"},
+        ),
+    ],
+)
+def test_a_rank_with_several_cores_is_not_pinned_to_one(
+    programs, monkeypatch, name, cores, flags, environment
+):
+    monkeypatch.setenv("SLURM_CPUS_PER_TASK", cores)
+    found = launcher(str(programs / name / "mpirun"), GIVEN)
+    assert found.command[3:] == flags
+    assert environment.items() <= found.environment.items()
+    assert ("I_MPI_PIN" in found.environment) == ("I_MPI_PIN" in environment)
+
+
 @pytest.mark.parametrize("name", ["mpirun", "mpiexec"])
 def test_mpirun_without_a_path_is_that_of_this_environment(name):
     found = launcher(name, GIVEN)
