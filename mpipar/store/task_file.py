@@ -160,8 +160,8 @@ class TaskStore:
             self._write(finished=False)
         self._next_log = self._log_number
         self._begin_log()
+        self._take_up_pickled()
         if self._keep_pickled:
-            self._take_up_pickled()
             path = self._folder / f"pickled-{own_name('log')}"
             self._pickled = PickledLog(path, self._run)
 
@@ -173,23 +173,26 @@ class TaskStore:
         self._next_log += 1
 
     def _take_up_pickled(self) -> None:
-        """Take in the outcomes that take pickle, of a file of the user's own.
-
-        Those of tasks that were lost with the end of a log go: later tasks will have their numbers.
+        """Take in the outcomes that take pickle, of a file of the user's own, and have logs that a
+        kill has left in it. Those of lost tasks go: later tasks will have their numbers.
         """
-        tasks = [task for task in self._signed() if have_task(self._own, task.call, task.task)]
-        for task in tasks:
-            self._own[task.call].pickled[task.task] = task.data
         logs = [*self._folder.glob("pickled-*.log")]
+        if not (logs or self._keep_pickled):
+            return
+        tasks = [task for task in self._signed() if have_task(self._own, task.call, task.task)]
         if logs:
+            for log in self._folder.glob("tasks-*.log"):  # which say whose outcomes these are
+                flush_to_disk(log)
             write_signed(self._folder, self._pickled_path, self._run, tasks)
         for log in logs:
             log.unlink()
+        if self._keep_pickled:
+            for task in tasks:
+                self._own[task.call].pickled[task.task] = task.data
 
     def _signed(self) -> Iterator[PickledTask]:
         """Yield the pickled outcomes of all runs."""
-        yield from signed_outcomes(self._pickled_path, self._run)
-        for path in sorted(self._folder.glob("pickled-*.log")):
+        for path in (self._pickled_path, *sorted(self._folder.glob("pickled-*.log"))):
             yield from signed_outcomes(path, self._run)
 
     def _take_up_logs(self) -> bool:
@@ -301,9 +304,7 @@ class TaskStore:
             self._pickled.sync()
         try:
             self._log.sync()
-        except (
-            OSError
-        ):  # nobody knows what of it is on the disk: what follows is not to depend on it
+        except OSError:  # nobody knows what is on the disk: what follows isn't to depend on it
             self._log.close()
             self._begin_log()
             raise

@@ -767,7 +767,10 @@ def test_what_takes_pickle_is_kept_only_when_asked_for_in_a_file_of_the_users_ow
     assert first.values()[1].x == 2
 
 
-def test_pickled_outcomes_of_tasks_that_a_log_has_lost_are_never_those_of_others(path, home):
+@pytest.mark.parametrize("is_asked_for", [True, False])
+def test_pickled_outcomes_of_tasks_that_a_log_has_lost_are_never_those_of_others(
+    is_asked_for, path, home
+):
     store = opened(path, keep_pickled=True)
     store.begin_call(MAP, "one", [], b"")
     call = store.begin_call(ONE, "two", [], b"")
@@ -777,10 +780,11 @@ def test_pickled_outcomes_of_tasks_that_a_log_has_lost_are_never_those_of_others
     [log] = Path(f"{path}.parts").glob("tasks-*.log")
     whole = log.read_bytes()
     log.write_bytes(whole[: whole.index(b"two")])
-    store = opened(path, resume=True, keep_pickled=True)
+    store = opened(path, resume=True, keep_pickled=is_asked_for)
     assert [call.values() for call in store.calls] == [[]]
     call = begin_map(store, 2)  # another one, with the number of the one that was lost
-    store.stop("enough")
+    store.commit()
+    os.close(store._lock)
     [_, found] = values(path, keep_pickled=True)
     assert found == [ABSENT] * 2
 
@@ -871,6 +875,18 @@ def test_pickled_outcomes_survive_a_kill(path, home):
     os.close(store._lock)
     [[value]] = values(path, keep_pickled=True)
     assert value.x == 3
+
+
+def test_pickled_outcomes_of_a_killed_run_stay_while_nobody_asks_for_them(path, home):
+    store = opened(path, keep_pickled=True)
+    store.append(begin_map(store, 1), [0], None, [Unusual(3)], span())
+    store.commit()
+    os.close(store._lock)
+    assert values(path) == [[ABSENT]]
+    opened(path, resume=True).finish()
+    [[value]] = values(path, keep_pickled=True)
+    assert value.x == 3
+    assert sorted(entry.name for entry in path.parent.glob("run*")) == ["run.h5", "run.h5.pickled"]
 
 
 def no_link(path, key):
