@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from mpipar.base.overriding import override
+from mpipar.core.casting import change
 from mpipar.core.partials import Array, describe, has_mask, plain
 from mpipar.core.plan import Block
 from mpipar.core.reduction import Reduction
@@ -19,7 +20,11 @@ Node: TypeAlias = tuple[int, int]
 
 
 class Concatenate(Reduction):
-    """The arrays of all blocks, one after the other in block order, along the first axis."""
+    """The arrays of all blocks, one after the other in block order, along the first axis.
+
+    Where blocks have values of types that no type of NumPy holds all of, as 2⁶³ and -1, or 2⁵³ + 1
+    and 0.5, the result is an array of Python's numbers; of times in units like that it is text.
+    """
 
     # A total is {block index: array}.
 
@@ -45,7 +50,11 @@ class Concatenate(Reduction):
     def finish(self, total: Any) -> Array:
         if not total:
             return np.zeros(0)
-        return np.concatenate([total[index] for index in sorted(total)])
+        pieces = [total[index] for index in sorted(total)]
+        rows = np.concatenate(pieces)
+        if not any(change(piece, rows.dtype) for piece in pieces):
+            return rows
+        return np.concatenate([_in_own_type(piece) for piece in pieces])
 
 
 class InOrder(Reduction):
@@ -114,6 +123,15 @@ class InOrder(Reduction):
             level += 1
             k >>= 1
         total[level, k] = value
+
+
+def _in_own_type(array: Array) -> Array:
+    """Return an array of Python's values; times, which may be mere numbers there, as text."""
+    if array.dtype.kind not in "mM":
+        return array.astype(object)
+    texts = np.empty(array.size, object)
+    texts[:] = list(map(str, array.ravel()))
+    return texts.reshape(array.shape)
 
 
 def _first_block(node: Node) -> int:

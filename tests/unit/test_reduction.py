@@ -253,6 +253,26 @@ def test_numbers_and_arrays_cannot_be_summed_together(partials):
         reduce_in_order(ExactSum(), Plan(2, 1), lambda block: partials[block.index])
 
 
+@pytest.mark.parametrize(
+    ("pieces", "expected"),
+    [
+        ([[2**63 + 1], [-1]], [2**63 + 1, -1]),
+        ([[2**53 + 1], [0.5]], [2**53 + 1, 0.5]),
+        ([[[2**53 + 1, 1]], [[0.5, 2]]], [[2**53 + 1, 1], [0.5, 2]]),
+        ([np.array([2**53 + 1]), np.array([1j])], [2**53 + 1, 1j]),
+        (
+            [np.array(["3000-01-01"], "M8[D]"), np.array(["2000-01-01"], "M8[ns]")],
+            ["3000-01-01", "2000-01-01T00:00:00.000000000"],
+        ),
+        ([[1], [0.5]], [1.0, 0.5]),
+        ([["a"], [0.1]], ["a", "0.1"]),
+    ],
+)
+def test_concatenate_keeps_values_of_blocks_of_different_types(pieces, expected):
+    made = reduce_in_order(Concatenate(), Plan(2, 1), lambda block: pieces[block.index])
+    assert made.tolist() == expected
+
+
 def test_results_of_no_block():
     def of_nothing(reduction):
         return reduction.finish(reduction.merge(reduction.start(), reduction.start()))
