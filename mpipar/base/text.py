@@ -20,6 +20,19 @@ def _printable_letter(letter: str) -> str:
     return repr(letter)[1:-1]
 
 
+def distinct_names(keys: Iterable[object]) -> list[str]:
+    """Return a name for each key of a mapping, no two alike: 1 and "1" are two keys."""
+    names: dict[str, None] = {}
+    for key in keys:
+        name = str(key)
+        if name in names:
+            name = repr(key)
+        while name in names:
+            name += "'"
+        names[name] = None
+    return list(names)
+
+
 def several(count: int, thing: str, things: str = "") -> str:
     """Return "1 rank", "2 ranks"; ``things`` is the plural, if it is more than an s."""
     if count == 1:

@@ -61,6 +61,24 @@ def plain(partial: Any, who: str, remedy: str) -> Array | None:
     return array
 
 
+def unmasked(partial: Any) -> Array | None:
+    """Return a result as an array in which nan stands for what is masked, or None where no array
+    holds it: lists that are ragged, or of which numbers would be rounded, and masked text.
+    """
+    try:
+        array, mask = split_mask(partial)
+    except (TypeError, ValueError):
+        return None
+    if array is None or mask is None:
+        return array
+    is_complex = array.dtype.kind == "c"
+    if not is_complex and (array.dtype.kind not in "biuf" or has_large(array)):
+        return None
+    made = array.astype(np.result_type(array.dtype, np.float16))
+    made[mask] = np.nan
+    return made
+
+
 def check_real(array: Array | None, partial: Any, who: str) -> Array:
     """Return the array that a partial is if it has real numbers. Raises TypeError for anything
     else.
@@ -189,7 +207,8 @@ def _check_list(items: Any, array: Array) -> None:
     """Raise TypeError if whole numbers in a list were rounded, as there are others in it that are
     not whole.
     """
-    if not array.size:
+    has_large_numbers = np.any(np.abs(array) >= LARGEST_EXACT)
+    if not has_large_numbers:
         return
     flat = np.empty(array.size, object)
     flat[:] = list(_leaves(items))

@@ -16,12 +16,15 @@ and beside these the datasets that the kernel makes.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import Any
 
 import h5py
 import numpy as np
 
+from mpipar.base.text import distinct_names
+from mpipar.core.partials import unmasked
 from mpipar.core.row_types import storable
 from mpipar.runtime.result import Result
 from mpipar.store import attributes
@@ -65,29 +68,42 @@ def _put(
     description: str,
 ) -> None:
     """Store a number, an array, text, or a group of such; what HDF5 can't hold is stored as
-    text.
+    text, and what is masked as nan.
     """
     if hasattr(value, "_asdict"):
         value = value._asdict()
     if isinstance(value, Mapping):
         inner = group.create_group(name)
-        for key, item in value.items():
-            _put(inner, str(key), item, f"{key} of the {description}")
+        names = distinct_names(map(_storable_name, distinct_names(value)))
+        for key, item in zip(names, value.values(), strict=True):
+            _put(inner, key, item, f"{key} of the {description}")
         made: Any = inner
     else:
         made = group.create_dataset(name, data=_data(value))
     made.attrs["description"] = description
 
 
+def _storable_name(name: str) -> str:
+    """Return a name as HDF5 can have it: a slash would make a group."""
+    if name in ("", "."):
+        return repr(name)
+    return storable(name).replace("/", "\\x2f")
+
+
 def _data(value: Any) -> Any:
     """Return a value as what HDF5 can hold: numbers as an array, anything else as text."""
     if isinstance(value, str):
         return storable(value)
-    try:
-        array = np.asarray(value)
-    except ValueError:  # a ragged list
+    array = unmasked(value)
+    if array is None or array.dtype.kind not in "biufc":
+        return storable(_whole_text(value))
+    return array
+
+
+def _whole_text(value: Any) -> str:
+    """Return what Python prints of a value, with all elements of arrays and all of their digits."""
+    with np.printoptions(threshold=sys.maxsize, floatmode="unique"):
         return repr(value)
-    return array if array.dtype.kind in "biufc" else storable(repr(value))
 
 
 def _put_tables(file: h5py.File, result: Result) -> None:
@@ -162,8 +178,10 @@ def _put_skipped(file: h5py.File, result: Result) -> None:
 def _put_partials(file: h5py.File, result: Result) -> None:
     try:
         in_order = range(result.plan.n_blocks)
-        partials = np.array([result.partials[index] for index in in_order])
-    except (KeyError, ValueError):  # not kept, or not of one shape
+        partials = unmasked([result.partials[index] for index in in_order])
+    except KeyError:  # not kept
+        return
+    if partials is None:  # not of one shape, or type
         return
     if partials.dtype.kind in "biuf" and len(partials):
         _put(file, "partials", partials, "partial of each block, in block order")

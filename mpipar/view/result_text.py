@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from mpipar._version import __version__
-from mpipar.base.text import items_in_blocks, several
+from mpipar.base.text import distinct_names, items_in_blocks, several
 from mpipar.core.devices.compiled import COMPILED
 from mpipar.runtime.failure import Skipped
 from mpipar.runtime.result import Result
@@ -150,17 +150,35 @@ def _range(start: int, stop: int) -> str:
 
 def plain(value: Any) -> Any:
     """Return a value as what JSON has: null, true, numbers, text, lists and objects."""
-    if isinstance(value, np.ndarray):
-        value = value.tolist()
-    elif isinstance(value, np.generic):
-        value = value.item()
+    if isinstance(value, (np.ndarray, np.generic)):
+        value = _items_of(value)
     if hasattr(value, "_asdict"):
         value = value._asdict()
     if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
+        names = distinct_names(value)
+        return {name: plain(item) for name, item in zip(names, value.values(), strict=True)}
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
     return _plain_scalar(value)
+
+
+def _items_of(array: Any) -> Any:
+    """Return what is in an array, or a number of NumPy, as values of Python.
+
+    Times in units that Python has no type for are text: a bare number doesn't tell of what.
+    """
+    if array.dtype.kind not in "mM":
+        return array.tolist()
+    times = np.empty(array.size, object)
+    times[:] = [_time(time) for time in np.ravel(array)]
+    return times.reshape(array.shape).tolist()
+
+
+def _time(time: Any) -> Any:
+    if np.ma.is_masked(time):
+        return None
+    made = time.item()
+    return str(time) if isinstance(made, int) else made
 
 
 def _plain_scalar(value: Any) -> Any:

@@ -166,6 +166,65 @@ def test_what_hdf5_cannot_hold_is_stored_as_text(path, value):
     assert stored(path, value).decode() == repr(value)
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        np.array([f"s{i}" for i in range(2000)]),
+        np.array([2**70 + i for i in range(2000)], object),
+        np.arange(2000).astype("M8[s]"),
+        np.array([(i, i / 7) for i in range(2000)], [("a", "i8"), ("b", "f8")]),
+        [np.arange(2000) / 7, np.arange(3)],
+    ],
+)
+def test_text_of_large_arrays_has_all_of_their_elements_and_digits(path, value):
+    names = {"array": np.array, "datetime64": np.datetime64}
+    again = eval(stored(path, value).decode(), names)
+    np.testing.assert_equal(again, value)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (np.ma.array([1.0, 2.0, 3.0], mask=[0, 1, 0]), [1, math.nan, 3]),
+        (np.ma.array([1, 2], mask=[1, 0]), [math.nan, 2]),
+        (np.ma.array([True, False], mask=[1, 0]), [math.nan, 0]),
+        (np.ma.array([1 + 2j, 3], mask=[1, 0]), [math.nan, 3]),
+        (np.ma.masked, math.nan),
+        ([np.ma.masked, 2.5], [math.nan, 2.5]),
+        (np.ma.array([2.5, 3.5]), [2.5, 3.5]),
+    ],
+)
+def test_what_is_masked_is_nan(path, value, expected):
+    np.testing.assert_equal(stored(path, value), np.array(expected))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [[2**60 + 1, 0.5], (2**63 + 5, -1), np.ma.array([2**60 + 1, 2], mask=[0, 1])],
+)
+def test_no_whole_number_is_rounded(path, value):
+    assert stored(path, value).decode() == repr(value)
+
+
+def test_partials_keep_masks_and_whole_numbers(path):
+    masked = np.ma.array([1.0, 2.0], mask=[0, 1])
+    write(path, result(partials=dict.fromkeys(range(4), masked)))
+    with h5py.File(path) as file:
+        np.testing.assert_equal(file["partials"][0], [1, math.nan])
+    write(path, result(partials={0: 2**60 + 1, 1: 0.5, 2: 0.5, 3: 0.5}))
+    with h5py.File(path) as file:
+        assert "partials" not in file
+
+
+def test_any_keys_are_names_and_none_takes_the_place_of_another(path):
+    keys = [1, "1", "a", "a/b", "", ".", "..", "x\0", "\ud800", None, (1, 2)]
+    write(path, result(dict(zip(keys, range(len(keys)), strict=True))))
+    with h5py.File(path) as file:
+        found = {name: int(item[()]) for name, item in file["value"].items()}
+    assert sorted(found.values()) == [*range(len(keys))]
+    assert (found["1"], found["'1'"], found["a\\x2fb"]) == (0, 1, 3)
+
+
 def test_numbers_beyond_64_bits_are_attributes_as_text(path):
     write(path, result(plan=Plan(2**70, 2**40), seed=2**64 - 1, partials={}))
     with h5py.File(path) as file:

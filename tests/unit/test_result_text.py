@@ -87,6 +87,12 @@ def result(outcome, **changes) -> Result:
         ),
         ({"a": np.float64(1), 3: (1, np.nan)}, {"a": 1.0, "3": [1, None]}),
         (OrderedDict(b=[np.int8(1)]), {"b": [1]}),
+        ({1: "one", "1": "text"}, {"1": "one", "'1'": "text"}),
+        (np.datetime64("2000-01-01", "ns"), "2000-01-01T00:00:00.000000000"),
+        (np.array([5, "NaT"], "m8[M]"), ["5 months", None]),
+        (np.array([["2000-01-01"]], "M8[D]"), [["2000-01-01"]]),
+        (np.ma.array([1, 2], "M8[ns]", mask=[1, 0]), [None, "1970-01-01T00:00:00.000000002"]),
+        (np.ma.array([1, 2], mask=[1, 0]), [None, 2]),
     ],
 )
 def test_plain_gives_what_json_has(value, expected):
