@@ -24,6 +24,7 @@ from mpipar.base.errors import PoolTerminated, RunFailed
 from mpipar.pool import (
     importing,
     inheritance,
+    library_calls,
     module_changes,
     module_files,
     module_sharing,
@@ -339,7 +340,8 @@ class Engine(threading.Thread):
         dispatch.definitions.keep(pickled.lent)
         dispatch.definitions.share()
         settings, needed = inheritance.inherited(dispatch.definitions.dumps)
-        needed |= shared.needed | changes.needed
+        calls, needed_by_calls = library_calls.library_calls(dispatch.definitions.dumps)
+        needed |= needed_by_calls | shared.needed | changes.needed
         definitions = dispatch.definitions.missing(pickled.needed, {}, needed)
         known = {each.name for each in definitions}
         small = dispatch.definitions.small(importing.rebound_names())
@@ -357,6 +359,7 @@ class Engine(threading.Thread):
             os.getcwd(),
             environment,
             settings,
+            calls,
             shared.values,
             changes.values,
             module_files.files_of_modules(),

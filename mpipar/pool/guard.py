@@ -99,7 +99,7 @@ class _Remover(ast.NodeTransformer):
         """Replace a guard and what it guards."""
         if isinstance(node, (*_LATER, ast.ClassDef)):
             return node
-        if not isinstance(node, ast.If) or not _is_guard(node.test):
+        if not isinstance(node, ast.If) or not is_guard(node.test):
             return self.generic_visit(node)
         last = node.body[-1].end_lineno or node.lineno
         self.lines.append(range(node.lineno, last + 1))
@@ -111,9 +111,10 @@ class _Remover(ast.NodeTransformer):
         return ast.copy_location(ast.Pass(), node)
 
 
-def _is_guard(test: ast.expr) -> bool:
+def is_guard(test: ast.expr) -> bool:
+    """Return whether a condition holds in the main script alone."""
     if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And):
-        return any(map(_is_guard, test.values))
+        return any(map(is_guard, test.values))
     if not isinstance(test, ast.Compare) or len(test.ops) != 1:
         return False
     if not isinstance(test.ops[0], ast.Eq):

@@ -23,6 +23,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
+from multiprocessing import process
 from pathlib import Path
 from types import CodeType, FrameType, ModuleType
 from typing import Any, NamedTuple
@@ -37,6 +38,8 @@ _PATIENCE_SECONDS = (
 _KEPT_SIGNALS = {signal.SIGKILL, signal.SIGSTOP}
 
 _began = time.monotonic()
+# None if it was gone
+_began_in: str | None = process.ORIGINAL_DIR  # type: ignore[attr-defined]
 _main: ModuleType | None = None
 _cpus = 1
 
@@ -66,7 +69,7 @@ class Script(NamedTuple):
     path, argv : list of str
         ``sys.path`` and ``sys.argv``.
     folder : str
-        The working folder.
+        The working folder when it began: it may have left that by now, and does so again.
     environment : dict
         What the script has changed in it.
     stand_in : callable or None
@@ -135,7 +138,7 @@ def script_of_main(
         source,
         list(sys.path),
         list(sys.argv),
-        os.getcwd(),
+        _began_in or os.getcwd(),
         environment,
         stand_in,
         cpus,

@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from mpipar.pool import inheritance
+from mpipar.pool import inheritance, library_calls
 from mpipar.pool.jobs import Who, name_of
 from mpipar.pool.known import BLOCK
 from mpipar.pool.memory import Memory
@@ -258,7 +258,8 @@ def maker(memory: Memory) -> MakeRecall:
         calls_number: int,
     ) -> Recall | None:
         try:
-            salt = _digest(f"seed {seed}".encode(), _of_settings(inheritance.states()))
+            states = [*inheritance.states(), *library_calls.states()]
+            salt = _digest(f"seed {seed}".encode(), _of_settings(states))
             pictures = _of_settings(inheritance.states_of_users().items())
         except Unfingerprintable as reason:
             memory.say(f"the tasks of a pool are not kept: a setting: {reason}")

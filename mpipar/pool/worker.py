@@ -29,6 +29,7 @@ from mpipar.pool import (
     by_value,
     importing,
     inheritance,
+    library_calls,
     main_names,
     module_files,
     module_restoring,
@@ -46,6 +47,7 @@ from mpipar.pool.evaluation import (
 )
 from mpipar.pool.inheritance import Inherited
 from mpipar.pool.job_function import JobFunction
+from mpipar.pool.library_calls import LibraryCall
 from mpipar.pool.module_changes import Change
 from mpipar.pool.module_sharing import Shared
 from mpipar.pool.node_memory import opened
@@ -76,6 +78,8 @@ class Setup(NamedTuple):
         What it has changed in its environment; None is a variable that it has removed.
     settings : list
         Of Python and of libraries, as the script has them.
+    calls : list
+        By which it has set others.
     shared : list
         What modules of the script share with it.
     changes : list
@@ -99,6 +103,7 @@ class Setup(NamedTuple):
     folder: str
     environment: dict[str, str | None]
     settings: list[Inherited]
+    calls: list[LibraryCall]
     shared: list[Shared]
     changes: list[Change]
     files: dict[str, str]
@@ -213,6 +218,7 @@ def _set_up_process(setup: Setup, number: int, ticket: bytes) -> None:
         else:
             os.environ[name] = value
     inheritance.put_first(setup.settings)
+    library_calls.call_first(setup.calls)
     module_files.find(setup.files)
     module_restoring.put_first(setup.changes, opened(ticket))
     module_sharing.put_first(setup.shared)
@@ -259,6 +265,7 @@ class _Worker:
             self._define(setup.definitions)
             inheritance.put_rest(setup.settings, in_thread=self._in_thread)
             if not self._in_thread:
+                library_calls.call_rest(setup.calls)
                 module_restoring.put_rest(setup.changes)
                 module_sharing.put_rest(setup.shared)
             initializer = by_value.loads(setup.initializer)
