@@ -19,30 +19,55 @@ from typing import Any, NamedTuple
 from mpipar.pool import by_value, importing
 from mpipar.pool.arrivals import on_arrival
 from mpipar.pool.by_value import Pickled
+from mpipar.pool.call_arguments import Arguments, Unclear, made
 from mpipar.pool.done_calls import done_calls
 from mpipar.pool.module_homes import found_by_name, own_modules
 from mpipar.pool.script_text import home_of
 from mpipar.runtime.outlets import note
 
-_SETTING = re.compile(r"set|(add|use|option|config|configure|switch)(_|[A-Z]|$)")
+_SETTING = re.compile(
+    r"set|(add|option|config|configure|switch)(_|[A-Z])|(use|configure)(_|[A-Z]|$)"
+)
 _REGISTERING = re.compile(
     r"(un|de)?register|(install|patch|enable|disable|activate|monkey)(_|[A-Z]|$)"
 )
 """These change what other modules do, so that their own must be there, too."""
-_MAKING = re.compile(r"(build|make|create|get|new|def|define|from)(_|[A-Z]|$)")
-"""Functions whose value an argument may be; classes may, too."""
 
 _LEFT = {
-    *("__main__", "__mp_main__", "mpipar", "mpi4py", "h5py", "builtins", "importlib", "asyncio"),
-    *("sys", "os", "gc", "signal", "resource", "atexit", "faulthandler", "warnings", "logging"),
-    *("threading", "multiprocessing", "concurrent", "subprocess", "random"),
-    *("mlflow", "wandb", "neptune", "comet_ml", "sentry_sdk", "ray"),
+    "__main__",
+    "__mp_main__",
+    "asyncio",
+    "atexit",
+    "builtins",
+    "comet_ml",
+    "concurrent",
+    "faulthandler",
+    "gc",
+    "h5py",
+    "importlib",
+    "logging",
+    "mlflow",
+    "mpi4py",
+    "mpipar",
+    "multiprocessing",
+    "neptune",
+    "os",
+    "random",
+    "ray",
+    "resource",
+    "sentry_sdk",
+    "signal",
+    "subprocess",
+    "sys",
+    "threading",
+    "wandb",
+    "warnings",
 }
 """Packages whose settings the table has, which are no settings, or which tell a server."""
 
 
-class _Unclear(Exception):
-    """What an argument is can't be told without doing something."""
+_MOST_BYTES = 2**20
+"""So much each worker may be given for one call."""
 
 
 class Done(NamedTuple):
@@ -87,21 +112,6 @@ class LibraryCall(NamedTuple):
     needs_names: bool
 
 
-class Making(NamedTuple):
-    """An argument that a call makes.
-
-    Attributes
-    ----------
-    function : callable
-    arguments : tuple
-    keywords : dict
-    """
-
-    function: Any
-    arguments: tuple[Any, ...]
-    keywords: dict[str, Any]
-
-
 # What the script's process does.
 
 
@@ -124,6 +134,9 @@ def library_calls(dumps: Callable[[Any], Pickled]) -> tuple[list[LibraryCall], s
             _tell(f"workers have not what the script sets by {done.text}: {error!r}")
             continue
         frames = [bytes(frame) for frame in pickled.frames]
+        if sum(map(len, frames)) > _MOST_BYTES:
+            _tell(f"workers have not what the script sets by {done.text}: it has too many bytes")
+            continue
         call = LibraryCall(done.text, done.module, done.path, frames, bool(pickled.needed))
         found.append(call)
         needed |= pickled.needed
@@ -169,8 +182,8 @@ def _done(call: ast.Call, frame: FrameType, own: set[str]) -> Done | None:
     if module in own or package in _LEFT or "random" in module.split("."):
         return None
     try:
-        arguments, keywords = _arguments(call, names)
-    except _Unclear:
+        arguments, keywords = Arguments(frame, names).of(call)
+    except Unclear:
         return None
     return Done(ast.unparse(call), module, path, arguments, keywords)
 
@@ -197,53 +210,6 @@ def _place_of_value(name: str, value: Any) -> tuple[str, str] | None:
     if hasattr(value, "__qualname__") and found_by_name(value) is value:
         return value.__module__, value.__qualname__
     return home_of(name, value)
-
-
-def _arguments(call: ast.Call, names: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Return what a call is given. Raises _Unclear."""
-    arguments = tuple(_value(each, names) for each in call.args)
-    keywords = {}
-    for each in call.keywords:
-        if each.arg is None:
-            raise _Unclear
-        keywords[each.arg] = _value(each.value, names)
-    return arguments, keywords
-
-
-_PLAIN = (
-    *(ast.Constant, ast.Name, ast.Attribute, ast.Tuple, ast.List, ast.Set, ast.Dict),
-    *(ast.UnaryOp, ast.BinOp, ast.operator, ast.unaryop, ast.expr_context),
-)
-
-_CONTAINERS = {ast.List: list, ast.Tuple: tuple, ast.Set: set}
-
-
-def _value(node: ast.expr, names: Mapping[str, Any]) -> Any:
-    """Return what an argument is. Raises _Unclear if that can't be told without a call that does
-    more than to make it.
-    """
-    if all(isinstance(each, _PLAIN) for each in ast.walk(node)):
-        return _evaluated(node, names)
-    if isinstance(node, ast.Lambda):
-        return _evaluated(node, names)
-    if type(node) in _CONTAINERS:
-        items = tuple(_value(each, names) for each in node.elts)  # type: ignore[attr-defined]
-        return Making(_CONTAINERS[type(node)], (items,), {})
-    if not isinstance(node, ast.Call):
-        raise _Unclear
-    function = _value(node.func, names)
-    makes = isinstance(function, type) or _MAKING.match(getattr(function, "__name__", ""))
-    if not makes:
-        raise _Unclear
-    return Making(function, *_arguments(node, names))
-
-
-def _evaluated(node: ast.expr, names: Mapping[str, Any]) -> Any:
-    code = compile(ast.Expression(node), "<argument>", "eval")
-    try:
-        return eval(code, dict(names))
-    except Exception as error:
-        raise _Unclear from error
 
 
 # What a worker does.
@@ -279,22 +245,11 @@ def _calling(call: LibraryCall) -> Callable[[ModuleType], None]:
         try:
             arguments, keywords = by_value.loads(call.frames)
             function = operator.attrgetter(call.path)(module)
-            function(*_made(arguments), **_made(keywords))
+            function(*made(arguments), **made(keywords))
         except Exception as error:
             _tell(f"a worker can't have what the script sets by {call.text}: {error!r}")
 
     return do
-
-
-def _made(value: Any) -> Any:
-    """Return a value whose parts have been made."""
-    if isinstance(value, Making):
-        return value.function(*_made(value.arguments), **_made(value.keywords))
-    if type(value) is tuple:
-        return tuple(map(_made, value))
-    if type(value) is dict:
-        return {name: _made(each) for name, each in value.items()}
-    return value
 
 
 def _tell(text: str) -> None:
