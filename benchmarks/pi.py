@@ -6,6 +6,7 @@ The MPI of this environment must bring mpicc; that of Intel does not.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 
@@ -36,6 +37,7 @@ division."""
 DEVICES = {"": (), ", compiled": ("--device", "compiled")}
 
 
+@functools.cache
 def compiled(flags: tuple[str, ...]) -> str:
     """Return the path of the yardstick."""
     if not (BIN / "mpicc").exists():

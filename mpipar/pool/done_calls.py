@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import ast
-import functools
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from types import CodeType
 
 from mpipar.pool.guard import is_guard
+from mpipar.pool.script_text import parsed
 
 _Defined = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -30,21 +29,13 @@ def done_calls(code: CodeType, line: int) -> Iterator[ast.Call]:
 
 
 def _body(code: CodeType) -> Sequence[ast.stmt]:
-    tree = _tree(code.co_filename)
+    tree = parsed(code.co_filename)
     if code.co_name == "<module>":
         return tree.body
     for node in ast.walk(tree):
         if isinstance(node, _Defined) and _first_line(node) == code.co_firstlineno:
             return node.body
     return ()
-
-
-@functools.cache
-def _tree(file: str) -> ast.Module:
-    try:
-        return ast.parse(Path(file).read_bytes())
-    except (OSError, SyntaxError, ValueError):
-        return ast.Module([], [])
 
 
 def _first_line(function: _Defined) -> int:

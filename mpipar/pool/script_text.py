@@ -66,13 +66,18 @@ def text_of_main() -> Text:
 
 
 @functools.cache
-def _text_of(file: str, package: str) -> Text:
+def parsed(file: str) -> ast.Module:
+    """Return the syntax tree of a file, not to be changed; an empty one, if it has none."""
     try:
-        tree = ast.parse(Path(file).read_bytes())
+        return ast.parse(Path(file).read_bytes())
     except (OSError, SyntaxError, ValueError):
-        return _NOTHING
+        return ast.Module([], [])
+
+
+@functools.cache
+def _text_of(file: str, package: str) -> Text:
     text = Text({}, [], [])
-    for node in ast.walk(tree):
+    for node in ast.walk(parsed(file)):
         if isinstance(node, ast.ImportFrom):
             _note_import(node, package, text)
         text.targets.extend(_targets_of(node))
