@@ -12,6 +12,7 @@ import importlib
 import operator
 import re
 import sys
+from collections import ChainMap
 from collections.abc import Callable, Iterator, Mapping
 from types import FrameType, ModuleType
 from typing import Any, NamedTuple
@@ -64,7 +65,6 @@ _LEFT = {
     "warnings",
 }
 """Packages whose settings the table has, which are no settings, or which tell a server."""
-
 
 _MOST_BYTES = 2**20
 """So much each worker may be given for one call."""
@@ -157,12 +157,16 @@ def _done_by_script(*, with_imported: bool) -> Iterator[Done]:
 
 
 def _frames_of_script(own: set[str]) -> list[FrameType]:
-    """Return where this thread is in the main script, and in the user's own modules."""
+    """Return where this thread is in the main script, and in functions of the user's own modules:
+    what these do when they are imported they do in workers, too.
+    """
     main = vars(sys.modules["__main__"])
     found = []
     frame: FrameType | None = sys._getframe()
     while frame is not None:
-        if frame.f_globals is main or frame.f_globals.get("__name__") in own:
+        is_import = frame.f_code.co_name == "<module>"
+        is_own = frame.f_globals.get("__name__") in own and not is_import
+        if frame.f_globals is main or is_own:
             found.append(frame)
         frame = frame.f_back
     return found[::-1]
@@ -170,10 +174,10 @@ def _frames_of_script(own: set[str]) -> list[FrameType]:
 
 def _done(call: ast.Call, frame: FrameType, own: set[str]) -> Done | None:
     """Return what a call sets in a library; None if it does no such thing."""
-    names = {**frame.f_builtins, **frame.f_globals, **frame.f_locals}
     *_, name = ast.unparse(call.func).split(".")
     if not _SETTING.match(name) and not _REGISTERING.match(name):
         return None
+    names = ChainMap(frame.f_locals, frame.f_globals, frame.f_builtins)
     place = _place(call.func, names)
     if place is None:
         return None
@@ -234,7 +238,7 @@ def _call(call: LibraryCall) -> None:
     try:
         if _REGISTERING.match(name):
             importlib.import_module(call.module)
-    except ImportError as error:
+    except Exception as error:
         _tell(f"a worker can't have what the script sets by {call.text}: {error!r}")
         return
     on_arrival(call.module, _calling(call))
