@@ -24,7 +24,7 @@ def are_constant(items: Iterable[Any]) -> bool:
     kinds = set(map(type, items))
     if kinds == {tuple}:
         kinds = set(map(type, itertools.chain.from_iterable(items)))
-    return all(map(_is_constant_kind, kinds))
+    return all(map(is_constant_kind, kinds))
 
 
 def is_constant(item: Any) -> bool:
@@ -34,10 +34,11 @@ def is_constant(item: Any) -> bool:
         if len(item) >= 10:
             return are_constant(item)
         return all(map(is_constant, item))
-    return kind in _CONSTANT or _is_constant_kind(kind)
+    return kind in _CONSTANT or is_constant_kind(kind)
 
 
-def _is_constant_kind(kind: type) -> bool:
+def is_constant_kind(kind: type) -> bool:
+    """Return whether nothing can change in objects of a class, as far as that is told quickly."""
     if kind in _CONSTANT or kind.__module__ == _SNAPSHOTS:
         return True
     if kind.__module__ == "numpy":

@@ -246,8 +246,12 @@ class Dispatch:
 
     def _send(self, job: Job, slot: Slot, indices: Any, items: Any) -> bool:
         """Send tasks to a worker; return False if they were dealt with otherwise."""
+        is_chunked = job.is_chunked
         try:
-            pickled = self._packing.pickled(items)
+            if is_chunked:
+                pickled = self._packing.chunks(items, indices, job.unit)
+            else:
+                pickled = self._packing.pickled(items)
             stamp = self._packing.stamp(job, pickled)
         except Exception as error:  # some of these can't
             self._dont_send(job, indices, error)
@@ -257,7 +261,7 @@ class Dispatch:
             return False
         is_short = job.is_short(len(indices), self.size)
         number = next(self._batch_numbers)
-        batch = Handed(number, job, indices, pickled.lent, is_short=is_short)
+        batch = Handed(number, job, indices, pickled.lent, is_short=is_short, is_chunked=is_chunked)
         slot.units -= -(-len(indices) // job.unit)
         slot.batches.append(batch)
         self.staff.send(slot, message(batch, slot, stamp, pickled.frames))
@@ -265,8 +269,8 @@ class Dispatch:
 
     def _dont_send(self, job: Job, indices: Any, problem: BaseException) -> None:
         """Let a task fail that can't be sent; of several, try one by one."""
-        if len(indices) == 1:
-            job.put(indices, [Raised(problem)])
+        if job.is_inseparable(indices):
+            job.put(indices, [Raised(problem)] * len(indices))
         else:
             job.again.extend(indices)
 
@@ -373,18 +377,20 @@ class Dispatch:
             job, indices = batch.job, list(batch.indices)
             if job.is_done:
                 continue
-            is_alone = position == 0 and was_ready and len(indices) == 1
-            if is_alone and self._is_given_up(job, indices[0], slot, reason):
+            is_alone = position == 0 and was_ready and job.is_inseparable(indices)
+            if is_alone and self._is_given_up(job, indices, slot, reason):
                 continue
             job.again.extend(indices)
             self._set_ready(job)
 
-    def _is_given_up(self, job: Job, task: int, slot: Slot, reason: str) -> bool:
-        """Let a task fail if it ends every worker that has it; return whether it does."""
-        outcome = self._losses.blame(job, task, slot, reason)
+    def _is_given_up(self, job: Job, tasks: list[int], slot: Slot, reason: str) -> bool:
+        """Let a task, or a chunk, fail if it ends every worker that has it; return whether it
+        does.
+        """
+        outcome = self._losses.blame(job, tasks[0], slot, reason)
         if outcome is None:
             return False
-        job.put([task], [outcome])
+        job.put(tasks, [outcome] * len(tasks))
         if job.is_done:
             self._end_job(job)
         return True

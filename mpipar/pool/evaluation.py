@@ -53,6 +53,8 @@ class Batch(NamedTuple):
         Jobs that are over.
     unit : int
         How many tasks of the job make a chunk.
+    is_chunked : bool
+        Whether each chunk is unpickled by itself, and stays whole.
     """
 
     number: int
@@ -63,6 +65,7 @@ class Batch(NamedTuple):
     function_frames: int
     forget: list[int]
     unit: int = 1
+    is_chunked: bool = False
 
 
 class Part(NamedTuple):
@@ -179,14 +182,50 @@ class Mailbox:
         return MaybeEncodingError(error, value)
 
 
+class Items:
+    """Items of tasks that haven't been begun; two threads take from their ends.
+
+    Parameters
+    ----------
+    items : list
+    """
+
+    def __init__(self, items: list[Any]) -> None:
+        self._waiting = deque(items)
+        self._kept = len(items)  # tasks that have not been given back
+
+    def __iter__(self) -> Iterator[Any]:
+        # raises IndexError at an early end
+        return map(deque.popleft, repeat(self._waiting, self._kept))
+
+    @property
+    def begun(self) -> int:
+        """Return how many tasks have been begun."""
+        return self._kept - len(self._waiting)
+
+    def take_back(self) -> int:
+        """Take away what hasn't been begun; return how many tasks."""
+        before = self._kept
+        with contextlib.suppress(IndexError):  # none is left
+            while True:
+                self._waiting.pop()
+                self._kept -= 1
+        return before - self._kept
+
+    @staticmethod
+    def complete(done: int) -> int:
+        """Return how many of the tasks that are done can be told."""
+        return done
+
+
 class Evaluation:
     """A batch that is being evaluated.
 
     Parameters
     ----------
     batch : Batch
-    items : list
-        Of its tasks; what is not begun may be taken from its end. One that is Broken fails.
+    items : Items or Chunks
+        Of its tasks; what is not begun may be taken from their end. One that is Broken fails.
     call : callable
         ``call(source, take)`` evaluates what the iterator ``source`` yields, and hands the values
         to ``take``.
@@ -203,7 +242,7 @@ class Evaluation:
     def __init__(
         self,
         batch: Batch,
-        items: list[Any],
+        items: Any,
         call: Callable[[Iterator[Any], Callable[[Any], None]], None],
         seed: int | None,
         *,
@@ -214,10 +253,8 @@ class Evaluation:
         self.batch = batch
         self._call = call
         self._takes_exit = takes_exit
-        # two threads take from its ends; each task goes to one of them
-        self._waiting = deque(items)
-        # raises IndexError at an early end
-        self._source: Iterator[Any] = map(deque.popleft, repeat(self._waiting, len(items)))
+        self._items = items
+        self._source: Iterator[Any] = iter(items)
         if seed is not None:
             self._source = self._seeded(self._source, seed)
         if begin_chunk is not None:
@@ -225,7 +262,6 @@ class Evaluation:
         if has_broken:
             self._source = map(checked, self._source)
         self._lock = threading.Lock()  # of what follows
-        self._kept = len(items)  # tasks that have not been given back
         self._values: list[Any] = []
         self._failed: list[int] = []
         self._sent = 0
@@ -243,7 +279,7 @@ class Evaluation:
                     raise
                 error = raised
             with self._lock:
-                if error is None or len(self._values) == self._begun():
+                if error is None or len(self._values) == self._items.begun:
                     break
                 self._failed.append(len(self._values))
                 self._values.append(error)
@@ -257,28 +293,22 @@ class Evaluation:
         thread.
         """
         with self._lock:  # held until it is sent: nothing may follow what says that all is done
-            before = self._kept
-            with contextlib.suppress(IndexError):  # none is left
-                while True:
-                    self._waiting.pop()
-                    self._kept -= 1
-            self._send(mailbox, PART, before - self._kept)
+            self._send(mailbox, PART, self._items.take_back())
 
     def _send(self, mailbox: Mailbox, what: str, returned: int = 0) -> None:
         """Send the outcomes that haven't been sent, if there is anything to tell."""
-        values = self._values[self._sent :]
+        count = len(self._values)
+        if what == PART:
+            count = self._items.complete(count)
+        values = self._values[self._sent : count]
         if what == DONE or values or returned:
             now = time.perf_counter()
-            failed = [index - self._sent for index in self._failed if index >= self._sent]
+            failed = [index - self._sent for index in self._failed if self._sent <= index < count]
             mailbox.send_outcomes(
                 self.batch, values, failed, now - self._last_sent, what=what, returned=returned
             )
             self._sent += len(values)
             self._last_sent = now
-
-    def _begun(self) -> int:
-        """Return how many tasks have been begun."""
-        return self._kept - len(self._waiting)
 
     def _seeded(self, items: Iterator[Any], seed: int) -> Iterator[Any]:
         from mpipar.pool import seeds

@@ -217,18 +217,13 @@ class Executor(concurrent.futures.Executor):
             arguments = list(arguments)
         else:
             window = buffersize
-        recalled = self._session.recalled(fn, "star", arguments)
-        arguments, snapshot = self._session.snapshots.container(arguments)
         job = FedJob(
             fn,
             "star",
-            arguments,
-            chunksize=chunksize,
+            **self._session.fed(fn, "star", arguments, chunksize),
             wake=self._session.wake,
-            snapshot=snapshot,
             window=window,
             owner=self,
-            recalled=recalled,
         )
         self._session.submit(job)
         return _values(self._session, job, deadline)

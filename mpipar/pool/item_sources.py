@@ -21,6 +21,15 @@ class Streamed:
         """Return how many items can be handed out now."""
         return len(self._items)
 
+    @property
+    def first(self) -> int:
+        """Return the number of the first of these."""
+        return self._first
+
+    def extend(self, items: list[Any]) -> None:
+        """Add the next items, all at once."""
+        self._items.extend(items)
+
     def append(self, item: Any) -> None:
         """Add the next item."""
         self._items.append(item)
@@ -76,9 +85,18 @@ class Listed:
     items : sequence
     order : sequence of int, optional
         The numbers of those that are to be handed out at all, in order.
+    unit : int
+        How many of them stay together.
     """
 
-    def __init__(self, items: Sequence[Any], order: Sequence[int] | None = None) -> None:
+    def __init__(
+        self,
+        items: Sequence[Any],
+        order: Sequence[int] | None = None,
+        *,
+        unit: int = 1,
+    ) -> None:
+        self._unit = unit
         self._items = items
         self._order: Sequence[int] = range(len(items)) if order is None else order
         self._next = self._stop = 0  # of these, between which they may be handed out
@@ -89,9 +107,17 @@ class Listed:
         """Return how many items can be handed out now."""
         return self._stop - self._next
 
-    def extend(self, most: float) -> int:
+    @property
+    def first(self) -> int:
+        """Return how many items have been handed out."""
+        return self._next
+
+    def allow(self, most: float) -> int:
         """Let so many more be handed out, or those that are left; return how many."""
-        count = int(min(most, len(self._items) - self._end))
+        left = len(self._items) - self._end
+        count = left
+        if most < left:
+            count = min(left, int(most) + -int(most) % self._unit)
         self._end += count
         self._stop = bisect.bisect_left(self._order, self._end)
         return count

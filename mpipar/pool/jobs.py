@@ -10,7 +10,7 @@ import itertools
 import math
 from abc import ABC, abstractmethod
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 BATCH_SECONDS = 0.01
@@ -105,6 +105,9 @@ class Job(ABC):
         Of the job; given by the pool.
     unit : int
         How many tasks count as one for workers that do only so many.
+    is_chunked : bool
+        Whether tasks of a chunk may have an object in common that can change: so each chunk stays
+        whole, and is pickled by itself.
     again : deque of int
         Tasks that were handed out to workers that died, to be handed out one by one.
     returned : deque of int
@@ -125,6 +128,7 @@ class Job(ABC):
         self.kind = kind
         self.chunksize = chunksize
         self.unit = 1
+        self.is_chunked = False
         self.number = -1
         self.keeper: Keeper | None = None
         self.again: deque[int] = deque()
@@ -214,7 +218,7 @@ class Job(ABC):
             Whether it is to have one alone.
         """
         if self.again:
-            indices = [self.again.popleft()]
+            indices = self._first(self.again, 1)
             return indices, self.items(indices)
         count = 1
         if not one_by_one:
@@ -227,8 +231,27 @@ class Job(ABC):
 
     def take_again(self, count: int) -> tuple[Sequence[int], Any]:
         """Hand out up to so many tasks of those that were given back."""
-        indices = [self.returned.popleft() for _ in range(min(count, len(self.returned)))]
+        indices = self._first(self.returned, count)
         return indices, self.items(indices)
+
+    def _first(self, tasks: deque[int], count: int) -> list[int]:
+        """Take so many tasks, and those that stay with them."""
+        indices = [tasks.popleft() for _ in range(min(count, len(tasks)))]
+        while tasks and self.is_inseparable([indices[-1], tasks[0]]):
+            indices.append(tasks.popleft())
+        return indices
+
+    def is_inseparable(self, indices: Sequence[int]) -> bool:
+        """Return whether some tasks can only be handed out together: one, or a chunk."""
+        if len(indices) == 1:
+            return True
+        return self.is_chunked and indices[0] // self.unit == indices[-1] // self.unit
+
+    def in_whole_chunks(self, first: int, count: int) -> int:
+        """Return how many tasks to hand out, from one on, instead of so many."""
+        if not self.is_chunked:
+            return count
+        return count + -(first + count) % self.unit
 
     def note(self, count: int, seconds: float) -> None:
         """Note how long some tasks of a batch took."""
@@ -280,102 +303,6 @@ class Job(ABC):
     def target(workers: int) -> float:
         """Return how long a batch should take, in seconds."""
         return max(BATCH_SECONDS, workers * DISPATCH_SECONDS)
-
-
-class ListJob(Job):
-    """Tasks that are all known, and whose values are wanted as one list.
-
-    Parameters
-    ----------
-    function, kind, chunksize
-        As for Job.
-    items : sequence
-    unit : int
-        As for Job.
-    done : callable
-        Called with the list, or a Raised: the first task's in the order of the list.
-
-    Attributes
-    ----------
-    known : list of (int, list)
-        Outcomes of neighbouring tasks, from one on, that are known already, in order.
-    """
-
-    def __init__(
-        self,
-        function: Any,
-        kind: str,
-        items: Sequence[Any],
-        done: Callable[[Any], None],
-        *,
-        chunksize: int | None = None,
-        unit: int = 1,
-    ) -> None:
-        super().__init__(function, kind, chunksize)
-        self.unit = unit
-        self.known: list[Piece] = []
-        self._items = items
-        self._done = done
-        self._order: Sequence[int] = range(len(items))  # that are handed out
-        self._next = 0
-        self._left = len(items)
-        self._values: list[Any] = [None] * len(items)
-        self._raised: tuple[int, Raised] | None = None
-
-    @property
-    def waiting(self) -> int:  # noqa: D102
-        return len(self._order) - self._next
-
-    @property
-    def total(self) -> int:  # noqa: D102
-        return len(self._order)
-
-    @property
-    def is_done(self) -> bool:  # noqa: D102
-        return self._left == 0
-
-    def take(self, count: int) -> tuple[Sequence[int], Any]:  # noqa: D102
-        indices = self._order[self._next : self._next + count]
-        self._next += len(indices)
-        if isinstance(indices, range):
-            return indices, self._items[indices.start : indices.stop]
-        return indices, self.items(indices)
-
-    def items(self, indices: Sequence[int]) -> Any:  # noqa: D102
-        return [self._items[index] for index in indices]
-
-    def recall(self, recalled: Recalled) -> None:  # noqa: D102
-        super().recall(recalled)
-        self.known = recalled.pieces
-
-    def put_known(self) -> None:  # noqa: D102
-        if not self.known:
-            return
-        known = self.known
-        self.known = []
-        ranges = [range(first, first + len(outcomes)) for first, outcomes in known]
-        self._order = without(ranges, len(self._items))
-        for indices, (_, outcomes) in zip(ranges, known, strict=True):
-            self.put(indices, outcomes, all_well=True)
-
-    def put(self, indices: Sequence[int], outcomes: list[Any], *, all_well: bool = False) -> None:  # noqa: D102
-        if all_well and len(indices) == len(self._values):
-            self._values = outcomes
-        elif all_well and isinstance(indices, range):
-            self._values[indices.start : indices.stop] = outcomes
-        else:
-            for index, outcome in zip(indices, outcomes, strict=True):
-                self._values[index] = outcome
-                if type(outcome) is Raised and (self._raised is None or index < self._raised[0]):
-                    self._raised = index, outcome
-        self._left -= len(outcomes)
-        if self._left == 0:
-            self._done(self._values if self._raised is None else self._raised[1])
-
-    def cancel(self, error: BaseException) -> None:  # noqa: D102
-        if self._left:
-            self._left, self._next = 0, len(self._order)
-            self._done(Raised(error))
 
 
 def without(ranges: Iterable[range], count: int) -> Sequence[int]:

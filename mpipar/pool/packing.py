@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import pickle
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mpipar.pool import by_value
 from mpipar.pool.calls import Calls
+from mpipar.pool.chunks import Parcel, sizes_of
 from mpipar.pool.definitions import Definitions
 from mpipar.pool.evaluation import Batch
 from mpipar.pool.jobs import Job
@@ -43,6 +45,14 @@ class Packing:
             self._reused = self._definitions.reused()
         together = packed(items)
         return self._reused.dumps(together) or self._definitions.dumps(together)
+
+    def chunks(self, items: Any, indices: Sequence[int], unit: int) -> by_value.Pickled:
+        """Pickle the items of some tasks, each chunk by itself; raises what pickling raises."""
+        parcel = Parcel(self._definitions.dumps)
+        source = iter(items)
+        for size in sizes_of(indices, unit):
+            parcel.add(list(itertools.islice(source, size)))
+        return parcel.pickled()
 
     def stamp(self, job: Job, pickled: by_value.Pickled) -> Mapping[str, Definition] | None:
         """Return what names of the script stand for in some tasks; None if that isn't the same in
@@ -106,6 +116,7 @@ def message(
         len(function),
         slot.forget,
         job.unit,
+        batch.is_chunked,
     )
     slot.forget = []
     head = pickle.dumps(tuple(told))

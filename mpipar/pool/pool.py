@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
 
 from mpipar.pool.async_result import AsyncResult, Callback, MapResult
-from mpipar.pool.jobs import ListJob
+from mpipar.pool.common import have_common
+from mpipar.pool.list_job import ListJob
 from mpipar.pool.pool_runtime import process_runtime
 from mpipar.pool.process_view import ProcessView
 from mpipar.pool.streaming_job import FedJob
@@ -222,10 +223,23 @@ class Pool:
             result._event.set()
             return result
         unit = chunksize or default_chunksize(len(items), self._session.size)
+        is_chunked = have_common(items)
+        if is_chunked:
+            unit = self._session.tasks_that_share(unit)
         recalled = self._session.recalled(func, kind, items)
-        if not waits:
+        if not waits and is_chunked:
+            items = self._session.snapshots.chunks(items, unit)
+        elif not waits:
             items = self._session.snapshots.items(items)
-        job = ListJob(func, kind, items, result.put, chunksize=chunksize or None, unit=unit)
+        job = ListJob(
+            func,
+            kind,
+            items,
+            result.put,
+            chunksize=chunksize or None,
+            unit=unit,
+            is_chunked=is_chunked,
+        )
         if recalled is not None:
             job.recall(recalled)
         self._session.submit(job, waits=waits)
@@ -278,17 +292,13 @@ class Pool:
         self._check_running()
         if chunksize < 1:
             raise ValueError(f"Chunksize must be 1+, not {chunksize:n}")
-        recalled, items, snapshot = self._session.fed(func, iterable)
         job = FedJob(
             func,
             "map",
-            items,
-            chunksize=chunksize,
+            **self._session.fed(func, "map", iterable, chunksize),
             ordered=ordered,
             wake=self._session.wake,
-            snapshot=snapshot,
             owner=self,
-            recalled=recalled,
         )
         self._session.submit(job)
         return job

@@ -96,15 +96,37 @@ class Session:
             return self.recall.stream(function, kind, number)
         return self.recall.items(function, kind, there, number)
 
-    def fed(self, function: Any, iterable: Iterable[Any]) -> tuple[Recalled | None, Any, Any]:
-        """Return what is known of a job whose items are wanted one by one, these items, and what
-        returns each as it is then, if it may change.
+    def fed(
+        self,
+        function: Any,
+        kind: str,
+        iterable: Iterable[Any],
+        chunksize: int,
+    ) -> dict[str, Any]:
+        """Return parameters of a FedJob: what is known of it, and its items as they are now, or
+        what yields them.
         """
         is_long = type(iterable) is range and bool(iterable[_MOST_LISTED:])
         if self.recall is not None and is_long:
             iterable = iter(iterable)  # digests of all of it would take long, and fill the memory
-        recalled = self.recalled(function, "map", iterable)
-        return recalled, *self.snapshots.container(iterable)
+        recalled = self.recalled(function, kind, iterable)
+        sharing = self.tasks_that_share(chunksize)
+        taken = self.snapshots.container(iterable, sharing)
+        if taken.is_chunked:
+            chunksize = sharing
+        return {
+            **taken._asdict(),
+            "chunksize": chunksize,
+            "recalled": recalled,
+        }
+
+    def tasks_that_share(self, chunksize: int) -> int:
+        """Return how many tasks, of so many in a chunk, share what their items have in common: none
+        where outcomes are kept, as a task is known by its own item.
+        """
+        if self.recall is None:
+            return chunksize
+        return 1
 
     def submit(self, job: Job, *, waits: bool = False) -> None:
         """Have a job done.

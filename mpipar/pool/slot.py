@@ -14,7 +14,7 @@ from mpipar.pool.main_names import Definition
 class Handed:
     """Tasks that a worker has: those of them that it hasn't sent the outcome of."""
 
-    __slots__ = ("indices", "is_short", "job", "lent", "number")
+    __slots__ = ("indices", "is_chunked", "is_short", "job", "lent", "number")
 
     def __init__(
         self,
@@ -24,12 +24,14 @@ class Handed:
         lent: list[Any],
         *,
         is_short: bool,
+        is_chunked: bool = False,
     ) -> None:
         self.number = number
         self.job = job
         self.indices = indices
         self.lent = lent  # what its items need of this process
         self.is_short = is_short
+        self.is_chunked = is_chunked  # whether its chunks are pickled each by itself
 
 
 class Slot:

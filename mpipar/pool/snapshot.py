@@ -14,6 +14,7 @@ import pickle
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from mpipar.pool import by_value
 from mpipar.pool.main_names import Definition
 from mpipar.pool.salvage import Broken
 from mpipar.runtime.channel import Frames
@@ -68,6 +69,15 @@ class Snapshot:
         if self._copies or len(self._pickle) >= _LARGE:
             return None
         return self._pickle
+
+    @property
+    def pickled(self) -> by_value.Pickled:
+        """Return the pickle of its value, which isn't one of a snapshot."""
+        buffers = [copy.data for copy in self._copies]
+        stamps = []
+        if self.stamp:
+            stamps.append(self.stamp)
+        return by_value.Pickled([self._pickle, *buffers], set(), stamps, self.lent)
 
     def __reduce__(self) -> Any:
         whole: Any = self._pickle
@@ -227,6 +237,9 @@ class Slice:
 
     def __len__(self) -> int:
         return max(0, self._stop - self._start)
+
+    def __iter__(self) -> Iterator[Any]:
+        return map(self._kept.__getitem__, range(self._start, self._stop))
 
     def __reduce__(self) -> Any:
         pieces: list[tuple[Any, ...]] = []

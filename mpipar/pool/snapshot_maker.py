@@ -8,14 +8,15 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import BuiltinFunctionType, FunctionType, ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 from mpipar.pool import by_value
+from mpipar.pool.common import have_common
 from mpipar.pool.constant import are_constant, is_array, is_constant
 from mpipar.pool.definitions import Definitions, is_named
 from mpipar.pool.grouping import Grouping
 from mpipar.pool.main_names import Definition
-from mpipar.pool.snapshot import Copy, Kept, Snapshot, Stamped
+from mpipar.pool.snapshot import Copy, Kept, Member, Snapshot, Stamped
 from mpipar.runtime.channel import Frames
 
 _CONTAINERS = (list, tuple, set, frozenset, dict, deque)
@@ -23,6 +24,15 @@ _MOST_PLAIN = 256
 _LONGEST_NAME = 256  # bytes of a pickle that is no more than a name; code by itself has more
 _NO_STAMP: Mapping[str, Definition] = {}
 _COMPARED = 2**16  # bytes of a buffer, before the rest
+
+
+class Taken(NamedTuple):
+    """What a job is to be done with, items or what yields them, as parameters of a FedJob."""
+
+    iterable: Iterable[Any]
+    snapshot: Callable[[Any], Any] | None = None
+    snapshot_of_chunk: Callable[[list[Any]], tuple[list[Any], bool]] | None = None
+    is_chunked: bool = False
 
 
 class Snapshots:
@@ -151,21 +161,48 @@ class Snapshots:
                 kept.add(together, len(part))
         return kept
 
-    def container(
-        self, iterable: Iterable[Any]
-    ) -> tuple[Iterable[Any], Callable[[Any], Any] | None]:
+    def chunks(self, items: Sequence[Any], unit: int) -> Sequence[Any]:
+        """Return items as they are now, of which some have an object in common that can change:
+        with it, those of each chunk of so many are pickled together.
+        """
+        kept = Kept()
+        group = Grouping(0)
+        while len(kept) < len(items):
+            part = items[len(kept) : len(kept) + group.size * unit]
+            count = -(-len(part) // unit)
+            try:
+                together = self._taken(part, by_value.loads_each)
+            except Exception:  # one of them can't be pickled
+                if count == 1:
+                    kept.add(list(part), len(part))
+                group.size = 1
+                continue
+            if group.is_good(count, together.weight):
+                kept.add(together, len(part))
+        return kept
+
+    def chunk(self, items: list[Any]) -> tuple[list[Any], bool]:
+        """Return the items of a chunk as they are now, and whether they have an object in common
+        that can change.
+        """
+        if not have_common(items):
+            return list(map(self.item, items)), False
+        try:
+            together = self._taken(items, by_value.loads_each)
+        except Exception:  # one of them can't be pickled
+            return items, True
+        return [Member(together, index) for index in range(len(items))], True
+
+    def container(self, iterable: Iterable[Any], unit: int) -> Taken:
         """Return what is in a container as it is now; another iterable as it is: what it yields is
         still to come.
-
-        Returns
-        -------
-        iterable, callable or None
-            What takes a snapshot of an item that is still to come.
         """
         items = listed(iterable)
         if items is None:
-            return iterable, self.item
-        return self.items(items), None
+            return Taken(iterable, self.item, self.chunk)
+        if have_common(items):
+            return Taken(self.chunks(items, unit), is_chunked=True)
+        return Taken(self.items(items))
 
     def _taken(self, value: Any, load: Callable[[Frames], Any] = by_value.loads) -> Snapshot:
         pickled = self._small(value) or self._definitions.dumps(value)

@@ -8,13 +8,15 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from multiprocessing import TimeoutError as PoolTimeoutError
 from multiprocessing.pool import IMapIterator
-from typing import Any
+from typing import Any, TypeAlias
 
 from mpipar.pool.item_sources import Listed, Streamed, StreamedInPart
 from mpipar.pool.jobs import Job, Raised, without
 from mpipar.runtime.channel import Frames
 
 _ABSENT = object()
+
+SnapshotOfChunk: TypeAlias = Callable[[list[Any]], tuple[list[Any], bool]]
 
 
 class FedJob(Job, IMapIterator):  # type: ignore[type-arg]
@@ -41,6 +43,10 @@ class FedJob(Job, IMapIterator):  # type: ignore[type-arg]
         How many items are taken at most before the value of the first is fetched.
     owner : object, optional
         What must live as long as the job.
+    is_chunked
+        As for Job.
+    snapshot_of_chunk : callable, optional
+        Returns the items of a chunk as they are now, and whether they have something in common.
     recalled : RecalledItems or RecalledStream, optional
         What is known of it, the former if the iterable is a sequence in which nothing changes; it
         keeps what comes out of the rest.
@@ -62,15 +68,19 @@ class FedJob(Job, IMapIterator):  # type: ignore[type-arg]
         window: float | None = None,
         owner: object = None,
         recalled: Any = None,
+        is_chunked: bool = False,
+        snapshot_of_chunk: SnapshotOfChunk | None = None,
     ) -> None:
         super().__init__(function, kind, chunksize)
         self.unit = chunksize
+        self.is_chunked = is_chunked
+        self._snapshot_of_chunk = snapshot_of_chunk
         self._recalled = recalled
         self._source: Streamed | Listed
         self._iterator: Iterator[Any] = iter(())
         if snapshot is None:
             assert isinstance(iterable, Sequence)
-            self._source = Listed(iterable)
+            self._source = Listed(iterable, unit=chunksize if is_chunked else 1)
         else:
             self._source, self._iterator = Streamed(), iter(iterable)
         self._ordered = ordered
@@ -78,7 +88,7 @@ class FedJob(Job, IMapIterator):  # type: ignore[type-arg]
         self._snapshot = snapshot
         self._owner = owner
         self._fixed_window = window
-        self._window: float = window or 64
+        self._window: float = window or max(64, chunksize)
         self._fed = 0
         self._end: int | None = None  # how many items there are, once that is known
         self._put = 0
@@ -122,6 +132,8 @@ class FedJob(Job, IMapIterator):  # type: ignore[type-arg]
                 self._feed_together(source)
             elif isinstance(source, StreamedInPart) and snapshot is not None:
                 self._feed_what_is_unknown(source, snapshot)
+            elif self._snapshot_of_chunk is not None and 1 < self.unit <= self._window:
+                self._feed_in_chunks(source, self._snapshot_of_chunk)
             elif snapshot is not None:
                 self._feed_one_by_one(source, snapshot)
             if (
@@ -147,6 +159,30 @@ class FedJob(Job, IMapIterator):  # type: ignore[type-arg]
             if not self._goes_on(1):
                 break
 
+    def _feed_in_chunks(self, source: Streamed, snapshot: SnapshotOfChunk) -> None:
+        chunk: list[Any] = []
+        try:
+            for item in self._iterator:
+                chunk.append(item)
+                if len(chunk) == self.unit:
+                    self._add_chunk(source, snapshot, chunk)
+                    chunk = []
+                    if not self._goes_on(self.unit):
+                        break
+        finally:  # what came before an exception is done, too
+            self._add_chunk(source, snapshot, chunk)
+            self._fed += len(chunk)
+
+    def _add_chunk(
+        self,
+        source: Streamed,
+        snapshot: SnapshotOfChunk,
+        chunk: list[Any],
+    ) -> None:
+        items, have_common = snapshot(chunk)
+        self.is_chunked = self.is_chunked or have_common  # before anybody may take it
+        source.extend(items)
+
     def _feed_what_is_unknown(
         self,
         source: StreamedInPart,
@@ -163,7 +199,7 @@ class FedJob(Job, IMapIterator):  # type: ignore[type-arg]
 
     def _feed_together(self, source: Listed) -> None:
         while True:
-            count = source.extend(max(1, self._window - (self._fed - self._released)))
+            count = source.allow(max(1, self._window - (self._fed - self._released)))
             if not count or not self._goes_on(count):
                 break
 
@@ -192,7 +228,8 @@ class FedJob(Job, IMapIterator):  # type: ignore[type-arg]
     def take(self, count: int) -> tuple[Sequence[int], Any]:  # noqa: D102
         if not self._source.waiting:
             self.is_starving = True  # before the second look, or what is fed in between would wait
-        return self._source.take(count)
+        count = min(count, self._source.waiting)  # before it is told whether these are in chunks
+        return self._source.take(self.in_whole_chunks(self._source.first, count))
 
     def items(self, indices: Sequence[int]) -> Any:  # noqa: D102
         return self._source.items(indices)

@@ -37,9 +37,11 @@ from mpipar.pool import (
     sharing,
     twins,
 )
+from mpipar.pool.chunks import Chunks
 from mpipar.pool.evaluation import (
     Batch,
     Evaluation,
+    Items,
     Mailbox,
     Overseer,
     flush,
@@ -237,6 +239,12 @@ def _set_up_process(setup: Setup, number: int, ticket: bytes) -> None:
 _NONE = JobFunction([bytearray(pickle.dumps(None))])
 
 
+def _items(batch: Batch, frames: Message) -> Items | Chunks:
+    if batch.is_chunked:
+        return Chunks(frames)
+    return Items(list(by_value.loads_each(frames)))
+
+
 class _Worker:
     def __init__(
         self,
@@ -306,7 +314,7 @@ class _Worker:
             if function.error is not None:
                 raise function.error
             broken_before = Broken.made
-            items = list(by_value.loads_each(frames[batch.function_frames :]))
+            items = _items(batch, frames[batch.function_frames :])
         except Exception as error:  # none of the tasks can be begun
             self._mailbox.send_outcomes(
                 batch, [error] * len(batch.indices), range(len(batch.indices))
@@ -314,9 +322,9 @@ class _Worker:
             return
         call = _CALLS[batch.kind]
         if self._mailbox.has_returned(batch):
-            items.clear()
+            items.take_back()
         evaluate = functools.partial(call, function.current)
-        has_broken = Broken.made != broken_before
+        has_broken = batch.is_chunked or Broken.made != broken_before
         evaluation = Evaluation(
             batch,
             items,

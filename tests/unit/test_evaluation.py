@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from mpipar.pool.evaluation import DONE, Batch, Evaluation
+from mpipar.pool.evaluation import DONE, Batch, Evaluation, Items
 
 
 class Kept:
@@ -59,7 +59,7 @@ def over(function):
 
 def evaluated(items, function, seed=None, give_back_after=()):
     kept = Kept()
-    evaluation = Evaluation(batch(len(items)), list(items), over(function), seed)
+    evaluation = Evaluation(batch(len(items)), Items(list(items)), over(function), seed)
 
     def interfere():
         for seconds in give_back_after:
@@ -102,7 +102,7 @@ def test_exceptions_come_at_their_places(kind, bad, seed):
 @pytest.mark.parametrize("takes_exit", [True, False])
 def test_an_exit_is_an_outcome_or_the_end(takes_exit):
     kept = Kept()
-    evaluation = Evaluation(batch(3), [1, 2, 3], over(sys.exit), None, takes_exit=takes_exit)
+    evaluation = Evaluation(batch(3), Items([1, 2, 3]), over(sys.exit), None, takes_exit=takes_exit)
     if takes_exit:
         evaluation.run(Nobody(kept))
         assert [value.code for value in kept.values] == [1, 2, 3]
@@ -145,7 +145,7 @@ def test_what_is_given_back_is_told_before_the_end():
         begun.set()
         return go_on.wait(30)
 
-    evaluation = Evaluation(batch(5), list(range(5)), over(long_task), None)
+    evaluation = Evaluation(batch(5), Items(list(range(5))), over(long_task), None)
     evaluation._lock = Unhurried(go_on.set)
     thread = threading.Thread(target=evaluation.run, args=(Nobody(kept),))
     thread.start()
@@ -159,11 +159,11 @@ def test_the_rest_is_given_back_while_a_task_takes_long():
     go_on = threading.Event()
     kept = Kept()
     evaluation = Evaluation(
-        batch(10), list(range(10)), over(lambda x: x < 3 or go_on.wait(30)), None
+        batch(10), Items(list(range(10))), over(lambda x: x < 3 or go_on.wait(30)), None
     )
     thread = threading.Thread(target=evaluation.run, args=(Nobody(kept),))
     thread.start()
-    while evaluation._begun() < 4:
+    while evaluation._items.begun < 4:
         time.sleep(1e-3)
     evaluation.give_back(kept)
     assert (kept.values, kept.returned, kept.ended) == ([True] * 3, 6, False)

@@ -3,7 +3,7 @@
 import functools
 
 from mpipar.pool.expectations import Expectations
-from mpipar.pool.jobs import ListJob
+from mpipar.pool.list_job import ListJob
 
 
 def job_of(function, seconds=None, count=4):

@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mpipar.pool.calls_job import CallsJob
-from mpipar.pool.jobs import BATCH_SECONDS, ListJob, Raised
+from mpipar.pool.jobs import BATCH_SECONDS, Raised
+from mpipar.pool.list_job import ListJob
 from mpipar.pool.streaming_job import FedJob
 
 MODERATE = settings(max_examples=80, deadline=None)

@@ -170,12 +170,12 @@ def test_a_closure_that_changes_inside_is_sent_again():
 
 def test_containers_are_taken_at_once_and_iterators_as_they_yield(snapshots):
     values = [[1], [2]]
-    taken, of_each = snapshots.container(values)
-    assert of_each is None
+    taken = snapshots.container(values, 1)
+    assert taken.snapshot is None
     values[0][0] = 5
-    assert [sent(each) for each in taken] == [[1], [2]]
+    assert [sent(each) for each in taken.iterable] == [[1], [2]]
     iterator = iter(values)
-    assert snapshots.container(iterator) == (iterator, snapshots.item)
+    assert snapshots.container(iterator, 1)[:2] == (iterator, snapshots.item)
 
 
 def test_a_batch_of_snapshots_is_the_list_of_their_items(snapshots):
