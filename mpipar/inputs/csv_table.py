@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -215,6 +216,18 @@ def _split(
     delimiter: str,
 ) -> tuple[_Rows, list[int]]:
     """Return the rows, all of one length, and the line of each. Raises BadInput."""
+    limit = csv.field_size_limit(len(text) + 1)  # else some 128 KiB
+    try:
+        return _rows_of(path, text, delimiter)
+    finally:
+        csv.field_size_limit(limit)
+
+
+def _rows_of(
+    path: Path,
+    text: str,
+    delimiter: str,
+) -> tuple[_Rows, list[int]]:
     reader = csv.reader(
         io.StringIO(text),
         delimiter=delimiter,
@@ -256,8 +269,8 @@ def _check_header(path: Path, line: int, columns: list[str]) -> None:
     if all(parsed(name) is not None for name in columns):
         what = f"expected the names of the columns, got {columns[0]!r}; add a header line"
         raise at_line(path, line, what)
-    for name in columns:
+    for name, count in Counter(columns).items():
         if not name:
             raise at_line(path, line, "a column has no name")
-        if columns.count(name) > 1:
+        if count > 1:
             raise at_line(path, line, f"two columns have the name {name!r}")

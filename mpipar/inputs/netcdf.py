@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import h5py
 
 from mpipar.base.errors import BadInput
@@ -87,12 +89,27 @@ def _check_complete(where: str, dataset: h5py.Dataset) -> None:
         scales = dataset.dims[axis]
         if not len(scales) or not scales[0].shape:
             continue
-        expected = scales[0].shape[0]
+        expected = _length_of(scales[0])
         if length < expected:
             raise BadInput(
                 f"{where!r}: {length} values were written of the {expected}"
                 f" of its dimension {scales[0].name!r}"
             )
+
+
+@functools.lru_cache(maxsize=16)
+def _length_of(scale: h5py.Dataset) -> int:
+    """Return how long a dimension is: an unlimited one is as long as the longest that is along
+    it.
+    """
+    longest: int = scale.shape[0]
+    if "REFERENCE_LIST" not in scale.attrs:
+        return longest
+    for reference, axis in scale.attrs["REFERENCE_LIST"]:
+        shape = scale.file[reference].shape if reference else ()
+        if axis < len(shape):
+            longest = max(longest, shape[axis])
+    return longest
 
 
 def _check_encoding(where: str, dataset: h5py.Dataset) -> None:

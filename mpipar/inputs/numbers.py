@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -86,9 +87,12 @@ def _number(path: Path, kind: _Kind, line: int, text: str) -> int | float:
         except ValueError as error:
             raise at_line(path, line, error) from None
     try:
-        return float(text)
+        number = float(text)
     except ValueError:
-        raise at_line(path, line, f"expected a number, got {text!r}") from None
+        raise at_line(path, line, f"expected a number, got {text!r:.60}") from None
+    if math.isinf(number) and text[-1].isdigit():
+        raise at_line(path, line, f"expected a number that 64 bits hold, got {text!r:.60}")
+    return number
 
 
 def _integers(path: str, numbers: list[Any]) -> Array:

@@ -183,6 +183,8 @@ class Variable:
             )
         for least, greatest in self._ranges:
             self._check_range(present, least, greatest)
+        if self._scale is not None and self.dtype.kind in "iu":
+            self._check_product(present, int(self._scale))
         is_of_64_bits = self._stored in (np.int64, np.uint64)
         if is_of_64_bits and self.dtype == np.float64:
             self._check_exact(present)
@@ -205,6 +207,19 @@ class Variable:
                 " where xarray takes it and netCDF4 doesn't;"
                 " mark such values by '_FillValue', or remove the attributes"
             )
+
+    def _check_product(self, present: Array, scale: int) -> None:
+        """Raise BadInput for whole numbers that, times a whole scale, are beyond its type, where
+        xarray wraps them around.
+        """
+        limits = np.iinfo(self.dtype)
+        for number in (present.min(), present.max()) if present.size else ():
+            product = int(number) * scale
+            if not limits.min <= product <= limits.max:
+                raise self._refusal(
+                    f"{number} times 'scale_factor' is {product}, beyond {self.dtype};"
+                    " give 'scale_factor' a wider type"
+                )
 
     def _check_exact(self, present: Array) -> None:
         """Raise BadInput for whole numbers of 64 bits that floats can't hold."""

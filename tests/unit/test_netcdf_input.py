@@ -96,6 +96,13 @@ REFUSED = {
     ),
     "a missing value of text": ([1, 2], I2, {"missing_value": "NA"}, "'missing_value' is NA"),
     "64 bits and a fill": ([2**53 + 1, -1], I8, {"_FillValue": I8(-1)}, "beyond 2**53"),
+    "a product beyond its type": (
+        [100, 1],
+        I1,
+        {"scale_factor": I1(3)},
+        "100 times 'scale_factor' is 300, beyond int8",
+    ),
+    "a product below its type": ([-20000, 1], I2, {"scale_factor": I2(2)}, "is -40000"),
     "packed true and false": (
         [1, 0],
         I1,
@@ -188,6 +195,21 @@ def test_a_list_that_is_shorter_than_its_dimension_is_refused(tmp_path, refused)
         file["x"].dims[0].attach_scale(file["n"])
     assert "2 values were written of the 3 of its dimension '/n'" in refused(
         open_dataset, f"{path}:/x"
+    )
+
+
+def test_an_unlimited_dimension_is_as_long_as_the_longest_list_along_it(tmp_path, refused):
+    path = tmp_path / "a.nc"
+    with h5py.File(path, "w") as file:
+        file.create_dataset("n", (0,), "f4", maxshape=(None,)).make_scale(
+            "This is a netCDF dimension but not a netCDF variable.         0"
+        )
+        file["x"], file["y"] = [1.5, 2.5, 3.5], [1.5, 2.5]
+        for name in "xy":
+            file[name].dims[0].attach_scale(file["n"])
+    assert len(open_dataset(f"{path}:/x")) == 3
+    assert "2 values were written of the 3 of its dimension '/n'" in refused(
+        open_dataset, f"{path}:/y"
     )
 
 

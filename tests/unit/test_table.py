@@ -107,6 +107,15 @@ def test_delimiters_and_line_ends_are_recognised(delimiter, end):
     assert table.row(1) == {"a": 3, "b,;\tc": 4}
 
 
+def test_cells_may_be_long_and_columns_many():
+    long = "a" * 10**6
+    assert read_table(written(f"p\n{long}\n", ".csv")).column("p") == [long]
+    names = [f"c{number}" for number in range(10**4)]
+    row = ["1"] * len(names)
+    table = read_table(written(f"{','.join(names)}\n{','.join(row)}\n", ".csv"))
+    assert table.row(0) == dict.fromkeys(names, 1)
+
+
 def test_empty_lines_are_skipped_and_text_may_span_lines():
     table = read_table(written('\na,b\n\n1,"two\nlines"\n\n'))
     assert rows_of(table) == [{"a": 1, "b": "two\nlines"}]
@@ -168,7 +177,6 @@ def test_numbers_are_read_as_they_are_written(values):
         ("a,b\n1,2\n".encode("utf-16"), "text in UTF-16; save it as UTF-8"),
         (gzip.compress(b"a,b\n1,2\n", mtime=0), "compressed (gzip); unpack it"),
         ("# of 2024\na,b\n1,2\n", "line 2: expected 1 value, got 2; --comment '#'"),
-        ("a\n" + "x" * 200_000, "line 2: field larger than field limit"),
     ],
 )
 def test_csv_files_that_are_no_tables_are_refused(content, reason):
@@ -474,6 +482,7 @@ def test_numbers_are_read_from_hdf5(data):
     [
         ("1\n\n2 2.5\n", int, None, "line 3: expected a whole number, got '2.5'"),
         ("1\nx # 3\n", float, None, "line 2: expected a number, got 'x'"),
+        ("1\n-1e400\n", float, None, "line 2: expected a number that 64 bits hold, got '-1e400'"),
         ("1\n1e30\n", int, None, "line 2: expected a whole number of at most 64 bits, got '1e30'"),
         ("18446744073709551616", int, None, "no type of 64 bits holds both"),
         (
