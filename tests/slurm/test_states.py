@@ -122,7 +122,7 @@ class Job:
         assert facts["state"] == (self.case.state if is_remembered else None), (self.name, facts)
         assert (facts["exit_code"] == 0) == (outcome == "done"), (self.name, facts)
         assert facts["words"].split(",")[0] in told.stdout, (told, facts)
-        assert ("remember" in told.stdout) != is_remembered, told
+        assert ("has forgotten it" in told.stdout) != is_remembered, told
         after = self.user.mpipar(
             *("submit", "slow.toml", "--check", "--set", "output.folder=next", "--after"),
             self.number,
