@@ -28,7 +28,10 @@ _BY_NAME = (
 _THERE_IS_ONE = ("multiprocessing.", "mpipar.pool.")  # of a lock, a queue, a proxy
 _CONTAINERS = {list, tuple, dict, set}  # told quickly
 # values that are looked at, fewer if there is much in them, and objects in all of these
-_LOOKS = ((2**12, 2**14), (2**6, 2**16))
+_LOOKS = (
+    (2**12, 2**14),
+    (2**6, 2**16),
+)
 
 
 class _TooMany(Exception):
@@ -113,7 +116,8 @@ def _inside(values: Sequence[Any]) -> list[Any]:
 
 def _in_arrays(values: Sequence[Any]) -> list[Any]:
     found: list[Any] = []
-    names = {kind.__name__ for kind in set(map(type, values))}
+    kinds = set(map(type, values))
+    names = {kind.__name__ for kind in kinds}
     if "ndarray" not in names:
         return found
     for value in filter(is_array, values):
@@ -135,7 +139,8 @@ def _changeable(values: Sequence[Any]) -> Sequence[Any]:
 
 def _with_identity(values: Sequence[Any]) -> Sequence[Any]:
     """Return values without those of which only what is in them can change."""
-    transparent = set(filter(_is_transparent, set(map(type, values))))
+    kinds = set(map(type, values))
+    transparent = set(filter(_is_transparent, kinds))
     if not transparent:
         return values
     return [value for value in values if type(value) not in transparent]

@@ -95,11 +95,16 @@ class ListJob(Job):
         else:
             for index, outcome in zip(indices, outcomes, strict=True):
                 self._values[index] = outcome
-                if type(outcome) is Raised and (self._raised is None or index < self._raised[0]):
-                    self._raised = index, outcome
+                if type(outcome) is Raised:
+                    self._note_raised(index, outcome)
         self._left -= len(outcomes)
         if self._left == 0:
             self._done(self._values if self._raised is None else self._raised[1])
+
+    def _note_raised(self, index: int, outcome: Raised) -> None:
+        is_first = self._raised is None or index < self._raised[0]
+        if is_first:
+            self._raised = index, outcome
 
     def cancel(self, error: BaseException) -> None:  # noqa: D102
         if self._left:
