@@ -52,6 +52,7 @@ class ClassWriter(ValueWriter):
         self._written: list[Any] = []
         self._shows_docs = False
         self._shows_annotations = False
+        self._shows_names = False
         self._shows_subclasses = False
         self.checks = Checks()
 

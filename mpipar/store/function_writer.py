@@ -72,6 +72,10 @@ class FunctionWriter(ClassWriter):
         """Write a function or class, and all that it uses."""
         self.define(value)
         self._write_rest()
+        if self._shows_names:
+            for each in self._written:
+                self._write_names_around(each)
+                self._write_rest()
         for each in self._written:  # which grows by what these are
             if self._shows_subclasses and is_class(each):
                 self._write_subclasses(each)
@@ -99,6 +103,11 @@ class FunctionWriter(ClassWriter):
         except Exception:  # whatever is in them, where they are made when they are looked at
             annotations = {}
         self._write_annotations(annotations)
+
+    def _write_names_around(self, value: Any) -> None:
+        """Write all that is beside a function: what it calls may look at its caller's names."""
+        if is_function(value) and is_own_code(value.__code__):
+            self._write_space(value.__globals__)
 
     def _write_subclasses(self, kind: type) -> None:
         """Write what is derived from a class, which anybody can find by that."""
@@ -177,6 +186,7 @@ class FunctionWriter(ClassWriter):
         self._shows_docs |= used.uses_docs
         self._shows_subclasses |= used.uses_subclasses
         self._shows_annotations |= used.uses_annotations
+        self._shows_names |= used.uses_names
         self._write_unnamed(function, used)
         for key in used.environment:
             self._write_environment(key)

@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from mpipar.store import numba_parts
 from mpipar.store.array_digests import digest_of_numbers, is_masked, metadata_of
 from mpipar.store.by_name import content_of_named
 from mpipar.store.class_parts import name_of
@@ -57,15 +58,6 @@ _ARRAY_KINDS = "biufcSUVmM"
     OTHER,
     EMPTY,
 ) = (bytes([0x80 + number]) for number in range(16))
-
-
-def source_of_compiled(value: Any) -> Any:
-    """Return what has the source of something that Numba compiles, or None."""
-    for name in ("", "_dispatcher", "gufunc_builder"):
-        found = getattr(value, name, None) if name else value
-        if hasattr(found, "py_func") and hasattr(found, "targetoptions"):
-            return found
-    return None
 
 
 def digest(data: bytes) -> bytes:
@@ -318,9 +310,9 @@ class ValueWriter:
         """Write an object of a kind that isn't known here: as pickle sees it."""
         module = module_of(kind)
         name = f"{module}.{kind.__qualname__}"
-        if module.startswith("numba.") and (source := source_of_compiled(value)) is not None:
-            self.put(OTHER, name_of(kind))
-            self.parts(source, "py_func", "targetoptions")  # the rest is of this process
+        if module.startswith("numba.") and (source := numba_parts.source_of(value)) is not None:
+            self.put(OTHER, name_of(kind), *numba_parts.types_of(value))
+            self.parts(source, "py_func", "targetoptions")
         elif module.startswith("pathlib") and issubclass(kind, pathlib.PurePath):
             self.put(OTHER, name_of(kind), str(value))
         elif name in _LOCKS:

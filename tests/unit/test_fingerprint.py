@@ -170,7 +170,22 @@ if __name__ == "__main__":
     print("the result")
 '''
 MODULES = {
-    "fphelpers.py": "SCALE = 79\n\n\ndef scaled(x):\n    return SCALE * x\n\n\ndef idle():\n    pass\n",
+    "fphelpers.py": """SCALE = 79
+
+
+def scaled(x):
+    return SCALE * x
+
+
+def idle():
+    pass
+
+
+def of_its_caller(name):
+    import sys
+
+    return sys._getframe(1).f_globals[name]
+""",
     "fplate.py": "OFFSET = 83\n\n\ndef late(x):\n    return OFFSET + x\n",
     "fppackage/__init__.py": "",
     "fppackage/inner.py": "def deep(x):\n    return x + 89\n",

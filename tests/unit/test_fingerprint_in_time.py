@@ -286,6 +286,47 @@ def test_what_is_told_by_numba_is_its_function_and_its_options(run):  # noqa: F8
     assert fingerprint(run(("script.py", "h=True", "h=False"), text=text)) != before
 
 
+@pytest.mark.parametrize(
+    ("decorator", "other"),
+    [
+        ("njit('f4(f8)')", "njit('f8(f8)')"),
+        ("njit(['f8(f4)', 'f8(f8)'])", "njit(['f8(f4)'])"),
+        ("njit('f8(f8)')", "njit"),
+        ("njit(locals={'y': numba.f4})", "njit(locals={'y': numba.f8})"),
+        ("vectorize(['f4(f4)'])", "vectorize(['f8(f8)'])"),
+        ("vectorize(['f8(f8)'], identity=0)", "vectorize(['f8(f8)'], identity=1)"),
+        ("guvectorize(['f8[:], f8[:]'], '(n)->()')", "guvectorize(['f8[:], f8[:]'], '(n)->(n)')"),
+        ("guvectorize(['f8, f8[:]'], '()->()')", "guvectorize(['f4, f8[:]'], '()->()')"),
+    ],
+)
+def test_the_types_that_are_declared_for_numba_count(decorator, other, run):  # noqa: F811
+    pytest.importorskip("numba")
+    result = ", r" * decorator.startswith("guvectorize")
+    text = textwrap.dedent(f"""
+        import numba
+
+        @numba.{decorator}
+        def compiled(x{result}):
+            y = x
+            {"r[0] = 1.0" if result else "return y"}
+
+        def task(x): return compiled(x)
+    """)
+    main = run(text=text)
+    before = fingerprint(main)
+    assert fingerprint(run(text=text)) == before
+    assert fingerprint(run(("script.py", decorator, other), text=text)) != before
+
+
+@pytest.mark.parametrize("decorator", ["njit", "vectorize"])
+def test_what_numba_compiled_when_it_was_called_does_not_count(decorator, run):  # noqa: F811
+    pytest.importorskip("numba")
+    main = run(text=f"import numba\n@numba.{decorator}\ndef task(x): return x + 1")
+    before = fingerprint(main)
+    main.task(1.5)
+    assert fingerprint(main) == before
+
+
 has_library = pytest.mark.skipif(
     not hasattr(_json, "__file__"), reason="this Python has its library built in"
 )

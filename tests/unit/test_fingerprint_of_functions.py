@@ -58,6 +58,11 @@ KINDS = {
         "hidden = 1",
         "hidden = 2",
     ),
+    "by a frame of its caller": (
+        "import fphelpers\nhidden = 1\ndef task(x): return fphelpers.of_its_caller('hidden')",
+        "hidden = 1",
+        "hidden = 2",
+    ),
     "by what a function has": (
         "def f(): pass\ndef task(x): return f.__globals__['hidden']\nhidden = 1",
         "hidden = 1",
