@@ -115,15 +115,15 @@ BUGS = (
     Bug(
         "arguments are taken when a worker is free",
         "pool/constant.py",
-        "    return all(map(_is_constant_kind, kinds))\n",
+        "    return all(map(is_constant_kind, kinds))\n",
         "    return True\n",
         "unit/test_snapshot.py pool/test_promises.py",
     ),
     Bug(
         "what a worker gives back is sent once it has no lock",
         "pool/evaluation.py",
-        "            self._send(mailbox, PART, before - self._kept)",
-        "            returned = before - self._kept\n        self._send(mailbox, PART, returned)",
+        "            self._send(mailbox, PART, self._items.take_back())",
+        "            returned = self._items.take_back()\n        self._send(mailbox, PART, returned)",
         "unit/test_evaluation.py pool/test_pool_stress.py",
     ),
     Bug(

@@ -64,5 +64,6 @@ NUMPY = {
 NUMBA = {
     "numba.core.compiler:CompileResult._rebuild": "machine code that was kept on disk",
     "numba.core.compiler:CompileResult._reduce": "keeping machine code on disk",
+    "numba.np.ufunc.ufuncbuilder:GUFuncBuilder()._sigs": "the types that a gufunc was made for",
 }
 """The same of Numba, where it is installed."""

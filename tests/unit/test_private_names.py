@@ -14,9 +14,18 @@ import mpipar
 from mpipar.base.private_names import CLOUDPICKLE, NUMBA, NUMPY, PYTHON
 
 ALL = {**CLOUDPICKLE, **PYTHON, **NUMPY, **NUMBA}
+
+
+def gufunc_builder():
+    from numba.np.ufunc.ufuncbuilder import GUFuncBuilder  # may not be installed
+
+    return GUFuncBuilder
+
+
 MADE = {
     "CDLL": lambda: ctypes.CDLL(None),
     "Future": concurrent.futures.Future,
+    "GUFuncBuilder": lambda: gufunc_builder()(private_names, "()->()"),
     "Lock": multiprocessing.Lock,
     "ModuleSpec": lambda: ast.__spec__,
     "Queue": multiprocessing.Queue,
