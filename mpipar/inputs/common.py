@@ -62,6 +62,13 @@ def read_text(path: Path) -> str:
 
     Raises BadInput, naming the line.
     """
+    text = read_text_as_is(path)
+    text = text.replace("\r\n", "\n")
+    return text.replace("\r", "\n")
+
+
+def read_text_as_is(path: Path) -> str:
+    """Return the text of a file in UTF-8. Raises BadInput, naming the line."""
     check_file(path)
     data = path.read_bytes().removeprefix(codecs.BOM_UTF8)
     if not data.strip():
@@ -73,10 +80,9 @@ def read_text(path: Path) -> str:
     if nul >= 0:
         raise _not_utf8(path, data, nul, "there is a NUL byte")
     try:
-        text = data.decode("utf-8")
+        return data.decode("utf-8")
     except UnicodeDecodeError as error:
         raise _not_utf8(path, data, error.start, "not UTF-8 text") from None
-    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _not_utf8(

@@ -19,7 +19,7 @@ from mpipar.inputs.cells import (
     parsed,
     prints_back,
 )
-from mpipar.inputs.common import at_line, listed, read_text, shortened
+from mpipar.inputs.common import at_line, listed, read_text_as_is, shortened
 from mpipar.inputs.guesses import guessed
 
 _Rows = list[list[str]]
@@ -187,7 +187,7 @@ def check_column(path: Path, name: str, columns: tuple[str, ...]) -> None:
 def read_cells(path: Path, reading: Reading | None = None) -> Cells:
     """Read a CSV file with a header line, and skip empty lines. Raises BadInput, with the line."""
     reading = reading or Reading()
-    text = read_text(path)
+    text = read_text_as_is(path)  # line ends in quoted cells stay as they are
     if reading.comment:
         text = _without_comments(text, reading.comment)
         if not text.strip():
@@ -204,10 +204,10 @@ def read_cells(path: Path, reading: Reading | None = None) -> Cells:
 def _without_comments(text: str, comment: str) -> str:
     """Return a text in which lines of comments are empty, so that lines keep their numbers."""
     kept = []
-    for line in text.split("\n"):
+    for line in io.StringIO(text, newline=""):
         is_comment = line.lstrip().startswith(comment)
-        kept.append("" if is_comment else line)
-    return "\n".join(kept)
+        kept.append("\n" if is_comment else line)
+    return "".join(kept)
 
 
 def _split(
@@ -229,7 +229,7 @@ def _rows_of(
     delimiter: str,
 ) -> tuple[_Rows, list[int]]:
     reader = csv.reader(
-        io.StringIO(text),
+        io.StringIO(text, newline=""),
         delimiter=delimiter,
         strict=True,
         skipinitialspace=delimiter != " ",
@@ -252,7 +252,7 @@ def _rows_of(
 
 def _delimiter_of(path: Path, text: str) -> str:
     """Return what separates the names in the header line. Raises BadInput if that can't be told."""
-    header = text.lstrip().partition("\n")[0]
+    header = re.split("[\r\n]", text.lstrip(), maxsplit=1)[0]
     header = re.sub(r'"[^"]*"', "", header)
     found = [delimiter for delimiter in ",;\t" if delimiter in header]
     if not found:

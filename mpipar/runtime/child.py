@@ -22,6 +22,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from multiprocessing import connection, forkserver, reduction, spawn, util
 from multiprocessing.process import BaseProcess
+from types import TracebackType
 from typing import Any
 
 from mpipar.base.errors import BadInput
@@ -142,6 +143,21 @@ def _take_errands(file: str, imports: list[str]) -> None:
         return received
 
     reduction.recvfds = receive_and_look
+    sys.excepthook = functools.partial(_tell_of_server, server)
+
+
+def _tell_of_server(
+    server: int,
+    kind: type[BaseException],
+    error: BaseException,
+    trace: TracebackType | None,
+) -> None:
+    """Tell of an exception in the fork server, or in a child that hasn't begun to work; not of
+    Ctrl-C that came to the rank as it told the child what to do.
+    """
+    is_child = os.getpid() != server
+    if not (is_child and kind is EOFError):
+        sys.__excepthook__(kind, error, trace)
 
 
 def _do_errand(file: str) -> None:
@@ -239,6 +255,7 @@ def _server() -> int | None:
 
 
 def _run(target: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+    sys.excepthook = sys.__excepthook__
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all processes; the rank decides
     _die_with_server()
     threading.Thread(target=_die_with_parent, daemon=True).start()

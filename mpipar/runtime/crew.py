@@ -231,12 +231,12 @@ class Crew(Generic[P]):
         """Start a process in an empty berth. Raises OSError or EOFError if there can't be one."""
         ours, theirs = socket.socketpair()
         try:
-            process = self._start(theirs)
-        except BaseException:
+            member = _Member(self._start(theirs), Channel(ours))
+        except BaseException:  # Ctrl-C even as it has just started: it ends when its socket does
             ours.close()
             theirs.close()
             raise
-        member = berth._member = _Member(process, Channel(ours))
+        berth._member = member
         for ear in member.ears():
             self._selector.register(ear, selectors.EVENT_READ, berth)
         self.send(berth, self._greet(berth))

@@ -125,17 +125,23 @@ class PoolEvaluator:
         self._crew = self._new_crew(greeting)
         self._workers: list[_Worker] = []
         self._problem: Failure | None = None  # why there aren't all
-        while len(self._workers) < count and self._problem is None:
-            worker = _Worker()
-            self._problem = self._start(worker)
-            if self._problem is None:
-                self._workers.append(worker)
+        try:
+            self._start_all(count)
+        except BaseException:  # Ctrl-C, and there is no context yet that would end them
+            self._end()
+            raise
 
     def _new_crew(self, greeting: Frames) -> Crew[_Worker]:
         try:
             return Crew(in_process(serve), lambda worker: greeting)
         except OSError as error:
             raise BadInput(f"workers: {_explained(error)}") from None
+
+    def _start_all(self, count: int) -> None:
+        while len(self._workers) < count and self._problem is None:
+            worker = _Worker()
+            self._workers.append(worker)
+            self._problem = self._start(worker)
 
     def _start(self, worker: _Worker) -> Failure | None:
         """Start a worker in an empty berth; return why that can't be done."""
@@ -158,6 +164,9 @@ class PoolEvaluator:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._end()
+
+    def _end(self) -> None:
         idle = [worker for worker in self._workers if worker.chunk is None]
         for worker in idle:
             self._crew.retire(worker)

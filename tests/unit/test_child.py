@@ -77,3 +77,14 @@ print(process.exitcode, tempfile.gettempdir() == os.environ["TMPDIR"])
         env={"TMPDIR": str(folder)},
     )
     assert says == ["0", "True"]
+
+
+def test_a_child_that_is_not_told_what_to_do_ends_without_a_word():
+    says = run("""
+from multiprocessing import forkserver
+child.revive()
+has_ended, tell = forkserver.connect_to_new_process([])
+os.close(tell)  # Ctrl-C
+print(len(os.read(has_ended, 8)), len(os.read(has_ended, 8)), len(os.read(has_ended, 1)))
+""")
+    assert says == ["8", "8", "0"]

@@ -14,6 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mpipar.base.errors import BadInput
+from mpipar.inputs.csv_table import Reading
 from mpipar.inputs.table import read_numbers, read_table
 
 MODERATE = settings(max_examples=100, deadline=None)
@@ -121,7 +122,14 @@ def test_empty_lines_are_skipped_and_text_may_span_lines():
     assert rows_of(table) == [{"a": 1, "b": "two\nlines"}]
 
 
-cells = st.text(st.characters(codec="utf-8", exclude_characters="\0\r"), max_size=6)
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_line_ends_in_quoted_cells_stay_as_they_are(end):
+    rows = ["a,b", f'1,"two{end}lines"', "#,left out"]
+    table = read_table(written(end.join(rows)), Reading(comment="#"))
+    assert rows_of(table) == [{"a": 1, "b": f"two{end}lines"}]
+
+
+cells = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=6)
 
 
 @MODERATE
