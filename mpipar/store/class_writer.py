@@ -6,7 +6,7 @@ import abc
 import ctypes
 import enum
 import operator
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -54,6 +54,7 @@ class ClassWriter(ValueWriter):
         self._shows_annotations = False
         self._shows_names = False
         self._shows_subclasses = False
+        self._shown: Counter[str] = Counter()  # of how many written things, by what wrote that
         self.checks = Checks()
 
     def define(self, value: Any) -> None:

@@ -72,23 +72,27 @@ class FunctionWriter(ClassWriter):
         """Write a function or class, and all that it uses."""
         self.define(value)
         self._write_rest()
-        if self._shows_names:
-            for each in self._written:
-                self._write_names_around(each)
-                self._write_rest()
-        for each in self._written:  # which grows by what these are
-            if self._shows_subclasses and is_class(each):
-                self._write_subclasses(each)
-                self._write_rest()
-        if self._shows_annotations:
-            for each in self._written:
-                self._write_annotations_of(each)
-                self._write_rest()
-        if self._shows_docs:
-            for each in self._written:
-                self._write_attribute(each.__doc__)
+        while self._write_next_shown():
+            self._write_rest()
         self.checks.close()
         self.checks.is_certain = not self.is_changeable
+
+    def _write_next_shown(self) -> bool:
+        """Write what one thing shows to those that look at more than names of their own; return
+        whether there was one. What comes with it may look, and show, too.
+        """
+        for shows, write in (
+            (self._shows_names, self._write_names_around),
+            (self._shows_subclasses, self._write_subclasses),
+            (self._shows_annotations, self._write_annotations_of),
+            (self._shows_docs, self._write_doc),
+        ):
+            place = self._shown[write.__name__]
+            if shows and place < len(self._written):
+                self._shown[write.__name__] += 1
+                write(self._written[place])
+                return True
+        return False
 
     def _write_rest(self) -> None:
         while self._todo:
@@ -109,8 +113,13 @@ class FunctionWriter(ClassWriter):
         if is_function(value) and is_own_code(value.__code__):
             self._write_space(value.__globals__)
 
-    def _write_subclasses(self, kind: type) -> None:
+    def _write_doc(self, value: Any) -> None:
+        self._write_attribute(value.__doc__)
+
+    def _write_subclasses(self, kind: Any) -> None:
         """Write what is derived from a class, which anybody can find by that."""
+        if not is_class(kind):
+            return
         self.checks.add(type.__subclasses__, kind)
         derived: list[type] = type.__subclasses__(kind)
         for each in sorted(derived, key=operator.attrgetter("__qualname__")):

@@ -81,6 +81,13 @@ KINDS = {
         "return 1",
         "return 2",
     ),
+    "by a frame that a subclass looks at": (
+        "import fphelpers\nhidden = 1\nclass A: pass\nclass B(A):\n"
+        "    def f(self): return fphelpers.of_its_caller('hidden')\n"
+        "def task(x): return [k().f() for k in A.__subclasses__()]",
+        "hidden = 1",
+        "hidden = 2",
+    ),
     "a name of two underscores": (
         "import fphelpers\nfphelpers.__new__ = 1\ndef task(x): return getattr(fphelpers, '__new__')",
         "__ = 1",
