@@ -209,8 +209,8 @@ ENDINGS = {
 LIVE = {
     "running": Case("RUNNING", "running", act=Job.await_work),
     "suspended": Case("SUSPENDED", "running", act=suspend),
-    "requeued": Case("PENDING", "waiting", act=warn, keys=("restart.requeue=true",)),
     "waiting": Case("PENDING", "waiting", keys=(LATER,)),
+    "requeued": Case("PENDING", "waiting", act=warn, keys=("restart.requeue=true",)),
 }
 
 
@@ -265,7 +265,7 @@ def test_each_state_of_jobs_that_go_on(user: User, cluster: Cluster) -> None:
     jobs = [Job(user, name, case) for name, case in LIVE.items()]
     for job in jobs:
         job.case.act(job)
-    for job in jobs:
+    for job in reversed(jobs):  # what is requeued, the last, soon runs again
         job.await_state()
         job.check(job.case.outcome, is_remembered=True)
         cluster.ask("scancel", job.number)
