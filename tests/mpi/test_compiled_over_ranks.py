@@ -3,10 +3,16 @@ and what can't be done is refused once.
 """
 
 import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-from conftest import UNBOUND, chosen_ranks, over
+from conftest import UNBOUND, chosen_ranks, environment, over
+from suite.limits import until
+
+from mpipar.store.progress import progress
 
 pytest.importorskip("numba")
 
@@ -77,3 +83,33 @@ def test_compiled_and_not_are_two_devices(folder, tmp_path):
     refused = compiled(folder, 2, *run, "--resume", "--device", "cpu", cwd=tmp_path)
     assert refused.code == 2
     assert refused.own_errors[-1].endswith("(device: 'compiled' there, 'cpu' here)")
+
+
+@pytest.mark.ci
+@pytest.mark.parametrize(("ranks", "workers"), [(None, "2"), (2, "1")])
+def test_what_is_killed_goes_on_with_the_same_bits(ranks, workers, folder, tmp_path):
+    run = ("-m", "mpipar.pi", "--steps", "4e9", "--block", "1e7", "--device", "compiled", "--json")
+    whole = compiled(folder, 2, *run).json
+    kept = ("--output", "pi.h5", "--checkpoint", "0.05")
+    killed = subprocess.Popen(
+        [sys.executable, *run, *kept],
+        cwd=tmp_path,
+        env=environment({**UNBOUND, "MPIPAR_CACHE_DIR": str(folder)}),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        for _ in until("something is committed", 60):
+            found = progress(tmp_path / "pi.h5")
+            if found is not None and found.done:
+                break
+    finally:
+        os.killpg(killed.pid, signal.SIGKILL)
+        killed.wait()
+    resumed = compiled(folder, ranks, *run, *kept, "--resume", "--workers", workers, cwd=tmp_path)
+    told = resumed.json
+    assert told["value"] == whole["value"]
+    assert 0 < told["resumed_blocks"] < 400
+    assert told["resumed_blocks"] + told["evaluated_blocks"] == 400
