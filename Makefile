@@ -44,7 +44,7 @@ help:
 	@echo "make coverage     which lines the tests run, in all processes: a figure, and htmlcov/index.html"
 	@echo "make test-4       the tests that run over ranks, on 4 ranks (or any other number)"
 	@echo "make test-lowest  the tests of units with the lowest versions of all that setup.cfg names"
-	@echo "make slurm-test   the tests on a Slurm of four nodes, which they start themselves (needs slurm-wlm, munge, libpmix2,"
+	@echo "make slurm-test   the tests on a Slurm of four nodes, which they start themselves (needs slurm-wlm, munge, libpmix-dev,"
 	@echo "                  iproute2, slurmdbd and mariadb-server, Debian's names); make test does the quick ones where"
 	@echo "                  Slurm is installed, without the last two"
 	@echo "make test-all-modes   the scripts with pools in all modes, where make test takes two of five for each"
