@@ -51,8 +51,13 @@ class Concatenate(Reduction):
         if not total:
             return np.zeros(0)
         pieces = [total[index] for index in sorted(total)]
-        rows = np.concatenate(pieces)
-        if not any(change(piece, rows.dtype) for piece in pieces):
+        try:
+            rows = np.concatenate(pieces)
+        except OverflowError:  # times that no common unit holds
+            is_whole = False
+        else:
+            is_whole = not any(change(piece, rows.dtype) for piece in pieces)
+        if is_whole:
             return rows
         return np.concatenate([_in_own_type(piece) for piece in pieces])
 

@@ -26,6 +26,7 @@ _MAY_OVERFLOW = (
     np.absolute,
     np.floor_divide,
 )
+_MOST_BITS = 1023.0  # by which a double can be shifted: zero times infinity would be nan
 _REMAINDERS = (np.remainder, np.fmod)
 _REMEDY = "write float64(…) around one of them"
 
@@ -93,7 +94,8 @@ def _check_integers(ufunc: np.ufunc, inputs: list[Any], made: Any) -> None:
     if is_division and not np.all(inputs[1]):
         raise ZeroDivisionError("division of a whole number by zero")
     if ufunc is np.left_shift:
-        inputs = [inputs[0], np.exp2(_as_doubles(inputs[1]))]
+        by = np.minimum(_as_doubles(inputs[1]), _MOST_BITS)
+        inputs = [inputs[0], np.exp2(by)]
         ufunc = np.multiply
     elif ufunc not in _MAY_OVERFLOW:
         return

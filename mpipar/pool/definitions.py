@@ -65,8 +65,12 @@ class Definitions:
         return dumps(value, self._names, lends=True)
 
     def dumps_global(self, value: Any) -> Pickled:
-        """Pickle what a module has for workers: some of it is shared, or they have it anew."""
-        return dumps(value, self._names, defined="", lends=True)
+        """Pickle what a module has for workers: some of it is shared, or they have it anew. What
+        that lends is kept.
+        """
+        pickled = dumps(value, self._names, defined="", lends=True)
+        self.keep(pickled.lent)
+        return pickled
 
     def keep(self, lent: list[Any]) -> None:
         """Keep what is lent to workers until :meth:`release`."""

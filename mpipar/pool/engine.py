@@ -331,7 +331,6 @@ class Engine(threading.Thread):
         takes_exit: bool,
     ) -> tuple[bytes, Held]:
         shared = module_sharing.shared_in_modules(dispatch.definitions.dumps_global)
-        dispatch.definitions.keep(shared.lent)
         changes = module_changes.changes_in_modules(shared.within)
         large = Held(changes.frames)  # now: the script may change it at once
         dispatch.definitions.keep([*changes.lent, large])
@@ -340,7 +339,7 @@ class Engine(threading.Thread):
         dispatch.definitions.keep(pickled.lent)
         dispatch.definitions.share()
         settings, needed = inheritance.inherited(dispatch.definitions.dumps)
-        calls, needed_by_calls = library_calls.library_calls(dispatch.definitions.dumps)
+        calls, needed_by_calls = library_calls.library_calls(dispatch.definitions.dumps_global)
         needed |= needed_by_calls | shared.needed | changes.needed
         definitions = dispatch.definitions.missing(pickled.needed, {}, needed)
         known = {each.name for each in definitions}

@@ -99,7 +99,6 @@ def shared_in_modules(dumps: Callable[[Any], Pickled]) -> SharedInModules:
         shared = Shared(place.module, place.name, *frames, "", bool(needed), is_manager)
         found.values.append(shared)
         found.needed.update(needed)
-        found.lent.extend(value.lent)
     return found
 
 

@@ -28,6 +28,8 @@ def reduced(value: Any) -> Any:
         reduce = _function_of_library
     if reduce is None and kind.__module__ == "sqlite3":
         reduce = _connection
+    if reduce is None and kind.__module__ == "ssl":
+        reduce = _security
     if reduce is None:
         return None
     return reduce(value)
@@ -127,6 +129,43 @@ def _connected(path: str, contents: bytes | None, level: Any, factory: Any) -> A
     connection.row_factory = factory
     return connection
 
+
+def _security(value: Any) -> Any:
+    """Reduce what Python makes for https by itself, as openers of urllib have from 3.13 on; None if
+    anything else shows in it.
+    """
+    ssl = sys.modules["ssl"]
+    if type(value) is not ssl.SSLContext:
+        return None
+    usual = _usual_security()
+    is_usual = all(getattr(value, name) == getattr(usual, name) for name in _OF_SECURITY)
+    is_usual = is_usual and value.cert_store_stats() == usual.cert_store_stats()
+    if not is_usual or value.get_ciphers() != usual.get_ciphers():
+        return None
+    return _usual_security, ()
+
+
+def _usual_security() -> Any:
+    import ssl
+
+    context = ssl.create_default_context()
+    context.set_alpn_protocols(["http/1.1"])
+    context.post_handshake_auth = True
+    return context
+
+
+_OF_SECURITY = (
+    "check_hostname",
+    "keylog_filename",
+    "maximum_version",
+    "minimum_version",
+    "options",
+    "post_handshake_auth",
+    "protocol",
+    "sni_callback",
+    "verify_flags",
+    "verify_mode",
+)
 
 _OF_KINDS: dict[type, Callable[[Any], Any]] = {
     struct.Struct: _struct,

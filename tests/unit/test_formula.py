@@ -324,3 +324,8 @@ def test_sums_that_are_not_finite_are_refused_as_samples_are():
         values = np.array([1.0, value])
         with np.errstate(all="ignore"), pytest.raises(TypeError, match="needs finite samples"):
             reduction.add(None, formula_loops.deviations(values), Block(0, 0, 2))
+
+
+def test_zero_stays_zero_however_far_it_is_shifted():
+    shifted = CarefulExpression("left_shift(x, y)", ["x", "y"])(np.array([0]), np.array([1024]))
+    assert shifted.tolist() == [0]

@@ -102,7 +102,7 @@ look()
     ("argument", "value"),
     [
         ("-1 + 2 * size", 5),
-        ("pathlib.Path('a', b=1)", Making(None, ("a",), {"b": 1})),
+        ("collections.Counter('a', b=1)", Making(None, ("a",), {"b": 1})),
         ("[dict(a=size)]", Making(list, ((Making(dict, (), {"a": 3}),),), {})),
         ("{'a': (1, size)}", Making(dict, ((("a", Making(tuple, ((1, 3),), {})),),), {})),
         ("parse.get_type()", Making(None, (), {})),
@@ -110,7 +110,7 @@ look()
 )
 def test_arguments_are_values_or_what_makes_them(called, argument, value):
     text = f"""
-import calendar, pathlib, types
+import calendar, collections, types
 size = 3
 parse = types.SimpleNamespace(get_type=lambda: 1)
 parse.get_type.__name__ = "get_type"
