@@ -86,6 +86,8 @@ class JobState(NamedTuple):
         When, in seconds since 1970; of one that waits or runs the last is what is expected.
     meaning : Meaning
         What the state means.
+    may_be_late : bool
+        Whether accounts tell it, which hear of changes later.
     """
 
     id: str
@@ -101,6 +103,7 @@ class JobState(NamedTuple):
     start: float | None
     end: float | None
     meaning: Meaning
+    may_be_late: bool = False
 
     @property
     def phase(self) -> Phase:

@@ -82,6 +82,8 @@ def outcome(
         return _without_scheduler(events, is_finished=is_finished, is_known=is_known)
     if state.phase == "elsewhere":
         return _elsewhere(state, events, is_finished=is_finished)
+    if not state.ended and state.may_be_late and last_next(events).get("what") == "exit":
+        return _elsewhere(state, events, is_finished=is_finished)
     if not state.ended:
         return Outcome(state.kind, state.words, None)
     word = last_word(events)
@@ -102,7 +104,9 @@ def _elsewhere(
     *,
     is_finished: bool,
 ) -> Outcome:
-    """Return what became of a job that a scheduler has which isn't asked."""
+    """Return what became of a job that a scheduler has which isn't asked, or whose accounts have
+    not heard of its end.
+    """
     name, code = _by_journal(events, is_finished=is_finished, is_known=False)
     return Outcome(name, f"{name}, by its journal; it was {state.words}", code)
 

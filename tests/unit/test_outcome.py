@@ -15,11 +15,16 @@ WELL = [BEGUN, {"event": "ended", "code": 0}, {"event": "next", "what": "exit", 
 KILLED = [BEGUN, {"event": "next", "what": "exit", "code": 137}]
 RAISED = [BEGUN, {"event": "ended", "code": 1}, {"event": "next", "what": "exit", "code": 1}]
 OLD = [*WELL, BEGUN]  # started again
+REQUEUED = [BEGUN, {"event": "next", "what": "requeue", "code": 75}]
 
 
 def state(name, code=0):
     meaning = meaning_of(name)
     return JobState("12", "pi", name, "", "n1", 60.0, None, 0, code, None, None, None, meaning)
+
+
+def of_accounts(name):
+    return state(name)._replace(may_be_late=True)
 
 
 def found(slurm, events, finished, output=True, known=True):
@@ -78,6 +83,10 @@ def test_what_is_not_done_is_what_slurm_says(name):
         ),
         (state("FAILED", 143), [{"event": "cancel"}], False, "cancelled", "cancelled"),
         (state("RUNNING"), WELL, True, "running", "running"),
+        (of_accounts("PENDING"), WELL, True, "done", "done, by its journal; it was waiting"),
+        (of_accounts("RUNNING"), RAISED, True, "failed", "failed, by its journal; it was running"),
+        (of_accounts("PENDING"), REQUEUED, False, "waiting", "waiting"),
+        (of_accounts("RUNNING"), OLD, False, "running", "running"),
         (None, WELL, False, "done", "has forgotten"),
         (None, [BEGUN, {"event": "ended", "code": 0}], False, "done", "has forgotten"),
         (None, OLD, False, "ended without a word", "has forgotten"),

@@ -81,4 +81,5 @@ def _state(id: str, record: dict[str, str]) -> JobState:
         start=time_of(record["Start"]),
         end=time_of(record["End"]),
         meaning=meaning_of(state, record["ExitCode"]),
+        may_be_late=True,
     )
