@@ -31,6 +31,7 @@ from mpipar.store.own_code import (
     is_own_module,
     module_of,
 )
+from mpipar.store.package_parts import is_made_by_pydantic
 from mpipar.store.value_writer import DEFINED, NAMED, OTHER, PLAIN, ValueWriter
 
 
@@ -106,6 +107,8 @@ class ClassWriter(ValueWriter):
         if type(annotations) is dict:
             self._write_annotations(annotations)
         for name, value in attributes(kind):
+            if is_made_by_pydantic(kind, name):
+                continue
             self.put(NAMED, name)
             if is_special(name) and not callable(value):
                 self._write_what_can_be(value)

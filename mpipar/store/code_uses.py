@@ -39,7 +39,10 @@ _IMPORTERS = {
 _IMPORT = {
     *("import_module", "__import__", "resolve_name", "run_module", "run_path", "locate"),
     *("load", "loads", "Unpickler"),
+    *("spec_from_file_location", "SourceFileLoader", "module_from_spec"),
 }
+_IMPORT_OF = {"pandas": "read_pickle", "zipimport": "zipimporter", "shelve": "open"}
+"""{module: the name in it that imports what a text, a file, or a pickle names}."""
 _LOOK_UP = {"eval", "exec", "globals", "vars", "locals"}
 """Names in modules that a function imports by itself."""
 
@@ -142,9 +145,17 @@ def uses(code: CodeType) -> Uses:
         not _ANNOTATIONS.isdisjoint(words),
         not names.isdisjoint(words),
         "sys" in imported and "modules" in words,
-        not (_IMPORTERS.isdisjoint(imported) or _IMPORT.isdisjoint(words)),
+        _imports_by_name(imported, words),
         () if _READERS.isdisjoint(words) else _names_in_texts(code),
     )
+
+
+def _imports_by_name(imported: set[str], words: set[Any]) -> bool:
+    """Return whether code that imports these modules, and uses these names, imports others."""
+    for module, name in _IMPORT_OF.items():
+        if module in imported and name in words:
+            return True
+    return not (_IMPORTERS.isdisjoint(imported) or _IMPORT.isdisjoint(words))
 
 
 def _names_in_texts(code: CodeType) -> tuple[str, ...]:

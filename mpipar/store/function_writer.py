@@ -43,10 +43,14 @@ _IMPORT = set(map(id, (__import__, importlib.import_module)))
 _IMPORT_TOO = {
     *("pkgutil.resolve_name", "runpy.run_module", "runpy.run_path", "pydoc.locate"),
     *("dill._dill.load", "dill._dill.loads", "joblib.numpy_pickle.load", "pickle._Unpickler"),
-    *("pandas.io.pickle.read_pickle", "torch.serialization.load", "_pickle.Unpickler"),
-    *("_pickle.load", "_pickle.loads"),
+    *("pandas.io.pickle.read_pickle", "pandas.read_pickle", "shelve.open"),
+    *("torch.serialization.load", "_pickle.Unpickler", "_pickle.load", "_pickle.loads"),
+    *("_frozen_importlib_external.spec_from_file_location", "zipimport.zipimporter"),
+    *("_frozen_importlib_external.SourceFileLoader", "_frozen_importlib.module_from_spec"),
+    *("importlib._bootstrap_external.spec_from_file_location",),
+    *("importlib._bootstrap_external.SourceFileLoader", "importlib._bootstrap.module_from_spec"),
 }
-"""What imports what a text, or a pickle, names."""
+"""What imports what a text, a file, or a pickle names."""
 _ENVIRONMENT = set(map(id, (os.environ, os.getenv, os.environb, os.getenvb)))
 _OF_MODULES = {
     "__builtins__",
@@ -233,7 +237,7 @@ class FunctionWriter(ClassWriter):
             self._own.met.add(ANY)  # by eval
             self._write_space(function.__globals__)
         elif _is_importer(value):
-            self._write_import_by_name(function, mention.key)
+            self._write_import_by_name(function, _module_named(value, mention.key))
         elif value is sys.modules and mention.key == ITS_NAME:
             self._write_space(function.__globals__)
         elif value is sys.modules:
@@ -318,6 +322,15 @@ class FunctionWriter(ClassWriter):
         self.put(OTHER, name, each.names, source)
         if source and self._own.was_imported(name):
             self._write_space(vars(sys.modules[name]))
+
+
+def _module_named(importer: Any, key: str | None) -> str | None:
+    """Return the module that a text names; None if that isn't known, as the text is that of a
+    file, or says it from a package that isn't known.
+    """
+    if id(importer) not in _IMPORT or key is None or key.startswith("."):
+        return None
+    return key
 
 
 def _is_importer(value: Any) -> bool:

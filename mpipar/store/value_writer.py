@@ -26,6 +26,7 @@ from mpipar.store.array_digests import digest_of_numbers, is_masked, metadata_of
 from mpipar.store.by_name import content_of_named
 from mpipar.store.class_parts import name_of
 from mpipar.store.own_code import module_of
+from mpipar.store.package_parts import PARTS, functions_hidden_in
 from mpipar.store.pickling import BY_VALUE, PROTOCOL, fresh, reduced_by_pickle
 
 PLAIN: frozenset[type] = frozenset({type(None), bool, int, float, complex, str, bytes})
@@ -319,8 +320,12 @@ class ValueWriter:
             self.put(OTHER, "lock")
         elif name in BY_VALUE:
             self._reduced(value, name)
+        elif name in PARTS:
+            self.parts(value, *PARTS[name])
         elif not self._is_changeable_again(value):
             self._reduced(value, "")
+            for function in functions_hidden_in(value, kind):
+                self.write(function)
 
     def _set_of_other_kind(self, value: Any) -> None:
         reduced = value.__reduce_ex__(PROTOCOL)
