@@ -32,8 +32,29 @@ from mpipar.pool.refused import refused
 from mpipar.pool.script_text import Target, home_of, text_of_main
 from mpipar.runtime.outlets import note
 
-_LEFT = {"sys", "os", "builtins", "multiprocessing", "concurrent.futures"}
-"""Modules whose attributes are told by other means, or are no matter of workers."""
+_LEFT = {"multiprocessing", "concurrent.futures"}
+"""Modules whose attributes are mpipar's under ``mpipar run``."""
+_LEFT_OF = {
+    "os": {
+        "environ",
+        "environb",
+    },
+    "sys": {
+        "argv",
+        "path",
+        "stdin",
+        "stdout",
+        "stderr",
+        "__stdin__",
+        "__stdout__",
+        "__stderr__",
+        "modules",
+        "meta_path",
+        "path_hooks",
+        "path_importer_cache",
+    },
+}
+"""What of other modules is told by other means, or is each process's own."""
 _told: set[str] = set()
 
 
@@ -222,15 +243,18 @@ def _place_of(target: Target) -> Place | None:
             walk.step(name)
     except (AttributeError, KeyError):
         return None
-    if not walk.path or _is_left(walk.module):
+    if not walk.path or _is_left(walk.module, walk.path[0]):
         return None
     steps = tuple(Step(ATTRIBUTE, name) for name in walk.path)
     return Place(walk.module, steps, walk.value)
 
 
-def _is_left(module: str) -> bool:
+def _is_left(module: str, attribute: str) -> bool:
+    """Return whether an attribute of a module is not sent as what the script's text sets."""
     first, *_ = module.split(".")
-    return module in _LEFT or first in ("__main__", "mpipar")
+    if module in _LEFT or first in ("__main__", "mpipar"):
+        return True
+    return attribute in _LEFT_OF.get(module, ())
 
 
 class _Walk:
