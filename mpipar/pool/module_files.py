@@ -5,6 +5,7 @@ Their classes and functions are pickled by name, so workers have to find them.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib.util
 import os
@@ -38,7 +39,18 @@ def _is_found(name: str, file: str) -> bool:
         spec = PathFinder.find_spec(name, path)
     except Exception:  # of a path that is none
         return False
-    return spec is not None and spec.origin is not None and os.path.samefile(spec.origin, file)
+    if spec is None or spec.origin is None:
+        return False
+    return _are_same(spec.origin, file)
+
+
+def _are_same(one: str, other: str) -> bool:
+    """Return whether two names are those of one file, which may be in an archive."""
+    if one == other:
+        return True
+    with contextlib.suppress(OSError):
+        return os.path.samefile(one, other)
+    return False
 
 
 def find(files: dict[str, str]) -> None:
