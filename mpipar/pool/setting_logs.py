@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import cloudpickle
 
 from mpipar.pool.arrivals import on_arrival
+from mpipar.runtime.outlets import note
 
 _OWN = {
     "lock",
@@ -57,7 +58,24 @@ def take_logging(logging: Any) -> tuple[Any, ...]:
         own_names,
         loggers,
         logging._warnings_showwarning is not None,
+        _other_than(logging.Logger, logging.getLoggerClass()),
+        _other_than(logging.LogRecord, logging.getLogRecordFactory()),
     )
+
+
+_told: set[str] = set()
+
+
+def _other_than(default: Any, chosen: Any) -> Any:
+    """Return what makes loggers or records, if it is another than logging's own."""
+    if chosen is default:
+        return None
+    if _can_be_sent(chosen):
+        return chosen
+    if default.__name__ not in _told:
+        _told.add(default.__name__)
+        note(f"mpipar: workers have logging.{default.__name__}: {chosen!r} can't be pickled")
+    return None
 
 
 _LEVELS = {0, 10, 20, 30, 40, 50}
@@ -65,7 +83,11 @@ _LEVELS = {0, 10, 20, 30, 40, 50}
 
 def put_logging(logging: Any, state: tuple[Any, ...]) -> None:
     """Log as the script does; loggers of packages that have not been imported, when they are."""
-    disable, names, loggers, captures = state
+    disable, names, loggers, captures, kind, factory = state
+    if kind is not None:
+        logging.setLoggerClass(kind)
+    if factory is not None:
+        logging.setLogRecordFactory(factory)
     logging.disable(disable)
     for level, name in names.items():
         logging.addLevelName(level, name)
