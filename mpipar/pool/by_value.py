@@ -19,6 +19,7 @@ pool.
 
 from __future__ import annotations
 
+import copyreg
 import functools
 import io
 import pickle
@@ -124,9 +125,11 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
             or reductions.of_global(obj)
             or remaking.reduced(obj)
         )
-        if reduced is None and type(obj) is object:
+        if reduced is not None:
+            return reduced
+        if type(obj) is object:
             return self._reduced_sentinel(obj)
-        return reduced
+        return self._reduced_to_name(obj)
 
     def _reduced_shared(self, obj: Any) -> Any:
         if type(obj).__module__ == "multiprocessing.synchronize" and _is_tqdms(obj):
@@ -166,7 +169,7 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         if obj.__code__ is _DISPATCHER:
             return reductions.single_dispatch, (dict(obj.registry),)  # type: ignore[attr-defined]
         if obj.__globals__ is not self._main:
-            return super().reducer_override(obj)
+            return reductions.by_method(obj) or super().reducer_override(obj)
         _, arguments, (state, slots), *_ = self._dynamic_function_reduce(obj)
         # also those that have no value yet
         self.needed.update(_extract_code_globals(obj.__code__))
@@ -183,6 +186,25 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
             return NotImplemented
         self.needed.add(name)
         return main_names.named, (name,)
+
+    def _reduced_to_name(self, obj: Any) -> Any:
+        """Reduce an object that tells its own name, as a user's sentinel does, or a NewType; None
+        for those that pickle knows itself.
+        """
+        kind = type(obj)
+        if kind in self.dispatch_table:
+            return None
+        if type(kind.__reduce__) is not FunctionType:
+            return None
+        reduced = obj.__reduce_ex__(5)
+        if not isinstance(reduced, str):
+            return reduced
+        if self._main.get(reduced) is not obj:
+            return reduced
+        if reduced == self._defined:
+            return copyreg.__newobj__, (kind,), obj.__getstate__()  # type: ignore[attr-defined]
+        self.needed.add(reduced)
+        return main_names.named, (reduced,)
 
     def _name_of(self, obj: Any) -> str | None:
         for name, value in list(self._main.items()):

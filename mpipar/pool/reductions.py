@@ -11,7 +11,7 @@ import threading
 import types
 from collections.abc import Iterable, Iterator
 from contextvars import ContextVar
-from types import CodeType
+from types import CodeType, FunctionType
 from typing import Any
 
 from cloudpickle.cloudpickle import (
@@ -89,6 +89,8 @@ def by_value(kind: type, reduced: Any) -> Any:
     if reduced[0] is not _make_skeleton_class:
         return reduced
     constructor, name, bases, names, number, extra = reduced[1]
+    if type(kind).__name__ == "_TypedDictMeta" and bases == (dict,):
+        bases = (sys.modules[type(kind).__module__].TypedDict,)  # it refuses what it makes of that
     # a NamedTuple isn't: it makes another class
     is_plain = tuple(types.resolve_bases(bases)) == kind.__bases__
     if is_plain and "__slots__" in vars(kind):
@@ -202,6 +204,18 @@ def reduce_code(code: CodeType) -> Any:
 
 OF_TYPES: dict[type, Any] = {CodeType: reduce_code}
 """{type: what reduces its objects}."""
+
+
+def by_method(function: FunctionType) -> Any:
+    """Reduce a function of a module to the class method that its name leads to; None, if that is
+    not of this function.
+    """
+    found: Any = sys.modules.get(function.__module__)
+    for name in function.__qualname__.split("."):
+        found = getattr(found, name, None)
+    if getattr(found, "__func__", None) is not function:
+        return None
+    return getattr, (found, "__func__")
 
 
 def of_global(value: Any) -> Any:
