@@ -55,21 +55,24 @@ class Delivery:
         done.
         """
         from mpipar.store import table_files
+
+        for path, writer in table_files.wanted(self._line.options):
+            try:
+                with self._rows(result) as rows:
+                    writer.write(path, rows)
+            except OSError as error:
+                return f"the table could not be written to {path}: {reason_of(error)}"
+        return None
+
+    def _rows(self, result: Result) -> contextlib.AbstractContextManager[Any]:
+        """Give the table of a result, or what reads it from the output."""
         from mpipar.store.stored_rows import StoredRows
 
         [dataset] = self._line.bound.reduction.datasets()
         output = self._line.options.output
-        rows: Any
         if output is None:
-            rows = result.datasets[dataset.name]
-        else:
-            rows = StoredRows(output, dataset.name)
-        for path, writer in table_files.wanted(self._line.options):
-            try:
-                writer.write(path, rows)
-            except OSError as error:
-                return f"the table could not be written to {path}: {reason_of(error)}"
-        return None
+            return contextlib.nullcontext(result.datasets[dataset.name])
+        return StoredRows(output, dataset.name).kept_open()
 
     def tell(self, result: Result | None, code: int) -> int:
         """Print the result, on the root, when all else is done.

@@ -15,6 +15,7 @@ from mpipar.store.files import flush_to_disk
 
 FIRST_COLUMN = "row"
 _AT_ONCE = 10_000
+_CELLS_AT_ONCE = 5_000_000  # of tables of thousands of columns: some 200 MB of Python's objects
 
 
 def check(path: Path) -> None:
@@ -61,8 +62,11 @@ def _lines(rows: Any) -> Iterator[list[Any]]:
     """Yield the names of the columns, and then each row."""
     names = rows.dtype.names
     yield list(names) if names else [FIRST_COLUMN]
-    for start in range(0, len(rows), _AT_ONCE):
-        piece = np.asarray(rows[start : start + _AT_ONCE])
+    at_once = _AT_ONCE
+    if names:
+        at_once = max(1, min(at_once, _CELLS_AT_ONCE // len(names)))
+    for start in range(0, len(rows), at_once):
+        piece = np.asarray(rows[start : start + at_once])
         yield from zip(*(_cells(piece[name]) for name in piece.dtype.names or ()), strict=True)
 
 

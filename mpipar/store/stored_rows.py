@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
@@ -103,6 +104,12 @@ class StoredRows(LazyRows):
         with self.path.open("rb") as file:
             yield sealed_rows(self.path, file)
 
+    @contextmanager
+    def kept_open(self) -> Iterator[OpenRows]:
+        """Give the same rows for many looks at them, for which the file is opened once."""
+        with h5py.File(self.path, "r") as file, self._sealed() as sealed:
+            yield OpenRows(file, self.path, self.name, sealed)
+
 
 class OpenRows(LazyRows):
     """The rows of a dataset in a file that is open.
@@ -132,7 +139,12 @@ class OpenRows(LazyRows):
     def _stored(self) -> AbstractContextManager[Stored]:
         if not self._file:
             raise ValueError(f"the result of {str(self.path)!r} was closed")
-        return nullcontext(_in(self._file, self.name))
+        return nullcontext(self._found)
+
+    @functools.cached_property
+    def _found(self) -> Stored:
+        """What reads the rows; to open each of thousands of columns takes seconds."""
+        return _in(self._file, self.name)
 
     def _sealed(self) -> AbstractContextManager[Mapping[int, SealedRows]]:
         return nullcontext(self._large)

@@ -2,6 +2,7 @@
 attributes.
 """
 
+import csv
 import json
 
 import h5py
@@ -12,8 +13,10 @@ from conftest import python
 from mpipar import Block, Dataset, ExactSum, driver, run
 from mpipar.command.show import main as show
 from mpipar.inputs.table import read_table
+from mpipar.store import csv_file
 from mpipar.store.hdf5_types import check_type
 from mpipar.store.look import look
+from mpipar.store.stored_rows import StoredRows
 
 
 def columns(count):
@@ -97,6 +100,27 @@ def test_a_sweep_has_ten_thousand_columns(tmp_path):
     shown = python("-m", "mpipar", "show", "w.h5", "--json", cwd=tmp_path).json
     assert shown["datasets"][0]["shape"] == [3]
     assert "10002 columns" in shown["datasets"][0]["dtype"]
+
+
+def test_each_of_many_columns_is_opened_once_for_csv(tmp_path, monkeypatch):
+    out = tmp_path / "w.h5"
+    run(wide, rows=25, count=1200, output=out, progress=False)
+    opened = []
+    open_one = h5py.Group.__getitem__
+
+    def counted(group, name):
+        opened.append(name)
+        return open_one(group, name)
+
+    monkeypatch.setattr(h5py.Group, "__getitem__", counted)
+    monkeypatch.setattr(csv_file, "_CELLS_AT_ONCE", 12_000)  # three pieces
+    with StoredRows(out, "results").kept_open() as rows:
+        csv_file.write(tmp_path / "w.csv", rows)
+    assert len(opened) <= 1200 + 3
+    with (tmp_path / "w.csv").open(newline="") as file:
+        lines = list(csv.reader(file))
+    assert lines[0] == list(columns(1200).names)
+    assert [line[1198:] for line in lines[1:]] == [[str(k + 1198 / 4), "abc"] for k in range(25)]
 
 
 @pytest.mark.parametrize("size", [1000, 2**14, 2**20])
