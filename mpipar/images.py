@@ -51,7 +51,7 @@ def images(
     format : str
         Format of the results, and suffix of those that had another format; keep is the original's.
     quality : int
-        Quality of JPEG and WebP, 1 to 100; WebP without losses stays that.
+        Quality of JPEG, WebP and AVIF, 1 to 100; WebP without losses stays that.
     skip_existing : bool
         Leave results that exist as they are.
 

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from mpipar.base.errors import BadInput
+from mpipar.kernels.colours import Colours, colours_of, options_of
 from mpipar.kernels.pixels import check_depth, compression_of, fitting, is_deep, turned, whole
 
 with contextlib.suppress(ImportError):  # check_pillow says so
     from PIL import Image, ImageOps
-    from PIL.PngImagePlugin import PngInfo
 
 
 _ONLY_RECOGNISED = {"BUFR", "GRIB", "HDF5", "MPEG", "WMF"}
@@ -28,9 +28,7 @@ _UNFIT = {
 }
 """Which formats can't have the pixels of a mode."""
 
-_GAMMA = 1 / 2.2
-"""What all readers take for granted, but for PNG and where there is a profile."""
-
+_WITH_QUALITY = ("JPEG", "MPO", "WEBP", "AVIF")
 _OPAQUE_OR_NOT = [0] * 128 + [255] * 128
 _WITHOUT_ALPHA = ("JPEG", "BMP")
 """Formats without transparent pixels: readers of BMP take no notice of a fourth channel."""
@@ -175,7 +173,7 @@ def convert(
         original.filename = ""  # Pillow maps files by their names, and then their rows are mixed up
         check_depth(original, source)
         kind = str(original.format) if format == "keep" else format.upper()
-        profile = original.info.get("icc_profile")
+        colours = colours_of(original, source)
         image = ImageOps.exif_transpose(whole(original))  # decodes the whole file
         own = original.format
         image.info["lossless"] = own == "WEBP" and is_lossless_webp(source)
@@ -187,7 +185,7 @@ def convert(
     if is_deep(image):
         image = fitting(image, kind, own)
     elif _needs_colours(image, kind, interpolated=is_interpolated):
-        if image.mode == "CMYK" and profile:
+        if image.mode == "CMYK" and colours.profile:
             raise ValueError(
                 f"its colours are those of a CMYK profile, which {kind} can't have;"
                 " take --format tiff or jpeg"
@@ -196,7 +194,7 @@ def convert(
     image = turned(image, rotate, None)
     image = turned(image, 0, size_after(resize, *image.size))
     image = _with_alpha_of(image, kind)
-    _save(image, target, kind, quality, profile)
+    _save(image, target, kind, quality, colours)
     return has_frames
 
 
@@ -232,23 +230,19 @@ def _save(
     target: Path,
     kind: str,
     quality: int,
-    profile: Any,
+    colours: Colours,
 ) -> None:
     """Write an image aside, and then put it in its place."""
     options: dict[str, Any] = dict(compression_of(image, kind))
     if kind == "WEBP" and image.info.get("lossless"):
         options.update(lossless=True, exact=True)
-    elif kind in ("JPEG", "MPO", "WEBP") or options.get("compression") == "jpeg":
+    elif kind in _WITH_QUALITY or options.get("compression") == "jpeg":
         options["quality"] = quality
-    gamma = _gamma_of(image)
-    if gamma and kind != "PNG":
-        raise ValueError(f"its colours have a gamma of {gamma}, which {kind} can't have")
-    if gamma:
-        options["pnginfo"] = _with_gamma(gamma)
+    options.update(options_of(colours, image, kind))
     target.parent.mkdir(parents=True, exist_ok=True)
     aside = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
-        image.save(aside, kind, icc_profile=profile, **options)
+        image.save(aside, kind, **options)
         os.replace(aside, target)
     finally:
         aside.unlink(missing_ok=True)
@@ -267,21 +261,6 @@ def is_lossless_webp(source: str) -> bool:
                 size = 16  # its chunks follow
             file.seek(size + size % 2, 1)
     return False
-
-
-def _gamma_of(image: Image.Image) -> float:
-    """Return how grey values of a PNG depend on brightness, or 0 if it is as everywhere."""
-    gamma: float = image.info.get("gamma", 0.0)
-    is_known = "icc_profile" in image.info or "srgb" in image.info
-    if is_known or abs(gamma - _GAMMA) < 0.005:
-        return 0.0
-    return gamma
-
-
-def _with_gamma(gamma: float) -> PngInfo:
-    info = PngInfo()
-    info.add(b"gAMA", round(gamma * 1e5).to_bytes(4, "big"))
-    return info
 
 
 def _needs_colours(

@@ -108,6 +108,8 @@ def fitting(
         return _made(pixels.astype(np.uint16), image)
     if kind not in (*_DEEP[image.mode], original):
         raise ValueError(f"Pillow can't write {kind} of {image.mode} pixels")
+    if "transparency" in image.info and kind != "PNG":
+        raise ValueError(f"Pillow can't write {kind} of {image.mode} pixels, some transparent")
     return image
 
 
@@ -298,6 +300,8 @@ def _lost_of_tiff(image: Image.Image) -> str:
         return ""
     if not is_deep(image):
         return _as_bytes(image)
+    if bits < 16:
+        return f"takes {bits} bits of TIFF for the lower ones of 16, which is darker"
     if tags.get(_PHOTOMETRIC) == 0:
         return "takes white for black in TIFF of more than 8 bits whose 0 is white"
     if tags.get(_FILL_ORDER, 1) != 1:
@@ -307,7 +311,7 @@ def _lost_of_tiff(image: Image.Image) -> str:
 
 def _lost_of_ppm(image: Image.Image, source: str) -> str:
     if image.mode == "F":
-        return ""
+        return "drops the scale of PFM" if image.info.get("scale", 1) != 1 else ""
     largest = _largest_of_ppm(_head(source)[:4096])
     if largest <= 255:
         return ""

@@ -114,6 +114,19 @@ def sun_of_32_bits(path):
     path.write_bytes(header + np.dstack([BYTES] * 4).tobytes())
 
 
+def tiff_of_12_bits(path):
+    """Write two pixels into three bytes, as the specification of TIFF has it."""
+    first, second = DEEP[:, ::2] >> 4, DEEP[:, 1::2] >> 4
+    packed = np.dstack([first >> 4, (first & 15) << 4 | second >> 8, second & 255])
+    data = packed.astype(np.uint8).tobytes()
+    tags = {256: WIDTH, 257: HEIGHT, 258: 12, 259: 1, 262: 1, 273: 8, 277: 1, 278: HEIGHT}
+    tags[279] = len(data)
+    entries = [struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items()]
+    directory = struct.pack("<H", len(tags)) + b"".join(entries) + bytes(4)
+    start = 8 + len(data)
+    path.write_bytes(struct.pack("<2sHI", b"II", 42, start) + data + directory)
+
+
 KEPT = {
     "little.tif": (tiff(DEEP), DEEP),
     "big.tif": (tiff(DEEP, byteorder=">"), DEEP),
@@ -233,6 +246,13 @@ REFUSED = {
     "stretched.pgm": (
         lambda path: netpbm(path, b"P5", 4095, DEEP // 16),
         "stretches grey values of 0 to 4095",
+    ),
+    "twelve.tif": (tiff_of_12_bits, "12 bits of TIFF .*darker"),
+    "scaled.pfm": (
+        lambda path: path.write_bytes(
+            b"Pf\n%d %d\n-2.5\n" % (WIDTH, HEIGHT) + GREY.astype("<f4").tobytes()
+        ),
+        "scale of PFM",
     ),
     "transparent.png": (
         lambda path: png(path, BYTES, bits=2, more=[(b"tRNS", b"\0\1")]),
