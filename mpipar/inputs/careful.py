@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from mpipar.core.partials import Array
-from mpipar.inputs.arithmetic import TYPES
+from mpipar.inputs.arithmetic import ARITIES, FUNCTIONS, TYPES
 
 _INTEGERS = "iu"
 _WHOLE = "biu"
@@ -26,8 +26,12 @@ _MAY_OVERFLOW = (
     np.absolute,
     np.floor_divide,
 )
+_COMPARED = ("sum", "prod", "cumsum", "cumprod", "round", "dot", "polyval")
+"""Functions that compute with whole numbers, and aren't ufuncs."""
+
 _MOST_BITS = 1023.0  # by which a double can be shifted: zero times infinity would be nan
 _REMAINDERS = (np.remainder, np.fmod)
+_OF_COMPLEX = ("bool_", "complex128")
 _REMEDY = "write float64(…) around one of them"
 
 
@@ -71,6 +75,8 @@ def careful_type(name: str) -> Callable[[Any], Any]:
 
     def call(value: Any) -> Any:
         before = np.asarray(value)
+        if before.dtype.kind == "c" and name not in _OF_COMPLEX:
+            before = _real(name, before)
         with np.errstate(invalid="ignore"):
             made = np.asarray(cast(before))
         if made.dtype.kind in _INTEGERS and before.dtype.kind in "iuf":
@@ -80,12 +86,109 @@ def careful_type(name: str) -> Callable[[Any], Any]:
     return call
 
 
-CAREFUL_TYPES = {name: careful_type(name) for name in TYPES}
-"""Types that formulas may name."""
+def _careful_function(name: str) -> Callable[..., Any]:
+    """Return a function that isn't a ufunc, with a value that takes care of its arithmetic."""
+    function = FUNCTIONS[name]
+
+    def call(*arguments: Any, **keywords: Any) -> Any:
+        return careful(function(*arguments, **keywords))
+
+    return call
+
+
+def _compared_function(name: str) -> Callable[..., Any]:
+    """Return a function that raises OverflowError for whole numbers that its value can't hold."""
+    function = FUNCTIONS[name]
+    fewest, _ = ARITIES[name]
+
+    def call(*arguments: Any, **keywords: Any) -> Any:
+        plain = [_all_plain(value) for value in arguments]
+        made = np.asarray(function(*plain, **keywords))
+        if made.dtype.kind in _INTEGERS:
+            operands = [_whole_as_doubles(value) for value in plain[:fewest]]
+            keywords.pop("dtype", None)
+            with np.errstate(all="ignore"):
+                expected = function(*operands, *plain[fewest:], **keywords)
+            _check_near(expected, made)
+        return careful(made)
+
+    return call
+
+
+def _careful_where(
+    condition: Any,
+    one: Any,
+    other: Any,
+) -> Any:
+    """Return what NumPy's does, which takes -1 among bytes without a sign for 255."""
+    made = np.where(condition, one, other)
+    if made.dtype.kind not in _INTEGERS:
+        return careful(made)
+    limits = np.iinfo(made.dtype)
+    for value in (one, other):
+        if type(value) is not int:
+            continue
+        fits = limits.min <= value <= limits.max
+        if not fits:
+            raise OverflowError(f"{value} among whole numbers of {made.dtype}; {_REMEDY}")
+    return careful(made)
+
+
+def _careful_full_like(like: Any, value: Any) -> Any:
+    """Return what NumPy's does, which cuts 2.7 among whole numbers to 2."""
+    made = np.full_like(_all_plain(like), value)
+    if made.dtype.kind not in _WHOLE:
+        return careful(made)
+    is_same = made == np.asarray(value)
+    if not np.all(is_same):
+        raise OverflowError(f"{value} among numbers of {made.dtype}; {_REMEDY}")
+    return careful(made)
+
+
+def _functions() -> dict[str, Callable[..., Any]]:
+    careful_functions: dict[str, Callable[..., Any]] = {}
+    for name, function in FUNCTIONS.items():
+        if isinstance(function, np.ufunc):
+            continue
+        if name in _COMPARED:
+            careful_functions[name] = _compared_function(name)
+        elif name in TYPES:
+            careful_functions[name] = careful_type(name)
+        else:
+            careful_functions[name] = _careful_function(name)
+    careful_functions["where"] = _careful_where
+    careful_functions["full_like"] = _careful_full_like
+    return careful_functions
+
+
+CAREFUL_FUNCTIONS = _functions()
+"""Functions that formulas may name and that aren't ufuncs, which ask the operands themselves."""
 
 
 def _plain(value: Any) -> Any:
     return value.view(np.ndarray) if isinstance(value, Careful) else value
+
+
+def _all_plain(value: Any) -> Any:
+    """Return an array, a number, or a list of such, that NumPy computes with as it does."""
+    if isinstance(value, (list, tuple)):
+        return [_all_plain(part) for part in value]
+    return _plain(value)
+
+
+def _whole_as_doubles(value: Any) -> Any:
+    """Return whole numbers as doubles. Raises TypeError if there are fractions among them."""
+    doubles = _as_doubles(value)
+    is_whole = doubles == np.trunc(doubles)
+    if not np.all(is_whole):
+        raise TypeError("numbers with fractions can't be taken for whole ones")
+    return doubles
+
+
+def _real(name: str, before: Array) -> Array:
+    if np.any(before.imag):
+        raise TypeError(f"complex numbers that {name} can't hold; write real(…) around them")
+    return before.real
 
 
 def _check_integers(ufunc: np.ufunc, inputs: list[Any], made: Any) -> None:
@@ -97,10 +200,23 @@ def _check_integers(ufunc: np.ufunc, inputs: list[Any], made: Any) -> None:
         by = np.minimum(_as_doubles(inputs[1]), _MOST_BITS)
         inputs = [inputs[0], np.exp2(by)]
         ufunc = np.multiply
+    elif ufunc is np.lcm:
+        one, other = inputs
+        divisor = np.gcd(one, other)
+        divisor = np.maximum(divisor, 1)
+        shortened = _as_doubles(one) / divisor
+        inputs = [np.abs(shortened), np.abs(_as_doubles(other))]
+        ufunc = np.multiply
     elif ufunc not in _MAY_OVERFLOW:
         return
     with np.errstate(all="ignore"):
         expected = ufunc(*map(_as_doubles, inputs))
+    _check_near(expected, made)
+
+
+def _check_near(expected: Any, made: Any) -> None:
+    """Raise OverflowError if whole numbers are others than doubles have it."""
+    with np.errstate(all="ignore"):
         difference = np.abs(expected - made.astype(np.float64))
     # What wraps around is off by a power of two; doubles are rounded by far less.
     is_right = difference < 2.0 ** (8 * made.dtype.itemsize - 1)

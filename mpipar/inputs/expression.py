@@ -20,7 +20,7 @@ import numpy as np
 from mpipar.base.errors import BadInput
 from mpipar.base.overriding import override
 from mpipar.inputs.arithmetic import ARITIES, CONSTANTS, FUNCTIONS, NOT_FLOATS, TYPES
-from mpipar.inputs.careful import CAREFUL_TYPES, careful
+from mpipar.inputs.careful import CAREFUL_FUNCTIONS, careful
 from mpipar.inputs.common import Function, one_line, reason_of, shortened
 from mpipar.inputs.function import load_callable
 from mpipar.inputs.syntax import check_syntax
@@ -29,7 +29,7 @@ LONGEST = 10_000
 """How many characters an expression may have."""
 
 _NAMES: dict[str, Any] = {"__builtins__": {}, **FUNCTIONS, **CONSTANTS}
-_CAREFUL_NAMES = {**_NAMES, **CAREFUL_TYPES}
+_CAREFUL_NAMES = {**_NAMES, **CAREFUL_FUNCTIONS}
 
 _SIGNS = {"²": "**2", "³": "**3", "×": "*", "·": "*", "÷": "/", "−": "-", "√": "sqrt(x)"}
 
@@ -151,8 +151,19 @@ class CarefulExpression(Expression):
 
 def _makes_whole(node: ast.AST) -> bool:
     """Return whether a part of a formula may be truth values or whole numbers, of any operands."""
-    is_named = isinstance(node, ast.Name) and node.id in NOT_FLOATS
-    return is_named or isinstance(node, ast.Compare)
+    match node:
+        case ast.Name(name):
+            return name in NOT_FLOATS
+        case ast.Call(_, arguments):
+            return any(map(_has_whole_number, arguments))
+    return isinstance(node, ast.Compare)
+
+
+def _has_whole_number(argument: ast.AST) -> bool:
+    for node in ast.walk(argument):
+        if isinstance(node, ast.Constant) and type(node.value) is int:
+            return True
+    return False
 
 
 def number_of(node: ast.AST) -> Any:

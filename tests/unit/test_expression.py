@@ -621,3 +621,51 @@ def test_functions_of_a_library_in_c_may_import_what_they_need():
     library.asarray, library.exp = lambda value: value, imports
     assert Expression("exp(x)", ["x"]).on(library, "time") is time
     assert "__import__" in refusal_of("__import__('os')")
+
+
+@pytest.mark.parametrize(
+    ("formula", "x"),
+    [
+        ("sum([x, x, x], axis=0)", np.array([2**62])),
+        ("sum([x, x], axis=0, dtype=int32)", np.array([2**30 + 1])),
+        ("sum([x, x], axis=0, dtype=int32)", np.array([1.5])),
+        ("prod([x, x, x], axis=0)", np.array([2**40])),
+        ("cumsum([x, x, x], axis=0)[2]", np.array([2**62])),
+        ("cumprod([x, x, x], axis=0)[2]", np.array([2**40])),
+        ("sum([x, x], axis=0) ** 2", np.array([2**40])),
+        ("lcm(x, 3)", np.array([2**62])),
+        ("where(x > 0, x, 0) * 4", np.array([100], np.int8)),
+        ("where(x > 0, x, -1)", np.array([0, 200], np.uint8)),
+        ("max([x, x], axis=0) * 4", np.array([100], np.int8)),
+        ("sort([x, x], axis=0)[0] + x", np.array([100], np.int8)),
+        ("round(x, -1)", np.array([127], np.int8)),
+        ("full_like(x, 2.7)", np.array([1])),
+        ("full_like(x, 2)", np.array([True])),
+        ("float64(x)", np.array([1 + 2j])),
+        ("int32(x)", np.array([1j])),
+        ("where(x, 2**62, 1) * 4", np.array([1.5])),
+        ("sum([2**62, 2**62], axis=0) + x", np.array([1.5])),
+    ],
+)
+def test_whole_numbers_that_do_not_fit_are_refused_in_all_functions(formula, x):
+    with pytest.raises(BadInput, match=r"can't hold|among|fractions"):
+        function_of(formula, ["x"])(x)
+
+
+@pytest.mark.parametrize(
+    ("formula", "x", "expected"),
+    [
+        ("sum([x, x], axis=0)", np.array([200], np.uint8), [400]),
+        ("sum([x, x], axis=0)", np.array([2**62 - 1]), [2**63 - 2]),
+        ("prod([x, x, x], axis=0)", np.array([-(2**21)]), [-(2**63)]),
+        ("lcm(x, 6)", np.array([2**60, -4, 0]), [3 * 2**60, 12, 0]),
+        ("where(x > 2, x, -1) * 4", np.array([3, 1], np.int8), [12, -4]),
+        ("round(x, -2)", np.array([1250, -1349]), [1200, -1300]),
+        ("round(x, 1)", np.array([1.25, -1.34]), [1.2, -1.3]),
+        ("full_like(x, 2.0)", np.array([1]), [2]),
+        ("float64(x)", np.array([1 + 0j]), [1.0]),
+        ("polyval([1, 2], x)", np.array([3]), [5]),
+    ],
+)
+def test_whole_numbers_that_fit_are_right_in_all_functions(formula, x, expected):
+    assert function_of(formula, ["x"])(x).tolist() == expected
