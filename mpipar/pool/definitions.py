@@ -65,9 +65,7 @@ class Definitions:
         return dumps(value, self._names, lends=True)
 
     def dumps_global(self, value: Any) -> Pickled:
-        """Pickle what a module has for workers: some of it is shared, or they have it anew. What
-        that lends is kept.
-        """
+        """Pickle what a module has for workers, where some of it is shared; keep what that lends."""
         pickled = dumps(value, self._names, defined="", lends=True)
         self.keep(pickled.lent)
         return pickled
