@@ -192,7 +192,7 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         for those that pickle knows itself.
         """
         kind = type(obj)
-        if kind in self.dispatch_table:
+        if kind in self.dispatch_table or sharing.is_shared(kind):
             return None
         if type(kind.__reduce__) is not FunctionType:
             return None

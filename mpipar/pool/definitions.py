@@ -65,7 +65,7 @@ class Definitions:
         return dumps(value, self._names, lends=True)
 
     def dumps_global(self, value: Any) -> Pickled:
-        """Pickle what a module has for workers, where some of it is shared; keep what that lends."""
+        """Pickle what a module has for workers, where it may be shared; keep what that lends."""
         pickled = dumps(value, self._names, defined="", lends=True)
         self.keep(pickled.lent)
         return pickled
